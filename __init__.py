@@ -1,0 +1,54 @@
+"""artidx: an index of paintings that knows their artists.
+
+    import artidx
+    index = artidx.Index.open("paintings.artidx")
+    index.pair("a.jpg", "b.jpg").same
+    index.nearest("a.jpg").artists[0].artist
+
+Names are imported when first used, so that `import artidx` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .embedder.catalog import Catalog, ColumnNames, read_catalog
+    from .embedder.runtime import Embedder
+    from .errors import ArtidxError
+    from .index.build import Report, Settings
+    from .index.opened import Index
+    from .index.search import Answer, Neighbour, Painting, RankedArtist
+    from .index.verify import Verdict
+
+_HOMES = {
+    "Answer": ".index.search",
+    "ArtidxError": ".errors",
+    "Catalog": ".embedder.catalog",
+    "ColumnNames": ".embedder.catalog",
+    "Embedder": ".embedder.runtime",
+    "Index": ".index.opened",
+    "Neighbour": ".index.search",
+    "Painting": ".index.search",
+    "RankedArtist": ".index.search",
+    "Report": ".index.build",
+    "Settings": ".index.build",
+    "Verdict": ".index.verify",
+    "read_catalog": ".embedder.catalog",
+}
+
+__all__ = ["Answer", "ArtidxError", "Catalog", "ColumnNames", "Embedder", "Index", "Neighbour", "Painting",
+           "RankedArtist", "Report", "Settings", "Verdict", "read_catalog"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("artidx")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

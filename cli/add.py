@@ -1,0 +1,33 @@
+"""artidx add."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import EXISTING, catalog_options, column_names, embedding_options, settings
+from .output import progress
+
+
+@click.command()
+@click.argument("index", type=EXISTING)
+@click.argument("source")
+@catalog_options
+@embedding_options
+def add(index: Path, source: str, device: str, as_json: bool, **options: Any) -> None:
+    """Add the paintings of SOURCE to INDEX.
+
+    SOURCE is anything artidx build takes, or one image. Paintings whose content is there already are left alone; one
+    whose id is there with other content takes its place.
+    """
+    from ..embedder.catalog import read_catalog
+    from ..index.opened import Index
+    from .report import show_report
+
+    catalog = read_catalog(source, column_names(options))
+    opened = Index.open(index, device=device)
+    with progress(len(catalog), "adding") as advance:
+        report = opened.add(catalog, settings=settings(options), progress=advance)
+    show_report(opened, report, as_json)

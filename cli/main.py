@@ -1,0 +1,77 @@
+"""artidx: were these two painted by the same artist, and who might have painted this?
+
+One file a verb; each is imported only when it is called, so that `artidx --help` answers at once. Here errors
+become one line and an exit status.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from ..errors import ArtidxError
+
+TROUBLE = 2
+VERBS = {
+    "build": "Build an index from paintings.",
+    "add": "Add paintings to an index.",
+    "remove": "Remove paintings from an index.",
+    "pair": "Were two paintings made by the same artist?",
+    "nearest": "Who might have painted this?",
+    "info": "What an index holds.",
+    "check": "Is every file and vector of an index as it was written?",
+    "evaluate": "How good the answers are, on labelled paintings.",
+    "train": "Train a model of your own.",
+}
+
+
+class _Verbs(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f".{name}", __package__), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=(
+    "Start with: artidx build FOLDER -o paintings.artidx, where FOLDER has one folder of images an artist."))
+@click.version_option(package_name="artidx")
+def artidx() -> None:
+    """An index of paintings that knows their artists: were these two painted by the same artist, and who might
+    have painted this?"""
+
+
+def main() -> None:
+    """Run the command line. Exits 2 for trouble, with one line on stderr that says what, where and what to do."""
+    try:
+        artidx.main(standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(TROUBLE)
+    except (click.Abort, KeyboardInterrupt):
+        _stop("stopped", 130)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(TROUBLE)
+    except ArtidxError as problem:
+        _stop(str(problem), TROUBLE)
+    except OSError as problem:
+        where = f"{problem.filename}: " if problem.filename else ""
+        _stop(f"{where}{problem.strerror or problem}", TROUBLE)
+
+
+def _stop(message: str, status: int) -> None:
+    from .output import plain
+
+    click.echo(f"artidx: {plain(' '.join(message.split()))}", err=True)
+    sys.exit(status)

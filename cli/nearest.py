@@ -1,0 +1,42 @@
+"""artidx nearest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import query_options
+from .output import say, say_json
+
+
+@click.command()
+@click.argument("image")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
+@click.option("--paintings", is_flag=True, help="The nearest paintings alone, without artists or probabilities.")
+@query_options
+def nearest(image: str, k: int, paintings: bool, index: Path, model: Path | None, device: str,
+            max_pixels: int | None, as_json: bool) -> None:
+    """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for it.
+
+    IMAGE is an image file, the id of a painting in the index (id:NAME where a file has that name too), or - for an
+    image on stdin. A painting is never its own neighbour.
+    """
+    from .query import images, named, open_index, pixel_limit
+
+    opened = open_index(index, model, device)
+    ask = opened.nearest_paintings if paintings else opened.nearest
+    answer = ask(*images(image), k=k, max_pixels=pixel_limit(max_pixels))
+    if as_json:
+        say_json(answer)
+        return
+    if paintings:
+        for neighbour in answer.paintings:
+            say(f"{neighbour.distance:.3f}  {named(neighbour.painting)}")
+        return
+    for artist in answer.artists:
+        say(f"{artist.probability:6.1%}  {artist.artist}")
+        for neighbour in artist.paintings:
+            say(f"        {neighbour.distance:.3f}  {named(neighbour.painting)}")
+    say(f"{answer.unknown:6.1%}  none of the {opened.manifest.artists:,} artists of this index, where half of all "
+        f"paintings asked about are by somebody else")

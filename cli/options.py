@@ -1,0 +1,82 @@
+"""Options that several commands share, so that one word means one thing everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+EXISTING = click.Path(path_type=Path)
+
+
+def _together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        decorated: F = reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+        return decorated
+
+    return decorate
+
+
+index_option = click.option(
+    "--index", "-i", type=EXISTING, envvar="ARTIDX_INDEX", default=Path("paintings.artidx"), show_default=True,
+    show_envvar=True, help="The index to ask.")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+model_option = click.option(
+    "--model", type=EXISTING, envvar="ARTIDX_MODEL", show_envvar=True,
+    help="An ONNX model made by artidx train.  [default: for a new index the one that ships, else the index's own]")
+
+device_option = click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), envvar="ARTIDX_DEVICE", show_envvar=True, default="cpu",
+    show_default=True, help="Where the model runs.")
+
+pixels_option = click.option(
+    "--max-pixels", type=click.IntRange(min=1), default=None, metavar="N", envvar="ARTIDX_MAX_PIXELS",
+    show_envvar=True, help="Refuse images with more pixels.  [default: 200000000]")
+
+query_options = _together(index_option, model_option, device_option, pixels_option, json_option)
+
+embedding_options = _together(
+    device_option,
+    click.option("--workers", type=click.IntRange(min=1), help="Threads.  [default: one a core]"),
+    click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True,
+                 help="Images the model takes at once, on a GPU; on a CPU every thread takes one at a time."),
+    pixels_option,
+    click.option("--strict", is_flag=True, help="Stop at the first image that cannot be used."),
+    json_option,
+)
+
+catalog_options = _together(
+    click.option("--image-column", metavar="NAME", help="Column with a table's file names.  [default: guessed]"),
+    click.option("--artist-column", metavar="NAME", help="Column with the artists.  [default: guessed]"),
+    click.option("--title-column", metavar="NAME", help="Column with the titles.  [default: guessed]"),
+    click.option("--year-column", metavar="NAME", help="Column with the years.  [default: guessed]"),
+    click.option("--id-column", metavar="NAME", help="Column with the ids.  [default: guessed, else the file name]"),
+    click.option("--images", type=EXISTING, metavar="FOLDER",
+                 help="Where a table's images lie.  [default: beside the table, or in images/ beside it]"),
+)
+
+
+def column_names(options: dict[str, Any]) -> Any:
+    """The catalog options of a command, taken out of its keyword arguments."""
+    from ..embedder.catalog import ColumnNames
+
+    taken = {ours: options.pop(f"{flag}_column") for ours, flag in
+             (("path", "image"), ("artist", "artist"), ("title", "title"), ("year", "year"), ("id", "id"))}
+    return ColumnNames(**taken, images=options.pop("images"))
+
+
+def settings(options: dict[str, Any]) -> Any:
+    """The embedding options of a command, taken out of its keyword arguments."""
+    from ..embedder.images import MAX_PIXELS
+    from ..index.build import Settings
+
+    return Settings(workers=options.pop("workers"), batch_size=options.pop("batch_size"),
+                    max_pixels=options.pop("max_pixels") or MAX_PIXELS, strict=options.pop("strict"))

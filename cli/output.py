@@ -1,0 +1,84 @@
+"""How every command speaks: data on stdout, notes and progress on stderr, one line for an error.
+
+Text that came from a file or a table is stripped of control characters: it could rewrite a terminal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+REFRESH_S = 0.1
+
+
+def plain(text: object) -> str:
+    """The text without control characters."""
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in str(text))
+
+
+def say(text: str = "") -> None:
+    """A line of data, on stdout."""
+    click.echo("\n".join(plain(line) for line in text.split("\n")))
+
+
+def note(text: str) -> None:
+    """A line about the run, on stderr."""
+    click.echo(plain(text), err=True)
+
+
+def say_json(value: Any) -> None:
+    """One JSON object on stdout; dataclasses become objects with their fields' names."""
+    click.echo(json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """A bar with rate and time left on stderr, on a terminal only; call what it gives with each count just done."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    started = shown = time.monotonic()
+    reached = 0
+
+    def advance(done: int) -> None:
+        nonlocal reached, shown
+        reached += done
+        now = time.monotonic()
+        if now - shown >= REFRESH_S or reached >= total:
+            shown = now
+            rate = reached / max(now - started, 1e-9)
+            left = (total - reached) / rate if rate else 0
+            bar = "█" * (20 * reached // max(total, 1))
+            click.echo(f"\r{what} {bar:░<20} {reached:,}/{total:,}  {rate:.1f}/s  {_clock(left)} left \x1b[K",
+                       err=True, nl=False)
+
+    try:
+        yield advance
+    finally:
+        click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+def _jsonable(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, float) and value != value:
+        return None
+    return str(value) if isinstance(value, Path) else value

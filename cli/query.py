@@ -1,0 +1,43 @@
+"""What pair and nearest share: opening the index, reading an image from stdin, words for a painting."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ..embedder.images import MAX_PIXELS, file_limit_bytes
+from ..embedder.runtime import Embedder
+from ..errors import BadSetting
+from ..index.opened import Index
+from ..index.search import Painting, RankedArtist
+
+STDIN = "-"
+
+
+def open_index(path: Path, model: Path | None, device: str) -> Index:
+    """The index, with the given model if there is one."""
+    return Index.open(path, embedder=Embedder.load(model, device=device) if model else None, device=device)
+
+
+def pixel_limit(max_pixels: int | None) -> int:
+    """--max-pixels, or its default."""
+    return MAX_PIXELS if max_pixels is None else max_pixels
+
+
+def images(*names: str) -> list[str | bytes]:
+    """Each name, or the bytes on stdin for `-`."""
+    if names.count(STDIN) > 1:
+        raise BadSetting("- stands for the image on stdin, and there is only one")
+    return [sys.stdin.buffer.read(file_limit_bytes(MAX_PIXELS) + 1) if name == STDIN else name for name in names]
+
+
+def named(painting: Painting) -> str:
+    """`Claude Monet, Water Lilies (1906)` and the id."""
+    year = f" ({painting.year})" if painting.year else ""
+    title = f", {painting.title}" if painting.title else ""
+    return f"{painting.artist or 'artist not known'}{title}{year}  [{painting.id}]"
+
+
+def ranked(artists: tuple[RankedArtist, ...]) -> str:
+    """`Monet 61 %, Sisley 20 %`."""
+    return ", ".join(f"{a.artist} {a.probability:.0%}" for a in artists) or "nobody"

@@ -1,0 +1,36 @@
+"""What build, add and remove say when they are done."""
+
+from __future__ import annotations
+
+from ..index.build import Report
+from ..index.opened import Index
+from .output import say, say_json
+
+SHOWN = 5  # of the skipped paintings; skipped.csv has them all
+
+
+def show_report(index: Index, report: Report, as_json: bool) -> None:
+    """The summary: what is in the index now, what was done and how fast, what was skipped and why."""
+    if as_json:
+        say_json({
+            "index": index.path, "generation": index.manifest.generation, "paintings": report.paintings,
+            "artists": index.manifest.artists, "embedded": report.embedded, "resumed": report.resumed,
+            "already_there": report.already_there, "replaced": report.replaced, "removed": report.removed,
+            "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
+            "seconds": round(report.seconds, 3), "images_per_second": round(report.images_per_second, 2),
+        })
+        return
+    say(f"{index.path}: {report.paintings:,} paintings by {index.manifest.artists:,} artists, generation "
+        f"{index.manifest.generation}")
+    if report.embedded:
+        say(f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
+    for count, what in ((report.resumed, "taken from an interrupted run"), (report.already_there, "already there"),
+                        (report.replaced, "replaced"), (report.removed, "removed")):
+        if count:
+            say(f"{what}: {count:,}")
+    if report.skipped:
+        listed = index.manifest.skipped == len(report.skipped)
+        where = f"; all in {index.generation.folder / 'skipped.csv'}" if listed else ""
+        say(f"skipped {len(report.skipped):,}{where}")
+        for path, reason in report.skipped[:SHOWN]:
+            say(f"  {path}: {reason}")

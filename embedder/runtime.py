@@ -1,0 +1,220 @@
+"""Images to vectors with the exported model, through ONNX Runtime; the one place that talks to it.
+
+All that happens to an image is fixed by the model file: the square's side stands in its metadata, normalisation
+and the rest are part of the graph. Does not train or export (training/), and keeps nothing (index/).
+
+On a CPU an image is one thread's work from its bytes to its vector, and a batch is never formed: ONNX Runtime's
+single images are no slower there, decoding overlaps by itself, and the last bits of a vector do not depend on its
+neighbours in a batch. On a GPU threads decode ahead and whole batches run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage
+from .images import MAX_PIXELS, Pixels, square
+from .locations import Reader, content_hash
+from .parallel import ahead, batches
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Array = npt.NDArray[np.float32]
+ImageLike = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.generic]
+
+DEFAULT_MODEL = Path(__file__).with_name("models") / "base.onnx"
+METADATA_KEY = "artidx"
+METADATA_FORMAT = 1
+PREPROCESSING = {"colour": "RGB", "fit": "squash", "filter": "bicubic", "jpeg_reduced_to_at_least": 2}
+SIZES = range(16, 2049)  # px, sides of the square a model may ask for
+MAX_MODEL_BYTES = 2 << 30  # what protobuf can hold
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+BATCH_SIZE = 32  # images, on a GPU
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """One image's outcome: a unit vector (d,) float32, or the problem; and the sha256 of its bytes, if it has any."""
+
+    vector: Array | None
+    sha256: str = ""
+    problem: str = ""
+
+
+class Embedder:
+    """A model file, opened. Made by `Embedder.load`; safe to share between threads."""
+
+    def __init__(self, data: bytes, source: str, device: str = "cpu") -> None:
+        self.source = source
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self._data = data
+        self._session = _session(data, source, device)
+        self.provider: str = self._session.get_providers()[0]  # the one that really runs
+        if self.provider != PROVIDERS[device]:
+            raise BadSetting(f"device {device}: ONNX Runtime offers only {self.provider} here; install artidx[gpu] "
+                             f"on a machine with a GPU and its CUDA libraries, or use --device cpu")
+        self.metadata = _metadata(self._session, source)
+        self.name = str(self.metadata.get("name", "unnamed"))
+        self.size: int = self.metadata["preprocessing"]["size"]
+        self.dim: int = _checked_dim(self._session, self.size, source)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None, *, device: str | None = None) -> Embedder:
+        """Open the model at `path` (default: $ARTIDX_MODEL, else the one that ships) on `device`, cpu or cuda.
+
+        Raises BadModel, and BadSetting where the device cannot be had.
+        """
+        path = Path(path or os.environ.get("ARTIDX_MODEL") or DEFAULT_MODEL)
+        return cls(read_model(path), str(path), device or os.environ.get("ARTIDX_DEVICE") or "cpu")
+
+    def save(self, path: Path) -> None:
+        """Write the model file, byte for byte as it was read."""
+        path.write_bytes(self._data)
+
+    def transform(self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, workers: int | None = None,
+                  max_pixels: int = MAX_PIXELS) -> Array:
+        """(n, d) float32 unit vectors of n images: paths, bytes, PIL images or arrays (h, w), (h, w, 3 or 4).
+
+        Raises UnreadableImage for the first that cannot be used; `embed` goes on instead.
+        """
+        vectors = []
+        for image, found in enumerate(self.embed(images, batch_size=batch_size, workers=workers,
+                                                 max_pixels=max_pixels), start=1):
+            if found.vector is None:
+                raise UnreadableImage(f"image {image}: {found.problem}")
+            vectors.append(found.vector)
+        return np.stack(vectors) if vectors else np.empty((0, self.dim), np.float32)
+
+    def embed(self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, workers: int | None = None,
+              max_pixels: int = MAX_PIXELS) -> Iterator[Embedding]:
+        """One Embedding for each image, in order; a bad image carries its problem and stops nothing.
+
+        workers: threads, by default one a core; batch_size: images the network takes at once, on a GPU only.
+        """
+        workers = available_cores() if workers is None else workers
+        if batch_size < 1 or workers < 1:
+            raise BadSetting("--batch-size and --workers must be 1 or more")
+        with Reader(max_pixels) as reader:
+            def whole(image: ImageLike) -> Embedding:
+                return self._embed_one(image, reader)
+
+            def first_half(image: ImageLike) -> tuple[Pixels | None, str, str]:
+                return _decode(image, reader, self.size)
+
+            if self.provider == PROVIDERS["cpu"]:
+                yield from ahead(whole, images, workers=workers, most=2 * workers)
+                return
+            for batch in batches(ahead(first_half, images, workers=workers, most=2 * batch_size), batch_size):
+                vectors = iter(self._run(_stacked([pixels for pixels, _, _ in batch if pixels is not None])))
+                for pixels, sha256, problem in batch:
+                    yield Embedding(None if pixels is None else next(vectors), sha256, problem)
+
+    def infer(self, squares: Pixels, *, batch_size: int = BATCH_SIZE, workers: int | None = None) -> Array:
+        """(n, size, size, 3) uint8 -> (n, d) float32: the network alone, as `embed` runs it."""
+        if self.provider == PROVIDERS["cpu"]:
+            batch_size, workers = 1, workers or available_cores()
+        parts = [squares[i : i + batch_size] for i in range(0, len(squares), batch_size)]
+        found = list(ahead(self._run, parts, workers=workers or 1, most=2 * (workers or 1)))
+        return np.concatenate(found) if found else np.empty((0, self.dim), np.float32)
+
+    def _embed_one(self, image: ImageLike, reader: Reader) -> Embedding:
+        pixels, sha256, problem = _decode(image, reader, self.size)
+        return Embedding(None if pixels is None else self._run(pixels[None])[0], sha256, problem)
+
+    def _run(self, squares: Pixels) -> Array:
+        if not len(squares):
+            return np.empty((0, self.dim), np.float32)
+        found: Array = self._session.run(None, {"image": squares})[0]
+        if not np.isfinite(found).all():
+            raise BadModel(f"{self.source}: gives numbers that are not finite; the model file is damaged")
+        return found
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_model(path: Path) -> bytes:
+    """The bytes of a model file. Raises BadModel if it is missing or no plain file."""
+    if not path.is_file():
+        raise BadModel(f"{path}: no such model file; give one with --model, or reinstall artidx for the default one")
+    if path.stat().st_size > MAX_MODEL_BYTES:
+        raise BadModel(f"{path}: over {MAX_MODEL_BYTES >> 30} GB, more than one ONNX file can hold")
+    return path.read_bytes()
+
+
+def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSession:
+    if device not in PROVIDERS:
+        raise BadSetting(f"device {device!r}: expected one of {', '.join(PROVIDERS)}")
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingPackage("ONNX Runtime is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # a core an image: a fifth more images a second than many cores on one
+    options.log_severity_level = 4  # what goes wrong is raised below
+    available = onnxruntime.get_available_providers()
+    wanted = [p for p in dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]) if p in available]
+    try:  # from bytes, not from a path: a hostile model cannot pull in other files as its weights
+        return onnxruntime.InferenceSession(data, options, providers=wanted)
+    except Exception as problem:  # ONNX Runtime has a dozen exception types without a common base
+        raise BadModel(f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}") from None
+
+
+def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, Any]:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise BadModel(f"{source}: an ONNX model, but not one of artidx (it lacks the metadata {METADATA_KEY!r}); "
+                       f"make one with artidx train")
+    try:
+        metadata = json.loads(text)
+        preprocessing = dict(metadata["preprocessing"])
+        size = preprocessing.pop("size")
+        is_ours = metadata["format"] == METADATA_FORMAT and preprocessing == PREPROCESSING and size in SIZES
+    except (ValueError, TypeError, KeyError):
+        raise BadModel(f"{source}: its metadata are damaged") from None
+    if not is_ours or not isinstance(metadata, dict):
+        raise BadModel(f"{source}: made for another version of artidx (format or preprocessing differ)")
+    return metadata
+
+
+def _checked_dim(session: onnxruntime.InferenceSession, size: int, source: str) -> int:
+    """The length of the vectors, after the graph's face has been held to what we feed and expect."""
+    takes, gives = session.get_inputs(), session.get_outputs()
+    if (len(takes), len(gives)) == (1, 1):
+        dim = gives[0].shape[-1]
+        if ((takes[0].name, takes[0].type, takes[0].shape[1:]) == ("image", "tensor(uint8)", [size, size, 3])
+                and gives[0].type == "tensor(float)" and len(gives[0].shape) == 2 and isinstance(dim, int)):
+            return dim
+    raise BadModel(f"{source}: the graph must take image (n, {size}, {size}, 3) uint8 and give (n, d) float32")
+
+
+def _decode(image: ImageLike, reader: Reader, size: int) -> tuple[Pixels | None, str, str]:
+    """(pixels, sha256 of the bytes, problem); one of pixels and problem is empty."""
+    sha256 = ""
+    try:
+        if isinstance(image, str | os.PathLike):
+            with reader.open(os.fspath(image)) as stream:
+                sha256 = content_hash(stream)
+                return square(stream, size, max_pixels=reader.max_pixels), sha256, ""
+        if isinstance(image, bytes):
+            sha256 = hashlib.sha256(image).hexdigest()
+        return square(image, size, max_pixels=reader.max_pixels), sha256, ""
+    except UnreadableImage as problem:
+        return None, sha256, str(problem)
+
+
+def _stacked(squares: list[Pixels]) -> Pixels:
+    return np.stack(squares) if squares else np.empty((0, 0, 0, 3), np.uint8)

@@ -1,0 +1,52 @@
+"""Members side by side, their outputs concatenated, brought by a head to one unit vector: the "super model"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Ensemble(nn.Module):
+    """forward: (b, 3, s, s) float in [0, 255] -> (b, d) unit vectors."""
+
+    def __init__(self, members: Sequence[nn.Module], head: nn.Module) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = torch.cat([member(x) for member in self.members], dim=1)  # (b, f)
+        return functional.normalize(self.head(features), dim=1)
+
+
+class LinearHead(nn.Module):
+    """Balance the layers' statistics against each other, then project.
+
+    Each layer's means and each layer's deviations go through the signed square root (as for Fisher vectors,
+    Perronnin et al., 2010), which tames bursts, and are scaled to unit length, so that no layer drowns another.
+    forward: (b, sum of widths) -> (b, d), not normalised.
+    """
+
+    centre: Tensor
+    projection: Tensor
+
+    def __init__(self, widths: Sequence[int], centre: Tensor, projection: Tensor) -> None:
+        """widths: sizes of the parts; centre: (f,); projection: (f, d)."""
+        super().__init__()
+        self.widths = list(widths)
+        self.register_buffer("centre", centre)
+        self.register_buffer("projection", projection)
+
+    def forward(self, features: Tensor) -> Tensor:
+        # Centred first, not by a bias afterwards: rounding of the projection then touches only what differs.
+        return (balanced(features, self.widths) - self.centre) @ self.projection
+
+
+def balanced(features: Tensor, widths: Sequence[int]) -> Tensor:
+    """(b, f) -> (b, f): signed square root, then unit length for each part of the given widths."""
+    rooted = features.sign() * features.abs().clamp_min(1e-12).sqrt()
+    parts = torch.split(rooted, list(widths), dim=1)
+    return torch.cat([functional.normalize(part, dim=1) for part in parts], dim=1)

@@ -1,0 +1,113 @@
+"""An ensemble becomes one ONNX file: uint8 RGB squares in, unit vectors out, preprocessing in its metadata.
+
+Weights are stored in float16 and cast back to float32 when the file is loaded: half the size, and the sums
+are still made in float32. What ONNX Runtime then gives is held against PyTorch's own result.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from ..images import Pixels
+from ..runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING, Array, Embedder
+
+PARITY_LIMIT = 1e-4  # largest difference allowed in any number of a unit vector; sound graphs give about 1e-6
+HALF_LIMIT = 1e-3  # smallest allowed cosine is 1 minus this between vectors of float16 and float32 weights
+
+
+class _FromPixels(nn.Module):
+    """(n, s, s, 3) uint8 -> (n, d)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        vectors: Tensor = self.network(image.permute(0, 3, 1, 2).float())
+        return vectors
+
+
+def export(network: nn.Module, size: int, name: str, example: Pixels) -> bytes:
+    """The ONNX file of a network (b, 3, s, s) float in [0, 255] -> (b, d), with the parity measured in its metadata.
+
+    example: (n, size, size, 3) real pictures to measure it on. Raises ValueError if parity is lost.
+    """
+    whole = _FromPixels(network).eval()
+    model = _converted(whole, example[:2])
+    with torch.inference_mode():
+        expected = torch.cat([whole(torch.from_numpy(picture[None])) for picture in example]).numpy()
+    exact = _infer(with_metadata(_bytes(model), _facts(size, name)), example)
+    difference = float(np.abs(exact - expected).max())
+    _halve_weights(model)
+    half = _infer(with_metadata(_bytes(model), _facts(size, name)), example)
+    turned = float(1 - (half * expected).sum(axis=1).min())
+    if not (difference <= PARITY_LIMIT and turned <= HALF_LIMIT):
+        raise ValueError(f"ONNX and PyTorch differ by {difference:.1e}, and in float16 by {turned:.1e} of cosine")
+    return with_metadata(_bytes(model), {**_facts(size, name), "parity": {
+        "largest_difference_to_pytorch": difference, "largest_cosine_lost_to_float16_weights": turned}})
+
+
+def with_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
+    """The same graph with `metadata` added to what it says of itself."""
+    found = onnx.load_from_string(model)
+    entries = {entry.key: entry.value for entry in found.metadata_props}
+    merged = json.loads(entries.get(METADATA_KEY, "{}")) | metadata
+    helper.set_model_props(found, {METADATA_KEY: json.dumps(merged, ensure_ascii=False)})
+    return _bytes(found)
+
+
+def _facts(size: int, name: str) -> dict[str, Any]:
+    return {"format": METADATA_FORMAT, "name": name, "preprocessing": {"size": size, **PREPROCESSING}}
+
+
+def _infer(model: bytes, example: Pixels) -> Array:
+    return Embedder(model, "the exported model").infer(example)
+
+
+def _converted(whole: nn.Module, example: Pixels) -> onnx.ModelProto:
+    batch = torch.export.Dim("n", min=1)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(whole, (torch.from_numpy(example),), dynamo=True, input_names=["image"],
+                                    output_names=["vector"], dynamic_shapes={"image": {0: batch}}, verbose=False)
+    if program is None:  # only for other arguments than ours, but its type says so
+        raise ValueError("torch.onnx.export gave nothing")
+    saved = io.BytesIO()
+    onnx.save(program.model_proto, saved)
+    model = onnx.load_from_string(saved.getvalue())
+    del model.graph.value_info[:]  # shapes of everything between, many kilobytes nobody reads
+    for node in model.graph.node:  # the exporter notes the source line of every operation, with the machine's paths
+        del node.metadata_props[:]
+        node.doc_string = ""
+    return model
+
+
+def _halve_weights(model: onnx.ModelProto) -> None:
+    """Store matrices and kernels in float16, with a cast before their use; ONNX Runtime folds it when it loads."""
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type == TensorProto.FLOAT and len(weight.dims) > 1:
+            half = numpy_helper.to_array(weight).astype(np.float16)
+            if np.isfinite(half).all():
+                name = weight.name
+                weight.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
+                casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data

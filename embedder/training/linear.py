@@ -1,0 +1,103 @@
+"""The linear recipe: frozen trunks, then a projection that tells the training artists apart.
+
+No gradient is taken: features of every painting are computed once (features.py), whitened by what varies within
+an artist, and turned to where artists differ (linear discriminant analysis, Fisher 1936; shrunk covariance, Ledoit
+and Wolf 2004). Each painting counts as it is and as re-digitised copies (augment.py): what changes with the camera
+and the JPEG then counts as variation within an artist, and is looked past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from ...errors import BadCatalog
+from ..catalog import artist_key
+from .ensemble import Ensemble, LinearHead, balanced
+from .features import trunk_features
+from .networks import TRUNKS, load_trunk
+
+MEMBERS = ("mobilenet_v2", "dinov2_vits14")
+SIZE = 224  # px
+COPIES = 2  # each painting as it is, and re-digitised once
+COMPONENTS = 1024  # kept by PCA before the discriminants
+SHRINKAGE = 0.2  # of the within-artist covariance towards a sphere
+SPREAD = 0.25  # exponent of e / (1 + e) on each direction: 0 whitens fully, 1 favours what parts artists best
+DIM = 256
+SMALLEST_ARTIST = 5  # paintings
+
+Matrix = npt.NDArray[np.float64]
+
+
+def train_linear(table: pd.DataFrame, weights: Path, work: Path, progress: Callable[[str, int, int], None]
+                 ) -> Ensemble:
+    """Train on a catalog's table; weights: the trunks' folder; work: where features are kept between runs.
+
+    progress(what, done, all) is called as paintings are done. Raises BadCatalog where there are too few artists.
+    """
+    keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
+    is_large = keys.map(keys.value_counts()).fillna(0).to_numpy() >= SMALLEST_ARTIST
+    if keys[is_large].nunique() < 2:
+        raise BadCatalog(f"training needs two artists or more with {SMALLEST_ARTIST} paintings each")
+    features = np.concatenate([_features(table, copy, weights, work, progress)[is_large] for copy in range(COPIES)])
+    artists = np.tile(keys[is_large].to_numpy(str), COPIES)
+    centre, projection = discriminants(features, artists)
+    head = LinearHead(_widths(), torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
+    return Ensemble([load_trunk(name, weights) for name in MEMBERS], head).eval()
+
+
+def discriminants(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], *, components: int = COMPONENTS,
+                  shrinkage: float = SHRINKAGE, spread: float = SPREAD, dim: int = DIM) -> tuple[Matrix, Matrix]:
+    """Centre (f,) and projection (f, d) of features (n, f) labelled with artists (n,).
+
+    Directions w solve B w = e W w, with B the covariance between artists and W the shrunk one within; each is scaled
+    by (e / (1 + e)) ** spread, the share of its variance that lies between artists.
+    """
+    from scipy.linalg import eigh  # comes with scikit-learn
+
+    centre = features.mean(axis=0, dtype=np.float64)
+    centred = features - centre.astype(np.float32)
+    components = min(components, features.shape[1], len(features) - 1)
+    covariance = (centred.T @ centred) / len(centred)
+    _, axes = eigh(covariance, subset_by_index=[len(covariance) - components, len(covariance) - 1])
+    reduced = (centred @ axes).astype(np.float64)  # (n, c)
+
+    _, codes, counts = np.unique(artists, return_inverse=True, return_counts=True)
+    means = np.zeros((len(counts), components))
+    np.add.at(means, codes, reduced)
+    means /= counts[:, None]
+    inside = reduced - means[codes]
+    within = inside.T @ inside / len(inside)
+    within = (1 - shrinkage) * within + shrinkage * np.trace(within) / components * np.eye(components)
+    between = (means * counts[:, None]).T @ means / len(reduced)
+    shares, directions = eigh(between, within)
+    best = np.argsort(-shares)[:dim]
+    share = np.maximum(shares[best], 0)
+    scaled = directions[:, best] * (share / (1 + share)) ** spread
+    return centre, axes @ scaled
+
+
+def _features(table: pd.DataFrame, copy: int, weights: Path, work: Path, progress: Callable[[str, int, int], None]
+              ) -> npt.NDArray[np.float32]:
+    parts = []
+    for name in MEMBERS:
+        done = 0
+
+        def finished(count: int, name: str = name) -> None:
+            nonlocal done
+            done += count
+            progress(f"{name}, copy {copy + 1} of {COPIES}", done, len(table))
+
+        parts.append(trunk_features(name, weights, table, copy, work / "features", SIZE, finished))
+    return balanced(torch.from_numpy(np.concatenate(parts, axis=1)), _widths()).numpy()
+
+
+def _widths() -> Sequence[int]:
+    """Each layer's means and deviations are balanced together."""
+    return [2 * channels for name in MEMBERS for channels in TRUNKS[name].channels]

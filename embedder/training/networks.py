@@ -1,0 +1,183 @@
+"""Members of an ensemble: networks from RGB squares to vectors.
+
+Every member takes (b, 3, s, s) float in [0, 255] and brings its own normalisation, so that members side by side
+share one input. Does not combine them (ensemble.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import BadModel, MissingPackage
+from .torchvision_import import import_torchvision
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class PooledTrunk(nn.Module):
+    """A pretrained trunk, read at several depths: mean and standard deviation over the picture of every channel.
+
+    Style lives in the statistics of features more than in their places (Gatys et al., 2016), and in the middle
+    of a network more than at its end. forward: (b, 3, s, s) -> (b, 2 * sum of channels).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255)
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Feature maps (b, c, ...) at the depths read."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = []
+        for feature in self.layers((x - self.mean) / self.std):
+            flat = feature.float().flatten(2)  # (b, c, positions)
+            centre = flat.mean(2, keepdim=True)
+            spread = ((flat - centre) ** 2).mean(2).clamp_min(1e-8).sqrt()
+            pooled += [centre.squeeze(2), spread]
+        return torch.cat(pooled, dim=1)
+
+
+class MobileNetV2(PooledTrunk):
+    """torchvision's MobileNetV2 (Sandler et al., 2018), after five of its blocks."""
+
+    read = (6, 10, 13, 16, 18)
+    channels = (32, 64, 96, 160, 1280)
+
+    def __init__(self) -> None:
+        super().__init__(IMAGENET_MEAN, IMAGENET_STD)
+        import_torchvision()
+        import torchvision
+
+        self.features: Any = torchvision.models.mobilenet_v2().features
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        found = []
+        for number, block in enumerate(self.features):
+            x = block(x)
+            if number in self.read:
+                found.append(x)
+        return found
+
+
+class DinoV2Small(PooledTrunk):
+    """timm's DINOv2 ViT-S/14 (Oquab et al., 2023), patch tokens after blocks 5 to 8; later blocks are not run."""
+
+    read = (5, 6, 7, 8)
+    channels = (384,) * 4
+
+    def __init__(self) -> None:
+        super().__init__(IMAGENET_MEAN, IMAGENET_STD)
+        vit: Any = _timm_model("vit_small_patch14_dinov2", img_size=224, num_classes=0)
+        vit.blocks = vit.blocks[: max(self.read) + 1]
+        vit.norm = nn.Identity()
+        self.vit: Any = vit
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        tokens = self.vit._pos_embed(self.vit.patch_embed(x))  # (b, 1 + patches, c)
+        found = []
+        for number, block in enumerate(self.vit.blocks):
+            tokens = block(tokens)
+            if number in self.read:
+                found.append(tokens[:, 1:].transpose(1, 2))
+        return found
+
+
+class Xception(PooledTrunk):
+    """timm's Xception (Chollet, 2017), after four of its residual blocks; the last convolutions are not run."""
+
+    read = (5, 7, 10, 12)
+    channels = (728, 728, 728, 1024)
+
+    def __init__(self) -> None:
+        super().__init__((0.5,) * 3, (0.5,) * 3)
+        trunk: Any = _timm_model("legacy_xception", num_classes=0)
+        for module in trunk.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = 1e-3  # as in Keras, where the weights come from
+        self.stem = nn.Sequential(trunk.conv1, trunk.bn1, nn.ReLU(), trunk.conv2, trunk.bn2, nn.ReLU())
+        self.blocks = nn.ModuleList(getattr(trunk, f"block{n}") for n in range(1, 13))
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        x = self.stem(x)
+        found = []
+        for number, block in enumerate(self.blocks, start=1):
+            x = block(x)
+            if number in self.read:
+                found.append(x)
+        return found
+
+
+class TrunkKind(NamedTuple):
+    """How a trunk is made, and how its weight file's keys become ours."""
+
+    make: Callable[[], PooledTrunk]
+    weights_file: str
+    rename: Callable[[str], str]
+    channels: tuple[int, ...]
+    licence: str
+
+
+def _xception_key(key: str) -> str:
+    for place, name in (("0", "conv1"), ("1", "bn1"), ("3", "conv2"), ("4", "bn2")):
+        if key.startswith(f"{name}."):
+            return f"stem.{place}.{key[len(name) + 1:]}"
+    block, _, rest = key.partition(".")
+    return f"blocks.{int(block[5:]) - 1}.{rest}" if block.startswith("block") else f"unused.{key}"
+
+
+TRUNKS = {
+    "mobilenet_v2": TrunkKind(MobileNetV2, "mobilenet_v2.safetensors", str, MobileNetV2.channels,
+                                "BSD-3-Clause (torchvision)"),
+    "dinov2_vits14": TrunkKind(DinoV2Small, "dinov2_vits14.safetensors", lambda k: f"vit.{k}",
+                                 DinoV2Small.channels, "Apache-2.0 (Meta)"),
+    "xception": TrunkKind(Xception, "xception.safetensors", _xception_key, Xception.channels, "MIT (Keras)"),
+}
+
+
+def load_trunk(name: str, folder: Path) -> PooledTrunk:
+    """The named trunk with its pretrained weights from `folder`, for inference. Raises BadModel."""
+    try:
+        from safetensors.torch import load_file
+    except ModuleNotFoundError:
+        raise MissingPackage("training needs more packages; pip install 'artidx[train]'") from None
+    kind = TRUNKS[name]
+    path = folder / kind.weights_file
+    if not path.is_file():
+        raise BadModel(f"{path}: no such file; the trunks' weights are expected there")
+    stored = {kind.rename(k): v for k, v in load_file(path).items()}
+    trunk = kind.make()
+    if "vit.pos_embed" in stored:
+        stored["vit.pos_embed"] = _resized_positions(stored["vit.pos_embed"], trunk.get_parameter("vit.pos_embed"))
+    missing = [k for k in trunk.load_state_dict(stored, strict=False).missing_keys
+               if k not in ("mean", "std") and not k.endswith("num_batches_tracked")]
+    if missing:
+        raise BadModel(f"{path}: lacks {missing[0]} and {len(missing) - 1} more weights of {name}")
+    return trunk.eval().requires_grad_(False)
+
+
+def _resized_positions(stored: Tensor, wanted: Tensor) -> Tensor:
+    """DINOv2's position embedding (1, 1 + 37 * 37, c), learnt at 518 px, brought to the network's own grid."""
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
+    side = int((wanted.shape[1] - 1) ** 0.5)
+    resized: Tensor = resample_abs_pos_embed(stored, new_size=[side, side], num_prefix_tokens=1)
+    return resized
+
+
+def _timm_model(name: str, **settings: Any) -> nn.Module:
+    import_torchvision()
+    import timm
+
+    model: nn.Module = timm.create_model(name, **settings)
+    return model

@@ -1,0 +1,58 @@
+"""Every error a user can cause or meet, in one tree. The message is one line: what, which file, what to do.
+
+ArtidxError
+├── UnreadableImage    this image cannot be used, and why
+├── BadCatalog         the table or folder of paintings cannot be read
+├── BadModel           the model file cannot be used
+│   └── ModelMismatch  the index was built with another model
+├── BadIndex           the index is missing, damaged or from a newer artidx
+│   └── IndexBusy      another process is writing to it
+├── UnknownPainting    no file and no painting of the index goes by this name
+├── Uncalibrated       a threshold or probability was asked of something never calibrated
+├── MissingPackage     an optional package is needed here
+└── BadSetting         a setting has a value that cannot work
+"""
+
+
+class ArtidxError(Exception):
+    """Base of all errors that are the input's fault, not a bug."""
+
+
+class UnreadableImage(ArtidxError):
+    """This image cannot be used; the message is the reason."""
+
+
+class BadCatalog(ArtidxError):
+    """The table or folder of paintings cannot be read."""
+
+
+class BadModel(ArtidxError):
+    """The model file cannot be used."""
+
+
+class ModelMismatch(BadModel):
+    """The index was built with another model than the one given."""
+
+
+class BadIndex(ArtidxError):
+    """The index is missing, damaged, or written by a newer artidx."""
+
+
+class IndexBusy(BadIndex):
+    """Another process is writing to the index."""
+
+
+class UnknownPainting(ArtidxError):
+    """No file and no painting of the index goes by this name."""
+
+
+class Uncalibrated(ArtidxError):
+    """A threshold or a probability was asked of a model that was never calibrated."""
+
+
+class MissingPackage(ArtidxError):
+    """An optional package is needed for this."""
+
+
+class BadSetting(ArtidxError):
+    """A setting has a value that cannot work."""

@@ -1,0 +1,233 @@
+"""Build an index from a catalog, add to it, remove from it.
+
+Work is done in shards that count once they have been renamed into place: a killed build, run again, goes on with
+the first shard that is missing, and ends in the same index as an unbroken one. Every change publishes a new
+generation. One bad image never stops a run: it is skipped with its reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..embedder.catalog import COLUMNS, Catalog, artist_key
+from ..embedder.images import MAX_PIXELS
+from ..embedder.locations import Reader, absolute, content_hash
+from ..embedder.parallel import ahead
+from ..embedder.runtime import BATCH_SIZE, Embedder, available_cores
+from ..errors import BadIndex, UnknownPainting, UnreadableImage
+from . import store
+from .vectors import Array, Vectors
+
+SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How images are read and embedded. workers: threads; batch_size: on a GPU; strict: a bad image is an error."""
+
+    workers: int | None = None
+    batch_size: int = BATCH_SIZE
+    max_pixels: int = MAX_PIXELS
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a build, add or remove has done. embedded leaves out `resumed` ones; seconds are of embedding alone."""
+
+    paintings: int  # in the index now
+    embedded: int = 0
+    resumed: int = 0
+    already_there: int = 0
+    replaced: int = 0
+    removed: int = 0
+    skipped: tuple[tuple[str, str], ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def images_per_second(self) -> float:
+        """Images embedded in a second of this run."""
+        return self.embedded / self.seconds if self.seconds else 0.0
+
+
+Progress = Callable[[int], None]  # called with the number of paintings just finished
+
+
+def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, replace: bool = False,
+          progress: Progress = lambda done: None) -> Report:
+    """Embed a whole catalog into a new index at `index`. Raises BadIndex where one stands already, unless `replace`.
+
+    With replace the old generation answers until the new one is published.
+    """
+    with store.writer(index):
+        if store.exists(index) and not replace:
+            raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")
+        found = _embed(catalog.table, embedder, index / "building", settings, progress)
+        table = _rows(catalog.table, found, first_row=0)
+        skipped = (*catalog.skipped, *found.skipped)
+        if table.empty:
+            raise BadIndex(f"{index}: not one image of {catalog.source} could be read; the first: "
+                           f"{': '.join(skipped[0])}")
+        _publish(index, table, found.vectors, embedder, skipped, next_row=len(table))
+    return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds)
+
+
+def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *,
+        progress: Progress = lambda done: None) -> Report:
+    """Add a catalog's paintings to the index.
+
+    A painting whose content is there already is left alone, whatever its id; one whose id is there with other
+    content takes its place.
+    """
+    with store.writer(index):
+        before = store.read(index)
+        is_new = _is_new(catalog.table, before.table, settings)
+        progress(len(is_new) - sum(is_new))
+        fresh = catalog.table[is_new].reset_index(drop=True)
+        found = _embed(fresh, embedder, index / "building", settings, progress)
+        added = _rows(fresh, found, first_row=before.manifest.next_row)
+        skipped = (*catalog.skipped, *found.skipped)
+        report = Report(len(before.table), found.embedded, found.resumed, already_there=len(is_new) - sum(is_new),
+                        skipped=skipped, seconds=found.seconds)
+        if added.empty:
+            shutil.rmtree(index / "building", ignore_errors=True)
+            return report
+        stays = ~before.table["id"].isin(added["id"]).to_numpy()
+        table = pd.concat([before.table[stays], added], ignore_index=True)
+        matrix = np.concatenate([before.vectors.matrix[stays], found.vectors])
+        _publish(index, table, matrix, before, skipped, before.manifest.next_row + len(added))
+    return dataclasses.replace(report, paintings=len(table), replaced=int((~stays).sum()))
+
+
+def remove(index: Path, ids: Iterable[str]) -> Report:
+    """Remove the paintings with these ids. Raises UnknownPainting, and removes nothing, if one is not there."""
+    with store.writer(index):
+        before = store.read(index)
+        wanted = set(ids)
+        if unknown := sorted(wanted - set(before.table["id"])):
+            more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+            raise UnknownPainting(f"{index}: no painting with the id {unknown[0]!r}{more}; nothing was removed")
+        stays = ~before.table["id"].isin(wanted).to_numpy()
+        if stays.all():
+            return Report(len(before.table))
+        table = before.table[stays].reset_index(drop=True)
+        _publish(index, table, before.vectors.matrix[stays], before, (), before.manifest.next_row)
+    return Report(len(table), removed=int((~stays).sum()))
+
+
+def vector_hash(vector: Array) -> str:
+    """The first 16 hex digits of the sha256 of a vector's float32 bytes, as stored beside every painting."""
+    return hashlib.sha256(np.ascontiguousarray(vector, "<f4").tobytes()).hexdigest()[:16]
+
+
+class _Embedded(NamedTuple):
+    """kept: (n,) bool; sha256 and vectors: of the kept paintings only, in order."""
+
+    kept: npt.NDArray[np.bool_]
+    sha256: list[str]
+    vectors: Array
+    skipped: tuple[tuple[str, str], ...]
+    embedded: int
+    resumed: int
+    seconds: float
+
+
+def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Settings, progress: Progress
+           ) -> _Embedded:
+    building.mkdir(exist_ok=True)
+    shards, resumed, started = [], 0, time.monotonic()
+    with Reader(settings.max_pixels) as reader:
+        for start in range(0, len(table), SHARD):
+            rows = table.iloc[start : start + SHARD]
+            path = building / f"{_shard_digest(rows, embedder, reader)}.parquet"
+            if path.exists():
+                resumed += len(rows)
+                progress(len(rows))
+            else:
+                store.write_atomically(path, _embedded_shard(rows, embedder, settings, progress))
+            shards.append(pd.read_parquet(path))
+            _check_strict(shards[-1], settings)
+    found = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame(columns=["path", "sha256", "problem",
+                                                                                     "vector"])
+    kept = (found["problem"] == "").to_numpy(bool)
+    vectors = np.frombuffer(b"".join(found["vector"][kept]), np.float32).reshape(-1, embedder.dim)
+    skipped = tuple(found.loc[~kept, ["path", "problem"]].itertuples(index=False, name=None))
+    return _Embedded(kept, found["sha256"][kept].tolist(), vectors, skipped, len(table) - resumed, resumed,
+                     time.monotonic() - started)
+
+
+def _embedded_shard(rows: pd.DataFrame, embedder: Embedder, settings: Settings, progress: Progress) -> bytes:
+    done = []
+    outcomes = embedder.embed(rows["path"], batch_size=settings.batch_size, workers=settings.workers,
+                              max_pixels=settings.max_pixels)
+    for path, outcome in zip(rows["path"], outcomes, strict=True):
+        done.append((path, outcome.sha256, outcome.problem, b"" if outcome.vector is None else
+                     np.ascontiguousarray(outcome.vector, "<f4").tobytes()))
+        progress(1)
+    return pd.DataFrame(done, columns=["path", "sha256", "problem", "vector"]).to_parquet(index=False)
+
+
+def _shard_digest(rows: pd.DataFrame, embedder: Embedder, reader: Reader) -> str:
+    """Another model, another limit, other paintings or changed files must not pass for these."""
+    facts = [embedder.sha256, str(reader.max_pixels)]
+    for location in rows["path"]:
+        facts += [location, reader.fingerprint(location)]
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
+
+
+def _check_strict(shard: pd.DataFrame, settings: Settings) -> None:
+    bad = shard[shard["problem"] != ""]
+    if settings.strict and len(bad):
+        raise UnreadableImage(f"{bad['path'].iloc[0]}: {bad['problem'].iloc[0]}; without --strict it would be skipped")
+
+
+def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame:
+    """The catalog's kept paintings as the index keeps them."""
+    kept = table[found.kept].reset_index(drop=True)
+    own = pd.DataFrame({
+        "row": np.arange(first_row, first_row + len(kept), dtype=np.int64),
+        "id": kept["id"],
+        "path": [absolute(path) for path in kept["path"]],
+        "artist": kept["artist"],
+        "artist_key": [artist_key(name) for name in kept["artist"]],
+        "title": kept["title"],
+        "year": kept["year"].astype("Int64"),
+        "sha256": found.sha256,
+        "vector_sha256": [vector_hash(vector) for vector in found.vectors],
+    })
+    reserved = {*COLUMNS, *own.columns}
+    rows = pd.concat([own, kept[[name for name in kept.columns if name not in reserved]]], axis=1)
+    return rows.astype({name: "str" for name in rows.columns if name not in ("row", "year")})
+
+
+def _is_new(table: pd.DataFrame, before: pd.DataFrame, settings: Settings) -> npt.NDArray[np.bool_]:
+    """Which of the catalog's paintings hold content the index does not; unreadable ones count, to be reported."""
+    known = set(before["sha256"])
+    with Reader(settings.max_pixels) as reader:
+        def is_new(location: str) -> bool:
+            try:
+                with reader.open(location) as stream:
+                    return content_hash(stream) not in known
+            except UnreadableImage:
+                return True
+
+        workers = settings.workers or available_cores()
+        return np.array(list(ahead(is_new, table["path"], workers=workers, most=4 * workers)), bool)
+
+
+def _publish(index: Path, table: pd.DataFrame, matrix: Array, model: Embedder | store.Generation,
+             skipped: Sequence[tuple[str, str]], next_row: int) -> None:
+    vectors = Vectors.of(table["row"].to_numpy(np.int64), matrix)
+    store.publish(index, table, vectors, store.ModelFile.of(model), skipped, next_row)
+    shutil.rmtree(index / "building", ignore_errors=True)

@@ -1,0 +1,202 @@
+"""An index, opened: the noun whose verbs are build, add, remove, check, pair and nearest.
+
+Holds one generation for as long as it lives; whoever publishes another leaves this one as it was. The model is
+loaded only when an image must be embedded: a painting that is in the index already has its vector.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from ..embedder.catalog import Catalog, ColumnNames, read_catalog
+from ..embedder.images import MAX_PIXELS
+from ..embedder.locations import Reader, content_hash
+from ..embedder.runtime import Embedder, ImageLike
+from ..errors import BadModel, BadSetting, ModelMismatch, UnknownPainting, UnreadableImage
+from . import build as building
+from . import store
+from .build import Progress, Report, Settings
+from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
+from .search import Answer, Gallery, Query, RankedArtist
+from .verify import Verdict, verdict
+
+ID_PREFIX = "id:"
+
+
+class Index:
+    """Paintings with their vectors and artists. Made by `Index.open` and `Index.build`."""
+
+    def __init__(self, path: Path, generation: store.Generation, embedder: Embedder | None, device: str | None
+                 ) -> None:
+        self.path = path
+        self.generation = generation
+        self._given_embedder = embedder
+        self._device = device
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, embedder: Embedder | None = None, device: str | None = None
+             ) -> Index:
+        """Open the published generation at `path`. Raises BadIndex; ModelMismatch if `embedder` is not its model.
+
+        With no embedder the index uses its own copy of the model, on `device`.
+        """
+        generation = store.read(Path(path))
+        if embedder is not None and embedder.sha256 != generation.manifest.model.sha256:
+            raise ModelMismatch(
+                f"{path}: built with model {generation.manifest.model.sha256[:12]}, {embedder.source} is "
+                f"{embedder.sha256[:12]}; leave out --model to use the index's own, or rebuild with "
+                f"artidx build --replace")
+        return cls(Path(path), generation, embedder, device)
+
+    @classmethod
+    def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog, *,
+              embedder: Embedder | None = None, names: ColumnNames | None = None,
+              settings: Settings | None = None, replace: bool = False,
+              progress: Progress = lambda done: None) -> tuple[Index, Report]:
+        """Embed a catalog, or what `read_catalog` makes of a source, into a new index."""
+        catalog = source if isinstance(source, Catalog) else read_catalog(source, names)
+        embedder = embedder or Embedder.load()
+        report = building.build(Path(path), catalog, embedder, settings or Settings(), replace=replace,
+                             progress=progress)
+        return cls.open(path, embedder=embedder), report
+
+    def add(self, source: str | os.PathLike[str] | Catalog, *, names: ColumnNames | None = None,
+            settings: Settings | None = None, progress: Progress = lambda done: None) -> Report:
+        """Add a catalog's paintings; this object then stands at the new generation."""
+        catalog = source if isinstance(source, Catalog) else read_catalog(source, names)
+        report = building.add(self.path, catalog, self.embedder, settings or Settings(), progress=progress)
+        self._reopen()
+        return report
+
+    def remove(self, ids: Iterable[str]) -> Report:
+        """Remove paintings by id; this object then stands at the new generation."""
+        report = building.remove(self.path, ids)
+        self._reopen()
+        return report
+
+    def check(self) -> list[str]:
+        """Everything that is wrong with the generation, one line each; empty if all is as it was written."""
+        wrong = [f"{self.generation.folder / name}: not as it was written"
+                 for name in store.damaged_files(self.generation)]
+        table, vectors = self.generation.table, self.generation.vectors
+        for row_id, expected, vector in zip(table["id"], table["vector_sha256"], vectors.matrix, strict=True):
+            if building.vector_hash(vector) != expected:
+                wrong.append(f"{row_id}: its vector is not the one that was computed for it")
+        return wrong
+
+    def pair(self, a: ImageLike, b: ImageLike, *, prior: float = DEFAULT_PRIOR,
+             false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE, max_pixels: int = MAX_PIXELS) -> Verdict:
+        """Were a and b painted by the same artist?  Each is a path, an id of the index, or the bytes of an image.
+
+        Raises UnknownPainting, UnreadableImage, Uncalibrated.
+        """
+        calibration = self.calibration
+        point = calibration.pairs.point(false_positive_rate)
+        return verdict(self._gallery, self.query(a, max_pixels), self.query(b, max_pixels), calibration, point, prior)
+
+    def nearest(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
+        """Who might have painted it?  The k most probable artists and the k nearest paintings.
+
+        image: a path, an id of the index, or the bytes of an image. Raises UnknownPainting, UnreadableImage,
+        and Uncalibrated; `nearest_paintings` needs no calibration.
+        """
+        calibration = self.calibration
+        query = self.query(image, max_pixels)
+        artists, unknown = self._gallery.nearest_artists(query, _checked(k), calibration.artists)
+        return self._answer(query, k, artists, unknown)
+
+    def nearest_paintings(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
+        """The k nearest paintings alone: distances without any probability, so no calibration is needed."""
+        return self._answer(self.query(image, max_pixels), k, (), None)
+
+    def query(self, image: ImageLike, max_pixels: int = MAX_PIXELS) -> Query:
+        """A file where there is one of this name, else the painting with this id; `id:NAME` is an id in any case.
+
+        An image whose content is in the index already has its vector there: nothing is embedded.
+        """
+        if isinstance(image, str | os.PathLike):
+            name = os.fspath(image)
+            if name.startswith(ID_PREFIX) or not os.path.lexists(name):
+                return self._query_id(name.removeprefix(ID_PREFIX))
+            with Reader(max_pixels) as reader:
+                try:
+                    with reader.open(name) as stream:
+                        sha256 = content_hash(stream)
+                except UnreadableImage as problem:
+                    raise UnreadableImage(f"{name}: {problem}") from None
+        else:
+            name = "image"
+            sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
+        if sha256 in self._rows_of_content:
+            return self._stored(self._rows_of_content[sha256][0], name)
+        found = next(self.embedder.embed([image], workers=1, max_pixels=max_pixels))
+        if found.vector is None:
+            raise UnreadableImage(f"{name}: {found.problem}")
+        return Query(name, found.vector, frozenset())
+
+    def __len__(self) -> int:
+        return len(self.generation.table)
+
+    @property
+    def manifest(self) -> store.Manifest:
+        """What the generation says of itself."""
+        return self.generation.manifest
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """The generation's calibration. Raises Uncalibrated."""
+        return Calibration.from_json(self.manifest.calibration, str(self.path))
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The model that made this index's vectors, loaded when first needed."""
+        if self._given_embedder is not None:
+            return self._given_embedder
+        embedder = Embedder.load(self.generation.model_path, device=self._device)
+        if embedder.sha256 != self.manifest.model.sha256:
+            raise BadModel(f"{self.generation.model_path}: damaged: not the model the index was built with; restore it "
+                           f"from a copy, or rebuild with artidx build --replace")
+        return embedder
+
+    @cached_property
+    def _gallery(self) -> Gallery:
+        return Gallery(self.generation)
+
+    @cached_property
+    def _row_of_id(self) -> dict[str, int]:
+        table = self.generation.table
+        return dict(zip(table["id"], table["row"], strict=True))
+
+    @cached_property
+    def _rows_of_content(self) -> dict[str, list[int]]:
+        rows: dict[str, list[int]] = {}
+        for sha256, row in zip(self.generation.table["sha256"], self.generation.table["row"], strict=True):
+            rows.setdefault(sha256, []).append(row)
+        return rows
+
+    def _query_id(self, name: str) -> Query:
+        if name not in self._row_of_id:
+            raise UnknownPainting(f"{name}: neither a file nor the id of a painting in {self.path}")
+        return self._stored(self._row_of_id[name], name)
+
+    def _stored(self, row: int, name: str) -> Query:
+        painting, sha256 = self._gallery.painting(row), self._gallery.content(row)
+        vector = self.generation.vectors.of_rows([row])[0]
+        return Query(name, vector, frozenset(self._rows_of_content[sha256]), painting)
+
+    def _answer(self, query: Query, k: int, artists: tuple[RankedArtist, ...], unknown: float | None) -> Answer:
+        paintings = self._gallery.nearest_paintings(query, _checked(k))
+        return Answer(query.name, artists, unknown, paintings, self.manifest.model.sha256, self.manifest.generation)
+
+    def _reopen(self) -> None:
+        self.__init__(self.path, store.read(self.path), self._given_embedder, self._device)  # type: ignore[misc]
+
+
+def _checked(k: int) -> int:
+    if k < 1:
+        raise BadSetting(f"-k {k}: must be 1 or more")
+    return k

@@ -1,0 +1,153 @@
+"""Rank the paintings nearest to a query, and the artists who might have painted it.
+
+All paintings vote for their artist with a weight that falls steeply with distance, and an artist with many is held
+back a little, so that numbers alone do not win. Whether two paintings share an artist is decided in verify.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .calibrate import ArtistCalibration
+from .store import Generation
+from .vectors import Array, Doubles, distances
+
+# Chosen on val_seen by artist accuracy and likelihood, against the whole training gallery and against one with
+# few paintings for most artists, as museums have.
+KERNEL = 20.0  # a painting's weight is exp(KERNEL * cosine)
+CROWDING = 0.25  # an artist's weight is divided by (number of paintings) ** CROWDING
+SPEAKERS = 3  # paintings shown as the evidence for an artist
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A painting of the index, labels as given."""
+
+    id: str
+    path: str
+    artist: str | None
+    title: str | None
+    year: int | None
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A painting of the index and its distance (1 - cosine, 0 to 2) to the query."""
+
+    painting: Painting
+    distance: float
+
+
+@dataclass(frozen=True)
+class RankedArtist:
+    """An artist, the probability that the query is theirs, and the paintings that speak for it, nearest first."""
+
+    artist: str
+    probability: float
+    paintings: tuple[Neighbour, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Who might have painted the query. unknown: the probability that none of the index's artists did."""
+
+    query: str
+    artists: tuple[RankedArtist, ...]
+    unknown: float | None  # None where only paintings were asked for
+    paintings: tuple[Neighbour, ...]
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class Query:
+    """A painting asked about: its vector (d,), and the rows of the index that are that same painting."""
+
+    name: str
+    vector: Array
+    own_rows: frozenset[int]
+    painting: Painting | None = None
+
+
+class Gallery:
+    """A generation's paintings grouped by artist, ready to be searched."""
+
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation
+        table = generation.table
+        self.codes, self.keys = artist_codes(table["artist_key"])
+        first = table.assign(code=self.codes).drop_duplicates("code").set_index("code")["artist"]
+        self.names: list[str] = [first[code] for code in range(len(self.keys))]
+        self._place = {row: place for place, row in enumerate(table["row"].tolist())}
+
+    def content(self, row: int) -> str:
+        """sha256 of the image stored under a row number."""
+        return str(self.generation.table["sha256"].iloc[self._place[row]])
+
+    def painting(self, row: int) -> Painting:
+        """The painting stored under a row number."""
+        found = self.generation.table.iloc[self._place[row]]
+        return Painting(found["id"], found["path"], _text(found["artist"]), _text(found["title"]),
+                        None if pd.isna(found["year"]) else int(found["year"]))
+
+    def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
+        """The k paintings nearest to the query, itself left out."""
+        rows, apart = self.generation.vectors.nearest(query.vector, k, query.own_rows)
+        return tuple(Neighbour(self.painting(row), float(d)) for row, d in zip(rows.tolist(), apart, strict=True))
+
+    def nearest_artists(self, query: Query, k: int, calibration: ArtistCalibration
+                        ) -> tuple[tuple[RankedArtist, ...], float]:
+        """The k most probable artists, and the probability that it is none of the index's artists.
+
+        Artists whose only painting is the query itself cannot be judged and are left out.
+        """
+        cosines = np.asarray(self.generation.vectors.matrix @ query.vector, np.float64)
+        cosines[[self._place[row] for row in query.own_rows]] = -np.inf
+        scores = artist_scores(cosines, self.codes, len(self.keys))
+        judged = np.flatnonzero(np.isfinite(scores))
+        if not len(judged):
+            return (), 1.0
+        probabilities, unknown = calibration.posterior(scores[judged])
+        ranked = np.lexsort((judged, -probabilities))[:k]
+        artists = tuple(self._ranked(query, int(judged[i]), float(probabilities[i]), cosines) for i in ranked)
+        return artists, float(unknown)
+
+    def _ranked(self, query: Query, code: int, probability: float, cosines: Doubles) -> RankedArtist:
+        """The artist with the paintings that speak loudest; cosines: (n,), -inf for the query's own."""
+        places = np.flatnonzero((self.codes == code) & np.isfinite(cosines))
+        places = places[np.argsort(-cosines[places], kind="stable")[:SPEAKERS]]
+        rows = self.generation.vectors.rows[places].tolist()
+        apart = distances(query.vector[None], self.generation.vectors.of_rows(rows)).tolist()
+        nearest_first = sorted(zip(apart, rows, strict=True))
+        return RankedArtist(self.names[code], probability,
+                            tuple(Neighbour(self.painting(row), distance) for distance, row in nearest_first))
+
+
+def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """(n,) a number for each painting's artist, -1 where there is none, and the artists' keys in that order."""
+    codes, uniques = pd.factorize(keys.astype(object).where(keys.notna(), None), sort=True)
+    return codes.astype(np.int64), [str(key) for key in uniques]
+
+
+def artist_scores(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> Doubles:
+    """(artists,) how near each artist is to a query, in units of cosine; -inf for one with no painting that counts.
+
+    cosines: (n,) to the query, -inf for a painting that must not count; codes: (n,) artists, -1 for nobody. The
+    score is the log of the artist's kernel-weighted paintings, held back by a power of their number.
+    """
+    counts_here = (codes >= 0) & np.isfinite(cosines)
+    codes = codes[counts_here]
+    weights = np.bincount(codes, weights=np.exp(KERNEL * (cosines[counts_here] - 1)), minlength=artists)
+    paintings = np.bincount(codes, minlength=artists)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = 1 + (np.log(weights) - CROWDING * np.log(paintings)) / KERNEL
+    return np.where(paintings > 0, scores, -np.inf)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
