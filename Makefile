@@ -23,7 +23,7 @@ test: check
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .
-	$(DEV)/bin/mypy --strict embedder index cli tests benchmarks errors.py __init__.py
+	$(DEV)/bin/mypy --strict embedder index cli benchmarks errors.py __init__.py
 
 $(DEMO)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO)

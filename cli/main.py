@@ -54,7 +54,7 @@ def artidx() -> None:
 def main() -> None:
     """Run the command line. Exits 2 for trouble, with one line on stderr that says what, where and what to do."""
     try:
-        artidx.main(standalone_mode=False)
+        artidx.main(prog_name="artidx", standalone_mode=False)
     except click.ClickException as problem:
         problem.show()
         sys.exit(TROUBLE)

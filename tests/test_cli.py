@@ -1,0 +1,251 @@
+"""The command line: what goes to stdout and stderr, exit statuses, and one clear line for every kind of trouble."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from artidx.cli import main as command_line
+from artidx.cli.main import VERBS, artidx
+from made import HUES, painting, small_model
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, model_file):
+    """run("pair", a, b) -> (exit status, stdout, stderr), with the small model as the default one."""
+    monkeypatch.setenv("ARTIDX_MODEL", str(model_file))
+    monkeypatch.delenv("ARTIDX_INDEX", raising=False)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["artidx", *map(str, words)])
+        try:
+            command_line.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.fixture
+def built(run, tmp_path, collection, monkeypatch):
+    """The collection's index, under the name that queries look for first."""
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run("build", collection, "-o", "paintings.artidx")
+    assert status == 0, err
+    return tmp_path / "paintings.artidx"
+
+
+RED, RED_TOO, BLUE = "Red Painter/R0.png", "Red Painter/R1.png", "Blue Painter/B0.png"
+
+
+def test_build_says_what_it_did_on_stdout_and_notes_go_to_stderr(run, tmp_path, collection):
+    (collection / "bad.jpg").write_text("no")
+    status, out, err = run("build", collection, "-o", tmp_path / "i.artidx")
+    assert status == 0
+    assert "12 paintings by 3 artists, generation 1" in out
+    assert "images/s" in out
+    assert "skipped 1" in out
+    assert "bad.jpg: not an image" in out
+    assert "model small" in err
+    assert "CPUExecutionProvider" in err
+    assert "\r" not in err, "no progress bar where stderr is no terminal"
+
+
+def test_build_as_json_is_one_object(run, tmp_path, collection):
+    (collection / "bad.jpg").touch()
+    _, out, _ = run("build", collection, "-o", tmp_path / "i.artidx", "--json")
+    found = json.loads(out)
+    assert (found["paintings"], found["embedded"], found["generation"]) == (12, 13, 1)
+    assert [Path(s["path"]).name for s in found["skipped"]] == ["bad.jpg"]
+
+
+@pytest.mark.parametrize(("other", "status", "word"), [(RED_TOO, 0, "same artist"), (BLUE, 1, "different artist")])
+def test_pair_exits_0_for_same_and_1_for_different(run, built, other, status, word):
+    found, out, err = run("pair", RED, other)
+    assert (found, err) == (status, "")
+    assert out.startswith(f"{word}: distance ")
+    assert "made-up pairs" in out, "says what the threshold was measured on"
+    assert "10.0% of pairs by different artists" in out
+
+
+def test_pair_as_json_has_the_promised_keys(run, built):
+    status, out, _ = run("pair", RED, BLUE, "--json", "--prior", "0.01")
+    found = json.loads(out)
+    assert status == 1
+    assert {"same", "distance", "threshold", "probability", "prior", "model", "generation", "a", "b",
+            "shared"} <= {*found}
+    assert (found["same"], found["prior"], found["a"]["painting"]["id"]) == (False, 0.01, RED)
+
+
+def test_nearest_ranks_artists_with_the_paintings_that_speak_for_them(run, built, tmp_path):
+    query = painting(tmp_path / "q.png", 123, HUES["Green Painter"])
+    status, out, _ = run("nearest", query, "-k", "2")
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[0].endswith("%  Green Painter")
+    assert all("Green Painter" in line for line in lines[1:4])
+    assert "none of the 3 artists" in lines[-1]
+
+
+def test_nearest_as_json_has_the_promised_keys(run, built):
+    found = json.loads(run("nearest", RED, "--json")[1])
+    assert {"artists", "unknown", "model", "generation", "paintings"} <= {*found}
+    assert {"artist", "probability", "paintings"} <= {*found["artists"][0]}
+    assert sum(a["probability"] for a in found["artists"]) + found["unknown"] == pytest.approx(1)
+
+
+def test_nearest_paintings_is_the_flat_list(run, built):
+    status, out, _ = run("nearest", RED, "--paintings", "-k", "3")
+    assert status == 0
+    assert len(out.splitlines()) == 3
+    apart = [float(line.split()[0]) for line in out.splitlines()]
+    assert apart == sorted(apart)
+
+
+def test_an_image_may_come_on_stdin(built, model_file, collection):
+    data = (collection / RED).read_bytes()
+    found = subprocess.run([sys.executable, "-m", "artidx.cli", "pair", "-", RED, "--json"], input=data,
+                           capture_output=True, check=False, cwd=built.parent)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["distance"] < 1e-6
+
+
+def test_add_and_remove_report_the_new_state(run, built, collection):
+    painting(collection / "Red Painter" / "new.png", 55, HUES["Red Painter"])
+    status, out, _ = run("add", built, collection)
+    assert status == 0
+    assert "13 paintings by 3 artists, generation 2" in out
+    assert "already there: 12" in out
+    status, out, _ = run("remove", built, RED, BLUE)
+    assert status == 0
+    assert "11 paintings" in out
+    assert "removed: 2" in out
+
+
+def test_one_image_can_be_added(run, built, tmp_path):
+    status, out, _ = run("add", built, painting(tmp_path / "single.png", 56))
+    assert status == 0
+    assert "13 paintings" in out
+
+
+def test_info_tells_what_an_index_holds(run, built):
+    status, out, _ = run("info", built)
+    assert status == 0
+    for words in ("12 paintings by 3 artists", "generation 1", "model small", "calibrated on made-up pairs", "10.00%"):
+        assert words in out
+    assert json.loads(run("info", built, "--json")[1])["paintings"] == 12
+
+
+def test_check_exits_1_and_names_what_is_damaged(run, built):
+    assert run("check", built)[0] == 0
+    (built / "generations" / "000001" / "skipped.csv").write_text("changed")
+    status, out, _ = run("check", built)
+    assert status == 1
+    assert "skipped.csv: not as it was written" in out
+
+
+def test_evaluate_scores_a_labelled_index(run, built):
+    status, out, _ = run("evaluate", built)
+    assert status == 0
+    assert out.splitlines()[1].split()[:3] == ["all", "12", "3"]
+    found = json.loads(run("evaluate", built, "--json")[1])
+    assert found[0]["pairs"]["same_pairs"] == 18
+    assert found[0]["nearest"]["top_1"] > 0.5
+
+
+def test_a_table_with_columns_of_other_names(run, tmp_path, collection):
+    table = tmp_path / "list.csv"
+    with table.open("w", newline="") as stream:
+        csv.writer(stream).writerows([["wo", "wer"], ["Red Painter/R0.png", "Rot"], ["Blue Painter/B0.png", "Blau"]])
+    status, out, err = run("build", table, "-o", tmp_path / "i.artidx", "--image-column", "wo",
+                           "--artist-column", "wer", "--images", collection)
+    assert status == 0, err
+    assert "2 paintings by 2 artists" in out
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (["pair", "a.jpg", "b.jpg"], "artidx: paintings.artidx: no such index; make one with artidx build"),
+    (["build", "nowhere", "-o", "x.artidx"], "artidx: nowhere: no such file or folder"),
+    (["build", ".", "-o", "x.artidx", "--model", "none.onnx"], "none.onnx: no such model file"),
+    (["nearest", "x", "-k", "0"], "Invalid value for '-k'"),
+    (["pair", "a", "b", "--prior", "1"], "Invalid value for '--prior'"),
+    (["pair", "a"], "Missing argument 'B'"),
+    (["paint"], "No such command 'paint'"),
+    (["info", "."], "not an index of artidx"),
+])
+def test_trouble_is_told_on_stderr_and_exits_2(run, tmp_path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    painting(tmp_path / "a.png", 1)
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert says in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (["pair", RED, "none.jpg"], "none.jpg: neither a file nor the id"),
+    (["remove", "paintings.artidx", "none"], "nothing was removed"),
+    (["build", "collection", "-o", "paintings.artidx"], "holds an index already"),
+    (["pair", "-", "-"], "there is only one"),
+    (["nearest", RED, "--model", "other.onnx"], "built with model"),
+    (["nearest", RED, "--model", "small.onnx", "--device", "cuda"], "offers only CPUExecutionProvider"),
+])
+def test_trouble_with_an_index_is_told_too(run, built, tmp_path, words, says):
+    (tmp_path / "other.onnx").write_bytes(small_model(seed=1))
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert says in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("artidx: ")
+
+
+def test_a_title_cannot_rewrite_the_terminal(run, tmp_path, collection):
+    table = tmp_path / "list.csv"
+    table.write_text("file,artist,title\n"
+                     "Red Painter/R0.png,A\x1b[2Jrt,\x1b]0;owned\x07T\u202eitle\n"
+                     "Red Painter/R1.png,B,C\n")
+    run("build", table, "-o", tmp_path / "i.artidx", "--images", collection)
+    for words in (["nearest", "Red Painter/R1.png"], ["nearest", "Red Painter/R1.png", "--paintings"]):
+        _, out, err = run(*words, "--index", tmp_path / "i.artidx")
+        assert not {"\x1b", "\x07", "\u202e"} & {*out, *err}
+
+
+def test_the_pixel_limit_reaches_the_images(run, tmp_path, collection):
+    _, out, _ = run("build", collection, "-o", tmp_path / "i.artidx", "--max-pixels", "5000")
+    assert "12 paintings" in out
+    status, _, err = run("build", collection, "-o", tmp_path / "j.artidx", "--max-pixels", "1000")
+    assert status == 2
+    assert "--max-pixels" in err
+
+
+def test_help_answers_without_loading_anything_heavy():
+    code = ("import sys; sys.argv = ['artidx', '--help']\n"
+            "from artidx.cli.main import main\n"
+            "try: main()\n"
+            "except SystemExit: pass\n"
+            "heavy = {'numpy', 'pandas', 'PIL', 'faiss', 'onnxruntime', 'torch'} & set(sys.modules)\n"
+            "sys.exit(f'loaded {heavy}' if heavy else 0)")
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_and_stands_in_the_readme(run, verb):
+    status, out, _ = run(verb, "--help")
+    assert status == 0
+    assert out.startswith("Usage: artidx")
+    assert f"artidx {verb}" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_list_of_verbs_is_that_of_the_files():
+    with_command = {p.stem for p in (ROOT / "cli").glob("*.py") if "@click.command" in p.read_text("utf-8")} - {"main"}
+    assert with_command == {*VERBS} == {*artidx.list_commands(None)}
