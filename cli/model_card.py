@@ -9,6 +9,7 @@ from ..embedder.training.linear import COMPONENTS, COPIES, DIM, MEMBERS, SHRINKA
 from ..embedder.training.networks import TRUNKS
 from ..index.calibrate import Calibration
 from ..index.evaluate import SplitScores
+from .scores import NAN, share
 
 
 def model_card(embedder: Embedder, paintings: int, artists: int, scores: Sequence[SplitScores],
@@ -16,7 +17,7 @@ def model_card(embedder: Embedder, paintings: int, artists: int, scores: Sequenc
     """The card as Markdown."""
     rows = "\n".join(
         f"| {s.split} | {s.pairs.paintings:,} | {s.pairs.artists} | {s.pairs.auc:.3f} | {s.pairs.triplet_accuracy:.3f} | "
-        f"{s.pairs.found_at_1_percent:.3f} | {_share(s.nearest.top_1)} | {_share(s.nearest.top_5)} |" for s in scores)
+        f"{s.pairs.found_at_1_percent:.3f} | {share(s.nearest.top_1 if s.nearest else NAN)} | {share(s.nearest.top_5 if s.nearest else NAN)} |" for s in scores)
     points = "\n".join(f"| {p.distance:.4f} | {p.false_positive_rate:.2%} | {p.true_positive_rate:.1%} |"
                        for p in (*calibration.pairs.points, calibration.pairs.equal_error))
     parity = embedder.metadata["parity"]
@@ -72,7 +73,3 @@ museums expect them to be too sure.
 
 Licence of this model: MIT, as artidx; the trunks' licences stand above.
 """
-
-
-def _share(value: float) -> str:
-    return "-" if value != value else f"{value:.3f}"

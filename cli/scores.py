@@ -7,17 +7,22 @@ from collections.abc import Sequence
 from ..index.evaluate import SplitScores
 from .output import say
 
+NAN = float("nan")
+
 
 def show_scores(scores: Sequence[SplitScores]) -> None:
     """One line a split."""
-    say("split        paintings artists    pairs (same)            AUC  triplets  found at 1%  artist first  in five")
+    say("split        paintings artists    pairs (same)            AUC  triplets  found at 1%  artist first  in five"
+        "    of")
     for split in scores:
         pairs, nearest = split.pairs, split.nearest
         counts = f"{pairs.same_pairs + pairs.different_pairs:,} ({pairs.same_pairs:,})"
-        say(f"{split.split:12} {pairs.paintings:9,} {pairs.artists:7,}    {counts:21} {_share(pairs.auc)} "
-            f"{_share(pairs.triplet_accuracy):>9} {_share(pairs.found_at_1_percent):>12} {_share(nearest.top_1):>13} "
-            f"{_share(nearest.top_5):>8}")
+        first, in_five, of = (nearest.top_1, nearest.top_5, nearest.queries) if nearest else (NAN, NAN, 0)
+        say(f"{split.split:12} {pairs.paintings:9,} {pairs.artists:7,}    {counts:21} {share(pairs.auc)} "
+            f"{share(pairs.triplet_accuracy):>9} {share(pairs.found_at_1_percent):>12} {share(first):>13} "
+            f"{share(in_five):>8} {of:>5,}")
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
+    """Three digits, or a dash where there was nothing to count."""
     return "-" if value != value else f"{value:.3f}"

@@ -45,10 +45,10 @@ def train_model(table: pd.DataFrame, trunks: Path, work: Path, output: Path, nam
          f"to float16 weights {parity['largest_cosine_lost_to_float16_weights']:.1e}")
 
     index = _measured(work / "measured.artidx", Catalog("training catalog", table), embedder, note)
-    rows, vectors = index.generation.table, index.generation.vectors.matrix
+    rows, embeddings = index.generation.table, index.generation.embeddings
     names = split_names(rows, "split")
-    calibration = calibrate(rows, vectors, names, gallery=TRAIN, seen=SEEN, unseen=UNSEEN)
-    scores = evaluate(rows, vectors, names, [SEEN, UNSEEN], TRAIN)
+    calibration = calibrate(rows, embeddings, names, gallery=TRAIN, seen=SEEN, unseen=UNSEEN)
+    scores = evaluate(rows, embeddings, names, [SEEN, UNSEEN], TRAIN, calibration.artists)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, with_metadata(uncalibrated, {"calibration": calibration.to_json()}))
     finished = Embedder.load(output)

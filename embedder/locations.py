@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -26,9 +27,9 @@ MAX_ROW_GROUP_BYTES = 2 << 30
 
 def split_location(location: str) -> tuple[str, str | None]:
     """`archive.zip::member` -> (archive.zip, member); a plain file -> (path, None)."""
-    container, separator, inside = location.partition(SEPARATOR)
-    if separator and container.lower().endswith((".zip", ".parquet")):
-        return container, inside
+    found = re.search(rf"\.(zip|parquet){SEPARATOR}", location, re.IGNORECASE)
+    if found:
+        return location[: found.end() - len(SEPARATOR)], location[found.end() :]
     return location, None
 
 
@@ -82,6 +83,8 @@ class Reader:
         return f"{facts.st_size} {facts.st_mtime_ns} {inside or ''}"
 
     def _bytes_inside(self, container: str, inside: str) -> bytes:
+        if Path(container).exists() and not Path(container).is_file():  # a pipe would block
+            raise UnreadableImage(f"not a file: {container}")
         try:
             if container.lower().endswith(".zip"):
                 return self._zip_member(container, inside)
@@ -103,6 +106,8 @@ class Reader:
             member = archive.getinfo(inside)
         except KeyError:
             raise UnreadableImage(f"not in {Path(container).name}") from None
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
+            raise UnreadableImage(f"neither stored nor deflated in {Path(container).name}; zip it anew")
         check_size(member.file_size, self.max_pixels)
         with archive.open(member) as stream:
             data = stream.read(member.file_size + 1)  # the header may lie about the size

@@ -27,6 +27,8 @@ from ..embedder.parallel import ahead
 from ..embedder.runtime import BATCH_SIZE, Embedder, available_cores
 from ..errors import BadIndex, UnknownPainting, UnreadableImage
 from . import store
+from .centre import centre_of, centred, uncentred
+from .search import artist_codes
 from .vectors import Array, Vectors
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
@@ -61,6 +63,7 @@ class Report:
         return self.embedded / self.seconds if self.seconds else 0.0
 
 
+SHARD_COLUMNS = ["path", "sha256", "problem", "embedding"]
 Progress = Callable[[int], None]  # called with the number of paintings just finished
 
 
@@ -79,7 +82,9 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
         if table.empty:
             raise BadIndex(f"{index}: not one image of {catalog.source} could be read; the first: "
                            f"{': '.join(skipped[0])}")
-        _publish(index, table, found.vectors, embedder, skipped, next_row=len(table))
+        centre = centre_of(found.embeddings, artist_codes(table["artist_key"])[0])
+        _publish(index, table, centred(found.embeddings, centre), centre, table["artist_key"].nunique(), embedder,
+                 skipped, next_row=len(table))
     return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds)
 
 
@@ -105,8 +110,14 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
             return report
         stays = ~before.table["id"].isin(added["id"]).to_numpy()
         table = pd.concat([before.table[stays], added], ignore_index=True)
-        matrix = np.concatenate([before.vectors.matrix[stays], found.vectors])
-        _publish(index, table, matrix, before, skipped, before.manifest.next_row + len(added))
+        centre, centre_artists = before.centre, before.manifest.centre_artists
+        vectors = np.concatenate([before.vectors.matrix[stays], centred(found.embeddings, centre)])
+        if (artists := table["artist_key"].nunique()) >= 2 * max(centre_artists, 1):
+            embeddings = uncentred(vectors, centre)
+            centre, centre_artists = centre_of(embeddings, artist_codes(table["artist_key"])[0]), artists
+            vectors = centred(embeddings, centre)
+        _publish(index, table, vectors, centre, centre_artists, before, skipped,
+                 before.manifest.next_row + len(added))
     return dataclasses.replace(report, paintings=len(table), replaced=int((~stays).sum()))
 
 
@@ -122,7 +133,8 @@ def remove(index: Path, ids: Iterable[str]) -> Report:
         if stays.all():
             return Report(len(before.table))
         table = before.table[stays].reset_index(drop=True)
-        _publish(index, table, before.vectors.matrix[stays], before, (), before.manifest.next_row)
+        _publish(index, table, before.vectors.matrix[stays], before.centre, before.manifest.centre_artists, before, (),
+                 before.manifest.next_row)
     return Report(len(table), removed=int((~stays).sum()))
 
 
@@ -132,11 +144,11 @@ def vector_hash(vector: Array) -> str:
 
 
 class _Embedded(NamedTuple):
-    """kept: (n,) bool; sha256 and vectors: of the kept paintings only, in order."""
+    """kept: (n,) bool; sha256 and embeddings (as the model gives them): of the kept paintings only, in order."""
 
     kept: npt.NDArray[np.bool_]
     sha256: list[str]
-    vectors: Array
+    embeddings: Array
     skipped: tuple[tuple[str, str], ...]
     embedded: int
     resumed: int
@@ -158,12 +170,11 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
                 store.write_atomically(path, _embedded_shard(rows, embedder, settings, progress))
             shards.append(pd.read_parquet(path))
             _check_strict(shards[-1], settings)
-    found = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame(columns=["path", "sha256", "problem",
-                                                                                     "vector"])
+    found = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame(columns=SHARD_COLUMNS)
     kept = (found["problem"] == "").to_numpy(bool)
-    vectors = np.frombuffer(b"".join(found["vector"][kept]), np.float32).reshape(-1, embedder.dim)
+    embeddings = np.frombuffer(b"".join(found["embedding"][kept]), np.float32).reshape(-1, embedder.dim)
     skipped = tuple(found.loc[~kept, ["path", "problem"]].itertuples(index=False, name=None))
-    return _Embedded(kept, found["sha256"][kept].tolist(), vectors, skipped, len(table) - resumed, resumed,
+    return _Embedded(kept, found["sha256"][kept].tolist(), embeddings, skipped, len(table) - resumed, resumed,
                      time.monotonic() - started)
 
 
@@ -175,7 +186,7 @@ def _embedded_shard(rows: pd.DataFrame, embedder: Embedder, settings: Settings, 
         done.append((path, outcome.sha256, outcome.problem, b"" if outcome.vector is None else
                      np.ascontiguousarray(outcome.vector, "<f4").tobytes()))
         progress(1)
-    return pd.DataFrame(done, columns=["path", "sha256", "problem", "vector"]).to_parquet(index=False)
+    return pd.DataFrame(done, columns=SHARD_COLUMNS).to_parquet(index=False)
 
 
 def _shard_digest(rows: pd.DataFrame, embedder: Embedder, reader: Reader) -> str:
@@ -204,9 +215,8 @@ def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame
         "title": kept["title"],
         "year": kept["year"].astype("Int64"),
         "sha256": found.sha256,
-        "vector_sha256": [vector_hash(vector) for vector in found.vectors],
     })
-    reserved = {*COLUMNS, *own.columns}
+    reserved = {*COLUMNS, *own.columns, "vector_sha256"}
     rows = pd.concat([own, kept[[name for name in kept.columns if name not in reserved]]], axis=1)
     return rows.astype({name: "str" for name in rows.columns if name not in ("row", "year")})
 
@@ -226,8 +236,10 @@ def _is_new(table: pd.DataFrame, before: pd.DataFrame, settings: Settings) -> np
         return np.array(list(ahead(is_new, table["path"], workers=workers, most=4 * workers)), bool)
 
 
-def _publish(index: Path, table: pd.DataFrame, matrix: Array, model: Embedder | store.Generation,
-             skipped: Sequence[tuple[str, str]], next_row: int) -> None:
-    vectors = Vectors.of(table["row"].to_numpy(np.int64), matrix)
-    store.publish(index, table, vectors, store.ModelFile.of(model), skipped, next_row)
+def _publish(index: Path, table: pd.DataFrame, vectors: Array, centre: Array, centre_artists: int,
+             model: Embedder | store.Generation, skipped: Sequence[tuple[str, str]], next_row: int) -> None:
+    table = table.assign(vector_sha256=[vector_hash(vector) for vector in vectors])
+    stored = Vectors.of(table["row"].to_numpy(np.int64), vectors)
+    contents = store.Contents(table, stored, centre, centre_artists, skipped, next_row)
+    store.publish(index, contents, store.ModelFile.of(model))
     shutil.rmtree(index / "building", ignore_errors=True)

@@ -8,7 +8,7 @@ Fitting needs scipy (artidx[train]); using a fitted calibration needs numpy only
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,21 +62,57 @@ class PairCalibration:
 
 
 @dataclass(frozen=True)
+class Voices:
+    """What a gallery's artists say to some queries, before it is weighed.
+
+    scores: (q, a) how near each artist's paintings are (search.artist_scores), -inf for an artist without a
+    painting that counts; paintings: (q, a) how many of theirs counted.
+    """
+
+    scores: Doubles
+    paintings: Doubles
+
+
+@dataclass(frozen=True)
 class ArtistCalibration:
-    """log(p(score | this artist) / p(score | somebody unknown)) = slope * score + intercept."""
+    """Weighs what artists say: log(p(score | this artist) / p(score | somebody unknown)).
+
+    It is slope * score + intercept - crowding * log(paintings): among many paintings one is near by chance.
+    """
 
     slope: float
     intercept: float
+    crowding: float
     measured_on: str
 
-    def posterior(self, scores: Doubles, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
-        """(..., a) scores -> (..., a) probabilities and (...) that of somebody unknown; together they add up to 1."""
-        evidence = _artist_evidence(scores, self.slope, self.intercept, unknown_share)
-        unknown = np.full((*scores.shape[:-1], 1), math.log(unknown_share))
-        everyone = np.concatenate([evidence, unknown], axis=-1)
-        everyone = np.exp(everyone - everyone.max(axis=-1, keepdims=True))
-        everyone /= everyone.sum(axis=-1, keepdims=True)
-        return everyone[..., :-1], everyone[..., -1]
+    def evidence(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
+        """(q, a) log of likelihood ratio times prior, which the artists of the gallery share equally."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = self.slope * voices.scores + self.intercept - self.crowding * np.log(voices.paintings)
+        has_voice = voices.paintings > 0
+        artists = np.maximum(has_voice.sum(axis=-1, keepdims=True), 1)
+        evidence: Doubles = np.where(has_voice, ratio + np.log((1 - unknown_share) / artists), -np.inf)
+        return evidence
+
+    def posterior(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
+        """(q, a) probabilities of the artists and (q,) that of somebody unknown; together they add up to 1."""
+        known, unknown = self.log_posterior(voices, unknown_share)
+        return np.exp(known), np.exp(unknown)
+
+    def log_posterior(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
+        """The logarithms of `posterior`, which stay finite where a probability vanishes."""
+        evidence = self.evidence(voices, unknown_share)
+        total = np.logaddexp(np.logaddexp.reduce(evidence, axis=-1), math.log(unknown_share))
+        return evidence - total[..., None], math.log(unknown_share) - total
+
+
+@dataclass(frozen=True)
+class ArtistCase:
+    """A gallery, queries by its artists with the right one, truth (q,), and queries by somebody else."""
+
+    known: Voices
+    truth: npt.NDArray[np.int64]
+    unknown: Voices
 
 
 @dataclass(frozen=True)
@@ -168,40 +204,29 @@ def calibrate_pairs(curve: PairCurve, measured_on: str) -> PairCalibration:
         evidence = line[0] * centres + line[1]
         return float(same @ np.logaddexp(0, -evidence) + different @ np.logaddexp(0, evidence))
 
-    slope, intercept = _fit(loss, [-10.0, 8.0])
+    slope, intercept = _fit(loss, [-10.0, 8.0]).tolist()
     return PairCalibration(slope, intercept, tuple(curve.at(rate) for rate in FALSE_POSITIVE_RATES),
                            curve.equal_error(), measured_on, int(curve.same.sum()), int(curve.different.sum()))
 
 
-def calibrate_artists(known: Doubles, truth: npt.NDArray[np.int64], unknown: Doubles, measured_on: str
-                      ) -> ArtistCalibration:
-    """Fit by maximum likelihood on paintings by artists of the gallery and on paintings by others.
+def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCalibration:
+    """Fit by maximum likelihood; the cases weigh the same, and in each the known and the unknown queries do."""
+    def surprise(calibration: ArtistCalibration, case: ArtistCase) -> float:
+        right = calibration.log_posterior(case.known)[0][np.arange(len(case.truth)), case.truth]
+        return -float(right.mean() + calibration.log_posterior(case.unknown)[1].mean())
 
-    known: (q, a) scores of every artist, truth: (q,) the right one; unknown: (u, a). Both groups weigh the same.
-    """
-    def loss(line: Doubles) -> float:
-        def log_posterior(scores: Doubles) -> tuple[Doubles, Doubles]:
-            evidence = _artist_evidence(scores, line[0], line[1], 0.5)
-            total = np.logaddexp(np.logaddexp.reduce(evidence, axis=1), math.log(0.5))
-            return evidence - total[:, None], math.log(0.5) - total
+    def calibration(weights: Doubles) -> ArtistCalibration:
+        slope, intercept, crowding = weights.tolist()
+        return ArtistCalibration(slope, intercept, crowding, measured_on)
 
-        right = log_posterior(known)[0][np.arange(len(known)), truth]
-        return -float(right.mean() + log_posterior(unknown)[1].mean())
-
-    slope, intercept = _fit(loss, [20.0, -5.0])
-    return ArtistCalibration(slope, intercept, measured_on)
+    return calibration(_fit(lambda weights: sum(surprise(calibration(weights), case) for case in cases),
+                            [15.0, -4.0, 0.5]))
 
 
-def _artist_evidence(scores: Doubles, slope: float, intercept: float, unknown_share: float) -> Doubles:
-    """Log of likelihood ratio times prior; the known artists share their part of the prior equally."""
-    return slope * scores + intercept + math.log((1 - unknown_share) / scores.shape[-1])
-
-
-def _fit(loss: Callable[[Doubles], float], start: list[float]) -> tuple[float, float]:
+def _fit(loss: Callable[[Doubles], float], start: list[float]) -> Doubles:
     try:
         from scipy.optimize import minimize
     except ModuleNotFoundError:
         raise MissingPackage("calibrating needs scipy; pip install 'artidx[train]'") from None
-    slope, intercept = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10,
-                                                                            "maxiter": 2000}).x
-    return float(slope), float(intercept)
+    fitted: Doubles = minimize(loss, np.array(start), method="BFGS").x  # the losses are convex
+    return fitted

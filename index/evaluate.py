@@ -13,11 +13,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import BadCatalog
-from .calibrate import Calibration, PairCurve, calibrate_artists, calibrate_pairs
-from .search import artist_codes, artist_scores
+from .calibrate import (
+    ArtistCalibration,
+    ArtistCase,
+    Calibration,
+    PairCurve,
+    Voices,
+    calibrate_artists,
+    calibrate_pairs,
+)
+from .centre import centre_of, centred
+from .search import artist_codes, voices
 from .vectors import Array, Doubles
 
 Codes = npt.NDArray[np.int64]
+
+THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average
 
 
 @dataclass(frozen=True)
@@ -74,30 +85,30 @@ def triplet_accuracy(vectors: Array, artists: Codes) -> float:
     return float(np.mean(won)) if won else float("nan")
 
 
-def nearest_scores(scores: Doubles, truth: Codes, gallery: Codes) -> NearestScores:
-    """scores: (q, a) of every gallery artist for every query, truth: (q,) codes; gallery: (n,) its paintings' codes."""
-    judged = np.isin(truth, gallery[gallery >= 0])
-    scores, truth = scores[judged], truth[judged]
-    right = scores[np.arange(len(truth)), truth]
-    rank = (scores > right[:, None]).sum(axis=1)  # 0 is first
-    return NearestScores(len(truth), int((gallery >= 0).sum()), len(np.unique(gallery[gallery >= 0])),
-                        float((rank < 1).mean()) if len(rank) else float("nan"),
-                        float((rank < 5).mean()) if len(rank) else float("nan"))
+def nearest_scores(evidence: Doubles, truth: Codes, gallery: Codes) -> NearestScores:
+    """evidence: (q, a) for every artist, -inf for one without a painting that counts; truth: (q,) codes.
 
-
-def scores_against(queries: Array, gallery: Array, codes: Codes, artists: int, *, leave_one_out: bool = False
-                   ) -> Doubles:
-    """(q, artists): what nearest-artist search makes of each query (q, d) against a gallery (n, d).
-
-    leave_one_out: the queries are the gallery, and none speaks for itself.
+    gallery: (n,) its paintings' codes. A query whose artist has no painting that counts is not judged.
     """
-    found = []
+    right = np.where(truth >= 0, evidence[np.arange(len(truth)), truth], -np.inf)
+    is_judged = np.isfinite(right)
+    ahead = (evidence[is_judged] > right[is_judged, None]).sum(axis=1)
+    return NearestScores(len(ahead), int((gallery >= 0).sum()), len(np.unique(gallery[gallery >= 0])),
+                         float((ahead < 1).mean()) if len(ahead) else float("nan"),
+                         float((ahead < 5).mean()) if len(ahead) else float("nan"))
+
+
+def voices_of(gallery: Array, codes: Codes, artists: int, queries: Array, *, leave_one_out: bool = False) -> Voices:
+    """What a gallery (n, d) with artists (n,) says to queries (q, d); with leave_one_out none speaks for itself."""
+    scores, paintings = [], []
     for i, query in enumerate(queries):
         cosines = np.asarray(gallery @ query, np.float64)
         if leave_one_out:
             cosines[i] = -np.inf
-        found.append(artist_scores(cosines, codes, artists))
-    return np.array(found).reshape(len(queries), artists)
+        heard = voices(cosines, codes, artists)
+        scores.append(heard.scores)
+        paintings.append(heard.paintings)
+    return Voices(np.reshape(scores, (len(queries), artists)), np.reshape(paintings, (len(queries), artists)))
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,7 @@ class SplitScores:
 
     split: str
     pairs: PairScores
-    nearest: NearestScores
+    nearest: NearestScores | None  # None where the model is not calibrated
 
 
 def split_names(table: pd.DataFrame, column: str) -> pd.Series[str]:
@@ -116,44 +127,65 @@ def split_names(table: pd.DataFrame, column: str) -> pd.Series[str]:
     return table[column].astype(object).where(table[column].notna(), "none").astype(str)
 
 
-def evaluate(table: pd.DataFrame, vectors: Array, splits: pd.Series[str], chosen: Sequence[str],
-             gallery: str | None = None) -> list[SplitScores]:
-    """Scores of the chosen splits. table: the index's rows; vectors: (n, d); splits: (n,) names.
+def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], chosen: Sequence[str],
+             gallery: str | None, calibration: ArtistCalibration | None) -> list[SplitScores]:
+    """Scores of the chosen splits. table: the index's rows; embeddings: (n, d) as of the model; splits: (n,) names.
 
-    Artists are looked for among the paintings of split `gallery`, and where there is none, or for that split
-    itself, among the split's own other paintings.
+    Pairs are judged as in an index of that split alone, around its own centre. Artists are looked for in an index of
+    the split `gallery`, and where there is none, or for that split itself, among the split's own other paintings.
     """
     codes, keys = artist_codes(table["artist_key"])
     found = []
     for split in chosen:
         here = (splits == split).to_numpy()
         there = here if gallery in (None, split) else (splits == gallery).to_numpy()
-        scores = scores_against(vectors[here], vectors[there], codes[there], len(keys), leave_one_out=there is here)
-        found.append(SplitScores(split, pair_scores(vectors[here], codes[here]),
-                                 nearest_scores(scores, codes[here], codes[there])))
+        own, centre = (centre_of(embeddings[part], codes[part]) for part in (here, there))
+        nearest = None
+        if calibration:
+            queries, among = (centred(embeddings[part], centre) for part in (here, there))
+            heard = voices_of(among, codes[there], len(keys), queries, leave_one_out=there is here)
+            nearest = nearest_scores(calibration.evidence(heard), codes[here], codes[there])
+        found.append(SplitScores(split, pair_scores(centred(embeddings[here], own), codes[here]), nearest))
     return found
 
 
-def calibrate(table: pd.DataFrame, vectors: Array, splits: pd.Series[str], *, gallery: str, seen: str, unseen: str
+def calibrate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], *, gallery: str, seen: str, unseen: str
               ) -> Calibration:
-    """Calibrate pairs on artists the model has not seen, artists on both: seen ones are in the gallery, unseen not."""
+    """Calibrate pairs on artists the model has not seen, artists on both: seen ones are in the gallery, unseen not.
+
+    embeddings: (n, d) as of the model; pairs and gallery stand around their own centres, as in an index of them.
+    """
     codes, keys = artist_codes(table["artist_key"])
     of = {name: (splits == name).to_numpy() for name in (gallery, seen, unseen)}
-    curve = PairCurve.of(vectors[of[unseen]], codes[of[unseen]])
+    around = centred(embeddings[of[unseen]], centre_of(embeddings[of[unseen]], codes[of[unseen]]))
+    curve = PairCurve.of(around, codes[of[unseen]])
     if not curve.same.any() or not curve.different.any():
         raise BadCatalog(f"calibrating needs pairs of paintings by the same artist and by others in the split {unseen}")
     if not np.isin(codes[of[seen]], codes[of[gallery]]).all():
         raise BadCatalog(f"calibrating needs the artists of the split {seen} to be in the split {gallery} too")
     described = {name: f"{here.sum():,} paintings by {len(np.unique(codes[here]))} artists ({name})"
                  for name, here in of.items()}
-    in_gallery = np.unique(codes[of[gallery]])
-    in_gallery = in_gallery[in_gallery >= 0]
 
-    def scores(name: str) -> Doubles:
-        return scores_against(vectors[of[name]], vectors[of[gallery]], codes[of[gallery]], len(keys))[:, in_gallery]
+    def case(among: Codes) -> ArtistCase:
+        centre = centre_of(embeddings[among], codes[among])
+        known, unknown = (voices_of(centred(embeddings[among], centre), codes[among], len(keys),
+                                    centred(embeddings[of[name]], centre)) for name in (seen, unseen))
+        return ArtistCase(known, codes[of[seen]], unknown)
 
+    whole = np.flatnonzero(of[gallery])
+    galleries = [whole, *(_thinned(whole, codes, mean) for mean in THIN_GALLERIES)]
     pairs = calibrate_pairs(curve, f"all pairs of {described[unseen]}, by artists the model was not trained on")
-    truth = np.searchsorted(in_gallery, codes[of[seen]])
-    artists = calibrate_artists(scores(seen), truth, scores(unseen), f"{described[seen]} as known and "
-                                f"{described[unseen]} as unknown, against {described[gallery]}")
+    artists = calibrate_artists([case(among) for among in galleries], f"{described[seen]} as known and "
+                                f"{described[unseen]} as unknown, against {described[gallery]} and against "
+                                f"{', '.join(f'{mean:g}' for mean in THIN_GALLERIES)} paintings of each on average")
     return Calibration(pairs, artists)
+
+
+def _thinned(places: Codes, codes: Codes, mean: float) -> Codes:
+    """Few paintings of most artists, as museums have: a geometric number, the same ones at every run."""
+    chance = np.random.default_rng(0)
+    kept = []
+    for artist in np.unique(codes[places]):
+        own = places[codes[places] == artist]
+        kept.append(chance.choice(own, min(len(own), int(chance.geometric(1 / mean))), replace=False))
+    return np.sort(np.concatenate(kept))

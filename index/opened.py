@@ -21,6 +21,7 @@ from . import build as building
 from . import store
 from .build import Progress, Report, Settings
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
+from .centre import centred
 from .search import Answer, Gallery, Query, RankedArtist
 from .verify import Verdict, verdict
 
@@ -136,7 +137,7 @@ class Index:
         found = next(self.embedder.embed([image], workers=1, max_pixels=max_pixels))
         if found.vector is None:
             raise UnreadableImage(f"{name}: {found.problem}")
-        return Query(name, found.vector, frozenset())
+        return Query(name, centred(found.vector, self.generation.centre), frozenset())
 
     def __len__(self) -> int:
         return len(self.generation.table)

@@ -1,7 +1,7 @@
 """Rank the paintings nearest to a query, and the artists who might have painted it.
 
-All paintings vote for their artist with a weight that falls steeply with distance, and an artist with many is held
-back a little, so that numbers alone do not win. Whether two paintings share an artist is decided in verify.py.
+All paintings speak for their artist, with a voice that falls steeply with distance; calibration (calibrate.py) weighs
+what an artist says against how many paintings said it. Whether two paintings share an artist is decided in verify.py.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .calibrate import ArtistCalibration
+from .calibrate import ArtistCalibration, Voices
 from .store import Generation
 from .vectors import Array, Doubles, distances
 
-# Chosen on val_seen by artist accuracy and likelihood, against the whole training gallery and against one with
-# few paintings for most artists, as museums have.
-KERNEL = 20.0  # a painting's weight is exp(KERNEL * cosine)
-CROWDING = 0.25  # an artist's weight is divided by (number of paintings) ** CROWDING
+KERNEL = 20.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 by likelihood on val_seen
 SPEAKERS = 3  # paintings shown as the evidence for an artist
 
 
@@ -108,13 +105,10 @@ class Gallery:
         """
         cosines = np.asarray(self.generation.vectors.matrix @ query.vector, np.float64)
         cosines[[self._place[row] for row in query.own_rows]] = -np.inf
-        scores = artist_scores(cosines, self.codes, len(self.keys))
-        judged = np.flatnonzero(np.isfinite(scores))
-        if not len(judged):
-            return (), 1.0
-        probabilities, unknown = calibration.posterior(scores[judged])
-        ranked = np.lexsort((judged, -probabilities))[:k]
-        artists = tuple(self._ranked(query, int(judged[i]), float(probabilities[i]), cosines) for i in ranked)
+        heard = voices(cosines, self.codes, len(self.keys))
+        probabilities, unknown = calibration.posterior(heard)
+        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if heard.paintings[code]]
+        artists = tuple(self._ranked(query, code, float(probabilities[code]), cosines) for code in ranked[:k])
         return artists, float(unknown)
 
     def _ranked(self, query: Query, code: int, probability: float, cosines: Doubles) -> RankedArtist:
@@ -134,19 +128,17 @@ def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]
     return codes.astype(np.int64), [str(key) for key in uniques]
 
 
-def artist_scores(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> Doubles:
-    """(artists,) how near each artist is to a query, in units of cosine; -inf for one with no painting that counts.
+def voices(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> Voices:
+    """What each of the artists says to a query: (artists,) scores in units of cosine, and counts of paintings.
 
     cosines: (n,) to the query, -inf for a painting that must not count; codes: (n,) artists, -1 for nobody. The
-    score is the log of the artist's kernel-weighted paintings, held back by a power of their number.
+    score is the log of the sum of the artist's paintings under an exponential kernel.
     """
-    counts_here = (codes >= 0) & np.isfinite(cosines)
-    codes = codes[counts_here]
-    weights = np.bincount(codes, weights=np.exp(KERNEL * (cosines[counts_here] - 1)), minlength=artists)
-    paintings = np.bincount(codes, minlength=artists)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scores = 1 + (np.log(weights) - CROWDING * np.log(paintings)) / KERNEL
-    return np.where(paintings > 0, scores, -np.inf)
+    is_heard = (codes >= 0) & np.isfinite(cosines)
+    codes = codes[is_heard]
+    sums = np.bincount(codes, weights=np.exp(KERNEL * (cosines[is_heard] - 1)), minlength=artists)
+    with np.errstate(divide="ignore"):
+        return Voices(1 + np.log(sums) / KERNEL, np.bincount(codes, minlength=artists).astype(np.float64))
 
 
 def _text(value: object) -> str | None:

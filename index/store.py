@@ -32,11 +32,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..embedder.runtime import Embedder, read_model
 from ..errors import BadIndex, IndexBusy
-from .vectors import Vectors
+from .centre import uncentred
+from .vectors import Array, Vectors
 
 FORMAT = 1
 SUFFIX = ".artidx"
@@ -68,6 +70,8 @@ class Manifest:
     artists: int
     skipped: int
     next_row: int
+    centre: list[float]  # of the collection (centre.py); the vectors are as seen from it
+    centre_artists: int  # in the index when the centre was set
     calibration: dict[str, Any] | None
     files: dict[str, str]  # name -> sha256
 
@@ -80,6 +84,16 @@ class Generation:
     manifest: Manifest
     table: pd.DataFrame
     vectors: Vectors
+
+    @property
+    def centre(self) -> Array:
+        """(d,) what the collection's paintings have in common."""
+        return np.array(self.manifest.centre, np.float32)
+
+    @property
+    def embeddings(self) -> Array:
+        """(n, d) as the model gave them, up to rounding, in the order of the table."""
+        return uncentred(self.vectors.matrix, self.centre)
 
     @property
     def model_path(self) -> Path:
@@ -149,22 +163,38 @@ def writer(index: Path) -> Iterator[None]:
         yield
 
 
-def publish(index: Path, table: pd.DataFrame, vectors: Vectors, model: ModelFile,
-            skipped: Sequence[tuple[str, str]], next_row: int) -> Generation:
+@dataclass(frozen=True)
+class Contents:
+    """What a generation is made of. table: rows in the order of vectors; skipped: (path, reason) pairs."""
+
+    table: pd.DataFrame
+    vectors: Vectors
+    centre: Array
+    centre_artists: int
+    skipped: Sequence[tuple[str, str]]
+    next_row: int
+
+    @property
+    def artists(self) -> int:
+        """How many artists have a painting in it."""
+        return int(self.table["artist_key"].nunique())
+
+
+def publish(index: Path, contents: Contents, model: ModelFile) -> Generation:
     """Write the next generation aside, then make it the current one. Call inside `writer`."""
     number = max(_numbers(index), default=0) + 1
     folder = _generation_folder(index, number)
     aside = folder.with_name(f"{folder.name}.part")
     aside.mkdir(parents=True)
-    table.to_parquet(aside / "paintings.parquet", index=False)
-    vectors.write(aside / "vectors.faiss")
-    _write_skipped(aside / "skipped.csv", skipped)
+    contents.table.to_parquet(aside / "paintings.parquet", index=False)
+    contents.vectors.write(aside / "vectors.faiss")
+    _write_skipped(aside / "skipped.csv", contents.skipped)
     _put_model(index, aside / "model.onnx", model)
     manifest = Manifest(
         format=FORMAT, generation=number, created=datetime.now(UTC).isoformat(timespec="seconds"),
-        artidx=version("artidx"), model=model.facts, paintings=len(table),
-        artists=int(table["artist_key"].nunique()), skipped=len(skipped), next_row=next_row,
-        calibration=model.calibration,
+        artidx=version("artidx"), model=model.facts, paintings=len(contents.table), artists=contents.artists,
+        skipped=len(contents.skipped), next_row=contents.next_row, centre=contents.centre.tolist(),
+        centre_artists=contents.centre_artists, calibration=model.calibration,
         files={name: sha256_of(aside / name) for name in FILES},
     )
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
@@ -236,7 +266,7 @@ def _read_generation(folder: Path, manifest_sha256: str) -> Generation:
     table = _read_table(folder / "paintings.parquet")
     if table["row"].tolist() != vectors.rows.tolist() or len(table) != manifest.paintings:
         raise _damaged(folder, "paintings.parquet and vectors.faiss do not belong together")
-    if vectors.dim != manifest.model.dim:
+    if not vectors.dim == manifest.model.dim == len(manifest.centre):
         raise _damaged(folder, f"vectors of {vectors.dim} numbers, the manifest says {manifest.model.dim}")
     return Generation(folder, manifest, table, vectors)
 

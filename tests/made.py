@@ -23,7 +23,7 @@ CALIBRATION = Calibration(
         OperatingPoint(distance, rate, found) for distance, rate, found in ((0.6, 0.1, 0.7), (0.4, 0.01, 0.4),
                                                                             (0.2, 0.001, 0.1))),
         equal_error=OperatingPoint(0.7, 0.2, 0.8), measured_on="made-up pairs", same_pairs=10, different_pairs=90),
-    ArtistCalibration(slope=12.0, intercept=-4.0, measured_on="made-up artists"),
+    ArtistCalibration(slope=12.0, intercept=-4.0, crowding=0.5, measured_on="made-up artists"),
 )
 
 

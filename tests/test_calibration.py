@@ -15,11 +15,14 @@ from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.calibrate import (
     ArtistCalibration,
+    ArtistCase,
     Calibration,
     PairCurve,
+    Voices,
     calibrate_artists,
     calibrate_pairs,
 )
+from artidx.index.centre import centre_of, centred
 from artidx.index.evaluate import calibrate, evaluate, nearest_scores, pair_scores, triplet_accuracy
 from made import CALIBRATION
 
@@ -126,35 +129,63 @@ def test_a_calibration_survives_json():
     assert Calibration.from_json(CALIBRATION.to_json(), "test") == CALIBRATION
 
 
+def heard(scores, paintings=1.0):
+    return Voices(np.array(scores), np.where(np.isfinite(scores), paintings, 0.0))
+
+
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.floats(0.01, 0.99))
 def test_posterior_adds_up_and_keeps_the_order_of_the_scores(scores, share):
-    found, unknown = ArtistCalibration(20, -5, "").posterior(np.array(scores), share)
+    found, unknown = ArtistCalibration(20, -5, 0.3, "").posterior(heard(scores), share)
     assert found.sum() + unknown == pytest.approx(1)
-    assert (np.argsort(found, kind="stable") == np.argsort(np.array(scores), kind="stable")).all() or len(
-        np.unique(found)) < len(found)
+    order = np.argsort(scores, kind="stable")
+    assert (np.diff(found[order]) >= 0).all()
+
+
+def test_posterior_equals_bayes_rule_written_out():
+    voices = Voices(np.array([0.6, 0.2, -np.inf]), np.array([4.0, 1.0, 0.0]))
+    ratios = [math.exp(10 * 0.6 - 3 - 0.5 * math.log(4)), math.exp(10 * 0.2 - 3)]
+    total = 0.7 * sum(ratios) / 2 + 0.3
+    found, unknown = ArtistCalibration(10, -3, 0.5, "").posterior(voices, 0.3)
+    assert found == pytest.approx([0.35 * ratios[0] / total, 0.35 * ratios[1] / total, 0])
+    assert unknown == pytest.approx(0.3 / total)
+
+
+def test_nobody_speaking_leaves_somebody_unknown():
+    found, unknown = ArtistCalibration(10, -3, 0.5, "").posterior(heard([-np.inf, -np.inf]))
+    assert (found.tolist(), unknown) == ([0, 0], 1)
 
 
 def test_artists_calibrated_on_scores_of_known_evidence_get_it_back():
-    # Scores are drawn so that log p(s | right) / p(s | not) = 20 s - 8 exactly: normals of variance 1/50, means apart.
-    chance, artists, queries = np.random.default_rng(0), 20, 4000
-    sigma = 0.15
-    apart = 20 * sigma**2
-    middle = 8 / 20
-    known = chance.normal(middle - apart / 2, sigma, (queries, artists))
+    # Normal scores whose log likelihood ratio is exactly 20 s - 8 - 0.7 log n, for artists with n paintings each.
+    chance, artists, queries, sigma = np.random.default_rng(0), 20, 3000, 0.15
+    paintings = np.tile(np.geomspace(1, 100, artists), (queries, 1))
+    middle = (8 + 0.7 * np.log(paintings)) / 20
     truth = chance.integers(0, artists, queries)
-    known[np.arange(queries), truth] += apart
-    unknown = chance.normal(middle - apart / 2, sigma, (queries, artists))
-    found = calibrate_artists(known, truth, unknown, "test")
+    known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
+    known[np.arange(queries), truth] += 20 * sigma**2
+    case = ArtistCase(Voices(known, paintings), truth, Voices(unknown, paintings))
+    found = calibrate_artists([case], "test")
     assert found.slope == pytest.approx(20, rel=0.05)
     assert found.intercept == pytest.approx(-8, rel=0.05)
+    assert found.crowding == pytest.approx(0.7, abs=0.05)
 
 
 def test_ranks_count_those_ahead_and_leave_out_queries_whose_artist_is_not_in_the_gallery():
-    scores = np.array([[3.0, 2, 1, 0, -1, -2], [0, 5, 4, 3, 2, 1], [0, 1, 2, 3, 4, 5], [9, 0, 0, 0, 0, 0]])
-    found = nearest_scores(scores, np.array([0, 0, 4, 6]), np.array([0, 0, 1, 2, 3, 4, 5, -1]))
+    nobody = -np.inf
+    scores = np.array([[3.0, 2, 1, 0, -1, -2, nobody], [0, 5, 4, 3, 2, 1, nobody], [0, 1, 2, 3, 4, 5, nobody],
+                       [9, 0, 0, 0, 0, 0, nobody], [9, 0, 0, 0, 0, 0, nobody]])
+    found = nearest_scores(scores, np.array([0, 0, 4, 6, -1]), np.array([0, 0, 1, 2, 3, 4, 5, -1]))
     assert (found.queries, found.gallery_paintings, found.gallery_artists) == (3, 7, 6)
     assert found.top_1 == pytest.approx(1 / 3)
     assert found.top_5 == pytest.approx(2 / 3)
+
+
+def test_leaving_one_out_does_not_judge_a_painting_whose_artist_has_no_other():
+    # 99 single paintings among 168 once counted as answered wrongly.
+    vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]]
+    table = pd.DataFrame({"artist_key": ["a", "a", "b", "c"]})
+    (found,) = evaluate(table, vectors, pd.Series(["all"] * 4), ["all"], None, CALIBRATION.artists)
+    assert (found.nearest.queries, found.nearest.top_1) == (2, 1.0)
 
 
 @pytest.fixture
@@ -168,9 +199,11 @@ def split_table(labelled):
 
 def test_splits_are_scored_apart_with_artists_looked_for_in_the_gallery(split_table, labelled):
     table, vectors, splits = split_table
-    found = {s.split: s for s in evaluate(table, vectors, splits, ["train", "val_seen", "val_unseen"], "train")}
+    found = {s.split: s for s in evaluate(table, vectors, splits, ["train", "val_seen", "val_unseen"], "train",
+                                            CALIBRATION.artists)}
     here = (splits == "val_seen").to_numpy()
-    assert found["val_seen"].pairs == pair_scores(vectors[here], labelled[1][here])
+    around = centred(vectors[here], centre_of(vectors[here], labelled[1][here]))
+    assert found["val_seen"].pairs == pair_scores(around, labelled[1][here])
     assert found["val_seen"].nearest.gallery_paintings == ((splits == "train").to_numpy() & (labelled[1] >= 0)).sum()
     assert found["val_seen"].nearest.top_1 > 0.3
     assert math.isnan(found["val_unseen"].nearest.top_1), "none of their artists is in the gallery"
