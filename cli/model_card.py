@@ -52,7 +52,8 @@ are by other artists. The recipe's settings were chosen on these two splits, so 
 |---|---|---|---|---|---|---|---|
 {rows}
 
-AUC over all pairs of a split. Artists are looked for among the training paintings.
+AUC and triplet accuracy over all pairs and triplets of a split, around its own centre, as an index of these paintings
+sees them. Artists are looked for among the training paintings.
 
 Calibration of pairs: {calibration.pairs.measured_on} ({calibration.pairs.same_pairs:,} same, {calibration.pairs.different_pairs:,} different).
 
@@ -66,10 +67,9 @@ Calibration of artists: {calibration.artists.measured_on}.
 
 Meant for finding candidates and comparing works in a collection: a lead for someone who then looks, reads and tests.
 Not evidence of authorship: do not use it to authenticate, price, insure or accuse. It compares photographs, and
-so also how they were taken: pairs from one collection look more alike than pairs from two, copies, prints after a
-painting and works of one school look like one hand. It has seen little from outside Europe but Ukiyo-e, little before
-1600, and nothing after 1955. Probabilities hold for paintings like those of the calibration; on photographs from other
-museums expect them to be too sure.
+so also how they were taken: a painting asked of another collection's index is at a disadvantage. Copies, prints after
+a painting and works of one school look like one hand. It has seen little from outside Europe but Ukiyo-e, little before
+1600, and nothing after 1955. Probabilities hold for paintings like those of the calibration.
 
 Licence of this model: MIT, as artidx; the trunks' licences stand above.
 """

@@ -22,7 +22,7 @@ def nearest(image: str, k: int, paintings: bool, index: Path, model: Path | None
     IMAGE is an image file, the id of a painting in the index (id:NAME where a file has that name too), or - for an
     image on stdin. A painting is never its own neighbour.
     """
-    from .query import images, named, open_index, pixel_limit
+    from .query import images, named, open_index, percent, pixel_limit
 
     opened = open_index(index, model, device)
     ask = opened.nearest_paintings if paintings else opened.nearest
@@ -35,8 +35,8 @@ def nearest(image: str, k: int, paintings: bool, index: Path, model: Path | None
             say(f"{neighbour.distance:.3f}  {named(neighbour.painting)}")
         return
     for artist in answer.artists:
-        say(f"{artist.probability:6.1%}  {artist.artist}")
+        say(f"{percent(artist.probability):>4}  {artist.artist}")
         for neighbour in artist.paintings:
-            say(f"        {neighbour.distance:.3f}  {named(neighbour.painting)}")
-    say(f"{answer.unknown:6.1%}  none of the {opened.manifest.artists:,} artists of this index, where half of all "
-        f"paintings asked about are by somebody else")
+            say(f"      {neighbour.distance:.3f}  {named(neighbour.painting)}")
+    say(f"{percent(answer.unknown or 0):>4}  none of the {opened.manifest.artists:,} artists here, if half of the "
+        f"paintings you ask about are by others")

@@ -26,7 +26,7 @@ def pair(a: str, b: str, prior: float, index: Path, model: Path | None, device: 
     A and B are image files, ids of paintings in the index (id:NAME where a file has that name too), or - for an
     image on stdin. They need not be in the index; its paintings give the evidence.
     """
-    from .query import images, named, open_index, pixel_limit, ranked
+    from .query import images, named, open_index, percent, pixel_limit, ranked
 
     opened = open_index(index, model, device)
     verdict = opened.pair(*images(a, b), prior=prior, max_pixels=pixel_limit(max_pixels))
@@ -35,14 +35,14 @@ def pair(a: str, b: str, prior: float, index: Path, model: Path | None, device: 
     else:
         side = "below" if verdict.same else "above"
         say(f"{'same' if verdict.same else 'different'} artist: distance {verdict.distance:.3f}, {side} the threshold "
-            f"{verdict.threshold:.3f}")
-        say(f"probability of the same artist {verdict.probability:.0%}, where {prior:.0%} of pairs are (the prior)")
-        say(f"the threshold calls {verdict.false_positive_rate:.1%} of pairs by different artists the same; measured "
-            f"on {verdict.measured_on}")
+            f"{verdict.threshold:.3f} (which {verdict.false_positive_rate:.1%} of pairs by different artists pass)")
+        say(f"probability of the same artist {percent(verdict.probability)}, if {prior:.0%} of the pairs you ask about "
+            f"are (the prior)")
+        say(f"measured on {verdict.measured_on}")
         for letter, painting in (("A", verdict.a), ("B", verdict.b)):
             say(f"{letter}  {named(painting.painting) if painting.painting else painting.name}")
             say(f"   nearest artists: {ranked(painting.artists)}; none of the {opened.manifest.artists} artists here "
-                f"{painting.unknown:.0%}")
+                f"{percent(painting.unknown)}")
         say(f"neighbours of both: {len(verdict.shared) or 'none'}")
         for shared in verdict.shared[:SHARED]:
             say(f"   {shared.distance_a:.3f} from A, {shared.distance_b:.3f} from B  {named(shared.painting)}")

@@ -12,6 +12,7 @@ from ..index.opened import Index
 from ..index.search import Painting, RankedArtist
 
 STDIN = "-"
+TITLE = 60  # characters shown
 
 
 def open_index(path: Path, model: Path | None, device: str) -> Index:
@@ -34,10 +35,16 @@ def images(*names: str) -> list[str | bytes]:
 def named(painting: Painting) -> str:
     """`Claude Monet, Water Lilies (1906)` and the id."""
     year = f" ({painting.year})" if painting.year else ""
-    title = f", {painting.title}" if painting.title else ""
+    title = painting.title or ""
+    title = f", {title if len(title) <= TITLE else title[: TITLE - 1] + '…'}" if title else ""
     return f"{painting.artist or 'artist not known'}{title}{year}  [{painting.id}]"
 
 
 def ranked(artists: tuple[RankedArtist, ...]) -> str:
-    """`Monet 61 %, Sisley 20 %`."""
-    return ", ".join(f"{a.artist} {a.probability:.0%}" for a in artists) or "nobody"
+    """`Claude Monet 61%, Alfred Sisley 20%`."""
+    return ", ".join(f"{a.artist} {percent(a.probability)}" for a in artists) or "nobody"
+
+
+def percent(probability: float) -> str:
+    """Whole percents, and never a certainty."""
+    return ">99%" if probability > 0.99 else "<1%" if probability < 0.01 else f"{probability:.0%}"

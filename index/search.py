@@ -17,7 +17,7 @@ from .calibrate import ArtistCalibration, Voices
 from .store import Generation
 from .vectors import Array, Doubles, distances
 
-KERNEL = 20.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 by likelihood on val_seen
+KERNEL = 16.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 with the calibration
 SPEAKERS = 3  # paintings shown as the evidence for an artist
 
 
