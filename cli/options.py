@@ -12,7 +12,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
-EXISTING = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
 
 
 def _together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -24,14 +24,17 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 index_option = click.option(
-    "--index", "-i", type=EXISTING, envvar="ARTIDX_INDEX", default=Path("paintings.artidx"), show_default=True,
+    "--index", "-i", type=PATH, envvar="ARTIDX_INDEX", default=Path("paintings.artidx"), show_default=True,
     show_envvar=True, help="The index to ask.")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 model_option = click.option(
-    "--model", type=EXISTING, envvar="ARTIDX_MODEL", show_envvar=True,
-    help="An ONNX model made by artidx train.  [default: for a new index the one that ships, else the index's own]")
+    "--model", type=PATH, envvar="ARTIDX_MODEL", show_envvar=True,
+    help="An ONNX model made by artidx train.  [default: the one that ships]")
+
+same_model_option = click.option(
+    "--model", type=PATH, help="Make sure that the index was built with this model.  [default: the index's own]")
 
 device_option = click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), envvar="ARTIDX_DEVICE", show_envvar=True, default="cpu",
@@ -41,7 +44,7 @@ pixels_option = click.option(
     "--max-pixels", type=click.IntRange(min=1), default=None, metavar="N", envvar="ARTIDX_MAX_PIXELS",
     show_envvar=True, help="Refuse images with more pixels.  [default: 200000000]")
 
-query_options = _together(index_option, model_option, device_option, pixels_option, json_option)
+query_options = _together(index_option, same_model_option, device_option, pixels_option, json_option)
 
 embedding_options = _together(
     device_option,
@@ -59,7 +62,7 @@ catalog_options = _together(
     click.option("--title-column", metavar="NAME", help="Column with the titles.  [default: guessed]"),
     click.option("--year-column", metavar="NAME", help="Column with the years.  [default: guessed]"),
     click.option("--id-column", metavar="NAME", help="Column with the ids.  [default: guessed, else the file name]"),
-    click.option("--images", type=EXISTING, metavar="FOLDER",
+    click.option("--images", type=PATH, metavar="FOLDER",
                  help="Where a table's images lie.  [default: beside the table, or in images/ beside it]"),
 )
 

@@ -29,7 +29,8 @@ def pair(a: str, b: str, prior: float, index: Path, model: Path | None, device: 
     from .query import images, named, open_index, percent, pixel_limit, ranked
 
     opened = open_index(index, model, device)
-    verdict = opened.pair(*images(a, b), prior=prior, max_pixels=pixel_limit(max_pixels))
+    limit = pixel_limit(max_pixels)
+    verdict = opened.pair(*images(a, b, max_pixels=limit), prior=prior, max_pixels=limit)
     if as_json:
         say_json(verdict)
     else:

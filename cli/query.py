@@ -25,11 +25,13 @@ def pixel_limit(max_pixels: int | None) -> int:
     return MAX_PIXELS if max_pixels is None else max_pixels
 
 
-def images(*names: str) -> list[str | bytes]:
+def images(*names: str, max_pixels: int) -> list[str | bytes]:
     """Each name, or the bytes on stdin for `-`."""
     if names.count(STDIN) > 1:
         raise BadSetting("- stands for the image on stdin, and there is only one")
-    return [sys.stdin.buffer.read(file_limit_bytes(MAX_PIXELS) + 1) if name == STDIN else name for name in names]
+    if STDIN in names and sys.stdin is None:
+        raise BadSetting("- stands for an image on stdin, which is closed")
+    return [sys.stdin.buffer.read(file_limit_bytes(max_pixels) + 1) if name == STDIN else name for name in names]
 
 
 def named(painting: Painting) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from .options import EXISTING, json_option
+from .options import PATH, json_option
 
 
 @click.command()
-@click.argument("index", type=EXISTING)
+@click.argument("index", type=PATH)
 @click.argument("ids", nargs=-1, required=True)
 @json_option
 def remove(index: Path, ids: tuple[str, ...], as_json: bool) -> None:

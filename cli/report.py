@@ -24,13 +24,17 @@ def show_report(index: Index, report: Report, as_json: bool) -> None:
         f"{index.manifest.generation}")
     if report.embedded:
         say(f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
-    for count, what in ((report.resumed, "taken from an interrupted run"), (report.already_there, "already there"),
-                        (report.replaced, "replaced"), (report.removed, "removed")):
+    for count, what in ((report.resumed, "taken from an interrupted run"),
+                        (report.already_there, "already there, left with their labels"), (report.removed, "removed")):
         if count:
             say(f"{what}: {count:,}")
+    if report.replaced:
+        more = ", ..." if len(report.replaced) > SHOWN else ""
+        say(f"replaced {len(report.replaced):,} of the same id: {', '.join(report.replaced[:SHOWN])}{more}")
     if report.skipped:
-        listed = index.manifest.skipped == len(report.skipped)
-        where = f"; all in {index.generation.folder / 'skipped.csv'}" if listed else ""
+        is_listed = report.embedded + report.resumed > 0  # else nothing was published, and the list is only here
+        shown = report.skipped[:SHOWN] if is_listed else report.skipped
+        where = f"; all in {index.generation.folder / 'skipped.csv'}" if is_listed else ""
         say(f"skipped {len(report.skipped):,}{where}")
-        for path, reason in report.skipped[:SHOWN]:
+        for path, reason in shown:
             say(f"  {path}: {reason}")

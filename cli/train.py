@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
-from .options import EXISTING
+from .options import PATH
 from .output import note, say
 
 
 @click.command()
 @click.argument("catalog")
-@click.option("--trunks", type=EXISTING, required=True, metavar="FOLDER",
+@click.option("--trunks", type=PATH, required=True, metavar="FOLDER",
               help="Where the trunks' pretrained weights lie.")
-@click.option("--work", type=EXISTING, required=True, metavar="FOLDER",
+@click.option("--work", type=PATH, required=True, metavar="FOLDER",
               help="Where features are kept; a run that was interrupted goes on from there.")
-@click.option("-o", "--output", type=EXISTING, required=True, metavar="MODEL.onnx",
+@click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx",
               help="The model to make; its card is written beside it.")
 @click.option("--name", default="base", show_default=True, help="The model's name.")
 def train(catalog: str, trunks: Path, work: Path, output: Path, name: str) -> None:

@@ -18,7 +18,8 @@ from ..embedder.locations import Reader
 from ..embedder.runtime import Embedder
 from ..embedder.training.export import export, with_metadata
 from ..embedder.training.linear import SIZE, train_linear
-from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, splits
+from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
+from ..errors import UnreadableImage
 from ..index.build import Settings
 from ..index.evaluate import SplitScores, calibrate, evaluate, split_names
 from ..index.opened import Index
@@ -32,6 +33,7 @@ def train_model(table: pd.DataFrame, trunks: Path, work: Path, output: Path, nam
                 ) -> list[SplitScores]:
     """Write the model and its card to `output` and beside it; returns the scores on the splits kept apart."""
     table = table.assign(split=splits(table))
+    check_splits(table)
     training = table[table["split"] == TRAIN].reset_index(drop=True)
 
     def progress(what: str, done: int, total: int) -> None:
@@ -72,7 +74,10 @@ def _examples(table: pd.DataFrame) -> Pixels:
     chosen = random.Random(0).sample(list(table["path"]), min(EXAMPLES, len(table)))
     with Reader() as reader:
         def picture(location: str) -> Pixels:
-            with reader.open(location) as stream:
-                return square(stream, SIZE)
+            try:
+                with reader.open(location) as stream:
+                    return square(stream, SIZE)
+            except UnreadableImage as problem:
+                raise UnreadableImage(f"{location}: {problem}") from None
 
         return np.stack([picture(location) for location in chosen])

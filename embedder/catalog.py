@@ -17,7 +17,7 @@ import unicodedata
 import warnings
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from .locations import SEPARATOR, image_column
 
 COLUMNS = ("id", "path", "artist", "title", "year")
 MAX_TABLE_BYTES = 2 << 30
+NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
 MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
 
 GUESSES = {  # column of ours -> what it is called elsewhere, best first
@@ -133,7 +134,16 @@ def _folder(root: Path) -> Rows:
     """One folder an artist; files lying directly in the root have no artist."""
     found: list[dict[str, str | None]] = []
     skipped: list[tuple[str, str]] = []
-    for folder, below, files in os.walk(root):
+    seen: set[str] = set()
+
+    def unreadable(problem: OSError) -> None:
+        skipped.append((str(problem.filename), f"folder cannot be read: {problem.strerror}"))
+
+    for folder, below, files in os.walk(root, followlinks=True, onerror=unreadable):
+        if os.path.realpath(folder) in seen:  # a link back up would never end
+            below.clear()
+            continue
+        seen.add(os.path.realpath(folder))
         below[:] = sorted(d for d in below if not d.startswith("."))
         for name in sorted(files):
             path = Path(folder, name)
@@ -141,7 +151,7 @@ def _folder(root: Path) -> Rows:
             if name.startswith(".") or not _looks_like_image(name):
                 continue
             if not _is_text(str(path)):
-                skipped.append((ascii(str(inside)), "file name is not valid UTF-8; rename the file"))
+                skipped.append((ascii(str(inside)), NOT_UTF_8))
                 continue
             artist = inside.parts[0] if len(inside.parts) > 1 else None
             found.append({"id": inside.as_posix(), "path": str(path), "artist": artist, "title": path.stem})
@@ -167,7 +177,8 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
-    column = image_column(file.schema_arrow.names)
+    column = image_column(file.schema_arrow.names, names.path)
+    inside = f"{names.path}{SEPARATOR}" if names.path else ""
     labels = _class_names(file.schema_arrow.metadata)
     plain = [f.name for f in file.schema_arrow if f.name != column and not str(f.type).startswith(("struct", "list"))]
     # Whole numbers with gaps stay whole, and what pandas once kept as an index is a column like any other.
@@ -177,12 +188,12 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
         if name in table:
             table[name] = [classes[int(v)] if _is_class(v, classes) else "" for v in table[name]]
     table = table.astype(object).where(table.notna(), "").astype(str)
-    columns = {k: v for k, v in _find_columns(path, table, names).items() if k != "path"}
+    columns = {k: v for k, v in _find_columns(path, table, replace(names, path=None)).items() if k != "path"}
     table = _rename(table.drop(columns=["path"], errors="ignore"), columns)
     numbers = range(len(table))
     given = table["id"] if "id" in table else [""] * len(table)
     table["id"] = [own or f"{path.name}{SEPARATOR}{i}" for i, own in zip(numbers, given, strict=True)]
-    table["path"] = [f"{path}{SEPARATOR}{i}" for i in numbers]
+    table["path"] = [f"{path}{SEPARATOR}{inside}{i}" for i in numbers]
     return table
 
 
@@ -207,6 +218,7 @@ def _painter_by_numbers_images(root: Path) -> dict[str, str]:
             found |= {p.name: str(p) for p in sorted(folder.rglob("*.jpg"))}
     if (root / REPLACEMENTS).is_file():
         found |= _members(root / REPLACEMENTS)
+    found |= {p.name: str(p) for p in sorted((root / REPLACEMENTS).with_suffix("").rglob("*.jpg"))}
     return found
 
 
@@ -253,14 +265,27 @@ def _read_text_table(path: Path) -> pd.DataFrame:
     head = data[:65536].decode(encoding, errors="replace").partition("\n")[0]
     separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=head.count)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)  # a separator at the end of every line
+        with warnings.catch_warnings(record=True) as dropped:
+            warnings.simplefilter("always", pd.errors.ParserWarning)
             table = pd.read_csv(path, sep=separator, encoding=encoding, dtype=str, keep_default_na=False,
                                 skipinitialspace=True, index_col=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
         raise BadCatalog(f"{path}: {' '.join(str(problem).split())[:200]}") from None
+    if dropped:
+        _check_dropped(path, encoding, separator)
     table.columns = [str(name).strip() for name in table.columns]
     return table.loc[:, ~table.columns.duplicated()]  # of columns with one name the first counts
+
+
+def _check_dropped(path: Path, encoding: str, separator: str) -> None:
+    """Fields beyond the header's were left out: no harm where they are empty, else columns may have shifted."""
+    with path.open(encoding=encoding, newline="") as stream:
+        rows = csv.reader(stream, delimiter=separator, skipinitialspace=True)
+        columns = len(next(rows))
+        for row in rows:
+            if any(row[columns:]):
+                raise BadCatalog(f"{path}: line {rows.line_num} has {len(row)} fields, the header {columns}; put "
+                                 f"quotes around text with a {separator!r} in it")
 
 
 def _decodes(data: bytes, encoding: str) -> bool:
@@ -310,6 +335,9 @@ def _finish(source: str, table: pd.DataFrame, skipped: list[tuple[str, str]]) ->
     table["year"] = pd.array([_year(value) for value in table["year"]], dtype="Int64")
     nameless = table["id"].isna()
     skipped += [(f"row {i + 1}", "no file name") for i in table.index[nameless]]
+    unprintable = ~table["path"].map(lambda path: _is_text(str(path)))
+    skipped += [(ascii(path), NOT_UTF_8) for path in table["path"][unprintable]]
+    nameless |= unprintable
     again = table["id"].duplicated() & ~nameless
     skipped += [(row_id, "the id stands more than once; the first counts") for row_id in table["id"][again]]
     others = [name for name in table.columns if name not in COLUMNS]

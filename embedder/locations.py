@@ -1,7 +1,8 @@
 """Where the bytes of an image come from: a file, a member of a zip archive, a row of a parquet file.
 
 A location is one line of text, so that it fits into a table and an error message: `a/b.jpg`,
-`train_1.zip::train_1/7.jpg`, `wikiart.parquet::41`. Does not decode (images.py) nor list (catalog.py).
+`train_1.zip::train_1/7.jpg`, `wikiart.parquet::41` (or `wikiart.parquet::picture::41` to name the column).
+Does not decode (images.py) nor list (catalog.py).
 """
 
 from __future__ import annotations
@@ -118,7 +119,8 @@ class Reader:
         with self._lock:
             if container not in self._tables:
                 self._tables[container] = _ParquetImages(container)
-            data = self._tables[container].row(int(inside))
+            column, _, row = inside.rpartition(SEPARATOR)
+            data = self._tables[container].row(int(row), column or None)
         check_size(len(data), self.max_pixels)
         return data
 
@@ -130,20 +132,22 @@ class _ParquetImages:
         import pyarrow.parquet as pq
 
         self._file = pq.ParquetFile(path)
-        self._column = image_column(self._file.schema_arrow.names)
+        self._names: list[str] = self._file.schema_arrow.names
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
         self._starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
-        self._held: tuple[int, list[object]] = (-1, [])
+        self._held: tuple[object, list[object]] = (None, [])
 
-    def row(self, number: int) -> bytes:
+    def row(self, number: int, column: str | None) -> bytes:
+        column = image_column(self._names, column)
         if not 0 <= number < self._starts[-1]:
             raise UnreadableImage(f"no row {number}")
         group = next(i for i, start in enumerate(self._starts[1:]) if number < start)
-        if self._held[0] != group:
+        if self._held[0] != (group, column):
             if self._file.metadata.row_group(group).total_byte_size > MAX_ROW_GROUP_BYTES:
                 raise UnreadableImage("row group over 2 GB; rewrite the file with smaller row groups")
-            self._held = (-1, [])  # let go of the old group before the next is read
-            self._held = (group, self._file.read_row_group(group, columns=[self._column])[self._column].to_pylist())
+            self._held = (None, [])  # let go of the old group before the next is read
+            values = self._file.read_row_group(group, columns=[column])[column].to_pylist()
+            self._held = ((group, column), values)
         value = self._held[1][number - self._starts[group]]
         data = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):
@@ -154,12 +158,13 @@ class _ParquetImages:
         self._file.close()
 
 
-def image_column(names: list[str]) -> str:
-    """The column of a parquet file that holds the image bytes; UnreadableImage if there is none."""
-    for candidate in IMAGE_COLUMNS:
+def image_column(names: list[str], named: str | None = None) -> str:
+    """The column of a parquet file that holds the image bytes, as named or guessed; UnreadableImage if not there."""
+    for candidate in (named,) if named else IMAGE_COLUMNS:
         if candidate in names:
             return candidate
-    raise UnreadableImage(f"no column of image bytes (looked for {', '.join(IMAGE_COLUMNS)})")
+    looked_for = named or ", ".join(IMAGE_COLUMNS)
+    raise UnreadableImage(f"no column of image bytes (looked for {looked_for}); name it with --image-column")
 
 
 def content_hash(stream: BinaryIO) -> str:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage
-from .images import MAX_PIXELS, Pixels, square
+from .images import MAX_PIXELS, Pixels, check_size, square
 from .locations import Reader, content_hash
 from .parallel import ahead, batches
 
@@ -135,9 +135,12 @@ class Embedder:
     def _run(self, squares: Pixels) -> Array:
         if not len(squares):
             return np.empty((0, self.dim), np.float32)
-        found: Array = self._session.run(None, {"image": squares})[0]
-        if not np.isfinite(found).all():
-            raise BadModel(f"{self.source}: gives numbers that are not finite; the model file is damaged")
+        try:
+            found: Array = self._session.run(None, {"image": squares})[0]
+        except Exception as problem:  # as when the session is made
+            raise BadModel(f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}") from None
+        if not np.allclose((found * found).sum(axis=1), 1, atol=1e-3):
+            raise BadModel(f"{self.source}: gives vectors that are not of unit length; the model file is damaged")
         return found
 
 
@@ -182,12 +185,14 @@ def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, A
         metadata = json.loads(text)
         preprocessing = dict(metadata["preprocessing"])
         size = preprocessing.pop("size")
-        is_ours = metadata["format"] == METADATA_FORMAT and preprocessing == PREPROCESSING and size in SIZES
+        is_ours = (metadata["format"] == METADATA_FORMAT and preprocessing == PREPROCESSING
+                   and isinstance(size, int) and size in SIZES)
     except (ValueError, TypeError, KeyError):
         raise BadModel(f"{source}: its metadata are damaged") from None
-    if not is_ours or not isinstance(metadata, dict):
+    if not is_ours:
         raise BadModel(f"{source}: made for another version of artidx (format or preprocessing differ)")
-    return metadata
+    found: dict[str, Any] = metadata
+    return found
 
 
 def _checked_dim(session: onnxruntime.InferenceSession, size: int, source: str) -> int:
@@ -210,6 +215,7 @@ def _decode(image: ImageLike, reader: Reader, size: int) -> tuple[Pixels | None,
                 sha256 = content_hash(stream)
                 return square(stream, size, max_pixels=reader.max_pixels), sha256, ""
         if isinstance(image, bytes):
+            check_size(len(image), reader.max_pixels)
             sha256 = hashlib.sha256(image).hexdigest()
         return square(image, size, max_pixels=reader.max_pixels), sha256, ""
     except UnreadableImage as problem:

@@ -27,7 +27,7 @@ from ..embedder.parallel import ahead
 from ..embedder.runtime import BATCH_SIZE, Embedder, available_cores
 from ..errors import BadIndex, UnknownPainting, UnreadableImage
 from . import store
-from .centre import centre_of, centred, uncentred
+from .centre import centre_of, centred, people, uncentred
 from .search import artist_codes
 from .vectors import Array, Vectors
 
@@ -46,13 +46,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Report:
-    """What a build, add or remove has done. embedded leaves out `resumed` ones; seconds are of embedding alone."""
+    """What a build, add or remove has done.
+
+    embedded: paintings whose vectors were made in this run, in `seconds`; resumed: taken from one that was
+    interrupted; already_there: left alone; replaced: ids whose content is new; skipped: (path, reason) pairs.
+    """
 
     paintings: int  # in the index now
     embedded: int = 0
     resumed: int = 0
     already_there: int = 0
-    replaced: int = 0
+    replaced: tuple[str, ...] = ()
     removed: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
@@ -76,15 +80,19 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
     with store.writer(index):
         if store.exists(index) and not replace:
             raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")
+        _check_strict(catalog.skipped, settings)
         found = _embed(catalog.table, embedder, index / "building", settings, progress)
         table = _rows(catalog.table, found, first_row=0)
         skipped = (*catalog.skipped, *found.skipped)
         if table.empty:
+            shutil.rmtree(index / "building")
             raise BadIndex(f"{index}: not one image of {catalog.source} could be read; the first: "
                            f"{': '.join(skipped[0])}")
-        centre = centre_of(found.embeddings, artist_codes(table["artist_key"])[0])
-        _publish(index, table, centred(found.embeddings, centre), centre, table["artist_key"].nunique(), embedder,
-                 skipped, next_row=len(table))
+        codes = artist_codes(table["artist_key"])[0]
+        centre = centre_of(found.embeddings, codes)
+        _publish(index, table, centred(found.embeddings, centre), centre, people(codes), embedder, skipped,
+                 next_row=len(table))
+        shutil.rmtree(index / "building")  # with the shards of paintings that have changed since
     return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds)
 
 
@@ -97,28 +105,34 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
     """
     with store.writer(index):
         before = store.read(index)
+        store.check_model(index, before, embedder)
+        _check_strict(catalog.skipped, settings)
         is_new = _is_new(catalog.table, before.table, settings)
-        progress(len(is_new) - sum(is_new))
+        already_there = int((~is_new).sum())
+        progress(already_there)
         fresh = catalog.table[is_new].reset_index(drop=True)
         found = _embed(fresh, embedder, index / "building", settings, progress)
         added = _rows(fresh, found, first_row=before.manifest.next_row)
         skipped = (*catalog.skipped, *found.skipped)
-        report = Report(len(before.table), found.embedded, found.resumed, already_there=len(is_new) - sum(is_new),
+        report = Report(len(before.table), found.embedded, found.resumed, already_there=already_there,
                         skipped=skipped, seconds=found.seconds)
         if added.empty:
-            shutil.rmtree(index / "building", ignore_errors=True)
+            _clear(found.shards)
             return report
         stays = ~before.table["id"].isin(added["id"]).to_numpy()
         table = pd.concat([before.table[stays], added], ignore_index=True)
-        centre, centre_artists = before.centre, before.manifest.centre_artists
+        centre, centre_people = before.centre, before.manifest.centre_people
         vectors = np.concatenate([before.vectors.matrix[stays], centred(found.embeddings, centre)])
-        if (artists := table["artist_key"].nunique()) >= 2 * max(centre_artists, 1):
+        codes = artist_codes(table["artist_key"])[0]
+        if people(codes) >= 2 * max(centre_people, 1):
             embeddings = uncentred(vectors, centre)
-            centre, centre_artists = centre_of(embeddings, artist_codes(table["artist_key"])[0]), artists
+            centre, centre_people = centre_of(embeddings, codes), people(codes)
             vectors = centred(embeddings, centre)
-        _publish(index, table, vectors, centre, centre_artists, before, skipped,
+        _publish(index, table, vectors, centre, centre_people, before, skipped,
                  before.manifest.next_row + len(added))
-    return dataclasses.replace(report, paintings=len(table), replaced=int((~stays).sum()))
+        _clear(found.shards)
+    replaced = tuple(before.table["id"][~stays])
+    return dataclasses.replace(report, paintings=len(table), replaced=replaced)
 
 
 def remove(index: Path, ids: Iterable[str]) -> Report:
@@ -133,8 +147,8 @@ def remove(index: Path, ids: Iterable[str]) -> Report:
         if stays.all():
             return Report(len(before.table))
         table = before.table[stays].reset_index(drop=True)
-        _publish(index, table, before.vectors.matrix[stays], before.centre, before.manifest.centre_artists, before, (),
-                 before.manifest.next_row)
+        _publish(index, table, before.vectors.matrix[stays], before.centre, before.manifest.centre_people, before,
+                 store.skipped_of(before), before.manifest.next_row)
     return Report(len(table), removed=int((~stays).sum()))
 
 
@@ -153,40 +167,67 @@ class _Embedded(NamedTuple):
     embedded: int
     resumed: int
     seconds: float
+    shards: list[Path]
 
 
 def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Settings, progress: Progress
            ) -> _Embedded:
     building.mkdir(exist_ok=True)
-    shards, resumed, started = [], 0, time.monotonic()
+    shards, paths, embedded, started = [], [], 0, time.monotonic()
     with Reader(settings.max_pixels) as reader:
         for start in range(0, len(table), SHARD):
             rows = table.iloc[start : start + SHARD]
             path = building / f"{_shard_digest(rows, embedder, reader)}.parquet"
-            if path.exists():
-                resumed += len(rows)
-                progress(len(rows))
+            shard = _read_shard(path, rows, embedder)
+            if shard is None:
+                shard = _embedded_shard(rows, embedder, settings, progress)
+                store.write_atomically(path, shard.to_parquet(index=False))
+                embedded += int((shard["problem"] == "").sum())
             else:
-                store.write_atomically(path, _embedded_shard(rows, embedder, settings, progress))
-            shards.append(pd.read_parquet(path))
-            _check_strict(shards[-1], settings)
+                progress(len(rows))
+            _check_strict(_problems(shard), settings)
+            shards.append(shard)
+            paths.append(path)
     found = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame(columns=SHARD_COLUMNS)
     kept = (found["problem"] == "").to_numpy(bool)
     embeddings = np.frombuffer(b"".join(found["embedding"][kept]), np.float32).reshape(-1, embedder.dim)
-    skipped = tuple(found.loc[~kept, ["path", "problem"]].itertuples(index=False, name=None))
-    return _Embedded(kept, found["sha256"][kept].tolist(), embeddings, skipped, len(table) - resumed, resumed,
-                     time.monotonic() - started)
+    return _Embedded(kept, found["sha256"][kept].tolist(), embeddings, _problems(found), embedded,
+                     int(kept.sum()) - embedded, time.monotonic() - started, paths)
 
 
-def _embedded_shard(rows: pd.DataFrame, embedder: Embedder, settings: Settings, progress: Progress) -> bytes:
+def _embedded_shard(rows: pd.DataFrame, embedder: Embedder, settings: Settings, progress: Progress) -> pd.DataFrame:
     done = []
     outcomes = embedder.embed(rows["path"], batch_size=settings.batch_size, workers=settings.workers,
                               max_pixels=settings.max_pixels)
     for path, outcome in zip(rows["path"], outcomes, strict=True):
-        done.append((path, outcome.sha256, outcome.problem, b"" if outcome.vector is None else
-                     np.ascontiguousarray(outcome.vector, "<f4").tobytes()))
+        if outcome.vector is None:
+            _check_strict([(path, outcome.problem)], settings)
+        embedding = b"" if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
+        done.append((path, outcome.sha256, outcome.problem, embedding))
         progress(1)
-    return pd.DataFrame(done, columns=SHARD_COLUMNS).to_parquet(index=False)
+    return pd.DataFrame(done, columns=SHARD_COLUMNS)
+
+
+def _read_shard(path: Path, rows: pd.DataFrame, embedder: Embedder) -> pd.DataFrame | None:
+    """The shard that an interrupted run has left, or None where there is none that can be used."""
+    try:
+        shard = pd.read_parquet(path, columns=SHARD_COLUMNS)
+    except Exception:  # missing, or damaged in one of the many ways that parquet can be
+        return None
+    lengths = {len(data) for data in shard["embedding"][shard["problem"] == ""]}
+    return shard if shard["path"].tolist() == rows["path"].tolist() and lengths <= {4 * embedder.dim} else None
+
+
+def _problems(shard: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+    return tuple(shard.loc[shard["problem"] != "", ["path", "problem"]].itertuples(index=False, name=None))
+
+
+def _clear(shards: Sequence[Path]) -> None:
+    """Remove the shards of a change that has been published; those of another, interrupted one stay."""
+    for path in shards:
+        path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
 
 def _shard_digest(rows: pd.DataFrame, embedder: Embedder, reader: Reader) -> str:
@@ -197,10 +238,9 @@ def _shard_digest(rows: pd.DataFrame, embedder: Embedder, reader: Reader) -> str
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
 
-def _check_strict(shard: pd.DataFrame, settings: Settings) -> None:
-    bad = shard[shard["problem"] != ""]
-    if settings.strict and len(bad):
-        raise UnreadableImage(f"{bad['path'].iloc[0]}: {bad['problem'].iloc[0]}; without --strict it would be skipped")
+def _check_strict(problems: Sequence[tuple[str, str]], settings: Settings) -> None:
+    if settings.strict and problems:
+        raise UnreadableImage(f"{problems[0][0]}: {problems[0][1]}; without --strict it would be skipped")
 
 
 def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame:
@@ -236,10 +276,9 @@ def _is_new(table: pd.DataFrame, before: pd.DataFrame, settings: Settings) -> np
         return np.array(list(ahead(is_new, table["path"], workers=workers, most=4 * workers)), bool)
 
 
-def _publish(index: Path, table: pd.DataFrame, vectors: Array, centre: Array, centre_artists: int,
+def _publish(index: Path, table: pd.DataFrame, vectors: Array, centre: Array, centre_people: int,
              model: Embedder | store.Generation, skipped: Sequence[tuple[str, str]], next_row: int) -> None:
     table = table.assign(vector_sha256=[vector_hash(vector) for vector in vectors])
     stored = Vectors.of(table["row"].to_numpy(np.int64), vectors)
-    contents = store.Contents(table, stored, centre, centre_artists, skipped, next_row)
+    contents = store.Contents(table, stored, centre, centre_people, skipped, next_row)
     store.publish(index, contents, store.ModelFile.of(model))
-    shutil.rmtree(index / "building", ignore_errors=True)

@@ -58,6 +58,9 @@ class PairCalibration:
 
     def point(self, false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE) -> OperatingPoint:
         """The stored operating point for this nominal false-positive rate."""
+        if false_positive_rate not in FALSE_POSITIVE_RATES:
+            raise BadSetting(f"false-positive rate {false_positive_rate:g}: calibrated are "
+                             f"{', '.join(f'{rate:g}' for rate in FALSE_POSITIVE_RATES)}")
         return self.points[FALSE_POSITIVE_RATES.index(false_positive_rate)]
 
 
@@ -65,7 +68,7 @@ class PairCalibration:
 class Voices:
     """What a gallery's artists say to some queries, before it is weighed.
 
-    scores: (q, a) how near each artist's paintings are (search.artist_scores), -inf for an artist without a
+    scores: (q, a) how near each artist's paintings are (search.voices), -inf for an artist without a
     painting that counts; paintings: (q, a) how many of theirs counted.
     """
 
@@ -138,9 +141,15 @@ class Calibration:
             equal_error = OperatingPoint(**pairs.pop("equal_error"))
             if len(points) != len(FALSE_POSITIVE_RATES):
                 raise ValueError("points")
-            return cls(PairCalibration(points=points, equal_error=equal_error, **pairs),
-                       ArtistCalibration(**found["artists"]))
-        except (KeyError, TypeError, ValueError):
+            calibration = cls(PairCalibration(points=points, equal_error=equal_error, **pairs),
+                              ArtistCalibration(**found["artists"]))
+            parts = (calibration.pairs, *points, equal_error, calibration.artists)
+            numbers = [value for part in parts for name, value in vars(part).items()
+                       if name not in ("points", "equal_error", "measured_on")]
+            if not all(map(math.isfinite, numbers)):
+                raise ValueError("not finite")
+            return calibration
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise Uncalibrated(f"{where}: its calibration is damaged; use a model made by artidx train") from None
 
 

@@ -61,7 +61,7 @@ def pair_scores(vectors: Array, artists: Codes) -> PairScores:
     known = artists >= 0
     return PairScores(int(known.sum()), len(np.unique(artists[known])), int(curve.same.sum()),
                       int(curve.different.sum()), curve.auc, triplet_accuracy(vectors, artists),
-                      curve.at(0.01).true_positive_rate)
+                      curve.at(0.01).true_positive_rate if curve.same.any() else float("nan"))
 
 
 def triplet_accuracy(vectors: Array, artists: Codes) -> float:
@@ -90,7 +90,8 @@ def nearest_scores(evidence: Doubles, truth: Codes, gallery: Codes) -> NearestSc
 
     gallery: (n,) its paintings' codes. A query whose artist has no painting that counts is not judged.
     """
-    right = np.where(truth >= 0, evidence[np.arange(len(truth)), truth], -np.inf)
+    right = np.full(len(truth), -np.inf)
+    right[truth >= 0] = evidence[np.flatnonzero(truth >= 0), truth[truth >= 0]]
     is_judged = np.isfinite(right)
     ahead = (evidence[is_judged] > right[is_judged, None]).sum(axis=1)
     return NearestScores(len(ahead), int((gallery >= 0).sum()), len(np.unique(gallery[gallery >= 0])),
@@ -156,13 +157,14 @@ def calibrate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], *,
     embeddings: (n, d) as of the model; pairs and gallery stand around their own centres, as in an index of them.
     """
     codes, keys = artist_codes(table["artist_key"])
-    of = {name: (splits == name).to_numpy() for name in (gallery, seen, unseen)}
+    of = {name: (splits == name).to_numpy() & (codes >= 0) for name in (gallery, seen, unseen)}
+    of[seen] &= np.isin(codes, codes[of[gallery]])
     around = centred(embeddings[of[unseen]], centre_of(embeddings[of[unseen]], codes[of[unseen]]))
     curve = PairCurve.of(around, codes[of[unseen]])
     if not curve.same.any() or not curve.different.any():
         raise BadCatalog(f"calibrating needs pairs of paintings by the same artist and by others in the split {unseen}")
-    if not np.isin(codes[of[seen]], codes[of[gallery]]).all():
-        raise BadCatalog(f"calibrating needs the artists of the split {seen} to be in the split {gallery} too")
+    if not of[seen].any():
+        raise BadCatalog(f"calibrating needs paintings in the split {seen} by artists of the split {gallery}")
     described = {name: f"{here.sum():,} paintings by {len(np.unique(codes[here]))} artists ({name})"
                  for name, here in of.items()}
 

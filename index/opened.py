@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from functools import cached_property
 from pathlib import Path
 
 from ..embedder.catalog import Catalog, ColumnNames, read_catalog
 from ..embedder.images import MAX_PIXELS
-from ..embedder.locations import Reader, content_hash
+from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.runtime import Embedder, ImageLike
-from ..errors import BadModel, BadSetting, ModelMismatch, UnknownPainting, UnreadableImage
+from ..errors import BadModel, BadSetting, UnknownPainting, UnreadableImage
 from . import build as building
 from . import store
 from .build import Progress, Report, Settings
@@ -31,11 +30,10 @@ ID_PREFIX = "id:"
 class Index:
     """Paintings with their vectors and artists. Made by `Index.open` and `Index.build`."""
 
-    def __init__(self, path: Path, generation: store.Generation, embedder: Embedder | None, device: str | None
-                 ) -> None:
+    def __init__(self, path: Path, gallery: Gallery, embedder: Embedder | None, device: str | None) -> None:
         self.path = path
-        self.generation = generation
-        self._given_embedder = embedder
+        self._gallery = gallery  # all that is known of the generation; replaced whole
+        self._embedder = embedder
         self._device = device
 
     @classmethod
@@ -46,12 +44,9 @@ class Index:
         With no embedder the index uses its own copy of the model, on `device`.
         """
         generation = store.read(Path(path))
-        if embedder is not None and embedder.sha256 != generation.manifest.model.sha256:
-            raise ModelMismatch(
-                f"{path}: built with model {generation.manifest.model.sha256[:12]}, {embedder.source} is "
-                f"{embedder.sha256[:12]}; leave out --model to use the index's own, or rebuild with "
-                f"artidx build --replace")
-        return cls(Path(path), generation, embedder, device)
+        if embedder is not None:
+            store.check_model(Path(path), generation, embedder)
+        return cls(Path(path), Gallery(generation), embedder, device)
 
     @classmethod
     def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog, *,
@@ -121,7 +116,7 @@ class Index:
         """
         if isinstance(image, str | os.PathLike):
             name = os.fspath(image)
-            if name.startswith(ID_PREFIX) or not os.path.lexists(name):
+            if name.startswith(ID_PREFIX) or not os.path.lexists(split_location(name)[0]):
                 return self._query_id(name.removeprefix(ID_PREFIX))
             with Reader(max_pixels) as reader:
                 try:
@@ -129,72 +124,70 @@ class Index:
                         sha256 = content_hash(stream)
                 except UnreadableImage as problem:
                     raise UnreadableImage(f"{name}: {problem}") from None
+            own_rows = self._gallery.rows_of_path.get(absolute(name), [])  # it may have been saved anew since
         else:
-            name = "image"
+            name, own_rows = "image", []
             sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
-        if sha256 in self._rows_of_content:
-            return self._stored(self._rows_of_content[sha256][0], name)
+        if sha256 in self._gallery.rows_of_content:
+            return self._stored(self._gallery.rows_of_content[sha256][0], name)
         found = next(self.embedder.embed([image], workers=1, max_pixels=max_pixels))
         if found.vector is None:
             raise UnreadableImage(f"{name}: {found.problem}")
-        return Query(name, centred(found.vector, self.generation.centre), frozenset())
+        return Query(name, centred(found.vector, self.generation.centre), frozenset(own_rows))
 
     def __len__(self) -> int:
         return len(self.generation.table)
+
+    @property
+    def generation(self) -> store.Generation:
+        """What was published when this index was opened, or last changed by this object."""
+        return self._gallery.generation
 
     @property
     def manifest(self) -> store.Manifest:
         """What the generation says of itself."""
         return self.generation.manifest
 
-    @cached_property
+    @property
     def calibration(self) -> Calibration:
         """The generation's calibration. Raises Uncalibrated."""
         return Calibration.from_json(self.manifest.calibration, str(self.path))
 
-    @cached_property
+    @property
     def embedder(self) -> Embedder:
         """The model that made this index's vectors, loaded when first needed."""
-        if self._given_embedder is not None:
-            return self._given_embedder
-        embedder = Embedder.load(self.generation.model_path, device=self._device)
-        if embedder.sha256 != self.manifest.model.sha256:
-            raise BadModel(f"{self.generation.model_path}: damaged: not the model the index was built with; restore it "
-                           f"from a copy, or rebuild with artidx build --replace")
-        return embedder
-
-    @cached_property
-    def _gallery(self) -> Gallery:
-        return Gallery(self.generation)
-
-    @cached_property
-    def _row_of_id(self) -> dict[str, int]:
-        table = self.generation.table
-        return dict(zip(table["id"], table["row"], strict=True))
-
-    @cached_property
-    def _rows_of_content(self) -> dict[str, list[int]]:
-        rows: dict[str, list[int]] = {}
-        for sha256, row in zip(self.generation.table["sha256"], self.generation.table["row"], strict=True):
-            rows.setdefault(sha256, []).append(row)
-        return rows
+        if self._embedder is None:
+            path = self.generation.model_path
+            if not path.is_file():  # writers have moved on by two generations; the model is mostly the same
+                path = store.read(self.path).model_path
+            embedder = Embedder.load(path, device=self._device)
+            if embedder.sha256 != self.manifest.model.sha256:
+                raise BadModel(f"{path}: not the model this index was opened with: damaged, or replaced meanwhile; "
+                               f"open the index again, restore it from a copy, or rebuild with artidx build --replace")
+            self._embedder = embedder
+        return self._embedder
 
     def _query_id(self, name: str) -> Query:
-        if name not in self._row_of_id:
+        row = self._gallery.row_of_id.get(name)
+        if row is None:
             raise UnknownPainting(f"{name}: neither a file nor the id of a painting in {self.path}")
-        return self._stored(self._row_of_id[name], name)
+        return self._stored(row, name)
 
     def _stored(self, row: int, name: str) -> Query:
         painting, sha256 = self._gallery.painting(row), self._gallery.content(row)
         vector = self.generation.vectors.of_rows([row])[0]
-        return Query(name, vector, frozenset(self._rows_of_content[sha256]), painting)
+        return Query(name, vector, frozenset(self._gallery.rows_of_content[sha256]), painting)
 
     def _answer(self, query: Query, k: int, artists: tuple[RankedArtist, ...], unknown: float | None) -> Answer:
         paintings = self._gallery.nearest_paintings(query, _checked(k))
         return Answer(query.name, artists, unknown, paintings, self.manifest.model.sha256, self.manifest.generation)
 
     def _reopen(self) -> None:
-        self.__init__(self.path, store.read(self.path), self._given_embedder, self._device)  # type: ignore[misc]
+        """Stand at what is published now; its model is asked for anew where it is another one."""
+        generation = store.read(self.path)
+        if generation.manifest.model.sha256 != self.manifest.model.sha256:
+            self._embedder = None
+        self._gallery = Gallery(generation)
 
 
 def _checked(k: int) -> int:

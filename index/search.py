@@ -72,15 +72,19 @@ class Query:
 
 
 class Gallery:
-    """A generation's paintings grouped by artist, ready to be searched."""
+    """A generation's paintings by artist, id, path and content, ready to be searched."""
 
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
         table = generation.table
+        rows = table["row"].tolist()
         self.codes, self.keys = artist_codes(table["artist_key"])
         first = table.assign(code=self.codes).drop_duplicates("code").set_index("code")["artist"]
         self.names: list[str] = [first[code] for code in range(len(self.keys))]
-        self._place = {row: place for place, row in enumerate(table["row"].tolist())}
+        self.row_of_id: dict[str, int] = dict(zip(table["id"], rows, strict=True))
+        self.rows_of_path = _grouped(table["path"], rows)
+        self.rows_of_content = _grouped(table["sha256"], rows)
+        self._place = {row: place for place, row in enumerate(rows)}
 
     def content(self, row: int) -> str:
         """sha256 of the image stored under a row number."""
@@ -139,6 +143,13 @@ def voices(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> Voic
     sums = np.bincount(codes, weights=np.exp(KERNEL * (cosines[is_heard] - 1)), minlength=artists)
     with np.errstate(divide="ignore"):
         return Voices(1 + np.log(sums) / KERNEL, np.bincount(codes, minlength=artists).astype(np.float64))
+
+
+def _grouped(values: pd.Series[str], rows: list[int]) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = {}
+    for value, row in zip(values, rows, strict=True):
+        groups.setdefault(value, []).append(row)
+    return groups
 
 
 def _text(value: object) -> str | None:

@@ -17,7 +17,9 @@ A reader keeps the generation it opened. Does not embed (build.py) nor answer (s
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -36,7 +38,7 @@ import numpy as np
 import pandas as pd
 
 from ..embedder.runtime import Embedder, read_model
-from ..errors import BadIndex, IndexBusy
+from ..errors import BadIndex, IndexBusy, ModelMismatch
 from .centre import uncentred
 from .vectors import Array, Vectors
 
@@ -45,6 +47,7 @@ SUFFIX = ".artidx"
 KEPT = 2  # generations: the published one, and the one before it for readers that are opening it
 OWN_COLUMNS = ("row", "id", "path", "artist", "artist_key", "title", "year", "sha256", "vector_sha256")
 MAX_MANIFEST_BYTES = 1 << 20
+OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", "building", "generations"}
 FILES = ("paintings.parquet", "vectors.faiss", "model.onnx", "skipped.csv")
 
 
@@ -71,7 +74,7 @@ class Manifest:
     skipped: int
     next_row: int
     centre: list[float]  # of the collection (centre.py); the vectors are as seen from it
-    centre_artists: int  # in the index when the centre was set
+    centre_people: int  # in the index when the centre was set: artists, and paintings without one
     calibration: dict[str, Any] | None
     files: dict[str, str]  # name -> sha256
 
@@ -113,6 +116,8 @@ class ModelFile:
     def of(cls, source: Embedder | Generation) -> ModelFile:
         """The model of an embedder, or the one another generation was made with."""
         if isinstance(source, Generation):
+            if not source.model_path.is_file():
+                raise _damaged(source.model_path, "missing")
             return cls(source.manifest.model, source.manifest.calibration,
                        lambda target: write_atomically(target, read_model(source.model_path)))
         return cls(Model(source.sha256, source.name, source.dim), source.metadata.get("calibration"), source.save)
@@ -138,6 +143,20 @@ def exists(index: Path) -> bool:
     return (index / "CURRENT").is_file()
 
 
+def check_model(index: Path, generation: Generation, embedder: Embedder) -> None:
+    """Raises ModelMismatch unless the generation's vectors are this model's."""
+    theirs = generation.manifest.model.sha256
+    if embedder.sha256 != theirs:
+        raise ModelMismatch(f"{index}: built with model {theirs[:12]}, {embedder.source} is {embedder.sha256[:12]}; "
+                            f"leave out --model to use the index's own, or rebuild with artidx build --replace")
+
+
+def skipped_of(generation: Generation) -> list[tuple[str, str]]:
+    """The (path, reason) pairs of skipped.csv."""
+    with (generation.folder / "skipped.csv").open(encoding="utf-8", newline="") as stream:
+        return [(path, reason) for path, reason in list(csv.reader(stream))[1:]]
+
+
 def damaged_files(generation: Generation) -> list[str]:
     """Names of the generation's files that are not as they were written."""
     def is_whole(name: str, sha256: str) -> bool:
@@ -150,6 +169,8 @@ def damaged_files(generation: Generation) -> list[str]:
 @contextmanager
 def writer(index: Path) -> Iterator[None]:
     """Hold the index for writing; created where there is nothing. Raises IndexBusy, and BadIndex for a stranger."""
+    if not str(index).isprintable():
+        raise BadIndex(f"{index!a}: not a name that can be printed; choose another name")
     if index.exists() and not _is_index(index):
         raise BadIndex(f"{index}: exists and is not an index of artidx; choose another name")
     index.mkdir(parents=True, exist_ok=True)
@@ -170,7 +191,7 @@ class Contents:
     table: pd.DataFrame
     vectors: Vectors
     centre: Array
-    centre_artists: int
+    centre_people: int
     skipped: Sequence[tuple[str, str]]
     next_row: int
 
@@ -194,20 +215,23 @@ def publish(index: Path, contents: Contents, model: ModelFile) -> Generation:
         format=FORMAT, generation=number, created=datetime.now(UTC).isoformat(timespec="seconds"),
         artidx=version("artidx"), model=model.facts, paintings=len(contents.table), artists=contents.artists,
         skipped=len(contents.skipped), next_row=contents.next_row, centre=contents.centre.tolist(),
-        centre_artists=contents.centre_artists, calibration=model.calibration,
+        centre_people=contents.centre_people, calibration=model.calibration,
         files={name: sha256_of(aside / name) for name in FILES},
     )
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
+    if manifest.files["model.onnx"] != model.facts.sha256:
+        raise _damaged(folder.parent, "the model of the generation before is not the one that made its vectors")
     (aside / "manifest.json").write_bytes(text)
     for name in (*FILES, "manifest.json"):
         sync(aside / name)
     sync(aside)
+    manifest_sha256 = hashlib.sha256(text).hexdigest()
+    written = _read_generation(aside, manifest_sha256)  # what cannot be read back is not published
     os.replace(aside, folder)
     sync(folder.parent)
-    manifest_sha256 = hashlib.sha256(text).hexdigest()
     write_atomically(index / "CURRENT", f"{number:06d} {manifest_sha256}\n".encode())
     _collect(index)
-    return _read_generation(folder, manifest_sha256)
+    return dataclasses.replace(written, folder=folder)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -266,7 +290,7 @@ def _read_generation(folder: Path, manifest_sha256: str) -> Generation:
     table = _read_table(folder / "paintings.parquet")
     if table["row"].tolist() != vectors.rows.tolist() or len(table) != manifest.paintings:
         raise _damaged(folder, "paintings.parquet and vectors.faiss do not belong together")
-    if not vectors.dim == manifest.model.dim == len(manifest.centre):
+    if vectors.dim != manifest.model.dim:
         raise _damaged(folder, f"vectors of {vectors.dim} numbers, the manifest says {manifest.model.dim}")
     return Generation(folder, manifest, table, vectors)
 
@@ -283,8 +307,10 @@ def _read_manifest(path: Path, sha256: str) -> Manifest:
         manifest = Manifest(**(found | {"model": Model(**found["model"])}))
         if not set(FILES) <= set(manifest.files):
             raise KeyError("files")
+        if np.array(manifest.centre, np.float32).shape != (manifest.model.dim,):
+            raise ValueError("centre")
         return manifest
-    except (ValueError, TypeError, KeyError) as problem:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise _damaged(path, f"not a manifest ({problem})") from None
 
 
@@ -304,14 +330,18 @@ def _damaged(path: Path, why: str) -> BadIndex:
 
 
 def _is_index(folder: Path) -> bool:
-    return folder.is_dir() and (not any(folder.iterdir()) or (folder / "LOCK").is_file())
+    """Nothing in it but ours, or a CURRENT of ours: a folder of other things is never written to."""
+    if not folder.is_dir():
+        return False
+    if {p.name for p in folder.iterdir()} <= OWN_NAMES:
+        return True
+    try:
+        return bool(_current(folder))
+    except BadIndex:
+        return False
 
 
 def _lock(lock: Any, index: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # not on Windows; one writer at a time is then the user's care
-        return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as problem:
@@ -324,7 +354,7 @@ def _lock(lock: Any, index: Path) -> None:
 
 def _collect(index: Path) -> None:
     """Remove what an interrupted writer left, and generations nobody opens any more."""
-    for part in [*index.glob("*.part"), *index.glob("building/*.part")]:
+    for part in [*index.glob("CURRENT.part"), *index.glob("building/*.part")]:
         part.unlink()
     for part in index.glob("generations/*.part"):
         shutil.rmtree(part)

@@ -65,7 +65,10 @@ class Vectors:
 
     def write(self, path: Path) -> None:
         """As FAISS writes it; `faiss.read_index` opens it without artidx."""
-        _faiss().write_index(self._index, str(path))
+        try:
+            _faiss().write_index(self._index, str(path))
+        except RuntimeError as problem:
+            raise BadIndex(f"{path}: cannot be written: {' '.join(str(problem).split())[:200]}") from None
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -93,7 +96,7 @@ class Vectors:
     def nearest(self, query: Array, k: int, without: Collection[int] = ()) -> tuple[Rows, Doubles]:
         """The k rows nearest to query (d,), nearest first, and their distances; rows `without` are passed over.
 
-        Equal distances stand in the order of their rows. Fewer than k where there are no more.
+        Fewer than k where there are no more. Up to MARGIN equal distances stand in the order of their rows.
         """
         wanted = min(len(self), k + len(without) + MARGIN)
         if wanted == 0:

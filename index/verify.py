@@ -6,7 +6,7 @@ neighbours are shown as evidence and do not move it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .calibrate import Calibration, OperatingPoint
 from .search import Gallery, Neighbour, Painting, Query, RankedArtist
@@ -58,6 +58,8 @@ def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, poin
     """Compare two paintings; `point` is the threshold to decide at."""
     distance = float(distances(a.vector, b.vector))
     manifest = gallery.generation.manifest
+    # Neither speaks for the other: that would be no third witness.
+    a, b = (replace(query, own_rows=a.own_rows | b.own_rows) for query in (a, b))
     return Verdict(
         same=distance < point.distance, distance=distance, threshold=point.distance,
         false_positive_rate=point.false_positive_rate, probability=calibration.pairs.probability(distance, prior),
@@ -73,10 +75,10 @@ def _side(gallery: Gallery, query: Query, calibration: Calibration) -> Side:
 
 
 def _shared(gallery: Gallery, a: Query, b: Query) -> tuple[SharedNeighbour, ...]:
-    """Nearest to both first. Neither painting is a neighbour of the other here: that would be no third witness."""
+    """Nearest to both first."""
     def near(query: Query) -> dict[Painting, Neighbour]:
         return {n.painting: n for n in gallery.nearest_paintings(query, NEIGHBOURS)}
 
-    of_a, of_b = (near(Query(q.name, q.vector, a.own_rows | b.own_rows)) for q in (a, b))
+    of_a, of_b = near(a), near(b)
     both = [SharedNeighbour(p, of_a[p].distance, of_b[p].distance) for p in of_a if p in of_b]
     return tuple(sorted(both, key=lambda s: (s.distance_a + s.distance_b, s.painting.id)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -191,6 +192,31 @@ def test_voices_equal_the_formula_in_a_plain_loop():
         assert found.paintings[artist] == len(mine)
         expected = np.log(sum(np.exp(KERNEL * c) for c in mine)) / KERNEL if mine else -np.inf
         assert found.scores[artist] == pytest.approx(expected)
+
+
+def test_neither_of_a_pair_speaks_for_the_other(index):
+    verdict = index.pair("Red Painter/R0.png", "Red Painter/R1.png")
+    for side in (verdict.a, verdict.b):
+        spoken = {n.painting.id for artist in side.artists for n in artist.paintings}
+        assert not {"Red Painter/R0.png", "Red Painter/R1.png"} & spoken
+
+
+def test_a_file_saved_anew_since_it_was_indexed_is_still_not_its_own_neighbour(index, collection):
+    path = collection / "Red Painter" / "R0.png"
+    path.write_bytes(path.read_bytes() + b"trailing")
+    assert "Red Painter/R0.png" not in {n.painting.id for n in index.nearest(path, k=50).paintings}
+
+
+def test_an_image_inside_an_archive_can_be_asked_about(tmp_path, index, collection):
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.write(collection / "Red Painter" / "R0.png", "R0.png")
+    assert index.pair(f"{tmp_path}/some.zip::R0.png", "Red Painter/R0.png").distance < 1e-6
+
+
+def test_a_false_positive_rate_that_was_not_calibrated_is_refused(index):
+    assert index.pair("Red Painter/R0.png", "Red Painter/R1.png", false_positive_rate=0.01).threshold == 0.4
+    with pytest.raises(BadSetting, match=r"calibrated are 0.1, 0.01, 0.001"):
+        index.pair("Red Painter/R0.png", "Red Painter/R1.png", false_positive_rate=0.05)
 
 
 def test_real_paintings_by_one_artist_are_nearer_than_by_others(museum_index):

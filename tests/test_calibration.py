@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
-from artidx.errors import BadCatalog, BadSetting
+from artidx.errors import BadCatalog, BadSetting, Uncalibrated
 from artidx.index.calibrate import (
     ArtistCalibration,
     ArtistCase,
@@ -223,3 +223,27 @@ def test_calibrating_without_pairs_says_so(split_table):
     table, vectors, _ = split_table
     with pytest.raises(BadCatalog, match="val_unseen"):
         calibrate(table, vectors, pd.Series(["train"] * 300), gallery="train", seen="val_seen", unseen="val_unseen")
+
+
+def test_paintings_without_an_artist_do_not_take_part(split_table):
+    table, vectors, splits = split_table
+    labelled = table["artist_key"].notna().to_numpy()
+    assert not labelled.all()
+    splits_of = {"gallery": "train", "seen": "val_seen", "unseen": "val_unseen"}
+    expected = calibrate(table[labelled], vectors[labelled], splits[labelled], **splits_of)
+    found = calibrate(table, vectors, splits, **splits_of)
+    assert found.pairs == expected.pairs
+    assert found.artists.slope == pytest.approx(expected.artists.slope, rel=1e-3)
+
+
+def test_an_index_without_artists_has_nothing_to_score():
+    table = pd.DataFrame({"artist_key": pd.Series([None] * 3, dtype="str")})
+    (found,) = evaluate(table, np.eye(3, dtype=np.float32), pd.Series(["all"] * 3), ["all"], None, CALIBRATION.artists)
+    assert (found.pairs.paintings, found.nearest.queries) == (0, 0)
+
+
+@pytest.mark.parametrize("change", [{"slope": "steep"}, {"slope": math.inf}, {"points": []}, {"equal_error": 3}])
+def test_a_calibration_with_something_else_than_numbers_is_damaged(change):
+    found = CALIBRATION.to_json()
+    with pytest.raises(Uncalibrated, match="damaged"):
+        Calibration.from_json(found | {"pairs": found["pairs"] | change}, "test")

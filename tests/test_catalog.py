@@ -617,3 +617,29 @@ def test_arbitrary_bytes_are_a_catalog_or_a_bad_one(
     assert list(catalog.table.columns)[:5] == list(COLUMNS)
     assert catalog.table["id"].notna().all()
     assert catalog.table["id"].is_unique
+
+
+def test_text_with_a_separator_and_no_quotes_is_refused_and_not_shifted(write: Callable[..., Path]) -> None:
+    """Every row one field too long: the artist once became a part of the title, and nothing was said."""
+    path = write("file,title,artist\na.jpg,Water Lilies, Evening,Monet\nb.jpg,Irises, Blue,Manet\n")
+    with pytest.raises(BadCatalog, match="line 2 has 4 fields, the header 3; put quotes"):
+        read_catalog(path)
+
+
+def test_linked_folders_are_read_and_a_link_back_up_ends(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.jpg").touch()
+    (tmp_path / "root" / "Manet").mkdir(parents=True)
+    (tmp_path / "root" / "Monet").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "root" / "Manet" / "up").symlink_to(tmp_path / "root")
+    (tmp_path / "root" / "Manet" / "b.jpg").touch()
+    assert rows(read_catalog(tmp_path / "root"), "id", "artist") == [("Manet/b.jpg", "Manet"), ("Monet/a.jpg", "Monet")]
+
+
+def test_the_column_of_images_in_parquet_can_be_named(tmp_path: Path) -> None:
+    path = hub_table(tmp_path / "a.parquet", {"image": [b"x"] * 2, "picture": [b"one", b"two"]})
+    catalog = read_catalog(path, ColumnNames(path="picture"))
+    with Reader() as reader, reader.open(catalog.table["path"][1]) as stream:
+        assert stream.read() == b"two"
+    with pytest.raises(BadCatalog, match="--image-column"):
+        read_catalog(path, ColumnNames(path="nothing"))

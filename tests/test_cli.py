@@ -65,7 +65,7 @@ def test_build_as_json_is_one_object(run, tmp_path, collection):
     (collection / "bad.jpg").touch()
     _, out, _ = run("build", collection, "-o", tmp_path / "i.artidx", "--json")
     found = json.loads(out)
-    assert (found["paintings"], found["embedded"], found["generation"]) == (12, 13, 1)
+    assert (found["paintings"], found["embedded"], found["generation"]) == (12, 12, 1)
     assert [Path(s["path"]).name for s in found["skipped"]] == ["bad.jpg"]
 
 
@@ -125,7 +125,8 @@ def test_add_and_remove_report_the_new_state(run, built, collection):
     status, out, _ = run("add", built, collection)
     assert status == 0
     assert "13 paintings by 3 artists, generation 2" in out
-    assert "already there: 12" in out
+    assert "already there, left with their labels: 12" in out
+    assert json.loads(run("add", built, collection, "--json")[1])["already_there"] == 13
     status, out, _ = run("remove", built, RED, BLUE)
     assert status == 0
     assert "11 paintings" in out
@@ -177,6 +178,7 @@ def test_a_table_with_columns_of_other_names(run, tmp_path, collection):
     (["pair", "a.jpg", "b.jpg"], "artidx: paintings.artidx: no such index; make one with artidx build"),
     (["build", "nowhere", "-o", "x.artidx"], "artidx: nowhere: no such file or folder"),
     (["build", ".", "-o", "x.artidx", "--model", "none.onnx"], "none.onnx: no such model file"),
+    (["evaluate", "."], "not an index of artidx"),
     (["nearest", "x", "-k", "0"], "Invalid value for '-k'"),
     (["pair", "a", "b", "--prior", "1"], "Invalid value for '--prior'"),
     (["pair", "a"], "Missing argument 'B'"),
@@ -189,7 +191,46 @@ def test_trouble_is_told_on_stderr_and_exits_2(run, tmp_path, monkeypatch, words
     status, out, err = run(*words)
     assert (status, out) == (2, "")
     assert says in err
-    assert "Traceback" not in err
+    assert err.startswith("artidx: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_second_painting_of_the_same_id_is_named_when_it_replaces_the_first(run, built, collection):
+    painting(collection / RED, 77)
+    assert f"replaced 1 of the same id: {RED}" in run("add", built, collection)[1]
+
+
+def test_what_could_not_be_read_is_told_even_if_nothing_was_added(run, built, tmp_path):
+    (tmp_path / "bad").mkdir()
+    for number in range(7):
+        (tmp_path / "bad" / f"{number}.jpg").write_text("no")
+    status, out, _ = run("add", built, tmp_path / "bad")
+    assert status == 0
+    assert out.count("not an image") == 7
+    assert "skipped.csv" not in out
+
+
+def test_a_bug_is_not_taken_for_a_verdict(run, built, monkeypatch):
+    monkeypatch.setattr("artidx.index.opened.Index.pair", lambda *_, **__: 1 / 0)
+    status, _, err = run("pair", RED, BLUE)
+    assert status == 2
+    assert "ZeroDivisionError" in err
+
+
+@pytest.mark.parametrize("words", [["--gallery", "trian"], ["--split-column", "splitt"]])
+def test_evaluate_does_not_guess_what_a_misspelt_split_meant(run, built, words):
+    status, out, err = run("evaluate", built, *words)
+    assert (status, out) == (2, "")
+    assert words[1] in err
+
+
+def test_evaluate_of_paintings_without_labels_has_dashes(run, tmp_path):
+    for number in range(3):
+        painting(tmp_path / "flat" / f"{number}.png", number)
+    run("build", tmp_path / "flat", "-o", tmp_path / "flat.artidx")
+    status, out, _ = run("evaluate", tmp_path / "flat.artidx")
+    assert status == 0
+    assert out.splitlines()[1].split()[-6:] == ["-", "-", "-", "-", "-", "0"]
 
 
 @pytest.mark.parametrize(("words", "says"), [

@@ -60,7 +60,7 @@ def test_bad_images_are_skipped_with_their_reason_and_listed(tmp_path, collectio
     (collection / "Red Painter" / "empty.jpg").touch()
     (collection / "Red Painter" / "text.png").write_text("hello")
     index, report = Index.build(tmp_path / "i.artidx", collection, embedder=embedder)
-    assert (report.paintings, report.embedded, len(report.skipped)) == (12, 14, 2)
+    assert (report.paintings, report.embedded, len(report.skipped)) == (12, 12, 2)
     listed = pd.read_csv(index.generation.folder / "skipped.csv")
     assert sorted(Path(path).name for path in listed["path"]) == ["empty.jpg", "text.png"]
     assert dict(zip(listed["path"].map(os.path.basename), listed["reason"], strict=True))["empty.jpg"] == "empty file"
@@ -145,7 +145,8 @@ def test_add_takes_new_leaves_known_and_replaces_changed_paintings(tmp_path, ind
     shutil.copy(collection / "Red Painter" / "R1.png", collection / "Red Painter" / "copy of R1.png")
     rows_before = dict(zip(index.generation.table["id"], index.generation.table["row"], strict=True))
     report = index.add(collection)
-    assert (report.embedded, report.already_there, report.replaced, report.paintings) == (2, 12, 1, 13)
+    assert (report.embedded, report.already_there, report.paintings) == (2, 12, 13)
+    assert report.replaced == ("Red Painter/R0.png",)
     rows = dict(zip(index.generation.table["id"], index.generation.table["row"], strict=True))
     assert rows["Red Painter/R1.png"] == rows_before["Red Painter/R1.png"]
     assert rows["Red Painter/R0.png"] not in rows_before.values()
@@ -262,6 +263,99 @@ def test_check_finds_a_vector_under_the_wrong_painting(index):
     wrong = index.check()
     assert len(wrong) == 2
     assert all("its vector is not the one" in line for line in wrong)
+
+
+def test_a_damaged_model_does_not_slip_into_the_next_generation(index):
+    path = index.generation.model_path
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(BadIndex, match="not the one that made its vectors"):
+        index.remove(["Red Painter/R0.png"])
+    assert Index.open(index.path).manifest.generation == 1
+
+
+def test_a_reader_can_still_embed_when_writers_have_moved_on(tmp_path, index):
+    reader = Index.open(index.path)
+    for number in range(3):
+        index.remove([f"Red Painter/R{number}.png"])
+    assert not reader.generation.folder.exists()
+    assert len(reader.nearest(painting(tmp_path / "new.png", 500), k=50).paintings) == 12
+
+
+def test_a_change_is_seen_by_the_object_that_made_it_even_if_it_was_asked_before(index, collection):
+    assert len(index.nearest("Red Painter/R0.png", k=50).paintings) == 11
+    index.remove(["Red Painter/R1.png"])
+    assert "Red Painter/R1.png" not in {n.painting.id for n in index.nearest("Red Painter/R0.png", k=50).paintings}
+    with pytest.raises(UnknownPainting):
+        index.nearest("id:Red Painter/R1.png")
+    index.add(collection)
+    assert index.nearest("id:Red Painter/R1.png").paintings
+
+
+def test_vectors_of_two_models_never_meet_in_one_index(tmp_path, index, collection):
+    (tmp_path / "other.onnx").write_bytes(small_model(seed=1))
+    index.nearest(painting(tmp_path / "q.png", 1))
+    Index.build(index.path, collection, embedder=Embedder.load(tmp_path / "other.onnx"), replace=True)
+    with pytest.raises(ModelMismatch, match="built with model"):
+        index.add(tmp_path / "q.png")
+    index.remove(["Red Painter/R0.png"])
+    assert index.embedder.sha256 == index.manifest.model.sha256 == Embedder.load(tmp_path / "other.onnx").sha256
+
+
+def test_a_stranger_s_database_is_left_as_it_was(tmp_path, collection, embedder):
+    (tmp_path / "db").mkdir()
+    for name, text in (("LOCK", ""), ("CURRENT", "MANIFEST-000004\n"), ("big.mkv.part", "half"), ("000005.ldb", "x")):
+        (tmp_path / "db" / name).write_text(text)
+    with pytest.raises(BadIndex, match="is not an index"):
+        Index.build(tmp_path / "db", collection, embedder=embedder, replace=True)
+    assert {p.name: p.read_text() for p in (tmp_path / "db").iterdir()} == {
+        "LOCK": "", "CURRENT": "MANIFEST-000004\n", "big.mkv.part": "half", "000005.ldb": "x"}
+
+
+def test_an_index_that_was_copied_without_its_lock_can_be_written(index):
+    (index.path / "LOCK").unlink()
+    (index.path / "notes.txt").write_text("mine")
+    index.remove(["Red Painter/R0.png"])
+    assert (index.path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", None])
+def test_a_shard_that_cannot_be_read_is_made_anew(tmp_path, collection, embedder, junk, monkeypatch):
+    (collection / "Red Painter" / "zz.png").touch()
+    monkeypatch.setattr("artidx.index.build.SHARD", 6)
+    with pytest.raises(UnreadableImage):
+        Index.build(tmp_path / "i.artidx", collection, embedder=embedder, settings=Settings(strict=True))
+    (shard, *_) = (tmp_path / "i.artidx" / "building").iterdir()
+    shard.write_bytes(pd.DataFrame({"path": ["other"]}).to_parquet() if junk is None else junk)
+    index, report = Index.build(tmp_path / "i.artidx", collection, embedder=embedder)
+    assert (len(index), index.check(), len(report.skipped)) == (12, [], 1)
+
+
+def test_adding_does_not_throw_away_an_interrupted_build(index, collection, tmp_path):
+    (index.path / "building").mkdir()
+    (index.path / "building" / "of-another-run.parquet").write_text("work")
+    index.add(painting(tmp_path / "one.png", 900))
+    index.add(collection)
+    index.remove(["one.png"])
+    assert [p.name for p in (index.path / "building").iterdir()] == ["of-another-run.parquet"]
+
+
+def test_removing_keeps_the_list_of_what_could_not_be_read(tmp_path, collection, embedder):
+    (collection / "Red Painter" / "empty.jpg").touch()
+    index, _ = Index.build(tmp_path / "i.artidx", collection, embedder=embedder)
+    index.remove(["Red Painter/R0.png"])
+    assert (index.manifest.skipped, [reason for _, reason in store.skipped_of(index.generation)]) == (1, ["empty file"])
+
+
+def test_a_full_disk_leaves_the_published_index_as_it_was(index, collection):
+    code = ("import resource, sys; from artidx import Index\n"
+            "index = Index.open(sys.argv[1]); resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+            "index.remove(['Red Painter/R0.png'])")
+    found = subprocess.run([sys.executable, "-c", code, index.path], capture_output=True, text=True, check=False)
+    assert found.returncode != 0
+    assert len(Index.open(index.path)) == 12
+    assert index.check() == []
+    index.remove(["Red Painter/R0.png"])
+    assert len(Index.open(index.path)) == 11
 
 
 def test_an_index_from_a_newer_artidx_says_so(index):

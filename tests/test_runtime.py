@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -108,6 +109,15 @@ def test_a_file_that_is_no_model_of_ours_is_refused_in_one_line(tmp_path, data, 
         Embedder.load(path)
     assert str(path) in str(problem.value)
     assert "\n" not in str(problem.value)
+
+
+def test_a_model_whose_vectors_are_not_of_unit_length_is_refused(tmp_path):
+    found = onnx.load_from_string(small_model())
+    del found.graph.node[-1]
+    found.graph.node[-1].output[0] = "vector"
+    (tmp_path / "long.onnx").write_bytes(found.SerializeToString())
+    with pytest.raises(BadModel, match="not of unit length"):
+        Embedder.load(tmp_path / "long.onnx").transform([painting(tmp_path / "a.png", 1)])
 
 
 def test_a_missing_model_is_refused(tmp_path):

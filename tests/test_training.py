@@ -19,8 +19,8 @@ from artidx.embedder.training.export import export
 from artidx.embedder.training.features import trunk_features
 from artidx.embedder.training.linear import discriminants
 from artidx.embedder.training.networks import TRUNKS, MobileNetV2, PooledTrunk, load_trunk
-from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, splits
-from artidx.errors import BadModel
+from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
+from artidx.errors import BadCatalog, BadModel
 from made import painting
 
 
@@ -119,6 +119,25 @@ def test_splits_of_the_catalog_are_used_where_it_has_them():
     assert list(splits(table)) == ["train", ""]
 
 
+def test_paintings_without_an_artist_are_in_no_split():
+    table = pd.DataFrame({"id": ["a", "b"], "artist": [None, "unknown artist"]})
+    assert list(splits(table)) == ["", ""]
+
+
+@pytest.mark.parametrize(("kinds", "says"), [
+    ([TRAIN] * 6 + [UNSEEN] * 3, "val_seen"), ([TRAIN] * 6 + [SEEN] * 3, "val_unseen"),
+    ([TRAIN, SEEN, UNSEEN] * 3, None)])
+def test_splits_that_cannot_be_calibrated_on_are_refused_before_training(kinds, says):
+    artists = ["Unseen A" if kind == UNSEEN else "Seen" for kind in kinds]
+    artists[-1] = "Unseen B" if kinds[-1] == UNSEEN else artists[-1]
+    table = pd.DataFrame({"artist": artists, "split": kinds})
+    if says is None:
+        check_splits(table)
+    else:
+        with pytest.raises(BadCatalog, match=says):
+            check_splits(table)
+
+
 @pytest.fixture
 def tiny_weights(tmp_path, monkeypatch):
     trunk = TinyTrunk()
@@ -171,7 +190,7 @@ def test_an_exported_ensemble_gives_pytorchs_vectors(tmp_path):
 def test_a_graph_that_lost_parity_is_not_exported(tmp_path, monkeypatch):
     monkeypatch.setattr("artidx.embedder.training.export.PARITY_LIMIT", 0.0)
     head = LinearHead([10, 14], torch.zeros(24), torch.randn(24, 6))
-    with pytest.raises(ValueError, match="differ by"):
+    with pytest.raises(BadModel, match="differ by"):
         export(Ensemble([TinyTrunk()], head).eval(), 48, "tiny", pictures(tmp_path, 2, 48))
 
 

@@ -18,6 +18,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ...errors import BadModel
 from ..images import Pixels
 from ..runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING, Array, Embedder
 
@@ -40,7 +41,7 @@ class _FromPixels(nn.Module):
 def export(network: nn.Module, size: int, name: str, example: Pixels) -> bytes:
     """The ONNX file of a network (b, 3, s, s) float in [0, 255] -> (b, d), with the parity measured in its metadata.
 
-    example: (n, size, size, 3) real pictures to measure it on. Raises ValueError if parity is lost.
+    example: (n, size, size, 3) real pictures to measure it on. Raises BadModel if parity is lost.
     """
     whole = _FromPixels(network).eval()
     model = _converted(whole, example[:2])
@@ -52,7 +53,7 @@ def export(network: nn.Module, size: int, name: str, example: Pixels) -> bytes:
     half = _infer(with_metadata(_bytes(model), _facts(size, name)), example)
     turned = float(1 - (half * expected).sum(axis=1).min())
     if not (difference <= PARITY_LIMIT and turned <= HALF_LIMIT):
-        raise ValueError(f"ONNX and PyTorch differ by {difference:.1e}, and in float16 by {turned:.1e} of cosine")
+        raise BadModel(f"{name}: ONNX and PyTorch differ by {difference:.1e}, and in float16 by {turned:.1e} of cosine")
     return with_metadata(_bytes(model), {**_facts(size, name), "parity": {
         "largest_difference_to_pytorch": difference, "largest_cosine_lost_to_float16_weights": turned}})
 

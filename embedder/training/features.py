@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from ...errors import UnreadableImage
 from ..images import Pixels, square
 from ..locations import Reader, absolute
 from ..parallel import ahead, batches
@@ -66,8 +67,11 @@ def _features(trunk: torch.nn.Module, rows: pd.DataFrame, copy: int, size: int) 
     with Reader() as reader, torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         def pixels(row: tuple[str, str]) -> Pixels:
             painting, location = row
-            with reader.open(location) as stream:
-                as_is = square(stream, size)
+            try:
+                with reader.open(location) as stream:
+                    as_is = square(stream, size)
+            except UnreadableImage as problem:
+                raise UnreadableImage(f"{location}: {problem}") from None
             return redigitised(as_is, size, random.Random(f"{painting} {copy}")) if copy else as_is
 
         items = list(zip(rows["id"], rows["path"], strict=True))

@@ -177,7 +177,10 @@ def _resized_positions(stored: Tensor, wanted: Tensor) -> Tensor:
 
 def _timm_model(name: str, **settings: Any) -> nn.Module:
     import_torchvision()
-    import timm
+    try:
+        import timm
+    except ModuleNotFoundError:
+        raise MissingPackage("training needs more packages; pip install 'artidx[train]'") from None
 
     model: nn.Module = timm.create_model(name, **settings)
     return model

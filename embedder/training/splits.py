@@ -6,6 +6,7 @@ import hashlib
 
 import pandas as pd
 
+from ...errors import BadCatalog
 from ..catalog import artist_key
 
 TRAIN, SEEN, UNSEEN = "train", "val_seen", "val_unseen"
@@ -16,18 +17,31 @@ def splits(table: pd.DataFrame) -> pd.Series[str]:
     """(n,) one of TRAIN, SEEN (other works by training artists) and UNSEEN (other artists) for each painting.
 
     As its column `split` says; without one, a tenth of the artists and a tenth of the others' paintings are kept
-    apart, chosen by a hash of their names and so the same at every run.
+    apart, chosen by a hash of their names and so the same at every run. Paintings without an artist are in no split.
     """
     if "split" in table:
         return table["split"].astype(object).fillna("").astype(str)
     found = []
     for painting, artist in zip(table["id"], table["artist"], strict=True):
-        key = artist_key(artist) or ""
-        if _share(key) < UNSEEN_ARTISTS:
+        key = artist_key(artist)
+        if key is None:
+            found.append("")
+        elif _share(key) < UNSEEN_ARTISTS:
             found.append(UNSEEN)
         else:
             found.append(SEEN if _share(f"{key} {painting}") < SEEN_PAINTINGS else TRAIN)
     return pd.Series(found, index=table.index, dtype=str)
+
+
+def check_splits(table: pd.DataFrame) -> None:
+    """Raises BadCatalog unless the table's split UNSEEN has pairs to calibrate on, and SEEN has paintings by others."""
+    of = {split: [artist_key(a) for a in table["artist"][table["split"] == split]] for split in (TRAIN, SEEN, UNSEEN)}
+    counts = pd.Series([key for key in of[UNSEEN] if key]).value_counts()
+    if len(counts) < 2 or counts.iloc[0] < 2:
+        raise BadCatalog(f"training keeps some artists apart to calibrate on ({UNSEEN}): it needs two or more, one of "
+                         f"them with two paintings; there are {len(counts)}")
+    if not {*of[TRAIN]} & {*of[SEEN]} - {None}:
+        raise BadCatalog(f"training keeps other paintings by its artists apart ({SEEN}): there are none")
 
 
 def _share(text: str) -> float:
