@@ -18,8 +18,10 @@ SHARED = 5  # neighbours shown; --json has them all
 @click.argument("b")
 @click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
               help="Share of same-artist pairs among those you ask about.")
+@click.option("--fpr", type=click.Choice(["0.1", "0.01", "0.001"]), default="0.1", show_default=True,
+              help="Share of pairs by different artists that may pass the threshold.")
 @query_options
-def pair(a: str, b: str, prior: float, index: Path, model: Path | None, device: str, max_pixels: int | None,
+def pair(a: str, b: str, prior: float, fpr: str, index: Path, model: Path | None, device: str, max_pixels: int | None,
          as_json: bool) -> None:
     """Were A and B painted by the same artist?  Exits 0 for same, 1 for different, 2 for trouble.
 
@@ -30,7 +32,8 @@ def pair(a: str, b: str, prior: float, index: Path, model: Path | None, device: 
 
     opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
-    verdict = opened.pair(*images(a, b, max_pixels=limit), prior=prior, max_pixels=limit)
+    verdict = opened.pair(*images(a, b, max_pixels=limit), prior=prior, false_positive_rate=float(fpr),
+                          max_pixels=limit)
     if as_json:
         say_json(verdict)
     else:

@@ -78,6 +78,12 @@ def test_pair_exits_0_for_same_and_1_for_different(run, built, other, status, wo
     assert "10.0% of pairs by different artists" in out
 
 
+def test_a_lower_false_positive_rate_asks_for_a_smaller_distance(run, built):
+    thresholds = [json.loads(run("pair", RED, RED_TOO, "--json", "--fpr", rate)[1])["threshold"]
+                  for rate in ("0.1", "0.01", "0.001")]
+    assert thresholds == [0.6, 0.4, 0.2]
+
+
 def test_pair_as_json_has_the_promised_keys(run, built):
     status, out, _ = run("pair", RED, BLUE, "--json", "--prior", "0.01")
     found = json.loads(out)
