@@ -45,8 +45,8 @@ def pair(a: str, b: str, prior: float, fpr: str, index: Path, model: Path | None
         say(f"measured on {verdict.measured_on}")
         for letter, painting in (("A", verdict.a), ("B", verdict.b)):
             say(f"{letter}  {named(painting.painting) if painting.painting else painting.name}")
-            say(f"   nearest artists: {ranked(painting.artists)}; none of the {opened.manifest.artists} artists here "
-                f"{percent(painting.unknown)}")
+            say(f"   nearest artists, the other left out: {ranked(painting.artists)}; none of the "
+                f"{opened.manifest.artists} artists here {percent(painting.unknown)}")
         say(f"neighbours of both: {len(verdict.shared) or 'none'}")
         for shared in verdict.shared[:SHARED]:
             say(f"   {shared.distance_a:.3f} from A, {shared.distance_b:.3f} from B  {named(shared.painting)}")
