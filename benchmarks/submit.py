@@ -1,0 +1,98 @@
+"""How long a submission of the size of Painter by Numbers takes, next to the bare work that nobody can avoid.
+
+    python benchmarks/submit.py
+
+The shape is the competition's: 23,817 test images in 13 groups, 21,916,047 pairs within the groups, 512 numbers a
+vector; the vectors are made up. The bare work, in the same process: the 13 Gram matrices, and writing as many bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from artidx.index.calibrate import OperatingPoint, PairCalibration
+from artidx.index.store import Generation, Manifest, Model
+from artidx.index.submit import submit
+from artidx.index.vectors import Vectors
+
+IMAGES, GROUPS, PAIRS, DIM, ARTISTS = 23_817, 13, 21_916_047, 512, 1_584
+NOWHERE = OperatingPoint(0.5, 0.1, 0.5)
+
+
+def group_sizes() -> list[int]:
+    """13 sizes that add up to the images and, with the last pairs left out, to the pairs."""
+    sizes = np.full(GROUPS, IMAGES // GROUPS)
+    sizes[: IMAGES - sizes.sum()] += 1
+    for step in range(1, IMAGES):  # unequal groups have more pairs
+        if (sizes * (sizes - 1) // 2).sum() >= PAIRS:
+            break
+        sizes[step % (GROUPS // 2)] += 1
+        sizes[-1 - step % (GROUPS // 2)] -= 1
+    return [int(size) for size in sizes]
+
+
+def write_pairs(target: Path, names: np.ndarray[tuple[int], np.dtype[np.str_]], sizes: list[int]) -> None:
+    start = written = 0
+    with target.open("w") as stream:
+        stream.write("index,image1,image2\n")
+        for size in sizes:
+            a, b = np.triu_indices(size, 1)
+            keep = min(len(a), PAIRS - written)
+            pd.DataFrame({"index": np.arange(written, written + keep), "a": names[start + a[:keep]],
+                          "b": names[start + b[:keep]]}).to_csv(stream, header=False, index=False)
+            start, written = start + size, written + keep
+
+
+def made_up(names: np.ndarray[tuple[int], np.dtype[np.str_]], folder: Path) -> Generation:
+    chance = np.random.default_rng(0)
+    artists = chance.integers(0, ARTISTS, IMAGES)
+    vectors = chance.normal(size=(ARTISTS, DIM))[artists] + 5 * chance.normal(size=(IMAGES, DIM))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    groups = np.where(artists % 3 == 0, "test_only", "train_and_test")
+    table = pd.DataFrame({"row": np.arange(IMAGES), "id": names, "artist_key": [f"artist {a:04d}" for a in artists],
+                          "artist_group": groups})
+    manifest = Manifest(1, 1, "", "", Model("", "", DIM), IMAGES, ARTISTS, 0, IMAGES, [0.0] * DIM, ARTISTS, None, {})
+    return Generation(folder, manifest, table, Vectors.of(np.arange(IMAGES), vectors.astype(np.float32)))
+
+
+def main() -> None:
+    sizes = group_sizes()
+    names = np.array([f"{number}.jpg" for number in np.random.default_rng(1).permutation(103_250)[:IMAGES]])
+    calibration = PairCalibration(-9.8, 8.8, (NOWHERE,) * 3, NOWHERE, "nothing", 1, 1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        generation = made_up(names, folder)
+        write_pairs(folder / "pairs.csv", names, sizes)
+        started = time.perf_counter()
+        done = submit(generation, calibration, folder / "pairs.csv", folder / "out.csv")
+        seconds = time.perf_counter() - started
+        size_bytes = (folder / "out.csv").stat().st_size
+        started = time.perf_counter()
+        starts = np.cumsum([0, *sizes[:-1]])
+        for start, size in zip(starts, sizes, strict=True):
+            part = generation.vectors.matrix[start : start + size]
+            part @ part.T
+        gram = time.perf_counter() - started
+        data = os.urandom(1 << 20)
+        started = time.perf_counter()
+        with (folder / "bare").open("wb") as stream:
+            for _ in range(size_bytes >> 20):
+                stream.write(data)
+            os.fsync(stream.fileno())
+        bare = time.perf_counter() - started
+    print(f"{done.pairs:,} pairs of {sum(sizes):,} images in {seconds:.1f} s; AUC {done.auc:.4f}, "
+          f"seen {done.auc_seen:.4f}, unseen {done.auc_unseen:.4f}")
+    print(f"bare Gram matrices {gram:.1f} s, writing {size_bytes / 1e6:.0f} MB {bare:.1f} s; "
+          f"ratio {seconds / (gram + bare):.1f}")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

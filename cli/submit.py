@@ -1,0 +1,41 @@
+"""artidx submit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import PATH, index_option, json_option
+from .output import note, progress, say, say_json
+
+
+@click.command()
+@click.argument("pairs", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, metavar="CSV", help="The file to write.")
+@click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.01311, show_default=True,
+              help="Share of same-artist pairs; that of Painter by Numbers' test set.")
+@index_option
+@json_option
+def submit(pairs: Path, output: Path, prior: float, index: Path, as_json: bool) -> None:
+    """Answer a file of PAIRS, as Painter by Numbers asks for it (submission_info.csv).
+
+    PAIRS is a CSV with a header and the columns index, first image, second image, whatever they are called. Images
+    are ids of the index, which for Painter by Numbers are the names of the files. Written is index,sameArtist with the
+    probability of the same artist; where the index knows the artists, the AUC is told, too.
+    """
+    from ..index.opened import Index
+    from ..index.submit import submit as answer
+    from .scores import share
+
+    opened = Index.open(index)
+    calibration = opened.calibration.pairs
+    with progress(pairs.stat().st_size, "bytes") as advance:
+        done = answer(opened.generation, calibration, pairs, output, prior=prior, progress=advance)
+    if done.unanswered:
+        note(f"{done.unanswered:,} pairs have a painting that is not in {index}; they got the prior {prior:g}")
+    if as_json:
+        say_json(done)
+        return
+    say(f"{output}: {done.pairs:,} pairs")
+    say(f"AUC {share(done.auc)}, of two seen artists {share(done.auc_seen)}, of two unseen {share(done.auc_unseen)}")

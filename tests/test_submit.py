@@ -1,0 +1,105 @@
+"""Files of pairs: every pair answered in its place, whatever the size of the file."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from artidx.errors import BadCatalog
+from artidx.index import submit as submitting
+from artidx.index.calibrate import BINS
+from artidx.index.submit import PRIOR, distances_of_pairs, submit
+from artidx.index.vectors import distances
+
+
+@pytest.fixture
+def pairs_file(tmp_path, index):
+    ids = list(index.generation.table["id"])
+    pairs = pd.DataFrame(list(itertools.combinations(ids, 2)), columns=["one", "other"])
+    pairs.insert(0, "number", range(len(pairs)))
+    pairs.to_csv(tmp_path / "pairs.csv", index=False)
+    return tmp_path / "pairs.csv"
+
+
+def test_every_pair_gets_the_probability_that_pair_gives(tmp_path, index, pairs_file):
+    done = submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / "out.csv")
+    found, pairs = pd.read_csv(tmp_path / "out.csv"), pd.read_csv(pairs_file)
+    assert list(found.columns) == ["index", "sameArtist"]
+    assert (found["index"] == pairs["number"]).all()
+    assert (done.pairs, done.unanswered) == (66, 0)
+    for row in pairs.sample(12, random_state=0).itertuples():
+        expected = index.pair(f"id:{row.one}", f"id:{row.other}", prior=PRIOR).probability
+        assert found["sameArtist"][row.number] == pytest.approx(expected, rel=1e-4)
+
+
+def test_auc_equals_scikit_learns_overall_and_by_group(tmp_path, index, pairs_file):
+    table = index.generation.table
+    groups = {"Red Painter": "train_and_test", "Green Painter": "train_and_test", "Blue Painter": "test_only"}
+    table["artist_group"] = table["artist"].map(groups)
+    done = submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / "out.csv")
+    pairs = pd.read_csv(pairs_file)
+    artist = dict(zip(table["id"], table["artist"], strict=True))
+    one, other = pairs["one"].map(artist), pairs["other"].map(artist)
+    score = pd.read_csv(tmp_path / "out.csv")["sameArtist"]
+    assert done.auc == pytest.approx(roc_auc_score(one == other, score), abs=2 / BINS * 100)
+    seen = (one.map(groups) == "train_and_test") & (other.map(groups) == "train_and_test")
+    assert done.auc_seen == pytest.approx(roc_auc_score((one == other)[seen], score[seen]), abs=1e-3)
+    assert np.isnan(done.auc_unseen), "one unseen artist alone gives no different pairs"
+
+
+def test_many_blocks_give_the_same_file_as_one(tmp_path, index, pairs_file, monkeypatch):
+    whole = submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / "whole.csv")
+    monkeypatch.setattr(submitting, "BLOCK_BYTES", 200)
+    parts = submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / "parts.csv")
+    assert whole == parts
+    np.testing.assert_allclose(*(pd.read_csv(tmp_path / f"{name}.csv") for name in ("whole", "parts")), rtol=1e-4)
+
+
+@given(st.integers(1, 30), st.integers(0, 200), st.integers(0, 10))
+def test_gram_matrix_and_gathering_agree_with_the_one_distance(paintings, pairs, dense):
+    chance = np.random.default_rng(pairs)
+    matrix = chance.normal(size=(paintings, 16)).astype(np.float32)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    a, b = chance.integers(0, paintings, (2, pairs))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(submitting, "DENSE", dense)
+        patch.setattr(submitting, "GATHER", 7)
+        found = distances_of_pairs(matrix, a, b)
+    np.testing.assert_allclose(found, distances(matrix[a], matrix[b]), atol=1e-5)
+
+
+def test_pairs_with_a_painting_that_is_not_there_get_the_prior(tmp_path, index):
+    (tmp_path / "pairs.csv").write_text("i,a,b\n"
+                                        "7,Red Painter/R0.png,nobody.jpg\n"
+                                        "8,Red Painter/R0.png,Red Painter/R1.png\n")
+    done = submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv", prior=0.2)
+    assert (done.pairs, done.unanswered) == (2, 1)
+    assert (tmp_path / "out.csv").read_text().splitlines()[1] == "7,0.2"
+
+
+@pytest.mark.parametrize("text", [None, "", "a,b\n1,2\n", "a,b,c\n1,2\n"])
+def test_a_file_that_is_no_list_of_pairs_is_refused_and_nothing_is_written(tmp_path, index, text):
+    if text is not None:
+        (tmp_path / "pairs.csv").write_text(text)
+    with pytest.raises(BadCatalog, match=r"pairs\.csv"):
+        submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+    assert not (tmp_path / "out.csv.part").exists()
+
+
+def test_the_command_tells_the_auc(tmp_path, index, pairs_file, monkeypatch, capsys):
+    from artidx.cli import main as command_line
+
+    monkeypatch.setattr("sys.argv", ["artidx", "submit", str(pairs_file), "-i", str(index.path), "-o",
+                                     str(tmp_path / "out.csv"), "--json"])
+    command_line.main()
+    found = json.loads(capsys.readouterr().out)
+    assert (found["pairs"], found["unanswered"], found["auc_seen"]) == (66, 0, None)
+    assert 0.5 < found["auc"] <= 1
