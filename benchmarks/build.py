@@ -1,6 +1,6 @@
 """How near a whole build comes to the model's own speed, and the memory it takes.
 
-    python benchmarks/build.py ../shared/paintings/paintings.csv
+    python benchmarks/build.py paintings.csv
 
 The model alone is timed on images that are decoded already, before and after the build, in the same process with
 the same threads: what counts is the ratio.
