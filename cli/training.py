@@ -13,13 +13,12 @@ import numpy as np
 import pandas as pd
 
 from ..embedder.catalog import Catalog
-from ..embedder.images import Pixels, square
+from ..embedder.images import Pixels
 from ..embedder.locations import Reader
 from ..embedder.runtime import Embedder
 from ..embedder.training.export import export, with_metadata
 from ..embedder.training.linear import SIZE, train_linear
 from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
-from ..errors import UnreadableImage
 from ..index.build import Settings
 from ..index.evaluate import SplitScores, calibrate, evaluate, split_names
 from ..index.opened import Index
@@ -73,11 +72,4 @@ def _measured(path: Path, catalog: Catalog, embedder: Embedder, note: Callable[[
 def _examples(table: pd.DataFrame) -> Pixels:
     chosen = random.Random(0).sample(list(table["path"]), min(EXAMPLES, len(table)))
     with Reader() as reader:
-        def picture(location: str) -> Pixels:
-            try:
-                with reader.open(location) as stream:
-                    return square(stream, SIZE)
-            except UnreadableImage as problem:
-                raise UnreadableImage(f"{location}: {problem}") from None
-
-        return np.stack([picture(location) for location in chosen])
+        return np.stack([reader.square(location, SIZE) for location in chosen])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ..errors import UnreadableImage
-from .images import MAX_PIXELS, check_size, open_file
+from .images import MAX_PIXELS, Pixels, check_size, open_file, square
 
 SEPARATOR = "::"
 IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "png")  # as data sets on the hubs name them
@@ -73,6 +73,14 @@ class Reader:
                 yield stream
         else:
             yield io.BytesIO(self._bytes_inside(container, inside))
+
+    def square(self, location: str, size: int) -> Pixels:
+        """The picture at `location` as images.square makes it. Raises UnreadableImage, which names the location."""
+        try:
+            with self.open(location) as stream:
+                return square(stream, size, max_pixels=self.max_pixels)
+        except UnreadableImage as problem:
+            raise UnreadableImage(f"{location}: {problem}") from None
 
     def fingerprint(self, location: str) -> str:
         """Changes whenever the bytes at `location` do, without reading them; empty if there is nothing there."""

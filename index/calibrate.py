@@ -51,10 +51,14 @@ class PairCalibration:
 
     def probability(self, distance: float, prior: float = DEFAULT_PRIOR) -> float:
         """Probability in (0, 1) that a pair at this distance is by one artist, where a share `prior` of pairs is."""
+        return float(self.probabilities(np.array(distance), prior))
+
+    def probabilities(self, distances: Doubles, prior: float = DEFAULT_PRIOR) -> Doubles:
+        """`probability` of each of many distances, of any shape."""
         if not 0 < prior < 1:
             raise BadSetting(f"prior {prior:g}: must lie between 0 and 1")
-        evidence = self.slope * distance + self.intercept + math.log(prior / (1 - prior))
-        return 1 / (1 + math.exp(-evidence)) if evidence > 0 else 1 - 1 / (1 + math.exp(evidence))
+        evidence = self.slope * distances + self.intercept + math.log(prior / (1 - prior))
+        return np.asarray(np.exp(-np.logaddexp(0, -evidence)))
 
     def point(self, false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE) -> OperatingPoint:
         """The stored operating point for this nominal false-positive rate."""
@@ -169,7 +173,7 @@ class PairCurve:
         for start in range(0, len(vectors), BLOCK):
             block = vectors[start : start + BLOCK]
             cosines = block @ vectors[start:].T  # (b, n - start)
-            bins = np.clip((1 - cosines) * (BINS / 2), 0, BINS - 1).astype(np.int32)
+            bins = bins_of(1 - cosines)
             upper = np.triu(np.ones(cosines.shape, bool), 1)
             is_same = artists[start : start + len(block), None] == artists[None, start:]
             same += np.bincount(bins[is_same & upper], minlength=BINS)
@@ -202,6 +206,12 @@ class PairCurve:
             return np.concatenate([[0.0], counts.cumsum() / max(counts.sum(), 1)])
 
         return below(self.different), below(self.same)
+
+
+def bins_of(distances: Array) -> npt.NDArray[np.int32]:
+    """The bin of a PairCurve that each distance falls into."""
+    bins: npt.NDArray[np.int32] = np.clip(distances * (BINS / 2), 0, BINS - 1).astype(np.int32)
+    return bins
 
 
 def calibrate_pairs(curve: PairCurve, measured_on: str) -> PairCalibration:

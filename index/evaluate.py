@@ -71,7 +71,7 @@ def triplet_accuracy(vectors: Array, artists: Codes) -> float:
     """
     known = artists >= 0
     vectors, artists = vectors[known], artists[known]
-    won = []
+    shares = []
     for anchor, artist in enumerate(artists):
         cosines = vectors @ vectors[anchor]
         is_same = artists == artist
@@ -79,10 +79,10 @@ def triplet_accuracy(vectors: Array, artists: Codes) -> float:
         is_same[anchor] = False
         positives = cosines[is_same]
         if len(positives) and len(negatives):
-            lost_or_tied = np.searchsorted(negatives, positives, side="right").mean()
-            lost = np.searchsorted(negatives, positives, side="left").mean()
-            won.append((lost_or_tied + lost) / 2 / len(negatives))
-    return float(np.mean(won)) if won else float("nan")
+            won = np.searchsorted(negatives, positives, side="left").mean()
+            won_or_tied = np.searchsorted(negatives, positives, side="right").mean()
+            shares.append((won + won_or_tied) / 2 / len(negatives))
+    return float(np.mean(shares)) if shares else float("nan")
 
 
 def nearest_scores(evidence: Doubles, truth: Codes, gallery: Codes) -> NearestScores:

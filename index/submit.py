@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import BadCatalog
-from .calibrate import BINS, PairCalibration, PairCurve
+from .calibrate import BINS, PairCalibration, PairCurve, bins_of
 from .search import artist_codes
 from .store import Generation
 from .vectors import Array
@@ -68,7 +68,7 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
             is_known = (a >= 0) & (b >= 0)
             apart = np.zeros(len(a), np.float32)
             apart[is_known] = distances_of_pairs(matrix, a[is_known], b[is_known])
-            probability = np.where(is_known, _probabilities(calibration, apart, prior), prior)
+            probability = np.where(is_known, calibration.probabilities(apart.astype(np.float64), prior), prior)
             _write(stream, numbers, probability)
             pairs, unanswered = pairs + len(a), unanswered + int((~is_known).sum())
             _count(counts, apart, a, b, is_known, codes, seen)
@@ -124,12 +124,6 @@ def _blocks(source: Path) -> Iterator[tuple[Any, Any, Any, int]]:
         raise BadCatalog(f"{source}: no such file") from None
 
 
-def _probabilities(calibration: PairCalibration, apart: Array, prior: float) -> npt.NDArray[np.float64]:
-    evidence = calibration.slope * apart.astype(np.float64) + calibration.intercept + np.log(prior / (1 - prior))
-    probabilities: npt.NDArray[np.float64] = np.exp(-np.logaddexp(0, -evidence))
-    return probabilities
-
-
 def _write(stream: Any, numbers: Any, probability: npt.NDArray[np.float64]) -> None:
     import pyarrow as pa
     import pyarrow.csv
@@ -154,7 +148,7 @@ def _count(counts: dict[str, tuple[Places, Places]], apart: Array, a: Places, b:
            is_known: npt.NDArray[np.bool_], codes: Places, seen: npt.NDArray[np.int8]) -> None:
     """Add a block's labelled pairs to the curves: of all, of two seen artists, of two unseen ones."""
     is_labelled = is_known & (codes[a] >= 0) & (codes[b] >= 0)
-    bins = np.clip(apart * (BINS / 2), 0, BINS - 1).astype(np.int64)
+    bins = bins_of(apart)
     is_same = codes[a] == codes[b]
     chosen = {"all": is_labelled, "seen": is_labelled & (seen[a] == 1) & (seen[b] == 1),
               "unseen": is_labelled & (seen[a] == 0) & (seen[b] == 0)}

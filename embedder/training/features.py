@@ -17,8 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from ...errors import UnreadableImage
-from ..images import Pixels, square
+from ..images import Pixels
 from ..locations import Reader, absolute
 from ..parallel import ahead, batches
 from .augment import redigitised
@@ -67,11 +66,7 @@ def _features(trunk: torch.nn.Module, rows: pd.DataFrame, copy: int, size: int) 
     with Reader() as reader, torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         def pixels(row: tuple[str, str]) -> Pixels:
             painting, location = row
-            try:
-                with reader.open(location) as stream:
-                    as_is = square(stream, size)
-            except UnreadableImage as problem:
-                raise UnreadableImage(f"{location}: {problem}") from None
+            as_is = reader.square(location, size)
             return redigitised(as_is, size, random.Random(f"{painting} {copy}")) if copy else as_is
 
         items = list(zip(rows["id"], rows["path"], strict=True))
