@@ -34,7 +34,7 @@ $(DEMO)/installed: pyproject.toml constraints.txt $(SOURCES)
 
 $(DEV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
-	$(call INSTALL,$(DEV)) -e '.[cpu,train,dev]'
+	$(call INSTALL,$(DEV)) -e '.[cpu,train,plot,dev]'
 	touch $@
 
 clean:

@@ -27,6 +27,7 @@ VERBS = {
     "submit": "Answer a file of pairs, as Painter by Numbers asks for it.",
     "evaluate": "How good the answers are, on labelled paintings.",
     "train": "Train a model of your own.",
+    "export": "Make a model file of a network in training.",
 }
 
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..embedder.runtime import Embedder
-from ..embedder.training.linear import COMPONENTS, COPIES, DIM, MEMBERS, SHRINKAGE, SPREAD
-from ..embedder.training.networks import TRUNKS
 from ..index.calibrate import Calibration
 from ..index.evaluate import SplitScores
 from .scores import NAN, share
 
 
-def model_card(embedder: Embedder, paintings: int, artists: int, scores: Sequence[SplitScores],
-               calibration: Calibration) -> str:
-    """The card as Markdown."""
+def model_card(embedder: Embedder, made: str, scores: Sequence[SplitScores], calibration: Calibration) -> str:
+    """The card as Markdown. made: how, in the words of the recipe."""
     rows = "\n".join(
         f"| {s.split} | {s.pairs.paintings:,} | {s.pairs.artists} | {s.pairs.auc:.3f} | {s.pairs.triplet_accuracy:.3f} | "
         f"{s.pairs.found_at_1_percent:.3f} | {share(s.nearest.top_1 if s.nearest else NAN)} | {share(s.nearest.top_5 if s.nearest else NAN)} |" for s in scores)
     points = "\n".join(f"| {p.distance:.4f} | {p.false_positive_rate:.2%} | {p.true_positive_rate:.1%} |"
                        for p in (*calibration.pairs.points, calibration.pairs.equal_error))
     parity = embedder.metadata["parity"]
-    members = "\n".join(f"- `{name}`, weights under {TRUNKS[name].licence}" for name in MEMBERS)
     return f"""# Model card: {embedder.name}
 
 sha256 `{embedder.sha256}`
@@ -32,14 +28,10 @@ path from there on is in the file.
 
 ## How it was made
 
-Frozen pretrained trunks, read at several depths (mean and standard deviation of every channel):
+{made}
 
-{members}
-
-Each layer through the signed square root and to unit length; PCA to {COMPONENTS}; linear discriminants (shrinkage
-{SHRINKAGE:g}, each scaled by (e / (1 + e)) ^ {SPREAD:g}) to {DIM}. Trained on {paintings:,} paintings by {artists} artists, each as it is and in
-{COPIES - 1} re-digitised copy. The images are not part of the model. Made by `artidx train`; largest difference of any number to PyTorch: {parity["largest_difference_to_pytorch"]:.1e};
-weights are stored in float16, which turns a vector by {parity["largest_cosine_lost_to_float16_weights"]:.1e} of cosine at most.
+The training images are not part of the model. Made by `artidx train`; largest difference of any number to PyTorch:
+{parity["largest_difference_to_pytorch"]:.1e}; weights are stored in float16, which turns a vector by {parity["largest_cosine_lost_to_float16_weights"]:.1e} of cosine at most.
 
 ## What it was measured at
 
@@ -68,6 +60,4 @@ Not evidence of authorship: do not use it to authenticate, price, insure or accu
 so also how they were taken: a painting asked of another collection's index is at a disadvantage. Copies, prints after
 a painting and works of one school look like one hand. It has seen no other paintings than those it was trained on,
 and its probabilities hold for paintings like those of the calibration.
-
-The trunks' licences stand above.
 """

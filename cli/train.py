@@ -12,14 +12,24 @@ from .output import note, say
 
 @click.command()
 @click.argument("catalog")
-@click.option("--trunks", type=PATH, required=True, metavar="FOLDER",
-              help="Where the trunks' pretrained weights lie.")
+@click.option("--recipe", type=click.Choice(["linear", "paper"]), default="linear", show_default=True,
+              help="linear: pretrained trunks and a projection. paper: siamese networks from nothing.")
+@click.option("--trunks", type=PATH, metavar="FOLDER",
+              help="linear: where the trunks' pretrained weights lie.")
+@click.option("--settings", type=PATH, metavar="FILE.toml",
+              help="paper: sizes, batches, rates ...  [default: the paper's]")
+@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True,
+              help="paper: GPUs (or processes, on a CPU) of each machine.")
+@click.option("--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="paper: machines.")
+@click.option("--precision", type=click.Choice(["bf16-mixed", "32-true"]), default="bf16-mixed", show_default=True,
+              help="paper: numbers that the networks are trained in.")
 @click.option("--work", type=PATH, required=True, metavar="FOLDER",
-              help="Where features are kept; a run that was interrupted goes on from there.")
+              help="Where work is kept; a run that was interrupted goes on from there.")
 @click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx",
               help="The model to make; its card is written beside it.")
 @click.option("--name", default="base", show_default=True, help="The model's name.")
-def train(catalog: str, trunks: Path, work: Path, output: Path, name: str) -> None:
+def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None, devices: int, nodes: int,
+          precision: str, work: Path, output: Path, name: str) -> None:
     """Train a model on CATALOG, measure and calibrate it, and write it as one ONNX file with a model card.
 
     CATALOG is anything artidx build takes. Its column `split` says which paintings to train on (train) and which
@@ -27,14 +37,23 @@ def train(catalog: str, trunks: Path, work: Path, output: Path, name: str) -> No
     tenth of each is kept apart. pip install 'artidx[cpu,train]'.
     """
     from ..embedder.catalog import read_catalog
-    from ..errors import MissingPackage
+    from ..errors import BadSetting, MissingPackage
     from .scores import show_scores
 
     try:
-        from .training import train_model
+        from . import training
     except ModuleNotFoundError as missing:
         raise MissingPackage(f"training needs {missing.name}; pip install 'artidx[train]'") from None
-    table = read_catalog(catalog).table
-    scores = train_model(table, trunks, work, output, name, note)
+    trained: training.Trained | None
+    table = training.labelled(read_catalog(catalog).table)
+    if recipe == "paper":
+        trained = training.by_paper_recipe(table, settings, work, devices, nodes, precision, note)
+    elif trunks:
+        trained = training.by_linear_recipe(table, trunks, work, note)
+    else:
+        raise BadSetting("the recipe linear needs --trunks FOLDER, where the pretrained weights lie")
+    if trained is None:
+        return  # a helping process of many: the first one goes on alone
+    scores = training.finish(trained, table, work, output, name, note)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     show_scores(scores)

@@ -1,4 +1,4 @@
-"""From a catalog to a finished model: train, export, measure, calibrate, describe.
+"""From a catalog to a finished model: train by a recipe, export, measure, calibrate, describe.
 
 Measured is the exported file itself, through the same index and search that users have, never PyTorch's features.
 """
@@ -7,43 +7,74 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from lightning_fabric import Fabric
 
 from ..embedder.catalog import Catalog
 from ..embedder.images import Pixels
 from ..embedder.locations import Reader
 from ..embedder.runtime import Embedder
 from ..embedder.training.export import export, with_metadata
-from ..embedder.training.linear import SIZE, train_linear
+from ..embedder.training.linear import SIZE, describe_linear, train_linear
+from ..embedder.training.packed import packed_examples
+from ..embedder.training.paper import PaperSettings, describe_paper, load_trained, read_settings, train_paper
 from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
-from ..index.build import Settings
-from ..index.evaluate import SplitScores, calibrate, evaluate, split_names
+from ..errors import UnreadableImage
+from ..index.evaluate import SplitScores, calibrate, evaluate, split_names, triplet_accuracy
 from ..index.opened import Index
 from ..index.store import exists, write_atomically
 from .model_card import model_card
 
 EXAMPLES = 32  # paintings on which ONNX is held against PyTorch
 
+Note = Callable[[str], None]
 
-def train_model(table: pd.DataFrame, trunks: Path, work: Path, output: Path, name: str, note: Callable[[str], None]
-                ) -> list[SplitScores]:
-    """Write the model and its card to `output` and beside it; returns the scores on the splits kept apart."""
+
+class Trained(NamedTuple):
+    """What a recipe has made: a network (b, 3, size, size) -> (b, d), and how, for its card."""
+
+    network: Any
+    size: int
+    made: str
+
+
+def by_linear_recipe(table: pd.DataFrame, trunks: Path, work: Path, note: Note) -> Trained:
+    """Frozen trunks and linear discriminants."""
+    training = table[table["split"] == TRAIN].reset_index(drop=True)
+    ensemble = train_linear(training, trunks, work, _progress(note))
+    return Trained(ensemble, SIZE, describe_linear(len(training), training["artist"].nunique()))
+
+
+def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devices: int, nodes: int, precision: str,
+                    note: Note) -> Trained | None:
+    """Siamese networks for a few artists each, joined. None in all processes but the first."""
+    chosen = read_settings(settings) if settings else PaperSettings()
+    fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    outcome = train_paper(table, work, chosen, fabric, triplet_accuracy, note, _progress(note))
+    if not fabric.is_global_zero:
+        return None
+    return Trained(outcome.ensemble, outcome.size, describe_paper(chosen, outcome))
+
+
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """The catalog's table with its column `split`. Raises BadCatalog where a split lacks what it is for."""
     table = table.assign(split=splits(table))
     check_splits(table)
-    training = table[table["split"] == TRAIN].reset_index(drop=True)
+    return table
 
-    def progress(what: str, done: int, total: int) -> None:
-        note(f"{what}: {done:,} of {total:,} paintings")
 
-    ensemble = train_linear(training, trunks, work, progress)
-    uncalibrated = export(ensemble, SIZE, name, _examples(training))
+def finish(trained: Trained, table: pd.DataFrame, work: Path, output: Path, name: str, note: Note
+           ) -> list[SplitScores]:
+    """Write the model and its card to `output` and beside it; returns the scores on the splits kept apart."""
+    uncalibrated = export(trained.network, trained.size, name, _examples(table, trained.size))
     embedder = Embedder(uncalibrated, str(output))
-    parity = embedder.metadata["parity"]
-    note(f"exported: largest difference to PyTorch {parity['largest_difference_to_pytorch']:.1e}, largest cosine lost "
-         f"to float16 weights {parity['largest_cosine_lost_to_float16_weights']:.1e}")
+    note(_parity(embedder))
 
     index = _measured(work / "measured.artidx", Catalog("training catalog", table), embedder, note)
     rows, embeddings = index.generation.table, index.generation.embeddings
@@ -52,24 +83,50 @@ def train_model(table: pd.DataFrame, trunks: Path, work: Path, output: Path, nam
     scores = evaluate(rows, embeddings, names, [SEEN, UNSEEN], TRAIN, calibration.artists)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, with_metadata(uncalibrated, {"calibration": calibration.to_json()}))
-    finished = Embedder.load(output)
-    card = model_card(finished, len(training), training["artist"].nunique(), scores, calibration)
+    card = model_card(Embedder.load(output), trained.made, scores, calibration)
     write_atomically(output.with_suffix(".md"), card.encode())
     return scores
 
 
-def _measured(path: Path, catalog: Catalog, embedder: Embedder, note: Callable[[str], None]) -> Index:
+def export_trained(work: Path, network: str, output: Path, name: str, note: Note) -> None:
+    """Write one network of a run of the paper's recipe, finished or not, as a model file that is not calibrated."""
+    ensemble, settings = load_trained(work, network)
+    data = export(ensemble, settings.size, name, packed_examples(work, settings.size, EXAMPLES))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, data)
+    note(_parity(Embedder(data, str(output))))
+
+
+def _progress(note: Note) -> Callable[[str, int, int], None]:
+    return lambda what, done, total: note(f"{what}: {done:,} of {total:,} paintings")
+
+
+def _parity(embedder: Embedder) -> str:
+    parity = embedder.metadata["parity"]
+    return (f"exported: largest difference to PyTorch {parity['largest_difference_to_pytorch']:.1e}, "
+            f"largest cosine lost to float16 weights {parity['largest_cosine_lost_to_float16_weights']:.1e}")
+
+
+def _measured(path: Path, catalog: Catalog, embedder: Embedder, note: Note) -> Index:
     """An index of the whole catalog by the exported model; one that a run before has made will do."""
     if exists(path):
         index = Index.open(path)
-        is_same = index.generation.table["id"].tolist() == catalog.table["id"].tolist()
+        is_same = len(index) + index.manifest.skipped == len(catalog) and set(index.generation.table["id"]) <= set(
+            catalog.table["id"])
         if is_same and index.manifest.model.sha256 == embedder.sha256:
             return index
     note(f"embedding {len(catalog):,} paintings to measure the model")
-    return Index.build(path, catalog, embedder=embedder, settings=Settings(strict=True), replace=True)[0]
+    return Index.build(path, catalog, embedder=embedder, replace=True)[0]
 
 
-def _examples(table: pd.DataFrame) -> Pixels:
-    chosen = random.Random(0).sample(list(table["path"]), min(EXAMPLES, len(table)))
+def _examples(table: pd.DataFrame, size: int) -> Pixels:
+    """Some training paintings, the same ones at every run."""
+    paths = list(table["path"][table["split"] == TRAIN])
+    found: list[Pixels] = []
     with Reader() as reader:
-        return np.stack([reader.square(location, SIZE) for location in chosen])
+        for location in random.Random(0).sample(paths, len(paths)):
+            with suppress(UnreadableImage):
+                found.append(reader.square(location, size))
+            if len(found) == EXAMPLES:
+                break
+    return np.stack(found)

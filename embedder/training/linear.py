@@ -52,6 +52,18 @@ def train_linear(table: pd.DataFrame, weights: Path, work: Path, progress: Calla
     return Ensemble([load_trunk(name, weights) for name in MEMBERS], head).eval()
 
 
+def describe_linear(paintings: int, artists: int) -> str:
+    """How the model was made, as Markdown for its card."""
+    members = "\n".join(f"- `{name}`, weights under {TRUNKS[name].licence}" for name in MEMBERS)
+    return f"""Frozen pretrained trunks, read at several depths (mean and standard deviation of every channel):
+
+{members}
+
+Each layer through the signed square root and to unit length; PCA to {COMPONENTS}; linear discriminants (shrinkage
+{SHRINKAGE:g}, each scaled by (e / (1 + e)) ^ {SPREAD:g}) to {DIM}. Trained on {paintings:,} paintings by {artists}
+artists, each as it is and in {COPIES - 1} re-digitised copy."""
+
+
 def discriminants(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], *, components: int = COMPONENTS,
                   shrinkage: float = SHRINKAGE, spread: float = SPREAD, dim: int = DIM) -> tuple[Matrix, Matrix]:
     """Centre (f,) and projection (f, d) of features (n, f) labelled with artists (n,).

@@ -6,12 +6,13 @@ share one input. Does not combine them (ensemble.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...errors import BadModel, MissingPackage
 from .torchvision_import import import_torchvision
@@ -116,6 +117,39 @@ class Xception(PooledTrunk):
             if number in self.read:
                 found.append(x)
         return found
+
+
+class SiameseNetwork(nn.Module):
+    """The student project's network, learnt from nothing: blocks of convolution, ReLU, max pooling and dropout, then
+    two fully connected layers with ReLU. Kaiming initialisation (He et al., 2015). forward: (b, 3, s, s) -> (b, d).
+
+    Vectors have unit length here, as an index has them; a picture that excites nothing gets equal numbers.
+    """
+
+    def __init__(self, size: int, channels: Sequence[int], kernel: int, hidden: int, dim: int, dropout: float,
+                 batch_norm: bool) -> None:
+        """size: side of the square in px, halved by each block; channels: of each block; kernel: side in px, odd."""
+        super().__init__()
+        blocks: list[nn.Module] = []
+        before = 3
+        for after in channels:
+            blocks += [nn.Conv2d(before, after, kernel, padding=kernel // 2),
+                       *([nn.BatchNorm2d(after)] if batch_norm else []), nn.ReLU(), nn.MaxPool2d(2),
+                       nn.Dropout(dropout)]
+            before = after
+        side = size >> len(channels)
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Sequential(nn.Flatten(), nn.Linear(before * side * side, hidden), nn.ReLU(),
+                                  nn.Linear(hidden, dim), nn.ReLU())
+        for name, weight in self.named_parameters():
+            if weight.dim() > 1:
+                nn.init.kaiming_normal_(weight, nonlinearity="relu")
+            elif name.endswith("bias"):
+                nn.init.zeros_(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        vectors = self.head(self.blocks((x - 127.5) / 127.5))  # (b, d), none negative
+        return functional.normalize(vectors.float() + 1e-6, dim=1)
 
 
 class TrunkKind(NamedTuple):

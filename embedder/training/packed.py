@@ -1,0 +1,111 @@
+"""Every painting of a catalog as a small RGB square, decoded once and kept on disk, memory-mapped.
+
+Training reads each painting many times: decoding would cost more than the network. Kept in shards that count once
+they have been renamed into place, so a killed run goes on where it was. A painting that cannot be read is left out,
+with its reason in skipped.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ...errors import BadModel, UnreadableImage
+from ..images import Pixels
+from ..locations import Reader, absolute
+from ..parallel import ahead
+from ..runtime import available_cores
+
+SHARD = 512  # paintings; 100 MB at 256 px, seconds of work
+
+
+class Packed:
+    """The squares of a catalog's table. Made by `pack`; `is_read[i]` tells whether row i has one."""
+
+    def __init__(self, shards: Sequence[npt.NDArray[np.uint8]], is_read: npt.NDArray[np.bool_]) -> None:
+        self._shards = shards
+        self.is_read = is_read
+
+    def __len__(self) -> int:
+        return len(self.is_read)
+
+    def squares(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Pixels:
+        """(len(rows), s, s, 3) uint8, RGB."""
+        return np.stack([self._shards[row // SHARD][row % SHARD] for row in rows])
+
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """(len(rows), 3, s, s) uint8 as networks take it, in the memory order that convolutions are fastest in."""
+        return torch.from_numpy(self.squares(rows)).permute(0, 3, 1, 2)
+
+
+def pack(table: pd.DataFrame, folder: Path, size: int, progress: Callable[[int], None] = lambda done: None) -> Packed:
+    """Pack a table's paintings, squashed to (size, size), into `folder`; what a run before has packed is taken."""
+    folder = folder / f"packed-{size}"
+    folder.mkdir(parents=True, exist_ok=True)
+    shards: list[npt.NDArray[np.uint8]] = []
+    skipped: dict[int, str] = {}
+    with Reader() as reader:
+        for start in range(0, len(table), SHARD):
+            rows = table.iloc[start : start + SHARD]
+            path = folder / f"{start:07d}-{_digest(rows, reader)}.npy"
+            if not path.exists():
+                _pack_shard(list(rows["path"]), path, size, reader)
+            skipped |= {start + row: reason for row, reason in json.loads(_reasons(path).read_bytes())}
+            shards.append(np.load(path, mmap_mode="r", allow_pickle=False))
+            progress(len(rows))
+    with (folder / "skipped.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerow(("path", "reason"))
+        csv.writer(stream).writerows((table["path"].iloc[row], reason) for row, reason in skipped.items())
+    is_read = np.ones(len(table), bool)
+    is_read[list(skipped)] = False
+    return Packed(shards, is_read)
+
+
+def packed_examples(folder: Path, size: int, count: int) -> Pixels:
+    """(count or fewer, size, size, 3): squares of the first shard in `folder`. Raises BadModel where there is none."""
+    for path in sorted((folder / f"packed-{size}").glob("*.npy")):
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        unreadable = {row for row, _ in json.loads(_reasons(path).read_bytes())}
+        return np.stack([found[row] for row in range(len(found)) if row not in unreadable][:count])
+    raise BadModel(f"{folder}: holds no packed paintings; artidx train --recipe paper packs them")
+
+
+def _pack_shard(locations: Sequence[str], path: Path, size: int, reader: Reader) -> None:
+    def decoded(location: str) -> Pixels | str:
+        try:
+            return reader.square(location, size)
+        except UnreadableImage as problem:
+            return str(problem).removeprefix(f"{location}: ")
+
+    unfinished, reasons = path.with_suffix(".part"), []
+    with unfinished.open("wb") as stream:
+        shape = (len(locations), size, size, 3)
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for row, found in enumerate(ahead(decoded, locations, workers=available_cores(), most=4 * available_cores())):
+            if isinstance(found, str):
+                reasons.append((row, found))
+                found = np.zeros(shape[1:], np.uint8)
+            stream.write(found.tobytes())
+    _reasons(path).write_text(json.dumps(reasons), encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def _reasons(path: Path) -> Path:
+    """[[row, reason], ...] of the paintings of a shard that could not be read, beside it."""
+    return path.with_suffix(".skipped.json")
+
+
+def _digest(rows: pd.DataFrame, reader: Reader) -> str:
+    """Other paintings, or changed files, under the same numbers must not pass for these."""
+    facts = [fact for location in rows["path"] for fact in (absolute(location), reader.fingerprint(location))]
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:12]
