@@ -24,6 +24,7 @@ VERBS = {
     "nearest": "Who might have painted this?",
     "info": "What an index holds.",
     "check": "Is every file and vector of an index as it was written?",
+    "plot": "Draw the paintings of an index in three dimensions.",
     "submit": "Answer a file of pairs, as Painter by Numbers asks for it.",
     "evaluate": "How good the answers are, on labelled paintings.",
     "train": "Train a model of your own.",

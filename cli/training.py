@@ -29,6 +29,7 @@ from ..index.evaluate import SplitScores, calibrate, evaluate, split_names, trip
 from ..index.opened import Index
 from ..index.store import exists, write_atomically
 from .model_card import model_card
+from .output import progress
 
 EXAMPLES = 32  # paintings on which ONNX is held against PyTorch
 
@@ -56,7 +57,7 @@ def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devi
     chosen = read_settings(settings) if settings else PaperSettings()
     fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
-    outcome = train_paper(table, work, chosen, fabric, triplet_accuracy, note, _progress(note))
+    outcome = train_paper(table, work, chosen, fabric, triplet_accuracy, note, progress)
     if not fabric.is_global_zero:
         return None
     return Trained(outcome.ensemble, outcome.size, describe_paper(chosen, outcome))

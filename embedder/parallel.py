@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TypeVar
+
+Bar = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]  # of (all, what); told what was just done
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -1,200 +1,432 @@
-"""Training: augmentation, splits, discriminants, members, export."""
+"""The training kit: packed squares, batches, losses and miners, the loop, the student project's recipe."""
 
 from __future__ import annotations
 
-import random
+import json
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from lightning_fabric import Fabric
 
-from artidx import Embedder, read_catalog
-from artidx.embedder.training import features as features_module
-from artidx.embedder.training.augment import redigitised
-from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
-from artidx.embedder.training.export import export
-from artidx.embedder.training.features import trunk_features
-from artidx.embedder.training.linear import discriminants
-from artidx.embedder.training.networks import TRUNKS, MobileNetV2, PooledTrunk, load_trunk
-from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
-from artidx.errors import BadCatalog, BadModel
+from artidx import Embedder, Index, read_catalog
+from artidx.cli.main import artidx
+from artidx.embedder.locations import Reader
+from artidx.embedder.training import checkpoint, paper
+from artidx.embedder.training import packed as packed_module
+from artidx.embedder.training.batches import Works, artists, epoch, pairs, triplets
+from artidx.embedder.training.losses import contrastive_loss, hard_batch, semi_hard, triplet_loss
+from artidx.embedder.training.networks import SiameseNetwork
+from artidx.embedder.training.packed import pack, packed_examples
+from artidx.embedder.training.trainer import Labelled, TrainingSettings, embed, train
+from artidx.errors import BadCatalog, BadModel, BadSetting
+from artidx.index.evaluate import triplet_accuracy
 from made import painting
 
-
-class TinyTrunk(PooledTrunk):
-    """Two convolutions, read after each."""
-
-    def __init__(self):
-        super().__init__((0.5,) * 3, (0.5,) * 3)
-        torch.manual_seed(0)
-        self.blocks = torch.nn.ModuleList([torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 7, 3)])
-
-    def layers(self, x):
-        found = []
-        for block in self.blocks:
-            x = block(x).relu()
-            found.append(x)
-        return found
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning_fabric.*", "ignore::FutureWarning")
 
 
-def pictures(tmp_path, count, size=64):
-    from artidx.embedder.images import square
-
-    return np.stack([square(painting(tmp_path / f"{i}.png", i), size) for i in range(count)])
+def no_bar(total, what):
+    return nullcontext(lambda done: None)
 
 
-def test_a_pooled_trunk_gives_mean_and_deviation_of_every_channel(tmp_path):
-    x = torch.from_numpy(pictures(tmp_path, 2)).permute(0, 3, 1, 2).float()
-    trunk = TinyTrunk()
-    found = trunk(x)
-    assert found.shape == (2, 24)
-    first = (trunk.blocks[0]((x / 255 - 0.5) / 0.5)).relu()
-    torch.testing.assert_close(found[:, :5], first.mean((2, 3)))
-    torch.testing.assert_close(found[:, 5:10], first.std((2, 3), correction=0), atol=1e-4, rtol=1e-4)
+def silent(line):
+    pass
 
 
-def test_balanced_parts_have_unit_length_and_keep_their_signs():
-    x = torch.randn(4, 12)
-    found = balanced(x, [5, 7])
-    torch.testing.assert_close(found[:, :5].norm(dim=1), torch.ones(4))
-    torch.testing.assert_close(found[:, 5:].norm(dim=1), torch.ones(4))
-    assert (found.sign() == x.sign()).all()
-    torch.testing.assert_close((found[0, 0] / found[0, 1]) ** 2, (x[0, 0] / x[0, 1]).abs())
+# --- packed squares
 
 
-def test_unscaled_discriminants_are_those_of_scikit_learn():
-    chance = np.random.default_rng(0)
-    artists = chance.integers(0, 6, 400)
-    x = chance.normal(size=(6, 10))[artists] + chance.normal(size=(400, 10)) * np.linspace(0.5, 3, 10)
-    x = x.astype(np.float32)
-    centre, projection = discriminants(x, artists, components=10, shrinkage=0.2, spread=0, dim=5)
-    theirs = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.2).fit(x, artists)
-    ours, expected = (x - centre) @ projection, theirs.transform(x)
-    for axis in range(5):
-        assert abs(np.corrcoef(ours[:, axis], expected[:, axis])[0, 1]) > 0.97
+def test_packed_squares_are_those_of_the_reader_in_the_order_of_the_table(tmp_path, collection, monkeypatch):
+    monkeypatch.setattr(packed_module, "SHARD", 5)
+    table = read_catalog(collection).table
+    packed = pack(table, tmp_path / "work", 40)
+    with Reader() as reader:
+        for row in (0, 4, 5, 11):
+            assert np.array_equal(packed.squares([row])[0], reader.square(table["path"][row], 40))
+    x = packed[np.array([3, 7])]
+    assert (x.shape, x.dtype) == ((2, 3, 40, 40), torch.uint8)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert np.array_equal(packed_examples(tmp_path / "work", 40, 3), packed.squares([0, 1, 2]))
 
 
-def test_spread_shrinks_the_directions_that_part_artists_least():
-    chance = np.random.default_rng(0)
-    artists = chance.integers(0, 6, 400)
-    x = (chance.normal(size=(6, 10))[artists] + chance.normal(size=(400, 10))).astype(np.float32)
-    _, whitened = discriminants(x, artists, spread=0, dim=8)
-    _, scaled = discriminants(x, artists, spread=0.5, dim=8)
-    ratio = np.linalg.norm(scaled, axis=0) / np.linalg.norm(whitened, axis=0)
-    assert (np.diff(ratio) < 1e-9).all()
-    assert (ratio[5:] < 1e-3).all(), "six artists differ in five directions"
+def test_packing_goes_on_where_it_was_and_sees_a_changed_file(tmp_path, collection, monkeypatch):
+    monkeypatch.setattr(packed_module, "SHARD", 5)
+    table = read_catalog(collection).table
+    before = pack(table, tmp_path / "work", 40).squares(range(12))
+    kept = sorted((tmp_path / "work" / "packed-40").glob("*.npy"))
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    kept[1].unlink()
+    again = pack(table, tmp_path / "work", 40)
+    assert np.array_equal(before, again.squares(range(12)))
+    assert [kept[0].stat().st_mtime_ns, kept[2].stat().st_mtime_ns] == [stamps[0], stamps[2]]
+    painting(collection.parent / table["path"][0], 99, (0, 0, 0))
+    assert not np.array_equal(before[0], pack(table, tmp_path / "work", 40).squares([0])[0])
 
 
-def test_a_redigitised_painting_is_the_same_at_every_run_and_another_copy_differs(tmp_path):
-    picture = pictures(tmp_path, 1, 224)[0]
-    first, again, other = (redigitised(picture, 96, random.Random(seed)) for seed in (1, 1, 2))
-    assert first.shape == (96, 96, 3)
-    assert first.dtype == np.uint8
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
+def test_paintings_that_cannot_be_read_are_left_out_and_listed_with_their_reason(tmp_path, collection):
+    bad = collection / "Red Painter" / "a.png"
+    bad.write_bytes(b"not an image")
+    table = read_catalog(collection).table
+    packed = pack(table, tmp_path / "work", 40)
+    assert list(table["path"][~packed.is_read]) == [str(bad)]
+    listed = pd.read_csv(tmp_path / "work" / "packed-40" / "skipped.csv")
+    assert list(listed["path"]) == [str(bad)]
+    assert "not an image" in listed["reason"][0]
+    assert len(packed_examples(tmp_path / "work", 40, 100)) == len(table) - 1
 
 
-def test_redigitising_keeps_the_colours_of_a_painting(tmp_path):
-    picture = pictures(tmp_path, 1, 224)[0]
-    for seed in range(20):
-        copy = redigitised(picture, 224, random.Random(seed))
-        assert np.abs(copy.mean((0, 1)) - picture.mean((0, 1))).max() < 40
+# --- batches
+
+LABELS = np.repeat(np.arange(6), [1, 2, 3, 5, 8, 13])
 
 
-def test_splits_keep_unseen_artists_wholly_apart():
-    table = pd.DataFrame({"id": [str(i) for i in range(3000)], "artist": [f"Artist {i % 150}" for i in range(3000)]})
-    found = splits(table)
-    assert found.equals(splits(table))
-    by_artist = found.groupby(table["artist"]).unique().map(set)
-    assert all(kinds in ({UNSEEN}, {TRAIN}, {TRAIN, SEEN}) for kinds in by_artist)
-    assert 0.05 < (found == UNSEEN).mean() < 0.15
-    assert 0.05 < (found == SEEN).mean() < 0.15
+@given(st.integers(0, 2**32), st.integers(4, 40))
+def test_pairs_and_triplets_are_what_they_are_called(seed, size):
+    works = Works(LABELS)
+    drawn = pairs(works, size, np.random.default_rng(seed))
+    a, p, b, n = (drawn.places[place] for place in drawn.compared)
+    assert len(drawn.places) == size // 4 * 4
+    assert (LABELS[a] == LABELS[p]).all()
+    assert (a != p).all()
+    assert (LABELS[b] != LABELS[n]).all()
+    drawn = triplets(works, size, np.random.default_rng(seed))
+    a, p, n = (drawn.places[place] for place in drawn.compared)
+    assert len(drawn.places) == size // 3 * 3
+    assert (LABELS[a] == LABELS[p]).all()
+    assert (a != p).all()
+    assert (LABELS[a] != LABELS[n]).all()
 
 
-def test_splits_of_the_catalog_are_used_where_it_has_them():
-    table = pd.DataFrame({"id": ["a", "b"], "artist": ["x", "y"], "split": ["train", None]})
-    assert list(splits(table)) == ["train", ""]
+@given(st.integers(0, 2**32), st.integers(4, 40), st.integers(2, 6))
+def test_a_hard_batch_has_p_artists_with_k_different_paintings(seed, size, per_artist):
+    drawn = artists(Works(LABELS), size, np.random.default_rng(seed), per_artist=per_artist)
+    codes, counts = np.unique(LABELS[drawn.places], return_counts=True)
+    assert len(set(drawn.places.tolist())) == len(drawn.places)
+    assert len(codes) == min(max(size // per_artist, 2), 5)
+    assert list(counts) == [min(per_artist, (code == LABELS).sum()) for code in codes]
+    assert 0 not in codes, "an artist with one painting has no positive"
 
 
-def test_paintings_without_an_artist_are_in_no_split():
-    table = pd.DataFrame({"id": ["a", "b"], "artist": [None, "unknown artist"]})
-    assert list(splits(table)) == ["", ""]
+def test_pairs_of_two_artists_only_still_have_a_negative():
+    drawn = pairs(Works(np.array([0, 0, 1, 1])), 400, np.random.default_rng(0))
+    assert len(drawn.compared[0]) == 100
+    labels = np.array([0, 0, 1, 1])[drawn.places]
+    assert (labels[drawn.compared[2]] != labels[drawn.compared[3]]).all()
 
 
-@pytest.mark.parametrize(("kinds", "says"), [
-    ([TRAIN] * 6 + [UNSEEN] * 3, "val_seen"), ([TRAIN] * 6 + [SEEN] * 3, "val_unseen"),
-    ([TRAIN, SEEN, UNSEEN] * 3, None)])
-def test_splits_that_cannot_be_calibrated_on_are_refused_before_training(kinds, says):
-    artists = ["Unseen A" if kind == UNSEEN else "Seen" for kind in kinds]
-    artists[-1] = "Unseen B" if kinds[-1] == UNSEEN else artists[-1]
-    table = pd.DataFrame({"artist": artists, "split": kinds})
-    if says is None:
-        check_splits(table)
-    else:
-        with pytest.raises(BadCatalog, match=says):
-            check_splits(table)
+def test_an_epoch_is_drawn_anew_and_the_same_one_again_for_the_same_seed():
+    def drawn(*seed):
+        return [batch.places.tolist() for batch in epoch(lambda chance: triplets(Works(LABELS), 12, chance), 5, *seed)]
+
+    assert drawn(0, 1) == drawn(0, 1)
+    assert drawn(0, 1) != drawn(0, 2)
+    assert drawn(0, 1) != drawn(1, 1)
+
+
+def test_training_on_one_artist_alone_is_refused():
+    with pytest.raises(BadCatalog, match="two artists"):
+        Works(np.array([0, 0, 0, 1, -1, -1]))
+
+
+# --- losses and miners, against plain loops
 
 
 @pytest.fixture
-def tiny_weights(tmp_path, monkeypatch):
-    trunk = TinyTrunk()
-    save_file({k: v for k, v in trunk.state_dict().items() if k not in ("mean", "std")}, tmp_path / "tiny.safetensors")
-    kind = TRUNKS["mobilenet_v2"]._replace(make=TinyTrunk, weights_file="tiny.safetensors", rename=str, channels=(5, 7))
-    monkeypatch.setitem(TRUNKS, "tiny", kind)
-    return tmp_path
+def batch():
+    generator = torch.Generator().manual_seed(4)
+    vectors = torch.nn.functional.normalize(torch.randn(18, 5, generator=generator), dim=1)
+    return vectors, torch.arange(18) % 4
 
 
-def test_features_are_kept_and_a_second_run_goes_on_from_them(tmp_path, tiny_weights, collection, monkeypatch):
-    monkeypatch.setattr(features_module, "SHARD", 5)
-    table = read_catalog(collection).table
-    done = []
-    found = trunk_features("tiny", tiny_weights, table, 1, tmp_path / "work", 48, done.append)
-    assert found.shape == (12, 24)
-    assert done == [5, 5, 2]
-    kept = sorted((tmp_path / "work").rglob("*.npy"))
-    kept[1].unlink()
-    stamp = kept[0].stat().st_mtime_ns
-    again = trunk_features("tiny", tiny_weights, table, 1, tmp_path / "work", 48)
-    assert np.array_equal(found, again)
-    assert kept[0].stat().st_mtime_ns == stamp
+def squared(vectors, i, j):
+    return float(((vectors[i] - vectors[j]) ** 2).sum())
 
 
-def test_a_trunk_without_its_weights_is_refused(tmp_path, tiny_weights):
-    with pytest.raises(BadModel, match="no such file"):
-        load_trunk("tiny", tmp_path / "elsewhere")
-    save_file({"blocks.0.weight": torch.zeros(5, 3, 3, 3)}, tmp_path / "tiny.safetensors")
-    with pytest.raises(BadModel, match="lacks blocks"):
-        load_trunk("tiny", tmp_path)
+def every_triplet(labels):
+    n = range(len(labels))
+    return [(a, p, x) for a in n for p in n if p != a and labels[p] == labels[a] for x in n if labels[x] != labels[a]]
 
 
-def test_an_exported_ensemble_gives_pytorchs_vectors(tmp_path):
-    head = LinearHead([10, 14], torch.rand(24) / 10, torch.randn(24, 6))
-    ensemble = Ensemble([TinyTrunk()], head).eval()
-    squares = pictures(tmp_path, 6, 48)
-    data = export(ensemble, 48, "tiny", squares)
-    (tmp_path / "tiny.onnx").write_bytes(data)
-    embedder = Embedder.load(tmp_path / "tiny.onnx")
-    assert (embedder.name, embedder.size, embedder.dim) == ("tiny", 48, 6)
-    parity = embedder.metadata["parity"]
-    assert 0 < parity["largest_difference_to_pytorch"] < 1e-5
-    assert parity["largest_cosine_lost_to_float16_weights"] < 1e-3
-    with torch.inference_mode():
-        expected = ensemble(torch.from_numpy(squares).permute(0, 3, 1, 2).float()).numpy()
-    np.testing.assert_allclose(embedder.infer(squares), expected, atol=5e-3)
-    assert data == export(ensemble, 48, "tiny", squares), "the same network gives the same file"
+def test_triplet_loss_equals_the_loop(batch):
+    vectors, labels = batch
+    chosen = every_triplet(labels)[::7]
+    expected = np.mean([max(0, squared(vectors, a, p) - squared(vectors, a, n) + 0.3) for a, p, n in chosen])
+    found = triplet_loss(0.3)(vectors, labels, tuple(torch.tensor(chosen).T))
+    assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_graph_that_lost_parity_is_not_exported(tmp_path, monkeypatch):
-    monkeypatch.setattr("artidx.embedder.training.export.PARITY_LIMIT", 0.0)
-    head = LinearHead([10, 14], torch.zeros(24), torch.randn(24, 6))
-    with pytest.raises(BadModel, match="differ by"):
-        export(Ensemble([TinyTrunk()], head).eval(), 48, "tiny", pictures(tmp_path, 2, 48))
+def test_contrastive_loss_equals_the_loop(batch):
+    vectors, labels = batch
+    same, other = [(0, 4), (1, 5), (2, 10)], [(0, 1), (3, 5), (6, 8)]
+    expected = (np.mean([squared(vectors, *pair) for pair in same])
+                + np.mean([max(0, 1.5 - squared(vectors, *pair)) for pair in other]))
+    found = contrastive_loss(1.5)(vectors, labels, (*torch.tensor(same).T, *torch.tensor(other).T))
+    assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_real_trunks_have_the_channels_they_say(tmp_path):
-    x = torch.from_numpy(pictures(tmp_path, 1, 64)).permute(0, 3, 1, 2).float()
-    with torch.inference_mode():
-        assert MobileNetV2().eval()(x).shape == (1, 2 * sum(TRUNKS["mobilenet_v2"].channels))
+def test_hard_batch_equals_the_loop_over_every_triplet(batch):
+    vectors, labels = batch
+    expected = set()
+    for anchor in range(18):
+        mine = [(p, n) for a, p, n in every_triplet(labels) if a == anchor]
+        farthest = max({p for p, _ in mine}, key=lambda p: squared(vectors, anchor, p))
+        nearest = min({n for _, n in mine}, key=lambda n: squared(vectors, anchor, n))
+        expected.add((anchor, farthest, nearest))
+    found = hard_batch()(vectors, labels)
+    assert set(zip(*(part.tolist() for part in found), strict=True)) == expected
+
+
+def test_semi_hard_equals_the_loop_over_every_triplet(batch):
+    vectors, labels = batch
+    expected = {(a, p, n) for a, p, n in every_triplet(labels)
+                if 0 < squared(vectors, a, n) - squared(vectors, a, p) <= 0.4}
+    found = semi_hard(0.4)(vectors, labels)
+    assert set(zip(*(part.tolist() for part in found), strict=True)) == expected
+
+
+# --- the network
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_siamese_network_gives_unit_vectors_even_where_nothing_is_excited(batch_norm):
+    network = SiameseNetwork(32, (4, 6, 6, 8), 5, 16, 12, 0.1, batch_norm)
+    kinds = [type(module).__name__ for module in network.blocks]
+    block = ["Conv2d", *(["BatchNorm2d"] if batch_norm else []), "ReLU", "MaxPool2d", "Dropout"]
+    assert kinds == block * 4
+    assert [type(module).__name__ for module in network.head] == ["Flatten", "Linear", "ReLU", "Linear", "ReLU"]
+    x = torch.randint(0, 256, (3, 3, 32, 32)).float()
+    found = network(x)
+    assert found.shape == (3, 12)
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(3))
+    torch.nn.init.constant_(network.head[3].bias, -1e3)
+    torch.testing.assert_close(network(x), torch.full((3, 12), 12**-0.5))
+
+
+def test_weights_begin_as_kaiming_has_them():
+    torch.manual_seed(0)
+    network = SiameseNetwork(64, (32, 64), 5, 256, 64, 0.0, False)
+    assert float(network.blocks[4].weight.detach().std()) == pytest.approx((2 / (32 * 25)) ** 0.5, rel=0.02)
+    assert float(network.head[1].weight.detach().std()) == pytest.approx((2 / (64 * 16 * 16)) ** 0.5, rel=0.02)
+    assert not network.blocks[4].bias.any()
+
+
+# --- the loop
+
+
+class Points:
+    """Inputs that are vectors already: 6 artists around centres of their own."""
+
+    def __init__(self, count=120):
+        chance = np.random.default_rng(0)
+        self.artists = np.arange(count) % 6
+        self.x = torch.from_numpy((chance.normal(size=(6, 8))[self.artists]
+                                   + chance.normal(size=(count, 8))).astype(np.float32))
+
+    def __getitem__(self, places):
+        return self.x[torch.from_numpy(places)]
+
+    def split(self, start, stop):
+        return Labelled(self, np.arange(start, stop), self.artists[start:stop])
+
+
+class Direction(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.line = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Dropout(0.2), torch.nn.Linear(8, 4))
+
+    def forward(self, x):
+        return torch.nn.functional.normalize(self.line(x), dim=1)
+
+
+def trained(folder, settings, bar=no_bar, precision="32-true"):
+    torch.manual_seed(3)
+    network, points = Direction(), Points()
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    history = train(network, points.split(0, 80), points.split(80, 120), folder, settings, fabric, triplet_accuracy,
+                    silent, bar)
+    return network, history
+
+
+def results(history):
+    return [(e.training_loss, e.validation_loss, e.training_accuracy, e.validation_accuracy, e.learning_rate)
+            for e in history]
+
+
+@pytest.mark.parametrize("batches", ["hard", "triplets", "pairs"])
+def test_training_makes_validation_paintings_of_one_artist_nearer_to_each_other(tmp_path, batches):
+    settings = TrainingSettings(batches=batches, epochs=8, warm_up_epochs=4, learning_rate=0.01, margin=0.5)
+    network, history = trained(tmp_path, settings)
+    assert history[-1].training_loss < history[0].training_loss or batches == "hard"
+    assert max(e.validation_accuracy for e in history) > 0.75
+    points = Points()
+    fabric = Fabric(accelerator="cpu", devices=1)
+    kept = triplet_accuracy(embed(network, points, np.arange(80, 120), fabric), points.artists[80:])
+    assert kept == max(e.validation_accuracy for e in history), "the best epoch is kept"
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path):
+    settings = TrainingSettings(epochs=6, warm_up_epochs=2, learning_rate=0.01, patience=6)
+    expected, whole = trained(tmp_path / "whole", settings)
+    batches = 0
+
+    def killing(total, what):
+        def advance(done):
+            nonlocal batches
+            batches += done
+            if batches == 2 * settings.batches_per_epoch + 17:
+                raise KeyboardInterrupt
+
+        return nullcontext(advance)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "killed", settings, killing)
+    network, history = trained(tmp_path / "killed", settings)
+    assert results(history) == results(whole)
+    for ours, theirs in zip(network.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_training_stops_when_patience_is_at_its_end_and_the_learning_rate_falls_before(tmp_path):
+    settings = TrainingSettings(epochs=60, learning_rate=1.0, patience=3, batches_per_epoch=3)
+    _, history = trained(tmp_path, settings)
+    best = max(history, key=lambda e: e.validation_accuracy).epoch
+    assert len(history) == best + 3 < 60
+    rates = [e.learning_rate for e in history]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 1.0
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    settings = TrainingSettings(epochs=2)
+    _, history = trained(tmp_path, settings)
+    stamp = (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns
+    assert trained(tmp_path, settings)[1] == history
+    assert (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_a_damaged_checkpoint_is_one_clear_line(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint.save(path, {"a": torch.arange(3)}, {"history": []})
+    tensors, facts = checkpoint.load(path)
+    assert (tensors["a"].tolist(), facts) == ([0, 1, 2], {"history": []})
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(BadModel, match="damaged"):
+        checkpoint.load(path)
+
+
+# --- the recipe
+
+
+def test_artists_are_dealt_so_that_groups_have_alike_many_paintings():
+    counts = [9, 8, 7, 6, 5, 4, 3, 2, 1]
+    groups = paper.deal(np.repeat(np.arange(9), counts), 2, 3)
+    assert [group.tolist() for group in groups] == [[0, 2, 4], [1, 3, 5]]
+    assert [g.tolist() for g in paper.deal(np.repeat(np.arange(9), counts), 2, 30)] == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    with pytest.raises(BadCatalog, match="fewer"):
+        paper.deal(np.repeat(np.arange(9), counts), 5, 3)
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("sizes = 64", "sizes"), ("[network]\nkernel = 4", "odd"), ("[member_training]\nbatch_size = 1", "batch_size"),
+    ("size = 32\n[network]\nchannels = [1, 1, 1, 1, 1, 1]", "halved away"), ("size =", "not TOML")])
+def test_settings_that_cannot_work_are_one_clear_line(tmp_path, text, says):
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    with pytest.raises(BadSetting, match=says) as problem:
+        paper.read_settings(path)
+    assert "\n" not in str(problem.value)
+
+
+TINY = """
+size = 32
+members = 2
+artists_per_member = 2
+freeze_members = {frozen}
+[network]
+channels = [4, 4]
+hidden = 8
+dim = 6
+[member_training]
+batches_per_epoch = 4
+epochs = 2
+[super_training]
+batches_per_epoch = 4
+epochs = 2
+"""
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    """Six artists with eight paintings each; a split column."""
+    rows = []
+    for number in range(6):
+        for i in range(8):
+            name = f"{number}-{i}.png"
+            painting(tmp_path / "images" / name, 10 * number + i, ((number * 40) % 256, (number * 90) % 256, 128))
+            split = "val_unseen" if number > 3 else "val_seen" if i > 4 else "train"
+            rows.append({"filename": name, "artist": f"Artist {number}", "split": split})
+    pd.DataFrame(rows).to_csv(tmp_path / "paintings.csv", index=False)
+    return tmp_path / "paintings.csv"
+
+
+def run(*arguments):
+    found = CliRunner().invoke(artidx, [str(a) for a in arguments], catch_exceptions=False, standalone_mode=False)
+    return found.output
+
+
+@pytest.mark.parametrize("frozen", ["false", "true"])
+def test_the_papers_recipe_ends_in_a_model_that_build_takes(tmp_path, catalog, frozen):
+    settings, work = tmp_path / "settings.toml", tmp_path / "work"
+    settings.write_text(TINY.format(frozen=frozen))
+    model = tmp_path / "model.onnx"
+    run("train", catalog, "--recipe", "paper", "--settings", settings, "--work", work, "-o", model, "--name", "tiny")
+    assert sorted(path.parent.name for path in work.rglob("curves.png")) == ["member-01", "member-02", "super"]
+    card = model.with_suffix(".md").read_text()
+    assert "| super | 2 |" in card
+    embedder = Embedder.load(model)
+    assert (embedder.name, embedder.size, embedder.dim) == ("tiny", 32, 12)
+    index, _ = Index.build(tmp_path / "p.artidx", catalog, embedder=embedder)
+    assert len(index) == 48
+    assert index.pair("0-0.png", "0-1.png").distance < 2
+
+    run("export", work, "-o", tmp_path / "super.onnx")
+    squares = packed_examples(work, 32, 8)
+    assert np.array_equal(Embedder.load(tmp_path / "super.onnx").infer(squares), embedder.infer(squares))
+    run("export", work, "-o", tmp_path / "one.onnx", "--network", "member-02")
+    assert Embedder.load(tmp_path / "one.onnx").dim == 6
+
+
+def test_a_run_is_not_continued_with_other_settings_or_other_labels(tmp_path, catalog):
+    settings, work = tmp_path / "settings.toml", tmp_path / "work"
+    settings.write_text(TINY.format(frozen="false"))
+    arguments = ("train", catalog, "--recipe", "paper", "--settings", settings, "--work", work, "-o",
+                 tmp_path / "m.onnx")
+    run(*arguments)
+    settings.write_text(TINY.format(frozen="true"))
+    with pytest.raises(BadSetting, match="other settings"):
+        run(*arguments)
+    settings.write_text(TINY.format(frozen="false"))
+    catalog.write_text(catalog.read_text().replace("Artist 3", "Artist 2"))
+    with pytest.raises(BadSetting, match="another catalog"):
+        run(*arguments)
+
+
+def test_what_is_exported_must_have_been_trained(tmp_path):
+    with pytest.raises(BadModel, match="no run"):
+        run("export", tmp_path, "-o", tmp_path / "m.onnx")
+
+
+def test_one_member_for_all_artists_is_the_plain_network(tmp_path, catalog):
+    (tmp_path / "s.toml").write_text(TINY.format(frozen="false").replace("members = 2", "members = 1"))
+    run("train", catalog, "--recipe", "paper", "--settings", tmp_path / "s.toml", "--work", tmp_path / "work",
+        "-o", tmp_path / "m.onnx")
+    assert not (tmp_path / "work" / "paper" / "super").exists()
+    assert Embedder.load(tmp_path / "m.onnx").dim == 6
+    assert json.loads((tmp_path / "work" / "paper" / "settings.json").read_text())["settings"]["members"] == 1

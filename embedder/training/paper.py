@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ...errors import BadCatalog, BadModel, BadSetting
 from ..catalog import artist_key
+from ..parallel import Bar
 from . import checkpoint
 from .batches import Places
 from .ensemble import Ensemble
@@ -45,7 +46,7 @@ class NetworkSettings(BaseModel):
     hidden: Positive = 256
     dim: Positive = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    batch_norm: bool = False
+    batch_norm: bool = True  # validation accuracy of one member on 20 artists: 0.69 with it, 0.66 without
 
 
 class PaperSettings(BaseModel):
@@ -102,7 +103,7 @@ def read_settings(path: Path) -> PaperSettings:
 
 
 def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric: Fabric, score: Score,
-                note: Callable[[str], None], progress: Callable[[str, int, int], None]) -> Outcome:
+                note: Callable[[str], None], bar: Bar) -> Outcome:
     """Train on a catalog's table, whose column `split` keeps SEEN apart for validation; all is kept below `work`.
 
     A run that was interrupted goes on from its last epoch. Raises BadCatalog where there are too few artists, and
@@ -111,7 +112,8 @@ def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric
     folder = work / FOLDER
     with fabric.rank_zero_first():
         _keep_settings(folder, settings, table)
-        packed = _packed(table, work, settings.size, progress)
+        with bar(len(table), "packing paintings") as advance:
+            packed = pack(table, work, settings.size, advance)
     if skipped := int((~packed.is_read).sum()):
         note(f"{skipped:,} paintings cannot be read; listed in {work / f'packed-{settings.size}' / 'skipped.csv'}")
     split = table["split"].to_numpy(str)
@@ -129,22 +131,21 @@ def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric
         torch.manual_seed(settings.member_training.seed + number)
         member: nn.Module = _member(settings)
         curves[name] = train(member, labelled(TRAIN, group), labelled(SEEN, group), folder / name,
-                             settings.member_training, fabric, score, note)
+                             settings.member_training, fabric, score, note, bar)
         members.append(member)
     ensemble = Ensemble(members, _joining(settings))
     everyone = np.unique(codes[codes >= 0])
     if settings.freeze_members:
-        with fabric.rank_zero_first():
-            vectors = _Vectors(np.concatenate([
-                _vectors(member, packed, folder / name, fabric, progress) for name, member in zip(curves, members,
-                                                                                                strict=True)], axis=1))
+        with fabric.rank_zero_first(), bar(len(members), "vectors of members") as advance:
+            vectors = _Vectors(np.concatenate([_vectors(member, packed, folder / name, fabric, advance)
+                                               for name, member in zip(curves, members, strict=True)], axis=1))
         trained: nn.Module = Ensemble([nn.Identity()], ensemble.head)
         training, validation = labelled(TRAIN, everyone, vectors), labelled(SEEN, everyone, vectors)
     else:
         trained, training, validation = ensemble, labelled(TRAIN, everyone), labelled(SEEN, everyone)
     if len(members) > 1:
         curves[SUPER] = train(trained, training, validation, folder / SUPER, settings.super_training, fabric, score,
-                              note)
+                              note, bar)
     return Outcome(ensemble.cpu().eval(), settings.size, curves, sum(map(len, groups)))
 
 
@@ -230,7 +231,7 @@ def _joining(settings: PaperSettings) -> nn.Module:
     return matrix
 
 
-def _vectors(member: nn.Module, packed: Packed, folder: Path, fabric: Fabric, progress: Callable[[str, int, int], None]
+def _vectors(member: nn.Module, packed: Packed, folder: Path, fabric: Fabric, advance: Callable[[int], None]
              ) -> npt.NDArray[np.float32]:
     path = folder / "vectors.npy"
     if not path.exists():
@@ -238,20 +239,9 @@ def _vectors(member: nn.Module, packed: Packed, folder: Path, fabric: Fabric, pr
         with unfinished.open("wb") as stream:
             np.save(stream, embed(fabric.setup_module(member), packed, np.arange(len(packed)), fabric))
         os.replace(unfinished, path)
-    progress(f"{folder.name}, vectors", len(packed), len(packed))
+    advance(1)
     found: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
     return found
-
-
-def _packed(table: pd.DataFrame, work: Path, size: int, progress: Callable[[str, int, int], None]) -> Packed:
-    done = 0
-
-    def finished(count: int) -> None:
-        nonlocal done
-        done += count
-        progress("packed", done, len(table))
-
-    return pack(table, work, size, finished)
 
 
 def _codes(table: pd.DataFrame, is_used: npt.NDArray[np.bool_]) -> Places:

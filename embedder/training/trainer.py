@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from ..parallel import Bar
 from . import checkpoint
 from .batches import Batch, Places, Works, artists, epoch, pairs, triplets
 from .curves import draw_curves
@@ -44,9 +45,9 @@ class TrainingSettings(BaseModel):
     paintings_per_artist: Annotated[int, Field(ge=2)] = 4  # in a hard batch
     batches_per_epoch: Positive = 40
     epochs: Positive = 60
-    warm_up_epochs: Annotated[int, Field(ge=0)] = 3  # semi-hard: hard batches from the start can collapse
+    warm_up_epochs: Annotated[int, Field(ge=0)] = 15  # semi-hard: hard batches after 3 or 6 epochs collapsed
     margin: Annotated[float, Field(gt=0)] = 0.2
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     patience: Positive = 10  # epochs without a better validation result before training stops
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -86,11 +87,12 @@ class Epoch:
 
 
 def train(network: nn.Module, training: Labelled, validation: Labelled, folder: Path, settings: TrainingSettings,
-          fabric: Fabric, score: Score, note: Callable[[str], None]) -> list[Epoch]:
+          fabric: Fabric, score: Score, note: Callable[[str], None], bar: Bar) -> list[Epoch]:
     """Train a network (b, ...) -> (b, d) unit vectors and leave it as it was after its best epoch.
 
     folder: keeps `checkpoint.safetensors` (the last epoch), `best.safetensors` and `curves.png`; a run that was
-    interrupted goes on from there. score gives the validation accuracy; `note` gets a line after each epoch.
+    interrupted goes on from there. score gives the validation accuracy; `note` gets a line after each epoch, and `bar`
+    shows the batches of one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     last, best = folder / "checkpoint.safetensors", folder / "best.safetensors"
@@ -103,9 +105,10 @@ def train(network: nn.Module, training: Labelled, validation: Labelled, folder: 
         number = len(history) + 1
         rate = optimizer.param_groups[0]["lr"]
         started = time.monotonic()
-        loss, accuracy, images = run.trained(wrapped, stepping, number)
+        with bar(settings.batches_per_epoch, f"{folder.name}, epoch {number}, batches") as advance:
+            loss, accuracy, images = run.trained(wrapped, stepping, number, advance)
         seconds = time.monotonic() - started
-        validated = run.validated(wrapped)
+        validated = run.validated(wrapped, number)
         history.append(Epoch(number, loss, validated[0], accuracy, validated[1], rate, images, seconds))
         schedule.step(validated[1])
         if fabric.is_global_zero:
@@ -152,7 +155,8 @@ class _Run:
         looked_at = Works(validation.artists)
         self.validation_batches = list(epoch(self._drawer(looked_at), VALIDATION_BATCHES, settings.seed, 0))
 
-    def trained(self, network: Any, optimizer: Any, number: int) -> tuple[float, float, int]:
+    def trained(self, network: Any, optimizer: Any, number: int, advance: Callable[[int], None]
+                ) -> tuple[float, float, int]:
         """Epoch `number`: mean loss, mean accuracy within batches, and images seen by all processes."""
         network.train()
         fabric, seed = self.fabric, self.settings.seed
@@ -162,21 +166,22 @@ class _Run:
                            fabric.global_rank):
             x = fabric.to_device(self.training.inputs[self.training.places[batch.places]])
             vectors = network(x.float()).float()  # (b, d)
-            loss = self._loss(vectors, batch, self.training.artists, number > self.settings.warm_up_epochs)
+            loss = self._loss(vectors, batch, self.training.artists, number)
             optimizer.zero_grad()
             fabric.backward(loss)
             optimizer.step()
             losses.append(float(loss.detach()))
             accuracies.append(self.score(vectors.detach().cpu().numpy(), self.training.artists[batch.places]))
             images += len(batch.places)
+            advance(1)
         means = torch.tensor([np.mean(losses), np.nanmean(accuracies)])
         everywhere: Any = fabric.all_reduce(fabric.to_device(means), reduce_op="mean")
         return float(everywhere[0]), float(everywhere[1]), images * fabric.world_size
 
-    def validated(self, network: Any) -> tuple[float, float]:
-        """Loss over the fixed batches and accuracy over all triplets of the validation paintings."""
+    def validated(self, network: Any, number: int) -> tuple[float, float]:
+        """Loss over the fixed batches, mined as in this epoch, and accuracy over all triplets of the paintings."""
         vectors = embed(network, self.validation.inputs, self.validation.places, self.fabric)
-        losses = [float(self._loss(torch.from_numpy(vectors[batch.places]), batch, self.validation.artists, True))
+        losses = [float(self._loss(torch.from_numpy(vectors[batch.places]), batch, self.validation.artists, number))
                   for batch in self.validation_batches]
         return float(np.mean(losses)), self.score(vectors, self.validation.artists)
 
@@ -188,12 +193,13 @@ class _Run:
             return lambda chance: triplets(works, size, chance)
         return lambda chance: artists(works, size, chance, per_artist=self.settings.paintings_per_artist)
 
-    def _loss(self, vectors: Tensor, batch: Batch, codes: Places, is_warm: bool) -> Tensor:
+    def _loss(self, vectors: Tensor, batch: Batch, codes: Places, number: int) -> Tensor:
         labels = torch.from_numpy(codes[batch.places]).to(vectors.device)
         if batch.compared is not None:
             compared = tuple(torch.from_numpy(place).to(vectors.device) for place in batch.compared)
         else:
-            compared = (self.hard if is_warm else self.semi_hard)(vectors, labels)
+            miner = self.semi_hard if number <= self.settings.warm_up_epochs else self.hard
+            compared = miner(vectors, labels)
         found: Tensor = self.loss(vectors, labels, compared)
         return found
 

@@ -1,0 +1,200 @@
+"""Training: augmentation, splits, discriminants, members, export."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from artidx import Embedder, read_catalog
+from artidx.embedder.training import features as features_module
+from artidx.embedder.training.augment import redigitised
+from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
+from artidx.embedder.training.export import export
+from artidx.embedder.training.features import trunk_features
+from artidx.embedder.training.linear import discriminants
+from artidx.embedder.training.networks import TRUNKS, MobileNetV2, PooledTrunk, load_trunk
+from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
+from artidx.errors import BadCatalog, BadModel
+from made import painting
+
+
+class TinyTrunk(PooledTrunk):
+    """Two convolutions, read after each."""
+
+    def __init__(self):
+        super().__init__((0.5,) * 3, (0.5,) * 3)
+        torch.manual_seed(0)
+        self.blocks = torch.nn.ModuleList([torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 7, 3)])
+
+    def layers(self, x):
+        found = []
+        for block in self.blocks:
+            x = block(x).relu()
+            found.append(x)
+        return found
+
+
+def pictures(tmp_path, count, size=64):
+    from artidx.embedder.images import square
+
+    return np.stack([square(painting(tmp_path / f"{i}.png", i), size) for i in range(count)])
+
+
+def test_a_pooled_trunk_gives_mean_and_deviation_of_every_channel(tmp_path):
+    x = torch.from_numpy(pictures(tmp_path, 2)).permute(0, 3, 1, 2).float()
+    trunk = TinyTrunk()
+    found = trunk(x)
+    assert found.shape == (2, 24)
+    first = (trunk.blocks[0]((x / 255 - 0.5) / 0.5)).relu()
+    torch.testing.assert_close(found[:, :5], first.mean((2, 3)))
+    torch.testing.assert_close(found[:, 5:10], first.std((2, 3), correction=0), atol=1e-4, rtol=1e-4)
+
+
+def test_balanced_parts_have_unit_length_and_keep_their_signs():
+    x = torch.randn(4, 12)
+    found = balanced(x, [5, 7])
+    torch.testing.assert_close(found[:, :5].norm(dim=1), torch.ones(4))
+    torch.testing.assert_close(found[:, 5:].norm(dim=1), torch.ones(4))
+    assert (found.sign() == x.sign()).all()
+    torch.testing.assert_close((found[0, 0] / found[0, 1]) ** 2, (x[0, 0] / x[0, 1]).abs())
+
+
+def test_unscaled_discriminants_are_those_of_scikit_learn():
+    chance = np.random.default_rng(0)
+    artists = chance.integers(0, 6, 400)
+    x = chance.normal(size=(6, 10))[artists] + chance.normal(size=(400, 10)) * np.linspace(0.5, 3, 10)
+    x = x.astype(np.float32)
+    centre, projection = discriminants(x, artists, components=10, shrinkage=0.2, spread=0, dim=5)
+    theirs = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.2).fit(x, artists)
+    ours, expected = (x - centre) @ projection, theirs.transform(x)
+    for axis in range(5):
+        assert abs(np.corrcoef(ours[:, axis], expected[:, axis])[0, 1]) > 0.97
+
+
+def test_spread_shrinks_the_directions_that_part_artists_least():
+    chance = np.random.default_rng(0)
+    artists = chance.integers(0, 6, 400)
+    x = (chance.normal(size=(6, 10))[artists] + chance.normal(size=(400, 10))).astype(np.float32)
+    _, whitened = discriminants(x, artists, spread=0, dim=8)
+    _, scaled = discriminants(x, artists, spread=0.5, dim=8)
+    ratio = np.linalg.norm(scaled, axis=0) / np.linalg.norm(whitened, axis=0)
+    assert (np.diff(ratio) < 1e-9).all()
+    assert (ratio[5:] < 1e-3).all(), "six artists differ in five directions"
+
+
+def test_a_redigitised_painting_is_the_same_at_every_run_and_another_copy_differs(tmp_path):
+    picture = pictures(tmp_path, 1, 224)[0]
+    first, again, other = (redigitised(picture, 96, random.Random(seed)) for seed in (1, 1, 2))
+    assert first.shape == (96, 96, 3)
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_redigitising_keeps_the_colours_of_a_painting(tmp_path):
+    picture = pictures(tmp_path, 1, 224)[0]
+    for seed in range(20):
+        copy = redigitised(picture, 224, random.Random(seed))
+        assert np.abs(copy.mean((0, 1)) - picture.mean((0, 1))).max() < 40
+
+
+def test_splits_keep_unseen_artists_wholly_apart():
+    table = pd.DataFrame({"id": [str(i) for i in range(3000)], "artist": [f"Artist {i % 150}" for i in range(3000)]})
+    found = splits(table)
+    assert found.equals(splits(table))
+    by_artist = found.groupby(table["artist"]).unique().map(set)
+    assert all(kinds in ({UNSEEN}, {TRAIN}, {TRAIN, SEEN}) for kinds in by_artist)
+    assert 0.05 < (found == UNSEEN).mean() < 0.15
+    assert 0.05 < (found == SEEN).mean() < 0.15
+
+
+def test_splits_of_the_catalog_are_used_where_it_has_them():
+    table = pd.DataFrame({"id": ["a", "b"], "artist": ["x", "y"], "split": ["train", None]})
+    assert list(splits(table)) == ["train", ""]
+
+
+def test_paintings_without_an_artist_are_in_no_split():
+    table = pd.DataFrame({"id": ["a", "b"], "artist": [None, "unknown artist"]})
+    assert list(splits(table)) == ["", ""]
+
+
+@pytest.mark.parametrize(("kinds", "says"), [
+    ([TRAIN] * 6 + [UNSEEN] * 3, "val_seen"), ([TRAIN] * 6 + [SEEN] * 3, "val_unseen"),
+    ([TRAIN, SEEN, UNSEEN] * 3, None)])
+def test_splits_that_cannot_be_calibrated_on_are_refused_before_training(kinds, says):
+    artists = ["Unseen A" if kind == UNSEEN else "Seen" for kind in kinds]
+    artists[-1] = "Unseen B" if kinds[-1] == UNSEEN else artists[-1]
+    table = pd.DataFrame({"artist": artists, "split": kinds})
+    if says is None:
+        check_splits(table)
+    else:
+        with pytest.raises(BadCatalog, match=says):
+            check_splits(table)
+
+
+@pytest.fixture
+def tiny_weights(tmp_path, monkeypatch):
+    trunk = TinyTrunk()
+    save_file({k: v for k, v in trunk.state_dict().items() if k not in ("mean", "std")}, tmp_path / "tiny.safetensors")
+    kind = TRUNKS["mobilenet_v2"]._replace(make=TinyTrunk, weights_file="tiny.safetensors", rename=str, channels=(5, 7))
+    monkeypatch.setitem(TRUNKS, "tiny", kind)
+    return tmp_path
+
+
+def test_features_are_kept_and_a_second_run_goes_on_from_them(tmp_path, tiny_weights, collection, monkeypatch):
+    monkeypatch.setattr(features_module, "SHARD", 5)
+    table = read_catalog(collection).table
+    done = []
+    found = trunk_features("tiny", tiny_weights, table, 1, tmp_path / "work", 48, done.append)
+    assert found.shape == (12, 24)
+    assert done == [5, 5, 2]
+    kept = sorted((tmp_path / "work").rglob("*.npy"))
+    kept[1].unlink()
+    stamp = kept[0].stat().st_mtime_ns
+    again = trunk_features("tiny", tiny_weights, table, 1, tmp_path / "work", 48)
+    assert np.array_equal(found, again)
+    assert kept[0].stat().st_mtime_ns == stamp
+
+
+def test_a_trunk_without_its_weights_is_refused(tmp_path, tiny_weights):
+    with pytest.raises(BadModel, match="no such file"):
+        load_trunk("tiny", tmp_path / "elsewhere")
+    save_file({"blocks.0.weight": torch.zeros(5, 3, 3, 3)}, tmp_path / "tiny.safetensors")
+    with pytest.raises(BadModel, match="lacks blocks"):
+        load_trunk("tiny", tmp_path)
+
+
+def test_an_exported_ensemble_gives_pytorchs_vectors(tmp_path):
+    head = LinearHead([10, 14], torch.rand(24) / 10, torch.randn(24, 6))
+    ensemble = Ensemble([TinyTrunk()], head).eval()
+    squares = pictures(tmp_path, 6, 48)
+    data = export(ensemble, 48, "tiny", squares)
+    (tmp_path / "tiny.onnx").write_bytes(data)
+    embedder = Embedder.load(tmp_path / "tiny.onnx")
+    assert (embedder.name, embedder.size, embedder.dim) == ("tiny", 48, 6)
+    parity = embedder.metadata["parity"]
+    assert 0 < parity["largest_difference_to_pytorch"] < 1e-5
+    assert parity["largest_cosine_lost_to_float16_weights"] < 1e-3
+    with torch.inference_mode():
+        expected = ensemble(torch.from_numpy(squares).permute(0, 3, 1, 2).float()).numpy()
+    np.testing.assert_allclose(embedder.infer(squares), expected, atol=5e-3)
+    assert data == export(ensemble, 48, "tiny", squares), "the same network gives the same file"
+
+
+def test_a_graph_that_lost_parity_is_not_exported(tmp_path, monkeypatch):
+    monkeypatch.setattr("artidx.embedder.training.export.PARITY_LIMIT", 0.0)
+    head = LinearHead([10, 14], torch.zeros(24), torch.randn(24, 6))
+    with pytest.raises(BadModel, match="differ by"):
+        export(Ensemble([TinyTrunk()], head).eval(), 48, "tiny", pictures(tmp_path, 2, 48))
+
+
+def test_the_real_trunks_have_the_channels_they_say(tmp_path):
+    x = torch.from_numpy(pictures(tmp_path, 1, 64)).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        assert MobileNetV2().eval()(x).shape == (1, 2 * sum(TRUNKS["mobilenet_v2"].channels))
