@@ -99,7 +99,7 @@ def write_page(space: Space, target: Path) -> None:
         titles = space.table["title"][is_theirs].fillna(space.table["id"][is_theirs]).map(_escaped)
         figure.add_scatter3d(x=x, y=y, z=z, mode="markers", name=_escaped(artist), text=list(titles),
                              hovertemplate="%{text}", marker={"size": 3, "color": colour})
-    figure.write_html(target, include_plotlyjs=True, full_html=True)
+    figure.write_html(target, include_plotlyjs=True, default_height="95vh")
 
 
 def _axis(space: Space, number: int) -> str:

@@ -119,6 +119,11 @@ def test_splits_of_the_catalog_are_used_where_it_has_them():
     assert list(splits(table)) == ["train", ""]
 
 
+def test_what_painter_by_numbers_tests_on_is_in_no_split():
+    table = pd.DataFrame({"id": ["a", "b", "c"], "artist": ["x"] * 3, "in_train": ["True", "False", "False"]})
+    assert [split == "" for split in splits(table)] == [False, True, True]
+
+
 def test_paintings_without_an_artist_are_in_no_split():
     table = pd.DataFrame({"id": ["a", "b"], "artist": [None, "unknown artist"]})
     assert list(splits(table)) == ["", ""]

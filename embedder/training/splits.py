@@ -17,14 +17,16 @@ def splits(table: pd.DataFrame) -> pd.Series[str]:
     """(n,) one of TRAIN, SEEN (other works by training artists) and UNSEEN (other artists) for each painting.
 
     As its column `split` says; without one, a tenth of the artists and a tenth of the others' paintings are kept
-    apart, chosen by a hash of their names and so the same at every run. Paintings without an artist are in no split.
+    apart, chosen by a hash of their names and so the same at every run. Paintings without an artist are in no split,
+    nor are those that Painter by Numbers tests on (its column `in_train` is false).
     """
     if "split" in table:
         return table["split"].astype(object).fillna("").astype(str)
+    is_test = table["in_train"].astype(str).str.lower() == "false" if "in_train" in table else [False] * len(table)
     found = []
-    for painting, artist in zip(table["id"], table["artist"], strict=True):
+    for painting, artist, is_kept_out in zip(table["id"], table["artist"], is_test, strict=True):
         key = artist_key(artist)
-        if key is None:
+        if key is None or is_kept_out:
             found.append("")
         elif _share(key) < UNSEEN_ARTISTS:
             found.append(UNSEEN)
