@@ -26,6 +26,7 @@ VERBS = {
     "check": "Is every file and vector of an index as it was written?",
     "plot": "Draw the paintings of an index in three dimensions.",
     "submit": "Answer a file of pairs, as Painter by Numbers asks for it.",
+    "calibrate": "Make thresholds and probabilities from an index's own labels.",
     "evaluate": "How good the answers are, on labelled paintings.",
     "train": "Train a model of your own.",
     "export": "Make a model file of a network in training.",

@@ -13,10 +13,11 @@ from .scores import NAN, share
 def model_card(embedder: Embedder, made: str, scores: Sequence[SplitScores], calibration: Calibration) -> str:
     """The card as Markdown. made: how, in the words of the recipe."""
     rows = "\n".join(
-        f"| {s.split} | {s.pairs.paintings:,} | {s.pairs.artists} | {s.pairs.auc:.3f} | {s.pairs.triplet_accuracy:.3f} | "
+        f"| {s.split} | {s.pairs.paintings:,} | {s.pairs.artists} | {s.pairs.auc:.3f} | {s.retrieval.triplet_accuracy:.3f} | "
         f"{s.pairs.found_at_1_percent:.3f} | {share(s.nearest.top_1 if s.nearest else NAN)} | {share(s.nearest.top_5 if s.nearest else NAN)} |" for s in scores)
+    scale = calibration.pairs.by_separation
     points = "\n".join(f"| {p.distance:.4f} | {p.false_positive_rate:.2%} | {p.true_positive_rate:.1%} |"
-                       for p in (*calibration.pairs.points, calibration.pairs.equal_error))
+                       for p in (*scale.points, scale.equal_error))
     parity = embedder.metadata["parity"]
     return f"""# Model card: {embedder.name}
 
@@ -42,12 +43,14 @@ are by other artists.
 |---|---|---|---|---|---|---|---|
 {rows}
 
-AUC and triplet accuracy over all pairs and triplets of a split, around its own centre, as an index of these paintings
-sees them. Artists are looked for among the training paintings.
+AUC over all pairs of a split as an index of it alone judges them; triplet accuracy by distance. Artists are looked for among the training paintings.
 
-Calibration of pairs: {calibration.pairs.measured_on} ({calibration.pairs.same_pairs:,} same, {calibration.pairs.different_pairs:,} different).
+Calibration of pairs: {calibration.pairs.measured_on} ({calibration.pairs.same_pairs:,} same, {calibration.pairs.different_pairs:,} different),
+in an index of them and in one of the training paintings. Compared is the separation, distance + {calibration.pairs.disagreement:.3f} x (1 - agreement
+of the surroundings). On artists held out of the fit, at a prior of one half: calibration error {share(scale.calibration_error)} and Brier score
+{share(scale.brier)}; by distance alone {share(calibration.pairs.by_distance.calibration_error)} and {share(calibration.pairs.by_distance.brier)}.
 
-| called same below | of different pairs | of same pairs |
+| called same below a separation of | of different pairs | of same pairs |
 |---|---|---|
 {points}
 

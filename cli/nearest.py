@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from .options import query_options
+from .options import PATH, query_options
 from .output import say, say_json
+
+if TYPE_CHECKING:
+    from ..index.search import Answer
 
 
 @click.command()
-@click.argument("image")
+@click.argument("images", nargs=-1, metavar="IMAGE")
+@click.option("--list", "listed", type=PATH, metavar="FILE|FOLDER",
+              help="Answer many images: a text file of one name a line, or a folder; CSV out, or JSON lines.")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--paintings", is_flag=True, help="The nearest paintings alone, without artists or probabilities.")
 @query_options
-def nearest(image: str, k: int, paintings: bool, index: Path, model: Path | None, device: str,
-            max_pixels: int | None, as_json: bool) -> None:
+def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: bool, index: Path, model: Path | None,
+            device: str, max_pixels: int | None, as_json: bool) -> None:
     """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for it.
 
     IMAGE is an image file, the id of a painting in the index (id:NAME where a file has that name too), or - for an
-    image on stdin. A painting is never its own neighbour.
+    image on stdin. A painting is never its own neighbour. With --list it exits 0 when all images were answered, and 2
+    when some could not be.
     """
-    from .query import images, named, open_index, percent, pixel_limit
+    from .query import checked, open_index, pixel_limit
+    from .query import images as read_images
 
+    checked(images, 1, listed, "--list")
     opened = open_index(index, model, device)
-    ask = opened.nearest_paintings if paintings else opened.nearest
     limit = pixel_limit(max_pixels)
-    answer = ask(*images(image, max_pixels=limit), k=k, max_pixels=limit)
+    if listed:
+        from .bulk import answer_list, read_list, report_failed
+
+        failed = answer_list(opened, read_list(listed), k, paintings, limit, as_json)
+        report_failed(failed)
+        sys.exit(2 if failed else 0)
+    ask = opened.nearest_paintings if paintings else opened.nearest
+    answer = ask(*read_images(*images, max_pixels=limit), k=k, max_pixels=limit)
     if as_json:
         say_json(answer)
-        return
+    else:
+        _show(answer, paintings, opened.manifest.artists)
+
+
+def _show(answer: Answer, paintings: bool, artists: int) -> None:
+    from .query import named, percent
+
     if paintings:
         for neighbour in answer.paintings:
             say(f"{neighbour.distance:.3f}  {named(neighbour.painting)}")
@@ -39,5 +61,5 @@ def nearest(image: str, k: int, paintings: bool, index: Path, model: Path | None
         say(f"{percent(artist.probability):>4}  {artist.artist}")
         for neighbour in artist.paintings:
             say(f"      {neighbour.distance:.3f}  {named(neighbour.painting)}")
-    say(f"{percent(answer.unknown or 0):>4}  none of the {opened.manifest.artists:,} artists here, if half of the "
-        f"paintings you ask about are by others")
+    say(f"{percent(answer.unknown or 0):>4}  none of the {artists:,} artists here, if half of the paintings you ask "
+        f"about are by others")

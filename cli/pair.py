@@ -4,50 +4,78 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from .options import query_options
+from .options import PATH, query_options
 from .output import say, say_json
+
+if TYPE_CHECKING:
+    from ..index.verify import Verdict
 
 SHARED = 5  # neighbours shown; --json has them all
 
 
 @click.command()
-@click.argument("a")
-@click.argument("b")
+@click.argument("paintings", nargs=-1, metavar="A B")
+@click.option("--pairs", type=PATH, metavar="FILE.csv",
+              help="Answer many pairs, the first two columns of a CSV with a header; CSV out, or JSON lines.")
 @click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
               help="Share of same-artist pairs among those you ask about.")
 @click.option("--fpr", type=click.Choice(["0.1", "0.01", "0.001"]), default="0.1", show_default=True,
               help="Share of pairs by different artists that may pass the threshold.")
+@click.option("--threshold", type=click.FloatRange(0, 2), metavar="DISTANCE",
+              help="Call the same what is nearer than this, instead of --fpr.")
 @query_options
-def pair(a: str, b: str, prior: float, fpr: str, index: Path, model: Path | None, device: str, max_pixels: int | None,
-         as_json: bool) -> None:
+def pair(paintings: tuple[str, ...], pairs: Path | None, prior: float, fpr: str, threshold: float | None, index: Path,
+         model: Path | None, device: str, max_pixels: int | None, as_json: bool) -> None:
     """Were A and B painted by the same artist?  Exits 0 for same, 1 for different, 2 for trouble.
 
     A and B are image files, ids of paintings in the index (id:NAME where a file has that name too), or - for an
-    image on stdin. They need not be in the index; its paintings give the evidence.
+    image on stdin. They need not be in the index; its paintings give the evidence. With --pairs it exits 0 when all
+    pairs were answered, and 2 when some could not be.
     """
-    from .query import images, named, open_index, percent, pixel_limit, ranked
+    from .query import checked, images, open_index, pixel_limit
 
+    checked(paintings, 2, pairs, "--pairs")
     opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
-    verdict = opened.pair(*images(a, b, max_pixels=limit), prior=prior, false_positive_rate=float(fpr),
-                          max_pixels=limit)
+    if pairs:
+        from ..index.verify import Decision
+        from .bulk import answer_pairs, report_failed
+
+        failed = answer_pairs(opened, pairs, Decision(float(fpr), threshold, prior), limit, as_json)
+        report_failed(failed)
+        sys.exit(2 if failed else 0)
+    verdict = opened.pair(*images(*paintings, max_pixels=limit), false_positive_rate=float(fpr), threshold=threshold,
+                          prior=prior, max_pixels=limit)
     if as_json:
         say_json(verdict)
     else:
-        side = "below" if verdict.same else "above"
-        say(f"{'same' if verdict.same else 'different'} artist: distance {verdict.distance:.3f}, {side} the threshold "
-            f"{verdict.threshold:.3f} (which {verdict.false_positive_rate:.1%} of pairs by different artists pass)")
-        say(f"probability of the same artist {percent(verdict.probability)}, if {prior:.0%} of the pairs you ask about "
-            f"are (the prior)")
-        say(f"measured on {verdict.measured_on}")
-        for letter, painting in (("A", verdict.a), ("B", verdict.b)):
-            say(f"{letter}  {named(painting.painting) if painting.painting else painting.name}")
-            say(f"   nearest artists, the other left out: {ranked(painting.artists)}; none of the "
-                f"{opened.manifest.artists} artists here {percent(painting.unknown)}")
-        say(f"neighbours of both: {len(verdict.shared) or 'none'}")
-        for shared in verdict.shared[:SHARED]:
-            say(f"   {shared.distance_a:.3f} from A, {shared.distance_b:.3f} from B  {named(shared.painting)}")
+        _show(verdict, opened.manifest.artists)
     sys.exit(0 if verdict.same else 1)
+
+
+def _show(verdict: Verdict, artists: int) -> None:
+    from .query import named, percent, ranked
+
+    passing = "that you gave" if verdict.false_positive_rate is None else (
+        f"for these two (which {verdict.false_positive_rate:.1%} of pairs by different artists pass)")
+    say(f"{'same' if verdict.same else 'different'} artist: distance {verdict.distance:.3f}, "
+        f"{'below' if verdict.same else 'above'} the threshold {verdict.threshold:.3f} {passing}")
+    say(f"probability of the same artist {percent(verdict.probability)}, if {verdict.prior:.0%} of the pairs you ask "
+        f"about are (the prior)")
+    if verdict.agreement is None:
+        say("   by their distance alone: the index has too few paintings to compare their surroundings")
+    else:
+        say(f"   {percent(verdict.probability_by_distance)} by their distance alone; their surroundings in the index "
+            f"agree {verdict.agreement:.2f} of 1")
+    say(f"measured on {verdict.measured_on}")
+    for letter, side in (("A", verdict.a), ("B", verdict.b)):
+        say(f"{letter}  {named(side.painting) if side.painting else side.name}")
+        say(f"   nearest artists, the other left out: {ranked(side.artists)}; none of the {artists} artists here "
+            f"{percent(side.unknown)}")
+    say(f"neighbours of both: {len(verdict.shared) or 'none'}")
+    for shared in verdict.shared[:SHARED]:
+        say(f"   {shared.distance_a:.3f} from A, {shared.distance_b:.3f} from B  {named(shared.painting)}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import click
 
 from ..embedder.images import MAX_PIXELS, file_limit_bytes
 from ..embedder.runtime import Embedder
@@ -23,6 +26,12 @@ def open_index(path: Path, model: Path | None, device: str) -> Index:
 def pixel_limit(max_pixels: int | None) -> int:
     """--max-pixels, or its default."""
     return MAX_PIXELS if max_pixels is None else max_pixels
+
+
+def checked(names: Sequence[str], wanted: int, listed: Path | None, option: str) -> None:
+    """Raises UsageError unless there are `wanted` names, or none and a file of them."""
+    if len(names) != (0 if listed else wanted):
+        raise click.UsageError(f"name {'one painting' if wanted == 1 else 'two paintings'}, or give {option}, not both")
 
 
 def images(*names: str, max_pixels: int) -> list[str | bytes]:

@@ -1,4 +1,4 @@
-"""The table that evaluate and train print."""
+"""The scores that evaluate and train print."""
 
 from __future__ import annotations
 
@@ -11,18 +11,47 @@ NAN = float("nan")
 
 
 def show_scores(scores: Sequence[SplitScores]) -> None:
-    """One line a split."""
-    say("split        paintings artists    pairs (same)            AUC  triplets  found at 1%  artist first  in five"
-        "    of")
+    """A paragraph a split; in brackets 95 % intervals, by bootstrap over artists."""
     for split in scores:
-        pairs, nearest = split.pairs, split.nearest
-        counts = f"{pairs.same_pairs + pairs.different_pairs:,} ({pairs.same_pairs:,})"
-        first, in_five, of = (nearest.top_1, nearest.top_5, nearest.queries) if nearest else (NAN, NAN, 0)
-        say(f"{split.split:12} {pairs.paintings:9,} {pairs.artists:7,}    {counts:21} {share(pairs.auc)} "
-            f"{share(pairs.triplet_accuracy):>9} {share(pairs.found_at_1_percent):>12} {share(first):>13} "
-            f"{share(in_five):>8} {of:>5,}")
+        pairs, retrieval, nearest = split.pairs, split.retrieval, split.nearest
+
+        def found(value: float, name: str, intervals: dict[str, tuple[float, float]] = split.intervals) -> str:
+            low, high = intervals.get(name, (NAN, NAN))
+            return f"{share(value)} ({share(low)} to {share(high)})" if low == low else share(value)
+
+        say(f"{split.split}: {pairs.paintings:,} paintings by {pairs.artists:,} artists, "
+            f"{pairs.same_pairs + pairs.different_pairs:,} pairs, {pairs.same_pairs:,} of them by one artist")
+        say(f"  AUC over all pairs               {found(pairs.auc, 'auc')}; by distance alone "
+            f"{share(pairs.auc_by_distance)}")
+        say(f"  found at 1 % false positives     {found(pairs.found_at_1_percent, 'found_at_1_percent')}; at 0.1 % "
+            f"{found(pairs.found_at_0_1_percent, 'found_at_0_1_percent')}")
+        if pairs.called_same and pairs.precision is not None:
+            say(f"  called the same by pair          {pairs.called_same.true_positive_rate:.1%} of same-artist pairs, "
+                f"{pairs.called_same.false_positive_rate:.1%} of others; precision {pairs.precision:.3f} at a prior of "
+                f"{pairs.prior:g}")
+        if pairs.brier is not None:
+            say(f"  calibration error                {share(pairs.calibration_error)}; Brier score "
+                f"{share(pairs.brier)}, by distance alone {share(pairs.brier_by_distance)}")
+        say(f"  triplets right                   {found(retrieval.triplet_accuracy, 'triplet_accuracy')}")
+        say(f"  neighbour by the same artist     first {found(retrieval.recall_at_1, 'recall_at_1')}, among five "
+            f"{found(retrieval.recall_at_5, 'recall_at_5')}; mAP@10 "
+            f"{found(retrieval.mean_average_precision_at_10, 'mean_average_precision_at_10')}; hubness "
+            f"{retrieval.hubness:.1f}")
+        if nearest and nearest.queries:
+            say(f"  artist named first               {found(nearest.top_1, 'top_1')}, among five "
+                f"{found(nearest.top_5, 'top_5')}, of {nearest.queries:,} asked of {nearest.gallery_paintings:,} "
+                f"paintings by {nearest.gallery_artists:,} artists")
+            say("  recognised                       " + ", ".join(
+                f"{share(recognised)} at {rate:.0%}" for rate, recognised in zip(
+                    nearest.false_acceptance, nearest.recognised, strict=True))
+                + f" false acceptance of {nearest.strangers:,} strangers; calibration error of 'none of them' "
+                  f"{share(nearest.unknown_error)}")
+            say(f"  wrong first answers              {nearest.large_named:.0%} name the tenth of artists with most "
+                f"paintings, who hold {nearest.large_hold:.0%} of them"
+                + "".join(f"; {artist} taken for {other} {count} times" for artist, other, count in
+                          nearest.confusions[:3]))
 
 
-def share(value: float) -> str:
+def share(value: float | None) -> str:
     """Three digits, or a dash where there was nothing to count."""
-    return "-" if value != value else f"{value:.3f}"
+    return "-" if value is None or value != value else f"{value:.3f}"

@@ -25,8 +25,11 @@ from ..embedder.training.packed import packed_examples
 from ..embedder.training.paper import PaperSettings, describe_paper, load_trained, read_settings, train_paper
 from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
 from ..errors import UnreadableImage
-from ..index.evaluate import SplitScores, calibrate, evaluate, split_names, triplet_accuracy
+from ..index.evaluate import SplitScores, evaluate
+from ..index.fit import calibrate_model
 from ..index.opened import Index
+from ..index.retrieval import triplet_accuracy
+from ..index.search import split_names
 from ..index.store import exists, write_atomically
 from .model_card import model_card
 from .output import progress
@@ -80,8 +83,8 @@ def finish(trained: Trained, table: pd.DataFrame, work: Path, output: Path, name
     index = _measured(work / "measured.artidx", Catalog("training catalog", table), embedder, note)
     rows, embeddings = index.generation.table, index.generation.embeddings
     names = split_names(rows, "split")
-    calibration = calibrate(rows, embeddings, names, gallery=TRAIN, seen=SEEN, unseen=UNSEEN)
-    scores = evaluate(rows, embeddings, names, [SEEN, UNSEEN], TRAIN, calibration.artists)
+    calibration = calibrate_model(rows, embeddings, names, gallery=TRAIN, seen=SEEN, unseen=UNSEEN)
+    scores = evaluate(rows, embeddings, names, [SEEN, UNSEEN], TRAIN, calibration)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, with_metadata(uncalibrated, {"calibration": calibration.to_json()}))
     card = model_card(Embedder.load(output), trained.made, scores, calibration)

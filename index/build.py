@@ -25,10 +25,11 @@ from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute, content_hash
 from ..embedder.parallel import ahead
 from ..embedder.runtime import BATCH_SIZE, Embedder, available_cores
-from ..errors import BadIndex, UnknownPainting, UnreadableImage
+from ..errors import BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import store
+from .calibrate import Calibration
 from .centre import centre_of, centred, people, uncentred
-from .search import artist_codes
+from .search import artist_codes, split_names
 from .vectors import Array, Vectors
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
@@ -150,6 +151,24 @@ def remove(index: Path, ids: Iterable[str]) -> Report:
         _publish(index, table, before.vectors.matrix[stays], before.centre, before.manifest.centre_people, before,
                  store.skipped_of(before), before.manifest.next_row)
     return Report(len(table), removed=int((~stays).sum()))
+
+
+def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
+    """Publish the same paintings with a calibration fitted to their labels (fit.py)."""
+    from .fit import calibrate_index  # needs more packages than answering does
+
+    with store.writer(index):
+        before = store.read(index)
+        names = split_names(before.table, column)
+        if split is not None and split not in set(names):
+            raise BadSetting(f"{index}: no painting has {column} {split!r}; there are {', '.join(sorted(set(names)))}")
+        chosen = np.ones(len(names), bool) if split is None else (names == split).to_numpy(bool)
+        calibration = calibrate_index(before, chosen, split or "all of this index")
+        model = dataclasses.replace(store.ModelFile.of(before), calibration=calibration.to_json())
+        contents = store.Contents(before.table, before.vectors, before.centre, before.manifest.centre_people,
+                                  store.skipped_of(before), before.manifest.next_row)
+        store.publish(index, contents, model)
+    return calibration
 
 
 def vector_hash(vector: Array) -> str:

@@ -1,6 +1,7 @@
-"""How good a model is on labelled paintings; every published number comes from here.
+"""How good the answers are on labelled paintings; every published number comes from here.
 
-Pairs are never looped over: distances are counted into bins, one block of the Gram matrix at a time.
+Pairs are never looped over: they are counted into bins, one block of the Gram matrix at a time. Rankings are
+judged in retrieval.py, intervals are bootstrap.py's.
 """
 
 from __future__ import annotations
@@ -12,182 +13,145 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import BadCatalog
-from .calibrate import (
-    ArtistCalibration,
-    ArtistCase,
-    Calibration,
-    PairCurve,
-    Voices,
-    calibrate_artists,
-    calibrate_pairs,
-)
+from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned
+from .calibrate import DEFAULT_PRIOR, Calibration, PairCalibration, Voices
 from .centre import centre_of, centred
-from .search import artist_codes, voices
-from .vectors import Array, Doubles
+from .curve import BINS, SPAN, Codes, OperatingPoint, PairCurve, Pairs, blocks
+from .fit import ROC_RATES, Reliability, brier, reliability
+from .retrieval import NearestScores, OpenSet, RetrievalScores, nearest_scores, retrieval_scores
+from .search import artist_codes, silenced, voices_of
+from .surroundings import surroundings_among
+from .vectors import Array
 
-Codes = npt.NDArray[np.int64]
-
-THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average
+Roc = tuple[OperatingPoint, ...]
 
 
 @dataclass(frozen=True)
 class PairScores:
-    """All pairs of one split. found_at_1_percent: share of same pairs found where 1 % of different ones are, too."""
+    """All pairs of one split, ranked as the verdict does where the index is calibrated, else by distance.
+
+    found_at_...: share of same pairs found where that share of different ones is, too. called_same: where `pair`
+    decides, with its rates on this split; precision: share of same pairs among those it calls same, under the prior.
+    calibration_error and brier: at a prior of one half.
+    """
 
     paintings: int
     artists: int
     same_pairs: int
     different_pairs: int
     auc: float
-    triplet_accuracy: float
+    auc_by_distance: float
     found_at_1_percent: float
+    found_at_0_1_percent: float
+    called_same: OperatingPoint | None
+    prior: float
+    precision: float | None
+    calibration_error: float | None
+    brier: float | None
+    brier_by_distance: float | None
 
 
 @dataclass(frozen=True)
-class NearestScores:
-    """Queries by artists of the gallery: share with the right artist ranked first, and among the first five."""
+class Curves:
+    """What the pictures of a report are drawn from. open_set: (false acceptance, recognised)."""
 
-    queries: int
-    gallery_paintings: int
-    gallery_artists: int
-    top_1: float
-    top_5: float
-
-
-def pair_scores(vectors: Array, artists: Codes) -> PairScores:
-    """vectors: (n, d) unit; artists: (n,) codes, negative where unknown."""
-    curve = PairCurve.of(vectors, artists)
-    known = artists >= 0
-    return PairScores(int(known.sum()), len(np.unique(artists[known])), int(curve.same.sum()),
-                      int(curve.different.sum()), curve.auc, triplet_accuracy(vectors, artists),
-                      curve.at(0.01).true_positive_rate if curve.same.any() else float("nan"))
-
-
-def triplet_accuracy(vectors: Array, artists: Codes) -> float:
-    """The chance that a painting is nearer to another by its artist than to one by someone else.
-
-    Every anchor that has a positive weighs the same, and all of its triplets are counted; a tie is one half.
-    """
-    known = artists >= 0
-    vectors, artists = vectors[known], artists[known]
-    shares = []
-    for anchor, artist in enumerate(artists):
-        cosines = vectors @ vectors[anchor]
-        is_same = artists == artist
-        negatives = np.sort(cosines[~is_same])
-        is_same[anchor] = False
-        positives = cosines[is_same]
-        if len(positives) and len(negatives):
-            won = np.searchsorted(negatives, positives, side="left").mean()
-            won_or_tied = np.searchsorted(negatives, positives, side="right").mean()
-            shares.append((won + won_or_tied) / 2 / len(negatives))
-    return float(np.mean(shares)) if shares else float("nan")
-
-
-def nearest_scores(evidence: Doubles, truth: Codes, gallery: Codes) -> NearestScores:
-    """evidence: (q, a) for every artist, -inf for one without a painting that counts; truth: (q,) codes.
-
-    gallery: (n,) its paintings' codes. A query whose artist has no painting that counts is not judged.
-    """
-    right = np.full(len(truth), -np.inf)
-    right[truth >= 0] = evidence[np.flatnonzero(truth >= 0), truth[truth >= 0]]
-    is_judged = np.isfinite(right)
-    ahead = (evidence[is_judged] > right[is_judged, None]).sum(axis=1)
-    return NearestScores(len(ahead), int((gallery >= 0).sum()), len(np.unique(gallery[gallery >= 0])),
-                         float((ahead < 1).mean()) if len(ahead) else float("nan"),
-                         float((ahead < 5).mean()) if len(ahead) else float("nan"))
-
-
-def voices_of(gallery: Array, codes: Codes, artists: int, queries: Array, *, leave_one_out: bool = False) -> Voices:
-    """What a gallery (n, d) with artists (n,) says to queries (q, d); with leave_one_out none speaks for itself."""
-    scores, paintings = [], []
-    for i, query in enumerate(queries):
-        cosines = np.asarray(gallery @ query, np.float64)
-        if leave_one_out:
-            cosines[i] = -np.inf
-        heard = voices(cosines, codes, artists)
-        scores.append(heard.scores)
-        paintings.append(heard.paintings)
-    return Voices(np.reshape(scores, (len(queries), artists)), np.reshape(paintings, (len(queries), artists)))
+    roc: Roc
+    roc_by_distance: Roc
+    reliability: Reliability | None
+    open_set: OpenSet
 
 
 @dataclass(frozen=True)
 class SplitScores:
-    """One split of a labelled index."""
+    """One split of a labelled index. intervals: of numbers of pairs, retrieval and nearest, by their names."""
 
     split: str
     pairs: PairScores
-    nearest: NearestScores | None  # None where the model is not calibrated
-
-
-def split_names(table: pd.DataFrame, column: str) -> pd.Series[str]:
-    """(n,) the split each painting belongs to: what the column says, `all` where there is no such column."""
-    if column not in table:
-        return pd.Series("all", index=table.index, dtype=object)
-    return table[column].astype(object).where(table[column].notna(), "none").astype(str)
+    retrieval: RetrievalScores
+    nearest: NearestScores | None  # None where the index is not calibrated
+    intervals: dict[str, Interval]
+    curves: Curves
 
 
 def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], chosen: Sequence[str],
-             gallery: str | None, calibration: ArtistCalibration | None) -> list[SplitScores]:
+             gallery: str | None, calibration: Calibration | None, prior: float = DEFAULT_PRIOR) -> list[SplitScores]:
     """Scores of the chosen splits. table: the index's rows; embeddings: (n, d) as of the model; splits: (n,) names.
 
     Pairs are judged as in an index of that split alone, around its own centre. Artists are looked for in an index of
     the split `gallery`, and where there is none, or for that split itself, among the split's own other paintings.
+    Strangers are the chosen splits' paintings by artists whom the gallery does not hold; without any, the queries
+    themselves, with all of their artist's paintings left out.
     """
     codes, keys = artist_codes(table["artist_key"])
+    hashes = table["vector_sha256"].to_numpy(object)
     found = []
     for split in chosen:
-        here = (splits == split).to_numpy()
-        there = here if gallery in (None, split) else (splits == gallery).to_numpy()
-        own, centre = (centre_of(embeddings[part], codes[part]) for part in (here, there))
-        nearest = None
+        here = (splits == split).to_numpy(bool)
+        vectors = centred(embeddings[here], centre_of(embeddings[here], codes[here]))
+        pairs, intervals, curves = _pair_scores(vectors, codes[here], hashes[here],
+                                                calibration.pairs if calibration else None, prior)
+        retrieval, more = retrieval_scores(vectors, codes[here])
+        intervals |= more
+        nearest: NearestScores | None = None
+        open_set: OpenSet = ()
         if calibration:
-            queries, among = (centred(embeddings[part], centre) for part in (here, there))
-            heard = voices_of(among, codes[there], len(keys), queries, leave_one_out=there is here)
-            nearest = nearest_scores(calibration.evidence(heard), codes[here], codes[there])
-        found.append(SplitScores(split, pair_scores(centred(embeddings[here], own), codes[here]), nearest))
+            is_itself = gallery is None or gallery == split
+            there = here if is_itself else (splits == gallery).to_numpy(bool)
+            asked = np.flatnonzero(here & (codes >= 0))
+            known = _heard(embeddings, codes, there, asked, is_itself)
+            foreign = np.flatnonzero(splits.isin(chosen).to_numpy(bool) & (codes >= 0) & ~np.isin(codes, codes[there]))
+            strangers = _heard(embeddings, codes, there, foreign, False) if len(foreign) else silenced(
+                known, codes[asked])
+            nearest, more, open_set = nearest_scores(known, codes[asked], strangers, codes[there], keys,
+                                                     calibration.artists)
+            intervals |= more
+        found.append(SplitScores(split, pairs, retrieval, nearest, intervals, Curves(*curves, open_set)))
     return found
 
 
-def calibrate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], *, gallery: str, seen: str, unseen: str
-              ) -> Calibration:
-    """Calibrate pairs on artists the model has not seen, artists on both: seen ones are in the gallery, unseen not.
-
-    embeddings: (n, d) as of the model; pairs and gallery stand around their own centres, as in an index of them.
-    """
-    codes, keys = artist_codes(table["artist_key"])
-    of = {name: (splits == name).to_numpy() & (codes >= 0) for name in (gallery, seen, unseen)}
-    of[seen] &= np.isin(codes, codes[of[gallery]])
-    around = centred(embeddings[of[unseen]], centre_of(embeddings[of[unseen]], codes[of[unseen]]))
-    curve = PairCurve.of(around, codes[of[unseen]])
-    if not curve.same.any() or not curve.different.any():
-        raise BadCatalog(f"calibrating needs pairs of paintings by the same artist and by others in the split {unseen}")
-    if not of[seen].any():
-        raise BadCatalog(f"calibrating needs paintings in the split {seen} by artists of the split {gallery}")
-    described = {name: f"{here.sum():,} paintings by {len(np.unique(codes[here]))} artists ({name})"
-                 for name, here in of.items()}
-
-    def case(among: Codes) -> ArtistCase:
-        centre = centre_of(embeddings[among], codes[among])
-        known, unknown = (voices_of(centred(embeddings[among], centre), codes[among], len(keys),
-                                    centred(embeddings[of[name]], centre)) for name in (seen, unseen))
-        return ArtistCase(known, codes[of[seen]], unknown)
-
-    whole = np.flatnonzero(of[gallery])
-    galleries = [whole, *(_thinned(whole, codes, mean) for mean in THIN_GALLERIES)]
-    pairs = calibrate_pairs(curve, f"all pairs of {described[unseen]}, by artists the model was not trained on")
-    artists = calibrate_artists([case(among) for among in galleries], f"{described[seen]} as known and "
-                                f"{described[unseen]} as unknown, against {described[gallery]} and against "
-                                f"{', '.join(f'{mean:g}' for mean in THIN_GALLERIES)} paintings of each on average")
-    return Calibration(pairs, artists)
+def _heard(embeddings: Array, codes: Codes, there: npt.NDArray[np.bool_], asked: Codes, is_itself: bool) -> Voices:
+    """What a gallery, the paintings `there` (n,), says to those asked (q,), which are in it where it is itself."""
+    centre = centre_of(embeddings[there], codes[there])
+    gallery, queries = centred(embeddings[there], centre), centred(embeddings[asked], centre)
+    own = np.searchsorted(np.flatnonzero(there), asked) if is_itself else None
+    return voices_of(gallery, codes[there], int(codes.max(initial=-1)) + 1, queries, own)
 
 
-def _thinned(places: Codes, codes: Codes, mean: float) -> Codes:
-    """Few paintings of most artists, as museums have: a geometric number, the same ones at every run."""
-    chance = np.random.default_rng(0)
-    kept = []
-    for artist in np.unique(codes[places]):
-        own = places[codes[places] == artist]
-        kept.append(chance.choice(own, min(len(own), int(chance.geometric(1 / mean))), replace=False))
-    return np.sort(np.concatenate(kept))
+def _pair_scores(vectors: Array, artists: Codes, hashes: npt.NDArray[np.object_], calibration: PairCalibration | None,
+                 prior: float) -> tuple[PairScores, dict[str, Interval], tuple[Roc, Roc, Reliability | None]]:
+    _, counts = np.unique(artists[artists >= 0], return_counts=True)
+    same = int((counts * (counts - 1)).sum()) // 2
+    different = int(counts.sum() * (counts.sum() - 1)) // 2 - same
+    surroundings = surroundings_among(vectors, vectors, hashes, np.arange(len(vectors))) if calibration else None
+    by_distance, by_verdict = PairCurve.empty(), PairCurve.empty()
+    chance, kept = np.random.default_rng(0), []
+    for pairs in blocks(vectors, artists, surroundings):
+        by_distance.add(pairs.distances, pairs.is_same)
+        by_verdict.add(_judged(pairs, calibration), pairs.is_same)
+        kept.append(thinned(pairs, MOST_PAIRS / max(same, 1), MOST_PAIRS / max(different, 1), chance))
+    called = precision = spread = error = squared = squared_by_distance = None
+    if calibration and same and different:
+        scale = calibration.scale(surroundings is not None)
+        called = by_verdict.called_same(scale.point().distance)
+        right, wrong = prior * called.true_positive_rate, (1 - prior) * called.false_positive_rate
+        precision = right / (right + wrong) if right + wrong else None
+        centres = (np.arange(BINS) + 0.5) * SPAN / BINS
+        spread = reliability(scale.evidence(centres), by_verdict.same, by_verdict.different)
+        error = spread.error
+        squared = brier(scale.evidence(centres), by_verdict.same, by_verdict.different)
+        squared_by_distance = brier(calibration.by_distance.evidence(centres), by_distance.same, by_distance.different)
+    found_at = [by_verdict.at(rate).true_positive_rate if same else float("nan") for rate in (0.01, 0.001)]
+    scores = PairScores(int(counts.sum()), len(counts), same, different, by_verdict.auc, by_distance.auc, found_at[0],
+                        found_at[1], called, prior, precision, error, squared, squared_by_distance)
+    sample = Pairs.joined(kept) if kept else None
+    intervals = pair_intervals(_judged(sample, calibration), sample) if sample and same and different else {}
+    roc, roc_by_distance = (tuple(curve.at(rate) for rate in ROC_RATES.tolist()) for curve in (by_verdict, by_distance))
+    return scores, intervals, (roc, roc_by_distance, spread)
+
+
+def _judged(pairs: Pairs, calibration: PairCalibration | None) -> Array:
+    """(p,) what the verdict compares with a threshold."""
+    if calibration is None or not len(pairs.agreements):
+        return pairs.distances
+    found: Array = calibration.separations(pairs.distances, pairs.agreements)
+    return found

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from ..embedder.catalog import Catalog, ColumnNames, read_catalog
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute, content_hash, split_location
-from ..embedder.runtime import Embedder, ImageLike
-from ..errors import BadModel, BadSetting, UnknownPainting, UnreadableImage
+from ..embedder.parallel import ahead
+from ..embedder.runtime import Embedder, ImageLike, available_cores
+from ..errors import ArtidxError, BadModel, BadSetting, UnknownPainting, UnreadableImage
 from . import build as building
 from . import store
 from .build import Progress, Report, Settings
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .centre import centred
 from .search import Answer, Gallery, Query, RankedArtist
-from .verify import Verdict, verdict
+from .verify import Decision, Judgement, Verdict, judge, verdict
 
 ID_PREFIX = "id:"
 
@@ -85,14 +87,23 @@ class Index:
         return wrong
 
     def pair(self, a: ImageLike, b: ImageLike, *, prior: float = DEFAULT_PRIOR,
-             false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE, max_pixels: int = MAX_PIXELS) -> Verdict:
+             false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE, threshold: float | None = None,
+             max_pixels: int = MAX_PIXELS) -> Verdict:
         """Were a and b painted by the same artist?  Each is a path, an id of the index, or the bytes of an image.
 
-        Raises UnknownPainting, UnreadableImage, Uncalibrated.
+        Decided at a false-positive rate that was calibrated, or at a distance of your own, the threshold. Raises
+        UnknownPainting, UnreadableImage, Uncalibrated.
         """
-        calibration = self.calibration
-        point = calibration.pairs.point(false_positive_rate)
-        return verdict(self._gallery, self.query(a, max_pixels), self.query(b, max_pixels), calibration, point, prior)
+        decision = Decision(false_positive_rate, threshold, prior)
+        return self.verdict(self.query(a, max_pixels), self.query(b, max_pixels), decision)
+
+    def verdict(self, a: Query, b: Query, decision: Decision) -> Verdict:
+        """`pair` of two paintings that `query` or `queries` gave."""
+        return verdict(self._gallery, a, b, self.calibration, decision)
+
+    def judge(self, a: Query, b: Query, decision: Decision) -> Judgement:
+        """`verdict` without the evidence, which takes most of the time."""
+        return judge(self._gallery, a, b, self.calibration.pairs, decision)
 
     def nearest(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
         """Who might have painted it?  The k most probable artists and the k nearest paintings.
@@ -100,14 +111,20 @@ class Index:
         image: a path, an id of the index, or the bytes of an image. Raises UnknownPainting, UnreadableImage,
         and Uncalibrated; `nearest_paintings` needs no calibration.
         """
-        calibration = self.calibration
-        query = self.query(image, max_pixels)
-        artists, unknown = self._gallery.nearest_artists(query, _checked(k), calibration.artists)
+        return self.answer(self.query(image, max_pixels), k=k)
+
+    def answer(self, query: Query, *, k: int = 10) -> Answer:
+        """`nearest` of a painting that `query` or `queries` gave."""
+        artists, unknown = self._gallery.nearest_artists(query, _checked(k), self.calibration.artists)
         return self._answer(query, k, artists, unknown)
 
     def nearest_paintings(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
         """The k nearest paintings alone: distances without any probability, so no calibration is needed."""
-        return self._answer(self.query(image, max_pixels), k, (), None)
+        return self.nearest_to(self.query(image, max_pixels), k=k)
+
+    def nearest_to(self, query: Query, *, k: int = 10) -> Answer:
+        """`nearest_paintings` of a painting that `query` or `queries` gave."""
+        return self._answer(query, k, (), None)
 
     def query(self, image: ImageLike, max_pixels: int = MAX_PIXELS) -> Query:
         """A file where there is one of this name, else the painting with this id; `id:NAME` is an id in any case.
@@ -135,6 +152,29 @@ class Index:
             raise UnreadableImage(f"{name}: {found.problem}")
         return Query(name, centred(found.vector, self.generation.centre), frozenset(own_rows))
 
+    def queries(self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
+                ) -> Iterator[Query | ArtidxError]:
+        """`query` of each of many, in order, by several threads ahead; what is wrong with one stands in its place."""
+        def found(image: ImageLike) -> Query | ArtidxError:
+            try:
+                return self.query(image, max_pixels)
+            except (UnknownPainting, UnreadableImage) as problem:
+                return problem
+
+        workers = workers or available_cores()
+        return ahead(found, images, workers=workers, most=4 * workers)
+
+    def calibrate(self, *, split: str | None = None, column: str = "split") -> Calibration:
+        """Calibrate on the index's own labels and publish that as a new generation, at which this object then stands.
+
+        split: take the pairs of the paintings whose `column` says so; by default of all with an artist. Paintings that
+        the model was trained on make it too sure. Raises BadCatalog where there are too few, BadSetting where
+        there is no such split.
+        """
+        calibration = building.recalibrate(self.path, split, column)
+        self._reopen()
+        return calibration
+
     def __len__(self) -> int:
         return len(self.generation.table)
 
@@ -148,7 +188,7 @@ class Index:
         """What the generation says of itself."""
         return self.generation.manifest
 
-    @property
+    @cached_property
     def calibration(self) -> Calibration:
         """The generation's calibration. Raises Uncalibrated."""
         return Calibration.from_json(self.manifest.calibration, str(self.path))
@@ -188,6 +228,7 @@ class Index:
         if generation.manifest.model.sha256 != self.manifest.model.sha256:
             self._embedder = None
         self._gallery = Gallery(generation)
+        self.__dict__.pop("calibration", None)
 
 
 def _checked(k: int) -> int:

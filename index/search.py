@@ -7,6 +7,7 @@ what an artist says against how many paintings said it. Whether two paintings sh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ import pandas as pd
 
 from .calibrate import ArtistCalibration, Voices
 from .store import Generation
-from .vectors import Array, Doubles, distances
+from .surroundings import FEWEST, agreement, witness_places
+from .vectors import Array, Doubles, Rows, distances
 
 KERNEL = 16.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 with the calibration
 SPEAKERS = 3  # paintings shown as the evidence for an artist
@@ -96,6 +98,25 @@ class Gallery:
         return Painting(found["id"], found["path"], _text(found["artist"]), _text(found["title"]),
                         None if pd.isna(found["year"]) else int(found["year"]))
 
+    def agreement(self, a: Query, b: Query) -> float | None:
+        """How far the surroundings of two paintings agree, 0 to 1; None where there are too few witnesses.
+
+        The paintings' own rows, of both, do not speak.
+        """
+        places, vectors = self._witnesses
+        own = {self._place[row] for row in a.own_rows | b.own_rows}
+        is_silent = np.isin(places, list(own))
+        if (~is_silent).sum() < FEWEST:
+            return None
+        near_a, near_b = (np.where(is_silent, -np.inf, vectors @ query.vector.astype(np.float64)) for query in (a, b))
+        return agreement(near_a, near_b)
+
+    @cached_property
+    def _witnesses(self) -> tuple[Rows, Doubles]:
+        """Their places and vectors (m, d), in float64 so that the sums do not depend on the machine's way of adding."""
+        places = witness_places(self.generation.table["vector_sha256"].to_numpy(object))
+        return places, self.generation.vectors.matrix[places].astype(np.float64)
+
     def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
         """The k paintings nearest to the query, itself left out."""
         rows, apart = self.generation.vectors.nearest(query.vector, k, query.own_rows)
@@ -132,6 +153,13 @@ def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]
     return codes.astype(np.int64), [str(key) for key in uniques]
 
 
+def split_names(table: pd.DataFrame, column: str) -> pd.Series[str]:
+    """(n,) the split each painting belongs to: what the column says, `all` where there is no such column."""
+    if column not in table:
+        return pd.Series("all", index=table.index, dtype=object)
+    return table[column].astype(object).where(table[column].notna(), "none").astype(str)
+
+
 def voices(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> Voices:
     """What each of the artists says to a query: (artists,) scores in units of cosine, and counts of paintings.
 
@@ -143,6 +171,28 @@ def voices(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> Voic
     sums = np.bincount(codes, weights=np.exp(KERNEL * (cosines[is_heard] - 1)), minlength=artists)
     with np.errstate(divide="ignore"):
         return Voices(1 + np.log(sums) / KERNEL, np.bincount(codes, minlength=artists).astype(np.float64))
+
+
+def voices_of(gallery: Array, codes: npt.NDArray[np.int64], artists: int, queries: Array,
+              own: npt.NDArray[np.int64] | None = None) -> Voices:
+    """What a gallery (n, d) with artists (n,) says to queries (q, d); own: (q,) the place each has in it itself."""
+    scores, paintings = [], []
+    for number, query in enumerate(queries):
+        cosines = np.asarray(gallery @ query, np.float64)
+        if own is not None:
+            cosines[own[number]] = -np.inf
+        heard = voices(cosines, codes, artists)
+        scores.append(heard.scores)
+        paintings.append(heard.paintings)
+    return Voices(np.reshape(scores, (len(queries), artists)), np.reshape(paintings, (len(queries), artists)))
+
+
+def silenced(known: Voices, artists: npt.NDArray[np.int64]) -> Voices:
+    """What is said to the same queries (q,) without their own artists."""
+    scores, paintings = known.scores.copy(), known.paintings.copy()
+    scores[np.arange(len(artists)), artists] = -np.inf
+    paintings[np.arange(len(artists)), artists] = 0
+    return Voices(scores, paintings)
 
 
 def _grouped(values: pd.Series[str], rows: list[int]) -> dict[str, list[int]]:

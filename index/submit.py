@@ -1,9 +1,9 @@
 """Answer a file of pairs, millions of them, as the competition Painter by Numbers asks for it.
 
 The file is read and written in blocks, so that memory does not grow with it. A block of pairs mostly joins few
-paintings with few others: then their Gram matrix is made and read off, which costs a small part of what gathering
-every pair's two vectors would. Distances here are float32, good to the sixth digit: enough to rank by, while `pair` is
-exact to the last bit.
+paintings with few others: then their Gram matrices are made and read off, which costs a small part of what gathering
+every pair's two vectors would. Separations here are float32, good to the sixth digit: enough to rank by, while `pair`
+is exact to the last bit.
 """
 
 from __future__ import annotations
@@ -13,23 +13,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..embedder.parallel import ahead
 from ..errors import BadCatalog
-from .calibrate import BINS, PairCalibration, PairCurve, bins_of
+from .calibrate import PairCalibration
+from .curve import BINS, PairCurve, bins_of
 from .search import artist_codes
 from .store import Generation
+from .surroundings import FEWEST, Surroundings, witness_places
 from .vectors import Array
 
 PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
-BLOCK_BYTES = 8 << 20  # of the file read at once: some 200,000 pairs
+BLOCK_BYTES = 8 << 20  # of the file read at once: some 300,000 pairs
 DENSE = 16  # a Gram matrix with at most so many entries for each pair asked for is cheaper than gathering
-GATHER = 1 << 14  # pairs whose vectors are gathered at once
+GATHER = 1 << 12  # pairs whose vectors are gathered at once
 SEEN_GROUPS = {"train_and_test", "train_only"}  # values of Painter by Numbers' column artist_group
+GROUPS = ("neither", "seen", "unseen")  # what two paintings of a pair have in common
+
+THREE_DIGITS = np.frombuffer("".join(f"{n:03d}" for n in range(1000)).encode(), np.uint8).reshape(1000, 3)
 
 Places = npt.NDArray[np.int64]
 
@@ -56,38 +62,116 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
     all. progress is called with the bytes just read. Raises BadCatalog.
     """
     ids = pd.Index(generation.table["id"])
-    matrix = generation.vectors.matrix
-    codes, _ = artist_codes(generation.table["artist_key"])
-    seen = _seen(generation.table)
-    counts = {name: _no_pairs() for name in ("all", "seen", "unseen")}
+    judge = _Judge(generation, calibration)
+    counted = _Counted(generation.table)
+    scale = calibration.scale(judge.has_witnesses)
+
+    def judged(block: _Block) -> _Judged:
+        a, b = block.first.places(ids), block.second.places(ids)
+        is_known = (a >= 0) & (b >= 0)
+        apart = np.zeros(len(a), np.float32)
+        apart[is_known] = judge.separations(a[is_known], b[is_known])
+        probability = np.where(is_known, scale.probabilities(apart, prior), np.float32(prior))
+        return _Judged(block, a, b, is_known, apart, _nine_digits(probability))
+
     pairs = unanswered = 0
     with _appears_whole(target) as stream:
         stream.write(b"index,sameArtist\n")
-        for numbers, first, second, size in _blocks(source):
-            a, b = ids.get_indexer(first), ids.get_indexer(second)
-            is_known = (a >= 0) & (b >= 0)
-            apart = np.zeros(len(a), np.float32)
-            apart[is_known] = distances_of_pairs(matrix, a[is_known], b[is_known])
-            probability = np.where(is_known, calibration.probabilities(apart.astype(np.float64), prior), prior)
-            _write(stream, numbers, probability)
-            pairs, unanswered = pairs + len(a), unanswered + int((~is_known).sum())
-            _count(counts, apart, a, b, is_known, codes, seen)
-            progress(size)
-    curves = {name: PairCurve(*both) for name, both in counts.items()}
-    return Submission(pairs, unanswered, curves["all"].auc, curves["seen"].auc, curves["unseen"].auc)
+        for found in ahead(judged, _blocks(source), workers=2, most=3):
+            _write(stream, found.block.numbers, found.text)
+            counted.add(found)
+            pairs, unanswered = pairs + len(found.a), unanswered + int((~found.is_known).sum())
+            progress(found.block.size)
+    return Submission(pairs, unanswered, *counted.aucs())
 
 
-def distances_of_pairs(matrix: Array, a: Places, b: Places) -> Array:
-    """(p,) float32 distances between matrix[a[i]] and matrix[b[i]]; matrix: (n, d) unit vectors."""
-    rows, row = np.unique(a, return_inverse=True)
-    columns, column = np.unique(b, return_inverse=True)
-    if len(rows) * len(columns) <= DENSE * len(a):
-        gram = matrix[rows] @ matrix[columns].T
-        apart: Array = 1 - gram[row, column]
-        return apart
-    parts = [1 - np.einsum("pd,pd->p", matrix[a[i : i + GATHER]], matrix[b[i : i + GATHER]])
-             for i in range(0, len(a), GATHER)]
-    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+class _Names(NamedTuple):
+    """A column of names: the different ones, and which of them stands in each row."""
+
+    names: Any
+    rows: npt.NDArray[np.int32]
+
+    def places(self, ids: pd.Index[str]) -> Places:
+        """(p,) where each row's name is among the ids, or -1."""
+        found: Places = ids.get_indexer(self.names)[self.rows]
+        return found
+
+
+class _Block(NamedTuple):
+    """Some rows of the file; size: in bytes."""
+
+    numbers: Any
+    first: _Names
+    second: _Names
+    size: int
+
+
+class _Judged(NamedTuple):
+    """A block with where its paintings are, how far apart they are, and the probabilities as text (p, digits)."""
+
+    block: _Block
+    a: Places
+    b: Places
+    is_known: npt.NDArray[np.bool_]
+    apart: Array
+    text: npt.NDArray[np.uint8]
+
+
+class _Judge:
+    """Separations of pairs of a generation's paintings, in float32."""
+
+    def __init__(self, generation: Generation, calibration: PairCalibration) -> None:
+        self.calibration, self.matrix = calibration, generation.vectors.matrix
+        self.witnesses = witness_places(generation.table["vector_sha256"].to_numpy(object))
+        self.has_witnesses = len(self.witnesses) >= FEWEST
+        count = len(self.matrix) if self.has_witnesses else 0
+        number = np.full(count, -1)
+        number[self.witnesses[:count]] = np.arange(len(self.witnesses[:count]))
+        # Only the rows that are asked about are ever written, and only those take memory.
+        self.surroundings = Surroundings(np.empty((count, len(self.witnesses)), np.float32), number)
+        self.is_seen = np.zeros(count, bool)
+
+    def separations(self, a: Places, b: Places) -> Array:
+        """(p,) between paintings of these places."""
+        rows, row = _distinct(a, len(self.matrix))
+        columns, column = _distinct(b, len(self.matrix))
+        if self.has_witnesses:
+            self._look_around(rows)
+            self._look_around(columns)
+        if len(rows) * len(columns) <= DENSE * len(a):
+            found: Array = self._grid(rows, columns)[row, column]
+            return found
+        parts = [self._each(a[i : i + GATHER], b[i : i + GATHER]) for i in range(0, len(a), GATHER)]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def _grid(self, rows: Places, columns: Places) -> Array:
+        apart: Array = 1 - self.matrix[rows] @ self.matrix[columns].T
+        if not self.has_witnesses:
+            return apart
+        found: Array = self.calibration.separations(apart, self.surroundings.agreement(rows, columns))
+        return found
+
+    def _each(self, a: Places, b: Places) -> Array:
+        apart: Array = 1 - np.einsum("pd,pd->p", self.matrix[a], self.matrix[b])
+        if not self.has_witnesses:
+            return apart
+        found: Array = self.calibration.separations(apart, self.surroundings.agreement_of_pairs(a, b))
+        return found
+
+    def _look_around(self, places: Places) -> None:
+        fresh = places[~self.is_seen[places]]
+        if len(fresh):
+            seen = Surroundings.of(self.matrix[fresh], self.matrix[self.witnesses], self.surroundings.own[fresh])
+            self.surroundings.roots[fresh], self.is_seen[fresh] = seen.roots, True
+
+
+def _distinct(places: Places, count: int) -> tuple[Places, Places]:
+    """np.unique with its inverse for places below count: counting, not sorting."""
+    number = np.zeros(count, np.int64)
+    number[places] = 1
+    found = np.flatnonzero(number)
+    number[found] = np.arange(len(found))
+    return found, number[places]
 
 
 @contextmanager
@@ -103,8 +187,7 @@ def _appears_whole(target: Path) -> Iterator[BinaryIO]:
         aside.unlink(missing_ok=True)
 
 
-def _blocks(source: Path) -> Iterator[tuple[Any, Any, Any, int]]:
-    """(index, first, second, bytes read) as Arrow arrays of text and pandas arrays, block by block."""
+def _blocks(source: Path) -> Iterator[_Block]:
     import pyarrow as pa
     import pyarrow.csv
 
@@ -112,46 +195,70 @@ def _blocks(source: Path) -> Iterator[tuple[Any, Any, Any, int]]:
         header = pyarrow.csv.open_csv(source).schema.names
         if len(header) < 3:
             raise BadCatalog(f"{source}: has {len(header)} columns; expected index, first image, second image")
-        options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header[:3], pa.string()),
+        names = pa.dictionary(pa.int32(), pa.string())
+        options = pyarrow.csv.ConvertOptions(column_types=dict(zip(header, (pa.string(), names, names), strict=False)),
                                              include_columns=header[:3])
         reader = pyarrow.csv.open_csv(source, read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
                                       convert_options=options)
         for batch in reader:
-            yield batch[0], batch[1].to_pandas(), batch[2].to_pandas(), batch.nbytes
+            first, second = (_Names(column.dictionary.to_pandas(), column.indices.to_numpy(zero_copy_only=False))
+                             for column in batch.columns[1:])
+            yield _Block(batch[0], first, second, batch.nbytes)
     except pa.ArrowInvalid as problem:
         raise BadCatalog(f"{source}: {' '.join(str(problem).split())[:200]}") from None
     except FileNotFoundError:
         raise BadCatalog(f"{source}: no such file") from None
 
 
-def _write(stream: Any, numbers: Any, probability: npt.NDArray[np.float64]) -> None:
+def _write(stream: Any, numbers: Any, text: npt.NDArray[np.uint8]) -> None:
     import pyarrow as pa
     import pyarrow.csv
 
-    table = pa.table({"index": numbers, "sameArtist": pa.array(probability.astype(np.float32))})
+    ends = np.arange(0, text.size + 1, text.shape[1], dtype=np.int32)
+    column = pa.StringArray.from_buffers(len(text), pa.py_buffer(ends), pa.py_buffer(text))
+    table = pa.table({"index": numbers, "sameArtist": column})
     pyarrow.csv.write_csv(table, stream, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none"))
 
 
-def _seen(table: pd.DataFrame) -> npt.NDArray[np.int8]:
-    """(n,) 1 for a painting by an artist the competition trains on, 0 for another, -1 where the table does not say."""
+def _nine_digits(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """(p, 11) text `0.000000000` to `0.999999999`: a third of the time that general formatting takes."""
+    whole = np.minimum(np.rint(probability.astype(np.float64) * 1e9), 999_999_999).astype(np.uint32)
+    text = np.empty((len(whole), 11), np.uint8)
+    text[:, :2] = np.frombuffer(b"0.", np.uint8)
+    for place in (8, 5, 2):
+        whole, three = np.divmod(whole, np.uint32(1000))
+        text[:, place : place + 3] = THREE_DIGITS[three]
+    return text
+
+
+class _Counted:
+    """The labelled pairs so far, by separation, kind and what their artists have in common."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._codes = artist_codes(table["artist_key"])[0]
+        self._groups = _groups(table)
+        self._counts = np.zeros((BINS, 2, len(GROUPS)), np.int64)
+
+    def add(self, block: _Judged) -> None:
+        """A block's pairs, where both paintings are known."""
+        apart, a, b = block.apart, block.a, block.b
+        if not block.is_known.all():
+            apart, a, b = apart[block.is_known], a[block.is_known], b[block.is_known]
+        first, second = self._codes[a], self._codes[b]
+        group = np.where(self._groups[a] == self._groups[b], self._groups[a], 0)
+        cell = (bins_of(apart).astype(np.int64) * 2 + (first == second)) * len(GROUPS) + group
+        cell = cell[(first >= 0) & (second >= 0)]
+        self._counts += np.bincount(cell, minlength=self._counts.size).reshape(self._counts.shape)
+
+    def aucs(self) -> list[float]:
+        """Over all pairs, those of two seen artists, those of two unseen ones."""
+        return [PairCurve(counts[:, 1], counts[:, 0]).auc for counts in (
+            self._counts.sum(axis=2), self._counts[..., 1], self._counts[..., 2])]
+
+
+def _groups(table: pd.DataFrame) -> npt.NDArray[np.int8]:
+    """(n,) in GROUPS: whether a painting's artist is one the competition trains on, where the table says."""
     if "artist_group" not in table:
-        return np.full(len(table), -1, np.int8)
+        return np.zeros(len(table), np.int8)
     group = table["artist_group"]
-    return np.where(group.isna(), -1, group.isin(SEEN_GROUPS)).astype(np.int8)
-
-
-def _no_pairs() -> tuple[Places, Places]:
-    return np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
-
-
-def _count(counts: dict[str, tuple[Places, Places]], apart: Array, a: Places, b: Places,
-           is_known: npt.NDArray[np.bool_], codes: Places, seen: npt.NDArray[np.int8]) -> None:
-    """Add a block's labelled pairs to the curves: of all, of two seen artists, of two unseen ones."""
-    is_labelled = is_known & (codes[a] >= 0) & (codes[b] >= 0)
-    bins = bins_of(apart)
-    is_same = codes[a] == codes[b]
-    chosen = {"all": is_labelled, "seen": is_labelled & (seen[a] == 1) & (seen[b] == 1),
-              "unseen": is_labelled & (seen[a] == 0) & (seen[b] == 0)}
-    for name, (same, different) in counts.items():
-        same += np.bincount(bins[chosen[name] & is_same], minlength=BINS)
-        different += np.bincount(bins[chosen[name] & ~is_same], minlength=BINS)
+    return np.where(group.isna(), 0, np.where(group.isin(SEEN_GROUPS), 1, 2)).astype(np.int8)

@@ -1,14 +1,15 @@
 """The verdict on a pair: distance, threshold, probability, and what the neighbours of both say.
 
-The decision is the distance against a threshold whose false-positive rate was counted at calibration; the
-neighbours are shown as evidence and do not move it.
+The decision is the distance against a threshold. Calibrated is the separation (calibrate.py), the distance and how far
+the surroundings of the two disagree: so the threshold is nearer for two paintings with other neighbours, and
+farther for two with the same. The artists and shared neighbours are shown as evidence and do not move it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .calibrate import Calibration, OperatingPoint
+from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
 from .search import Gallery, Neighbour, Painting, Query, RankedArtist
 from .vectors import distances
 
@@ -36,15 +37,27 @@ class SharedNeighbour:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Were the two painted by the same artist? same is distance < threshold; probability holds under the prior."""
+class Judgement:
+    """Were the two painted by the same artist? same is distance < threshold; probability holds under the prior.
+
+    agreement: of their surroundings in the index, 0 to 1; None where it has too few paintings to tell, and then
+    the distance alone decides. false_positive_rate: None where the threshold was given.
+    """
 
     same: bool
     distance: float
     threshold: float
-    false_positive_rate: float
+    false_positive_rate: float | None
     probability: float
+    probability_by_distance: float  # alone
+    agreement: float | None
     prior: float
+
+
+@dataclass(frozen=True)
+class Verdict(Judgement):
+    """A judgement with its evidence: the artists nearest to either, and the paintings near to both."""
+
     a: Side
     b: Side
     shared: tuple[SharedNeighbour, ...]
@@ -53,20 +66,41 @@ class Verdict:
     generation: int
 
 
-def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, point: OperatingPoint, prior: float
-            ) -> Verdict:
-    """Compare two paintings; `point` is the threshold to decide at."""
+@dataclass(frozen=True)
+class Decision:
+    """How to decide: at a calibrated false-positive rate, or at a distance that is given; and the prior."""
+
+    false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
+    threshold: float | None = None
+    prior: float = DEFAULT_PRIOR
+
+
+def judge(gallery: Gallery, a: Query, b: Query, calibration: PairCalibration, decision: Decision) -> Judgement:
+    """Compare two paintings, without looking for evidence."""
     distance = float(distances(a.vector, b.vector))
+    agreement = gallery.agreement(a, b)
+    scale = calibration.scale(agreement is not None)
+    point = scale.point(decision.false_positive_rate)
+    disagreed = 0.0 if agreement is None else calibration.disagreement * (1 - agreement)
+    threshold = point.distance - disagreed if decision.threshold is None else decision.threshold
+    return Judgement(
+        same=distance < threshold, distance=distance, threshold=threshold,
+        false_positive_rate=point.false_positive_rate if decision.threshold is None else None,
+        probability=scale.probability(distance + disagreed, decision.prior),
+        probability_by_distance=calibration.by_distance.probability(distance, decision.prior), agreement=agreement,
+        prior=decision.prior)
+
+
+def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, decision: Decision) -> Verdict:
+    """Compare two paintings and say why."""
+    judgement = judge(gallery, a, b, calibration.pairs, decision)
     manifest = gallery.generation.manifest
     # Neither speaks for the other: that would be no third witness.
     a, b = (replace(query, own_rows=a.own_rows | b.own_rows) for query in (a, b))
     return Verdict(
-        same=distance < point.distance, distance=distance, threshold=point.distance,
-        false_positive_rate=point.false_positive_rate, probability=calibration.pairs.probability(distance, prior),
-        prior=prior, a=_side(gallery, a, calibration), b=_side(gallery, b, calibration),
+        **vars(judgement), a=_side(gallery, a, calibration), b=_side(gallery, b, calibration),
         shared=_shared(gallery, a, b), measured_on=calibration.pairs.measured_on,
-        model=manifest.model.sha256, generation=manifest.generation,
-    )
+        model=manifest.model.sha256, generation=manifest.generation)
 
 
 def _side(gallery: Gallery, query: Query, calibration: Calibration) -> Side:

@@ -1,0 +1,167 @@
+"""Many pairs or paintings at once: files of names in, CSV or JSON lines out, each image embedded once.
+
+Memory does not grow with the number of pairs: vectors of a file's images wait in a temporary file on disk.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArtidxError, BadCatalog
+from ..index.opened import Index
+from ..index.search import Answer, Query
+from ..index.verify import Decision
+from .output import note, plain, say_json
+
+NOWHERE = np.empty(0, np.float32)
+MAX_CELL = 1 << 20  # characters of a name; a longer one is a broken quote
+
+PAIR_COLUMNS = ("a", "b", "same", "distance", "threshold", "probability", "probability_by_distance", "agreement",
+                "problem")
+NEAREST_COLUMNS = ("image", "unknown", "rank", "artist", "probability", "painting", "distance", "problem")
+
+
+def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
+    """The first two columns of a CSV with a header. Raises BadCatalog with the line that is wrong."""
+    rows = _rows(path)
+    if len(next(rows, ())) < 2:
+        raise BadCatalog(f"{path}: expected a CSV with a header and two columns or more, the two paintings of a pair")
+    for number, row in enumerate(rows, start=2):
+        if row and len(row) < 2:
+            raise BadCatalog(f"{path}, line {number}: one column; expected the two paintings of a pair")
+        if row:
+            yield row[0], row[1]
+
+
+def read_list(path: Path) -> Iterator[str]:
+    """The lines of a text file, or the files of a folder and of those in it, in order. Raises BadCatalog."""
+    if path.is_dir():
+        yield from (str(found) for found in sorted(path.rglob("*")) if found.is_file() and found.name[0] != ".")
+        return
+    try:
+        with path.open(encoding="utf-8") as stream:
+            yield from (line.strip() for line in stream if line.strip())
+    except UnicodeDecodeError:
+        raise BadCatalog(f"{path}: not UTF-8 text; expected one file name or id a line, or a folder") from None
+
+
+class Remembered:
+    """Queries for names, each image opened and embedded once; their vectors wait in a file, not in memory."""
+
+    def __init__(self, index: Index, names: Iterable[str], max_pixels: int) -> None:
+        self._place = {name: place for place, name in enumerate(dict.fromkeys(names))}
+        self._found: list[Query | str] = []  # without the vector, or what is wrong
+        self._dim = index.manifest.model.dim
+        self._vectors = tempfile.TemporaryFile()  # noqa: SIM115  (closed on exit)
+        for query in index.queries(self._place, max_pixels=max_pixels):
+            if isinstance(query, ArtidxError):
+                self._vectors.write(bytes(4 * self._dim))
+                self._found.append(str(query))
+            else:
+                self._vectors.write(query.vector.astype(np.float32).tobytes())
+                self._found.append(replace(query, vector=NOWHERE))
+
+    def __enter__(self) -> Remembered:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._vectors.close()
+
+    def query(self, name: str) -> Query | str:
+        """The query, or what is wrong with the image."""
+        place = self._place[name]
+        found = self._found[place]
+        if isinstance(found, str):
+            return found
+        self._vectors.seek(4 * self._dim * place)
+        return replace(found, vector=np.frombuffer(self._vectors.read(4 * self._dim), np.float32))
+
+
+def answer_pairs(index: Index, path: Path, decision: Decision, max_pixels: int, as_json: bool) -> int:
+    """Write a judgement (CSV) or a verdict (JSON) for each pair of the file; returns how many could not be given."""
+    writer = None if as_json else _writer(PAIR_COLUMNS)
+    failed = 0
+    with Remembered(index, (name for pair in read_pairs(path) for name in pair), max_pixels) as remembered:
+        for names in read_pairs(path):
+            a, b = (remembered.query(name) for name in names)
+            if isinstance(a, str) or isinstance(b, str):
+                problem = a if isinstance(a, str) else b
+                failed += 1
+                if writer:
+                    writer.writerow([*map(_cell, names), *[""] * (len(PAIR_COLUMNS) - 3), _cell(problem)])
+                else:
+                    say_json({"a": names[0], "b": names[1], "problem": problem})
+            elif writer:
+                judgement = index.judge(a, b, decision)
+                values = [getattr(judgement, name) for name in PAIR_COLUMNS[2:-1]]
+                writer.writerow(map(_cell, (*names, *values, None)))
+            else:
+                say_json(index.verdict(a, b, decision))
+    return failed
+
+
+def answer_list(index: Index, names: Iterable[str], k: int, paintings: bool, max_pixels: int, as_json: bool) -> int:
+    """Write an answer for each image, as soon as it is found; returns how many could not be given."""
+    writer = None if as_json else _writer(NEAREST_COLUMNS)
+    names, again = tee(dict.fromkeys(names))
+    failed = 0
+    for name, query in zip(again, index.queries(names, max_pixels=max_pixels), strict=True):
+        if isinstance(query, ArtidxError):
+            failed += 1
+            if writer:
+                writer.writerow(map(_cell, (name, *[None] * 6, str(query))))
+            else:
+                say_json({"query": name, "problem": str(query)})
+            continue
+        answer = index.nearest_to(query, k=k) if paintings else index.answer(query, k=k)
+        if writer:
+            writer.writerows([_cell(value) for value in (name, *row, None)] for row in _ranks(answer, paintings))
+        else:
+            say_json(answer)
+    return failed
+
+
+def report_failed(failed: int) -> None:
+    """Say on stderr what the output has in its column `problem`."""
+    if failed:
+        note(f"{failed:,} could not be answered; the column problem says why")
+
+
+def _ranks(answer: Answer, paintings: bool) -> list[tuple[Any, ...]]:
+    if paintings:
+        return [(None, rank, n.painting.artist, None, n.painting.id, n.distance)
+                for rank, n in enumerate(answer.paintings, start=1)]
+    return [(answer.unknown, rank, a.artist, a.probability, a.paintings[0].painting.id, a.paintings[0].distance)
+            for rank, a in enumerate(answer.artists, start=1)]
+
+
+def _rows(path: Path) -> Iterator[Sequence[str]]:
+    csv.field_size_limit(MAX_CELL)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            yield from csv.reader(stream)
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise BadCatalog(f"{path}: cannot be read as CSV: {problem}") from None
+
+
+def _writer(columns: Sequence[str]) -> Any:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    return writer
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return plain(value) if value is not None else ""

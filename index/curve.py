@@ -1,0 +1,136 @@
+"""How the distances of same-artist pairs and of other pairs are spread, counted and never looped over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .surroundings import Surroundings
+from .vectors import Array, Doubles
+
+SPAN = 4.0  # no distance, and no separation (calibrate.py), is greater
+BINS = 1 << 17  # over the span: an AUC from them is exact to the fifth digit
+BLOCK = 1 << 22  # pairs held at once: some 100 MB
+
+Codes = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Pairs below `distance` are called same; the rates were counted on labelled pairs."""
+
+    distance: float
+    false_positive_rate: float
+    true_positive_rate: float
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Some pairs of labelled paintings: distances, agreements of surroundings and whether the artist is the same, (p,).
+
+    first and second: (p,) the artists. agreements is empty where surroundings are not looked at.
+    """
+
+    distances: Array
+    agreements: Array
+    first: Codes
+    second: Codes
+
+    @classmethod
+    def joined(cls, parts: Sequence[Pairs]) -> Pairs:
+        """All of them as one."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts])
+                     for name in ("distances", "agreements", "first", "second")))
+
+    @property
+    def is_same(self) -> npt.NDArray[np.bool_]:
+        """(p,) by one artist."""
+        same: npt.NDArray[np.bool_] = self.first == self.second
+        return same
+
+
+def blocks(vectors: Array, artists: Codes, surroundings: Surroundings | None = None) -> Iterator[Pairs]:
+    """All pairs i < j of vectors (n, d) with artists (n,) codes, negative where unknown: those are in no pair."""
+    places = np.flatnonzero(artists >= 0)
+    vectors, artists = vectors[places], artists[places]
+    rows = max(1, BLOCK // max(len(places), 1))
+    for start in range(0, len(places), rows):
+        block = slice(start, start + rows)
+        cosines = vectors[block] @ vectors[start:].T  # (b, n - start)
+        upper = np.triu(np.ones(cosines.shape, bool), 1)
+        agreements = np.empty(0, np.float32)
+        if surroundings is not None:
+            agreements = surroundings.agreement(places[block], places[start:])[upper]
+        first, second = np.broadcast_arrays(artists[block, None], artists[None, start:])
+        yield Pairs(1 - cosines[upper], agreements, first[upper], second[upper])
+
+
+@dataclass(frozen=True)
+class PairCurve:
+    """Counts in BINS bins over [0, SPAN] of what is compared, a distance or a separation."""
+
+    same: Counts
+    different: Counts
+
+    @classmethod
+    def empty(cls) -> PairCurve:
+        """To be counted into with `add`."""
+        return cls(np.zeros(BINS, np.int64), np.zeros(BINS, np.int64))
+
+    @classmethod
+    def of(cls, vectors: Array, artists: Codes) -> PairCurve:
+        """By distance, of all pairs that `blocks` gives."""
+        curve = cls.empty()
+        for pairs in blocks(vectors, artists):
+            curve.add(pairs.distances, pairs.is_same)
+        return curve
+
+    def add(self, distances: Array, is_same: npt.NDArray[np.bool_]) -> None:
+        """Count some more pairs."""
+        bins = bins_of(distances)
+        self.same[:] += np.bincount(bins[is_same], minlength=BINS)
+        self.different[:] += np.bincount(bins[~is_same], minlength=BINS)
+
+    @property
+    def auc(self) -> float:
+        """ROC AUC: the chance that a same-artist pair is nearer than another pair; a tie counts one half."""
+        if not self.same.sum() or not self.different.sum():
+            return math.nan
+        farther = self.different[::-1].cumsum()[::-1] - self.different / 2
+        return float((self.same * farther).sum() / self.same.sum() / self.different.sum())
+
+    def called_same(self, distance: float) -> OperatingPoint:
+        """The rates of calling pairs same below this distance."""
+        place = int(np.clip(round(distance * (BINS / SPAN)), 0, BINS))
+        false, true = self._rates()
+        return OperatingPoint(distance, float(false[place]), float(true[place]))
+
+    def at(self, false_positive_rate: float) -> OperatingPoint:
+        """The largest threshold whose share of different pairs called same stays within the rate."""
+        false, true = self._rates()
+        place = max(int(np.searchsorted(false, false_positive_rate, side="right")) - 1, 0)
+        return OperatingPoint(place * SPAN / BINS, float(false[place]), float(true[place]))
+
+    def equal_error(self) -> OperatingPoint:
+        """Where as many same pairs are missed as different pairs are called same."""
+        false, true = self._rates()
+        place = int(np.argmax(false + true >= 1))
+        return OperatingPoint(place * SPAN / BINS, float(false[place]), float(true[place]))
+
+    def _rates(self) -> tuple[Doubles, Doubles]:
+        """(BINS + 1,) shares of different and of same pairs below each bin's lower edge."""
+        def below(counts: Counts) -> Doubles:
+            return np.concatenate([[0.0], counts.cumsum() / max(counts.sum(), 1)])
+
+        return below(self.different), below(self.same)
+
+
+def bins_of(distances: Array) -> npt.NDArray[np.int32]:
+    """The bin of a PairCurve that each falls into."""
+    bins: npt.NDArray[np.int32] = np.clip(distances * (BINS / SPAN), 0, BINS - 1).astype(np.int32)
+    return bins
