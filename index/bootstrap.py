@@ -51,8 +51,7 @@ def pair_intervals(x: Array, pairs: Pairs) -> dict[str, Interval]:
 def thinned(pairs: Pairs, share_same: float, share_different: float, chance: np.random.Generator) -> Pairs:
     """Each pair with the probability of its kind."""
     kept = chance.random(len(pairs.distances)) < np.where(pairs.is_same, share_same, share_different)
-    return Pairs(pairs.distances[kept], pairs.agreements[kept] if len(pairs.agreements) else pairs.agreements,
-                 pairs.first[kept], pairs.second[kept])
+    return pairs.of(kept)
 
 
 def _draws(count: int) -> Iterator[npt.NDArray[np.int64]]:

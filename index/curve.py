@@ -43,9 +43,23 @@ class Pairs:
 
     @classmethod
     def joined(cls, parts: Sequence[Pairs]) -> Pairs:
-        """All of them as one."""
-        return cls(*(np.concatenate([getattr(part, name) for part in parts])
-                     for name in ("distances", "agreements", "first", "second")))
+        """All of them as one, with agreements where every part has them."""
+        none = np.empty(0, np.float32)
+        has_agreements = all(len(part.agreements) == len(part.distances) for part in parts)
+        return cls(np.concatenate([none, *(part.distances for part in parts)]),
+                   np.concatenate([none, *(part.agreements for part in parts if has_agreements)]),
+                   np.concatenate([np.empty(0, np.int64), *(part.first for part in parts)]),
+                   np.concatenate([np.empty(0, np.int64), *(part.second for part in parts)]))
+
+    def among(self, artists: Codes) -> Pairs:
+        """Those of two paintings by some of these artists."""
+        kept = np.isin(self.first, artists) & np.isin(self.second, artists)
+        return self.of(kept)
+
+    def of(self, kept: npt.NDArray[np.bool_]) -> Pairs:
+        """Those kept (p,)."""
+        return Pairs(self.distances[kept], self.agreements[kept] if len(self.agreements) else self.agreements,
+                     self.first[kept], self.second[kept])
 
     @property
     def is_same(self) -> npt.NDArray[np.bool_]:

@@ -6,7 +6,7 @@ Needs scikit-learn (artidx[calibrate]). What is fitted is described, and used, i
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ from .vectors import Array, Doubles
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average
 ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept
 BINS = 15  # of probability, for the calibration error
+STIFFNESS = 100.0  # the inverse of regularisation: nothing to thousands of pairs, but a dozen may be separable
+MOST_DISAGREEMENT = 2.0  # weight; beyond, the distance hardly counts
 MOST_PAINTINGS = 2000  # of an index whose pairs are looked at: 2 million of them
 MOST_OF_ONE = 50  # paintings by one artist among these
 
@@ -45,14 +47,14 @@ Counted = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 class Reliability:
     """Pairs in bins of the probability they were given, both kinds weighing the same: (bins,) each."""
 
-    predicted: Doubles
-    observed: Doubles
-    weight: Doubles
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    weight: tuple[float, ...]
 
     @property
     def error(self) -> float:
         """Expected calibration error (Naeini et al., 2015)."""
-        return float((self.weight * np.abs(self.predicted - self.observed)).sum())
+        return float(np.array(self.weight) @ np.abs(np.array(self.predicted) - np.array(self.observed)))
 
 
 def reliability(evidence: Doubles, same: Counted, different: Counted) -> Reliability:
@@ -63,7 +65,8 @@ def reliability(evidence: Doubles, same: Counted, different: Counted) -> Reliabi
     weight, predicted, observed = (np.bincount(bins, values, BINS).astype(np.float64)
                                    for values in (both, probability * both, as_same))
     filled = np.maximum(weight, 1e-300)
-    return Reliability(predicted / filled, observed / filled, weight)
+    return Reliability(tuple((predicted / filled).tolist()), tuple((observed / filled).tolist()),
+                       tuple(weight.tolist()))
 
 
 def brier(evidence: Doubles, same: Counted, different: Counted) -> float:
@@ -106,17 +109,12 @@ def calibrate_pairs(settings: Sequence[Pairs], measured_on: str) -> PairCalibrat
     """
     pairs = Pairs.joined(settings)
     weights = np.concatenate([_balanced(part.is_same) for part in settings])
-    by_distance = by_separation = _scale(pairs, weights, pairs.distances[:, None], 0.0)
-    disagreement = 0.0
-    if len(pairs.agreements) == len(pairs.distances):
-        terms = np.column_stack([pairs.distances, 1 - pairs.agreements])
-        fitted = _logistic(terms, pairs.is_same, weights)
-        if min(-fitted[:2]) > 0:  # else disagreement speaks for one artist, as it does by chance among few paintings
-            disagreement = float(fitted[1] / fitted[0])
-            by_separation = _scale(pairs, weights, terms, disagreement)
+    has_agreements = len(pairs.agreements) == len(pairs.distances)
+    by_distance = _scale(pairs, weights, has_agreements=False)
+    by_separation = _scale(pairs, weights, has_agreements=True) if has_agreements else by_distance
     same = int(settings[0].is_same.sum())
-    return PairCalibration(by_distance, by_separation, disagreement, measured_on, same,
-                           len(settings[0].distances) - same)
+    return PairCalibration(by_distance, by_separation, _disagreement(pairs, weights) if has_agreements else 0.0,
+                           measured_on, same, len(settings[0].distances) - same)
 
 
 def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCalibration:
@@ -208,40 +206,56 @@ def _balanced(is_same: npt.NDArray[np.bool_]) -> Doubles:
 
 def _logistic(terms: Array, is_same: npt.NDArray[np.bool_], weights: Doubles) -> Doubles:
     """(k + 1,) slopes of the terms (p, k) and the intercept of the log-likelihood ratio."""
-    model = _needed("sklearn.linear_model").LogisticRegression(C=np.inf, solver="newton-cholesky", max_iter=200)
+    model = _needed("sklearn.linear_model").LogisticRegression(C=STIFFNESS, solver="newton-cholesky", max_iter=200)
     model.fit(terms, is_same, weights * len(weights))
     return np.append(model.coef_[0], model.intercept_)
 
 
-def _scale(pairs: Pairs, weights: Doubles, terms: Array, disagreement: float) -> Scale:
-    """terms: (p, k) what the fit sees; the first is the distance."""
-    *slopes, intercept = _logistic(terms, pairs.is_same, weights).tolist()
-    if slopes[0] >= 0:
+def _disagreement(pairs: Pairs, weights: Doubles) -> float:
+    """How much disagreement weighs against distance, between 0 and MOST_DISAGREEMENT."""
+    terms = np.column_stack([pairs.distances, 1 - pairs.agreements])
+    distance, disagreement, _ = _logistic(terms, pairs.is_same, weights).tolist()
+    if disagreement >= 0:
+        return 0.0
+    return min(disagreement / distance, MOST_DISAGREEMENT) if distance < 0 else MOST_DISAGREEMENT
+
+
+def _compared(pairs: Pairs, weights: Doubles, has_agreements: bool) -> Callable[[Pairs], Array]:
+    """What is compared of any pairs, their distance or their separation, as these pairs teach it."""
+    if not has_agreements:
+        return lambda others: others.distances
+    disagreement = np.float32(_disagreement(pairs, weights))
+    return lambda others: others.distances + disagreement * (1 - others.agreements)
+
+
+def _scale(pairs: Pairs, weights: Doubles, *, has_agreements: bool) -> Scale:
+    x = _compared(pairs, weights, has_agreements)(pairs)
+    slope, intercept = _logistic(x[:, None], pairs.is_same, weights).tolist()
+    if slope >= 0:
         raise BadCatalog("paintings by one artist are no nearer to each other than to others': nothing to calibrate")
-    x = terms @ np.array([1.0, disagreement][: terms.shape[1]])
     curve = PairCurve.empty()
     curve.add(x, pairs.is_same)
-    held_out = _held_out(pairs, terms)
+    held_out = _held_out(pairs, has_agreements)
     error, squared = (reliability(*held_out).error, brier(*held_out)) if held_out else (None, None)
-    return Scale(slopes[0], intercept, tuple(curve.at(rate) for rate in FALSE_POSITIVE_RATES), curve.equal_error(),
+    return Scale(slope, intercept, tuple(curve.at(rate) for rate in FALSE_POSITIVE_RATES), curve.equal_error(),
                  tuple(curve.at(rate) for rate in ROC_RATES.tolist()), curve.auc, error, squared)
 
 
-def _held_out(pairs: Pairs, terms: Array) -> tuple[Doubles, Counted, Counted] | None:
+def _held_out(pairs: Pairs, has_agreements: bool) -> tuple[Doubles, Counted, Counted] | None:
     """Evidence by a fit to one half of the artists on the pairs of the other, and which are same and different.
 
     None where a half has not both kinds.
     """
     evidence, is_same = [], []
-    halves = _halves(np.concatenate([pairs.first, pairs.second]))
-    inside = [np.isin(pairs.first, half) & np.isin(pairs.second, half) for half in halves]
-    for fitted_on, judged in (inside, inside[::-1]):
-        kinds = pairs.is_same[fitted_on]
-        if not kinds.any() or kinds.all():
+    first, second = (pairs.among(half) for half in _halves(np.concatenate([pairs.first, pairs.second])))
+    for fitted_on, judged in ((first, second), (second, first)):
+        if not fitted_on.is_same.any() or fitted_on.is_same.all():
             return None
-        *slopes, intercept = _logistic(terms[fitted_on], kinds, _balanced(kinds)).tolist()
-        evidence.append(terms[judged] @ np.array(slopes) + intercept)
-        is_same.append(pairs.is_same[judged])
+        weights = _balanced(fitted_on.is_same)
+        compared = _compared(fitted_on, weights, has_agreements)
+        slope, intercept = _logistic(compared(fitted_on)[:, None], fitted_on.is_same, weights).tolist()
+        evidence.append(slope * compared(judged) + intercept)
+        is_same.append(judged.is_same)
     kinds = np.concatenate(is_same)
     return np.concatenate(evidence), kinds, ~kinds
 

@@ -103,8 +103,9 @@ def _draw_reliability(axes: Any, scores: Sequence[SplitScores]) -> None:
     axes.plot([0, 1], [0, 1], color="#9ca3af", linewidth=0.8)
     for split, colour in zip(scores, COLOURS, strict=False):
         if (found := split.curves.reliability) is not None:
-            filled = found.weight > 0
-            axes.plot(found.predicted[filled], found.observed[filled], "o-", color=colour, markersize=3.5,
+            points = zip(found.predicted, found.observed, found.weight, strict=True)
+            filled = [(predicted, observed) for predicted, observed, weight in points if weight]
+            axes.plot(*zip(*filled, strict=True), "o-", color=colour, markersize=3.5,
                       label=f"{split.split}, error {found.error:.3f}")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability given", ylabel="share by one artist",
              title="Reliability, at a prior of one half")

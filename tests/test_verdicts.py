@@ -1,0 +1,266 @@
+"""What decides a pair: distance, agreement of surroundings, thresholds; and many pairs and paintings at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from artidx import Index
+from artidx.cli.main import artidx
+from artidx.errors import BadCatalog, BadSetting
+from artidx.index import surroundings
+from artidx.index.surroundings import SHARPNESS, Surroundings, agreement, surroundings_among, witness_places
+from made import CALIBRATION, HUES, painting
+
+
+@pytest.fixture
+def few_are_enough(monkeypatch):
+    """Twelve paintings are witnesses enough."""
+    monkeypatch.setattr(surroundings, "FEWEST", 3)
+    monkeypatch.setattr("artidx.index.search.FEWEST", 3)
+
+
+def unit(chance, *shape):
+    vectors = chance.normal(size=shape)
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+# --- agreement
+
+
+def test_agreement_equals_the_sum_written_out():
+    a, b = np.array([0.9, 0.2, -0.5]), np.array([0.7, 0.3, -0.9])
+    p, q = (np.exp(SHARPNESS * x) / np.exp(SHARPNESS * x).sum() for x in (a, b))
+    assert agreement(a, b) == pytest.approx(sum((p * q) ** 0.5))
+    assert agreement(a, a) == pytest.approx(1)
+    silent = np.array([0.9, -np.inf, -0.5])
+    p, q = (np.exp(SHARPNESS * x[[0, 2]]) / np.exp(SHARPNESS * x[[0, 2]]).sum() for x in (a, b))
+    assert agreement(silent, np.where(np.isinf(silent), silent, b)) == pytest.approx(sum((p * q) ** 0.5))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 40), st.integers(0, 2**31))
+def test_agreements_of_many_equal_those_of_each_pair_with_neither_of_the_two_speaking(count, seed):
+    chance = np.random.default_rng(seed)
+    vectors = unit(chance, count, 8)
+    witnesses = np.sort(chance.choice(count, max(2, count // 2), replace=False))
+    own = np.full(count, -1)
+    own[witnesses] = np.arange(len(witnesses))
+    found = Surroundings.of(vectors, vectors[witnesses], own)
+    a, b = np.triu_indices(count, 1)
+    together = found.agreement(np.arange(count), np.arange(count))
+    np.testing.assert_allclose(found.agreement_of_pairs(a, b), together[a, b], atol=1e-4)
+    for i, j in zip(a[:20].tolist(), b[:20].tolist(), strict=True):
+        is_silent = np.isin(witnesses, (i, j))
+        near = [np.where(is_silent, -np.inf, vectors[witnesses].astype(float) @ vectors[k]) for k in (i, j)]
+        if np.isfinite(near[0]).any():
+            assert together[i, j] == pytest.approx(agreement(*near), abs=1e-3)
+
+
+def test_witnesses_are_few_drawn_by_hash_and_stay_when_others_come():
+    chance = np.random.default_rng(0)
+    hashes = np.array([f"{number:016x}" for number in chance.integers(0, 2**62, 5000)], object)
+    chosen = witness_places(hashes)
+    assert len(chosen) == surroundings.WITNESSES
+    assert max(hashes[chosen]) < min(np.delete(hashes, chosen))
+    others = np.array([f"{number:016x}" for number in chance.integers(0, 2**62, 250)], object)
+    more = witness_places(np.concatenate([hashes, others]))
+    assert len(set(chosen) & set(more)) > 0.93 * len(chosen)
+    assert witness_places(hashes[:7]).tolist() == list(range(7))
+
+
+def test_too_few_witnesses_say_nothing():
+    vectors = unit(np.random.default_rng(0), surroundings.FEWEST - 1, 8)
+    hashes = np.array([f"{n:016x}" for n in range(len(vectors))], object)
+    assert surroundings_among(vectors, vectors, hashes, np.arange(len(vectors))) is None
+
+
+# --- the verdict
+
+
+def test_in_a_small_index_the_distance_alone_decides(index):
+    verdict = index.pair("Red Painter/R0.png", "Red Painter/R1.png")
+    assert verdict.agreement is None
+    assert verdict.threshold == 0.6
+    assert verdict.probability == verdict.probability_by_distance
+
+
+def test_the_threshold_is_farther_for_paintings_whose_surroundings_agree(index, few_are_enough):
+    same = index.pair("Red Painter/R0.png", "Red Painter/R1.png")
+    different = index.pair("Red Painter/R0.png", "Blue Painter/B0.png")
+    assert 1 >= same.agreement > different.agreement >= 0
+    pairs = CALIBRATION.pairs
+    for verdict in (same, different):
+        disagreed = pairs.disagreement * (1 - verdict.agreement)
+        assert verdict.threshold == pytest.approx(0.7 - disagreed)
+        assert verdict.probability == pairs.by_separation.probability(verdict.distance + disagreed)
+        assert verdict.probability_by_distance == pairs.by_distance.probability(verdict.distance)
+        assert verdict.same == (verdict.distance < verdict.threshold)
+    assert same.same
+    assert not different.same
+
+
+def test_agreement_is_the_same_by_path_by_id_in_either_order_and_after_reload(index, few_are_enough):
+    table = index.generation.table
+    expected = index.pair(f"id:{table['id'][0]}", f"id:{table['id'][5]}")
+    again = Index.open(index.path).pair(table["path"][5], table["path"][0])
+    for name in ("distance", "agreement", "threshold", "probability"):
+        assert getattr(again, name) == getattr(expected, name)
+
+
+def test_a_threshold_of_ones_own_decides_by_the_plain_distance(index, few_are_enough):
+    near = index.pair("Red Painter/R0.png", "Red Painter/R1.png")
+    for threshold, same in ((near.distance + 1e-9, True), (near.distance, False)):
+        verdict = index.pair("Red Painter/R0.png", "Red Painter/R1.png", threshold=threshold)
+        assert (verdict.same, verdict.threshold, verdict.false_positive_rate) == (same, threshold, None)
+        assert verdict.probability == near.probability
+
+
+# --- calibrating an index
+
+
+@pytest.fixture
+def larger(tmp_path, embedder):
+    """208 paintings by eight artists: half of them are witnesses enough."""
+    for number in range(8):
+        hue = (60 + 20 * number, 40 + (number * 70) % 180, 200 - 20 * number)
+        for i in range(26):
+            painting(tmp_path / "larger" / f"Artist {number}" / f"{i}.png", 100 * number + i, hue)
+    return Index.build(tmp_path / "larger.artidx", tmp_path / "larger", embedder=embedder)[0]
+
+
+def test_calibrate_publishes_thresholds_that_were_counted_on_the_index(larger):
+    before = larger.generation
+    found = larger.calibrate()
+    assert larger.manifest.generation == before.manifest.generation + 1
+    assert Index.open(larger.path).calibration == found
+    assert found.pairs.same_pairs == 8 * 26 * 25 // 2
+    assert "208 paintings by 8 artists (all of this index)" in found.pairs.measured_on
+    assert found.pairs.disagreement > 0
+    assert np.array_equal(larger.generation.vectors.matrix, before.vectors.matrix)
+    point = found.pairs.by_separation.point(0.1)
+    called = [larger.pair(f"id:{a}", f"id:{b}").same for a, b in
+              zip(before.table["id"][:180:9], before.table["id"][26:206:9], strict=True)]
+    assert point.false_positive_rate <= 0.1
+    assert sum(called) <= 4
+
+
+def test_calibrating_survives_adding_and_a_split_that_is_not_there_is_refused(larger, tmp_path):
+    found = larger.calibrate()
+    larger.add(painting(tmp_path / "more" / "Artist 9" / "x.png", 1, HUES["Red Painter"]).parent)
+    assert larger.calibration == found
+    with pytest.raises(BadSetting, match="no painting has split 'val'"):
+        larger.calibrate(split="val")
+
+
+def test_calibrating_without_pairs_is_refused_and_publishes_nothing(tmp_path, embedder):
+    for i in range(3):
+        painting(tmp_path / "flat" / f"{i}.png", i)
+    index, _ = Index.build(tmp_path / "flat.artidx", tmp_path / "flat", embedder=embedder)
+    with pytest.raises(BadCatalog, match="two artists or more"):
+        index.calibrate()
+    assert index.manifest.generation == 1
+
+
+def test_calibrate_tells_errors_on_artists_held_apart(larger):
+    out = CliRunner().invoke(artidx, ["calibrate", str(larger.path)], catch_exceptions=False).output
+    assert "calibrated on all pairs of 208 paintings by 8 artists" in out
+    assert "on artists held apart: calibration error 0." in out
+
+
+# --- in bulk
+
+
+def bulk(*words):
+    found = CliRunner().invoke(artidx, [str(word) for word in words], catch_exceptions=False)
+    return found.exit_code, found.stdout
+
+
+@pytest.fixture
+def pairs_file(tmp_path, index, collection):
+    path = tmp_path / "pairs.csv"
+    rows = [("first", "second", "why"), ("Red Painter/R0.png", "Red Painter/R1.png", ""),
+            (collection / "Red Painter" / "R0.png", "Blue Painter/B0.png", ""), ("Red Painter/R0.png", "none.jpg", "")]
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    return path
+
+
+def test_pairs_in_bulk_say_what_pair_says(index, pairs_file):
+    status, out = bulk("pair", "--pairs", pairs_file, "-i", index.path, "--prior", "0.2")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert status == 2, "one could not be answered"
+    for row in rows[:2]:
+        expected = index.pair(row["a"], row["b"], prior=0.2)
+        assert row["same"] == str(expected.same).lower()
+        for name in ("distance", "threshold", "probability"):
+            assert float(row[name]) == pytest.approx(getattr(expected, name), rel=1e-5)
+    assert "none.jpg: neither a file" in rows[2]["problem"]
+    out = bulk("pair", "--pairs", pairs_file, "-i", index.path, "--json")[1]
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines[0]["distance"] == index.pair("Red Painter/R0.png", "Red Painter/R1.png").distance
+    assert lines[2].keys() == {"a", "b", "problem"}
+
+
+def test_each_image_is_embedded_once(tmp_path, index, monkeypatch):
+    strangers = [painting(tmp_path / f"s{i}.png", 900 + i) for i in range(3)]
+    (tmp_path / "p.csv").write_text("a,b\n" + "".join(f"{a},{b}\n" for a in strangers for b in strangers))
+    embedded = []
+    plain = index.embedder.embed
+    monkeypatch.setattr("artidx.embedder.runtime.Embedder.embed",
+                        lambda self, images, **how: embedded.extend(images) or plain(images, **how))
+    status, out = bulk("pair", "--pairs", tmp_path / "p.csv", "-i", index.path)
+    assert status == 0
+    assert len(out.splitlines()) == 10
+    assert sorted(embedded) == sorted(map(str, strangers))
+
+
+def test_a_folder_or_a_list_is_answered_image_by_image(tmp_path, index, collection):
+    (collection / "Red Painter" / "bad.jpg").write_text("no")
+    status, out = bulk("nearest", "--list", collection / "Red Painter", "-i", index.path, "-k", "2")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert status == 2
+    assert [row["rank"] for row in rows] == ["1", "2"] * 4 + [""]
+    assert "not an image" in rows[-1]["problem"]
+    first = index.nearest(rows[0]["image"], k=2)
+    assert rows[0]["artist"] == first.artists[0].artist
+    assert rows[0]["painting"] == first.artists[0].paintings[0].painting.id
+    assert float(rows[0]["unknown"]) == pytest.approx(first.unknown, rel=1e-5)
+    (tmp_path / "list.txt").write_text("Red Painter/R0.png\n\nRed Painter/R0.png\nBlue Painter/B1.png\n")
+    status, out = bulk("nearest", "--list", tmp_path / "list.txt", "-i", index.path, "--json", "--paintings", "-k", "1")
+    assert status == 0
+    assert [json.loads(line)["query"] for line in out.splitlines()] == ["Red Painter/R0.png", "Blue Painter/B1.png"]
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("", "header and two columns"), ("a\n1\n", "header and two columns"), ("a,b\n1,2\n3\n", "line 3: one column")])
+def test_a_file_that_is_no_list_of_pairs_is_one_clear_line(tmp_path, index, text, says):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(BadCatalog, match=says):
+        bulk("pair", "--pairs", tmp_path / "p.csv", "-i", index.path)
+
+
+def test_evaluate_takes_a_catalog_and_writes_a_page(tmp_path, collection, model_file):
+    report = tmp_path / "report.html"
+    (collection / "Red Painter" / "a<b>.png").write_bytes((collection / "Red Painter" / "R0.png").read_bytes())
+    status, out = bulk("evaluate", collection, "--model", model_file, "--report", report, "--prior", "0.1")
+    assert status == 0
+    assert out.startswith("all: 13 paintings by 3 artists")
+    assert "at a prior of 0.1" in out
+    page = report.read_text()
+    assert page.count("<svg") >= 3
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", "").replace("https://matplotlib.org", "")
+
+
+def test_a_scale_with_fewer_rates_than_promised_is_refused_when_asked():
+    with pytest.raises(BadSetting, match="calibrated are"):
+        replace(CALIBRATION.pairs.by_distance).point(0.05)
