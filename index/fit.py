@@ -186,7 +186,9 @@ def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name:
     for half in _halves(codes[places]):
         here, there = places[np.isin(codes[places], half)], np.flatnonzero(~np.isin(codes, half))
         apart.append(pairs_among(vectors[here], codes[here], vectors[there], hashes[there], np.full(len(here), -1)))
-    settings = [with_others, joined] if (joined := Pairs.joined(apart)).is_same.any() else [with_others]
+    without_others = Pairs.joined(apart)
+    is_alike = len(without_others.agreements) > 0 or not len(with_others.agreements)  # else too few witnesses are left
+    settings = [with_others, without_others] if without_others.is_same.any() and is_alike else [with_others]
 
     heard = voices_of(vectors, codes, len(keys), vectors[places], own=places)
     is_judged = heard.paintings[np.arange(len(places)), codes[places]] > 0
