@@ -1,0 +1,83 @@
+"""What a verdict on a pair can be made of, each alone and together: AUC / share found at 1 % false positives.
+
+    python benchmarks/verdict.py paintings.artidx [museum.artidx ...]
+
+An index with a column `split` is judged by its val_unseen and val_seen, each around its own centre; any other as a
+whole. Sums are fitted by logistic regression to val_unseen, and so flatter it a little; what counts is the others.
+Artist lists are the posteriors over the artists of the split train, without one over the index's own other paintings.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from artidx import Index
+from artidx.index.centre import centre_of, centred
+from artidx.index.curve import PairCurve
+from artidx.index.search import artist_codes, split_names, voices_of
+from artidx.index.surroundings import SHARPNESS, Surroundings, witness_places
+
+NEAREST = 0.1  # share of the index whose mean cosine local scaling takes
+SUMS = (("distance",), ("local scaling",), ("surroundings",), ("artist lists",), ("distance", "local scaling"),
+        ("distance", "artist lists"), ("distance", "surroundings"), ("distance", "surroundings", "local scaling"),
+        ("distance", "surroundings", "artist lists"))
+
+Terms = dict[str, np.ndarray]
+
+
+def terms_of(index: Index, split: str | None) -> tuple[Terms, np.ndarray]:
+    """(p,) of each term, larger for the same artist, and whether it is."""
+    table, embeddings = index.generation.table, index.generation.embeddings
+    codes, keys = artist_codes(table["artist_key"])
+    splits = split_names(table, "split")
+    here = (codes >= 0) & ((splits == split).to_numpy(bool) if split else True)
+    there = (splits == "train").to_numpy(bool) if split else here
+    vectors = centred(embeddings[here], centre_of(embeddings[here], codes[here]))
+    cosines = vectors @ vectors.T
+    a, b = np.triu_indices(len(vectors), 1)
+    others = np.sort(cosines - 4 * np.eye(len(vectors), dtype=np.float32), axis=1)
+    crowd = others[:, -max(1, round(NEAREST * len(vectors))):].mean(axis=1)
+    witnesses = witness_places(table["vector_sha256"][here].to_numpy(object))
+    own = np.full(len(vectors), -1)
+    own[witnesses] = np.arange(len(witnesses))
+    agreement = Surroundings.of(vectors, vectors[witnesses], own).agreement(slice(None), slice(None))
+    centre = centre_of(embeddings[there], codes[there])
+    gallery, queries = centred(embeddings[there], centre), centred(embeddings[here], centre)
+    heard = voices_of(gallery, codes[there], len(keys), queries, np.arange(len(queries)) if there is here else None)
+    known, unknown = index.calibration.artists.posterior(heard)
+    lists = np.sqrt(np.column_stack([known, unknown]))
+    terms = {"distance": cosines[a, b], "local scaling": (2 * cosines - crowd[:, None] - crowd[None, :])[a, b],
+             "surroundings": agreement[a, b], "artist lists": (lists @ lists.T)[a, b]}
+    return terms, codes[here][a] == codes[here][b]
+
+
+def curve_of(score: np.ndarray, is_same: np.ndarray) -> PairCurve:
+    curve = PairCurve.empty()
+    curve.add(3.9 * (score.max() - score) / max(np.ptp(score), 1e-9), is_same)
+    return curve
+
+
+def main(paths: list[str]) -> None:
+    settings = {}
+    for path in paths:
+        index = Index.open(path)
+        has_splits = "split" in index.generation.table
+        for split in ("val_unseen", "val_seen") if has_splits else (None,):
+            settings[split or path] = terms_of(index, split)
+    taught_by, is_same = settings["val_unseen"]
+    print(f"{'':42}" + "".join(f"{name[-16:]:>18}" for name in settings), f"   (sharpness {SHARPNESS:g})")
+    for names in SUMS:
+        model = LogisticRegression(C=1e6, class_weight="balanced", max_iter=1000)
+        model.fit(np.column_stack([taught_by[name] for name in names]), is_same)
+        cells = []
+        for terms, same in settings.values():
+            curve = curve_of(model.decision_function(np.column_stack([terms[name] for name in names])), same)
+            cells.append(f"{curve.auc:.4f} / {curve.at(0.01).true_positive_rate:.3f}")
+        print(f"{' + '.join(names):42}" + "".join(f"{cell:>18}" for cell in cells))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
