@@ -17,7 +17,7 @@ import pandas as pd
 from .calibrate import ArtistCalibration, Voices
 from .store import Generation
 from .surroundings import FEWEST, agreement, witness_places
-from .vectors import Array, Doubles, Rows, distances
+from .vectors import Array, Doubles, distances
 
 KERNEL = 16.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 with the calibration
 SPEAKERS = 3  # paintings shown as the evidence for an artist
@@ -103,19 +103,19 @@ class Gallery:
 
         The paintings' own rows, of both, do not speak.
         """
-        places, vectors = self._witnesses
-        own = {self._place[row] for row in a.own_rows | b.own_rows}
-        is_silent = np.isin(places, list(own))
-        if (~is_silent).sum() < FEWEST:
+        witness, vectors = self._witnesses
+        silent = [witness[place] for row in a.own_rows | b.own_rows if (place := self._place[row]) in witness]
+        if len(witness) - len(silent) < FEWEST:
             return None
-        near_a, near_b = (np.where(is_silent, -np.inf, vectors @ query.vector.astype(np.float64)) for query in (a, b))
+        near_a, near_b = ((vectors @ query.vector).astype(np.float64) for query in (a, b))
+        near_a[silent] = near_b[silent] = -np.inf
         return agreement(near_a, near_b)
 
     @cached_property
-    def _witnesses(self) -> tuple[Rows, Doubles]:
-        """Their places and vectors (m, d), in float64 so that the sums do not depend on the machine's way of adding."""
+    def _witnesses(self) -> tuple[dict[int, int], Array]:
+        """Which number the painting at a place has among them, and their vectors (m, d)."""
         places = witness_places(self.generation.table["vector_sha256"].to_numpy(object))
-        return places, self.generation.vectors.matrix[places].astype(np.float64)
+        return {place: number for number, place in enumerate(places.tolist())}, self.generation.vectors.matrix[places]
 
     def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
         """The k paintings nearest to the query, itself left out."""
