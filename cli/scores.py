@@ -25,6 +25,8 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
             f"{share(pairs.auc_by_distance)}")
         say(f"  found at 1 % false positives     {found(pairs.found_at_1_percent, 'found_at_1_percent')}; at 0.1 % "
             f"{found(pairs.found_at_0_1_percent, 'found_at_0_1_percent')}")
+        say(f"  pairs judged rightly             {share(pairs.accuracy)} where "
+            + ("pair decides" if pairs.called_same else "both errors are equal") + ", both kinds weighing the same")
         if pairs.called_same and pairs.precision is not None:
             say(f"  called the same by pair          {pairs.called_same.true_positive_rate:.1%} of same-artist pairs, "
                 f"{pairs.called_same.false_positive_rate:.1%} of others; precision {pairs.precision:.3f} at a prior of "

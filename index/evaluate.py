@@ -19,7 +19,7 @@ from .centre import centre_of, centred
 from .curve import BINS, SPAN, Codes, OperatingPoint, PairCurve, Pairs, blocks
 from .fit import ROC_RATES, Reliability, brier, reliability
 from .retrieval import NearestScores, OpenSet, RetrievalScores, nearest_scores, retrieval_scores
-from .search import artist_codes, silenced, voices_of
+from .search import artist_codes, artist_names, silenced, voices_of
 from .surroundings import surroundings_among
 from .vectors import Array
 
@@ -31,8 +31,9 @@ class PairScores:
     """All pairs of one split, ranked as the verdict does where the index is calibrated, else by distance.
 
     found_at_...: share of same pairs found where that share of different ones is, too. called_same: where `pair`
-    decides, with its rates on this split; precision: share of same pairs among those it calls same, under the prior.
-    calibration_error and brier: at a prior of one half.
+    decides, with its rates on this split; accuracy: share of pairs it judges rightly there (at the equal-error point
+    where it is not calibrated), both kinds weighing the same; precision: share of same pairs among those it calls same,
+    under the prior. calibration_error and brier: at a prior of one half.
     """
 
     paintings: int
@@ -43,6 +44,7 @@ class PairScores:
     auc_by_distance: float
     found_at_1_percent: float
     found_at_0_1_percent: float
+    accuracy: float
     called_same: OperatingPoint | None
     prior: float
     precision: float | None
@@ -83,6 +85,7 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
     themselves, with all of their artist's paintings left out.
     """
     codes, keys = artist_codes(table["artist_key"])
+    names = artist_names(table, codes, keys)
     hashes = table["vector_sha256"].to_numpy(object)
     found = []
     for split in chosen:
@@ -102,7 +105,7 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
             foreign = np.flatnonzero(splits.isin(chosen).to_numpy(bool) & (codes >= 0) & ~np.isin(codes, codes[there]))
             strangers = _heard(embeddings, codes, there, foreign, False) if len(foreign) else silenced(
                 known, codes[asked])
-            nearest, more, open_set = nearest_scores(known, codes[asked], strangers, codes[there], keys,
+            nearest, more, open_set = nearest_scores(known, codes[asked], strangers, codes[there], names,
                                                      calibration.artists)
             intervals |= more
         found.append(SplitScores(split, pairs, retrieval, nearest, intervals, Curves(*curves, open_set)))
@@ -133,16 +136,19 @@ def _pair_scores(vectors: Array, artists: Codes, hashes: npt.NDArray[np.object_]
     if calibration and same and different:
         scale = calibration.scale(surroundings is not None)
         called = by_verdict.called_same(scale.point().distance)
-        right, wrong = prior * called.true_positive_rate, (1 - prior) * called.false_positive_rate
-        precision = right / (right + wrong) if right + wrong else None
+        found, mistaken = prior * called.true_positive_rate, (1 - prior) * called.false_positive_rate
+        precision = found / (found + mistaken) if found + mistaken else None
         centres = (np.arange(BINS) + 0.5) * SPAN / BINS
         spread = reliability(scale.evidence(centres), by_verdict.same, by_verdict.different)
         error = spread.error
         squared = brier(scale.evidence(centres), by_verdict.same, by_verdict.different)
         squared_by_distance = brier(calibration.by_distance.evidence(centres), by_distance.same, by_distance.different)
     found_at = [by_verdict.at(rate).true_positive_rate if same else float("nan") for rate in (0.01, 0.001)]
+    decided = called or by_verdict.equal_error()
+    right = (decided.true_positive_rate + 1 - decided.false_positive_rate) / 2
+    accuracy = right if same and different else float("nan")
     scores = PairScores(int(counts.sum()), len(counts), same, different, by_verdict.auc, by_distance.auc, found_at[0],
-                        found_at[1], called, prior, precision, error, squared, squared_by_distance)
+                        found_at[1], accuracy, called, prior, precision, error, squared, squared_by_distance)
     sample = Pairs.joined(kept) if kept else None
     intervals = pair_intervals(_judged(sample, calibration), sample) if sample and same and different else {}
     roc, roc_by_distance = (tuple(curve.at(rate) for rate in ROC_RATES.tolist()) for curve in (by_verdict, by_distance))

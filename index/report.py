@@ -27,7 +27,8 @@ svg { max-width: 100%; height: auto; } h2 { margin-top: 2.5rem; }
 NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, part of the scores, name
     ("AUC", "pairs", "auc"), ("AUC by distance alone", "pairs", "auc_by_distance"),
     ("found at 1 % false positives", "pairs", "found_at_1_percent"), ("at 0.1 %", "pairs", "found_at_0_1_percent"),
-    ("precision", "pairs", "precision"), ("calibration error", "pairs", "calibration_error"),
+    ("pairs judged rightly", "pairs", "accuracy"), ("precision", "pairs", "precision"),
+    ("calibration error", "pairs", "calibration_error"),
     ("Brier score", "pairs", "brier"),
     ("triplets right", "retrieval", "triplet_accuracy"), ("mAP@10", "retrieval", "mean_average_precision_at_10"),
     ("R@1", "retrieval", "recall_at_1"), ("R@5", "retrieval", "recall_at_5"),

@@ -81,8 +81,7 @@ class Gallery:
         table = generation.table
         rows = table["row"].tolist()
         self.codes, self.keys = artist_codes(table["artist_key"])
-        first = table.assign(code=self.codes).drop_duplicates("code").set_index("code")["artist"]
-        self.names: list[str] = [first[code] for code in range(len(self.keys))]
+        self.names = artist_names(table, self.codes, self.keys)
         self.row_of_id: dict[str, int] = dict(zip(table["id"], rows, strict=True))
         self.rows_of_path = _grouped(table["path"], rows)
         self.rows_of_content = _grouped(table["sha256"], rows)
@@ -151,6 +150,12 @@ def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]
     """(n,) a number for each painting's artist, -1 where there is none, and the artists' keys in that order."""
     codes, uniques = pd.factorize(keys.astype(object).where(keys.notna(), None), sort=True)
     return codes.astype(np.int64), [str(key) for key in uniques]
+
+
+def artist_names(table: pd.DataFrame, codes: npt.NDArray[np.int64], keys: list[str]) -> list[str]:
+    """Each artist's name as the first of their paintings gives it."""
+    first = table.assign(code=codes).drop_duplicates("code").set_index("code")["artist"]
+    return [str(first[code]) for code in range(len(keys))]
 
 
 def split_names(table: pd.DataFrame, column: str) -> pd.Series[str]:

@@ -266,7 +266,8 @@ def test_artists_calibrated_on_scores_of_known_evidence_get_it_back():
 
 
 def one_split(vectors, keys, calibration=CALIBRATION):
-    table = pd.DataFrame({"artist_key": pd.Series(keys, dtype="str"), "vector_sha256": hashes(len(keys))})
+    table = pd.DataFrame({"artist": keys, "artist_key": pd.Series(keys, dtype="str"),
+                          "vector_sha256": hashes(len(keys))})
     splits = pd.Series(["all"] * len(keys))
     (found,) = evaluate(table, np.asarray(vectors, np.float32), splits, ["all"], None, calibration)
     return found
@@ -284,7 +285,7 @@ def split_table(labelled):
     vectors, artists = labelled
     splits = np.where(artists >= 9, "val_unseen", np.where(chance.random(300) < 0.3, "val_seen", "train"))
     keys = [f"artist {code:02d}" if code >= 0 else None for code in artists]
-    table = pd.DataFrame({"artist_key": pd.Series(keys, dtype="str"), "vector_sha256": hashes(300)})
+    table = pd.DataFrame({"artist": keys, "artist_key": pd.Series(keys, dtype="str"), "vector_sha256": hashes(300)})
     return table, vectors, pd.Series(splits)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, precision_score, roc_auc_score
 
 from artidx.index.bootstrap import mean_interval, pair_intervals, thinned
 from artidx.index.calibrate import ArtistCalibration, Voices
@@ -104,7 +104,7 @@ def test_precision_and_rates_of_pair_are_those_of_its_calls(labelled):
     import pandas as pd
 
     vectors, artists = labelled
-    table = pd.DataFrame({"artist_key": [f"a{code}" for code in artists],
+    table = pd.DataFrame({"artist": "x", "artist_key": [f"a{code}" for code in artists],
                           "vector_sha256": [f"{i:016x}" for i in range(150)]})
     (found,) = evaluate(table, vectors, pd.Series(["all"] * 150), ["all"], None, CALIBRATION, prior=0.3)
     called = found.pairs.called_same
@@ -114,6 +114,7 @@ def test_precision_and_rates_of_pair_are_those_of_its_calls(labelled):
     calls = np.concatenate([np.arange(same) < round(called.true_positive_rate * same),
                             np.arange(different) < round(called.false_positive_rate * different)])
     weights = np.repeat([0.3 / same, 0.7 / different], [same, different])
+    assert found.pairs.accuracy == pytest.approx(balanced_accuracy_score(is_same, calls))
     assert found.pairs.precision == pytest.approx(precision_score(is_same, calls, sample_weight=weights), rel=1e-6)
 
 
