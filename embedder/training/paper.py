@@ -27,11 +27,12 @@ from ..catalog import artist_key
 from ..parallel import Bar
 from . import checkpoint
 from .batches import Places
+from .curves import Epoch, best_epoch
 from .ensemble import Ensemble
 from .networks import SiameseNetwork
 from .packed import Packed, pack
 from .splits import SEEN, TRAIN
-from .trainer import Epoch, Labelled, Positive, Score, TrainingSettings, best_epoch, embed, train
+from .trainer import Labelled, Positive, Score, TrainingSettings, embed, train
 
 FOLDER, SETTINGS, SUPER = "paper", "settings.json", "super"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from ..parallel import Bar
 from . import checkpoint
 from .batches import Batch, Places, Works, artists, epoch, pairs, triplets
-from .curves import draw_curves
+from .curves import Epoch, best_epoch, draw_curves
 from .losses import contrastive_loss, hard_batch, semi_hard, triplet_loss
 
 EMBEDDED_AT_ONCE = 64  # paintings, where no gradient is taken
@@ -67,25 +67,6 @@ class Labelled(NamedTuple):
     artists: Places
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What was measured in one epoch. Training accuracy is over the triplets of each batch, as they were shown."""
-
-    epoch: int
-    training_loss: float
-    validation_loss: float
-    training_accuracy: float
-    validation_accuracy: float
-    learning_rate: float
-    images: int
-    seconds: float  # of training alone
-
-    def __str__(self) -> str:
-        return (f"epoch {self.epoch}: loss {self.training_loss:.4f}, validation {self.validation_loss:.4f}; triplets "
-                f"right {self.training_accuracy:.3f}, validation {self.validation_accuracy:.3f}; "
-                f"{self.images / max(self.seconds, 1e-9):.0f} images/s")
-
-
 def train(network: nn.Module, training: Labelled, validation: Labelled, folder: Path, settings: TrainingSettings,
           fabric: Fabric, score: Score, note: Callable[[str], None], bar: Bar) -> list[Epoch]:
     """Train a network (b, ...) -> (b, d) unit vectors and leave it as it was after its best epoch.
@@ -122,11 +103,6 @@ def train(network: nn.Module, training: Labelled, validation: Labelled, folder: 
         fabric.barrier()
     network.load_state_dict(checkpoint.load(best)[0])
     return history
-
-
-def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """The one with the highest validation accuracy, the first of equals."""
-    return max(history, key=lambda epoch: epoch.validation_accuracy)
 
 
 def embed(network: nn.Module, inputs: Inputs, places: Places, fabric: Fabric) -> npt.NDArray[np.float32]:
