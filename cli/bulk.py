@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..embedder.catalog import read_catalog
 from ..errors import ArtidxError, BadCatalog
 from ..index.opened import Index
 from ..index.search import Answer, Query
@@ -32,6 +33,8 @@ NEAREST_COLUMNS = ("image", "unknown", "rank", "artist", "probability", "paintin
 
 def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
     """The first two columns of a CSV with a header. Raises BadCatalog with the line that is wrong."""
+    if not path.is_file():
+        raise BadCatalog(f"{path}: no such file, or not a plain one; it is read twice")
     rows = _rows(path)
     if len(next(rows, ())) < 2:
         raise BadCatalog(f"{path}: expected a CSV with a header and two columns or more, the two paintings of a pair")
@@ -43,12 +46,12 @@ def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_list(path: Path) -> Iterator[str]:
-    """The lines of a text file, or the files of a folder and of those in it, in order. Raises BadCatalog."""
+    """The lines of a text file, or the images of a folder as build finds them. Raises BadCatalog."""
     if path.is_dir():
-        yield from (str(found) for found in sorted(path.rglob("*")) if found.is_file() and found.name[0] != ".")
+        yield from read_catalog(path).table["path"]
         return
     try:
-        with path.open(encoding="utf-8") as stream:
+        with path.open(encoding="utf-8-sig") as stream:
             yield from (line.strip() for line in stream if line.strip())
     except UnicodeDecodeError:
         raise BadCatalog(f"{path}: not UTF-8 text; expected one file name or id a line, or a folder") from None
@@ -141,7 +144,7 @@ def _ranks(answer: Answer, paintings: bool) -> list[tuple[Any, ...]]:
         return [(None, rank, n.painting.artist, None, n.painting.id, n.distance)
                 for rank, n in enumerate(answer.paintings, start=1)]
     return [(answer.unknown, rank, a.artist, a.probability, a.paintings[0].painting.id, a.paintings[0].distance)
-            for rank, a in enumerate(answer.artists, start=1)]
+            for rank, a in enumerate(answer.artists, start=1)] or [(answer.unknown, *[None] * 5)]
 
 
 def _rows(path: Path) -> Iterator[Sequence[str]]:

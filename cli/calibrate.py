@@ -13,19 +13,21 @@ from .output import say, say_json
 @click.command()
 @click.argument("index", type=PATH)
 @click.option("--split", metavar="NAME", help="Take the pairs of these paintings only.  [default: all with an artist]")
-@click.option("--split-column", metavar="NAME", default="split", show_default=True, help="Column that names the split.")
+@click.option("--split-column", metavar="NAME", help="Column that names the split.  [default: split]")
 @json_option
-def calibrate(index: Path, split: str | None, split_column: str, as_json: bool) -> None:
+def calibrate(index: Path, split: str | None, split_column: str | None, as_json: bool) -> None:
     """Make thresholds and probabilities from the labelled paintings of INDEX, for paintings like these.
 
     Published as a new generation. Paintings that the model was trained on make it too sure: name a split that was kept
     apart, where there is one. The errors told are of artists that the fit has not seen. Needs artidx[calibrate].
     """
+    if split_column and not split:
+        raise click.UsageError("--split-column needs --split NAME")
     from ..index.opened import Index
     from .scores import share
 
     opened = Index.open(index)
-    calibration = opened.calibrate(split=split, column=split_column)
+    calibration = opened.calibrate(split=split, column=split_column or "split")
     if as_json:
         say_json(calibration)
         return

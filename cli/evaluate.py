@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, json_option, model_option
+from .options import PATH, json_option
 from .output import note, progress, say_json
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 @click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
               help="Share of same-artist pairs, for the precision.")
 @click.option("--report", type=PATH, metavar="FILE.html", help="Write a page with pictures, too.")
-@model_option
+@click.option("--model", type=PATH, help="The model for a CATALOG, or to make sure that INDEX was built with it.  "
+              "[default: that of build, or the index's own]")
 @json_option
 def evaluate(index: str, split_column: str | None, gallery: str | None, prior: float, report: Path | None,
              model: Path | None, as_json: bool) -> None:
@@ -35,7 +36,7 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
     A CATALOG, anything artidx build takes, is embedded first and not kept. In brackets are 95 % intervals, by bootstrap
     over artists. The page needs artidx[plot].
     """
-    from ..errors import BadSetting
+    from ..errors import BadSetting, Uncalibrated
     from ..index import evaluate as scoring
     from ..index.search import split_names
     from .scores import show_scores
@@ -49,17 +50,21 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
         if gallery and gallery not in names:
             raise BadSetting(f"--gallery {gallery}: no such split; there are {', '.join(names)}")
         gallery = gallery or "train"
+        try:
+            calibration = opened.calibration
+        except Uncalibrated as problem:
+            note(f"{problem}; scores are of distances alone")
+            calibration = None
         found = scoring.evaluate(table, opened.generation.embeddings, splits, names,
-                                 gallery if gallery in names else None,
-                                 opened.calibration if opened.manifest.calibration else None, prior)
-        if report:
-            from ..index.report import write_report
-
-            write_report(report, index, opened.manifest, found)
+                                 gallery if gallery in names else None, calibration, prior)
     if as_json:
         say_json(found)
-        return
-    show_scores(found)
+    else:
+        show_scores(found)
+    if report:
+        from ..index.report import write_report
+
+        write_report(report, index, opened.manifest, found)
 
 
 @contextmanager

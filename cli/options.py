@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
@@ -65,6 +66,11 @@ catalog_options = _together(
     click.option("--images", type=PATH, metavar="FOLDER",
                  help="Where a table's images lie.  [default: beside the table, or in images/ beside it]"),
 )
+
+
+def is_given(name: str) -> bool:
+    """Whether the user gave this option of the running command, rather than leave it at its default."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def column_names(options: dict[str, Any]) -> Any:

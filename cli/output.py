@@ -37,7 +37,8 @@ def note(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """One JSON object on stdout; dataclasses become objects with their fields' names."""
-    click.echo(json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False))
+    text = json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())  # file names may hold bytes that are no UTF-8
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, query_options
+from .options import PATH, is_given, query_options
 from .output import say, say_json
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def pair(paintings: tuple[str, ...], pairs: Path | None, prior: float, fpr: str,
     from .query import checked, images, open_index, pixel_limit
 
     checked(paintings, 2, pairs, "--pairs")
+    if threshold is not None and is_given("fpr"):
+        raise click.UsageError("--fpr and --threshold both decide: give one of them")
     opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
     if pairs:

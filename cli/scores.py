@@ -48,10 +48,15 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
                     nearest.false_acceptance, nearest.recognised, strict=True))
                 + f" false acceptance of {nearest.strangers:,} strangers; calibration error of 'none of them' "
                   f"{share(nearest.unknown_error)}")
-            say(f"  wrong first answers              {nearest.large_named:.0%} name the tenth of artists with most "
-                f"paintings, who hold {nearest.large_hold:.0%} of them"
+            say(f"  wrong first answers              {percent(nearest.large_named)} name the tenth of artists with "
+                f"most paintings, who hold {nearest.large_hold:.0%} of them"
                 + "".join(f"; {artist} taken for {other} {count} times" for artist, other, count in
                           nearest.confusions[:3]))
+
+
+def percent(value: float) -> str:
+    """Whole percents, or a dash where there was nothing to count."""
+    return "-" if value != value else f"{value:.0%}"
 
 
 def share(value: float | None) -> str:

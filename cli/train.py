@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import PATH
+from .options import PATH, is_given
 from .output import note, say
 
 
@@ -36,6 +36,9 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
     are kept apart (val_seen: other works by the same artists; val_unseen: other artists); without that column a
     tenth of each is kept apart. pip install 'artidx[cpu,train]'.
     """
+    for option in ("settings", "devices", "nodes", "precision") if recipe == "linear" else ("trunks",):
+        if is_given(option):
+            raise click.UsageError(f"--{option} is not for the recipe {recipe}")
     from ..embedder.catalog import read_catalog
     from ..errors import BadSetting, MissingPackage
     from .scores import show_scores

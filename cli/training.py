@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from ..embedder.catalog import Catalog
 from ..embedder.images import Pixels
@@ -24,7 +25,7 @@ from ..embedder.training.linear import SIZE, describe_linear, train_linear
 from ..embedder.training.packed import packed_examples
 from ..embedder.training.paper import PaperSettings, describe_paper, load_trained, read_settings, train_paper
 from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
-from ..errors import UnreadableImage
+from ..errors import BadSetting, UnreadableImage
 from ..index.evaluate import SplitScores, evaluate
 from ..index.fit import calibrate_model
 from ..index.opened import Index
@@ -58,8 +59,12 @@ def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devi
                     note: Note) -> Trained | None:
     """Siamese networks for a few artists each, joined. None in all processes but the first."""
     chosen = read_settings(settings) if settings else PaperSettings()
-    fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
-    fabric.launch()
+    try:
+        fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
+        fabric.launch()
+    except (RuntimeError, ValueError, MisconfigurationException) as problem:
+        raise BadSetting(f"--devices {devices} --nodes {nodes} --precision {precision}: cannot be had here: "
+                         f"{' '.join(str(problem).split())[:200]}") from None
     outcome = train_paper(table, work, chosen, fabric, triplet_accuracy, note, progress)
     if not fabric.is_global_zero:
         return None

@@ -159,6 +159,8 @@ def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
 
     with store.writer(index):
         before = store.read(index)
+        if split is not None and column not in before.table:
+            raise BadSetting(f"{index}: has no column {column!r} to take the split {split!r} from")
         names = split_names(before.table, column)
         if split is not None and split not in set(names):
             raise BadSetting(f"{index}: no painting has {column} {split!r}; there are {', '.join(sorted(set(names)))}")

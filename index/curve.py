@@ -96,14 +96,6 @@ class PairCurve:
         """To be counted into with `add`."""
         return cls(np.zeros(BINS, np.int64), np.zeros(BINS, np.int64))
 
-    @classmethod
-    def of(cls, vectors: Array, artists: Codes) -> PairCurve:
-        """By distance, of all pairs that `blocks` gives."""
-        curve = cls.empty()
-        for pairs in blocks(vectors, artists):
-            curve.add(pairs.distances, pairs.is_same)
-        return curve
-
     def add(self, distances: Array, is_same: npt.NDArray[np.bool_]) -> None:
         """Count some more pairs."""
         bins = bins_of(distances)

@@ -143,7 +143,8 @@ def _pair_scores(vectors: Array, artists: Codes, hashes: npt.NDArray[np.object_]
         error = spread.error
         squared = brier(scale.evidence(centres), by_verdict.same, by_verdict.different)
         squared_by_distance = brier(calibration.by_distance.evidence(centres), by_distance.same, by_distance.different)
-    found_at = [by_verdict.at(rate).true_positive_rate if same else float("nan") for rate in (0.01, 0.001)]
+    found_at = [by_verdict.at(rate).true_positive_rate if same and different else float("nan")
+                for rate in (0.01, 0.001)]
     decided = called or by_verdict.equal_error()
     right = (decided.true_positive_rate + 1 - decided.false_positive_rate) / 2
     accuracy = right if same and different else float("nan")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +83,10 @@ def _picture(draw: Callable[[Any, Sequence[SplitScores]], None], scores: Sequenc
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise MissingPackage("a report needs matplotlib; pip install 'artidx[plot]'") from None
-    style: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "artidx"}
-    with mpl.rc_context(style):
+    style: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "artidx",
+                  "text.parse_math": False}  # a $ in a name is a $
+    with mpl.rc_context(style), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scripts that the font lacks, and of axes without a line
         figure = Figure(figsize=(7.5, 6) if draw is _draw_confusions else (4.6, 4), layout="constrained")
         draw(figure.subplots(), scores)
         drawn = io.StringIO()
@@ -91,7 +95,7 @@ def _picture(draw: Callable[[Any, Sequence[SplitScores]], None], scores: Sequenc
 
 
 def _draw_rocs(axes: Any, scores: Sequence[SplitScores]) -> None:
-    for split, colour in zip(scores, COLOURS, strict=False):
+    for split, colour in zip(scores, cycle(COLOURS), strict=False):
         for roc, style, label in ((split.curves.roc, "-", split.split), (split.curves.roc_by_distance, ":", None)):
             axes.plot([p.false_positive_rate for p in roc], [p.true_positive_rate for p in roc], style, color=colour,
                       label=label)
@@ -102,7 +106,7 @@ def _draw_rocs(axes: Any, scores: Sequence[SplitScores]) -> None:
 
 def _draw_reliability(axes: Any, scores: Sequence[SplitScores]) -> None:
     axes.plot([0, 1], [0, 1], color="#9ca3af", linewidth=0.8)
-    for split, colour in zip(scores, COLOURS, strict=False):
+    for split, colour in zip(scores, cycle(COLOURS), strict=False):
         if (found := split.curves.reliability) is not None:
             points = zip(found.predicted, found.observed, found.weight, strict=True)
             filled = [(predicted, observed) for predicted, observed, weight in points if weight]
@@ -115,7 +119,7 @@ def _draw_reliability(axes: Any, scores: Sequence[SplitScores]) -> None:
 
 
 def _draw_open_sets(axes: Any, scores: Sequence[SplitScores]) -> None:
-    for split, colour in zip(scores, COLOURS, strict=False):
+    for split, colour in zip(scores, cycle(COLOURS), strict=False):
         if split.nearest and split.nearest.queries:
             axes.plot(*zip(*split.curves.open_set, strict=True), color=colour, label=split.split)
     axes.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1), xlabel="strangers given a name",

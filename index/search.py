@@ -103,9 +103,9 @@ class Gallery:
         The paintings' own rows, of both, do not speak.
         """
         witness, vectors = self._witnesses
-        silent = [witness[place] for row in a.own_rows | b.own_rows if (place := self._place[row]) in witness]
-        if len(witness) - len(silent) < FEWEST:
+        if len(witness) < FEWEST:
             return None
+        silent = [witness[place] for row in a.own_rows | b.own_rows if (place := self._place[row]) in witness]
         near_a, near_b = ((vectors @ query.vector).astype(np.float64) for query in (a, b))
         near_a[silent] = near_b[silent] = -np.inf
         return agreement(near_a, near_b)

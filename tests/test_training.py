@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
@@ -416,6 +417,22 @@ def test_a_run_is_not_continued_with_other_settings_or_other_labels(tmp_path, ca
     catalog.write_text(catalog.read_text().replace("Artist 3", "Artist 2"))
     with pytest.raises(BadSetting, match="another catalog"):
         run(*arguments)
+
+
+def test_a_group_that_cannot_be_validated_is_told_before_training_and_leaves_no_settings(tmp_path, catalog):
+    (tmp_path / "s.toml").write_text(TINY.format(frozen="false"))
+    text = catalog.read_text().replace("0-7.png,Artist 0,val_seen", "0-7.png,Artist 0,train")
+    catalog.write_text(text.replace("0-6.png,Artist 0,val_seen", "0-6.png,Artist 0,train"))
+    with pytest.raises(BadCatalog, match=r"member-0[12] cannot be validated.*val_seen"):
+        run("train", catalog, "--recipe", "paper", "--settings", tmp_path / "s.toml", "--work", tmp_path / "work",
+            "-o", tmp_path / "m.onnx")
+    assert not (tmp_path / "work" / "paper").exists()
+
+
+@pytest.mark.parametrize(("recipe", "option"), [("linear", "--devices=2"), ("paper", "--trunks=x")])
+def test_an_option_of_the_other_recipe_is_refused(tmp_path, catalog, recipe, option):
+    with pytest.raises(click.UsageError, match=f"not for the recipe {recipe}"):
+        run("train", catalog, "--recipe", recipe, option, "--work", tmp_path / "w", "-o", tmp_path / "m.onnx")
 
 
 def test_what_is_exported_must_have_been_trained(tmp_path):

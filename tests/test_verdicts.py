@@ -17,6 +17,7 @@ from artidx import Index
 from artidx.cli.main import artidx
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index import surroundings
+from artidx.index.submit import submit
 from artidx.index.surroundings import SHARPNESS, Surroundings, agreement, surroundings_among, witness_places
 from made import CALIBRATION, HUES, painting
 
@@ -157,7 +158,7 @@ def test_calibrating_survives_adding_and_a_split_that_is_not_there_is_refused(la
     found = larger.calibrate()
     larger.add(painting(tmp_path / "more" / "Artist 9" / "x.png", 1, HUES["Red Painter"]).parent)
     assert larger.calibration == found
-    with pytest.raises(BadSetting, match="no painting has split 'val'"):
+    with pytest.raises(BadSetting, match="has no column 'split'"):
         larger.calibrate(split="val")
 
 
@@ -225,10 +226,11 @@ def test_each_image_is_embedded_once(tmp_path, index, monkeypatch):
 
 def test_a_folder_or_a_list_is_answered_image_by_image(tmp_path, index, collection):
     (collection / "Red Painter" / "bad.jpg").write_text("no")
+    (collection / "Red Painter" / "notes.txt").write_text("no")
     status, out = bulk("nearest", "--list", collection / "Red Painter", "-i", index.path, "-k", "2")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert status == 2
-    assert [row["rank"] for row in rows] == ["1", "2"] * 4 + [""]
+    assert [row["rank"] for row in rows] == ["1", "2"] * 4 + [""], "notes.txt is no image"
     assert "not an image" in rows[-1]["problem"]
     first = index.nearest(rows[0]["image"], k=2)
     assert rows[0]["artist"] == first.artists[0].artist
@@ -238,6 +240,44 @@ def test_a_folder_or_a_list_is_answered_image_by_image(tmp_path, index, collecti
     status, out = bulk("nearest", "--list", tmp_path / "list.txt", "-i", index.path, "--json", "--paintings", "-k", "1")
     assert status == 0
     assert [json.loads(line)["query"] for line in out.splitlines()] == ["Red Painter/R0.png", "Blue Painter/B1.png"]
+
+
+def test_pair_and_submit_judge_an_index_of_just_enough_paintings_alike(tmp_path, embedder):
+    # At 100 and 101 paintings pair once fell back to the distance alone, and submit did not.
+    for number in range(surroundings.FEWEST):
+        painting(tmp_path / "enough" / f"Artist {number % 5}" / f"{number}.png", number)
+    index, _ = Index.build(tmp_path / "enough.artidx", tmp_path / "enough", embedder=embedder)
+    a, b = index.generation.table["id"][:2]
+    (tmp_path / "p.csv").write_text(f"i,a,b\n1,{a},{b}\n")
+    submit(index.generation, index.calibration.pairs, tmp_path / "p.csv", tmp_path / "o.csv", prior=0.5)
+    verdict = index.pair(f"id:{a}", f"id:{b}")
+    assert verdict.agreement is not None
+    assert float((tmp_path / "o.csv").read_text().split(",")[-1]) == pytest.approx(verdict.probability, abs=1e-5)
+
+
+def test_an_image_that_no_artist_can_be_named_for_still_has_a_row(tmp_path, embedder):
+    for i in range(3):
+        painting(tmp_path / "flat" / f"{i}.png", i)
+    index, _ = Index.build(tmp_path / "flat.artidx", tmp_path / "flat", embedder=embedder)
+    status, out = bulk("nearest", "--list", tmp_path / "flat", "-i", index.path)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert status == 0
+    assert [(row["unknown"], row["artist"]) for row in rows] == [("1", "")] * 3
+
+
+def test_fpr_and_threshold_cannot_both_decide(index):
+    found = CliRunner().invoke(artidx, ["pair", "a", "b", "--fpr", "0.1", "--threshold", "1"])
+    assert "give one of them" in found.output
+
+
+def test_names_with_a_dollar_or_brackets_are_drawn_as_they_are(tmp_path, collection, model_file):
+    (collection / "Red Painter").rename(collection / "A$\\foo$<1")
+    report = tmp_path / "report.html"
+    status, _ = bulk("evaluate", collection, "--model", model_file, "--report", report)
+    assert status == 0
+    bulk("build", collection, "-o", tmp_path / "i.artidx", "--model", model_file)
+    assert bulk("plot", tmp_path / "i.artidx", "-o", tmp_path / "space.png")[0] == 0
+    assert "<1" not in report.read_text()
 
 
 @pytest.mark.parametrize(("text", "says"), [

@@ -32,9 +32,10 @@ SHARD = 512  # paintings; 100 MB at 256 px, seconds of work
 class Packed:
     """The squares of a catalog's table. Made by `pack`; `is_read[i]` tells whether row i has one."""
 
-    def __init__(self, shards: Sequence[npt.NDArray[np.uint8]], is_read: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, shards: Sequence[npt.NDArray[np.uint8]], is_read: npt.NDArray[np.bool_], digest: str) -> None:
         self._shards = shards
         self.is_read = is_read
+        self.digest = digest  # of the paintings' files
 
     def __len__(self) -> int:
         return len(self.is_read)
@@ -54,6 +55,7 @@ def pack(table: pd.DataFrame, folder: Path, size: int, progress: Callable[[int],
     folder.mkdir(parents=True, exist_ok=True)
     shards: list[npt.NDArray[np.uint8]] = []
     skipped: dict[int, str] = {}
+    names = []
     with Reader() as reader:
         for start in range(0, len(table), SHARD):
             rows = table.iloc[start : start + SHARD]
@@ -61,6 +63,7 @@ def pack(table: pd.DataFrame, folder: Path, size: int, progress: Callable[[int],
             if not path.exists():
                 _pack_shard(list(rows["path"]), path, size, reader)
             skipped |= {start + row: reason for row, reason in json.loads(_reasons(path).read_bytes())}
+            names.append(path.name)
             shards.append(np.load(path, mmap_mode="r", allow_pickle=False))
             progress(len(rows))
     with (folder / "skipped.csv").open("w", encoding="utf-8", newline="") as stream:
@@ -68,16 +71,21 @@ def pack(table: pd.DataFrame, folder: Path, size: int, progress: Callable[[int],
         csv.writer(stream).writerows((table["path"].iloc[row], reason) for row, reason in skipped.items())
     is_read = np.ones(len(table), bool)
     is_read[list(skipped)] = False
-    return Packed(shards, is_read)
+    return Packed(shards, is_read, hashlib.sha256(" ".join(names).encode()).hexdigest()[:12])
 
 
 def packed_examples(folder: Path, size: int, count: int) -> Pixels:
-    """(count or fewer, size, size, 3): squares of the first shard in `folder`. Raises BadModel where there is none."""
+    """(count or fewer, size, size, 3): squares packed in `folder`. Raises BadModel where there is none."""
+    squares: list[Pixels] = []
     for path in sorted((folder / f"packed-{size}").glob("*.npy")):
         found = np.load(path, mmap_mode="r", allow_pickle=False)
         unreadable = {row for row, _ in json.loads(_reasons(path).read_bytes())}
-        return np.stack([found[row] for row in range(len(found)) if row not in unreadable][:count])
-    raise BadModel(f"{folder}: holds no packed paintings; artidx train --recipe paper packs them")
+        squares += [found[row] for row in range(len(found)) if row not in unreadable][: count - len(squares)]
+        if len(squares) == count:
+            break
+    if not squares:
+        raise BadModel(f"{folder}: holds no packed paintings; artidx train --recipe paper packs them")
+    return np.stack(squares)
 
 
 def _pack_shard(locations: Sequence[str], path: Path, size: int, reader: Reader) -> None:

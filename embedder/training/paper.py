@@ -112,7 +112,7 @@ def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric
     """
     folder = work / FOLDER
     with fabric.rank_zero_first():
-        _keep_settings(folder, settings, table)
+        _check_settings(folder, settings, table)
         with bar(len(table), "packing paintings") as advance:
             packed = pack(table, work, settings.size, advance)
     if skipped := int((~packed.is_read).sum()):
@@ -120,6 +120,9 @@ def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric
     split = table["split"].to_numpy(str)
     codes = _codes(table, packed.is_read & np.isin(split, (TRAIN, SEEN)))
     groups = deal(codes[split == TRAIN], settings.members, settings.artists_per_member)
+    _check_validation(groups, codes[split == SEEN])
+    if fabric.is_global_zero:
+        _keep_settings(folder, settings, table)
 
     def labelled(name: str, chosen: Places, inputs: Packed | _Vectors = packed) -> Labelled:
         places = np.flatnonzero((split == name) & np.isin(codes, chosen))
@@ -234,11 +237,12 @@ def _joining(settings: PaperSettings) -> nn.Module:
 
 def _vectors(member: nn.Module, packed: Packed, folder: Path, fabric: Fabric, advance: Callable[[int], None]
              ) -> npt.NDArray[np.float32]:
-    path = folder / "vectors.npy"
+    path = folder / f"vectors-{packed.digest}.npy"
     if not path.exists():
         unfinished = path.with_suffix(".part")
-        with unfinished.open("wb") as stream:
-            np.save(stream, embed(fabric.setup_module(member), packed, np.arange(len(packed)), fabric))
+        # Not through fabric.setup, which would wait for the other processes.
+        with unfinished.open("wb") as stream, fabric.autocast():
+            np.save(stream, embed(member.to(fabric.device), packed, np.arange(len(packed)), fabric))
         os.replace(unfinished, path)
     advance(1)
     found: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
@@ -251,13 +255,29 @@ def _codes(table: pd.DataFrame, is_used: npt.NDArray[np.bool_]) -> Places:
     return codes.astype(np.int64)
 
 
-def _keep_settings(folder: Path, settings: PaperSettings, table: pd.DataFrame) -> None:
-    path = folder / SETTINGS
+def _check_validation(groups: list[Places], seen: Places) -> None:
+    """Raises BadCatalog unless each group can be validated; better now than when its turn comes."""
+    codes, counts = np.unique(seen, return_counts=True)
+    for number, group in enumerate(groups, start=1):
+        if (np.isin(codes, group) & (counts > 1)).sum() < 2:
+            raise BadCatalog(f"{member_name(number)} cannot be validated: of its {len(group)} artists fewer than two "
+                             f"have two paintings in {SEEN}; set members to fewer, or give more paintings that split")
+
+
+def _described(settings: PaperSettings, table: pd.DataFrame) -> str:
     labels = table[["id", "artist", "split"]].to_csv(index=False).encode()
-    text = _Run(catalog=hashlib.sha256(labels).hexdigest(), settings=settings).model_dump_json(indent=1)
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    elif path.read_text(encoding="utf-8") != text:
+    return _Run(catalog=hashlib.sha256(labels).hexdigest(), settings=settings).model_dump_json(indent=1)
+
+
+def _check_settings(folder: Path, settings: PaperSettings, table: pd.DataFrame) -> None:
+    path = folder / SETTINGS
+    if path.exists() and path.read_text(encoding="utf-8") != _described(settings, table):
         raise BadSetting(f"{path}: this run has other settings or another catalog; give another --work folder, or "
                          f"remove {folder}")
+
+
+def _keep_settings(folder: Path, settings: PaperSettings, table: pd.DataFrame) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder / f"{SETTINGS}.part"
+    aside.write_text(_described(settings, table), encoding="utf-8")
+    os.replace(aside, folder / SETTINGS)

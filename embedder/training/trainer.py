@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -50,6 +50,13 @@ class TrainingSettings(BaseModel):
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     patience: Positive = 10  # epochs without a better validation result before training stops
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainingSettings:
+        if self.batches == "hard" and self.batch_size < 2 * self.paintings_per_artist:
+            raise ValueError(f"batch_size {self.batch_size} has no room for two artists with paintings_per_artist "
+                             f"{self.paintings_per_artist}")
+        return self
 
 
 class Inputs(Protocol):
@@ -89,7 +96,7 @@ def train(network: nn.Module, training: Labelled, validation: Labelled, folder: 
         with bar(settings.batches_per_epoch, f"{folder.name}, epoch {number}, batches") as advance:
             loss, accuracy, images = run.trained(wrapped, stepping, number, advance)
         seconds = time.monotonic() - started
-        validated = run.validated(wrapped, number)
+        validated = fabric.broadcast(run.validated(wrapped, number))  # all processes go on, or stop, together
         history.append(Epoch(number, loss, validated[0], accuracy, validated[1], rate, images, seconds))
         schedule.step(validated[1])
         if fabric.is_global_zero:
