@@ -36,7 +36,9 @@ GATHER = 1 << 12  # pairs whose vectors are gathered at once
 SEEN_GROUPS = {"train_and_test", "train_only"}  # values of Painter by Numbers' column artist_group
 GROUPS = ("neither", "seen", "unseen")  # what two paintings of a pair have in common
 
-THREE_DIGITS = np.frombuffer("".join(f"{n:03d}" for n in range(1000)).encode(), np.uint8).reshape(1000, 3)
+DIGITS = 10  # of a probability
+BEGINNINGS = np.frombuffer("".join(f"0.{n:02d}" for n in range(100)).encode(), np.uint32)
+FOUR = np.frombuffer("".join(f"{n:04d}" for n in range(10_000)).encode(), np.uint32)
 
 Places = npt.NDArray[np.int64]
 
@@ -73,7 +75,7 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
         apart = np.zeros(len(a), np.float32)
         apart[is_known] = judge.separations(a[is_known], b[is_known])
         probability = np.where(is_known, scale.probabilities(apart, prior), np.float32(prior))
-        return _Judged(block, a, b, is_known, apart, _nine_digits(probability))
+        return _Judged(block, a, b, is_known, apart, _ten_digits(probability))
 
     pairs = unanswered = 0
     with _appears_whole(target) as stream:
@@ -89,12 +91,12 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
 class _Names(NamedTuple):
     """A column of names: the different ones, and which of them stands in each row."""
 
-    names: Any
+    names: list[str]
     rows: npt.NDArray[np.int32]
 
     def places(self, ids: pd.Index[str]) -> Places:
         """(p,) where each row's name is among the ids, or -1."""
-        found: Places = ids.get_indexer(self.names)[self.rows]
+        found: Places = ids.get_indexer(pd.Index(self.names, dtype=object))[self.rows]
         return found
 
 
@@ -108,14 +110,14 @@ class _Block(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """A block with where its paintings are, how far apart they are, and the probabilities as text (p, digits)."""
+    """A block with where its paintings are, how far apart they are, and the probabilities as text."""
 
     block: _Block
     a: Places
     b: Places
     is_known: npt.NDArray[np.bool_]
     apart: Array
-    text: npt.NDArray[np.uint8]
+    text: npt.NDArray[np.uint32]
 
 
 class _Judge:
@@ -196,14 +198,15 @@ def _blocks(source: Path) -> Iterator[_Block]:
         columns = [str(place) for place in range(len(pyarrow.csv.open_csv(source).schema.names))]  # names may repeat
         if len(columns) < 3:
             raise BadCatalog(f"{source}: has {len(columns)} columns; expected index, first image, second image")
-        names = pa.dictionary(pa.int32(), pa.string())
-        options = pyarrow.csv.ConvertOptions(column_types={"0": pa.string(), "1": names, "2": names},
+        names = pa.dictionary(pa.int32(), pa.binary())  # bytes: to check every row for UTF-8 would cost a second
+        options = pyarrow.csv.ConvertOptions(column_types={"0": pa.binary(), "1": names, "2": names},
                                              include_columns=columns[:3])
         reading = pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES, column_names=columns, skip_rows=1)
         with pa.OSFile(str(source)) as stream:
             before = 0
             for batch in pyarrow.csv.open_csv(stream, read_options=reading, convert_options=options):
-                first, second = (_Names(column.dictionary.to_pandas(), column.indices.to_numpy(zero_copy_only=False))
+                first, second = (_Names([name.decode("utf-8", "replace") for name in column.dictionary.to_pylist()],
+                                        column.indices.to_numpy(zero_copy_only=False))
                                  for column in batch.columns[1:])
                 position = stream.tell()
                 yield _Block(batch[0], first, second, position - before)
@@ -214,11 +217,11 @@ def _blocks(source: Path) -> Iterator[_Block]:
         raise BadCatalog(f"{source}: no such file") from None
 
 
-def _write(stream: Any, numbers: Any, text: npt.NDArray[np.uint8]) -> None:
+def _write(stream: Any, numbers: Any, text: npt.NDArray[np.uint32]) -> None:
     import pyarrow as pa
     import pyarrow.csv
 
-    ends = np.arange(0, text.size + 1, text.shape[1], dtype=np.int32)
+    ends = np.arange(0, text.nbytes + 1, DIGITS + 2, dtype=np.int32)
     column = pa.StringArray.from_buffers(len(text), pa.py_buffer(ends), pa.py_buffer(text))
     table = pa.table({"index": numbers, "sameArtist": column})
     try:
@@ -227,14 +230,14 @@ def _write(stream: Any, numbers: Any, text: npt.NDArray[np.uint8]) -> None:
         raise BadCatalog("the first column, index, has a comma, quote or line break in it; number the pairs") from None
 
 
-def _nine_digits(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """(p, 11) text `0.000000000` to `0.999999999`: a third of the time that general formatting takes."""
-    whole = np.minimum(np.rint(probability.astype(np.float64) * 1e9), 999_999_999).astype(np.uint32)
-    text = np.empty((len(whole), 11), np.uint8)
-    text[:, :2] = np.frombuffer(b"0.", np.uint8)
-    for place in (8, 5, 2):
-        whole, three = np.divmod(whole, np.uint32(1000))
-        text[:, place : place + 3] = THREE_DIGITS[three]
+def _ten_digits(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+    """(p, 3), four letters each: `0.0000000000` to `0.9999999999`; general formatting takes five times as long."""
+    hundreds = probability * np.float64(100)
+    first = np.minimum(hundreds, 99).astype(np.uint32)
+    rest = np.minimum(np.rint((hundreds - first) * 1e8), 99_999_999).astype(np.uint32)
+    second = rest // np.uint32(10_000)
+    text = np.empty((len(first), 3), np.uint32)
+    text[:, 0], text[:, 1], text[:, 2] = BEGINNINGS[first], FOUR[second], FOUR[rest - second * np.uint32(10_000)]
     return text
 
 

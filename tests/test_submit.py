@@ -17,7 +17,7 @@ from artidx.errors import BadCatalog
 from artidx.index import submit as submitting
 from artidx.index.build import vector_hash
 from artidx.index.curve import BINS
-from artidx.index.submit import PRIOR, _Judge, submit
+from artidx.index.submit import PRIOR, _Judge, _ten_digits, submit
 from artidx.index.surroundings import FEWEST, agreement
 from artidx.index.vectors import distances
 from made import CALIBRATION
@@ -93,6 +93,13 @@ def generation(matrix):
     return SimpleNamespace(vectors=SimpleNamespace(matrix=matrix), table=table)
 
 
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20))
+def test_probabilities_are_written_to_ten_digits_and_never_as_a_certainty(values):
+    found = [float(text) for text in _ten_digits(np.array(values, np.float32)).view("S12").ravel()]
+    np.testing.assert_allclose(found, values, atol=1.1e-10)
+    assert max(found) < 1
+
+
 def test_columns_count_by_position_even_where_their_names_repeat(tmp_path, index):
     # With the header index,a,a the first image was once compared with itself.
     rows = "7,Red Painter/R0.png,Blue Painter/B0.png\n"
@@ -122,7 +129,7 @@ def test_pairs_with_a_painting_that_is_not_there_get_the_prior(tmp_path, index):
                                         "8,Red Painter/R0.png,Red Painter/R1.png\n")
     done = submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv", prior=0.2)
     assert (done.pairs, done.unanswered) == (2, 1)
-    assert (tmp_path / "out.csv").read_text().splitlines()[1] == "7,0.200000003"
+    assert (tmp_path / "out.csv").read_text().splitlines()[1] == "7,0.2000000030"
 
 
 @pytest.mark.parametrize("text", [None, "", "a,b\n1,2\n", "a,b,c\n1,2\n"])
