@@ -81,15 +81,18 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
 
     Pairs are judged as in an index of that split alone, around its own centre. Artists are looked for in an index of
     the split `gallery`, and where there is none, or for that split itself, among the split's own other paintings.
-    Strangers are the chosen splits' paintings by artists whom the gallery does not hold; without any, the queries
-    themselves, with all of their artist's paintings left out.
+    Splits other than the gallery are also scored together, as the last. Strangers are the chosen splits' paintings by
+    artists whom the gallery does not hold; without any, the queries themselves, with all of their artist's paintings
+    left out.
     """
     codes, keys = artist_codes(table["artist_key"])
     names = artist_names(table, codes, keys)
     hashes = table["vector_sha256"].to_numpy(object)
+    others = [split for split in chosen if split != gallery]
+    together = [(" + ".join(others), splits.isin(others))] if gallery and len(others) > 1 else []
     found = []
-    for split in chosen:
-        here = (splits == split).to_numpy(bool)
+    for split, is_here in [*((split, splits == split) for split in chosen), *together]:
+        here = is_here.to_numpy(bool)
         vectors = centred(embeddings[here], centre_of(embeddings[here], codes[here]))
         pairs, intervals, curves = _pair_scores(vectors, codes[here], hashes[here],
                                                 calibration.pairs if calibration else None, prior)

@@ -293,6 +293,8 @@ def test_splits_are_scored_apart_with_artists_looked_for_in_the_gallery(split_ta
     table, vectors, splits = split_table
     names = ["train", "val_seen", "val_unseen"]
     found = {s.split: s for s in evaluate(table, vectors, splits, names, "train", CALIBRATION)}
+    assert list(found) == [*names, "val_seen + val_unseen"]
+    assert found["val_seen + val_unseen"].pairs.paintings == ((splits != "train").to_numpy() & (labelled[1] >= 0)).sum()
     here = (splits == "val_seen").to_numpy()
     alone = one_split(vectors[here], table["artist_key"][here])
     assert found["val_seen"].pairs == alone.pairs
