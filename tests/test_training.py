@@ -68,6 +68,7 @@ def test_packing_goes_on_where_it_was_and_sees_a_changed_file(tmp_path, collecti
     assert [kept[0].stat().st_mtime_ns, kept[2].stat().st_mtime_ns] == [stamps[0], stamps[2]]
     painting(collection.parent / table["path"][0], 99, (0, 0, 0))
     assert not np.array_equal(before[0], pack(table, tmp_path / "work", 40).squares([0])[0])
+    assert len(list((tmp_path / "work" / "packed-40").glob("*.npy"))) == 3, "what it took the place of is gone"
 
 
 def test_paintings_that_cannot_be_read_are_left_out_and_listed_with_their_reason(tmp_path, collection):

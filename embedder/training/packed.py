@@ -66,6 +66,10 @@ def pack(table: pd.DataFrame, folder: Path, size: int, progress: Callable[[int],
             names.append(path.name)
             shards.append(np.load(path, mmap_mode="r", allow_pickle=False))
             progress(len(rows))
+    for path in folder.glob("*.npy"):
+        if path.name not in names:  # of files that have changed since
+            path.unlink()
+            _reasons(path).unlink(missing_ok=True)
     with (folder / "skipped.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerow(("path", "reason"))
         csv.writer(stream).writerows((table["path"].iloc[row], reason) for row, reason in skipped.items())
