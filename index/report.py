@@ -101,6 +101,7 @@ def _draw_rocs(axes: Any, scores: Sequence[SplitScores]) -> None:
                       label=label)
     axes.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1), xlabel="pairs by different artists called the same",
              ylabel="same-artist pairs found", title="Pairs (dotted: by distance alone)")
+    axes.xaxis.set_major_formatter("{x:g}")  # powers of ten would be mathematics
     axes.legend(frameon=False)
 
 
@@ -124,6 +125,7 @@ def _draw_open_sets(axes: Any, scores: Sequence[SplitScores]) -> None:
             axes.plot(*zip(*split.curves.open_set, strict=True), color=colour, label=split.split)
     axes.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1), xlabel="strangers given a name",
              ylabel="paintings given the right name", title="Artists, with strangers among the queries")
+    axes.xaxis.set_major_formatter("{x:g}")  # powers of ten would be mathematics
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False)
 

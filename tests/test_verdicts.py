@@ -297,6 +297,7 @@ def test_evaluate_takes_a_catalog_and_writes_a_page(tmp_path, collection, model_
     assert "at a prior of 0.1" in out
     page = report.read_text()
     assert page.count("<svg") >= 3
+    assert "mathdefault" not in page, "rates at the axes were once printed as TeX"
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", "").replace("https://matplotlib.org", "")
 
