@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--paintings", is_flag=True, help="The nearest paintings alone, without artists or probabilities.")
 @query_options
-def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: bool, index: Path, model: Path | None,
-            device: str, max_pixels: int | None, as_json: bool) -> None:
+def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: bool, index: Path | None,
+            model: Path | None, device: str, max_pixels: int | None, as_json: bool) -> None:
     """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for it.
 
     IMAGE is an image file, the id of a painting in the index (id:NAME where a file has that name too), or - for an

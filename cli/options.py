@@ -14,6 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
 PATH = click.Path(path_type=Path)
+INDEX = Path("paintings.artidx")
 
 
 def _together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -25,8 +26,12 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 index_option = click.option(
-    "--index", "-i", type=PATH, envvar="ARTIDX_INDEX", default=Path("paintings.artidx"), show_default=True,
+    "--index", "-i", type=PATH, envvar="ARTIDX_INDEX", default=INDEX, show_default=True,
     show_envvar=True, help="The index to ask.")
+
+asked_index_option = click.option(
+    "--index", "-i", type=PATH, envvar="ARTIDX_INDEX", show_envvar=True,
+    help="The index to ask.  [default: paintings.artidx where there is one, else the reference gallery]")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
@@ -45,7 +50,7 @@ pixels_option = click.option(
     "--max-pixels", type=click.IntRange(min=1), default=None, metavar="N", envvar="ARTIDX_MAX_PIXELS",
     show_envvar=True, help="Refuse images with more pixels.  [default: 200000000]")
 
-query_options = _together(index_option, same_model_option, device_option, pixels_option, json_option)
+query_options = _together(asked_index_option, same_model_option, device_option, pixels_option, json_option)
 
 embedding_options = _together(
     device_option,

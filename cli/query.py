@@ -13,14 +13,21 @@ from ..embedder.runtime import Embedder
 from ..errors import BadSetting
 from ..index.opened import Index
 from ..index.search import Painting, RankedArtist
+from .options import INDEX
+from .output import note
 
 STDIN = "-"
 TITLE = 60  # characters shown
 
 
-def open_index(path: Path, model: Path | None, device: str) -> Index:
-    """The index, with the given model if there is one."""
-    return Index.open(path, embedder=Embedder.load(model, device=device) if model else None, device=device)
+def open_index(path: Path | None, model: Path | None, device: str) -> Index:
+    """The index, with the given model if there is one. None named: the usual one, else the reference gallery."""
+    path = path or (INDEX if INDEX.exists() else None)
+    embedder = Embedder.load(model, device=device) if model else None
+    index = Index.open(path, embedder=embedder, device=device)
+    if path is None:
+        note(f"against the reference gallery: {len(index):,} paintings by {index.manifest.artists:,} artists")
+    return index
 
 
 def pixel_limit(max_pixels: int | None) -> int:

@@ -9,20 +9,24 @@ import click
 from .options import PATH, is_given
 from .output import note, say
 
+OPTIONS = {"tuned": ("trunks", "precision"), "linear": ("trunks",),
+           "paper": ("settings", "devices", "nodes", "precision")}  # of each recipe
+
 
 @click.command()
 @click.argument("catalog")
-@click.option("--recipe", type=click.Choice(["linear", "paper"]), default="linear", show_default=True,
-              help="linear: pretrained trunks and a projection. paper: siamese networks from nothing.")
+@click.option("--recipe", type=click.Choice(list(OPTIONS)), default="tuned", show_default=True,
+              help="tuned: pretrained trunks, fine-tuned. linear: trunks as they are and a projection, much "
+                   "faster. paper: siamese networks from nothing.")
 @click.option("--trunks", type=PATH, metavar="FOLDER",
-              help="linear: where the trunks' pretrained weights lie.")
+              help="tuned, linear: where the trunks' pretrained weights lie.")
 @click.option("--settings", type=PATH, metavar="FILE.toml",
               help="paper: sizes, batches, rates ...  [default: the paper's]")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True,
               help="paper: GPUs (or processes, on a CPU) of each machine.")
 @click.option("--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="paper: machines.")
 @click.option("--precision", type=click.Choice(["bf16-mixed", "32-true"]), default="bf16-mixed", show_default=True,
-              help="paper: numbers that the networks are trained in.")
+              help="tuned, paper: numbers that the networks are trained in.")
 @click.option("--work", type=PATH, required=True, metavar="FOLDER",
               help="Where work is kept; a run that was interrupted goes on from there.")
 @click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx",
@@ -36,7 +40,7 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
     are kept apart (val_seen: other works by the same artists; val_unseen: other artists); without that column a
     tenth of each is kept apart. pip install 'artidx[cpu,train]'.
     """
-    for option in ("settings", "devices", "nodes", "precision") if recipe == "linear" else ("trunks",):
+    for option in sorted({name for names in OPTIONS.values() for name in names} - {*OPTIONS[recipe]}):
         if is_given(option):
             raise click.UsageError(f"--{option} is not for the recipe {recipe}")
     from ..embedder.catalog import read_catalog
@@ -51,10 +55,12 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
     table = training.labelled(read_catalog(catalog).table)
     if recipe == "paper":
         trained = training.by_paper_recipe(table, settings, work, devices, nodes, precision, note)
-    elif trunks:
-        trained = training.by_linear_recipe(table, trunks, work, note)
+    elif not trunks:
+        raise BadSetting(f"the recipe {recipe} needs --trunks FOLDER, where the pretrained weights lie")
+    elif recipe == "tuned":
+        trained = training.by_tuned_recipe(table, trunks, work, precision, note)
     else:
-        raise BadSetting("the recipe linear needs --trunks FOLDER, where the pretrained weights lie")
+        trained = training.by_linear_recipe(table, trunks, work, note)
     if trained is None:
         return  # a helping process of many: the first one goes on alone
     scores = training.finish(trained, table, work, output, name, note)

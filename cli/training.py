@@ -25,6 +25,7 @@ from ..embedder.training.linear import SIZE, describe_linear, train_linear
 from ..embedder.training.packed import packed_examples
 from ..embedder.training.paper import PaperSettings, describe_paper, load_trained, read_settings, train_paper
 from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
+from ..embedder.training.tuned import describe_tuned, train_tuned
 from ..errors import BadSetting, UnreadableImage
 from ..index.evaluate import SplitScores, evaluate
 from ..index.fit import calibrate_model
@@ -55,16 +56,19 @@ def by_linear_recipe(table: pd.DataFrame, trunks: Path, work: Path, note: Note) 
     return Trained(ensemble, SIZE, describe_linear(len(training), training["artist"].nunique()))
 
 
+def by_tuned_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: str, note: Note) -> Trained:
+    """Fine-tuned trunks beside the linear recipe's model."""
+    fabric = _fabric(1, 1, precision)
+    ensemble = train_tuned(table, trunks, work, fabric, triplet_accuracy, note, progress)
+    training = table[table["split"] == TRAIN]
+    return Trained(ensemble, SIZE, describe_tuned(len(training), training["artist"].nunique()))
+
+
 def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devices: int, nodes: int, precision: str,
                     note: Note) -> Trained | None:
     """Siamese networks for a few artists each, joined. None in all processes but the first."""
     chosen = read_settings(settings) if settings else PaperSettings()
-    try:
-        fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
-        fabric.launch()
-    except (RuntimeError, ValueError, MisconfigurationException) as problem:
-        raise BadSetting(f"--devices {devices} --nodes {nodes} --precision {precision}: cannot be had here: "
-                         f"{' '.join(str(problem).split())[:200]}") from None
+    fabric = _fabric(devices, nodes, precision)
     outcome = train_paper(table, work, chosen, fabric, triplet_accuracy, note, progress)
     if not fabric.is_global_zero:
         return None
@@ -104,6 +108,16 @@ def export_trained(work: Path, network: str, output: Path, name: str, note: Note
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, data)
     note(_parity(Embedder(data, str(output))))
+
+
+def _fabric(devices: int, nodes: int, precision: str) -> Fabric:
+    try:
+        fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
+        fabric.launch()
+    except (RuntimeError, ValueError, MisconfigurationException) as problem:
+        raise BadSetting(f"--devices {devices} --nodes {nodes} --precision {precision}: cannot be had here: "
+                         f"{' '.join(str(problem).split())[:200]}") from None
+    return fabric
 
 
 def _progress(note: Note) -> Callable[[str, int, int], None]:

@@ -30,7 +30,7 @@ from . import store
 from .calibrate import Calibration
 from .centre import centre_of, centred, people, uncentred
 from .search import artist_codes, split_names
-from .vectors import Array, Vectors
+from .vectors import Array, Vectors, vector_hash
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
 
@@ -171,11 +171,6 @@ def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
                                   store.skipped_of(before), before.manifest.next_row)
         store.publish(index, contents, model)
     return calibration
-
-
-def vector_hash(vector: Array) -> str:
-    """The first 16 hex digits of the sha256 of a vector's float32 bytes, as stored beside every painting."""
-    return hashlib.sha256(np.ascontiguousarray(vector, "<f4").tobytes()).hexdigest()[:16]
 
 
 class _Embedded(NamedTuple):

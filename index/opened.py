@@ -17,13 +17,14 @@ from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import ahead
 from ..embedder.runtime import Embedder, ImageLike, available_cores
-from ..errors import ArtidxError, BadModel, BadSetting, UnknownPainting, UnreadableImage
+from ..errors import ArtidxError, BadIndex, BadModel, BadSetting, UnknownPainting, UnreadableImage
 from . import build as building
-from . import store
+from . import reference, store
 from .build import Progress, Report, Settings
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .centre import centred
 from .search import Answer, Gallery, Query, RankedArtist
+from .vectors import vector_hash
 from .verify import Decision, Judgement, Verdict, judge, verdict
 
 ID_PREFIX = "id:"
@@ -32,23 +33,30 @@ ID_PREFIX = "id:"
 class Index:
     """Paintings with their vectors and artists. Made by `Index.open` and `Index.build`."""
 
-    def __init__(self, path: Path, gallery: Gallery, embedder: Embedder | None, device: str | None) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, gallery: Gallery, embedder: Embedder | None, device: str | None) -> None:
+        self.path = path  # None: the reference gallery
         self._gallery = gallery  # all that is known of the generation; replaced whole
         self._embedder = embedder
         self._device = device
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, embedder: Embedder | None = None, device: str | None = None
-             ) -> Index:
-        """Open the published generation at `path`. Raises BadIndex; ModelMismatch if `embedder` is not its model.
+    def open(cls, path: str | os.PathLike[str] | None = None, *, embedder: Embedder | None = None,
+             device: str | None = None) -> Index:
+        """Open the published generation at `path`; with no path the reference gallery, which comes with artidx.
 
-        With no embedder the index uses its own copy of the model, on `device`.
+        With no embedder the index uses its own copy of the model, on `device`. Raises BadIndex; ModelMismatch if
+        `embedder` is not its model.
         """
-        generation = store.read(Path(path))
+        generation = reference.read() if path is None else store.read(Path(path))
+        index = cls(None if path is None else Path(path), Gallery(generation), embedder, device)
         if embedder is not None:
-            store.check_model(Path(path), generation, embedder)
-        return cls(Path(path), Gallery(generation), embedder, device)
+            store.check_model(index.name, generation, embedder)
+        return index
+
+    @property
+    def name(self) -> str:
+        """What the index is called in sentences: its path, or the reference gallery."""
+        return reference.NAME if self.path is None else str(self.path)
 
     @classmethod
     def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog, *,
@@ -66,13 +74,13 @@ class Index:
             settings: Settings | None = None, progress: Progress = lambda done: None) -> Report:
         """Add a catalog's paintings; this object then stands at the new generation."""
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names)
-        report = building.add(self.path, catalog, self.embedder, settings or Settings(), progress=progress)
+        report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(), progress=progress)
         self._reopen()
         return report
 
     def remove(self, ids: Iterable[str]) -> Report:
         """Remove paintings by id; this object then stands at the new generation."""
-        report = building.remove(self.path, ids)
+        report = building.remove(self._own_path(), ids)
         self._reopen()
         return report
 
@@ -82,7 +90,7 @@ class Index:
                  for name in store.damaged_files(self.generation)]
         table, vectors = self.generation.table, self.generation.vectors
         for row_id, expected, vector in zip(table["id"], table["vector_sha256"], vectors.matrix, strict=True):
-            if building.vector_hash(vector) != expected:
+            if vector_hash(vector) != expected:
                 wrong.append(f"{row_id}: its vector is not the one that was computed for it")
         return wrong
 
@@ -171,7 +179,7 @@ class Index:
         the model was trained on make it too sure. Raises BadCatalog where there are too few, BadSetting where
         there is no such split.
         """
-        calibration = building.recalibrate(self.path, split, column)
+        calibration = building.recalibrate(self._own_path(), split, column)
         self._reopen()
         return calibration
 
@@ -191,14 +199,14 @@ class Index:
     @cached_property
     def calibration(self) -> Calibration:
         """The generation's calibration. Raises Uncalibrated."""
-        return Calibration.from_json(self.manifest.calibration, str(self.path))
+        return Calibration.from_json(self.manifest.calibration, self.name)
 
     @property
     def embedder(self) -> Embedder:
         """The model that made this index's vectors, loaded when first needed."""
         if self._embedder is None:
             path = self.generation.model_path
-            if not path.is_file():  # writers have moved on by two generations; the model is mostly the same
+            if self.path and not path.is_file():  # writers are two generations on; mostly with the same model
                 path = store.read(self.path).model_path
             embedder = Embedder.load(path, device=self._device)
             if embedder.sha256 != self.manifest.model.sha256:
@@ -210,7 +218,7 @@ class Index:
     def _query_id(self, name: str) -> Query:
         row = self._gallery.row_of_id.get(name)
         if row is None:
-            raise UnknownPainting(f"{name}: neither a file nor the id of a painting in {self.path}")
+            raise UnknownPainting(f"{name}: neither a file nor the id of a painting in {self.name}")
         return self._stored(row, name)
 
     def _stored(self, row: int, name: str) -> Query:
@@ -222,9 +230,15 @@ class Index:
         paintings = self._gallery.nearest_paintings(query, _checked(k))
         return Answer(query.name, artists, unknown, paintings, self.manifest.model.sha256, self.manifest.generation)
 
+    def _own_path(self) -> Path:
+        """Raises BadIndex for the reference gallery, which is nobody's to change."""
+        if self.path is None:
+            raise BadIndex(f"{self.name} cannot be changed; make an index of your own with artidx build")
+        return self.path
+
     def _reopen(self) -> None:
         """Stand at what is published now; its model is asked for anew where it is another one."""
-        generation = store.read(self.path)
+        generation = store.read(self._own_path())
         if generation.manifest.model.sha256 != self.manifest.model.sha256:
             self._embedder = None
         self._gallery = Gallery(generation)

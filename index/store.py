@@ -26,7 +26,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -87,6 +87,7 @@ class Generation:
     manifest: Manifest
     table: pd.DataFrame
     vectors: Vectors
+    model_path: Path  # the model that made the vectors
 
     @property
     def centre(self) -> Array:
@@ -97,11 +98,6 @@ class Generation:
     def embeddings(self) -> Array:
         """(n, d) as the model gave them, up to rounding, in the order of the table."""
         return uncentred(self.vectors.matrix, self.centre)
-
-    @property
-    def model_path(self) -> Path:
-        """The model that made the vectors."""
-        return self.folder / "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -143,7 +139,7 @@ def exists(index: Path) -> bool:
     return (index / "CURRENT").is_file()
 
 
-def check_model(index: Path, generation: Generation, embedder: Embedder) -> None:
+def check_model(index: Path | str, generation: Generation, embedder: Embedder) -> None:
     """Raises ModelMismatch unless the generation's vectors are this model's."""
     theirs = generation.manifest.model.sha256
     if embedder.sha256 != theirs:
@@ -231,7 +227,24 @@ def publish(index: Path, contents: Contents, model: ModelFile) -> Generation:
     sync(folder.parent)
     write_atomically(index / "CURRENT", f"{number:06d} {manifest_sha256}\n".encode())
     _collect(index)
-    return dataclasses.replace(written, folder=folder)
+    return dataclasses.replace(written, folder=folder, model_path=folder / "model.onnx")
+
+
+def check_files(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
+    """Raises BadIndex unless these files are as they were written."""
+    for name in names:
+        if sha256_of(folder / name) != manifest.files[name]:
+            raise _damaged(folder / name, "its sha256 is not the one in manifest.json")
+
+
+def assembled(folder: Path, manifest: Manifest, vectors: Vectors, model_path: Path) -> Generation:
+    """The generation of vectors and the table beside them. Raises BadIndex where they do not belong together."""
+    table = _read_table(folder / "paintings.parquet")
+    if table["row"].tolist() != vectors.rows.tolist() or len(table) != manifest.paintings:
+        raise _damaged(folder, "the paintings and their vectors do not belong together")
+    if vectors.dim != manifest.model.dim:
+        raise _damaged(folder, f"vectors of {vectors.dim} numbers, the manifest says {manifest.model.dim}")
+    return Generation(folder, manifest, table, vectors, model_path)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -282,30 +295,23 @@ def _current(index: Path) -> tuple[int, str]:
 
 
 def _read_generation(folder: Path, manifest_sha256: str) -> Generation:
-    manifest = _read_manifest(folder / "manifest.json", manifest_sha256)
-    for name in ("paintings.parquet", "vectors.faiss"):  # the model is checked when it is loaded
-        if sha256_of(folder / name) != manifest.files[name]:
-            raise _damaged(folder / name, "its sha256 is not the one in manifest.json")
-    vectors = Vectors.read(folder / "vectors.faiss")
-    table = _read_table(folder / "paintings.parquet")
-    if table["row"].tolist() != vectors.rows.tolist() or len(table) != manifest.paintings:
-        raise _damaged(folder, "paintings.parquet and vectors.faiss do not belong together")
-    if vectors.dim != manifest.model.dim:
-        raise _damaged(folder, f"vectors of {vectors.dim} numbers, the manifest says {manifest.model.dim}")
-    return Generation(folder, manifest, table, vectors)
+    manifest = read_manifest(folder / "manifest.json", FILES, manifest_sha256)
+    check_files(folder, manifest, ("paintings.parquet", "vectors.faiss"))  # the model is checked when it is loaded
+    return assembled(folder, manifest, Vectors.read(folder / "vectors.faiss"), folder / "model.onnx")
 
 
-def _read_manifest(path: Path, sha256: str) -> Manifest:
+def read_manifest(path: Path, files: Collection[str], sha256: str | None = None) -> Manifest:
+    """A manifest that speaks of these files, and is the one with this sha256 where it is known. Raises BadIndex."""
     with path.open("rb") as stream:
         data = stream.read(MAX_MANIFEST_BYTES + 1)
-    if hashlib.sha256(data).hexdigest() != sha256:
+    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
         raise _damaged(path, "its sha256 is not the one in CURRENT")
     try:
         found = json.loads(data)
         if found["format"] != FORMAT:
             raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; update artidx")
         manifest = Manifest(**(found | {"model": Model(**found["model"])}))
-        if not set(FILES) <= set(manifest.files):
+        if not set(files) <= set(manifest.files):
             raise KeyError("files")
         if np.array(manifest.centre, np.float32).shape != (manifest.model.dim,):
             raise ValueError("centre")

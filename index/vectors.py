@@ -6,6 +6,7 @@ result does not depend on what else is computed beside it. So pair and nearest a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,11 @@ class Vectors:
         apart = distances(query[None], self.of_rows(rows.tolist()))
         order = np.lexsort((rows, apart))[:k]
         return rows[order], apart[order]
+
+
+def vector_hash(vector: Array) -> str:
+    """The first 16 hex digits of the sha256 of a vector's float32 bytes, as stored beside every painting."""
+    return hashlib.sha256(np.ascontiguousarray(vector, "<f4").tobytes()).hexdigest()[:16]
 
 
 def _faiss() -> Any:

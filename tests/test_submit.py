@@ -15,11 +15,10 @@ from sklearn.metrics import roc_auc_score
 
 from artidx.errors import BadCatalog
 from artidx.index import submit as submitting
-from artidx.index.build import vector_hash
 from artidx.index.curve import BINS
 from artidx.index.submit import PRIOR, _Judge, _ten_digits, submit
 from artidx.index.surroundings import FEWEST, agreement
-from artidx.index.vectors import distances
+from artidx.index.vectors import distances, vector_hash
 from made import CALIBRATION
 
 

@@ -31,18 +31,34 @@ class LinearHead(nn.Module):
     """
 
     centre: Tensor
-    projection: Tensor
 
     def __init__(self, widths: Sequence[int], centre: Tensor, projection: Tensor) -> None:
         """widths: sizes of the parts; centre: (f,); projection: (f, d)."""
         super().__init__()
         self.widths = list(widths)
         self.register_buffer("centre", centre)
-        self.register_buffer("projection", projection)
+        self.projection = nn.Parameter(projection, requires_grad=False)
 
     def forward(self, features: Tensor) -> Tensor:
         # Centred first, not by a bias afterwards: rounding of the projection then touches only what differs.
         return (balanced(features, self.widths) - self.centre) @ self.projection
+
+
+class Projection(nn.Module):
+    """Scale, centre and turn what members give. forward: (b, f) -> (b, d), not normalised."""
+
+    scales: Tensor
+    centre: Tensor
+    axes: Tensor
+
+    def __init__(self, scales: Tensor, centre: Tensor, axes: Tensor) -> None:
+        """scales, centre: (f,); axes: (f, d)."""
+        super().__init__()
+        for name, tensor in (("scales", scales), ("centre", centre), ("axes", axes)):
+            self.register_buffer(name, tensor)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features * self.scales - self.centre) @ self.axes
 
 
 def balanced(features: Tensor, widths: Sequence[int]) -> Tensor:

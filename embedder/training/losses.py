@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from pytorch_metric_learning.distances import LpDistance
-from pytorch_metric_learning.losses import ContrastiveLoss, TripletMarginLoss
+from pytorch_metric_learning.losses import ContrastiveLoss, CosFaceLoss, TripletMarginLoss
 from pytorch_metric_learning.miners import BatchHardMiner, TripletMarginMiner
 from pytorch_metric_learning.reducers import MeanReducer
+from torch import Tensor, nn
 
 
 def contrastive_loss(margin: float) -> Any:
@@ -22,6 +23,16 @@ def contrastive_loss(margin: float) -> Any:
 def triplet_loss(margin: float) -> Any:
     """mean max(0, d(a, p) - d(a, n) + margin) (FaceNet; Schroff et al., 2015)."""
     return TripletMarginLoss(margin, distance=_squared(), reducer=MeanReducer())
+
+
+def artist_softmax(proxies: Tensor, scale: float, margin: float) -> Any:
+    """Cross entropy of scale * (cosine to each artist's proxy), less by the margin for the right one (CosFace).
+
+    proxies: (artists, d) where they begin; they are trained along, as the loss' only parameter W (d, artists).
+    """
+    loss: Any = CosFaceLoss(*proxies.shape, margin=margin, scale=scale)
+    loss.W = nn.Parameter(proxies.T.contiguous().clone())
+    return loss
 
 
 def hard_batch() -> Any:

@@ -39,6 +39,10 @@ class PooledTrunk(nn.Module):
         """Feature maps (b, c, ...) at the depths read."""
         raise NotImplementedError
 
+    def parts(self) -> list[nn.Module]:
+        """Its parts in the order they are run, as far as it is run."""
+        raise NotImplementedError
+
     def forward(self, x: Tensor) -> Tensor:
         pooled = []
         for feature in self.layers((x - self.mean) / self.std):
@@ -62,6 +66,9 @@ class MobileNetV2(PooledTrunk):
 
         self.features: Any = torchvision.models.mobilenet_v2().features
 
+    def parts(self) -> list[nn.Module]:
+        return list(self.features)
+
     def layers(self, x: Tensor) -> list[Tensor]:
         found = []
         for number, block in enumerate(self.features):
@@ -83,6 +90,9 @@ class DinoV2Small(PooledTrunk):
         vit.blocks = vit.blocks[: max(self.read) + 1]
         vit.norm = nn.Identity()
         self.vit: Any = vit
+
+    def parts(self) -> list[nn.Module]:
+        return [self.vit.patch_embed, *self.vit.blocks]
 
     def layers(self, x: Tensor) -> list[Tensor]:
         tokens = self.vit._pos_embed(self.vit.patch_embed(x))  # (b, 1 + patches, c)
@@ -108,6 +118,9 @@ class Xception(PooledTrunk):
                 module.eps = 1e-3  # as in Keras, where the weights come from
         self.stem = nn.Sequential(trunk.conv1, trunk.bn1, nn.ReLU(), trunk.conv2, trunk.bn2, nn.ReLU())
         self.blocks = nn.ModuleList(getattr(trunk, f"block{n}") for n in range(1, 13))
+
+    def parts(self) -> list[nn.Module]:
+        return [self.stem, *self.blocks]
 
     def layers(self, x: Tensor) -> list[Tensor]:
         x = self.stem(x)

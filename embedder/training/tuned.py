@@ -1,0 +1,296 @@
+"""The tuned recipe: pretrained trunks fine-tuned to tell all training artists apart, side by side with the linear one.
+
+A member begins where the linear recipe ends: its projection is the discriminants of the frozen trunk's features, and
+every artist's proxy the mean of his vectors, so that no early step of training spoils what the trunk knows. Then all
+but its first blocks are trained with a cosine softmax over the artists and a margin (CosFace; Wang et al., 2018), on
+crops of re-digitised paintings (augment.py), smaller than what the network is used on: three times as many images a
+second, and networks gain by being used on larger pictures than they were trained on (Touvron et al., 2019).
+Batch normalisation keeps its pretrained statistics.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from ...errors import BadCatalog, BadSetting
+from ..catalog import artist_key
+from ..images import Pixels
+from ..parallel import Bar, ahead, batches
+from ..runtime import available_cores
+from . import checkpoint
+from .augment import redigitised
+from .batches import Places
+from .curves import Epoch, draw_curves
+from .ensemble import Ensemble, LinearHead, Projection, balanced
+from .linear import SIZE, describe_linear, discriminants, train_linear
+from .losses import artist_softmax
+from .networks import TRUNKS, PooledTrunk, load_trunk
+from .packed import Packed, pack
+from .splits import SEEN, TRAIN
+from .trainer import Labelled, Score, embed
+
+FOLDER = "tuned"
+CROP = 160  # px, of a painting re-digitised at SCALED
+SCALED = 208  # px: crops show a painting no larger than it is used at
+BATCH = 32
+WARM_UP = 0.1  # of all steps, while the rates rise; they fall with a cosine afterwards
+EVENNESS = 0.5  # an artist is drawn as often as paintings ** this, times a constant
+SCALE, MARGIN = 20.0, 0.1  # of the loss
+COMPONENTS, DIM = 1024, 256
+HEAD_RATE = 1e-3  # relative to the size of the weights
+WEIGHT_DECAY = 0.02
+LONGEST_GRADIENT = 5.0
+JOINED_ON = 2048  # training paintings, drawn for the axes of the joined vectors
+
+
+class MemberRecipe(NamedTuple):
+    """Which trunk, how many of its first blocks stay as they are, for how long, and how fast the others learn."""
+
+    trunk: str
+    frozen: int
+    epochs: int
+    rate: float
+    seed: int = 0
+
+
+MEMBERS = (MemberRecipe("mobilenet_v2", frozen=7, epochs=8, rate=3e-4),
+           MemberRecipe("xception", frozen=5, epochs=7, rate=2e-4))
+LINEAR = 1.0  # weight of the linear recipe's vector
+WEIGHTS = (1.0, 1.0)  # of the members' vectors
+
+
+class Data(NamedTuple):
+    """Paintings to train on and to look at, with artists as codes 0, 1, ... of the training artists."""
+
+    packed: Packed
+    training: Labelled
+    validation: Labelled
+
+
+def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score,
+                note: Callable[[str], None], bar: Bar) -> Ensemble:
+    """Train on a catalog's table, whose column `split` keeps SEEN apart to look at; all is kept below `work`.
+
+    weights: the trunks' folder. A run that was interrupted goes on from its last epoch. Raises BadCatalog where there
+    are too few artists, and BadSetting where `work` holds a run on other paintings.
+    """
+    data = _data(table, work, bar)
+    members: list[nn.Module] = [
+        train_member(recipe, weights, data, work / FOLDER / recipe.trunk, fabric, score, note, bar)
+        for recipe in MEMBERS]
+    training = table[table["split"] == TRAIN].reset_index(drop=True)
+    linear = train_linear(training, weights, work,
+                          lambda what, done, total: note(f"{what}: {done:,} of {total:,} paintings"))
+    return join([linear, *members], (LINEAR, *WEIGHTS), data, fabric)
+
+
+def describe_tuned(paintings: int, artists: int) -> str:
+    """How the model was made, as Markdown for its card."""
+    members = "\n".join(
+        f"- `{m.trunk}` from block {m.frozen + 1} on, {m.epochs} epochs at a rate of {m.rate:g}, weight {weight:g}; "
+        f"pretrained under {TRUNKS[m.trunk].licence}" for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
+    return f"""Pretrained trunks fine-tuned to tell {artists} artists apart on {paintings:,} paintings (CosFace,
+scale {SCALE:g}, margin {MARGIN:g}; crops of {CROP} px of paintings re-digitised anew each time), each read at
+several depths and brought to {DIM} numbers:
+
+{members}
+
+Beside them, with weight {LINEAR:g}, the linear recipe's model:
+
+{describe_linear(paintings, artists)}
+
+The vectors are concatenated, each times its weight, and brought to {DIM} numbers by PCA."""
+
+
+def join(members: Sequence[nn.Module], weights: Sequence[float], data: Data, fabric: Fabric) -> Ensemble:
+    """Members of unit vectors side by side, weighted; together on the axes along which training paintings vary most."""
+    count = len(data.training.places)
+    drawn = np.random.default_rng(0).choice(count, min(JOINED_ON, count), replace=False)
+    with fabric.autocast():
+        found = [torch.from_numpy(embed(member.to(fabric.device), data.packed, data.training.places[drawn], fabric))
+                 for member in members]  # of each: (n, d), unit vectors
+    scales = torch.cat([torch.full(part.shape[1:], weight) for part, weight in zip(found, weights, strict=True)])
+    vectors = torch.cat(found, dim=1) * scales
+    centre = vectors.mean(dim=0)
+    axes = torch.linalg.svd(vectors - centre, full_matrices=False).Vh[:DIM].T  # (f, d)
+    return Ensemble(members, Projection(scales, centre, axes)).cpu().eval()
+
+
+def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, fabric: Fabric, score: Score,
+                 note: Callable[[str], None], bar: Bar) -> Ensemble:
+    """A trunk and its projection, trained; kept below `folder` and taken up again after its last whole epoch.
+
+    data.validation is looked at, for the curves, and nothing is chosen by it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    last = folder / "checkpoint.safetensors"
+    origin = {"recipe": [*recipe], "paintings": data.packed.digest}
+    trunk = load_trunk(recipe.trunk, weights).to(fabric.device)
+    if last.exists():
+        tensors, facts = checkpoint.load(last)
+        if {name: facts[name] for name in origin} != origin:
+            raise BadSetting(f"{last}: of another run, with other settings or paintings; give another --work folder")
+        head, proxies = _empty_head(recipe.trunk), torch.zeros_like(tensors["loss.W"]).T
+    else:
+        with bar(len(data.training.places), f"{folder.name}, discriminants, paintings") as advance:
+            head, proxies = _first_head(trunk, recipe, data, fabric, advance)
+        tensors, facts = {}, {"history": [], "rates": _rates(recipe, head)}
+    member, loss = Ensemble([trunk], head).eval(), artist_softmax(proxies, SCALE, MARGIN).to(fabric.device)
+    optimizer = torch.optim.AdamW(_trained(trunk, head, loss, recipe), weight_decay=WEIGHT_DECAY)
+    run = _Run(recipe, facts["rates"], data, fabric, member, loss, optimizer, score)
+    if tensors:
+        member.load_state_dict(checkpoint.without_prefix("member.", tensors))
+        loss.load_state_dict(checkpoint.without_prefix("loss.", tensors))
+        checkpoint.restore_optimizer(optimizer, checkpoint.without_prefix("optimizer.", tensors))
+    history = [Epoch(**epoch) for epoch in facts["history"]]
+    for number in range(len(history) + 1, recipe.epochs + 1):
+        with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
+            history.append(run.epoch(number, advance))
+        checkpoint.save(last, checkpoint.with_prefix("member.", member.state_dict())
+                        | checkpoint.with_prefix("loss.", loss.state_dict())
+                        | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(optimizer)),
+                        {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]})
+        draw_curves(history, folder.name, folder / "curves.png")
+        note(f"{folder.name}, {history[-1]}")
+    return member.cpu()
+
+
+class _Run:
+    """What stays the same from epoch to epoch."""
+
+    def __init__(self, recipe: MemberRecipe, rates: Sequence[float], data: Data, fabric: Fabric, member: Ensemble,
+                 loss: Any, optimizer: torch.optim.Optimizer, score: Score) -> None:
+        self.recipe, self.data, self.fabric, self.member, self.score = recipe, data, fabric, member, score
+        self.loss, self.rates = loss, rates
+        self.steps = math.ceil(len(data.training.places) / BATCH)
+        self.wrapped, self.optimizer = fabric.setup(member, optimizer)
+
+    def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
+        """Train for as many paintings as there are, then look at the validation paintings."""
+        started, losses, right = time.monotonic(), [], []
+        for step, (x, codes) in enumerate(_drawn(self.data, self.recipe.seed, number)):
+            pace = _pace((number - 1 + step / self.steps) / self.recipe.epochs)
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * pace
+            vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
+            loss = self.loss(vectors, self.fabric.to_device(codes))
+            self.optimizer.zero_grad()
+            self.fabric.backward(loss)
+            self.fabric.clip_gradients(self.member, self.optimizer, max_norm=LONGEST_GRADIENT,
+                                       error_if_nonfinite=False)
+            self.optimizer.step()
+            losses.append(float(loss.detach()))
+            right.append(self.score(vectors.detach().cpu().numpy(), codes.numpy()))
+            advance(1)
+        seconds = time.monotonic() - started
+        loss, accuracy = self._validated()
+        return Epoch(number, float(np.mean(losses)), loss, float(np.nanmean(right)), accuracy,
+                     self.optimizer.param_groups[0]["lr"], len(self.data.training.places), seconds)
+
+    def _validated(self) -> tuple[float, float]:
+        validation = self.data.validation
+        vectors = embed(self.wrapped, validation.inputs, validation.places, self.fabric)
+        with torch.no_grad():
+            loss = self.loss(self.fabric.to_device(torch.from_numpy(vectors)),
+                             self.fabric.to_device(torch.from_numpy(validation.artists)))
+        return float(loss), self.score(vectors, validation.artists)
+
+
+def _data(table: pd.DataFrame, work: Path, bar: Bar) -> Data:
+    with bar(len(table), "packing paintings") as advance:
+        packed = pack(table, work, SIZE, advance)
+    keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
+    split = table["split"].to_numpy(str)
+    is_training = packed.is_read & (split == TRAIN)
+    counts = keys[is_training].value_counts()
+    artists = sorted(counts.index[counts > 1])
+    if len(artists) < 2:
+        raise BadCatalog("training needs two artists or more with two paintings each")
+    codes = pd.Index(artists).get_indexer_for(keys).astype(np.int64)  # -1: another one, or nobody
+
+    def labelled(chosen: npt.NDArray[np.bool_]) -> Labelled:
+        places = np.flatnonzero(chosen & (codes >= 0))
+        return Labelled(packed, places, codes[places])
+
+    return Data(packed, labelled(is_training), labelled(packed.is_read & (split == SEEN)))
+
+
+def _pace(share: float) -> float:
+    """Of the highest rate, after this share of all steps."""
+    return share / WARM_UP if share < WARM_UP else 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
+
+
+def _rates(recipe: MemberRecipe, head: LinearHead) -> list[float]:
+    """The highest learning rates of trunk, projection and proxies; numbers of a projection may have any size."""
+    return [recipe.rate, HEAD_RATE * float(head.projection.detach().pow(2).mean().sqrt()), HEAD_RATE]
+
+
+def _trained(trunk: PooledTrunk, head: LinearHead, loss: nn.Module, recipe: MemberRecipe) -> list[dict[str, Any]]:
+    """What the optimizer is to change; its rates are set before each step."""
+    trained = [weight for block in trunk.parts()[recipe.frozen:] for weight in block.parameters()]
+    for weight in (*trained, head.projection):
+        weight.requires_grad_(True)
+    return [{"params": trained}, {"params": [head.projection], "weight_decay": 0.0},
+            {"params": list(loss.parameters()), "weight_decay": 0.0}]
+
+
+def _first_head(trunk: PooledTrunk, recipe: MemberRecipe, data: Data, fabric: Fabric,
+                advance: Callable[[int], None]) -> tuple[LinearHead, Tensor]:
+    """The discriminants of the frozen trunk on one crop of every painting, and the artists' mean vectors (a, d)."""
+    codes, found = data.training.artists, []
+    with torch.inference_mode(), fabric.autocast():
+        for x, _ in _crops(data, np.arange(len(codes)), recipe.seed, 0):
+            found.append(trunk(fabric.to_device(x)).float().cpu())
+            advance(len(x))
+    widths = _widths(recipe.trunk)
+    features = balanced(torch.cat(found), widths)
+    centre, projection = discriminants(features.numpy(), codes, components=COMPONENTS, dim=DIM)
+    head = LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
+    vectors = nn.functional.normalize((features - head.centre) @ head.projection, dim=1)
+    proxies = torch.zeros(int(codes.max()) + 1, vectors.shape[1]).index_add_(0, torch.from_numpy(codes), vectors)
+    return head, nn.functional.normalize(proxies, dim=1)
+
+
+def _empty_head(trunk: str) -> LinearHead:
+    widths = _widths(trunk)
+    return LinearHead(widths, torch.zeros(sum(widths)), torch.zeros(sum(widths), DIM))
+
+
+def _widths(trunk: str) -> list[int]:
+    return [2 * channels for channels in TRUNKS[trunk].channels]
+
+
+def _drawn(data: Data, seed: int, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one epoch: paintings drawn so that prolific artists do not outweigh the others by too much."""
+    counts = np.bincount(data.training.artists)
+    weight = counts[data.training.artists] ** (EVENNESS - 1.0)
+    chance = np.random.default_rng((seed, number))
+    return _crops(data, chance.choice(len(weight), len(weight), p=weight / weight.sum()), seed, number)
+
+
+def _crops(data: Data, drawn: Places, seed: int, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """((b, 3, CROP, CROP) float, (b,) codes) of the drawn training paintings, each re-digitised anew."""
+    def crop(item: tuple[int, int]) -> Pixels:
+        turn, which = item
+        chance = random.Random(f"{seed} {number} {turn}")
+        square = redigitised(data.packed.squares([data.training.places[which]])[0], SCALED, chance)
+        left, top = chance.randint(0, SCALED - CROP), chance.randint(0, SCALED - CROP)
+        return square[top : top + CROP, left : left + CROP]
+
+    crops = ahead(crop, enumerate(drawn.tolist()), workers=available_cores(), most=4 * BATCH)
+    for squares, which in zip(batches(crops, BATCH), batches(drawn, BATCH), strict=True):
+        yield torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float(), torch.from_numpy(
+            data.training.artists[np.array(which)])

@@ -1,0 +1,203 @@
+"""The tuned recipe: members that begin at their discriminants, are fine-tuned, and are joined."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from lightning_fabric import Fabric
+from safetensors.torch import save_file
+
+from artidx import Embedder
+from artidx.cli.main import artidx
+from artidx.embedder.catalog import read_catalog
+from artidx.embedder.training import linear, tuned
+from artidx.embedder.training.ensemble import Ensemble, Projection
+from artidx.embedder.training.losses import artist_softmax
+from artidx.embedder.training.networks import TRUNKS, PooledTrunk
+from artidx.embedder.training.tuned import MemberRecipe, train_member
+from artidx.errors import BadSetting
+from artidx.index.retrieval import triplet_accuracy
+from made import painting
+
+RECIPE = MemberRecipe("tiny", frozen=1, epochs=3, rate=1e-3)
+
+
+class TinyTrunk(PooledTrunk):
+    """Two convolutions, read after each."""
+
+    def __init__(self):
+        super().__init__((0.5,) * 3, (0.5,) * 3)
+        torch.manual_seed(0)
+        self.blocks = torch.nn.ModuleList([torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 7, 3)])
+
+    def parts(self):
+        return list(self.blocks)
+
+    def layers(self, x):
+        found = []
+        for block in self.blocks:
+            x = block(x).relu()
+            found.append(x)
+        return found
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """A folder with the tiny trunk's weights, and the recipe cut down to it."""
+    folder = tmp_path / "trunks"
+    folder.mkdir()
+    save_file({k: v for k, v in TinyTrunk().state_dict().items() if k not in ("mean", "std")},
+              folder / "tiny.safetensors")
+    kind = TRUNKS["mobilenet_v2"]._replace(make=TinyTrunk, weights_file="tiny.safetensors", rename=str, channels=(5, 7))
+    monkeypatch.setitem(TRUNKS, "tiny", kind)
+    for name, value in {"CROP": 24, "SCALED": 32, "SIZE": 48, "DIM": 4, "BATCH": 8, "MEMBERS": (RECIPE,),
+                        "WEIGHTS": (0.5,)}.items():
+        monkeypatch.setattr(tuned, name, value)
+    for name, value in {"MEMBERS": ("tiny",), "SIZE": 48}.items():
+        monkeypatch.setattr(linear, name, value)
+    monkeypatch.setattr("artidx.cli.training.SIZE", 48)
+    return folder
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    """Six artists with eight paintings each, and one with a single one; a split column."""
+    rows = []
+    for number in range(7):
+        for i in range(8 if number < 6 else 1):
+            name = f"{number}-{i}.png"
+            painting(tmp_path / "images" / name, 10 * number + i, ((number * 40) % 256, (number * 90) % 256, 128))
+            split = "val_unseen" if number in (4, 5) else "val_seen" if i > 4 else "train"
+            rows.append({"filename": name, "artist": f"Artist {number}", "split": split})
+    pd.DataFrame(rows).to_csv(tmp_path / "paintings.csv", index=False)
+    return tmp_path / "paintings.csv"
+
+
+@contextmanager
+def quiet(total, what):
+    yield lambda done: None
+
+
+def member(folder, weights, catalog, bar=quiet, recipe=RECIPE):
+    table = read_catalog(str(catalog)).table
+    data = tuned._data(table, folder, bar)
+    notes = []
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    found = train_member(recipe, weights, data, folder / "member", fabric, triplet_accuracy, notes.append, bar)
+    return found, notes, data
+
+
+def test_artists_with_one_painting_are_not_trained_on_and_unseen_ones_never_looked_at(tmp_path, weights, catalog):
+    data = member(tmp_path / "work", weights, catalog)[2]
+    assert len(data.training.places) == 4 * 5
+    assert len(data.validation.places) == 4 * 3
+    assert set(data.training.artists) == set(data.validation.artists) == {0, 1, 2, 3}
+
+
+def test_the_frozen_part_stays_and_the_rest_learns(tmp_path, weights, catalog):
+    found, notes, _ = member(tmp_path / "work", weights, catalog)
+    trunk, before = found.members[0], TinyTrunk()
+    assert torch.equal(trunk.blocks[0].weight, before.blocks[0].weight)
+    assert not torch.equal(trunk.blocks[1].weight, before.blocks[1].weight)
+    assert len(notes) == 3
+    assert (tmp_path / "work" / "member" / "curves.png").exists()
+
+
+def test_a_member_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path, weights, catalog):
+    whole = member(tmp_path / "whole", weights, catalog)[0]
+
+    @contextmanager
+    def killing(total, what):
+        def advance(done):
+            if "epoch 3" in what:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        member(tmp_path / "killed", weights, catalog, killing)
+    resumed = member(tmp_path / "killed", weights, catalog)[0]
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_a_members_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog):
+    member(tmp_path / "work", weights, catalog)
+    with pytest.raises(BadSetting, match="other settings"):
+        member(tmp_path / "work", weights, catalog, recipe=RECIPE._replace(rate=1e-2))
+
+
+def test_the_rate_rises_from_nothing_to_the_highest_and_falls_to_nothing():
+    assert tuned._pace(0.0) == 0
+    assert tuned._pace(tuned.WARM_UP) == 1
+    assert tuned._pace(0.55) == pytest.approx(0.5)
+    assert tuned._pace(1.0) == pytest.approx(0)
+
+
+def test_prolific_artists_are_drawn_less_often_than_their_share(tmp_path, weights):
+    class Squares:
+        def squares(self, rows):
+            return np.zeros((len(rows), 32, 32, 3), np.uint8)
+
+    artists = np.repeat([0, 1], [360, 40])
+    data = tuned.Data(Squares(), tuned.Labelled(None, np.arange(400), artists), None)
+    drawn = torch.cat([codes for _, codes in tuned._drawn(data, 0, 1)])
+    assert len(drawn) == 400
+    assert float((drawn == 1).float().mean()) == pytest.approx(0.25, abs=0.06), "sqrt(40) of sqrt(40) + sqrt(360)"
+
+
+def test_artist_softmax_equals_the_loop():
+    torch.manual_seed(0)
+    proxies, vectors, codes = torch.randn(5, 3), torch.randn(7, 3), torch.tensor([0, 1, 2, 3, 4, 0, 1])
+    total = 0.0
+    for vector, code in zip(vectors, codes.tolist(), strict=True):
+        cosines = [float(vector @ proxy / vector.norm() / proxy.norm()) for proxy in proxies]
+        logits = [20 * (c - 0.1 * (i == code)) for i, c in enumerate(cosines)]
+        total += math.log(sum(math.exp(x) for x in logits)) - logits[code]
+    assert artist_softmax(proxies, 20, 0.1)(vectors, codes).item() == pytest.approx(total / 7, rel=1e-5)
+
+
+def test_joined_vectors_keep_the_weighted_cosines_of_the_members(tmp_path, weights):
+    """With as many axes as the vectors have directions, PCA only turns and centres them."""
+    class Constant(torch.nn.Module):
+        def __init__(self, vectors):
+            super().__init__()
+            self.vectors = torch.nn.functional.normalize(vectors, dim=1)
+
+        def forward(self, x):
+            return self.vectors[x[:, 0, 0, 0].long()]
+
+    class Numbers:
+        def __getitem__(self, places):
+            return torch.from_numpy(places).view(-1, 1, 1, 1).expand(-1, 3, 1, 1)
+
+    torch.manual_seed(0)
+    a, b = Constant(torch.randn(5, 4)), Constant(torch.randn(5, 4))  # 5 points: 4 directions around their mean
+    data = tuned.Data(Numbers(), tuned.Labelled(None, np.arange(5), np.zeros(5, np.int64)), None)
+    joined = tuned.join([a, b], (1.0, 0.5), data, Fabric(accelerator="cpu", devices=1))
+    with torch.inference_mode():
+        found = joined(torch.arange(5).view(-1, 1, 1, 1).expand(-1, 3, 1, 1))
+    expected = torch.cat([a.vectors, 0.5 * b.vectors], dim=1)
+    expected = torch.nn.functional.normalize(expected - expected.mean(0), dim=1)
+    torch.testing.assert_close(found @ found.T, expected @ expected.T, atol=1e-5, rtol=1e-5)
+
+
+def test_a_projection_scales_before_it_centres():
+    projection = Projection(torch.tensor([1.0, 2.0]), torch.tensor([0.5, 1.0]), torch.eye(2))
+    assert projection(torch.tensor([[1.0, 1.0]])).tolist() == [[0.5, 1.0]]
+    assert Ensemble([torch.nn.Identity()], projection)(torch.tensor([[0.5, 2.0]])).tolist() == [[0.0, 1.0]]
+
+
+def test_the_tuned_recipe_ends_in_a_model_with_a_card(tmp_path, weights, catalog):
+    model = tmp_path / "model.onnx"
+    CliRunner().invoke(artidx, ["train", str(catalog), "--trunks", str(weights), "--work", str(tmp_path / "work"),
+                              "-o", str(model), "--precision", "32-true"], catch_exceptions=False,
+                       standalone_mode=False)
+    assert (Embedder.load(model).size, Embedder.load(model).dim) == (48, 4)
+    assert "`tiny` from block 2 on, 3 epochs" in model.with_suffix(".md").read_text()
