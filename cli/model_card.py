@@ -32,7 +32,7 @@ path from there on is in the file.
 {made}
 
 The training images are not part of the model. Made by `artidx train`; largest difference of any number to PyTorch:
-{parity["largest_difference_to_pytorch"]:.1e}; weights are stored in float16, which turns a vector by {parity["largest_cosine_lost_to_float16_weights"]:.1e} of cosine at most.
+{parity["largest_difference_to_pytorch"]:.1e}; weights are stored in 8 and 16 bits, which turns a vector by {parity["largest_cosine_lost_to_stored_weights"]:.1e} of cosine at most.
 
 ## What it was measured at
 

@@ -127,7 +127,7 @@ def _progress(note: Note) -> Callable[[str, int, int], None]:
 def _parity(embedder: Embedder) -> str:
     parity = embedder.metadata["parity"]
     return (f"exported: largest difference to PyTorch {parity['largest_difference_to_pytorch']:.1e}, "
-            f"largest cosine lost to float16 weights {parity['largest_cosine_lost_to_float16_weights']:.1e}")
+            f"largest cosine lost to weights of few bits {parity['largest_cosine_lost_to_stored_weights']:.1e}")
 
 
 def _measured(path: Path, catalog: Catalog, embedder: Embedder, note: Note) -> Index:

@@ -15,7 +15,7 @@ from artidx import Embedder, read_catalog
 from artidx.embedder.training import features as features_module
 from artidx.embedder.training.augment import redigitised
 from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
-from artidx.embedder.training.export import export
+from artidx.embedder.training.export import _in_eight_bits, export
 from artidx.embedder.training.features import trunk_features
 from artidx.embedder.training.linear import discriminants
 from artidx.embedder.training.networks import TRUNKS, MobileNetV2, PooledTrunk, load_trunk
@@ -185,11 +185,31 @@ def test_an_exported_ensemble_gives_pytorchs_vectors(tmp_path):
     assert (embedder.name, embedder.size, embedder.dim) == ("tiny", 48, 6)
     parity = embedder.metadata["parity"]
     assert 0 < parity["largest_difference_to_pytorch"] < 1e-5
-    assert parity["largest_cosine_lost_to_float16_weights"] < 1e-3
+    assert parity["largest_cosine_lost_to_stored_weights"] < 1e-3
     with torch.inference_mode():
         expected = ensemble(torch.from_numpy(squares).permute(0, 3, 1, 2).float()).numpy()
     np.testing.assert_allclose(embedder.infer(squares), expected, atol=5e-3)
     assert data == export(ensemble, 48, "tiny", squares), "the same network gives the same file"
+
+
+def test_large_weights_are_stored_in_eight_bits_unless_that_loses_too_much(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    network = Ensemble([TinyTrunk()], LinearHead([10, 14], torch.rand(24) / 10, torch.randn(24, 1024))).eval()
+    squares = pictures(tmp_path, 4, 48)
+    small = export(network, 48, "tiny", squares)
+    monkeypatch.setattr("artidx.embedder.training.export.EIGHT_BIT_ERROR", 1e-6)
+    large = export(network, 48, "tiny", squares)
+    assert len(large) - len(small) == pytest.approx(24 * 1024 - 4 * 1024, rel=0.05), "and a scale for each output"
+    parity = Embedder(small, "small").metadata["parity"]
+    assert 0 < parity["largest_cosine_lost_to_stored_weights"] < 1e-3
+
+
+def test_eight_bits_of_a_kernel_are_off_by_half_a_step_at_most():
+    kernel = np.random.default_rng(0).uniform(-1, 1, (6, 5, 3, 3)).astype(np.float32)
+    kernel[2] = 0
+    eight, scale = _in_eight_bits(kernel)
+    assert (eight.dtype, scale.shape) == (np.int8, (6, 1, 1, 1))
+    assert (np.abs(eight * scale - kernel) <= scale / 2 + 1e-7).all()
 
 
 def test_a_graph_that_lost_parity_is_not_exported(tmp_path, monkeypatch):

