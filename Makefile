@@ -5,7 +5,7 @@ DEMO = .venv
 DEV = .venv-dev
 INDEX = museum.artidx
 
-SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/*)
+SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/* index/reference/*)
 
 .PHONY: demo test check clean
 

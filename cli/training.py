@@ -25,7 +25,7 @@ from ..embedder.training.linear import SIZE, describe_linear, train_linear
 from ..embedder.training.packed import packed_examples
 from ..embedder.training.paper import PaperSettings, describe_paper, load_trained, read_settings, train_paper
 from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
-from ..embedder.training.tuned import describe_tuned, train_tuned
+from ..embedder.training.tuned import train_tuned
 from ..errors import BadSetting, UnreadableImage
 from ..index.evaluate import SplitScores, evaluate
 from ..index.fit import calibrate_model
@@ -59,9 +59,8 @@ def by_linear_recipe(table: pd.DataFrame, trunks: Path, work: Path, note: Note) 
 def by_tuned_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: str, note: Note) -> Trained:
     """Fine-tuned trunks beside the linear recipe's model."""
     fabric = _fabric(1, 1, precision)
-    ensemble = train_tuned(table, trunks, work, fabric, triplet_accuracy, note, progress)
-    training = table[table["split"] == TRAIN]
-    return Trained(ensemble, SIZE, describe_tuned(len(training), training["artist"].nunique()))
+    ensemble, made = train_tuned(table, trunks, work, fabric, triplet_accuracy, note, progress)
+    return Trained(ensemble, SIZE, made)
 
 
 def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devices: int, nodes: int, precision: str,

@@ -2,7 +2,7 @@
 
     reference/
       manifest.json        as that of any generation (store.py)
-      paintings.parquet    its rows, without a path: the images are not shipped
+      paintings.parquet    its rows; the images are not shipped, and so have no path
       vectors.npy          its vectors in float16, half the size
 
 It is read, never written to. `python -m artidx.index.reference INDEX` makes it of an index by the default model.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..embedder.runtime import DEFAULT_MODEL
+from ..embedder.runtime import DEFAULT_MODEL, Embedder
 from ..errors import BadIndex
 from . import store
 from .store import Generation
@@ -39,17 +39,20 @@ def read(folder: Path = FOLDER) -> Generation:
     except FileNotFoundError as problem:
         raise BadIndex(f"{problem.filename}: missing: {NAME} is not installed; reinstall artidx, or name an index "
                        f"of your own") from None
+    except BadIndex as problem:
+        raise BadIndex(f"{str(problem).partition(';')[0]}; reinstall artidx") from None
 
 
 def write(generation: Generation, folder: Path = FOLDER) -> None:
-    """Make the gallery of a generation; float16 moves its distances by about 1e-4."""
+    """Make the gallery of a generation; float16 moves its distances by about 1e-4. Raises ModelMismatch."""
+    store.check_model(NAME, generation, Embedder.load(DEFAULT_MODEL))
     folder.mkdir(exist_ok=True)
     np.save(folder / "vectors.npy", generation.vectors.matrix.astype(np.float16), allow_pickle=False)
     table = generation.table[[name for name in COLUMNS if name in generation.table]]
-    table = table.assign(row=np.arange(len(table)), path=table["id"],
+    table = table.assign(row=np.arange(len(table)), path="",
                          vector_sha256=[vector_hash(vector) for vector in _vectors(folder).matrix])
     table.to_parquet(folder / "paintings.parquet", index=False, compression="zstd", compression_level=19)
-    manifest = dataclasses.replace(generation.manifest, generation=1, next_row=len(table), skipped=0,
+    manifest = dataclasses.replace(generation.manifest, next_row=len(table), skipped=0,
                                    files={name: store.sha256_of(folder / name) for name in FILES})
     (folder / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False), encoding="utf-8")
 

@@ -181,7 +181,7 @@ def test_a_table_with_columns_of_other_names(run, tmp_path, collection):
 
 
 @pytest.mark.parametrize(("words", "says"), [
-    (["pair", "a.jpg", "b.jpg"], "artidx: paintings.artidx: no such index; make one with artidx build"),
+    (["pair", "a.jpg", "b.jpg", "-i", "p.artidx"], "artidx: p.artidx: no such index; make one with artidx build"),
     (["build", "nowhere", "-o", "x.artidx"], "artidx: nowhere: no such file or folder"),
     (["build", ".", "-o", "x.artidx", "--model", "none.onnx"], "none.onnx: no such model file"),
     (["evaluate", "nowhere"], "no such file or folder"),

@@ -21,7 +21,7 @@ from artidx.embedder.training.ensemble import Ensemble, Projection
 from artidx.embedder.training.losses import artist_softmax
 from artidx.embedder.training.networks import TRUNKS, PooledTrunk
 from artidx.embedder.training.tuned import MemberRecipe, train_member
-from artidx.errors import BadSetting
+from artidx.errors import BadCatalog, BadSetting
 from artidx.index.retrieval import triplet_accuracy
 from made import painting
 
@@ -29,12 +29,13 @@ RECIPE = MemberRecipe("tiny", frozen=1, epochs=3, rate=1e-3)
 
 
 class TinyTrunk(PooledTrunk):
-    """Two convolutions, read after each."""
+    """Two convolutions, the first batch-normalised, read after each."""
 
     def __init__(self):
         super().__init__((0.5,) * 3, (0.5,) * 3)
         torch.manual_seed(0)
-        self.blocks = torch.nn.ModuleList([torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 7, 3)])
+        self.blocks = torch.nn.ModuleList([torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5)),
+                                           torch.nn.Conv2d(5, 7, 3)])
 
     def parts(self):
         return list(self.blocks)
@@ -86,8 +87,8 @@ def quiet(total, what):
 
 def member(folder, weights, catalog, bar=quiet, recipe=RECIPE):
     table = read_catalog(str(catalog)).table
-    data = tuned._data(table, folder, bar)
     notes = []
+    data = tuned._data(table, folder, notes.append, bar)
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     found = train_member(recipe, weights, data, folder / "member", fabric, triplet_accuracy, notes.append, bar)
     return found, notes, data
@@ -103,7 +104,8 @@ def test_artists_with_one_painting_are_not_trained_on_and_unseen_ones_never_look
 def test_the_frozen_part_stays_and_the_rest_learns(tmp_path, weights, catalog):
     found, notes, _ = member(tmp_path / "work", weights, catalog)
     trunk, before = found.members[0], TinyTrunk()
-    assert torch.equal(trunk.blocks[0].weight, before.blocks[0].weight)
+    assert torch.equal(trunk.blocks[0][0].weight, before.blocks[0][0].weight)
+    assert trunk.blocks[0][1].num_batches_tracked == 2 * 3, "statistics are learnt after the first epoch of three"
     assert not torch.equal(trunk.blocks[1].weight, before.blocks[1].weight)
     assert len(notes) == 3
     assert (tmp_path / "work" / "member" / "curves.png").exists()
@@ -131,6 +133,15 @@ def test_a_members_checkpoint_of_other_settings_is_refused(tmp_path, weights, ca
     member(tmp_path / "work", weights, catalog)
     with pytest.raises(BadSetting, match="other settings"):
         member(tmp_path / "work", weights, catalog, recipe=RECIPE._replace(rate=1e-2))
+    catalog.write_text(catalog.read_text().replace("Artist 0", "Artist 9"))
+    with pytest.raises(BadSetting, match="other settings"):
+        member(tmp_path / "work", weights, catalog)
+
+
+def test_paintings_without_anything_to_validate_on_are_refused(tmp_path, weights, catalog):
+    catalog.write_text(catalog.read_text().replace("val_seen", "train"))
+    with pytest.raises(BadCatalog, match="nothing to validate on"):
+        member(tmp_path / "work", weights, catalog)
 
 
 def test_the_rate_rises_from_nothing_to_the_highest_and_falls_to_nothing():
@@ -146,7 +157,7 @@ def test_prolific_artists_are_drawn_less_often_than_their_share(tmp_path, weight
             return np.zeros((len(rows), 32, 32, 3), np.uint8)
 
     artists = np.repeat([0, 1], [360, 40])
-    data = tuned.Data(Squares(), tuned.Labelled(None, np.arange(400), artists), None)
+    data = tuned.Data(Squares(), tuned.Labelled(None, np.arange(400), artists), None, "")
     drawn = torch.cat([codes for _, codes in tuned._drawn(data, 0, 1)])
     assert len(drawn) == 400
     assert float((drawn == 1).float().mean()) == pytest.approx(0.25, abs=0.06), "sqrt(40) of sqrt(40) + sqrt(360)"
@@ -179,7 +190,7 @@ def test_joined_vectors_keep_the_weighted_cosines_of_the_members(tmp_path, weigh
 
     torch.manual_seed(0)
     a, b = Constant(torch.randn(5, 4)), Constant(torch.randn(5, 4))  # 5 points: 4 directions around their mean
-    data = tuned.Data(Numbers(), tuned.Labelled(None, np.arange(5), np.zeros(5, np.int64)), None)
+    data = tuned.Data(Numbers(), tuned.Labelled(None, np.arange(5), np.zeros(5, np.int64)), None, "")
     joined = tuned.join([a, b], (1.0, 0.5), data, Fabric(accelerator="cpu", devices=1))
     with torch.inference_mode():
         found = joined(torch.arange(5).view(-1, 1, 1, 1).expand(-1, 3, 1, 1))
@@ -200,4 +211,4 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card(tmp_path, weights, catalog
                               "-o", str(model), "--precision", "32-true"], catch_exceptions=False,
                        standalone_mode=False)
     assert (Embedder.load(model).size, Embedder.load(model).dim) == (48, 4)
-    assert "`tiny` from block 2 on, 3 epochs" in model.with_suffix(".md").read_text()
+    assert "`tiny`, all but the first 1 of its parts, 3 epochs" in model.with_suffix(".md").read_text()

@@ -123,13 +123,14 @@ def _shrink_weights(model: onnx.ModelProto) -> None:
 def _in_eight_bits(weight: Array) -> tuple[npt.NDArray[np.int8], Array] | None:
     """(numbers from -127 to 127, a scale for each output) whose product is the weight, or None if it loses too much.
 
-    Outputs are the first axis of a convolution's kernel (o, i, h, w) and the second of a matrix (i, o).
+    Outputs are the first axis of a kernel (o, i, h, w) and, as PyTorch's exporter has most of them, the second of a
+    matrix (i, o); where it is the first, a scale for each input does as well.
     """
     inputs = tuple(range(1, weight.ndim)) if weight.ndim > 2 else (0,)
     scale = np.maximum(np.abs(weight).max(axis=inputs, keepdims=True) / 127, np.finfo(np.float32).tiny)
     eight = np.round(weight / scale).astype(np.int8)
-    error = np.sqrt(np.mean((eight * scale - weight) ** 2) / np.mean(weight**2))
-    return (eight, scale.astype(np.float32)) if error <= EIGHT_BIT_ERROR else None
+    error = float(np.mean((eight * scale - weight) ** 2))
+    return (eight, scale.astype(np.float32)) if error <= EIGHT_BIT_ERROR**2 * float(np.mean(weight**2)) else None
 
 
 def _bytes(model: onnx.ModelProto) -> bytes:

@@ -3,13 +3,15 @@
 A member begins where the linear recipe ends: its projection is the discriminants of the frozen trunk's features, and
 every artist's proxy the mean of his vectors, so that no early step of training spoils what the trunk knows. Then all
 but its first blocks are trained with a cosine softmax over the artists and a margin (CosFace; Wang et al., 2018), on
-crops of re-digitised paintings (augment.py), smaller than what the network is used on: three times as many images a
-second, and networks gain by being used on larger pictures than they were trained on (Touvron et al., 2019).
-Batch normalisation keeps its pretrained statistics.
+crops of re-digitised paintings (augment.py), smaller than what the network is used on: twice as many images a second,
+and networks gain by being used on larger pictures than they were trained on (Touvron et al., 2019). Batch
+normalisation keeps its pretrained statistics for an epoch; from then on it takes those of the batches and learns those
+of paintings, in the first blocks too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import time
@@ -44,7 +46,7 @@ from .trainer import Labelled, Score, embed
 
 FOLDER = "tuned"
 CROP = 160  # px, of a painting re-digitised at SCALED
-SCALED = 208  # px: crops show a painting no larger than it is used at
+SCALED = 208  # px: crops show a painting at 0.93 to 1.16 of the size it is used at
 BATCH = 32
 WARM_UP = 0.1  # of all steps, while the rates rise; they fall with a cosine afterwards
 EVENNESS = 0.5  # an artist is drawn as often as paintings ** this, times a constant
@@ -57,7 +59,7 @@ JOINED_ON = 2048  # training paintings, drawn for the axes of the joined vectors
 
 
 class MemberRecipe(NamedTuple):
-    """Which trunk, how many of its first blocks stay as they are, for how long, and how fast the others learn."""
+    """Which trunk, how many of its first parts keep their weights, for how long, and how fast the others learn."""
 
     trunk: str
     frozen: int
@@ -73,35 +75,42 @@ WEIGHTS = (1.0, 1.0)  # of the members' vectors
 
 
 class Data(NamedTuple):
-    """Paintings to train on and to look at, with artists as codes 0, 1, ... of the training artists."""
+    """Paintings to train on and to look at, with artists as codes 0, 1, ... of the training artists.
+
+    digest: of the paintings' files, artists and splits.
+    """
 
     packed: Packed
     training: Labelled
     validation: Labelled
+    digest: str
 
 
 def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score,
-                note: Callable[[str], None], bar: Bar) -> Ensemble:
-    """Train on a catalog's table, whose column `split` keeps SEEN apart to look at; all is kept below `work`.
+                note: Callable[[str], None], bar: Bar) -> tuple[Ensemble, str]:
+    """Train on a catalog's table; the model, and how it was made as Markdown for its card.
 
-    weights: the trunks' folder. A run that was interrupted goes on from its last epoch. Raises BadCatalog where there
-    are too few artists, and BadSetting where `work` holds a run on other paintings.
+    The table's column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the trunks' folder. A run
+    that was interrupted goes on from its last epoch. Raises BadModel for missing weights, BadCatalog where there are
+    too few artists, and BadSetting where `work` holds a run on other paintings.
     """
-    data = _data(table, work, bar)
-    members: list[nn.Module] = [
-        train_member(recipe, weights, data, work / FOLDER / recipe.trunk, fabric, score, note, bar)
-        for recipe in MEMBERS]
-    training = table[table["split"] == TRAIN].reset_index(drop=True)
+    for recipe in MEMBERS:
+        load_trunk(recipe.trunk, weights)  # what is missing is told now, not after hours
+    data = _data(table, work, note, bar)
+    training = table[(table["split"] == TRAIN) & data.packed.is_read].reset_index(drop=True)
     linear = train_linear(training, weights, work,
                           lambda what, done, total: note(f"{what}: {done:,} of {total:,} paintings"))
-    return join([linear, *members], (LINEAR, *WEIGHTS), data, fabric)
+    members = [train_member(recipe, weights, data, work / FOLDER / recipe.trunk, fabric, score, note, bar)
+               for recipe in MEMBERS]
+    joined = join([linear, *members], (LINEAR, *WEIGHTS), data, fabric)
+    return joined, _described(data, describe_linear(len(training), training["artist"].nunique()))
 
 
-def describe_tuned(paintings: int, artists: int) -> str:
-    """How the model was made, as Markdown for its card."""
+def _described(data: Data, linear: str) -> str:
     members = "\n".join(
-        f"- `{m.trunk}` from block {m.frozen + 1} on, {m.epochs} epochs at a rate of {m.rate:g}, weight {weight:g}; "
-        f"pretrained under {TRUNKS[m.trunk].licence}" for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
+        f"- `{m.trunk}`, all but the first {m.frozen} of its parts, {m.epochs} epochs at a rate of {m.rate:g}, weight "
+        f"{weight:g}; pretrained under {TRUNKS[m.trunk].licence}" for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
+    paintings, artists = len(data.training.places), int(data.training.artists.max()) + 1
     return f"""Pretrained trunks fine-tuned to tell {artists} artists apart on {paintings:,} paintings (CosFace,
 scale {SCALE:g}, margin {MARGIN:g}; crops of {CROP} px of paintings re-digitised anew each time), each read at
 several depths and brought to {DIM} numbers:
@@ -110,7 +119,7 @@ several depths and brought to {DIM} numbers:
 
 Beside them, with weight {LINEAR:g}, the linear recipe's model:
 
-{describe_linear(paintings, artists)}
+{linear}
 
 The vectors are concatenated, each times its weight, and brought to {DIM} numbers by PCA."""
 
@@ -137,18 +146,20 @@ def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
-    origin = {"recipe": [*recipe], "paintings": data.packed.digest}
+    origin = {"recipe": [*recipe], "paintings": data.digest}
     trunk = load_trunk(recipe.trunk, weights).to(fabric.device)
     if last.exists():
         tensors, facts = checkpoint.load(last)
-        if {name: facts[name] for name in origin} != origin:
+        if {name: facts.get(name) for name in origin} != origin:
             raise BadSetting(f"{last}: of another run, with other settings or paintings; give another --work folder")
-        head, proxies = _empty_head(recipe.trunk), torch.zeros_like(tensors["loss.W"]).T
+        head = LinearHead(_widths(recipe.trunk), *(torch.zeros_like(tensors[f"member.head.{name}"])
+                                                   for name in ("centre", "projection")))
+        proxies = torch.zeros_like(tensors["loss.W"]).T
     else:
         with bar(len(data.training.places), f"{folder.name}, discriminants, paintings") as advance:
             head, proxies = _first_head(trunk, recipe, data, fabric, advance)
         tensors, facts = {}, {"history": [], "rates": _rates(recipe, head)}
-    member, loss = Ensemble([trunk], head).eval(), artist_softmax(proxies, SCALE, MARGIN).to(fabric.device)
+    member, loss = Ensemble([trunk], head), artist_softmax(proxies, SCALE, MARGIN).to(fabric.device)
     optimizer = torch.optim.AdamW(_trained(trunk, head, loss, recipe), weight_decay=WEIGHT_DECAY)
     run = _Run(recipe, facts["rates"], data, fabric, member, loss, optimizer, score)
     if tensors:
@@ -165,7 +176,7 @@ def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, 
                         {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]})
         draw_curves(history, folder.name, folder / "curves.png")
         note(f"{folder.name}, {history[-1]}")
-    return member.cpu()
+    return member.cpu().eval()
 
 
 class _Run:
@@ -180,6 +191,7 @@ class _Run:
 
     def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
         """Train for as many paintings as there are, then look at the validation paintings."""
+        self.wrapped.train(number > 1)  # batch normalisation
         started, losses, right = time.monotonic(), [], []
         for step, (x, codes) in enumerate(_drawn(self.data, self.recipe.seed, number)):
             pace = _pace((number - 1 + step / self.steps) / self.recipe.epochs)
@@ -189,9 +201,10 @@ class _Run:
             loss = self.loss(vectors, self.fabric.to_device(codes))
             self.optimizer.zero_grad()
             self.fabric.backward(loss)
-            self.fabric.clip_gradients(self.member, self.optimizer, max_norm=LONGEST_GRADIENT,
-                                       error_if_nonfinite=False)
-            self.optimizer.step()
+            length = self.fabric.clip_gradients(self.member, self.optimizer, max_norm=LONGEST_GRADIENT,
+                                                error_if_nonfinite=False)
+            if length is None or torch.isfinite(length):  # else one bad batch would spoil all weights
+                self.optimizer.step()
             losses.append(float(loss.detach()))
             right.append(self.score(vectors.detach().cpu().numpy(), codes.numpy()))
             advance(1)
@@ -209,9 +222,11 @@ class _Run:
         return float(loss), self.score(vectors, validation.artists)
 
 
-def _data(table: pd.DataFrame, work: Path, bar: Bar) -> Data:
+def _data(table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: Bar) -> Data:
     with bar(len(table), "packing paintings") as advance:
         packed = pack(table, work, SIZE, advance)
+    if skipped := int((~packed.is_read).sum()):
+        note(f"{skipped:,} paintings cannot be read; listed in {work / f'packed-{SIZE}' / 'skipped.csv'}")
     keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
     split = table["split"].to_numpy(str)
     is_training = packed.is_read & (split == TRAIN)
@@ -225,7 +240,13 @@ def _data(table: pd.DataFrame, work: Path, bar: Bar) -> Data:
         places = np.flatnonzero(chosen & (codes >= 0))
         return Labelled(packed, places, codes[places])
 
-    return Data(packed, labelled(is_training), labelled(packed.is_read & (split == SEEN)))
+    validation = labelled(packed.is_read & (split == SEEN))
+    if not len(validation.places):
+        raise BadCatalog(f"no painting in {SEEN} is by an artist with two paintings in {TRAIN}; there is nothing to "
+                         f"validate on")
+    labels = table[["id", "artist", "split"]].to_csv(index=False)
+    digest = hashlib.sha256(f"{packed.digest} {labels}".encode()).hexdigest()
+    return Data(packed, labelled(is_training), validation, digest)
 
 
 def _pace(share: float) -> float:
@@ -250,23 +271,17 @@ def _trained(trunk: PooledTrunk, head: LinearHead, loss: nn.Module, recipe: Memb
 def _first_head(trunk: PooledTrunk, recipe: MemberRecipe, data: Data, fabric: Fabric,
                 advance: Callable[[int], None]) -> tuple[LinearHead, Tensor]:
     """The discriminants of the frozen trunk on one crop of every painting, and the artists' mean vectors (a, d)."""
-    codes, found = data.training.artists, []
+    codes, widths, found = data.training.artists, _widths(recipe.trunk), []
     with torch.inference_mode(), fabric.autocast():
         for x, _ in _crops(data, np.arange(len(codes)), recipe.seed, 0):
-            found.append(trunk(fabric.to_device(x)).float().cpu())
+            found.append(balanced(trunk(fabric.to_device(x)).float(), widths).cpu())
             advance(len(x))
-    widths = _widths(recipe.trunk)
-    features = balanced(torch.cat(found), widths)
+    features = torch.cat(found)
     centre, projection = discriminants(features.numpy(), codes, components=COMPONENTS, dim=DIM)
     head = LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     vectors = nn.functional.normalize((features - head.centre) @ head.projection, dim=1)
     proxies = torch.zeros(int(codes.max()) + 1, vectors.shape[1]).index_add_(0, torch.from_numpy(codes), vectors)
     return head, nn.functional.normalize(proxies, dim=1)
-
-
-def _empty_head(trunk: str) -> LinearHead:
-    widths = _widths(trunk)
-    return LinearHead(widths, torch.zeros(sum(widths)), torch.zeros(sum(widths), DIM))
 
 
 def _widths(trunk: str) -> list[int]:
