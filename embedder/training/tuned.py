@@ -71,7 +71,7 @@ class MemberRecipe(NamedTuple):
 MEMBERS = (MemberRecipe("mobilenet_v2", frozen=7, epochs=8, rate=3e-4),
            MemberRecipe("xception", frozen=5, epochs=7, rate=2e-4))
 LINEAR = 1.0  # weight of the linear recipe's vector
-WEIGHTS = (1.0, 1.0)  # of the members' vectors
+WEIGHTS = (0.5, 1.0)  # of the members' vectors
 
 
 class Data(NamedTuple):
