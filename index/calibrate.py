@@ -120,21 +120,25 @@ class Voices:
 class ArtistCalibration:
     """Weighs what artists say: log(p(score | this artist) / p(score | somebody unknown)).
 
-    It is slope * score + intercept - crowding * log(paintings): among many paintings one is near by chance.
+    It is slope * score + intercept - crowding * log(paintings): among many paintings one is near by chance. Before
+    anything is heard an artist's share of the known is in proportion to paintings ** prominence.
     """
 
     slope: float
     intercept: float
     crowding: float
     measured_on: str
+    prominence: float = 0.0  # all artists alike, as in calibrations that are without it
 
     def evidence(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
-        """(q, a) log of likelihood ratio times prior, which the artists of the gallery share equally."""
+        """(q, a) log of likelihood ratio times prior."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = self.slope * voices.scores + self.intercept - self.crowding * np.log(voices.paintings)
+            paintings = np.log(voices.paintings)  # -inf where there is none
+            ratio = self.slope * voices.scores + self.intercept - self.crowding * paintings
         has_voice = voices.paintings > 0
-        artists = np.maximum(has_voice.sum(axis=-1, keepdims=True), 1)
-        evidence: Doubles = np.where(has_voice, ratio + np.log((1 - unknown_share) / artists), -np.inf)
+        prominence = np.where(has_voice, self.prominence * np.where(has_voice, paintings, 0), -np.inf)
+        shares = prominence - np.maximum(np.logaddexp.reduce(prominence, axis=-1, keepdims=True), -1e6)
+        evidence: Doubles = np.where(has_voice, ratio + shares + math.log(1 - unknown_share), -np.inf)
         return evidence
 
     def posterior(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
@@ -180,7 +184,8 @@ class Calibration:
                                       for name in ("by_distance", "by_separation")}
             calibration = cls(PairCalibration(**pairs), ArtistCalibration(**found["artists"]))
             artists = calibration.artists
-            numbers = (calibration.pairs.disagreement, artists.slope, artists.intercept, artists.crowding)
+            numbers = (calibration.pairs.disagreement, artists.slope, artists.intercept, artists.crowding,
+                       artists.prominence)
             if not all(map(math.isfinite, numbers)):
                 raise ValueError("not finite")
             return calibration

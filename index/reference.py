@@ -48,9 +48,10 @@ def write(generation: Generation, folder: Path = FOLDER) -> None:
     store.check_model(NAME, generation, Embedder.load(DEFAULT_MODEL))
     folder.mkdir(exist_ok=True)
     np.save(folder / "vectors.npy", generation.vectors.matrix.astype(np.float16), allow_pickle=False)
+    vectors = _vectors(folder)  # held: its matrix is a view
     table = generation.table[[name for name in COLUMNS if name in generation.table]]
     table = table.assign(row=np.arange(len(table)), path="",
-                         vector_sha256=[vector_hash(vector) for vector in _vectors(folder).matrix])
+                         vector_sha256=[vector_hash(vector) for vector in vectors.matrix])
     table.to_parquet(folder / "paintings.parquet", index=False, compression="zstd", compression_level=19)
     manifest = dataclasses.replace(generation.manifest, next_row=len(table), skipped=0,
                                    files={name: store.sha256_of(folder / name) for name in FILES})

@@ -263,6 +263,30 @@ def test_artists_calibrated_on_scores_of_known_evidence_get_it_back():
     assert found.slope == pytest.approx(20, rel=0.05)
     assert found.intercept == pytest.approx(-8, rel=0.05)
     assert found.crowding == pytest.approx(0.7, abs=0.05)
+    assert found.prominence == pytest.approx(0, abs=0.01)
+
+
+def test_artists_with_many_paintings_are_found_likelier_from_galleries_of_several_sizes():
+    # As above, with queries drawn in proportion to the root of an artist's paintings.
+    chance, artists, queries, sigma, cases = np.random.default_rng(0), 20, 3000, 0.15, []
+    for most in (100, 10, 2):
+        counts = np.geomspace(1, most, artists)
+        paintings = np.tile(counts, (queries, 1))
+        truth = chance.choice(artists, queries, p=counts**0.5 / (counts**0.5).sum())
+        middle = (8 + 0.7 * np.log(paintings)) / 20
+        known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
+        known[np.arange(queries), truth] += 20 * sigma**2
+        cases.append(ArtistCase(Voices(known, paintings), truth, Voices(unknown, paintings)))
+    found = calibrate_artists(cases, "test")
+    assert found.prominence == pytest.approx(0.5, abs=0.1)
+    assert found.crowding == pytest.approx(0.7, abs=0.1)
+
+
+def test_a_prominent_artist_is_likelier_before_anything_is_heard():
+    voices = Voices(np.array([0.0, 0.0, -np.inf]), np.array([9.0, 1.0, 0.0]))
+    found, unknown = ArtistCalibration(0, 0, 0, "", prominence=0.5).posterior(voices, 0.2)
+    assert found == pytest.approx([0.6, 0.2, 0])
+    assert unknown == pytest.approx(0.2)
 
 
 def one_split(vectors, keys, calibration=CALIBRATION):
