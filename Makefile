@@ -16,8 +16,8 @@ demo: $(DEMO)/installed
 	@$(DEMO)/bin/artidx pair 459083 459084 --index $(INDEX) || test $$? -eq 1
 	@echo; echo '$$ artidx nearest 437430 --index $(INDEX) -k 3   # By the Seashore, by Renoir'
 	@$(DEMO)/bin/artidx nearest 437430 --index $(INDEX) -k 3
-	@echo; echo '$$ artidx nearest 437430.jpg -k 3   # the same photograph, asked of the reference gallery'
-	@$(DEMO)/bin/artidx nearest $$($(DEMO)/bin/python -c '$(MUSEUM)')/437430.jpg -k 3
+	@echo; echo '$$ artidx nearest 459084.jpg -k 3   # the wife alone, asked of the reference gallery'
+	@$(DEMO)/bin/artidx nearest $$($(DEMO)/bin/python -c '$(MUSEUM)')/459084.jpg -k 3
 	@echo; echo "The index lies in $(CURDIR)/$(INDEX). Next, with paintings of your own:"
 	@echo "  $(DEMO)/bin/artidx nearest YOUR.jpg --index $(INDEX)"
 	@echo "  $(DEMO)/bin/artidx build YOUR_FOLDER -o mine.artidx     # one folder of images an artist"

@@ -114,7 +114,7 @@ def _fabric(devices: int, nodes: int, precision: str) -> Fabric:
         fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
         fabric.launch()
     except (RuntimeError, ValueError, MisconfigurationException) as problem:
-        raise BadSetting(f"--devices {devices} --nodes {nodes} --precision {precision}: cannot be had here: "
+        raise BadSetting(f"{devices} devices on {nodes} machines in {precision}: cannot be had here: "
                          f"{' '.join(str(problem).split())[:200]}") from None
     return fabric
 

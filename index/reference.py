@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ..embedder.runtime import DEFAULT_MODEL, Embedder
-from ..errors import BadIndex
+from ..errors import ArtidxError, BadIndex
 from . import store
 from .store import Generation
 from .vectors import Vectors, vector_hash
@@ -48,10 +48,9 @@ def write(generation: Generation, folder: Path = FOLDER) -> None:
     store.check_model(NAME, generation, Embedder.load(DEFAULT_MODEL))
     folder.mkdir(exist_ok=True)
     np.save(folder / "vectors.npy", generation.vectors.matrix.astype(np.float16), allow_pickle=False)
-    vectors = _vectors(folder)  # held: its matrix is a view
     table = generation.table[[name for name in COLUMNS if name in generation.table]]
     table = table.assign(row=np.arange(len(table)), path="",
-                         vector_sha256=[vector_hash(vector) for vector in vectors.matrix])
+                         vector_sha256=[vector_hash(vector) for vector in _vectors(folder).matrix])
     table.to_parquet(folder / "paintings.parquet", index=False, compression="zstd", compression_level=19)
     manifest = dataclasses.replace(generation.manifest, next_row=len(table), skipped=0,
                                    files={name: store.sha256_of(folder / name) for name in FILES})
@@ -65,4 +64,9 @@ def _vectors(folder: Path) -> Vectors:
 
 
 if __name__ == "__main__":
-    write(store.read(Path(sys.argv[1])))
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m artidx.index.reference INDEX")
+    try:
+        write(store.read(Path(sys.argv[1])))
+    except ArtidxError as problem:
+        sys.exit(str(problem))

@@ -86,7 +86,8 @@ class Vectors:
         if not len(self):
             return np.empty((0, self.dim), np.float32)
         flat = faiss.downcast_index(self._index.index)
-        view: Array = faiss.rev_swig_ptr(flat.get_xb(), len(self) * self.dim).reshape(len(self), self.dim)
+        memory = _Held(faiss.rev_swig_ptr(flat.get_xb(), len(self) * self.dim), self._index)
+        view: Array = np.asarray(memory).reshape(len(self), self.dim)
         view.flags.writeable = False
         return view
 
@@ -107,6 +108,14 @@ class Vectors:
         apart = distances(query[None], self.of_rows(rows.tolist()))
         order = np.lexsort((rows, apart))[:k]
         return rows[order], apart[order]
+
+
+class _Held:
+    """Memory that numpy looks at, and whoever owns it: the owner lives as long as any array that is made of this."""
+
+    def __init__(self, memory: Array, owner: object) -> None:
+        self.__array_interface__ = memory.__array_interface__
+        self.owner = owner
 
 
 def vector_hash(vector: Array) -> str:

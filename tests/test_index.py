@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import faiss
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +23,7 @@ from artidx.errors import BadIndex, BadModel, IndexBusy, ModelMismatch, UnknownP
 from artidx.index import store
 from artidx.index.build import SHARD
 from artidx.index.centre import centred
+from artidx.index.vectors import Vectors
 from made import DIM, HUES, painting, small_model
 
 
@@ -406,3 +408,13 @@ def test_more_paintings_than_a_shard_keep_their_order(tmp_path, embedder, monkey
     index, _ = Index.build(tmp_path / "i.artidx", tmp_path / "c", embedder=embedder)
     for vector, path in zip(index.generation.vectors.matrix, sorted((tmp_path / "c").iterdir()), strict=True):
         assert vector.tobytes() == as_stored(index, embedder, path)
+
+
+def test_vectors_that_are_looked_at_outlive_who_gave_them():
+    # Hashing `Vectors.of(...).matrix` once read memory that had been given back.
+    numbers = np.random.default_rng(0).normal(size=(2000, 64)).astype(np.float32)
+    matrix = Vectors.of(np.arange(2000), numbers).matrix
+    others = [Vectors.of(np.arange(2000), numbers * 0) for _ in range(4)]
+    assert np.array_equal(matrix, numbers)
+    assert not matrix.flags.writeable
+    assert len(others) == 4

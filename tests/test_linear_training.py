@@ -18,26 +18,11 @@ from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
 from artidx.embedder.training.export import _in_eight_bits, export
 from artidx.embedder.training.features import trunk_features
 from artidx.embedder.training.linear import discriminants
-from artidx.embedder.training.networks import TRUNKS, MobileNetV2, PooledTrunk, load_trunk
+from artidx.embedder.training.networks import TRUNKS, MobileNetV2, load_trunk
 from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
 from artidx.errors import BadCatalog, BadModel
 from made import painting
-
-
-class TinyTrunk(PooledTrunk):
-    """Two convolutions, read after each."""
-
-    def __init__(self):
-        super().__init__((0.5,) * 3, (0.5,) * 3)
-        torch.manual_seed(0)
-        self.blocks = torch.nn.ModuleList([torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 7, 3)])
-
-    def layers(self, x):
-        found = []
-        for block in self.blocks:
-            x = block(x).relu()
-            found.append(x)
-        return found
+from made_trunk import TinyTrunk
 
 
 def pictures(tmp_path, count, size=64):

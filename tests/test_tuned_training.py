@@ -19,33 +19,14 @@ from artidx.embedder.catalog import read_catalog
 from artidx.embedder.training import linear, tuned
 from artidx.embedder.training.ensemble import Ensemble, Projection
 from artidx.embedder.training.losses import artist_softmax
-from artidx.embedder.training.networks import TRUNKS, PooledTrunk
+from artidx.embedder.training.networks import TRUNKS
 from artidx.embedder.training.tuned import MemberRecipe, train_member
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.retrieval import triplet_accuracy
 from made import painting
+from made_trunk import TinyTrunk
 
 RECIPE = MemberRecipe("tiny", frozen=1, epochs=3, rate=1e-3)
-
-
-class TinyTrunk(PooledTrunk):
-    """Two convolutions, the first batch-normalised, read after each."""
-
-    def __init__(self):
-        super().__init__((0.5,) * 3, (0.5,) * 3)
-        torch.manual_seed(0)
-        self.blocks = torch.nn.ModuleList([torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5)),
-                                           torch.nn.Conv2d(5, 7, 3)])
-
-    def parts(self):
-        return list(self.blocks)
-
-    def layers(self, x):
-        found = []
-        for block in self.blocks:
-            x = block(x).relu()
-            found.append(x)
-        return found
 
 
 @pytest.fixture
