@@ -28,7 +28,7 @@ IMAGES, BATCH, ROUNDS = 32, 16, 5
 
 
 def member(trunks: tuple[str, ...], folder: Path) -> Ensemble:
-    widths = [2 * channels for name in trunks for channels in TRUNKS[name].channels]
+    widths = [width for name in trunks for width in TRUNKS[name].widths]
     head = LinearHead(widths, torch.zeros(sum(widths)), torch.randn(sum(widths), tuned.DIM))
     return Ensemble([load_trunk(name, folder) for name in trunks], head)
 

@@ -111,5 +111,4 @@ def _features(table: pd.DataFrame, copy: int, weights: Path, work: Path, progres
 
 
 def _widths() -> Sequence[int]:
-    """Each layer's means and deviations are balanced together."""
-    return [2 * channels for name in MEMBERS for channels in TRUNKS[name].channels]
+    return [width for name in MEMBERS for width in TRUNKS[name].widths]

@@ -174,6 +174,11 @@ class TrunkKind(NamedTuple):
     channels: tuple[int, ...]
     licence: str
 
+    @property
+    def widths(self) -> list[int]:
+        """Sizes of the parts of what it gives: each layer's means and deviations, which are balanced together."""
+        return [2 * channels for channels in self.channels]
+
 
 def _xception_key(key: str) -> str:
     for place, name in (("0", "conv1"), ("1", "bn1"), ("3", "conv2"), ("4", "bn2")):

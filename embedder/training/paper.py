@@ -8,7 +8,6 @@ this is to be held against. Settings hold the paper's values; trainer.py has the
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,7 @@ from .curves import Epoch, best_epoch
 from .ensemble import Ensemble
 from .networks import SiameseNetwork
 from .packed import Packed, pack
-from .splits import SEEN, TRAIN
+from .splits import SEEN, TRAIN, labels_sha256
 from .trainer import Labelled, Positive, Score, TrainingSettings, embed, train
 
 FOLDER, SETTINGS, SUPER = "paper", "settings.json", "super"
@@ -265,8 +264,7 @@ def _check_validation(groups: list[Places], seen: Places) -> None:
 
 
 def _described(settings: PaperSettings, table: pd.DataFrame) -> str:
-    labels = table[["id", "artist", "split"]].to_csv(index=False).encode()
-    return _Run(catalog=hashlib.sha256(labels).hexdigest(), settings=settings).model_dump_json(indent=1)
+    return _Run(catalog=labels_sha256(table), settings=settings).model_dump_json(indent=1)
 
 
 def _check_settings(folder: Path, settings: PaperSettings, table: pd.DataFrame) -> None:

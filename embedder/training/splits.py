@@ -46,6 +46,11 @@ def check_splits(table: pd.DataFrame) -> None:
         raise BadCatalog(f"training keeps other paintings by its artists apart ({SEEN}): there are none")
 
 
+def labels_sha256(table: pd.DataFrame) -> str:
+    """Of the ids, artists and splits of a catalog's table: a run goes on only with the same labels."""
+    return hashlib.sha256(table[["id", "artist", "split"]].to_csv(index=False).encode()).hexdigest()
+
+
 def _share(text: str) -> float:
     """A number in [0, 1) that looks random and depends on the text alone."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -1,7 +1,7 @@
 """The tuned recipe: pretrained trunks fine-tuned to tell all training artists apart, side by side with the linear one.
 
 A member begins where the linear recipe ends: its projection is the discriminants of the frozen trunk's features, and
-every artist's proxy the mean of his vectors, so that no early step of training spoils what the trunk knows. Then all
+every artist's proxy the mean of their vectors, so that no early step of training spoils what the trunk knows. Then all
 but its first blocks are trained with a cosine softmax over the artists and a margin (CosFace; Wang et al., 2018), on
 crops of re-digitised paintings (augment.py), smaller than what the network is used on: twice as many images a second,
 and networks gain by being used on larger pictures than they were trained on (Touvron et al., 2019). Batch
@@ -41,7 +41,7 @@ from .linear import SIZE, describe_linear, discriminants, train_linear
 from .losses import artist_softmax
 from .networks import TRUNKS, PooledTrunk, load_trunk
 from .packed import Packed, pack
-from .splits import SEEN, TRAIN
+from .splits import SEEN, TRAIN, labels_sha256
 from .trainer import Labelled, Score, embed
 
 FOLDER = "tuned"
@@ -152,8 +152,8 @@ def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, 
         tensors, facts = checkpoint.load(last)
         if {name: facts.get(name) for name in origin} != origin:
             raise BadSetting(f"{last}: of another run, with other settings or paintings; give another --work folder")
-        head = LinearHead(_widths(recipe.trunk), *(torch.zeros_like(tensors[f"member.head.{name}"])
-                                                   for name in ("centre", "projection")))
+        head = LinearHead(TRUNKS[recipe.trunk].widths, *(torch.zeros_like(tensors[f"member.head.{name}"])
+                                                         for name in ("centre", "projection")))
         proxies = torch.zeros_like(tensors["loss.W"]).T
     else:
         with bar(len(data.training.places), f"{folder.name}, discriminants, paintings") as advance:
@@ -244,8 +244,7 @@ def _data(table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: Bar
     if not len(validation.places):
         raise BadCatalog(f"no painting in {SEEN} is by an artist with two paintings in {TRAIN}; there is nothing to "
                          f"validate on")
-    labels = table[["id", "artist", "split"]].to_csv(index=False)
-    digest = hashlib.sha256(f"{packed.digest} {labels}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{packed.digest} {labels_sha256(table)}".encode()).hexdigest()
     return Data(packed, labelled(is_training), validation, digest)
 
 
@@ -271,7 +270,7 @@ def _trained(trunk: PooledTrunk, head: LinearHead, loss: nn.Module, recipe: Memb
 def _first_head(trunk: PooledTrunk, recipe: MemberRecipe, data: Data, fabric: Fabric,
                 advance: Callable[[int], None]) -> tuple[LinearHead, Tensor]:
     """The discriminants of the frozen trunk on one crop of every painting, and the artists' mean vectors (a, d)."""
-    codes, widths, found = data.training.artists, _widths(recipe.trunk), []
+    codes, widths, found = data.training.artists, TRUNKS[recipe.trunk].widths, []
     with torch.inference_mode(), fabric.autocast():
         for x, _ in _crops(data, np.arange(len(codes)), recipe.seed, 0):
             found.append(balanced(trunk(fabric.to_device(x)).float(), widths).cpu())
@@ -282,10 +281,6 @@ def _first_head(trunk: PooledTrunk, recipe: MemberRecipe, data: Data, fabric: Fa
     vectors = nn.functional.normalize((features - head.centre) @ head.projection, dim=1)
     proxies = torch.zeros(int(codes.max()) + 1, vectors.shape[1]).index_add_(0, torch.from_numpy(codes), vectors)
     return head, nn.functional.normalize(proxies, dim=1)
-
-
-def _widths(trunk: str) -> list[int]:
-    return [2 * channels for channels in TRUNKS[trunk].channels]
 
 
 def _drawn(data: Data, seed: int, number: int) -> Iterator[tuple[Tensor, Tensor]]:
