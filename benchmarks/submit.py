@@ -20,10 +20,11 @@ import pandas as pd
 
 from artidx.index.calibrate import PairCalibration, Scale
 from artidx.index.curve import OperatingPoint
-from artidx.index.store import Generation, Manifest, Model
+from artidx.index.segments import Segment
+from artidx.index.store import FORMAT, Contents, Generation, Manifest, Model
 from artidx.index.submit import submit
 from artidx.index.surroundings import WITNESSES
-from artidx.index.vectors import Vectors, vector_hash
+from artidx.index.vectors import vector_hash
 
 IMAGES, GROUPS, PAIRS, DIM, ARTISTS = 23_817, 13, 21_916_047, 512, 1_584
 NOWHERE = OperatingPoint(0.5, 0.1, 0.5)
@@ -62,9 +63,10 @@ def made_up(names: np.ndarray[tuple[int], np.dtype[np.str_]], folder: Path) -> G
     hashes = [vector_hash(vector) for vector in vectors.astype(np.float32)]
     table = pd.DataFrame({"row": np.arange(IMAGES), "id": names, "vector_sha256": hashes,
                           "artist_key": [f"artist {a:04d}" for a in artists], "artist_group": groups})
-    manifest = Manifest(1, 1, "", "", Model("", "", DIM), IMAGES, ARTISTS, 0, IMAGES, [0.0] * DIM, ARTISTS, None, {})
-    return Generation(folder, manifest, table, Vectors.of(np.arange(IMAGES), vectors.astype(np.float32)),
-                      folder / "model.onnx")
+    contents = Contents([Segment(table, vectors.astype(np.float32))], np.zeros(DIM, np.float32), ARTISTS, IMAGES)
+    manifest = Manifest(FORMAT, 1, "", "", Model("", "", DIM), IMAGES, ARTISTS, 0, IMAGES, [0.0] * DIM, ARTISTS, None,
+                        contents.storage, contents.approximate_from, [], {})
+    return Generation(folder, manifest, table, contents.vectors(), contents, folder / "model.onnx")
 
 
 def main() -> None:

@@ -7,20 +7,21 @@ from typing import Any
 
 import click
 
-from .options import PATH, catalog_options, column_names, embedding_options, settings
+from .options import PATH, catalog_options, column_names, dry_run_option, embedding_options, settings
 from .output import progress
 
 
 @click.command()
 @click.argument("index", type=PATH)
 @click.argument("source")
+@dry_run_option
 @catalog_options
 @embedding_options
-def add(index: Path, source: str, device: str, as_json: bool, **options: Any) -> None:
+def add(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **options: Any) -> None:
     """Add the paintings of SOURCE to INDEX.
 
-    SOURCE is anything artidx build takes, or one image. Paintings whose content is there already are left alone; one
-    whose id is there with other content takes its place.
+    SOURCE is anything artidx build takes, or one image. Paintings whose content is there already are left alone, but
+    for the name of a file that has moved; one whose id or file is there with other content takes its place.
     """
     from ..embedder.catalog import read_catalog
     from ..index.opened import Index
@@ -29,5 +30,5 @@ def add(index: Path, source: str, device: str, as_json: bool, **options: Any) ->
     catalog = read_catalog(source, column_names(options))
     opened = Index.open(index, device=device)
     with progress(len(catalog), "adding") as advance:
-        report = opened.add(catalog, settings=settings(options), progress=advance)
+        report = opened.add(catalog, settings=settings(options), dry_run=dry_run, progress=advance)
     show_report(opened, report, as_json)

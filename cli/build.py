@@ -7,19 +7,30 @@ from typing import Any
 
 import click
 
-from .options import PATH, catalog_options, column_names, embedding_options, model_option, settings
+from .options import (
+    catalog_options,
+    column_names,
+    embedding_options,
+    layout,
+    layout_options,
+    model_option,
+    output_option,
+    replace_option,
+    settings,
+)
 from .output import note, progress
 
 
 @click.command()
 @click.argument("source")
-@click.option("-o", "--output", type=PATH, required=True, metavar="NAME.artidx", help="The index to make.")
-@click.option("--replace", is_flag=True, help="Build anew where an index stands; it answers until the new one is done.")
+@output_option
+@replace_option
+@layout_options
 @catalog_options
 @model_option
 @embedding_options
-def build(source: str, output: Path, replace: bool, model: Path | None, device: str, as_json: bool, **options: Any
-          ) -> None:
+def build(source: str, output: Path, replace: bool, half: bool, approximate: bool, model: Path | None, device: str,
+          as_json: bool, **options: Any) -> None:
     """Build an index from SOURCE.
 
     SOURCE is a folder with one folder of images an artist, a flat folder of images, a CSV or TSV with a column of
@@ -37,6 +48,6 @@ def build(source: str, output: Path, replace: bool, model: Path | None, device: 
     embedder = Embedder.load(model, device=device)
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
     with progress(len(catalog), "embedding") as advance:
-        index, report = Index.build(output, catalog, embedder=embedder, settings=settings(options), replace=replace,
-                                    progress=advance)
+        index, report = Index.build(output, catalog, embedder=embedder, settings=settings(options),
+                                    layout=layout(half, approximate), replace=replace, progress=advance)
     show_report(index, report, as_json)

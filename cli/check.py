@@ -13,17 +13,28 @@ from .output import say
 
 @click.command()
 @click.argument("index", type=PATH)
-def check(index: Path) -> None:
-    """Is every file and every vector of INDEX as it was written?  Exits 1 where one is not, 2 for other trouble."""
+@click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt: vectors, approximate index, model, CURRENT.")
+def check(index: Path, repair: bool) -> None:
+    """Is every file and every vector of INDEX as it was written?  Exits 1 where one is not, 2 for other trouble.
+
+    With --repair damaged vectors are taken from wherever their bytes still are as they were, else embedded anew from
+    their images, and the index is published again when all are there. What cannot be rebuilt is named, and then nothing
+    is changed.
+    """
     from ..errors import BadIndex
     from ..index import store
     from ..index.opened import Index
 
+    if repair:
+        from ..index.repair import repair as mend
+
+        for line in mend(index):
+            say(line)
     try:
         opened = Index.open(index)
         wrong = opened.check()
     except BadIndex as problem:
-        if not store.exists(index):
+        if not store.numbers(index):
             raise
         wrong = [str(problem)]
     for line in wrong:

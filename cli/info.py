@@ -33,6 +33,15 @@ def info(index: Path, as_json: bool) -> None:
     say(f"without an artist: {manifest.paintings - artists['size'].sum():,}")
     say(f"skipped when last built or added to: {manifest.skipped:,}")
     say(f"generation {manifest.generation}, {manifest.created}, artidx {manifest.artidx}, format {manifest.format}")
+    if manifest.storage.type != "float32":
+        say(f"vectors stored as {manifest.storage.type}: distances move by {manifest.storage.largest_error:.1g} at most, "
+            f"{manifest.storage.recall_at_10:.2%} of the ten nearest paintings stay")
+    for segment in manifest.segments:
+        if segment.approximate:
+            say(f"approximate index over {segment.paintings:,} paintings ({segment.approximate.kind}): finds "
+                f"{segment.approximate.recall_at_10:.1%} of the ten nearest")
+    if corrected := len(opened.history):
+        say(f"corrections: {corrected:,} (artidx label {index} --history)")
     say(f"model {manifest.model.name}, vectors of {manifest.model.dim}, sha256 {manifest.model.sha256}")
     try:
         pairs = opened.calibration.pairs

@@ -19,17 +19,21 @@ TROUBLE = 2
 VERBS = {
     "build": "Build an index from paintings.",
     "add": "Add paintings to an index.",
+    "sync": "Let an index follow a folder.",
     "remove": "Remove paintings from an index.",
+    "label": "Correct labels, and keep who said what.",
     "pair": "Were two paintings made by the same artist?",
     "nearest": "Who might have painted this?",
     "info": "What an index holds.",
-    "check": "Is every file and vector of an index as it was written?",
+    "check": "Is every file and vector of an index as it was written?  Repair it.",
     "plot": "Draw the paintings of an index in three dimensions.",
     "submit": "Answer a file of pairs, as Painter by Numbers asks for it.",
     "calibrate": "Make thresholds and probabilities from an index's own labels.",
     "evaluate": "How good the answers are, on labelled paintings.",
     "train": "Train a model of your own.",
     "export": "Make a model file of a network in training.",
+    "export-vectors": "Write an index's vectors for other programs.",
+    "import-vectors": "Make an index of vectors from elsewhere.",
 }
 
 
@@ -40,6 +44,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
+        name = name.replace("-", "_")
         command: click.Command = getattr(importlib.import_module(f".{name}", __package__), name)
         return command
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import PATH, query_options
-from .output import say, say_json
+from .output import note, say, say_json
 
 if TYPE_CHECKING:
     from ..index.search import Answer
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
               help="Answer many images: a text file of one name a line, or a folder; CSV out, or JSON lines.")
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--paintings", is_flag=True, help="The nearest paintings alone, without artists or probabilities.")
+@click.option("--where", metavar="EXPRESSION",
+              help="Look only among paintings for which it holds, such as \"year < 1700 and style == 'Baroque'\".")
+@click.option("--exclude", metavar="EXPRESSION", help="Look only among paintings for which it does not hold.")
 @query_options
-def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: bool, index: Path | None,
-            model: Path | None, device: str, max_pixels: int | None, as_json: bool) -> None:
+def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: bool, where: str | None,
+            exclude: str | None, index: Path | None, model: Path | None, device: str, max_pixels: int | None,
+            as_json: bool) -> None:
     """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for it.
 
     IMAGE is an image file, the id of a painting in the index (id:NAME where a file has that name too), or - for an
@@ -36,6 +40,9 @@ def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: boo
     checked(images, 1, listed, "--list")
     opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
+    if where or exclude:
+        everything, opened = len(opened), opened.only(where, exclude)
+        note(f"among {len(opened):,} of {everything:,} paintings")
     if listed:
         from .bulk import answer_list, read_list, report_failed
 
@@ -47,7 +54,7 @@ def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: boo
     if as_json:
         say_json(answer)
     else:
-        _show(answer, paintings, opened.manifest.artists)
+        _show(answer, paintings, opened.artists)
 
 
 def _show(answer: Answer, paintings: bool, artists: int) -> None:

@@ -35,6 +35,20 @@ asked_index_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
+output_option = click.option(
+    "-o", "--output", type=PATH, required=True, metavar="NAME.artidx", help="The index to make.")
+
+replace_option = click.option(
+    "--replace", is_flag=True, help="Build anew where an index stands; it answers until the new one is done.")
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+
+layout_options = _together(
+    click.option("--half", is_flag=True, help="Store vectors in 16 bits instead of 32; info says what that costs."),
+    click.option("--approximate", is_flag=True,
+                 help="Search 10,000 paintings and more by an approximate index.  [default: a million and more]"),
+)
+
 model_option = click.option(
     "--model", type=PATH, envvar="ARTIDX_MODEL", show_envvar=True,
     help="An ONNX model made by artidx train.  [default: the one that ships]")
@@ -94,3 +108,10 @@ def settings(options: dict[str, Any]) -> Any:
 
     return Settings(workers=options.pop("workers"), batch_size=options.pop("batch_size"),
                     max_pixels=options.pop("max_pixels") or MAX_PIXELS, strict=options.pop("strict"))
+
+
+def layout(half: bool, approximate: bool) -> Any:
+    """The layout options of a command."""
+    from ..index.build import Layout
+
+    return Layout(half, approximate)

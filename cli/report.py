@@ -15,24 +15,31 @@ def show_report(index: Index, report: Report, as_json: bool) -> None:
         say_json({
             "index": index.path, "generation": index.manifest.generation, "paintings": report.paintings,
             "artists": index.manifest.artists, "embedded": report.embedded, "resumed": report.resumed,
-            "already_there": report.already_there, "replaced": report.replaced, "removed": report.removed,
+            "already_there": report.already_there, "moved": report.moved, "replaced": report.replaced,
+            "removed": report.removed, "corrected": report.corrected,
             "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
             "seconds": round(report.seconds, 3), "images_per_second": round(report.images_per_second, 2),
+            "dry_run": report.dry_run,
         })
         return
-    say(f"{index.path}: {report.paintings:,} paintings by {index.manifest.artists:,} artists, generation "
-        f"{index.manifest.generation}")
+    if report.dry_run:
+        say(f"{index.path}: nothing was changed; this would be done, and leave {report.paintings:,} paintings:")
+    else:
+        say(f"{index.path}: {report.paintings:,} paintings by {index.manifest.artists:,} artists, generation "
+            f"{index.manifest.generation}")
     if report.embedded:
-        say(f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
+        say(f"embed {report.embedded:,}" if report.dry_run else
+            f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
     for count, what in ((report.resumed, "taken from an interrupted run"),
-                        (report.already_there, "already there, left with their labels"), (report.removed, "removed")):
+                        (report.already_there, "already there, left with their labels"), (report.removed, "removed"),
+                        (report.corrected, "labels corrected")):
         if count:
             say(f"{what}: {count:,}")
-    if report.replaced:
-        more = ", ..." if len(report.replaced) > SHOWN else ""
-        say(f"replaced {len(report.replaced):,} of the same id: {', '.join(report.replaced[:SHOWN])}{more}")
+    for ids, what in ((report.moved, "moved or renamed"), (report.replaced, "replaced, for their content is new")):
+        if ids:
+            say(f"{what}: {len(ids):,}: {', '.join(ids[:SHOWN])}{', ...' if len(ids) > SHOWN else ''}")
     if report.skipped:
-        is_listed = report.embedded + report.resumed > 0  # else nothing was published, and the list is only here
+        is_listed = index.manifest.skipped == len(report.skipped) and not report.dry_run  # else the list is only here
         shown = report.skipped[:SHOWN] if is_listed else report.skipped
         where = f"; all in {index.generation.folder / 'skipped.csv'}" if is_listed else ""
         say(f"skipped {len(report.skipped):,}{where}")

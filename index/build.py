@@ -1,8 +1,9 @@
-"""Build an index from a catalog, add to it, remove from it.
+"""Build an index from a catalog, add to it, let it follow a folder: whatever needs paintings to be embedded.
 
 Work is done in shards that count once they have been renamed into place: a killed build, run again, goes on with
 the first shard that is missing, and ends in the same index as an unbroken one. Every change publishes a new
-generation. One bad image never stops a run: it is skipped with its reason.
+generation. One bad image never stops a run: it is skipped with its reason. What there is to do is found in plan.py;
+changes without images are in change.py.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import dataclasses
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,17 +24,18 @@ import pandas as pd
 
 from ..embedder.catalog import COLUMNS, Catalog, artist_key
 from ..embedder.images import MAX_PIXELS
-from ..embedder.locations import Reader, absolute, content_hash
-from ..embedder.parallel import ahead
-from ..embedder.runtime import BATCH_SIZE, Embedder, available_cores
-from ..errors import BadIndex, BadSetting, UnknownPainting, UnreadableImage
-from . import store
-from .calibrate import Calibration
+from ..embedder.locations import Reader, absolute
+from ..embedder.runtime import BATCH_SIZE, Embedder
+from ..errors import BadIndex, UnreadableImage
+from . import approximate, history, store
 from .centre import centre_of, centred, people, uncentred
-from .search import artist_codes, split_names
-from .vectors import Array, Vectors, vector_hash
+from .plan import plan
+from .search import artist_codes
+from .segments import OWN_COLUMNS, TYPES, Segment, new_segment
+from .vectors import Array, Vectors
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
+SAMPLE = 500  # paintings by which the cost of storing them smaller is measured
 
 
 @dataclass(frozen=True)
@@ -46,21 +49,33 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How vectors are kept. half: as float16; approximate: with an approximate index from 10,000 paintings on."""
+
+    half: bool = False
+    approximate: bool = False
+
+
+@dataclass(frozen=True)
 class Report:
-    """What a build, add or remove has done.
+    """What a change has done, or in a dry run would do.
 
     embedded: paintings whose vectors were made in this run, in `seconds`; resumed: taken from one that was
-    interrupted; already_there: left alone; replaced: ids whose content is new; skipped: (path, reason) pairs.
+    interrupted; already_there: left alone; moved: ids of paintings whose files have another name now; replaced: ids
+    whose content is new; removed: how many; corrected: labels; skipped: (path, reason) pairs.
     """
 
     paintings: int  # in the index now
     embedded: int = 0
     resumed: int = 0
     already_there: int = 0
+    moved: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     removed: int = 0
+    corrected: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
+    dry_run: bool = False
 
     @property
     def images_per_second(self) -> float:
@@ -72,15 +87,14 @@ SHARD_COLUMNS = ["path", "sha256", "problem", "embedding"]
 Progress = Callable[[int], None]  # called with the number of paintings just finished
 
 
-def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, replace: bool = False,
-          progress: Progress = lambda done: None) -> Report:
+def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, layout: Layout, *,
+          replace: bool = False, progress: Progress = lambda done: None) -> Report:
     """Embed a whole catalog into a new index at `index`. Raises BadIndex where one stands already, unless `replace`.
 
     With replace the old generation answers until the new one is published.
     """
     with store.writer(index):
-        if store.exists(index) and not replace:
-            raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")
+        check_free(index, replace)
         _check_strict(catalog.skipped, settings)
         found = _embed(catalog.table, embedder, index / "building", settings, progress)
         table = _rows(catalog.table, found, first_row=0)
@@ -91,86 +105,105 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
                            f"{': '.join(skipped[0])}")
         codes = artist_codes(table["artist_key"])[0]
         centre = centre_of(found.embeddings, codes)
-        _publish(index, table, centred(found.embeddings, centre), centre, people(codes), embedder, skipped,
-                 next_row=len(table))
+        contents = new_contents(table, centred(found.embeddings, centre), centre, people(codes), layout)
+        store.publish(index, dataclasses.replace(contents, skipped=skipped), store.ModelFile.of(embedder))
         shutil.rmtree(index / "building")  # with the shards of paintings that have changed since
     return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds)
 
 
-def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *,
-        progress: Progress = lambda done: None) -> Report:
-    """Add a catalog's paintings to the index.
+def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, folder: Path | None = None,
+        dry_run: bool = False, progress: Progress = lambda done: None) -> Report:
+    """Add a catalog's paintings to the index; with a folder, also remove those whose files in it are gone.
 
-    A painting whose content is there already is left alone, whatever its id; one whose id is there with other
-    content takes its place.
+    A painting whose content is there already is left alone, but for the name of its file where that has moved. One
+    whose id or file is there with other content takes its place, with the labels people had corrected.
     """
-    with store.writer(index):
+    with nullcontext() if dry_run else store.writer(index):
         before = store.read(index)
         store.check_model(index, before, embedder)
         _check_strict(catalog.skipped, settings)
-        is_new = _is_new(catalog.table, before.table, settings)
-        already_there = int((~is_new).sum())
-        progress(already_there)
-        fresh = catalog.table[is_new].reset_index(drop=True)
+        todo = plan(before.table, catalog.table, folder, settings.max_pixels, settings.workers)
+        fresh = todo.to_embed()
+        progress(len(catalog) - len(fresh))
+        report = Report(0, already_there=todo.already_there, removed=len(todo.gone), dry_run=dry_run,
+                        moved=tuple(before.table["id"].iloc[[*todo.moved]]))
+        if dry_run:
+            replaced = todo.replaced(fresh)
+            return dataclasses.replace(
+                report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(fresh),
+                embedded=len(fresh), replaced=tuple(before.table["id"].iloc[replaced]), skipped=catalog.skipped)
         found = _embed(fresh, embedder, index / "building", settings, progress)
         added = _rows(fresh, found, first_row=before.manifest.next_row)
+        replaced = todo.replaced(added)
         skipped = (*catalog.skipped, *found.skipped)
-        report = Report(len(before.table), found.embedded, found.resumed, already_there=already_there,
-                        skipped=skipped, seconds=found.seconds)
-        if added.empty:
-            _clear(found.shards)
-            return report
-        stays = ~before.table["id"].isin(added["id"]).to_numpy()
-        table = pd.concat([before.table[stays], added], ignore_index=True)
-        centre, centre_people = before.centre, before.manifest.centre_people
-        vectors = np.concatenate([before.vectors.matrix[stays], centred(found.embeddings, centre)])
-        codes = artist_codes(table["artist_key"])[0]
-        if people(codes) >= 2 * max(centre_people, 1):
-            embeddings = uncentred(vectors, centre)
-            centre, centre_people = centre_of(embeddings, codes), people(codes)
-            vectors = centred(embeddings, centre)
-        _publish(index, table, vectors, centre, centre_people, before, skipped,
-                 before.manifest.next_row + len(added))
+        if len(added) or len(todo.gone) or todo.moved:
+            rows = before.table["row"].to_numpy(np.int64)
+            words = [before.contents.history, todo.moves(before.contents.history),
+                     _carried(before, added, rows[replaced])]
+            contents = dataclasses.replace(
+                before.contents, skipped=skipped, next_row=before.manifest.next_row + len(added),
+                removed=np.concatenate([before.contents.removed, rows[todo.gone], rows[replaced]]),
+                history=pd.concat(words, ignore_index=True))
+            store.publish(index, _grown(contents, added, found.embeddings), store.ModelFile.of(before), before)
         _clear(found.shards)
-    replaced = tuple(before.table["id"][~stays])
-    return dataclasses.replace(report, paintings=len(table), replaced=replaced)
+    return dataclasses.replace(
+        report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added), embedded=found.embedded,
+        resumed=found.resumed, replaced=tuple(before.table["id"].iloc[replaced]), skipped=skipped,
+        seconds=found.seconds)
 
 
-def remove(index: Path, ids: Iterable[str]) -> Report:
-    """Remove the paintings with these ids. Raises UnknownPainting, and removes nothing, if one is not there."""
-    with store.writer(index):
-        before = store.read(index)
-        wanted = set(ids)
-        if unknown := sorted(wanted - set(before.table["id"])):
-            more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-            raise UnknownPainting(f"{index}: no painting with the id {unknown[0]!r}{more}; nothing was removed")
-        stays = ~before.table["id"].isin(wanted).to_numpy()
-        if stays.all():
-            return Report(len(before.table))
-        table = before.table[stays].reset_index(drop=True)
-        _publish(index, table, before.vectors.matrix[stays], before.centre, before.manifest.centre_people, before,
-                 store.skipped_of(before), before.manifest.next_row)
-    return Report(len(table), removed=int((~stays).sum()))
+def check_free(index: Path, replace: bool) -> None:
+    """Raises BadIndex where an index stands that is not to be replaced."""
+    if store.exists(index) and not replace:
+        raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")
 
 
-def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
-    """Publish the same paintings with a calibration fitted to their labels (fit.py)."""
-    from .fit import calibrate_index  # needs more packages than answering does
+def new_contents(table: pd.DataFrame, vectors: Array, centre: Array, centre_people: int, layout: Layout
+                 ) -> store.Contents:
+    """What a new index holds: paintings and their vectors (n, d) as seen from the centre."""
+    storage = _storage("float16" if layout.half else "float32", vectors)
+    return store.Contents(
+        [new_segment(table, vectors, storage.type)], centre, centre_people, next_row=len(table), storage=storage,
+        approximate_from=approximate.FEWEST if layout.approximate else approximate.AUTOMATIC)
 
-    with store.writer(index):
-        before = store.read(index)
-        if split is not None and column not in before.table:
-            raise BadSetting(f"{index}: has no column {column!r} to take the split {split!r} from")
-        names = split_names(before.table, column)
-        if split is not None and split not in set(names):
-            raise BadSetting(f"{index}: no painting has {column} {split!r}; there are {', '.join(sorted(set(names)))}")
-        chosen = np.ones(len(names), bool) if split is None else (names == split).to_numpy(bool)
-        calibration = calibrate_index(before, chosen, split or "all of this index")
-        model = dataclasses.replace(store.ModelFile.of(before), calibration=calibration.to_json())
-        contents = store.Contents(before.table, before.vectors, before.centre, before.manifest.centre_people,
-                                  store.skipped_of(before), before.manifest.next_row)
-        store.publish(index, contents, model)
-    return calibration
+
+def _storage(type_: str, vectors: Array) -> store.Storage:
+    """With what it costs to store vectors (n, d) in that type."""
+    if type_ == "float32" or len(vectors) < 2:
+        return store.Storage(type_)
+    stored = Segment(pd.DataFrame(), vectors.astype(TYPES[type_])).matrix
+    asked = np.sort(np.random.default_rng(0).choice(len(vectors), min(len(vectors), SAMPLE), replace=False))
+    k = min(10, len(vectors) - 1) + 1  # each is its own nearest
+    (near, apart), (near_stored, apart_stored) = (Vectors.of(each).nearest(each[asked], k)
+                                                  for each in (vectors, stored))
+    stay = [len({*a} & {*b}) - 1 for a, b in zip(near.tolist(), near_stored.tolist(), strict=True)]
+    return store.Storage(type_, float(np.abs(apart - apart_stored).max()), float(np.mean(stay)) / (k - 1))
+
+
+def _grown(contents: store.Contents, added: pd.DataFrame, embeddings: Array) -> store.Contents:
+    """With more paintings; around a new centre where they are by twice as many people as when it was set."""
+    if len(added):
+        more = new_segment(added, centred(embeddings, contents.centre), contents.storage.type)
+        contents = dataclasses.replace(contents, segments=[*contents.segments, more])
+    table = contents.table()
+    codes = artist_codes(table["artist_key"])[0]
+    if people(codes) < 2 * max(contents.centre_people, 1):
+        return contents
+    everything = uncentred(contents.vectors().matrix, contents.centre)
+    centre = centre_of(everything, codes)
+    return dataclasses.replace(
+        contents, segments=[new_segment(table, centred(everything, centre), contents.storage.type)],
+        removed=contents.removed[:0], centre=centre, centre_people=people(codes))
+
+
+def _carried(before: store.Generation, added: pd.DataFrame, replaced: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """What was said of replaced paintings (rows), for those that take their places."""
+    old = before.table[before.table["row"].isin(replaced)]
+    by_path, by_id = (dict(zip(added[name], added["row"], strict=True)) for name in ("path", "id"))
+    places = zip(old["row"], old["id"], old["path"], strict=True)
+    taken: dict[int, int] = {row: by_id[id_] if id_ in by_id else by_path[path]
+                             for row, id_, path in places if id_ in by_id or path in by_path}
+    return history.carried(before.contents.history, taken, dict(zip(added["row"], added["id"], strict=True)))
 
 
 class _Embedded(NamedTuple):
@@ -194,7 +227,7 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
         for start in range(0, len(table), SHARD):
             rows = table.iloc[start : start + SHARD]
             path = building / f"{_shard_digest(rows, embedder, reader)}.parquet"
-            shard = _read_shard(path, rows, embedder)
+            shard = _usable_shard(path, rows, embedder)
             if shard is None:
                 shard = _embedded_shard(rows, embedder, settings, progress)
                 store.write_atomically(path, shard.to_parquet(index=False))
@@ -224,11 +257,17 @@ def _embedded_shard(rows: pd.DataFrame, embedder: Embedder, settings: Settings, 
     return pd.DataFrame(done, columns=SHARD_COLUMNS)
 
 
-def _read_shard(path: Path, rows: pd.DataFrame, embedder: Embedder) -> pd.DataFrame | None:
-    """The shard that an interrupted run has left, or None where there is none that can be used."""
+def read_shard(path: Path) -> pd.DataFrame | None:
+    """What an interrupted run has left in a file, or None where it cannot be read."""
     try:
-        shard = pd.read_parquet(path, columns=SHARD_COLUMNS)
+        return pd.read_parquet(path, columns=SHARD_COLUMNS)
     except Exception:  # missing, or damaged in one of the many ways that parquet can be
+        return None
+
+
+def _usable_shard(path: Path, rows: pd.DataFrame, embedder: Embedder) -> pd.DataFrame | None:
+    shard = read_shard(path)
+    if shard is None:
         return None
     lengths = {len(data) for data in shard["embedding"][shard["problem"] == ""]}
     return shard if shard["path"].tolist() == rows["path"].tolist() and lengths <= {4 * embedder.dim} else None
@@ -272,29 +311,6 @@ def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame
         "year": kept["year"].astype("Int64"),
         "sha256": found.sha256,
     })
-    reserved = {*COLUMNS, *own.columns, "vector_sha256"}
+    reserved = {*COLUMNS, *OWN_COLUMNS}
     rows = pd.concat([own, kept[[name for name in kept.columns if name not in reserved]]], axis=1)
     return rows.astype({name: "str" for name in rows.columns if name not in ("row", "year")})
-
-
-def _is_new(table: pd.DataFrame, before: pd.DataFrame, settings: Settings) -> npt.NDArray[np.bool_]:
-    """Which of the catalog's paintings hold content the index does not; unreadable ones count, to be reported."""
-    known = set(before["sha256"])
-    with Reader(settings.max_pixels) as reader:
-        def is_new(location: str) -> bool:
-            try:
-                with reader.open(location) as stream:
-                    return content_hash(stream) not in known
-            except UnreadableImage:
-                return True
-
-        workers = settings.workers or available_cores()
-        return np.array(list(ahead(is_new, table["path"], workers=workers, most=4 * workers)), bool)
-
-
-def _publish(index: Path, table: pd.DataFrame, vectors: Array, centre: Array, centre_people: int,
-             model: Embedder | store.Generation, skipped: Sequence[tuple[str, str]], next_row: int) -> None:
-    table = table.assign(vector_sha256=[vector_hash(vector) for vector in vectors])
-    stored = Vectors.of(table["row"].to_numpy(np.int64), vectors)
-    contents = store.Contents(table, stored, centre, centre_people, skipped, next_row)
-    store.publish(index, contents, store.ModelFile.of(model))

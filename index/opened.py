@@ -1,4 +1,4 @@
-"""An index, opened: the noun whose verbs are build, add, remove, check, pair and nearest.
+"""An index, opened: the noun whose verbs are build, add, sync, remove, label, check, pair and nearest.
 
 Holds one generation for as long as it lives; whoever publishes another leaves this one as it was. The model is
 loaded only when an image must be embedded: a painting that is in the index already has its vector.
@@ -12,20 +12,23 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
+
 from ..embedder.catalog import Catalog, ColumnNames, read_catalog
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import ahead
 from ..embedder.runtime import Embedder, ImageLike, available_cores
-from ..errors import ArtidxError, BadIndex, BadModel, BadSetting, UnknownPainting, UnreadableImage
+from ..errors import ArtidxError, BadCatalog, BadIndex, BadModel, BadSetting, UnknownPainting, UnreadableImage
 from . import build as building
-from . import reference, store
-from .build import Progress, Report, Settings
+from . import change, interchange, reference, store
+from .build import Layout, Progress, Report, Settings
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .centre import centred
 from .search import Answer, Gallery, Query, RankedArtist
 from .vectors import vector_hash
 from .verify import Decision, Judgement, Verdict, judge, verdict
+from .where import matching
 
 ID_PREFIX = "id:"
 
@@ -61,38 +64,96 @@ class Index:
     @classmethod
     def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog, *,
               embedder: Embedder | None = None, names: ColumnNames | None = None,
-              settings: Settings | None = None, replace: bool = False,
+              settings: Settings | None = None, layout: Layout | None = None, replace: bool = False,
               progress: Progress = lambda done: None) -> tuple[Index, Report]:
         """Embed a catalog, or what `read_catalog` makes of a source, into a new index."""
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names)
         embedder = embedder or Embedder.load()
-        report = building.build(Path(path), catalog, embedder, settings or Settings(), replace=replace,
-                             progress=progress)
+        report = building.build(Path(path), catalog, embedder, settings or Settings(), layout or Layout(),
+                                replace=replace, progress=progress)
         return cls.open(path, embedder=embedder), report
 
+    @classmethod
+    def import_vectors(cls, path: str | os.PathLike[str], folder: str | os.PathLike[str], *,
+                       embedder: Embedder | None = None, layout: Layout | None = None, replace: bool = False
+                       ) -> tuple[Index, Report]:
+        """Make an index of vectors and paintings that `export_vectors` wrote, or another program by the same model."""
+        embedder = embedder or Embedder.load()
+        report = interchange.import_vectors(Path(path), Path(folder), embedder, layout or Layout(), replace=replace)
+        return cls.open(path, embedder=embedder), report
+
+    def export_vectors(self, folder: str | os.PathLike[str]) -> None:
+        """Write all vectors and paintings into a new folder, for other programs (interchange.py)."""
+        interchange.export_vectors(self.generation, Path(folder))
+
     def add(self, source: str | os.PathLike[str] | Catalog, *, names: ColumnNames | None = None,
-            settings: Settings | None = None, progress: Progress = lambda done: None) -> Report:
+            settings: Settings | None = None, dry_run: bool = False, progress: Progress = lambda done: None) -> Report:
         """Add a catalog's paintings; this object then stands at the new generation."""
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names)
-        report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(), progress=progress)
+        report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(), dry_run=dry_run,
+                              progress=progress)
         self._reopen()
         return report
 
-    def remove(self, ids: Iterable[str]) -> Report:
-        """Remove paintings by id; this object then stands at the new generation."""
-        report = building.remove(self._own_path(), ids)
+    def sync(self, folder: str | os.PathLike[str] | Catalog, *, settings: Settings | None = None,
+             dry_run: bool = False, progress: Progress = lambda done: None) -> Report:
+        """Follow a folder, or a catalog of one: add what is new, embed anew what has changed, remove what is gone.
+
+        Paintings of the index that are not from the folder are left alone. Raises BadCatalog where the folder has no
+        paintings at all: that is likelier a disk that is not mounted.
+        """
+        catalog = folder if isinstance(folder, Catalog) else read_catalog(folder)
+        if not os.path.isdir(catalog.source):
+            raise BadCatalog(f"{catalog.source}: not a folder; artidx sync follows a folder of images")
+        report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(),
+                              folder=Path(catalog.source), dry_run=dry_run, progress=progress)
         self._reopen()
         return report
+
+    def remove(self, ids: Iterable[str] = (), *, artists: Iterable[str] = (), dry_run: bool = False) -> Report:
+        """Remove paintings by id, and all by some artists; this object then stands at the new generation."""
+        report = change.remove(self._own_path(), ids, artists, dry_run=dry_run)
+        self._reopen()
+        return report
+
+    def label(self, labels: pd.DataFrame, *, by: str, dry_run: bool = False) -> tuple[Report, pd.DataFrame]:
+        """Correct labels, saying who says so; this object then stands at the new generation.
+
+        labels: a column id and others of the index's; a missing value leaves the label as it is. Returns what is new in
+        the `history`, too.
+        """
+        report, words = change.label(self._own_path(), labels, by, dry_run=dry_run)
+        self._reopen()
+        return report, words
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """All corrections: row, id, column, before, after, by, at; the last one counts."""
+        return self.generation.contents.history
 
     def check(self) -> list[str]:
         """Everything that is wrong with the generation, one line each; empty if all is as it was written."""
         wrong = [f"{self.generation.folder / name}: not as it was written"
-                 for name in store.damaged_files(self.generation)]
+                 for name in store.damaged_files(self.generation.folder, self.manifest)]
         table, vectors = self.generation.table, self.generation.vectors
         for row_id, expected, vector in zip(table["id"], table["vector_sha256"], vectors.matrix, strict=True):
             if vector_hash(vector) != expected:
                 wrong.append(f"{row_id}: its vector is not the one that was computed for it")
         return wrong
+
+    def only(self, where: str | None = None, exclude: str | None = None) -> Index:
+        """The same index, answering from those paintings alone for which `where` holds and `exclude` does not.
+
+        Both are expressions over its columns (where.py), such as "year < 1700 and style == 'Baroque'". Every allowed
+        painting is then looked at. Raises BadSetting where an expression is wrong, or leaves nothing.
+        """
+        table = self.generation.table
+        allowed = matching(table, where) if where else ~table["row"].isna().to_numpy(bool)
+        if exclude:
+            allowed &= ~matching(table, exclude)
+        if not allowed.any():
+            raise BadSetting(f"{self.name}: no painting is left by --where {where!r} --exclude {exclude!r}")
+        return Index(self.path, Gallery(self.generation, allowed), self._embedder, self._device)
 
     def pair(self, a: ImageLike, b: ImageLike, *, prior: float = DEFAULT_PRIOR,
              false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE, threshold: float | None = None,
@@ -149,16 +210,16 @@ class Index:
                         sha256 = content_hash(stream)
                 except UnreadableImage as problem:
                     raise UnreadableImage(f"{name}: {problem}") from None
-            own_rows = self._gallery.rows_of_path.get(absolute(name), [])  # it may have been saved anew since
+            own = self._gallery.places("path", absolute(name))  # it may have been saved anew since
         else:
-            name, own_rows = "image", []
+            name, own = "image", []
             sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
-        if sha256 in self._gallery.rows_of_content:
-            return self._stored(self._gallery.rows_of_content[sha256][0], name)
+        if sha256 and (known := self._gallery.places("sha256", sha256)):
+            return self._stored(known[0], name)
         found = next(self.embedder.embed([image], workers=1, max_pixels=max_pixels))
         if found.vector is None:
             raise UnreadableImage(f"{name}: {found.problem}")
-        return Query(name, centred(found.vector, self.generation.centre), frozenset(own_rows))
+        return Query(name, centred(found.vector, self.generation.centre), frozenset(own))
 
     def queries(self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
                 ) -> Iterator[Query | ArtidxError]:
@@ -179,12 +240,17 @@ class Index:
         the model was trained on make it too sure. Raises BadCatalog where there are too few, BadSetting where
         there is no such split.
         """
-        calibration = building.recalibrate(self._own_path(), split, column)
+        calibration = change.recalibrate(self._own_path(), split, column)
         self._reopen()
         return calibration
 
     def __len__(self) -> int:
-        return len(self.generation.table)
+        return len(self._gallery)
+
+    @property
+    def artists(self) -> int:
+        """How many artists have a painting in it."""
+        return self._gallery.artists
 
     @property
     def generation(self) -> store.Generation:
@@ -216,19 +282,20 @@ class Index:
         return self._embedder
 
     def _query_id(self, name: str) -> Query:
-        row = self._gallery.row_of_id.get(name)
-        if row is None:
+        places = self._gallery.places("id", name)
+        if not places:
             raise UnknownPainting(f"{name}: neither a file nor the id of a painting in {self.name}")
-        return self._stored(row, name)
+        return self._stored(places[0], name)
 
-    def _stored(self, row: int, name: str) -> Query:
-        painting, sha256 = self._gallery.painting(row), self._gallery.content(row)
-        vector = self.generation.vectors.of_rows([row])[0]
-        return Query(name, vector, frozenset(self._gallery.rows_of_content[sha256]), painting)
+    def _stored(self, place: int, name: str) -> Query:
+        content = self._gallery.content(place)  # of imported vectors it may not be known
+        own = self._gallery.places("sha256", content) if content else [place]
+        return Query(name, self.generation.vectors.at(place), frozenset(own), self._gallery.painting(place))
 
     def _answer(self, query: Query, k: int, artists: tuple[RankedArtist, ...], unknown: float | None) -> Answer:
-        paintings = self._gallery.nearest_paintings(query, _checked(k))
-        return Answer(query.name, artists, unknown, paintings, self.manifest.model.sha256, self.manifest.generation)
+        return Answer(query.name, artists, unknown, self._gallery.nearest_paintings(query, _checked(k)),
+                      searched=len(self._gallery), approximate=self._gallery.is_approximate,
+                      model=self.manifest.model.sha256, generation=self.manifest.generation)
 
     def _own_path(self) -> Path:
         """Raises BadIndex for the reference gallery, which is nobody's to change."""

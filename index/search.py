@@ -17,10 +17,11 @@ import pandas as pd
 from .calibrate import ArtistCalibration, Voices
 from .store import Generation
 from .surroundings import FEWEST, agreement, witness_places
-from .vectors import Array, Doubles, distances
+from .vectors import NOBODY, Array, Doubles, Mask, Rows, distances
 
 KERNEL = 16.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 with the calibration
 SPEAKERS = 3  # paintings shown as the evidence for an artist
+HEARD = 2000  # paintings, the nearest, that speak where there is an approximate index: those beyond whisper
 
 
 @dataclass(frozen=True)
@@ -53,73 +54,80 @@ class RankedArtist:
 
 @dataclass(frozen=True)
 class Answer:
-    """Who might have painted the query. unknown: the probability that none of the index's artists did."""
+    """Who might have painted the query. unknown: the probability that none of the index's artists did.
+
+    searched: how many paintings could have been found; approximate: whether one of them may have been missed.
+    """
 
     query: str
     artists: tuple[RankedArtist, ...]
     unknown: float | None  # None where only paintings were asked for
     paintings: tuple[Neighbour, ...]
+    searched: int
+    approximate: bool
     model: str
     generation: int
 
 
 @dataclass(frozen=True)
 class Query:
-    """A painting asked about: its vector (d,), and the rows of the index that are that same painting."""
+    """A painting asked about: its vector (d,), and the places in a generation's table that are that same painting."""
 
     name: str
     vector: Array
-    own_rows: frozenset[int]
+    own: frozenset[int]
     painting: Painting | None = None
 
 
 class Gallery:
-    """A generation's paintings by artist, id, path and content, ready to be searched."""
+    """A generation's paintings by artist, id, path and content, ready to be searched; all of them or those allowed."""
 
-    def __init__(self, generation: Generation) -> None:
+    def __init__(self, generation: Generation, allowed: Mask | None = None) -> None:
+        """allowed: (n,) which paintings may be found and speak."""
         self.generation = generation
-        table = generation.table
-        rows = table["row"].tolist()
-        self.codes, self.keys = artist_codes(table["artist_key"])
-        self.names = artist_names(table, self.codes, self.keys)
-        self.row_of_id: dict[str, int] = dict(zip(table["id"], rows, strict=True))
-        self.rows_of_path = _grouped(table["path"], rows)
-        self.rows_of_content = _grouped(table["sha256"], rows)
-        self._place = {row: place for place, row in enumerate(rows)}
+        self.allowed = allowed
 
-    def content(self, row: int) -> str:
-        """sha256 of the image stored under a row number."""
-        return str(self.generation.table["sha256"].iloc[self._place[row]])
+    def __len__(self) -> int:
+        return len(self.generation.table) if self.allowed is None else int(self.allowed.sum())
 
-    def painting(self, row: int) -> Painting:
-        """The painting stored under a row number."""
-        found = self.generation.table.iloc[self._place[row]]
-        return Painting(found["id"], found["path"], _text(found["artist"]), _text(found["title"]),
-                        None if pd.isna(found["year"]) else int(found["year"]))
+    @property
+    def is_approximate(self) -> bool:
+        """Whether a neighbour may be missed: never among allowed paintings only, which are all looked at."""
+        return self.allowed is None and self.generation.vectors.is_approximate
+
+    def places(self, column: str, value: str) -> list[int]:
+        """Where in the table a column has this value."""
+        return [int(place) for place in np.flatnonzero(self.generation.table[column] == value)]
+
+    def content(self, place: int) -> str:
+        """sha256 of the image in a place of the table."""
+        return str(self._cells["sha256"][place])
+
+    def painting(self, place: int) -> Painting:
+        """The painting in a place of the table."""
+        cells = self._cells
+        year = cells["year"][place]
+        return Painting(cells["id"][place], cells["path"][place], _text(cells["artist"][place]),
+                        _text(cells["title"][place]), None if pd.isna(year) else int(year))
 
     def agreement(self, a: Query, b: Query) -> float | None:
         """How far the surroundings of two paintings agree, 0 to 1; None where there are too few witnesses.
 
-        The paintings' own rows, of both, do not speak.
+        The paintings themselves, both, do not speak.
         """
         witness, vectors = self._witnesses
         if len(witness) < FEWEST:
             return None
-        silent = [witness[place] for row in a.own_rows | b.own_rows if (place := self._place[row]) in witness]
+        silent = [witness[place] for place in a.own | b.own if place in witness]
         near_a, near_b = ((vectors @ query.vector).astype(np.float64) for query in (a, b))
         near_a[silent] = near_b[silent] = -np.inf
         return agreement(near_a, near_b)
 
-    @cached_property
-    def _witnesses(self) -> tuple[dict[int, int], Array]:
-        """Which number the painting at a place has among them, and their vectors (m, d)."""
-        places = witness_places(self.generation.table["vector_sha256"].to_numpy(object))
-        return {place: number for number, place in enumerate(places.tolist())}, self.generation.vectors.matrix[places]
-
     def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
         """The k paintings nearest to the query, itself left out."""
-        rows, apart = self.generation.vectors.nearest(query.vector, k, query.own_rows)
-        return tuple(Neighbour(self.painting(row), float(d)) for row, d in zip(rows.tolist(), apart, strict=True))
+        found, apart = self._nearest(query, k)
+        return tuple(Neighbour(self.painting(place), distance)
+                     for place, distance in zip(found.tolist(), apart.tolist(), strict=True))
 
     def nearest_artists(self, query: Query, k: int, calibration: ArtistCalibration
                         ) -> tuple[tuple[RankedArtist, ...], float]:
@@ -127,23 +135,81 @@ class Gallery:
 
         Artists whose only painting is the query itself cannot be judged and are left out.
         """
-        cosines = np.asarray(self.generation.vectors.matrix @ query.vector, np.float64)
-        cosines[[self._place[row] for row in query.own_rows]] = -np.inf
-        heard = voices(cosines, self.codes, len(self.keys))
+        places, cosines = self._speakers(query)
+        heard = voices(cosines, self.codes[places], len(self.keys))
+        own = [place for place in query.own if self.allowed is None or self.allowed[place]]
+        others = self._paintings - np.bincount(self.codes[own] + 1, minlength=len(self.keys) + 1)[1:]
+        heard = Voices(heard.scores, others.astype(np.float64))  # those too far to be heard count, too
         probabilities, unknown = calibration.posterior(heard)
-        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if heard.paintings[code]]
-        artists = tuple(self._ranked(query, code, float(probabilities[code]), cosines) for code in ranked[:k])
+        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist()
+                  if np.isfinite(heard.scores[code])]
+        artists = tuple(self._ranked(query, code, float(probabilities[code]), places, cosines) for code in ranked[:k])
         return artists, float(unknown)
 
-    def _ranked(self, query: Query, code: int, probability: float, cosines: Doubles) -> RankedArtist:
-        """The artist with the paintings that speak loudest; cosines: (n,), -inf for the query's own."""
-        places = np.flatnonzero((self.codes == code) & np.isfinite(cosines))
-        places = places[np.argsort(-cosines[places], kind="stable")[:SPEAKERS]]
-        rows = self.generation.vectors.rows[places].tolist()
-        apart = distances(query.vector[None], self.generation.vectors.of_rows(rows)).tolist()
-        nearest_first = sorted(zip(apart, rows, strict=True))
-        return RankedArtist(self.names[code], probability,
-                            tuple(Neighbour(self.painting(row), distance) for distance, row in nearest_first))
+    @property
+    def artists(self) -> int:
+        """How many artists have a painting that may be found."""
+        return int((self._paintings > 0).sum())
+
+    @cached_property
+    def _coded(self) -> tuple[npt.NDArray[np.int64], list[str]]:
+        return artist_codes(self.generation.table["artist_key"])
+
+    @property
+    def codes(self) -> npt.NDArray[np.int64]:
+        """(n,) a number for each painting's artist, -1 for nobody."""
+        return self._coded[0]
+
+    @property
+    def keys(self) -> list[str]:
+        """The artists, as compared, by their numbers."""
+        return self._coded[1]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return artist_names(self.generation.table, self.codes, self.keys)
+
+    @cached_property
+    def _paintings(self) -> npt.NDArray[np.int64]:
+        """(artists,) how many of each may be found."""
+        codes = self.codes if self.allowed is None else self.codes[self.allowed]
+        return np.bincount(codes + 1, minlength=len(self.keys) + 1)[1:]
+
+    @cached_property
+    def _cells(self) -> dict[str, Any]:
+        return {name: self.generation.table[name].array
+                for name in ("id", "path", "artist", "title", "year", "sha256")}
+
+    @cached_property
+    def _witnesses(self) -> tuple[dict[int, int], Array]:
+        """Which number the painting at a place has among them, and their vectors (m, d)."""
+        places = witness_places(self.generation.table["vector_sha256"].to_numpy(object))
+        return {place: number for number, place in enumerate(places.tolist())}, self.generation.vectors.at(places)
+
+    def _nearest(self, query: Query, k: int) -> tuple[Rows, Doubles]:
+        places, apart = self.generation.vectors.nearest(query.vector[None], k + len(query.own), self.allowed)
+        is_other = (places[0] != NOBODY) & ~np.isin(places[0], list(query.own))
+        return places[0][is_other][:k], apart[0][is_other][:k]
+
+    def _speakers(self, query: Query) -> tuple[Rows, Doubles]:
+        """(s,) places that speak, and their cosines: all that may, or the nearest by an approximate index."""
+        if self.is_approximate:
+            places, apart = self._nearest(query, HEARD)
+            return places, 1 - apart
+        cosines = self.generation.vectors.cosines(query.vector)
+        cosines[list(query.own)] = -np.inf
+        if self.allowed is not None:
+            cosines[~self.allowed] = -np.inf
+        return np.arange(len(cosines)), cosines
+
+    def _ranked(self, query: Query, code: int, probability: float, places: Rows, cosines: Doubles) -> RankedArtist:
+        """The artist with the paintings that speak loudest; cosines: (s,), -inf for those that may not."""
+        numbers = np.flatnonzero((self.codes[places] == code) & np.isfinite(cosines))
+        loudest = places[numbers[np.argsort(-cosines[numbers], kind="stable")[:SPEAKERS]]]
+        apart = distances(query.vector[None], self.generation.vectors.at(loudest)).tolist()
+        nearest_first = sorted(zip(apart, loudest.tolist(), strict=True))
+        return RankedArtist(self._names[code], probability,
+                            tuple(Neighbour(self.painting(place), distance) for distance, place in nearest_first))
 
 
 def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]]:
@@ -198,13 +264,6 @@ def silenced(known: Voices, artists: npt.NDArray[np.int64]) -> Voices:
     scores[np.arange(len(artists)), artists] = -np.inf
     paintings[np.arange(len(artists)), artists] = 0
     return Voices(scores, paintings)
-
-
-def _grouped(values: pd.Series[str], rows: list[int]) -> dict[str, list[int]]:
-    groups: dict[str, list[int]] = {}
-    for value, row in zip(values, rows, strict=True):
-        groups.setdefault(value, []).append(row)
-    return groups
 
 
 def _text(value: object) -> str | None:

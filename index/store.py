@@ -5,13 +5,16 @@
       LOCK                 held while someone writes; says who
       building/            shards of a build that has not finished
       generations/000003/
-        manifest.json      format, model, counts, calibration, the sha256 of every file
-        paintings.parquet  one row a painting: the truth
-        vectors.faiss      its vector under the same row number
+        manifest.json      format, model, counts, calibration, segments, the sha256 of every file
+        000001-0.parquet   paintings and their vectors, row for row, as generation 1 wrote them (segments.py)
+        000001-0.npy
+        removed.npy        numbers of the paintings of these segments that are no longer there
+        history.parquet    what was said about the paintings since (history.py)
         model.onnx         the model that made the vectors, so that the index can always answer
         skipped.csv        paintings that could not be indexed, and why
 
-A reader keeps the generation it opened. Does not embed (build.py) nor answer (search.py, verify.py).
+Files that a generation shares with the one before it are links. A reader holds the generation it opened: it is
+collected when nobody does. Does not embed (build.py) nor answer (search.py, verify.py).
 """
 
 from __future__ import annotations
@@ -26,29 +29,33 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
 from ..embedder.runtime import Embedder, read_model
 from ..errors import BadIndex, IndexBusy, ModelMismatch
+from . import approximate, history
+from . import segments as pieces
+from .approximate import Approximate
 from .centre import uncentred
-from .vectors import Array, Vectors
+from .segments import Segment, damaged
+from .vectors import Array, Rows, Vectors
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".artidx"
-KEPT = 2  # generations: the published one, and the one before it for readers that are opening it
-OWN_COLUMNS = ("row", "id", "path", "artist", "artist_key", "title", "year", "sha256", "vector_sha256")
+KEPT = 2  # generations at least: the published one, and the one before it for readers that are opening it
 MAX_MANIFEST_BYTES = 1 << 20
 OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", "building", "generations"}
-FILES = ("paintings.parquet", "vectors.faiss", "model.onnx", "skipped.csv")
+FILES = ("removed.npy", "history.parquet", "model.onnx", "skipped.csv")  # beside those of the segments
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,24 @@ class Model:
     sha256: str
     name: str
     dim: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How vectors are stored, as numpy calls it, and what that was measured to cost when the index was built."""
+
+    type: str = "float32"
+    largest_error: float = 0.0  # of a distance
+    recall_at_10: float = 1.0  # share of the ten nearest paintings that stay among them
+
+
+@dataclass(frozen=True)
+class SegmentFacts:
+    """What a manifest says of a segment. paintings: with those that were removed since."""
+
+    name: str
+    paintings: int
+    approximate: Approximate | None
 
 
 @dataclass(frozen=True)
@@ -76,23 +101,81 @@ class Manifest:
     centre: list[float]  # of the collection (centre.py); the vectors are as seen from it
     centre_people: int  # in the index when the centre was set: artists, and paintings without one
     calibration: dict[str, Any] | None
+    storage: Storage
+    approximate_from: int  # paintings of a segment from which on it gets an approximate index
+    segments: list[SegmentFacts]
     files: dict[str, str]  # name -> sha256
 
 
 @dataclass(frozen=True)
+class Contents:
+    """What a generation is made of. skipped: (path, reason) pairs."""
+
+    segments: Sequence[Segment]
+    centre: Array
+    centre_people: int
+    next_row: int
+    skipped: Sequence[tuple[str, str]] = ()
+    removed: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # numbers of paintings
+    history: pd.DataFrame = field(default_factory=history.none)
+    storage: Storage = Storage()
+    approximate_from: int = approximate.AUTOMATIC
+
+    def table(self) -> pd.DataFrame:
+        """One row a painting, in the order of the vectors, labels as they were last corrected."""
+        tables = [segment.table for segment in self.segments]
+        whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+        if len(self.removed):
+            whole = whole[~whole["row"].isin(self.removed)].reset_index(drop=True)
+        return history.applied(whole, self.history)
+
+    def vectors(self) -> Vectors:
+        """In the order of the table."""
+        rows = np.concatenate([segment.rows for segment in self.segments])
+        return Vectors([segment.part for segment in self.segments], ~np.isin(rows, self.removed))
+
+    def compacted(self) -> Contents:
+        """The same with fewer or smaller segments, where that pays."""
+        rows = np.concatenate([segment.rows for segment in self.segments])
+        found = pieces.compacted(self.segments, np.isin(rows, self.removed))
+        left = np.concatenate([segment.rows for segment in found])
+        return dataclasses.replace(self, segments=found, removed=np.intersect1d(self.removed, left))
+
+
+class Hold:
+    """A generation's folder is not collected while this lives, or the process that made it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FileNotFoundError where the folder is just being collected."""
+        self._handle = os.open(folder / "manifest.json", os.O_RDONLY)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileNotFoundError(errno.ENOENT, "collected", str(folder)) from None
+        except OSError:  # a file system without locks; the generation before the published one is kept in any case
+            return
+
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            os.close(self._handle)
+
+
+@dataclass(frozen=True)
 class Generation:
-    """One published state of an index, opened: table row i and vectors.rows[i] belong together."""
+    """One published state of an index, opened: the painting in place i of the table has the vector in place i."""
 
     folder: Path
     manifest: Manifest
     table: pd.DataFrame
     vectors: Vectors
+    contents: Contents
     model_path: Path  # the model that made the vectors
+    hold: Hold | None = field(default=None, repr=False)  # while it lives nobody collects the folder
 
     @property
     def centre(self) -> Array:
         """(d,) what the collection's paintings have in common."""
-        return np.array(self.manifest.centre, np.float32)
+        return self.contents.centre
 
     @property
     def embeddings(self) -> Array:
@@ -113,7 +196,7 @@ class ModelFile:
         """The model of an embedder, or the one another generation was made with."""
         if isinstance(source, Generation):
             if not source.model_path.is_file():
-                raise _damaged(source.model_path, "missing")
+                raise damaged(source.model_path, "missing")
             return cls(source.manifest.model, source.manifest.calibration,
                        lambda target: write_atomically(target, read_model(source.model_path)))
         return cls(Model(source.sha256, source.name, source.dim), source.metadata.get("calibration"), source.save)
@@ -122,14 +205,13 @@ class ModelFile:
 def read(index: Path) -> Generation:
     """Open the published generation. Raises BadIndex with one line for anything that is not as it was written."""
     while True:
-        number, manifest_sha256 = _current(index)
-        folder = _generation_folder(index, number)
+        number, manifest_sha256 = current(index)
+        folder = generation_folder(index, number)
         try:
-            return _read_generation(folder, manifest_sha256)
+            return read_generation(folder, manifest_sha256)
         except FileNotFoundError as problem:
-            if _current(index)[0] == number:  # really gone, not collected by a writer between our two looks
-                raise BadIndex(f"{problem.filename}: missing from the index; restore it from a copy, or rebuild "
-                               f"with artidx build --replace") from None
+            if current(index)[0] == number:  # really gone, not collected by a writer between our two looks
+                raise damaged(Path(problem.filename or folder), "missing") from None
         except OSError as problem:
             raise BadIndex(f"{folder}: cannot be read: {problem.strerror or problem}") from None
 
@@ -137,6 +219,39 @@ def read(index: Path) -> Generation:
 def exists(index: Path) -> bool:
     """Whether a generation has been published there."""
     return (index / "CURRENT").is_file()
+
+
+def current(index: Path) -> tuple[int, str]:
+    """The published generation's number, and the sha256 of its manifest. Raises BadIndex."""
+    path = index / "CURRENT"
+    if not index.is_dir():
+        raise BadIndex(f"{index}: no such index; make one with artidx build SOURCE -o NAME{SUFFIX}")
+    if not path.is_file():
+        if numbers(index):
+            raise damaged(path, "missing")
+        unfinished = (index / "building").is_dir()
+        raise BadIndex(f"{index}: " + ("its build has not finished; run the same artidx build again" if unfinished
+                                       else "not an index of artidx (it has no file CURRENT)"))
+    with path.open("rb") as stream:
+        found = re.fullmatch(rb"(\d{6,18}) ([0-9a-f]{64})\n", stream.read(200))
+    if not found:
+        raise damaged(path, "not a generation's number and a sha256")
+    return int(found[1]), found[2].decode()
+
+
+def make_current(index: Path, number: int, manifest_sha256: str) -> None:
+    """Publish a generation that lies there whole."""
+    write_atomically(index / "CURRENT", f"{number:06d} {manifest_sha256}\n".encode())
+
+
+def numbers(index: Path) -> list[int]:
+    """Of the generations that lie there whole, published or not."""
+    return sorted(int(f.name) for f in index.glob("generations/*") if f.name.isdecimal())
+
+
+def generation_folder(index: Path, number: int) -> Path:
+    """Where a generation lies."""
+    return index / "generations" / f"{number:06d}"
 
 
 def check_model(index: Path | str, generation: Generation, embedder: Embedder) -> None:
@@ -147,104 +262,158 @@ def check_model(index: Path | str, generation: Generation, embedder: Embedder) -
                             f"leave out --model to use the index's own, or rebuild with artidx build --replace")
 
 
-def skipped_of(generation: Generation) -> list[tuple[str, str]]:
-    """The (path, reason) pairs of skipped.csv."""
-    with (generation.folder / "skipped.csv").open(encoding="utf-8", newline="") as stream:
-        return [(path, reason) for path, reason in list(csv.reader(stream))[1:]]
-
-
-def damaged_files(generation: Generation) -> list[str]:
-    """Names of the generation's files that are not as they were written."""
+def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Names of a generation's files that are not as they were written."""
     def is_whole(name: str, sha256: str) -> bool:
-        path = generation.folder / name
+        path = folder / name
         return path.is_file() and sha256_of(path) == sha256
 
-    return [name for name, sha256 in generation.manifest.files.items() if not is_whole(name, sha256)]
+    return [name for name, sha256 in manifest.files.items() if not is_whole(name, sha256)]
 
 
 @contextmanager
 def writer(index: Path) -> Iterator[None]:
-    """Hold the index for writing; created where there is nothing. Raises IndexBusy, and BadIndex for a stranger."""
+    """Hold the index for writing; created where there is nothing. Raises IndexBusy, and BadIndex for a stranger.
+
+    The lock is the system's, so that it ends with whoever holds it, however that ends.
+    """
     if not str(index).isprintable():
         raise BadIndex(f"{index!a}: not a name that can be printed; choose another name")
     if index.exists() and not _is_index(index):
         raise BadIndex(f"{index}: exists and is not an index of artidx; choose another name")
-    index.mkdir(parents=True, exist_ok=True)
-    with (index / "LOCK").open("a+") as lock:
+    try:
+        index.mkdir(parents=True, exist_ok=True)
+        lock = (index / "LOCK").open("a+")
+    except OSError as problem:
+        raise unwritable(index, problem) from None
+    with lock:
         _lock(lock, index)
-        lock.seek(0)
-        lock.truncate()
-        lock.write(f"{os.getpid()} {platform.node()}\n")
-        lock.flush()
-        _collect(index)
-        yield
+        try:
+            lock.seek(0)
+            lock.truncate()
+            lock.write(f"{os.getpid()} {platform.node()}\n")
+            lock.flush()
+            _collect(index)
+            yield
+        except OSError as problem:
+            raise unwritable(index, problem) from None
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What a generation is made of. table: rows in the order of vectors; skipped: (path, reason) pairs."""
-
-    table: pd.DataFrame
-    vectors: Vectors
-    centre: Array
-    centre_people: int
-    skipped: Sequence[tuple[str, str]]
-    next_row: int
-
-    @property
-    def artists(self) -> int:
-        """How many artists have a painting in it."""
-        return int(self.table["artist_key"].nunique())
+def unwritable(index: Path, problem: OSError) -> BadIndex:
+    """The error for a full disk, a read-only folder and the like."""
+    return BadIndex(f"{index}: cannot be written: {problem.strerror or problem}; what was published is as it was")
 
 
-def publish(index: Path, contents: Contents, model: ModelFile) -> Generation:
-    """Write the next generation aside, then make it the current one. Call inside `writer`."""
-    number = max(_numbers(index), default=0) + 1
-    folder = _generation_folder(index, number)
+def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> Generation:
+    """Write the next generation aside, then make it the current one. Call inside `writer`.
+
+    before: the generation some of whose segments go on in this one.
+    """
+    number = max(numbers(index), default=0) + 1
+    folder = generation_folder(index, number)
     aside = folder.with_name(f"{folder.name}.part")
-    aside.mkdir(parents=True)
-    contents.table.to_parquet(aside / "paintings.parquet", index=False)
-    contents.vectors.write(aside / "vectors.faiss")
-    _write_skipped(aside / "skipped.csv", contents.skipped)
-    _put_model(index, aside / "model.onnx", model)
-    manifest = Manifest(
-        format=FORMAT, generation=number, created=datetime.now(UTC).isoformat(timespec="seconds"),
-        artidx=version("artidx"), model=model.facts, paintings=len(contents.table), artists=contents.artists,
-        skipped=len(contents.skipped), next_row=contents.next_row, centre=contents.centre.tolist(),
-        centre_people=contents.centre_people, calibration=model.calibration,
-        files={name: sha256_of(aside / name) for name in FILES},
-    )
-    text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
-    if manifest.files["model.onnx"] != model.facts.sha256:
-        raise _damaged(folder.parent, "the model of the generation before is not the one that made its vectors")
-    (aside / "manifest.json").write_bytes(text)
-    for name in (*FILES, "manifest.json"):
-        sync(aside / name)
-    sync(aside)
-    manifest_sha256 = hashlib.sha256(text).hexdigest()
-    written = _read_generation(aside, manifest_sha256)  # what cannot be read back is not published
-    os.replace(aside, folder)
-    sync(folder.parent)
-    write_atomically(index / "CURRENT", f"{number:06d} {manifest_sha256}\n".encode())
+    try:
+        manifest_sha256 = _write_generation(index, aside, number, contents.compacted(), model, before)
+        written = read_generation(aside, manifest_sha256)  # what cannot be read back is not published
+        os.replace(aside, folder)
+        sync(folder.parent)
+        make_current(index, number, manifest_sha256)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
     _collect(index)
     return dataclasses.replace(written, folder=folder, model_path=folder / "model.onnx")
 
 
-def check_files(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
-    """Raises BadIndex unless these files are as they were written."""
-    for name in names:
-        if sha256_of(folder / name) != manifest.files[name]:
-            raise _damaged(folder / name, "its sha256 is not the one in manifest.json")
+def _write_generation(index: Path, aside: Path, number: int, contents: Contents, model: ModelFile,
+                      before: Generation | None) -> str:
+    """Returns the sha256 of its manifest."""
+    aside.mkdir(parents=True)
+    facts: list[SegmentFacts] = []
+    files: dict[str, str] = {}
+    for place, segment in enumerate(contents.segments):
+        written, names = pieces.write(aside, f"{number:06d}-{place}", segment, contents.approximate_from)
+        facts.append(SegmentFacts(str(written.name), len(written), written.approximate))
+        # A link to a damaged file gets the sha256 that it should have, so that it is found to be damaged.
+        known = before.manifest.files if before and segment.folder else {}
+        files |= {name: known.get(name) or sha256_of(aside / name) for name in names}
+    np.save(aside / "removed.npy", contents.removed, allow_pickle=False)
+    contents.history.to_parquet(aside / "history.parquet", index=False)
+    _write_skipped(aside / "skipped.csv", contents.skipped)
+    _put_model(index, aside / "model.onnx", model)
+    files |= {name: sha256_of(aside / name) for name in FILES}
+    if files["model.onnx"] != model.facts.sha256:
+        raise damaged(index, "the model of the generation before is not the one that made its vectors")
+    table = contents.table()
+    manifest = Manifest(
+        format=FORMAT, generation=number, created=datetime.now(UTC).isoformat(timespec="seconds"),
+        artidx=version("artidx"), model=model.facts, paintings=len(table),
+        artists=int(table["artist_key"].nunique()), skipped=len(contents.skipped), next_row=contents.next_row,
+        centre=contents.centre.tolist(), centre_people=contents.centre_people, calibration=model.calibration,
+        storage=contents.storage, approximate_from=contents.approximate_from, segments=facts, files=files)
+    text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
+    (aside / "manifest.json").write_bytes(text)
+    for name in (*files, "manifest.json"):
+        sync(aside / name)
+    sync(aside)
+    return hashlib.sha256(text).hexdigest()
 
 
-def assembled(folder: Path, manifest: Manifest, vectors: Vectors, model_path: Path) -> Generation:
-    """The generation of vectors and the table beside them. Raises BadIndex where they do not belong together."""
-    table = _read_table(folder / "paintings.parquet")
-    if table["row"].tolist() != vectors.rows.tolist() or len(table) != manifest.paintings:
-        raise _damaged(folder, "the paintings and their vectors do not belong together")
-    if vectors.dim != manifest.model.dim:
-        raise _damaged(folder, f"vectors of {vectors.dim} numbers, the manifest says {manifest.model.dim}")
-    return Generation(folder, manifest, table, vectors, model_path)
+def read_generation(folder: Path, manifest_sha256: str | None = None, model_path: Path | None = None) -> Generation:
+    """Open the generation in a folder. Raises BadIndex unless everything but the model is as it was written.
+
+    manifest_sha256: where it is known; model_path: of a model that lies elsewhere. The model is checked when it is
+    loaded. Raises FileNotFoundError where a file is missing.
+    """
+    hold = Hold(folder)
+    with (folder / "manifest.json").open("rb") as stream:
+        manifest = read_manifest(stream.read(MAX_MANIFEST_BYTES + 1), folder / "manifest.json", manifest_sha256)
+    with ThreadPoolExecutor(1) as pool:  # vectors are hashed while tables are read
+        hashed = pool.submit(_check, folder, manifest, ".npy", ".faiss")
+        _check(folder, manifest, ".parquet", ".csv")
+        tables = [pieces.read_table(folder / f"{facts.name}.parquet") for facts in manifest.segments]
+        hashed.result()
+    found = [pieces.read(folder, facts.name, table, manifest.model.dim, manifest.storage.type, facts.approximate)
+             for facts, table in zip(manifest.segments, tables, strict=True)]
+    opened = contents(folder, manifest, found, read_skipped(folder / "skipped.csv"))
+    table, vectors = opened.table(), opened.vectors()
+    if not len(table) == len(vectors) == manifest.paintings:
+        raise damaged(folder, f"{len(table):,} paintings, the manifest says {manifest.paintings:,}")
+    if (np.diff(table["row"].to_numpy(np.int64)) <= 0).any():
+        raise damaged(folder, "the numbers of the paintings do not grow")
+    return Generation(folder, manifest, table, vectors, opened, model_path or folder / "model.onnx", hold)
+
+
+def contents(folder: Path, manifest: Manifest, segments: Sequence[Segment], skipped: Sequence[tuple[str, str]]
+             ) -> Contents:
+    """What a generation in a folder is made of, given its segments."""
+    return Contents(
+        segments, np.array(manifest.centre, np.float32), manifest.centre_people, manifest.next_row, skipped,
+        _read_removed(folder), _read_history(folder), manifest.storage, manifest.approximate_from)
+
+
+def read_manifest(data: bytes, path: Path, sha256: str | None = None) -> Manifest:
+    """The manifest in the bytes of a file, the one with this sha256 where it is known. Raises BadIndex."""
+    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+        raise damaged(path, "its sha256 is not the one in CURRENT")
+    try:
+        found = json.loads(data)
+        if found["format"] != FORMAT:
+            what = "update artidx" if found["format"] > FORMAT else "make it anew with artidx build --replace"
+            raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; {what}")
+        segments = [SegmentFacts(**(facts | {"approximate": approximate.as_facts(facts["approximate"])}))
+                    for facts in found["segments"]]
+        manifest = Manifest(**(found | {"model": Model(**found["model"]), "storage": Storage(**found["storage"]),
+                                        "segments": segments}))
+        names = {name for facts in segments for name in pieces.file_names(facts.name, facts.approximate)}
+        if not names <= set(manifest.files) or not all(re.fullmatch(r"[\w.-]+", name) for name in manifest.files):
+            raise KeyError("files")
+        if not segments or manifest.storage.type not in pieces.TYPES:
+            raise ValueError("segments")
+        if np.array(manifest.centre, np.float32).shape != (manifest.model.dim,):
+            raise ValueError("centre")
+        return manifest
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise damaged(path, f"not a manifest ({problem})") from None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -271,68 +440,35 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _numbers(index: Path) -> list[int]:
-    return sorted(int(f.name) for f in index.glob("generations/*") if f.name.isdecimal())
+def _check(folder: Path, manifest: Manifest, *suffixes: str) -> None:
+    for name, sha256 in manifest.files.items():
+        if name.endswith(suffixes) and sha256_of(folder / name) != sha256:
+            raise damaged(folder / name, "its sha256 is not the one in manifest.json")
 
 
-def _generation_folder(index: Path, number: int) -> Path:
-    return index / "generations" / f"{number:06d}"
+def _read_removed(folder: Path) -> Rows:
+    """Nothing where there is no such file, as in the reference gallery."""
+    path = folder / "removed.npy"
+    removed: Rows = np.load(path, allow_pickle=False) if path.exists() else np.empty(0, np.int64)
+    return removed
 
 
-def _current(index: Path) -> tuple[int, str]:
-    path = index / "CURRENT"
-    if not index.is_dir():
-        raise BadIndex(f"{index}: no such index; make one with artidx build SOURCE -o NAME{SUFFIX}")
-    if not path.is_file():
-        unfinished = (index / "building").is_dir()
-        raise BadIndex(f"{index}: " + ("its build has not finished; run the same artidx build again" if unfinished
-                                       else "not an index of artidx (it has no file CURRENT)"))
-    with path.open("rb") as stream:
-        found = re.fullmatch(rb"(\d{6,18}) ([0-9a-f]{64})\n", stream.read(200))
-    if not found:
-        raise _damaged(path, "not a generation's number and a sha256")
-    return int(found[1]), found[2].decode()
+def _read_history(folder: Path) -> pd.DataFrame:
+    path = folder / "history.parquet"
+    return pd.read_parquet(path) if path.exists() else history.none()
 
 
-def _read_generation(folder: Path, manifest_sha256: str) -> Generation:
-    manifest = read_manifest(folder / "manifest.json", FILES, manifest_sha256)
-    check_files(folder, manifest, ("paintings.parquet", "vectors.faiss"))  # the model is checked when it is loaded
-    return assembled(folder, manifest, Vectors.read(folder / "vectors.faiss"), folder / "model.onnx")
+def read_skipped(path: Path) -> list[tuple[str, str]]:
+    """The (path, reason) pairs of a generation's list; none where there is none."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [(location, reason) for location, reason in list(csv.reader(stream))[1:]]
 
 
-def read_manifest(path: Path, files: Collection[str], sha256: str | None = None) -> Manifest:
-    """A manifest that speaks of these files, and is the one with this sha256 where it is known. Raises BadIndex."""
-    with path.open("rb") as stream:
-        data = stream.read(MAX_MANIFEST_BYTES + 1)
-    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
-        raise _damaged(path, "its sha256 is not the one in CURRENT")
-    try:
-        found = json.loads(data)
-        if found["format"] != FORMAT:
-            raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; update artidx")
-        manifest = Manifest(**(found | {"model": Model(**found["model"])}))
-        if not set(files) <= set(manifest.files):
-            raise KeyError("files")
-        if np.array(manifest.centre, np.float32).shape != (manifest.model.dim,):
-            raise ValueError("centre")
-        return manifest
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-        raise _damaged(path, f"not a manifest ({problem})") from None
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_parquet(path)
-    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
-        raise _damaged(path, " ".join(str(problem).split())[:200]) from None
-    missing = [name for name in OWN_COLUMNS if name not in table]
-    if missing:
-        raise _damaged(path, f"lacks the column {missing[0]}")
-    return table
-
-
-def _damaged(path: Path, why: str) -> BadIndex:
-    return BadIndex(f"{path}: damaged: {why}; restore it from a copy, or rebuild with artidx build --replace")
+def _write_skipped(path: Path, skipped: Sequence[tuple[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("path", "reason"), *skipped])
 
 
 def _is_index(folder: Path) -> bool:
@@ -342,12 +478,12 @@ def _is_index(folder: Path) -> bool:
     if {p.name for p in folder.iterdir()} <= OWN_NAMES:
         return True
     try:
-        return bool(_current(folder))
+        return bool(current(folder))
     except BadIndex:
         return False
 
 
-def _lock(lock: Any, index: Path) -> None:
+def _lock(lock: IO[str], index: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as problem:
@@ -359,24 +495,37 @@ def _lock(lock: Any, index: Path) -> None:
 
 
 def _collect(index: Path) -> None:
-    """Remove what an interrupted writer left, and generations nobody opens any more."""
+    """Remove what an interrupted writer left, and generations that no reader holds any more."""
     for part in [*index.glob("CURRENT.part"), *index.glob("building/*.part")]:
         part.unlink()
     for part in index.glob("generations/*.part"):
         shutil.rmtree(part)
     try:
-        published = _current(index)[0] if exists(index) else 0
+        published = current(index)[0] if exists(index) else 0
     except BadIndex:  # which generation counts is not known: keep them all
         return
-    for number in _numbers(index):
-        if not published - KEPT < number <= published:
-            shutil.rmtree(_generation_folder(index, number))
+    for number in numbers(index):
+        folder = generation_folder(index, number)
+        if number > published or (number <= published - KEPT and not _is_held(folder)):
+            shutil.rmtree(folder)
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a reader holds a generation."""
+    try:
+        with (folder / "manifest.json").open("rb") as manifest:
+            fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def _put_model(index: Path, target: Path, model: ModelFile) -> None:
     """The same model as before costs no room: one file under two names."""
-    for number in reversed(_numbers(index)):
-        before = _generation_folder(index, number) / "model.onnx"
+    for number in reversed(numbers(index)):
+        before = generation_folder(index, number) / "model.onnx"
         if before.is_file() and sha256_of(before) == model.facts.sha256:
             try:
                 os.link(before, target)
@@ -384,8 +533,3 @@ def _put_model(index: Path, target: Path, model: ModelFile) -> None:
             except OSError:  # a file system without links
                 break
     model.save(target)
-
-
-def _write_skipped(path: Path, skipped: Sequence[tuple[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([("path", "reason"), *skipped])

@@ -1,26 +1,32 @@
-"""The vectors of a generation and the one distance between them; the only place that talks to FAISS.
+"""The vectors of a generation and the one distance between them; searched by FAISS.
 
-FAISS proposes candidates in float32; every distance that leaves here is then computed anew by `distances`, whose
-result does not depend on what else is computed beside it. So pair and nearest agree to the last bit.
+FAISS proposes candidates in float32, exactly or by an approximate index; every distance that leaves here is then
+computed anew by `distances`, whose result does not depend on what else is computed beside it. So pair and nearest
+agree to the last bit.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BadIndex, MissingPackage
+from ..errors import MissingPackage
 
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
+RERANKED = 50  # candidates at least that an approximate index gives: its codes swap more neighbours than rounding does
+BLOCK = 1 << 22  # numbers compared at once: 32 MB of float64
+NOBODY = -1  # the place of a neighbour that is not there
 
 
 def distances(a: Array, b: Array) -> Doubles:
@@ -33,89 +39,153 @@ def distances(a: Array, b: Array) -> Doubles:
     return apart
 
 
+@dataclass(frozen=True)
+class Lists:
+    """An approximate index over one matrix (approximate.py), opened: FAISS' inverted lists, and how many are read."""
+
+    index: Any
+    nprobe: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Vectors (m, d) that lie together in one file, mapped into memory, and the approximate index over them."""
+
+    matrix: Array
+    lists: Lists | None = None
+
+
 class Vectors:
-    """Unit vectors under stable row numbers: `IndexIDMap2` over `IndexFlatIP`."""
+    """Unit vectors (n, d) in the order of a table: those of some parts, without the ones that were removed."""
 
-    def __init__(self, index: Any) -> None:
-        self._index = index
-        self.rows: Rows = _faiss().vector_to_array(index.id_map).astype(np.int64)
-        self._place = {row: place for place, row in enumerate(self.rows.tolist())}
-
-    @classmethod
-    def of(cls, rows: Rows, matrix: Array) -> Vectors:
-        """rows: (n,) distinct int64; matrix: (n, d) unit vectors."""
-        faiss = _faiss()
-        index = faiss.IndexIDMap2(faiss.IndexFlatIP(matrix.shape[1]))
-        index.add_with_ids(np.ascontiguousarray(matrix, np.float32), np.ascontiguousarray(rows, np.int64))
-        return cls(index)
+    def __init__(self, parts: Sequence[Part], kept: Mask | None = None) -> None:
+        """kept: which of the parts' vectors, in order, are in the table; None for all."""
+        self.parts = tuple(parts)
+        self._kept = None if kept is None or kept.all() else kept
+        self._starts = np.cumsum([0, *(len(part.matrix) for part in parts)])
 
     @classmethod
-    def read(cls, path: Path) -> Vectors:
-        """Raises BadIndex where the file is no such index."""
-        faiss = _faiss()
-        try:
-            index = faiss.read_index(str(path))
-        except RuntimeError as problem:
-            raise BadIndex(f"{path}: not a FAISS index: {' '.join(str(problem).split())[:200]}") from None
-        if not (isinstance(index, faiss.IndexIDMap2)
-                and isinstance(faiss.downcast_index(index.index), faiss.IndexFlatIP)):
-            raise BadIndex(f"{path}: not an IndexIDMap2 over IndexFlatIP")
-        if index.id_map.size() != index.index.ntotal:
-            raise BadIndex(f"{path}: {index.id_map.size()} row numbers for {index.index.ntotal} vectors")
-        return cls(index)
-
-    def write(self, path: Path) -> None:
-        """As FAISS writes it; `faiss.read_index` opens it without artidx."""
-        try:
-            _faiss().write_index(self._index, str(path))
-        except RuntimeError as problem:
-            raise BadIndex(f"{path}: cannot be written: {' '.join(str(problem).split())[:200]}") from None
+    def of(cls, matrix: Array) -> Vectors:
+        """All of one matrix (n, d)."""
+        return cls([Part(np.ascontiguousarray(matrix, np.float32))])
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return int(self._starts[-1] if self._kept is None else self._kept.sum())
 
     @property
     def dim(self) -> int:
         """The vectors' length."""
-        return int(self._index.d)
+        return int(self.parts[0].matrix.shape[1])
 
     @property
+    def is_approximate(self) -> bool:
+        """Whether `nearest` may miss a neighbour."""
+        return any(part.lists for part in self.parts)
+
+    @cached_property
     def matrix(self) -> Array:
-        """(n, d) float32 in the order of `rows`; a read-only view of FAISS' own memory."""
-        faiss = _faiss()
-        if not len(self):
-            return np.empty((0, self.dim), np.float32)
-        flat = faiss.downcast_index(self._index.index)
-        memory = _Held(faiss.rev_swig_ptr(flat.get_xb(), len(self) * self.dim), self._index)
-        view: Array = np.asarray(memory).reshape(len(self), self.dim)
-        view.flags.writeable = False
-        return view
+        """(n, d) float32 in the order of the table; the file's own memory where they lie together there."""
+        if len(self.parts) == 1 and self._kept is None:
+            return self.parts[0].matrix
+        whole = np.concatenate([part.matrix for part in self.parts])
+        return whole if self._kept is None else whole[self._kept]
 
-    def of_rows(self, rows: Sequence[int]) -> Array:
-        """(len(rows), d): copies of the vectors stored under these row numbers."""
-        return np.array(self.matrix[[self._place[row] for row in rows]]).reshape(len(rows), self.dim)
+    def at(self, places: npt.ArrayLike) -> Array:
+        """(..., d): copies of the vectors at these places (...) of the table."""
+        stored = np.asarray(places, np.int64)
+        if self._kept is not None:
+            stored = self._stored[stored]
+        if len(self.parts) == 1:
+            return self.parts[0].matrix[stored]
+        found = np.empty((*stored.shape, self.dim), np.float32)
+        which = np.searchsorted(self._starts, stored, side="right") - 1
+        for number, part in enumerate(self.parts):
+            is_here = which == number
+            found[is_here] = part.matrix[stored[is_here] - self._starts[number]]
+        return found
 
-    def nearest(self, query: Array, k: int, without: Collection[int] = ()) -> tuple[Rows, Doubles]:
-        """The k rows nearest to query (d,), nearest first, and their distances; rows `without` are passed over.
+    def cosines(self, query: Array) -> Doubles:
+        """(n,) cosines to a query (d,), up to rounding of float32."""
+        found = np.concatenate([part.matrix @ query for part in self.parts])
+        return np.asarray(found if self._kept is None else found[self._kept], np.float64)
 
-        Fewer than k where there are no more. Up to MARGIN equal distances stand in the order of their rows.
+    def nearest(self, queries: Array, k: int, allowed: Mask | None = None) -> tuple[Rows, Doubles]:
+        """The k places nearest to each query (q, d), nearest first: (q, k) places and distances.
+
+        allowed: (n,) which places may be found; with it the search is exact. Where there are fewer than k the rest
+        are NOBODY, infinitely far away. Up to MARGIN equal distances stand in the order of their places.
         """
-        wanted = min(len(self), k + len(without) + MARGIN)
-        if wanted == 0:
-            return np.empty(0, np.int64), np.empty(0)
-        found = self._index.search(np.ascontiguousarray(query[None], np.float32), wanted)[1][0]
-        rows = np.array([row for row in found.tolist() if row >= 0 and row not in without], np.int64)
-        apart = distances(query[None], self.of_rows(rows.tolist()))
-        order = np.lexsort((rows, apart))[:k]
-        return rows[order], apart[order]
+        if not len(self):
+            return np.full((len(queries), k), NOBODY), np.full((len(queries), k), np.inf)
+        queries = np.ascontiguousarray(queries, np.float32)
+        found = np.concatenate([self._candidates(number, queries, k, allowed) for number in range(len(self.parts))],
+                               axis=1)  # (q, c)
+        ranked = [self._ranked(queries[start : start + size], found[start : start + size], k)
+                  for size in [max(1, BLOCK // max(found.shape[1] * self.dim, 1))]
+                  for start in range(0, len(queries), size)]
+        if not ranked:
+            return np.empty((0, k), np.int64), np.empty((0, k))
+        places, apart = (np.concatenate(blocks) for blocks in zip(*ranked, strict=True))
+        return places, apart
+
+    @cached_property
+    def _stored(self) -> Rows:
+        """(n,) where the table's places lie in all parts together."""
+        return np.flatnonzero(self._kept) if self._kept is not None else np.arange(len(self))
+
+    @cached_property
+    def _places(self) -> Rows:
+        """The other way round; NOBODY for a vector that was removed."""
+        places = np.full(self._starts[-1], NOBODY)
+        places[self._stored] = np.arange(len(self))
+        return places
+
+    def _candidates(self, number: int, queries: Array, k: int, allowed: Mask | None) -> Rows:
+        """(q, c) places in one part, as FAISS ranks them, NOBODY where there are no more."""
+        part, start, stop = self.parts[number], int(self._starts[number]), int(self._starts[number + 1])
+        mask = None if self._kept is None else self._kept[start:stop]
+        if allowed is not None:
+            everywhere = np.zeros(self._starts[-1], bool)
+            everywhere[self._stored] = allowed
+            mask = everywhere[start:stop]
+        if part.lists and allowed is None:
+            found = _searched_by_lists(part.lists, queries, min(max(k + MARGIN, RERANKED), stop - start), mask)
+        else:
+            found = searched(part.matrix, queries, min(k + MARGIN, stop - start), mask)
+        stored = np.where(found == NOBODY, NOBODY, found + start)
+        return stored if self._kept is None else np.where(stored == NOBODY, NOBODY, self._places[stored])
+
+    def _ranked(self, queries: Array, places: Rows, k: int) -> tuple[Rows, Doubles]:
+        """Candidates (q, c) by their true distances."""
+        apart = np.full((len(queries), max(k, places.shape[1])), np.inf)
+        padded = np.full(apart.shape, NOBODY)
+        padded[:, : places.shape[1]] = places
+        apart[:, : places.shape[1]] = distances(queries[:, None], self.at(np.maximum(places, 0)))
+        apart[padded == NOBODY] = np.inf
+        order = np.lexsort((padded, apart), axis=1)[:, :k]
+        return np.take_along_axis(padded, order, 1), np.take_along_axis(apart, order, 1)
 
 
-class _Held:
-    """Memory that numpy looks at, and whoever owns it: the owner lives as long as any array that is made of this."""
+def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) -> Rows:
+    """(q, k) rows of matrix (m, d) with the largest products with each query, exactly; NOBODY where there are no more.
 
-    def __init__(self, memory: Array, owner: object) -> None:
-        self.__array_interface__ = memory.__array_interface__
-        self.owner = owner
+    mask: (m,) rows that may be found. FAISS' own exhaustive search, on memory that it does not own.
+    """
+    faiss = load_faiss()
+    scores, found = np.empty((len(queries), k), np.float32), np.full((len(queries), k), NOBODY)
+    if k and len(queries):
+        selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+        faiss.knn_inner_product(
+            faiss.swig_ptr(queries), faiss.swig_ptr(np.ascontiguousarray(matrix)), matrix.shape[1], len(queries),
+            len(matrix), k, faiss.swig_ptr(scores), faiss.swig_ptr(found), selector)
+    return found
+
+
+def _searched_by_lists(lists: Lists, queries: Array, k: int, mask: Mask | None) -> Rows:
+    faiss = load_faiss()
+    selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+    found: Rows = lists.index.search(queries, k, params=faiss.SearchParametersIVF(nprobe=lists.nprobe, sel=selector))[1]
+    return found
 
 
 def vector_hash(vector: Array) -> str:
@@ -123,7 +193,8 @@ def vector_hash(vector: Array) -> str:
     return hashlib.sha256(np.ascontiguousarray(vector, "<f4").tobytes()).hexdigest()[:16]
 
 
-def _faiss() -> Any:
+def load_faiss() -> Any:
+    """The package, imported when it is first needed. Raises MissingPackage."""
     try:
         import faiss
     except ImportError:

@@ -96,7 +96,7 @@ def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, deci
     judgement = judge(gallery, a, b, calibration.pairs, decision)
     manifest = gallery.generation.manifest
     # Neither speaks for the other: that would be no third witness.
-    a, b = (replace(query, own_rows=a.own_rows | b.own_rows) for query in (a, b))
+    a, b = (replace(query, own=a.own | b.own) for query in (a, b))
     return Verdict(
         **vars(judgement), a=_side(gallery, a, calibration), b=_side(gallery, b, calibration),
         shared=_shared(gallery, a, b), measured_on=calibration.pairs.measured_on,

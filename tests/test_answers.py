@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
 from artidx.index.search import KERNEL, voices
-from artidx.index.vectors import Vectors, distances
+from artidx.index.vectors import NOBODY, Part, Vectors, distances
 from made import DIM, HUES, MUSEUM, painting, small_model
 
 
@@ -36,13 +36,23 @@ def test_distance_does_not_depend_on_the_order_or_on_what_is_beside_it(vectors):
     np.testing.assert_allclose(together, np.maximum(1 - vectors.astype(float) @ vectors[0], 0), atol=1e-12)
 
 
-@given(finite, st.integers(1, 50), st.sets(st.integers(0, 39)))
-def test_nearest_vectors_equal_a_plain_sort(vectors, k, without):
-    rows = np.arange(len(vectors), dtype=np.int64) * 3
-    found, apart = Vectors.of(rows, vectors).nearest(vectors[0], k, {3 * i for i in without})
-    every = distances(vectors[:1], vectors)
-    order = sorted((d, row) for d, row, i in zip(every, rows, range(len(rows)), strict=True) if i not in without)[:k]
-    assert list(zip(apart, found, strict=True)) == order
+@given(finite, st.integers(1, 50), st.sets(st.integers(0, 39)), st.lists(st.integers(0, 40), max_size=3))
+def test_nearest_vectors_equal_a_plain_sort_in_one_part_or_several(vectors, k, without, cuts):
+    parts = [part for part in np.split(vectors, sorted({min(cut, len(vectors)) for cut in cuts})) if len(part)]
+    kept = np.array([place not in without for place in range(len(vectors))])
+    left = vectors[kept]
+    allowed = np.arange(len(left)) % 3 > 0
+    several = Vectors([Part(part) for part in parts], kept)
+    assert np.array_equal(several.matrix, left)
+    np.testing.assert_allclose(several.cosines(vectors[0]), left @ vectors[0], atol=1e-6)
+    for mask in (None, allowed):
+        found, apart = several.nearest(vectors[:2], k, mask)
+        for query, places, distance in zip(vectors[:2], found.tolist(), apart, strict=True):
+            every = distances(query[None], left)
+            order = sorted((d, place) for place, d in enumerate(every) if mask is None or mask[place])[:k]
+            assert [(d, place) for d, place in zip(distance, places, strict=True) if place != NOBODY] == order
+            assert np.isinf(distance[len(order):]).all()
+            assert several.at(places[: len(order)]).tobytes() == left[places[: len(order)]].tobytes()
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

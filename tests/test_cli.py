@@ -158,7 +158,7 @@ def test_check_exits_1_and_names_what_is_damaged(run, built):
     (built / "generations" / "000001" / "skipped.csv").write_text("changed")
     status, out, _ = run("check", built)
     assert status == 1
-    assert "skipped.csv: not as it was written" in out
+    assert "skipped.csv: damaged: its sha256 is not the one in manifest.json; try artidx check --repair" in out
 
 
 def test_evaluate_scores_a_labelled_index(run, built):
@@ -204,7 +204,7 @@ def test_trouble_is_told_on_stderr_and_exits_2(run, tmp_path, monkeypatch, words
 
 def test_a_second_painting_of_the_same_id_is_named_when_it_replaces_the_first(run, built, collection):
     painting(collection / RED, 77)
-    assert f"replaced 1 of the same id: {RED}" in run("add", built, collection)[1]
+    assert f"replaced, for their content is new: 1: {RED}" in run("add", built, collection)[1]
 
 
 def test_what_could_not_be_read_is_told_even_if_nothing_was_added(run, built, tmp_path):
@@ -296,5 +296,5 @@ def test_every_verb_has_help_and_stands_in_the_readme(run, verb):
 
 
 def test_the_list_of_verbs_is_that_of_the_files():
-    with_command = {p.stem for p in (ROOT / "cli").glob("*.py") if "@click.command" in p.read_text("utf-8")} - {"main"}
+    with_command = {p.stem.replace("_", "-") for p in (ROOT / "cli").glob("*.py") if "@click.command" in p.read_text("utf-8")} - {"main"}
     assert with_command == {*VERBS} == {*artidx.list_commands(None)}

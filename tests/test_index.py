@@ -23,14 +23,12 @@ from artidx.errors import BadIndex, BadModel, IndexBusy, ModelMismatch, UnknownP
 from artidx.index import store
 from artidx.index.build import SHARD
 from artidx.index.centre import centred
-from artidx.index.vectors import Vectors
 from made import DIM, HUES, painting, small_model
 
 
 def contents(index: Index) -> tuple[bytes, bytes]:
     """What a generation holds, without when it was made."""
-    folder = index.generation.folder
-    return (folder / "paintings.parquet").read_bytes(), (folder / "vectors.faiss").read_bytes()
+    return index.generation.table.to_parquet(), index.generation.vectors.matrix.tobytes()
 
 
 def as_stored(index: Index, embedder: Embedder, path: Path | str) -> bytes:
@@ -42,20 +40,22 @@ def test_every_painting_stands_in_the_table_with_its_own_vector(index, collectio
     table = index.generation.table
     assert len(index) == 12
     assert set(table["artist"]) == set(HUES)
-    for row, path in zip(table["row"], table["path"], strict=True):
+    for place, path in enumerate(table["path"]):
         assert Path(path).is_absolute()
-        assert index.generation.vectors.of_rows([row])[0].tobytes() == as_stored(index, embedder, path)
+        assert index.generation.vectors.at(place).tobytes() == as_stored(index, embedder, path)
 
 
 def test_the_files_can_be_read_without_artidx(index):
     folder = index.generation.folder
-    vectors = faiss.read_index(str(folder / "vectors.faiss"))
-    table = pd.read_parquet(folder / "paintings.parquet")
+    vectors = np.load(folder / "000001-0.npy")
+    table = pd.read_parquet(folder / "000001-0.parquet")
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    assert isinstance(vectors, faiss.IndexIDMap2)
-    assert vectors.ntotal == len(table) == manifest["paintings"] == 12
-    assert faiss.vector_to_array(vectors.id_map).tolist() == table["row"].tolist()
-    assert manifest["model"]["dim"] == vectors.d == DIM
+    assert len(vectors) == len(table) == manifest["paintings"] == 12
+    assert manifest["model"]["dim"] == vectors.shape[1] == DIM
+    assert vectors.dtype == np.float32
+    found = faiss.IndexFlatIP(DIM)
+    found.add(vectors)
+    assert table["id"][found.search(vectors[3:4], 1)[1][0, 0]] == table["id"][3]
 
 
 def test_bad_images_are_skipped_with_their_reason_and_listed(tmp_path, collection, embedder):
@@ -188,6 +188,17 @@ def test_everything_may_be_removed_and_added_again(index, collection):
     assert len(Index.open(index.path)) == 12
 
 
+def test_a_generation_is_kept_while_somebody_reads_it_and_then_collected(index):
+    reader = Index.open(index.path)
+    for number in range(3):
+        index.remove([f"Red Painter/R{number}.png"])
+    assert sorted(p.name for p in index.path.glob("generations/*")) == ["000001", "000003", "000004"]
+    assert len(reader.nearest_paintings("id:Red Painter/R0.png", k=50).paintings) == 11
+    del reader
+    index.remove(["Red Painter/R3.png"])
+    assert sorted(p.name for p in index.path.glob("generations/*")) == ["000004", "000005"]
+
+
 def test_only_the_last_two_generations_are_kept(index):
     for number in range(3):
         index.remove([f"Red Painter/R{number}.png"])
@@ -217,7 +228,8 @@ def test_what_an_interrupted_writer_left_is_not_seen_and_is_cleared_away(index):
     assert sorted(p.name for p in index.path.rglob("*.part")) == []
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "paintings.parquet", "vectors.faiss", "CURRENT"])
+@pytest.mark.parametrize("name", [
+    "manifest.json", "000001-0.parquet", "000001-0.npy", "removed.npy", "history.parquet", "skipped.csv", "CURRENT"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
 def test_a_damaged_index_is_refused_in_one_line(index, name, damage):
     path = index.path / name if name == "CURRENT" else index.generation.folder / name
@@ -235,7 +247,8 @@ def test_a_damaged_index_is_refused_in_one_line(index, name, damage):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_flipped_bit_changes_an_answer_unnoticed(index, data):
-    path = index.generation.folder / data.draw(st.sampled_from(["manifest.json", "paintings.parquet", "vectors.faiss"]))
+    path = index.generation.folder / data.draw(
+        st.sampled_from(["manifest.json", "000001-0.parquet", "000001-0.npy", "removed.npy", "history.parquet"]))
     whole = path.read_bytes()
     broken = bytearray(whole)
     broken[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
@@ -258,10 +271,16 @@ def test_check_finds_a_damaged_model_and_asking_it_is_refused(tmp_path, index):
 
 
 def test_check_finds_a_vector_under_the_wrong_painting(index):
-    vectors = index.generation.vectors
-    view = vectors.matrix
-    view.flags.writeable = True
-    view[[0, 1]] = view[[1, 0]]
+    swapped = np.array(index.generation.vectors.matrix)
+    swapped[[0, 1]] = swapped[[1, 0]]
+    path = index.generation.folder / "000001-0.npy"
+    np.save(path, swapped)
+    manifest = json.loads((index.generation.folder / "manifest.json").read_text("utf-8"))
+    manifest["files"]["000001-0.npy"] = store.sha256_of(path)
+    (index.generation.folder / "manifest.json").write_text(json.dumps(manifest))
+    sha256 = store.sha256_of(index.generation.folder / "manifest.json")
+    (index.path / "CURRENT").write_text(f"000001 {sha256}\n")
+    index = Index.open(index.path)
     wrong = index.check()
     assert len(wrong) == 2
     assert all("its vector is not the one" in line for line in wrong)
@@ -279,7 +298,7 @@ def test_a_reader_can_still_embed_when_writers_have_moved_on(tmp_path, index):
     reader = Index.open(index.path)
     for number in range(3):
         index.remove([f"Red Painter/R{number}.png"])
-    assert not reader.generation.folder.exists()
+    shutil.rmtree(reader.generation.folder)  # by somebody who does not ask
     assert len(reader.nearest(painting(tmp_path / "new.png", 500), k=50).paintings) == 12
 
 
@@ -345,7 +364,7 @@ def test_removing_keeps_the_list_of_what_could_not_be_read(tmp_path, collection,
     (collection / "Red Painter" / "empty.jpg").touch()
     index, _ = Index.build(tmp_path / "i.artidx", collection, embedder=embedder)
     index.remove(["Red Painter/R0.png"])
-    assert (index.manifest.skipped, [reason for _, reason in store.skipped_of(index.generation)]) == (1, ["empty file"])
+    assert (index.manifest.skipped, [reason for _, reason in index.generation.contents.skipped]) == (1, ["empty file"])
 
 
 def test_a_full_disk_leaves_the_published_index_as_it_was(index, collection):
@@ -362,7 +381,7 @@ def test_a_full_disk_leaves_the_published_index_as_it_was(index, collection):
 
 def test_an_index_from_a_newer_artidx_says_so(index):
     folder = index.generation.folder
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | {"format": 2}
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | {"format": store.FORMAT + 1}
     text = json.dumps(manifest)
     (folder / "manifest.json").write_text(text, "utf-8")
     (index.path / "CURRENT").write_text(f"000001 {store.sha256_of(folder / 'manifest.json')}\n")
@@ -408,13 +427,3 @@ def test_more_paintings_than_a_shard_keep_their_order(tmp_path, embedder, monkey
     index, _ = Index.build(tmp_path / "i.artidx", tmp_path / "c", embedder=embedder)
     for vector, path in zip(index.generation.vectors.matrix, sorted((tmp_path / "c").iterdir()), strict=True):
         assert vector.tobytes() == as_stored(index, embedder, path)
-
-
-def test_vectors_that_are_looked_at_outlive_who_gave_them():
-    # Hashing `Vectors.of(...).matrix` once read memory that had been given back.
-    numbers = np.random.default_rng(0).normal(size=(2000, 64)).astype(np.float32)
-    matrix = Vectors.of(np.arange(2000), numbers).matrix
-    others = [Vectors.of(np.arange(2000), numbers * 0) for _ in range(4)]
-    assert np.array_equal(matrix, numbers)
-    assert not matrix.flags.writeable
-    assert len(others) == 4

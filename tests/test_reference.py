@@ -92,7 +92,7 @@ def test_a_gallery_made_of_an_index_gives_its_distances(tmp_path, index, small):
     np.testing.assert_allclose((ours * ours).sum(axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "vectors.npy", "paintings.parquet"])
+@pytest.mark.parametrize("name", ["manifest.json", "paintings.npy", "paintings.parquet"])
 def test_a_damaged_or_missing_file_of_the_gallery_is_one_clear_line(tmp_path, index, small, name):
     reference.write(index.generation, tmp_path / "packed")
     path = tmp_path / "packed" / name

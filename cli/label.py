@@ -1,0 +1,55 @@
+"""artidx label."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import PATH, dry_run_option, json_option
+from .output import say, say_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@click.command()
+@click.argument("index", type=PATH)
+@click.argument("table", type=PATH, required=False, metavar="FILE.csv")
+@click.option("--by", metavar="NAME", envvar="ARTIDX_BY", show_envvar=True,
+              help="Who says so.  [default: your name on this machine]")
+@click.option("--history", is_flag=True, help="Show all corrections so far instead.")
+@dry_run_option
+@json_option
+def label(index: Path, table: Path | None, by: str | None, history: bool, dry_run: bool, as_json: bool) -> None:
+    """Correct labels of INDEX from a CSV or TSV with a column id, and artist, title, year or others of the index's.
+
+    An empty cell leaves a label as it is; an artist is taken away by writing unknown. What was said before is kept,
+    with who said it and when; --history shows that. All corrections are made, or none if an id is not there.
+    """
+    if history == bool(table):
+        raise click.UsageError("give FILE.csv, or --history, not both")
+    from ..embedder.catalog import read_labels
+    from ..index.opened import Index
+    from .report import show_report
+
+    opened = Index.open(index)
+    if table is None:
+        _show(opened.history, as_json)
+        return
+    report, words = opened.label(read_labels(table), by=by or getpass.getuser(), dry_run=dry_run)
+    show_report(opened, report, as_json)
+    if not as_json:
+        _show(words, as_json)
+
+
+def _show(words: pd.DataFrame, as_json: bool) -> None:
+    """One line a correction, or JSON lines."""
+    for row in words.astype(object).where(words.notna(), None).to_dict("records"):
+        if as_json:
+            say_json(row)
+        else:
+            say(f"{row['at']}  {row['by']}: {row['column']} of {row['id']}: {row['before'] or 'not known'} -> "
+                f"{row['after'] or 'not known'}")

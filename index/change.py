@@ -1,0 +1,89 @@
+"""Change an index without looking at an image: remove paintings, correct labels, calibrate.
+
+Each change publishes a new generation in one step, or says in a dry run what it would do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..embedder.catalog import artist_key
+from ..errors import BadCatalog, BadSetting, UnknownPainting
+from . import history, store
+from .build import Report
+from .calibrate import Calibration
+from .search import split_names
+
+
+def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_run: bool = False) -> Report:
+    """Remove the paintings with these ids and all by these artists.
+
+    Raises UnknownPainting, and removes nothing, if one of them is not there.
+    """
+    with nullcontext() if dry_run else store.writer(index):
+        before = store.read(index)
+        wanted, keys = set(ids), {artist_key(name): name for name in artists}
+        check_ids(index, before.table, wanted, "removed")
+        if unknown := [name for key, name in keys.items() if key is None or key not in set(before.table["artist_key"])]:
+            raise UnknownPainting(f"{index}: no painting by {unknown[0]!r}; nothing was removed")
+        leaves = (before.table["id"].isin(wanted) | before.table["artist_key"].isin(keys)).to_numpy(bool)
+        report = Report(int((~leaves).sum()), removed=int(leaves.sum()), dry_run=dry_run)
+        if leaves.any() and not dry_run:
+            rows = before.table["row"].to_numpy(np.int64)[leaves]
+            contents = dataclasses.replace(before.contents, removed=np.concatenate([before.contents.removed, rows]))
+            store.publish(index, contents, store.ModelFile.of(before), before)
+    return report
+
+
+def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) -> tuple[Report, pd.DataFrame]:
+    """Correct labels, and keep who said so and when; with the report, what is new in the history.
+
+    labels: a column id and others of the index's, as text; a missing value leaves the label as it is. Raises
+    UnknownPainting and BadCatalog, and corrects nothing.
+    """
+    with nullcontext() if dry_run else store.writer(index):
+        before = store.read(index)
+        check_ids(index, before.table, set(labels["id"]), "corrected")
+        columns = [name for name in labels.columns if name != "id"]
+        if strange := [name for name in columns if name in history.FIXED or name not in before.table]:
+            raise BadCatalog(f"{index}: has no label {strange[0]!r} to correct; nothing was corrected")
+        places = dict(zip(before.table["id"], range(len(before.table)), strict=True))
+        words = history.said(before.table, [
+            (places[row["id"]], name, str(row[name])) for row in labels.to_dict("records") for name in columns
+            if not pd.isna(row[name])], by)
+        if len(words) and not dry_run:
+            contents = dataclasses.replace(
+                before.contents, history=pd.concat([before.contents.history, words], ignore_index=True))
+            store.publish(index, contents, store.ModelFile.of(before), before)
+    return Report(len(before.table), corrected=len(words), dry_run=dry_run), words
+
+
+def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
+    """Publish the same paintings with a calibration fitted to their labels (fit.py)."""
+    from .fit import calibrate_index  # needs more packages than answering does
+
+    with store.writer(index):
+        before = store.read(index)
+        if split is not None and column not in before.table:
+            raise BadSetting(f"{index}: has no column {column!r} to take the split {split!r} from")
+        names = split_names(before.table, column)
+        if split is not None and split not in set(names):
+            raise BadSetting(f"{index}: no painting has {column} {split!r}; there are {', '.join(sorted(set(names)))}")
+        chosen = np.ones(len(names), bool) if split is None else (names == split).to_numpy(bool)
+        calibration = calibrate_index(before, chosen, split or "all of this index")
+        model = dataclasses.replace(store.ModelFile.of(before), calibration=calibration.to_json())
+        store.publish(index, before.contents, model, before)
+    return calibration
+
+
+def check_ids(index: Path, table: pd.DataFrame, ids: set[str], done: str) -> None:
+    """Raises UnknownPainting unless all are the ids of paintings; done: what then was not done."""
+    if unknown := sorted(ids - set(table["id"])):
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise UnknownPainting(f"{index}: no painting with the id {unknown[0]!r}{more}; nothing was {done}")

@@ -1,0 +1,63 @@
+"""What has been said about the paintings of an index since they were indexed: who said what, and when.
+
+Segments are never edited: a table is read with the last word on every painting and column put in. Nothing is
+forgotten; a correction of a correction stands behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from ..embedder.catalog import artist_key
+
+COLUMNS = ("row", "id", "column", "before", "after", "by", "at")
+FIXED = ("row", "artist_key", "sha256", "vector_sha256")  # what nobody can say otherwise
+SYNC = "artidx sync"  # who says that a file was moved
+
+
+def none() -> pd.DataFrame:
+    """A history in which nothing was said yet."""
+    return pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in COLUMNS})
+
+
+def said(before: pd.DataFrame, after: Iterable[tuple[int, str, str | None]], by: str) -> pd.DataFrame:
+    """What is new in (place in the table `before`, column, value), in the form of a history."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    found = []
+    for place, column, value in after:
+        known = _text(before[column].iloc[place])
+        if value != known:
+            found.append((before["row"].iloc[place], before["id"].iloc[place], column, known, value, by, at))
+    return pd.DataFrame(found, columns=list(COLUMNS)).astype(dict.fromkeys(COLUMNS[1:], "str") | {"row": "int64"})
+
+
+def carried(history: pd.DataFrame, rows: dict[int, int], ids: dict[int, str]) -> pd.DataFrame:
+    """What people said of paintings, said of those that take their place. rows: old -> new; ids: of the new ones."""
+    words = history[history["row"].isin(rows) & (history["by"] != SYNC)]
+    return words.assign(row=words["row"].map(rows), id=words["row"].map(rows).map(ids).astype("str"))
+
+
+def applied(table: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """The table with the last word on each painting and column; words on paintings that are gone change nothing."""
+    last = history[history["row"].isin(table["row"])].drop_duplicates(["row", "column"], keep="last")
+    if last.empty:
+        return table
+    table = table.copy()
+    place = pd.Series(range(len(table)), index=table["row"])
+    for column, words in last.groupby("column", sort=False):
+        values: Any = words["after"].astype(object).where(words["after"].notna(), None)
+        if column == "year":
+            values = [None if value is None else int(value) for value in values]
+        changed = table[str(column)].astype(object)
+        changed.iloc[place[words["row"]].tolist()] = list(values)
+        table[str(column)] = changed.astype(table[str(column)].dtype)
+    table["artist_key"] = pd.Series([artist_key(name) for name in table["artist"]], dtype="str", index=table.index)
+    return table
+
+
+def _text(value: object) -> str | None:
+    return None if pd.isna(value) else str(value)  # type: ignore[call-overload]

@@ -1,0 +1,132 @@
+"""Vectors to and from other programs: a folder with the vectors of an index as numpy and the paintings as parquet.
+
+    vectors/
+      vectors.npy          (n, d) float32, unit length, in the order of the table
+      paintings.parquet    one row a painting, labels as they were last corrected
+      manifest.json        model and centre, where the vectors came from an index
+
+Who made vectors without artidx needs only the first two, with a column `id`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..embedder.catalog import COLUMNS, artist_key
+from ..embedder.runtime import Embedder
+from ..errors import BadCatalog, BadIndex, ModelMismatch
+from . import store
+from .build import Layout, Report, check_free, new_contents
+from .centre import centre_of, centred, people
+from .search import artist_codes
+from .segments import OWN_COLUMNS
+from .vectors import Array
+
+FORMAT = 1
+MAX_MANIFEST_BYTES = 1 << 20
+
+
+def export_vectors(generation: store.Generation, folder: Path) -> None:
+    """Write the vectors and paintings of an index into a new or empty folder. Raises BadIndex."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadIndex(f"{folder}: exists and is not an empty folder; choose another name")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
+        generation.table.to_parquet(folder / "paintings.parquet", index=False)
+        manifest = generation.manifest
+        facts = {"format": FORMAT, "model": vars(manifest.model), "centre": manifest.centre,
+                 "centre_people": manifest.centre_people, "calibration": manifest.calibration}
+        store.write_atomically(folder / "manifest.json", json.dumps(facts).encode())
+    except OSError as problem:
+        raise store.unwritable(folder, problem) from None
+
+
+def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout, *, replace: bool = False) -> Report:
+    """Make an index of vectors that were made elsewhere, by the embedder's model; paintings keep the order they have.
+
+    Raises BadCatalog for what cannot be used, ModelMismatch where another model made them.
+    """
+    facts = _read_facts(folder / "manifest.json")
+    if facts and facts["model"]["sha256"] != embedder.sha256:
+        raise ModelMismatch(f"{folder}: made with model {facts['model']['sha256'][:12]}, {embedder.source} is "
+                            f"{embedder.sha256[:12]}; name the right one with --model")
+    vectors = _read_vectors(folder / "vectors.npy", embedder.dim)
+    table = _read_paintings(folder / "paintings.parquet", len(vectors))
+    codes = artist_codes(table["artist_key"])[0]
+    if facts:
+        centre, centre_people = np.array(facts["centre"], np.float32), int(facts["centre_people"])
+    else:
+        centre, centre_people = centre_of(vectors, codes), people(codes)
+        vectors = centred(vectors, centre)
+    with store.writer(index):
+        check_free(index, replace)
+        model = store.ModelFile.of(embedder)
+        if facts and facts["calibration"]:
+            model = store.ModelFile(model.facts, facts["calibration"], model.save)
+        store.publish(index, new_contents(table, vectors, centre, centre_people, layout), model)
+    return Report(len(table))
+
+
+def _read_facts(path: Path) -> dict[str, Any] | None:
+    try:
+        with path.open("rb") as stream:
+            found = json.loads(stream.read(MAX_MANIFEST_BYTES))
+        if found["format"] != FORMAT:
+            raise BadCatalog(f"{path}: format {found['format']}, this artidx reads {FORMAT}; update artidx")
+        model = store.Model(**found["model"])
+        if np.array(found["centre"], np.float32).shape != (model.dim,) or len(model.sha256) != 64:
+            raise ValueError("model or centre")
+        return {name: found[name] for name in ("model", "centre", "centre_people", "calibration")}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as problem:
+        raise BadCatalog(f"{path}: not a manifest of exported vectors ({problem}); leave it out where the vectors come "
+                         f"straight from the model") from None
+
+
+def _read_vectors(path: Path, dim: int) -> Array:
+    try:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as problem:
+        raise BadCatalog(f"{path}: cannot be read as vectors: {' '.join(str(problem).split())[:200]}") from None
+    if stored.ndim != 2 or stored.shape[1] != dim or stored.dtype.kind != "f" or not len(stored):
+        raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
+    vectors: Array = np.ascontiguousarray(stored, np.float32)
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    if wrong := np.flatnonzero(~(np.abs(lengths - 1) < 1e-3)).tolist():  # not a number is wrong, too
+        raise BadCatalog(f"{path}: {len(wrong):,} vectors are not of unit length, the first in row {wrong[0]}")
+    return vectors
+
+
+def _read_paintings(path: Path, length: int) -> pd.DataFrame:
+    try:
+        found = pd.read_parquet(path)
+    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
+        raise BadCatalog(f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}") from None
+    if len(found) != length:
+        raise BadCatalog(f"{path}: {len(found):,} paintings for {length:,} vectors")
+    if "id" not in found:
+        raise BadCatalog(f"{path}: has no column id")
+    ids = found["id"].astype("str")
+    if found["id"].isna().any() or ids.duplicated().any():
+        raise BadCatalog(f"{path}: every painting needs an id of its own, {ids[ids.duplicated()].iloc[:1].tolist()}")
+    empty = pd.Series([None] * length, dtype="str")
+    text = {name: found[name].astype("str") if name in found else empty for name in ("artist", "title")}
+    own = pd.DataFrame({
+        "row": np.arange(length, dtype=np.int64),
+        "id": ids,
+        "path": found["path"].astype("str").fillna("") if "path" in found else "",
+        "artist": text["artist"],
+        "artist_key": pd.Series([artist_key(name) for name in text["artist"]], dtype="str"),
+        "title": text["title"],
+        "year": (pd.to_numeric(found["year"], errors="coerce") if "year" in found else empty).astype("Int64"),
+        "sha256": found["sha256"].astype("str").fillna("") if "sha256" in found else "",
+    })
+    others = [name for name in found.columns if name not in {*COLUMNS, *OWN_COLUMNS}]
+    return pd.concat([own, found[others].astype("str")], axis=1).astype({"path": "str", "sha256": "str"})

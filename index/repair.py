@@ -1,0 +1,202 @@
+"""Rebuild what is damaged in an index from what is not: each vector from wherever its bytes can be had again.
+
+Vectors, the approximate index, the model, CURRENT and the list of skipped paintings can be made anew; the table, the
+history and the manifest are the truth and cannot. Nothing is dropped: either the index is whole again, published as a
+new generation, or it stays as it is and the error says what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..embedder.runtime import DEFAULT_MODEL, Embedder
+from ..errors import BadIndex
+from . import segments as pieces
+from . import store
+from .build import read_shard
+from .centre import centred
+from .segments import Segment
+from .store import Manifest, ModelFile
+from .vectors import Array, vector_hash
+
+
+def repair(index: Path) -> list[str]:
+    """What was done, one line each; nothing where nothing was wrong. Raises BadIndex for what cannot be rebuilt."""
+    with store.writer(index):
+        done = _find_current(index)
+        number, sha256 = store.current(index)
+        folder = store.generation_folder(index, number)
+        manifest = _manifest(folder, sha256)
+        wrong = store.damaged_files(folder, manifest)
+        if not wrong:
+            return done
+        truths = [name for name in wrong if name.endswith(".parquet") or name == "removed.npy"]
+        if truths:
+            raise BadIndex(f"{folder / truths[0]}: cannot be rebuilt, for only it knew what it held; restore it from a "
+                           f"copy, or rebuild with artidx build --replace" + _older(index, number))
+        model = _model(index, folder, manifest)
+        aside = index / "building" / "repair"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            before = _mended(index, folder, manifest, wrong, aside, model, done)
+            store.publish(index, before, model)
+        finally:
+            shutil.rmtree(aside)
+            if not any(aside.parent.iterdir()):
+                aside.parent.rmdir()
+    return done
+
+
+def _find_current(index: Path) -> list[str]:
+    """Where CURRENT is gone or says nothing, the newest generation that is whole is the published one."""
+    try:
+        store.current(index)
+        return []
+    except BadIndex:
+        for number in reversed(store.numbers(index)):
+            folder = store.generation_folder(index, number)
+            try:
+                data = (folder / "manifest.json").read_bytes()
+                manifest = store.read_manifest(data, folder / "manifest.json")
+            except (OSError, BadIndex):
+                continue
+            if not store.damaged_files(folder, manifest):
+                store.make_current(index, number, hashlib.sha256(data).hexdigest())
+                return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that is whole"]
+        raise
+
+
+def _manifest(folder: Path, sha256: str) -> Manifest:
+    path = folder / "manifest.json"
+    try:
+        return store.read_manifest(path.read_bytes(), path, sha256)
+    except (OSError, BadIndex):
+        raise BadIndex(f"{path}: cannot be rebuilt; restore it from a copy, or rebuild with artidx build --replace"
+                       + _older(folder.parent.parent, int(folder.name))) from None
+
+
+def _older(index: Path, number: int) -> str:
+    """Which earlier generation is whole, if one is."""
+    for other in reversed([n for n in store.numbers(index) if n < number]):
+        path = store.generation_folder(index, other) / "manifest.json"
+        try:
+            manifest = store.read_manifest(path.read_bytes(), path)
+        except (OSError, BadIndex):
+            continue
+        if not store.damaged_files(path.parent, manifest):
+            return (f". Generation {other} of {manifest.created} is whole, with {manifest.paintings:,} paintings: "
+                    f"without {index / 'CURRENT'} and {store.generation_folder(index, number)}, artidx check --repair "
+                    f"goes back to it")
+    return ""
+
+
+def _model(index: Path, folder: Path, manifest: Manifest) -> ModelFile:
+    """The model of the generation: its own file, another generation's copy, or the one that ships."""
+    copies = [folder, *(store.generation_folder(index, number) for number in store.numbers(index))]
+    for path in [*(copy / "model.onnx" for copy in copies), DEFAULT_MODEL]:
+        if path.is_file() and store.sha256_of(path) == manifest.model.sha256:
+            return ModelFile(manifest.model, manifest.calibration,
+                             partial(store.write_atomically, data=path.read_bytes()))
+    raise BadIndex(f"{folder / 'model.onnx'}: cannot be rebuilt; put a file with the sha256 {manifest.model.sha256} in "
+                   f"its place")
+
+
+def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], aside: Path, model: ModelFile,
+            done: list[str]) -> store.Contents:
+    """The contents of the generation, with whatever was damaged made anew."""
+    found = []
+    for facts in manifest.segments:
+        table = pieces.read_table(folder / f"{facts.name}.parquet")
+        vectors, lists = (f"{facts.name}.{suffix}" for suffix in ("npy", "faiss"))
+        if vectors in wrong:
+            matrix = _vectors(index, folder / vectors, table, manifest, aside, model)
+            found.append(Segment(table, matrix))
+            done.append(f"{vectors}: made anew")
+        else:
+            whole = pieces.read(folder, facts.name, table, manifest.model.dim, manifest.storage.type, None)
+            found.append(Segment(table, np.array(whole.stored)))
+        if lists in wrong:
+            done.append(f"{lists}: made anew from the vectors")
+    if "model.onnx" in wrong:
+        done.append("model.onnx: restored from a copy")
+    skipped = []
+    if "skipped.csv" in wrong:
+        done.append("skipped.csv: emptied; artidx add of the same source lists again what could not be read")
+    else:
+        skipped = store.read_skipped(folder / "skipped.csv")
+    return store.contents(folder, manifest, found, skipped)
+
+
+def _vectors(index: Path, path: Path, table: pd.DataFrame, manifest: Manifest, aside: Path, model: ModelFile) -> Array:
+    """(m, d) as they are stored: each from where its bytes still have their hash, else from its image."""
+    found = np.zeros((len(table), manifest.model.dim), pieces.TYPES[manifest.storage.type])
+    expected = table["vector_sha256"].tolist()
+    is_missing = np.ones(len(table), bool)
+
+    def take(place: int, vector: Array) -> None:
+        stored = vector.astype(found.dtype)
+        if is_missing[place] and _hash(stored) == expected[place]:
+            found[place] = stored
+            is_missing[place] = False
+
+    others = [store.generation_folder(index, number) / path.name for number in store.numbers(index)]
+    for copy in [path, *others]:
+        for place, vector in _readable(copy, found.shape, found.dtype):
+            take(place, vector)
+    centre = np.array(manifest.centre, np.float32)
+    of_content = {content: place for place, content in enumerate(table["sha256"]) if is_missing[place]}
+    for content, embedding in _shards(index, manifest.model.dim):
+        if content in of_content:
+            take(of_content[content], centred(embedding[None], centre)[0])
+    if is_missing.any():
+        model.save(aside / "model.onnx")
+        places = np.flatnonzero(is_missing).tolist()
+        embedder = Embedder.load(aside / "model.onnx")
+        for place, outcome in zip(places, embedder.embed(table["path"].iloc[places]), strict=True):
+            if outcome.vector is not None and outcome.sha256 == table["sha256"].iloc[place]:
+                take(place, centred(outcome.vector[None], centre)[0])
+    if is_missing.any():
+        first = table.iloc[int(np.flatnonzero(is_missing)[0])]
+        raise BadIndex(f"{path}: {is_missing.sum():,} of its vectors cannot be rebuilt: the images they were made of "
+                       f"are not where they were, or this machine embeds them otherwise; the first is {first['id']}, "
+                       f"{first['path'] or 'without an image'}: restore {path.name} or the images from a copy")
+    return found
+
+
+def _hash(stored: Array) -> str:
+    return vector_hash(Segment(pd.DataFrame(), stored[None]).matrix[0])
+
+
+def _readable(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Iterator[tuple[int, Array]]:
+    """What a file of vectors still holds, whole or not: its rows stand behind a header of known length."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": dtype.str, "fortran_order": False, "shape": shape})
+    start = head.tell()
+    size = shape[1] * dtype.itemsize
+    for place in range(shape[0]):
+        row = data[start + place * size : start + (place + 1) * size]
+        if len(row) == size:
+            yield place, np.frombuffer(row, dtype)
+
+
+def _shards(index: Path, dim: int) -> Iterator[tuple[str, Array]]:
+    """Content and embedding of paintings in shards that an interrupted build has left."""
+    for path in sorted((index / "building").glob("*.parquet")):
+        shard = read_shard(path)
+        if shard is not None:
+            for content, embedding in zip(shard["sha256"], shard["embedding"], strict=True):
+                if len(embedding) == 4 * dim:
+                    yield content, np.frombuffer(embedding, np.float32)

@@ -1,0 +1,182 @@
+"""Segments: the immutable files an index is made of, paintings and their vectors, row for row.
+
+    000003.parquet    one row a painting: the truth
+    000003.npy        its vector under the same number of row, float32 or float16
+    000003.faiss      an approximate index over these vectors, where there are many
+
+A generation is some segments; a change writes a small new one beside them and links the others. What is removed is
+left out when a segment is read; when that is much, or when a segment is no longer small beside the one before it,
+they are written anew as one. So thousands of small changes cost what they add, and there are never many segments.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import BadIndex
+from . import approximate
+from .approximate import Approximate
+from .vectors import Array, Lists, Mask, Part, Rows, vector_hash
+
+GROWTH = 4  # a segment is joined to the one before it unless that holds this many times as much
+DEAD = 0.25  # share of removed paintings from which on a segment is written anew
+OWN_COLUMNS = ("row", "id", "path", "artist", "artist_key", "title", "year", "sha256", "vector_sha256")
+TYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16}
+Stored = npt.NDArray[Any]  # of either
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Paintings as first written, and their vectors (m, d) as stored. folder, name: of its files, if it has any yet."""
+
+    table: pd.DataFrame
+    stored: Stored
+    folder: Path | None = None
+    name: str | None = None
+    approximate: Approximate | None = None
+    lists: Lists | None = None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def rows(self) -> Rows:
+        """(m,) the paintings' numbers, which only grow."""
+        return self.table["row"].to_numpy(np.int64)
+
+    @cached_property
+    def matrix(self) -> Array:
+        """(m, d) float32 of unit length: the file's own memory, or what float16 is unpacked to."""
+        if self.stored.dtype == np.float32:
+            return self.stored
+        whole = self.stored.astype(np.float32)
+        vectors: Array = whole / np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), np.float32(1e-12))
+        return vectors
+
+    @property
+    def part(self) -> Part:
+        """Its vectors, to be searched."""
+        return Part(self.matrix, self.lists)
+
+
+def new_segment(table: pd.DataFrame, vectors: Array, storage: str) -> Segment:
+    """A segment to be written of float32 vectors (m, d); the table gets their hashes as they will be read back."""
+    stored = vectors.astype(TYPES[storage], copy=False)
+    hashes = [vector_hash(vector) for vector in Segment(table, stored).matrix]
+    return Segment(table.assign(vector_sha256=hashes), stored)
+
+
+def compacted(segments: Sequence[Segment], removed: Mask) -> list[Segment]:
+    """The segments to publish for these, removed: which of all their paintings, in order, are no longer there."""
+    found: list[tuple[Segment, Mask]] = []
+    start = 0
+    for segment in segments:
+        stays = ~removed[start : start + len(segment)]
+        start += len(segment)
+        if stays.any():
+            found.append((segment, stays))
+    if not found:
+        return [_selected(segments[0], np.zeros(len(segments[0]), bool))]
+    at = len(found) - 1
+    while at > 0:
+        (before, stays_before), (last, stays) = found[at - 1 : at + 1]
+        if len(before) < GROWTH * len(last):
+            joined = _joined([_selected(before, stays_before), _selected(last, stays)])
+            found[at - 1 : at + 1] = [(joined, np.ones(len(joined), bool))]
+        at -= 1
+    return [_selected(segment, stays) if stays.mean() <= 1 - DEAD else segment for segment, stays in found]
+
+
+def write(folder: Path, name: str, segment: Segment, approximate_from: int) -> tuple[Segment, list[str]]:
+    """Put a segment into a folder, by a link where it has files already; with it the names of its files."""
+    if segment.folder and segment.name:
+        files = file_names(segment.name, segment.approximate)
+        for file in files:
+            _link(segment.folder / file, folder / file)
+        return segment, files
+    segment.table.to_parquet(folder / f"{name}.parquet", index=False)
+    save_vectors(folder / f"{name}.npy", segment)
+    facts = None
+    if approximate.needed(len(segment), approximate_from) and (made := approximate.made(segment.matrix)):
+        facts, lists = made
+        approximate.write(folder / f"{name}.faiss", lists)
+    return Segment(segment.table, segment.stored, folder, name, facts), file_names(name, facts)
+
+
+def read(folder: Path, name: str, table: pd.DataFrame, dim: int, storage: str, facts: Approximate | None) -> Segment:
+    """Open a segment's vectors, whose files are known to be as they were written. Raises BadIndex if they are none."""
+    stored = _read_vectors(folder / f"{name}.npy")
+    if (stored.shape, stored.dtype) != ((len(table), dim), TYPES[storage]):
+        raise damaged(folder / f"{name}.npy", f"{stored.shape} {stored.dtype}, expected {(len(table), dim)} {storage}")
+    lists = approximate.read(folder / f"{name}.faiss", facts, len(table), dim) if facts else None
+    return Segment(table, stored, folder, name, facts, lists)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The paintings of a segment. Raises BadIndex where the file is no such table."""
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise
+    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
+        raise damaged(path, " ".join(str(problem).split())[:200]) from None
+    missing = [name for name in OWN_COLUMNS if name not in table]
+    if missing:
+        raise damaged(path, f"lacks the column {missing[0]}")
+    return table
+
+
+def save_vectors(path: Path, segment: Segment) -> None:
+    """Write the vectors of a segment as they are stored."""
+    np.save(path, segment.stored, allow_pickle=False)
+
+
+def file_names(name: str, facts: Approximate | None) -> list[str]:
+    """The files of a segment."""
+    return [f"{name}.parquet", f"{name}.npy", *([f"{name}.faiss"] if facts else [])]
+
+
+def damaged(path: Path, why: str) -> BadIndex:
+    """The error for a file that is not as it was written."""
+    return BadIndex(f"{path}: damaged: {why}; try artidx check --repair, restore it from a copy, or rebuild with "
+                    f"artidx build --replace")
+
+
+def _selected(segment: Segment, stays: Mask) -> Segment:
+    if stays.all():
+        return segment
+    return Segment(segment.table[stays].reset_index(drop=True), segment.stored[stays])
+
+
+def _joined(segments: Sequence[Segment]) -> Segment:
+    table = pd.concat([segment.table for segment in segments], ignore_index=True)
+    return Segment(table, np.concatenate([segment.stored for segment in segments]))
+
+
+def _link(source: Path, target: Path) -> None:
+    """One file under two names costs no room; a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise damaged(source, "missing") from None
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _read_vectors(path: Path) -> Stored:
+    """Mapped into memory, so that readers share it."""
+    try:
+        stored: Stored = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, EOFError) as problem:
+        raise damaged(path, " ".join(str(problem).split())[:200]) from None
+    return stored
