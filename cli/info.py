@@ -34,8 +34,8 @@ def info(index: Path, as_json: bool) -> None:
     say(f"skipped when last built or added to: {manifest.skipped:,}")
     say(f"generation {manifest.generation}, {manifest.created}, artidx {manifest.artidx}, format {manifest.format}")
     if manifest.storage.type != "float32":
-        say(f"vectors stored as {manifest.storage.type}: distances move by {manifest.storage.largest_error:.1g} at most, "
-            f"{manifest.storage.recall_at_10:.2%} of the ten nearest paintings stay")
+        say(f"vectors stored as {manifest.storage.type}: distances move by {manifest.storage.largest_error:.1g} at "
+            f"most, {manifest.storage.recall_at_10:.2%} of the ten nearest stay")
     for segment in manifest.segments:
         if segment.approximate:
             say(f"approximate index over {segment.paintings:,} paintings ({segment.approximate.kind}): finds "

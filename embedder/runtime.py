@@ -177,7 +177,10 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
 
 
 def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, Any]:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError:  # in any of its names and texts
+        raise BadModel(f"{source}: its metadata are damaged") from None
     if text is None:
         raise BadModel(f"{source}: an ONNX model, but not one of artidx (it lacks the metadata {METADATA_KEY!r}); "
                        f"make one with artidx train")

@@ -145,7 +145,7 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
                 removed=np.concatenate([before.contents.removed, rows[todo.gone], rows[replaced]]),
                 history=pd.concat(words, ignore_index=True))
             store.publish(index, _grown(contents, added, found.embeddings), store.ModelFile.of(before), before)
-        _clear(found.shards)
+        _clear(index / "building", embedder, {*before.table["sha256"], *added["sha256"]})
     return dataclasses.replace(
         report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added), embedded=found.embedded,
         resumed=found.resumed, replaced=tuple(before.table["id"].iloc[replaced]), skipped=skipped,
@@ -216,17 +216,16 @@ class _Embedded(NamedTuple):
     embedded: int
     resumed: int
     seconds: float
-    shards: list[Path]
 
 
 def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Settings, progress: Progress
            ) -> _Embedded:
     building.mkdir(exist_ok=True)
-    shards, paths, embedded, started = [], [], 0, time.monotonic()
+    shards, embedded, started = [], 0, time.monotonic()
     with Reader(settings.max_pixels) as reader:
         for start in range(0, len(table), SHARD):
             rows = table.iloc[start : start + SHARD]
-            path = building / f"{_shard_digest(rows, embedder, reader)}.parquet"
+            path = building / f"{_shard_prefix(embedder)}{_shard_digest(rows, reader)}.parquet"
             shard = _usable_shard(path, rows, embedder)
             if shard is None:
                 shard = _embedded_shard(rows, embedder, settings, progress)
@@ -236,12 +235,11 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
                 progress(len(rows))
             _check_strict(_problems(shard), settings)
             shards.append(shard)
-            paths.append(path)
     found = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame(columns=SHARD_COLUMNS)
     kept = (found["problem"] == "").to_numpy(bool)
     embeddings = np.frombuffer(b"".join(found["embedding"][kept]), np.float32).reshape(-1, embedder.dim)
     return _Embedded(kept, found["sha256"][kept].tolist(), embeddings, _problems(found), embedded,
-                     int(kept.sum()) - embedded, time.monotonic() - started, paths)
+                     int(kept.sum()) - embedded, time.monotonic() - started)
 
 
 def _embedded_shard(rows: pd.DataFrame, embedder: Embedder, settings: Settings, progress: Progress) -> pd.DataFrame:
@@ -277,17 +275,24 @@ def _problems(shard: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     return tuple(shard.loc[shard["problem"] != "", ["path", "problem"]].itertuples(index=False, name=None))
 
 
-def _clear(shards: Sequence[Path]) -> None:
-    """Remove the shards of a change that has been published; those of another, interrupted one stay."""
-    for path in shards:
-        path.unlink()
-        if not any(path.parent.iterdir()):
-            path.parent.rmdir()
+def _clear(building: Path, embedder: Embedder, known: set[str]) -> None:
+    """Remove the shards of this model that hold nothing the index does not; those of an interrupted build stay."""
+    for path in building.glob(f"{_shard_prefix(embedder)}*.parquet"):
+        shard = read_shard(path)
+        if shard is not None and known.issuperset(shard["sha256"][shard["problem"] == ""]):
+            path.unlink()
+    if building.is_dir() and not any(building.iterdir()):
+        building.rmdir()
 
 
-def _shard_digest(rows: pd.DataFrame, embedder: Embedder, reader: Reader) -> str:
-    """Another model, another limit, other paintings or changed files must not pass for these."""
-    facts = [embedder.sha256, str(reader.max_pixels)]
+def _shard_prefix(embedder: Embedder) -> str:
+    """Another model's shards must not pass for these."""
+    return f"{embedder.sha256[:16]}-"
+
+
+def _shard_digest(rows: pd.DataFrame, reader: Reader) -> str:
+    """Nor must another limit's, other paintings' or those of changed files."""
+    facts = [str(reader.max_pixels)]
     for location in rows["path"]:
         facts += [location, reader.fingerprint(location)]
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]

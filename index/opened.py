@@ -274,11 +274,10 @@ class Index:
             path = self.generation.model_path
             if self.path and not path.is_file():  # writers are two generations on; mostly with the same model
                 path = store.read(self.path).model_path
-            embedder = Embedder.load(path, device=self._device)
-            if embedder.sha256 != self.manifest.model.sha256:
+            if not path.is_file() or store.sha256_of(path) != self.manifest.model.sha256:
                 raise BadModel(f"{path}: not the model this index was opened with: damaged, or replaced meanwhile; "
-                               f"open the index again, restore it from a copy, or rebuild with artidx build --replace")
-            self._embedder = embedder
+                               f"open the index again, try artidx check --repair, or restore it from a copy")
+            self._embedder = Embedder.load(path, device=self._device)
         return self._embedder
 
     def _query_id(self, name: str) -> Query:

@@ -296,5 +296,6 @@ def test_every_verb_has_help_and_stands_in_the_readme(run, verb):
 
 
 def test_the_list_of_verbs_is_that_of_the_files():
-    with_command = {p.stem.replace("_", "-") for p in (ROOT / "cli").glob("*.py") if "@click.command" in p.read_text("utf-8")} - {"main"}
+    with_command = {p.stem.replace("_", "-") for p in (ROOT / "cli").glob("*.py")
+                    if "@click.command" in p.read_text("utf-8")} - {"main"}
     assert with_command == {*VERBS} == {*artidx.list_commands(None)}
