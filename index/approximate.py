@@ -27,7 +27,7 @@ TRAINED_ON = 64  # vectors a list, for its centre; FAISS asks for 39 at least
 SAMPLE = 500  # of the vectors themselves, asked for their neighbours to measure the recall
 K = 10  # neighbours asked for there
 ENOUGH = 0.99  # recall: the fewest lists are read that reach it
-MOST_LISTS = 256  # read; vectors without any structure are searched faster exhaustively
+MOST = 1 / 16  # of the lists are read; vectors without any structure are searched faster exhaustively
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Approximate:
 def made(matrix: Array, seed: int = 0) -> tuple[Approximate, Lists] | None:
     """Lists over a matrix (m, d), m at least FEWEST, and how many to read for a recall of ENOUGH.
 
-    None where that would take more than MOST_LISTS.
+    None where that would take more than MOST of them.
     """
     faiss = load_faiss()
     # As many lists as four times the square root, a power of two, as FAISS' guidelines have it for this many.
@@ -55,7 +55,7 @@ def made(matrix: Array, seed: int = 0) -> tuple[Approximate, Lists] | None:
     index.add(np.ascontiguousarray(matrix))
     asked = np.sort(chance.choice(len(matrix), min(len(matrix), SAMPLE), replace=False))
     nprobe = 1
-    while nprobe <= min(MOST_LISTS, count):
+    while nprobe <= MOST * count:
         lists = Lists(index, nprobe)
         recall = recall_at(matrix, lists, matrix[asked])
         if recall >= ENOUGH:

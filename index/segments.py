@@ -83,18 +83,16 @@ def compacted(segments: Sequence[Segment], removed: Mask) -> list[Segment]:
     for segment in segments:
         stays = ~removed[start : start + len(segment)]
         start += len(segment)
-        if stays.any():
+        if stays.mean() < 1 - DEAD:
+            segment, stays = _selected(segment, stays), np.ones(int(stays.sum()), bool)
+        if len(segment):
             found.append((segment, stays))
-    if not found:
-        return [_selected(segments[0], np.zeros(len(segments[0]), bool))]
-    at = len(found) - 1
-    while at > 0:
+    for at in range(len(found) - 1, 0, -1):
         (before, stays_before), (last, stays) = found[at - 1 : at + 1]
         if len(before) < GROWTH * len(last):
             joined = _joined([_selected(before, stays_before), _selected(last, stays)])
             found[at - 1 : at + 1] = [(joined, np.ones(len(joined), bool))]
-        at -= 1
-    return [_selected(segment, stays) if stays.mean() <= 1 - DEAD else segment for segment, stays in found]
+    return [segment for segment, _ in found] or [_selected(segments[0], np.zeros(len(segments[0]), bool))]
 
 
 def write(folder: Path, name: str, segment: Segment, approximate_from: int) -> tuple[Segment, list[str]]:

@@ -1,0 +1,208 @@
+"""Changing an index: files that move are followed, labels are corrected and remembered, a dry run changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from artidx import Index
+from artidx.embedder.catalog import read_ids, read_labels
+from artidx.errors import BadCatalog, UnknownPainting
+from artidx.index import history
+from faults import State
+from made import HUES, painting
+
+
+def labels(**columns):
+    return pd.DataFrame(columns)
+
+
+def row_of(index, name):
+    table = index.generation.table
+    return table[table["id"] == name].iloc[0]
+
+
+def test_sync_adds_replaces_follows_and_removes_as_the_folder_has_it(index, collection, embedder):
+    rows = dict(zip(index.generation.table["id"], index.generation.table["row"], strict=True))
+    painting(collection / "Red Painter" / "new.png", 900, HUES["Red Painter"])
+    painting(collection / "Red Painter" / "R0.png", 901, HUES["Red Painter"])
+    (collection / "Blue Painter" / "B0.png").rename(collection / "Green Painter" / "found to be green.png")
+    (collection / "Blue Painter" / "B1.png").unlink()
+    report = index.sync(collection)
+    assert (report.embedded, report.removed, report.already_there) == (2, 1, 9)
+    assert report.moved == ("Blue Painter/B0.png",)
+    assert report.replaced == ("Red Painter/R0.png",)
+    moved = row_of(index, "Green Painter/found to be green.png")
+    assert moved["row"] == rows["Blue Painter/B0.png"], "a moved painting keeps its number and its vector"
+    assert (moved["artist"], moved["artist_key"]) == ("Green Painter", "green painter")
+    assert moved["path"] == str(collection / "Green Painter" / "found to be green.png")
+    fresh, _ = Index.build(collection.parent / "fresh.artidx", collection, embedder=embedder)
+    assert set(index.generation.table["id"]) == set(fresh.generation.table["id"])
+    assert index.check() == []
+    assert index.sync(collection).already_there == len(index)
+
+
+def test_sync_leaves_paintings_from_elsewhere_alone(tmp_path, index, collection):
+    elsewhere = painting(tmp_path / "elsewhere" / "one.png", 900)
+    index.add(elsewhere)
+    elsewhere.unlink()
+    report = index.sync(collection)
+    assert (report.removed, len(index)) == (0, 13)
+
+
+def test_sync_keeps_what_can_no_longer_be_read_and_says_so(index, collection):
+    (collection / "Red Painter" / "R0.png").write_bytes(b"")
+    report = index.sync(collection)
+    assert [reason for _, reason in report.skipped] == ["empty file"]
+    assert len(index) == 12
+
+
+def test_sync_with_an_empty_folder_removes_nothing(index, collection):
+    shutil.rmtree(collection)
+    collection.mkdir()
+    with pytest.raises(BadCatalog, match="no paintings found"):
+        index.sync(collection)
+    assert len(Index.open(index.path)) == 12
+
+
+def test_sync_of_anything_but_a_folder_is_refused(index, collection):
+    with pytest.raises(BadCatalog, match="not a folder"):
+        index.sync(collection / "Red Painter" / "R0.png")
+
+
+def test_two_files_that_change_places_are_followed(index, collection):
+    one, other = collection / "Red Painter" / "R0.png", collection / "Blue Painter" / "B0.png"
+    rows = [row_of(index, name)["row"] for name in ("Red Painter/R0.png", "Blue Painter/B0.png")]
+    content = one.read_bytes()
+    other.rename(one)
+    other.write_bytes(content)
+    report = index.add(collection)
+    assert (report.embedded, len(report.moved), report.replaced) == (0, 2, ())
+    assert [row_of(index, name)["row"] for name in ("Blue Painter/B0.png", "Red Painter/R0.png")] == rows
+    assert index.check() == []
+
+
+def test_a_file_that_takes_anothers_name_replaces_it(index, collection):
+    row = row_of(index, "Red Painter/R1.png")["row"]
+    (collection / "Red Painter" / "R1.png").rename(collection / "Red Painter" / "R0.png")
+    report = index.sync(collection)
+    assert (report.moved, report.replaced, len(index)) == (("Red Painter/R1.png",), ("Red Painter/R0.png",), 11)
+    assert row_of(index, "Red Painter/R0.png")["row"] == row
+
+
+def test_a_copy_is_no_move(index, collection):
+    shutil.copy(collection / "Red Painter" / "R0.png", collection / "Blue Painter" / "copy.png")
+    report = index.sync(collection)
+    assert (report.embedded, report.moved, report.already_there, len(index)) == (0, (), 13, 12)
+
+
+def test_a_correction_is_seen_remembered_and_survives_reopening(index):
+    name = "Red Painter/R0.png"
+    report, words = index.label(labels(id=[name], artist=["Rosso Fiorentino"], year=["1521"]), by="Vasari")
+    assert (report.corrected, len(words)) == (2, 2)
+    index.label(labels(id=[name], artist=["Pontormo"]), by="Berenson")
+    again = Index.open(index.path)
+    found = row_of(again, name)
+    assert (found["artist"], found["artist_key"], found["year"]) == ("Pontormo", "pontormo", 1521)
+    said = again.history[again.history["column"] == "artist"]
+    assert said[["before", "after", "by"]].to_numpy().tolist() == [
+        ["Red Painter", "Rosso Fiorentino", "Vasari"], ["Rosso Fiorentino", "Pontormo", "Berenson"]]
+    assert "Pontormo" in {a.artist for a in again.nearest("id:Red Painter/R1.png").artists}
+    assert again.check() == []
+
+
+def test_saying_what_is_known_already_changes_nothing(index):
+    report, words = index.label(labels(id=["Red Painter/R0.png"], artist=["Red Painter"]), by="me")
+    assert (report.corrected, len(words), index.manifest.generation) == (0, 0, 1)
+
+
+def test_an_artist_can_be_taken_away(index):
+    index.label(labels(id=["Red Painter/R0.png"], artist=["unknown"]), by="me")
+    assert pd.isna(row_of(index, "Red Painter/R0.png")["artist_key"])
+    assert index.manifest.artists == 3
+
+
+@pytest.mark.parametrize("column", ["row", "sha256", "vector_sha256", "artist_key", "nonsense"])
+def test_what_is_no_label_cannot_be_corrected(index, column):
+    with pytest.raises(BadCatalog, match=f"no label '{column}' to correct; nothing was corrected"):
+        index.label(labels(id=["Red Painter/R0.png"], **{column: ["1"]}), by="me")
+
+
+def test_one_unknown_id_corrects_nothing(index):
+    with pytest.raises(UnknownPainting, match="nothing was corrected"):
+        index.label(labels(id=["Red Painter/R0.png", "nobody.png"], artist=["a", "b"]), by="me")
+    assert index.history.empty
+
+
+def test_corrections_go_along_with_moves_replacements_and_compaction(index, collection):
+    for name in ("R0.png", "R1.png", "R2.png"):
+        index.label(labels(id=[f"Red Painter/{name}"], artist=["Rosso"]), by="Vasari")
+    (collection / "Red Painter" / "R0.png").rename(collection / "Blue Painter" / "moved.png")
+    painting(collection / "Red Painter" / "R1.png", 903)
+    index.sync(collection)
+    assert row_of(index, "Blue Painter/moved.png")["artist"] == "Rosso", "a folder does not overrule a person"
+    assert row_of(index, "Red Painter/R1.png")["artist"] == "Rosso"
+    index.remove([name for name in index.generation.table["id"] if "Green" in name])
+    assert index.manifest.segments[0].name.startswith(f"{index.manifest.generation:06d}"), "written anew"
+    assert row_of(index, "Red Painter/R2.png")["artist"] == "Rosso"
+    carried = index.history[index.history["by"] == "Vasari"]
+    assert len(carried) == 4, "said three times, and once carried over to a painting that was photographed anew"
+
+
+def test_history_without_a_painting_changes_nothing(index):
+    words = history.said(index.generation.table, [(0, "artist", "Somebody")], "me")
+    others = index.generation.table.iloc[1:].reset_index(drop=True)
+    assert history.applied(others, words).equals(others)
+
+
+@pytest.mark.parametrize("change", [
+    lambda index, source, **how: index.add(source, **how),
+    lambda index, source, **how: index.sync(source, **how),
+    lambda index, source, **how: index.remove(["Red Painter/R3.png"], **how),
+    lambda index, source, **how: index.remove(artists=["Painter, Blue"], **how),
+    lambda index, source, **how: index.label(labels(id=["Red Painter/R3.png"], artist=["x"]), by="me", **how)[0],
+])
+def test_a_dry_run_says_what_would_be_done_and_changes_nothing(index, collection, change):
+    painting(collection / "Red Painter" / "new.png", 900)
+    painting(collection / "Red Painter" / "R0.png", 901)
+    (collection / "Blue Painter" / "B0.png").rename(collection / "Blue Painter" / "moved.png")
+    (collection / "Blue Painter" / "B1.png").unlink()
+    before = State.of(index.path)
+    files = sorted(path for path in index.path.rglob("*") if path.name != "LOCK")
+    planned = change(index, collection, dry_run=True)
+    assert State.of(index.path) == before
+    assert sorted(path for path in index.path.rglob("*") if path.name != "LOCK") == files
+    done = change(index, collection)
+    for name in ("paintings", "embedded", "already_there", "moved", "replaced", "removed", "corrected"):
+        assert getattr(planned, name) == getattr(done, name), name
+    assert (planned.dry_run, done.dry_run) == (True, False)
+
+
+def test_paintings_are_removed_by_artist_however_the_name_is_written(index):
+    report = index.remove(artists=["RED  painter", "Painter, Blue"])
+    assert (report.removed, set(index.generation.table["artist"])) == (8, {"Green Painter"})
+    with pytest.raises(UnknownPainting, match="no painting by 'Red Painter'; nothing was removed"):
+        index.remove(artists=["Red Painter"])
+
+
+def test_ids_and_labels_are_read_from_tables_and_lists(tmp_path):
+    (tmp_path / "ids.txt").write_text("a/1.png\n\n b.png \n")
+    assert read_ids(tmp_path / "ids.txt") == ["a/1.png", "b.png"]
+    (tmp_path / "l.csv").write_text("painting_id,creator,date,style\nx,Vermeer,c. 1665,\ny,,,Baroque\n")
+    found = read_labels(tmp_path / "l.csv")
+    assert found.astype(object).where(found.notna(), None).to_dict("records") == [
+        {"id": "x", "artist": "Vermeer", "year": "1665", "style": None},
+        {"id": "y", "artist": None, "year": None, "style": "Baroque"}]
+    assert read_ids(tmp_path / "l.csv") == ["x", "y"]
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("artist\nx\n", "no column id"), ("id,artist\nx,a\nx,b\n", "'x' stands more than once"),
+    ("id,artist\n,a\n", "row 1 has no id"), ("id,year\nx,soon\n", "'soon' has no year in it"), ("", "cannot|No columns"),
+])
+def test_tables_of_labels_that_cannot_be_used_are_refused(tmp_path, text, reason):
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(BadCatalog, match=reason):
+        read_labels(tmp_path / "l.csv")

@@ -1,0 +1,206 @@
+"""Segments: small changes stay small, many are joined, and what is stored is what is read, whatever was done."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from artidx import Embedder, Index
+from artidx.errors import BadIndex
+from artidx.index import approximate, segments
+from artidx.index.build import Layout
+from artidx.index.segments import DEAD, GROWTH, Segment, compacted, new_segment
+from artidx.index.vectors import Part, Vectors, distances, vector_hash
+from made import DIM, painting
+
+
+def unit(vectors):
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def table_of(rows):
+    return pd.DataFrame({"row": np.array(rows, np.int64), "id": [f"{row}" for row in rows]})
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.floats(0, 1), st.integers(0, 10))
+def test_compacting_keeps_every_painting_with_its_vector_and_leaves_few_segments(sizes, dead, seed):
+    chance = np.random.default_rng(seed)
+    rows = np.arange(sum(sizes), dtype=np.int64)
+    vectors = unit(chance.normal(size=(len(rows), 4)))
+    made = [Segment(table_of(part), vectors[part]) for part in np.split(rows, np.cumsum(sizes)[:-1])]
+    removed = chance.random(len(rows)) < dead
+    found = compacted(made, removed)
+    kept = {row for segment in found for row in segment.rows.tolist()}
+    assert kept >= set(rows[~removed].tolist())
+    for segment in found:
+        assert np.array_equal(segment.matrix, vectors[segment.rows])
+        assert removed[segment.rows].mean() <= DEAD if len(segment) else True
+    assert sum(len(segment) > 0 for segment in found) == len(found) or len(found) == 1
+    assert [row for segment in found for row in segment.rows.tolist()] == sorted(kept)
+    for before, last in zip(found[:-1], found[1:], strict=True):  # so there are at most log4(n) of them
+        assert len(before) >= GROWTH * len(last)
+
+
+def test_a_thousand_small_changes_leave_few_segments_and_rewrite_the_large_one_seldom():
+    written = 0
+    parts = [Segment(table_of(range(1000)), np.zeros((1000, 2), np.float32))]
+    for number in range(1000):
+        before = parts
+        parts = compacted([*parts, Segment(table_of([1000 + number]), np.zeros((1, 2), np.float32))],
+                          np.zeros(1001 + number, bool))
+        written += sum(len(part) for part in parts if not any(part is other for other in before))
+    assert len(parts) <= 6
+    assert sum(len(part) for part in parts) == 2000
+    assert written < 20_000, "a thousand times a thousand would be a million"
+
+
+def test_a_small_addition_writes_a_small_file_and_links_the_rest(tmp_path, collection, embedder):
+    for number in range(60):
+        painting(collection / "Red Painter" / f"more {number}.png", 300 + number)
+    index, _ = Index.build(tmp_path / "i.artidx", collection, embedder=embedder)
+    before = index.generation.folder
+    index.add(painting(tmp_path / "one.png", 999))
+    files = {path.name: path for path in index.generation.folder.glob("*.npy")}
+    assert files["000001-0.npy"].samefile(before / "000001-0.npy")
+    assert np.load(files["000002-1.npy"]).shape == (1, DIM)
+    assert [facts.paintings for facts in index.manifest.segments] == [72, 1]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_an_index_answers_alike_however_it_came_to_hold_what_it_holds(tmp_path_factory, embedder, collection, data):
+    """Adds and removes in any order against a plain list, and answers against a plain sort."""
+    folder = tmp_path_factory.mktemp("any")
+    index, _ = Index.build(folder / "i.artidx", collection, embedder=embedder)
+    expected = {id_: vector for id_, vector in zip(index.generation.table["id"], index.generation.vectors.matrix,
+                                                   strict=True)}
+    for step in range(data.draw(st.integers(1, 6))):
+        if expected and data.draw(st.booleans()):
+            leaving = data.draw(st.sets(st.sampled_from(sorted(expected)), min_size=1, max_size=5))
+            index.remove(leaving)
+            expected = {id_: vector for id_, vector in expected.items() if id_ not in leaving}
+        else:
+            for number in range(data.draw(st.integers(1, 4))):
+                painting(folder / f"batch {step}" / "Red Painter" / f"{step} {number}.png", 1000 * step + number + 5000)
+            index.add(folder / f"batch {step}")
+            table = index.generation.table
+            for place in np.flatnonzero(~table["id"].isin(expected)).tolist():
+                expected[table["id"][place]] = index.generation.vectors.at(place)
+    again = Index.open(index.path)
+    assert again.check() == []
+    assert again.generation.table["id"].tolist() == list(expected)
+    assert np.array_equal(again.generation.vectors.matrix, np.array([*expected.values()]).reshape(-1, DIM))
+    if len(expected) > 1:
+        name = next(iter(expected))
+        apart = {id_: float(distances(expected[name], vector)) for id_, vector in expected.items() if id_ != name}
+        found = again.nearest_paintings(f"id:{name}", k=5).paintings
+        assert [n.distance for n in found] == sorted(apart.values())[:5]
+        assert all(apart[n.painting.id] == n.distance for n in found)
+
+
+def test_float16_is_stored_small_measured_and_read_back_the_same_after_any_change(tmp_path, collection, embedder):
+    half, _ = Index.build(tmp_path / "half.artidx", collection, embedder=embedder, layout=Layout(half=True))
+    whole, _ = Index.build(tmp_path / "whole.artidx", collection, embedder=embedder)
+    assert np.load(half.generation.folder / "000001-0.npy").dtype == np.float16
+    assert 0 < half.manifest.storage.largest_error < 2e-3
+    assert half.manifest.storage.recall_at_10 > 0.9
+    assert whole.manifest.storage.largest_error == 0
+    np.testing.assert_allclose(half.generation.vectors.matrix, whole.generation.vectors.matrix, atol=1e-3)
+    before = half.generation.vectors.matrix[4:].tobytes()
+    half.remove(half.generation.table["id"][:4])  # written anew, and from what was stored
+    assert half.generation.vectors.matrix.tobytes() == before
+    assert half.check() == []
+    half.add(collection)
+    assert (len(half), half.check()) == (12, [])
+
+
+def clustered(count, dim=DIM, seed=0):
+    chance = np.random.default_rng(seed)
+    centres = chance.normal(size=(200, dim))
+    return unit(centres[chance.integers(0, 200, count)] + 0.4 * chance.normal(size=(count, dim)))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Eleven thousand made-up vectors with an approximate index."""
+    from made import small_model
+
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "small.onnx").write_bytes(small_model())
+    vectors = clustered(11_000)
+    np.save(folder / "vectors.npy", vectors)
+    pd.DataFrame({"id": [f"{i}" for i in range(11_000)], "artist": [f"Artist {i % 300}" for i in range(11_000)],
+                  "year": np.arange(11_000) % 400 + 1500}).to_parquet(folder / "paintings.parquet")
+    return Index.import_vectors(folder / "i.artidx", folder, embedder=Embedder.load(folder / "small.onnx"),
+                                layout=Layout(approximate=True))[0]
+
+
+def test_an_approximate_index_says_what_it_finds_and_distances_stay_exact(large):
+    (facts,) = large.manifest.segments
+    assert facts.approximate is not None
+    assert facts.approximate.recall_at_10 >= approximate.ENOUGH
+    matrix = large.generation.vectors.matrix
+    hits = 0
+    for place in range(0, 11_000, 220):
+        answer = large.nearest_paintings(f"id:{place}", k=10)
+        assert answer.approximate
+        apart = distances(matrix[place], matrix)
+        assert [n.distance for n in answer.paintings] == apart[[int(n.painting.id) for n in answer.paintings]].tolist()
+        near = np.argsort(apart)[1:11].tolist()
+        hits += len({*near} & {int(n.painting.id) for n in answer.paintings})
+    assert hits / 500 > 0.97
+
+
+def test_filters_are_exact_over_an_approximate_index(large):
+    few = large.only("year < 1510", exclude="artist == 'Artist 0'")
+    matrix, table = large.generation.vectors.matrix, large.generation.table
+    allowed = ((table["year"] < 1510) & (table["artist"] != "Artist 0")).to_numpy(bool)
+    assert len(few) == allowed.sum()
+    for place in range(0, 11_000, 1100):
+        answer = few.nearest_paintings(f"id:{place}", k=10)
+        apart = np.where(allowed, distances(matrix[place], matrix), np.inf)
+        apart[place] = np.inf
+        assert [int(n.painting.id) for n in answer.paintings] == np.argsort(apart, kind="stable")[:10].tolist()
+        assert (answer.searched, answer.approximate) == (allowed.sum(), False)
+        named = few.nearest(f"id:{place}", k=3)
+        assert all(table["year"][int(n.painting.id)] < 1510 for artist in named.artists for n in artist.paintings)
+
+
+def test_artists_named_by_an_approximate_index_are_those_of_the_exact_one(large, monkeypatch):
+    approximately = [large.nearest(f"id:{place}", k=5) for place in range(0, 11_000, 500)]
+    monkeypatch.setattr(Vectors, "is_approximate", False)
+    exactly = [large.nearest(f"id:{place}", k=5) for place in range(0, 11_000, 500)]
+    for ours, theirs in zip(approximately, exactly, strict=True):
+        assert ours.artists[0].artist == theirs.artists[0].artist
+        assert ours.artists[0].probability == pytest.approx(theirs.artists[0].probability, abs=0.02)
+        assert ours.unknown == pytest.approx(theirs.unknown, abs=0.05)
+
+
+def test_vectors_without_structure_stay_exact():
+    matrix = unit(np.random.default_rng(0).normal(size=(10_000, 64)))
+    assert approximate.made(matrix) is None
+
+
+def test_an_approximate_file_that_is_something_else_is_refused(tmp_path):
+    matrix = clustered(10_000)
+    facts, lists = approximate.made(matrix)
+    approximate.write(tmp_path / "l.faiss", lists)
+    again = approximate.read(tmp_path / "l.faiss", facts, 10_000, DIM)
+    exact = Vectors([Part(matrix)]).nearest(matrix[:50], 5)[0]
+    assert (Vectors([Part(matrix, again)]).nearest(matrix[:50], 5)[0] == exact).mean() > 0.95
+    with pytest.raises(BadIndex, match="not inverted lists over 9,999 vectors"):
+        approximate.read(tmp_path / "l.faiss", facts, 9_999, DIM)
+    (tmp_path / "l.faiss").write_bytes(b"no index")
+    with pytest.raises(BadIndex, match="not a FAISS index"):
+        approximate.read(tmp_path / "l.faiss", facts, 10_000, DIM)
+
+
+def test_a_new_segment_has_the_hashes_of_what_will_be_read_back():
+    vectors = clustered(5)
+    for storage in segments.TYPES:
+        segment = new_segment(table_of(range(5)), vectors, storage)
+        assert segment.table["vector_sha256"].tolist() == [vector_hash(vector) for vector in segment.matrix]
+        np.testing.assert_allclose(np.linalg.norm(segment.matrix, axis=1), 1, atol=1e-6)
