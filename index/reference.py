@@ -1,7 +1,7 @@
 """The reference gallery: the vectors of known paintings, shipped beside the model, for who has no index yet.
 
     reference/
-      manifest.json        as that of any generation (store.py)
+      manifest.json        as that of any generation (store.py), and manifest.sha256
       paintings.parquet    its one segment; the images are not shipped, and so have no path
       paintings.npy        its vectors in float16, half the size
 
@@ -31,7 +31,7 @@ COLUMNS = (*segments.OWN_COLUMNS, "style", "born", "died")
 def read(folder: Path = FOLDER) -> Generation:
     """The gallery as an index' generation. Raises BadIndex where it is not as it was made."""
     try:
-        return store.read_generation(folder, model_path=DEFAULT_MODEL)
+        return store.read_generation(folder, store.manifest_sha256_of(folder) or "", DEFAULT_MODEL)
     except FileNotFoundError as problem:
         raise BadIndex(f"{problem.filename}: missing: {NAME} is not installed; reinstall artidx, or name an index "
                        f"of your own") from None
@@ -55,6 +55,7 @@ def write(generation: Generation, folder: Path = FOLDER) -> None:
         segments=[SegmentFacts(SEGMENT, len(table), None)],
         files={name: store.sha256_of(folder / name) for name in segments.file_names(SEGMENT, None)})
     (folder / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False), encoding="utf-8")
+    (folder / "manifest.sha256").write_text(f"{store.sha256_of(folder / 'manifest.json')}  manifest.json\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ new generation, or it stays as it is and the error says what is missing.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 from collections.abc import Iterator
@@ -57,22 +56,42 @@ def repair(index: Path) -> list[str]:
 
 
 def _find_current(index: Path) -> list[str]:
-    """Where CURRENT is gone or says nothing, the newest generation that is whole is the published one."""
+    """Where CURRENT is gone or does not know its manifest, make it anew, for the newest generation that is whole.
+
+    A manifest has its sha256 in two places, so that it is known which of the three was damaged.
+    """
     try:
-        store.current(index)
-        return []
+        number, sha256 = store.current(index)
+        if _sha256_of_manifest(store.generation_folder(index, number)) in (None, sha256):
+            return []
     except BadIndex:
-        for number in reversed(store.numbers(index)):
-            folder = store.generation_folder(index, number)
-            try:
-                data = (folder / "manifest.json").read_bytes()
-                manifest = store.read_manifest(data, folder / "manifest.json")
-            except (OSError, BadIndex):
-                continue
-            if not store.damaged_files(folder, manifest):
-                store.make_current(index, number, hashlib.sha256(data).hexdigest())
-                return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that is whole"]
-        raise
+        if not store.numbers(index):
+            raise
+    for number in reversed(store.numbers(index)):
+        folder = store.generation_folder(index, number)
+        manifest = _whole(folder)
+        if manifest:
+            store.make_current(index, number, store.sha256_of(folder / "manifest.json"))
+            return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that is whole"]
+    raise BadIndex(f"{index}: none of its generations is whole; restore it from a copy, or rebuild with artidx build "
+                   f"--replace")
+
+
+def _sha256_of_manifest(folder: Path) -> str | None:
+    """None where the manifest is not the one its generation was published with."""
+    known = store.manifest_sha256_of(folder)
+    path = folder / "manifest.json"
+    return known if path.is_file() and store.sha256_of(path) == known else None
+
+
+def _whole(folder: Path) -> Manifest | None:
+    """The manifest of a generation all of whose files are as they were written."""
+    path = folder / "manifest.json"
+    try:
+        manifest = store.read_manifest(path.read_bytes(), path, store.manifest_sha256_of(folder))
+    except (OSError, BadIndex):
+        return None
+    return None if store.damaged_files(folder, manifest) else manifest
 
 
 def _manifest(folder: Path, sha256: str) -> Manifest:
@@ -87,12 +106,8 @@ def _manifest(folder: Path, sha256: str) -> Manifest:
 def _older(index: Path, number: int) -> str:
     """Which earlier generation is whole, if one is."""
     for other in reversed([n for n in store.numbers(index) if n < number]):
-        path = store.generation_folder(index, other) / "manifest.json"
-        try:
-            manifest = store.read_manifest(path.read_bytes(), path)
-        except (OSError, BadIndex):
-            continue
-        if not store.damaged_files(path.parent, manifest):
+        manifest = _whole(store.generation_folder(index, other))
+        if manifest:
             return (f". Generation {other} of {manifest.created} is whole, with {manifest.paintings:,} paintings: "
                     f"without {index / 'CURRENT'} and {store.generation_folder(index, number)}, artidx check --repair "
                     f"goes back to it")
@@ -128,6 +143,8 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
             done.append(f"{lists}: made anew from the vectors")
     if "model.onnx" in wrong:
         done.append("model.onnx: restored from a copy")
+    if "manifest.sha256" in wrong:
+        done.append("manifest.sha256: made anew")
     skipped = []
     if "skipped.csv" in wrong:
         done.append("skipped.csv: emptied; artidx add of the same source lists again what could not be read")

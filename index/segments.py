@@ -83,7 +83,7 @@ def compacted(segments: Sequence[Segment], removed: Mask) -> list[Segment]:
     for segment in segments:
         stays = ~removed[start : start + len(segment)]
         start += len(segment)
-        if stays.mean() < 1 - DEAD:
+        if stays.sum() < (1 - DEAD) * len(segment):
             segment, stays = _selected(segment, stays), np.ones(int(stays.sum()), bool)
         if len(segment):
             found.append((segment, stays))

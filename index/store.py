@@ -5,7 +5,8 @@
       LOCK                 held while someone writes; says who
       building/            shards of a build that has not finished
       generations/000003/
-        manifest.json      format, model, counts, calibration, segments, the sha256 of every file
+        manifest.json      format, model, counts, calibration, segments, the sha256 of every other file
+        manifest.sha256    and its own, as sha256sum writes it
         000001-0.parquet   paintings and their vectors, row for row, as generation 1 wrote them (segments.py)
         000001-0.npy
         removed.npy        numbers of the paintings of these segments that are no longer there
@@ -227,11 +228,11 @@ def current(index: Path) -> tuple[int, str]:
     if not index.is_dir():
         raise BadIndex(f"{index}: no such index; make one with artidx build SOURCE -o NAME{SUFFIX}")
     if not path.is_file():
+        if (index / "building").is_dir():
+            raise BadIndex(f"{index}: its build has not finished; run the same artidx build again")
         if numbers(index):
             raise damaged(path, "missing")
-        unfinished = (index / "building").is_dir()
-        raise BadIndex(f"{index}: " + ("its build has not finished; run the same artidx build again" if unfinished
-                                       else "not an index of artidx (it has no file CURRENT)"))
+        raise BadIndex(f"{index}: not an index of artidx (it has no file CURRENT)")
     with path.open("rb") as stream:
         found = re.fullmatch(rb"(\d{6,18}) ([0-9a-f]{64})\n", stream.read(200))
     if not found:
@@ -268,7 +269,19 @@ def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
         path = folder / name
         return path.is_file() and sha256_of(path) == sha256
 
-    return [name for name, sha256 in manifest.files.items() if not is_whole(name, sha256)]
+    wrong = [name for name, sha256 in manifest.files.items() if not is_whole(name, sha256)]
+    path = folder / "manifest.json"
+    return wrong if path.is_file() and manifest_sha256_of(folder) == sha256_of(path) else [*wrong, "manifest.sha256"]
+
+
+def manifest_sha256_of(folder: Path) -> str | None:
+    """What a generation says the sha256 of its manifest is; None where that cannot be read."""
+    try:
+        with (folder / "manifest.sha256").open("rb") as stream:
+            found = re.fullmatch(rb"([0-9a-f]{64})  manifest\.json\n", stream.read(200))
+    except OSError:
+        return None
+    return found[1].decode() if found else None
 
 
 @contextmanager
@@ -351,18 +364,20 @@ def _write_generation(index: Path, aside: Path, number: int, contents: Contents,
         centre=contents.centre.tolist(), centre_people=contents.centre_people, calibration=model.calibration,
         storage=contents.storage, approximate_from=contents.approximate_from, segments=facts, files=files)
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
+    manifest_sha256 = hashlib.sha256(text).hexdigest()
     (aside / "manifest.json").write_bytes(text)
-    for name in (*files, "manifest.json"):
+    (aside / "manifest.sha256").write_text(f"{manifest_sha256}  manifest.json\n")
+    for name in (*files, "manifest.json", "manifest.sha256"):
         sync(aside / name)
     sync(aside)
-    return hashlib.sha256(text).hexdigest()
+    return manifest_sha256
 
 
-def read_generation(folder: Path, manifest_sha256: str | None = None, model_path: Path | None = None) -> Generation:
+def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None = None) -> Generation:
     """Open the generation in a folder. Raises BadIndex unless everything but the model is as it was written.
 
-    manifest_sha256: where it is known; model_path: of a model that lies elsewhere. The model is checked when it is
-    loaded. Raises FileNotFoundError where a file is missing.
+    model_path: of a model that lies elsewhere. The model is checked when it is loaded. Raises FileNotFoundError where a
+    file is missing.
     """
     hold = Hold(folder)
     with (folder / "manifest.json").open("rb") as stream:
@@ -391,10 +406,10 @@ def contents(folder: Path, manifest: Manifest, segments: Sequence[Segment], skip
         _read_removed(folder), _read_history(folder), manifest.storage, manifest.approximate_from)
 
 
-def read_manifest(data: bytes, path: Path, sha256: str | None = None) -> Manifest:
-    """The manifest in the bytes of a file, the one with this sha256 where it is known. Raises BadIndex."""
-    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
-        raise damaged(path, "its sha256 is not the one in CURRENT")
+def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
+    """The manifest in the bytes of a file, which must have this sha256. Raises BadIndex."""
+    if sha256 != hashlib.sha256(data).hexdigest():
+        raise damaged(path, "its sha256 is not the one it was published with")
     try:
         found = json.loads(data)
         if found["format"] != FORMAT:
@@ -501,7 +516,7 @@ def _collect(index: Path) -> None:
     for part in index.glob("generations/*.part"):
         shutil.rmtree(part)
     try:
-        published = current(index)[0] if exists(index) else 0
+        published = current(index)[0]
     except BadIndex:  # which generation counts is not known: keep them all
         return
     for number in numbers(index):

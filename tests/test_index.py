@@ -278,6 +278,8 @@ def test_check_finds_a_vector_under_the_wrong_painting(index):
     manifest = json.loads((index.generation.folder / "manifest.json").read_text("utf-8"))
     manifest["files"]["000001-0.npy"] = store.sha256_of(path)
     (index.generation.folder / "manifest.json").write_text(json.dumps(manifest))
+    (index.generation.folder / "manifest.sha256").write_text(
+        f"{store.sha256_of(index.generation.folder / 'manifest.json')}  manifest.json\n")
     sha256 = store.sha256_of(index.generation.folder / "manifest.json")
     (index.path / "CURRENT").write_text(f"000001 {sha256}\n")
     index = Index.open(index.path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,7 +42,7 @@ def test_compacting_keeps_every_painting_with_its_vector_and_leaves_few_segments
         assert removed[segment.rows].mean() <= DEAD if len(segment) else True
     assert sum(len(segment) > 0 for segment in found) == len(found) or len(found) == 1
     assert [row for segment in found for row in segment.rows.tolist()] == sorted(kept)
-    for before, last in zip(found[:-1], found[1:], strict=True):  # so there are at most log4(n) of them
+    for before, last in pairwise(found):  # so there are at most log4(n) of them
         assert len(before) >= GROWTH * len(last)
 
 
@@ -75,8 +77,7 @@ def test_an_index_answers_alike_however_it_came_to_hold_what_it_holds(tmp_path_f
     """Adds and removes in any order against a plain list, and answers against a plain sort."""
     folder = tmp_path_factory.mktemp("any")
     index, _ = Index.build(folder / "i.artidx", collection, embedder=embedder)
-    expected = {id_: vector for id_, vector in zip(index.generation.table["id"], index.generation.vectors.matrix,
-                                                   strict=True)}
+    expected = dict(zip(index.generation.table["id"], index.generation.vectors.matrix, strict=True))
     for step in range(data.draw(st.integers(1, 6))):
         if expected and data.draw(st.booleans()):
             leaving = data.draw(st.sets(st.sampled_from(sorted(expected)), min_size=1, max_size=5))

@@ -1,0 +1,104 @@
+"""Vectors to other programs and back: nothing is lost on the way, and what does not fit is refused in one line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from artidx import Embedder, Index
+from artidx.errors import BadCatalog, BadIndex, ModelMismatch
+from made import DIM, small_model
+
+
+def test_an_index_that_goes_out_and_comes_back_answers_to_the_bit(tmp_path, index, embedder):
+    index.label(pd.DataFrame({"id": ["Red Painter/R0.png"], "artist": ["Rosso"]}), by="me")
+    index.remove(["Blue Painter/B0.png"])
+    index.export_vectors(tmp_path / "out")
+    again, report = Index.import_vectors(tmp_path / "again.artidx", tmp_path / "out", embedder=embedder)
+    assert report.paintings == len(again) == 11
+    assert again.generation.table.drop(columns="row").equals(index.generation.table.drop(columns="row"))
+    assert again.generation.vectors.matrix.tobytes() == index.generation.vectors.matrix.tobytes()
+    names = ("id:Red Painter/R0.png", "id:Green Painter/G0.png")
+    assert again.pair(*names).distance == index.pair(*names).distance
+    assert again.pair(*names).probability == index.pair(*names).probability
+    assert again.nearest(names[0]).artists == index.nearest(names[0]).artists
+    assert again.check() == []
+
+
+def test_what_goes_out_can_be_read_with_numpy_and_pandas_alone(tmp_path, index):
+    index.export_vectors(tmp_path / "out")
+    vectors = np.load(tmp_path / "out" / "vectors.npy")
+    table = pd.read_parquet(tmp_path / "out" / "paintings.parquet")
+    facts = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert vectors.shape == (12, DIM) == (len(table), facts["model"]["dim"])
+    near = np.argsort(-vectors @ vectors[0])[1]
+    assert table["id"][near] == index.nearest_paintings(f"id:{table['id'][0]}", k=1).paintings[0].painting.id
+
+
+def test_vectors_straight_from_the_model_need_no_manifest(tmp_path, index, collection, embedder):
+    table = index.generation.table
+    np.save(tmp_path / "vectors.npy", embedder.transform(table["path"]).astype(np.float64))
+    table[["id", "artist"]].to_parquet(tmp_path / "paintings.parquet")
+    found, _ = Index.import_vectors(tmp_path / "i.artidx", tmp_path, embedder=embedder)
+    assert found.generation.vectors.matrix.tobytes() == index.generation.vectors.matrix.tobytes()
+    answer = found.nearest("id:Red Painter/R0.png", k=3)
+    assert answer.artists[0].artist == "Red Painter"
+    assert len(found.nearest_paintings("id:Red Painter/R0.png", k=50).paintings) == 11
+
+
+def write(folder, vectors, **columns):
+    np.save(folder / "vectors.npy", vectors, allow_pickle=True)
+    pd.DataFrame(columns).to_parquet(folder / "paintings.parquet")
+
+
+UNIT = np.eye(3, DIM, dtype=np.float32)
+
+
+@pytest.mark.parametrize(("vectors", "columns", "reason"), [
+    (UNIT * 2, {"id": ["a", "b", "c"]}, "3 vectors are not of unit length, the first in row 0"),
+    (UNIT * np.nan, {"id": ["a", "b", "c"]}, "not of unit length"),
+    (UNIT[:, :5], {"id": ["a", "b", "c"]}, rf"expected floats of shape \(paintings, {DIM}\)"),
+    (UNIT.astype(int), {"id": ["a", "b", "c"]}, "int64 of shape"),
+    (UNIT[:0], {"id": []}, "expected floats"),
+    (np.array([{"a": 1}]), {"id": ["a"]}, "cannot be read as vectors"),
+    (UNIT, {"id": ["a", "b"]}, "2 paintings for 3 vectors"),
+    (UNIT, {"name": ["a", "b", "c"]}, "has no column id"),
+    (UNIT, {"id": ["a", "b", "a"]}, "every painting needs an id of its own"),
+    (UNIT, {"id": ["a", "b", None]}, "every painting needs an id of its own"),
+])
+def test_what_does_not_fit_is_refused(tmp_path, embedder, vectors, columns, reason):
+    write(tmp_path, vectors, **columns)
+    with pytest.raises(BadCatalog, match=reason) as problem:
+        Index.import_vectors(tmp_path / "i.artidx", tmp_path, embedder=embedder)
+    assert "\n" not in str(problem.value)
+    assert not (tmp_path / "i.artidx").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 9}', "null", "[" * 100_000])
+def test_a_manifest_that_is_none_is_refused(tmp_path, embedder, text):
+    write(tmp_path, UNIT, id=["a", "b", "c"])
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(BadCatalog, match=r"manifest\.json"):
+        Index.import_vectors(tmp_path / "i.artidx", tmp_path, embedder=embedder)
+
+
+def test_vectors_of_another_model_are_refused(tmp_path, index):
+    index.export_vectors(tmp_path / "out")
+    (tmp_path / "other.onnx").write_bytes(small_model(seed=1))
+    with pytest.raises(ModelMismatch, match="name the right one with --model"):
+        Index.import_vectors(tmp_path / "i.artidx", tmp_path / "out", embedder=Embedder.load(tmp_path / "other.onnx"))
+
+
+def test_nothing_is_written_over(tmp_path, index, embedder):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("dear")
+    with pytest.raises(BadIndex, match="not an empty folder"):
+        index.export_vectors(tmp_path / "full")
+    index.export_vectors(tmp_path / "out")
+    with pytest.raises(BadIndex, match="holds an index already"):
+        Index.import_vectors(index.path, tmp_path / "out", embedder=embedder)
+    with pytest.raises(BadCatalog, match="cannot be read as vectors"):
+        Index.import_vectors(tmp_path / "i.artidx", tmp_path / "nothing", embedder=embedder)

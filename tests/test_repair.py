@@ -1,0 +1,144 @@
+"""Repairing: whatever can be made anew is, bit for bit; what cannot is named, and nothing is lost or dropped."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from click.testing import CliRunner
+from faults import State
+
+from artidx import Index
+from artidx.cli.main import artidx
+from artidx.errors import BadIndex
+from artidx.index.build import SHARD_COLUMNS, Layout
+from artidx.index.repair import repair
+from made import painting
+
+
+def damage(path, kind):
+    """In a file of its own: others may be links to the same one."""
+    data = bytearray(path.read_bytes())
+    path.unlink()
+    if kind == "flipped":
+        data[len(data) * 2 // 3] ^= 1
+    if kind != "missing":
+        path.write_bytes(data[: len(data) * 2 // 3] if kind == "cut" else data)
+
+
+@pytest.fixture
+def changed(index, collection):
+    """An index of several segments, with a removal and a correction."""
+    for number in range(2):
+        index.add(painting(collection / "Red Painter" / f"more {number}.png", 700 + number))
+    index.remove(["Blue Painter/B0.png"])
+    return index
+
+
+@pytest.mark.parametrize("kind", ["cut", "flipped", "missing"])
+@pytest.mark.parametrize("suffix", [".npy", "model.onnx", "CURRENT", "manifest.sha256"])
+def test_vectors_model_and_current_are_made_anew_as_they_were(changed, suffix, kind):
+    before = State.of(changed.path)
+    names = {".npy": sorted(path.name for path in changed.generation.folder.glob("0*.npy"))}.get(suffix, [suffix])
+    for name in names:
+        damage(changed.path / name if name == "CURRENT" else changed.generation.folder / name, kind)
+    found = repair(changed.path)
+    assert len(found) == len(names)
+    assert all(name in line for name, line in zip(names, found, strict=True))
+    assert State.of(changed.path) == before
+    assert repair(changed.path) == []
+
+
+def test_a_flipped_byte_costs_one_image_or_none(index, collection):
+    before = State.of(index.path)
+    damage(index.generation.folder / "000001-0.npy", "flipped")
+    kept = collection.rename(collection.with_name("elsewhere"))
+    with pytest.raises(BadIndex, match=r"1 of its vectors cannot be rebuilt.*the first is .*restore 000001-0.npy or"):
+        repair(index.path)
+    assert not (index.path / "building").exists()
+    kept.rename(collection)
+    assert repair(index.path) == ["000001-0.npy: made anew"]
+    assert State.of(index.path) == before
+
+
+def test_another_generations_copy_needs_no_image(changed, collection):
+    before = State.of(changed.path)
+    damage(next(changed.generation.folder.glob("000001*.npy")), "missing")  # elsewhere the file has another name
+    shutil.rmtree(collection)
+    repair(changed.path)
+    assert State.of(changed.path) == before
+
+
+def test_a_missing_current_is_no_reason_to_collect_anything(changed, collection):
+    (changed.path / "CURRENT").unlink()
+    folders = sorted(changed.path.glob("generations/*"))
+    for change in (lambda: changed.add(collection), lambda: changed.remove(["Red Painter/R0.png"])):
+        with pytest.raises(BadIndex, match="damaged: missing; try artidx check --repair"):
+            change()
+    assert sorted(changed.path.glob("generations/*")) == folders
+
+
+def test_an_image_that_has_changed_is_not_taken_for_the_one_that_was_indexed(index, collection):
+    shutil.copy(collection / "Red Painter" / "R1.png", collection / "Red Painter" / "R0.png")
+    damage(index.generation.folder / "000001-0.npy", "missing")
+    with pytest.raises(BadIndex, match=r"1 of its vectors cannot be rebuilt.*Red Painter/R0\.png"):
+        repair(index.path)
+
+
+def test_shards_of_an_interrupted_build_give_vectors_without_images(index, collection, embedder):
+    table = index.generation.table
+    embeddings = embedder.transform(table["path"])
+    shard = table[["path", "sha256"]].assign(problem="", embedding=[each.tobytes() for each in embeddings])
+    (index.path / "building").mkdir()
+    shard[SHARD_COLUMNS].to_parquet(index.path / "building" / "left.parquet")
+    before = State.of(index.path)
+    damage(index.generation.folder / "000001-0.npy", "missing")
+    shutil.rmtree(collection)
+    assert repair(index.path) == ["000001-0.npy: made anew"]
+    assert State.of(index.path) == before
+
+
+@pytest.mark.parametrize("name", ["000001-0.parquet", "removed.npy", "history.parquet", "manifest.json"])
+def test_what_only_one_file_knew_is_named_and_nothing_changed(changed, name):
+    damage(changed.generation.folder / name, "flipped")
+    files = {path: path.read_bytes() for path in changed.path.rglob("*") if path.is_file() and path.name != "LOCK"}
+    with pytest.raises(BadIndex, match=rf"{name}: cannot be rebuilt"):
+        repair(changed.path)
+    assert {path: path.read_bytes() for path in changed.path.rglob("*")
+            if path.is_file() and path.name != "LOCK"} == files
+
+
+def test_going_back_to_the_generation_before_is_told_and_works(changed):
+    damage(changed.generation.folder / "manifest.json", "cut")
+    folder, number = changed.generation.folder, changed.manifest.generation
+    with pytest.raises(BadIndex, match=rf"Generation {number - 1} of .* is whole, with 14 paintings: without .*CURR"):
+        repair(changed.path)
+    (changed.path / "CURRENT").unlink()
+    shutil.rmtree(folder)
+    assert f"for generation {number - 1} of" in repair(changed.path)[0]
+    assert len(Index.open(changed.path)) == 14
+
+
+def test_the_list_of_skipped_paintings_is_emptied_when_it_is_lost(index):
+    damage(index.generation.folder / "skipped.csv", "flipped")
+    assert repair(index.path) == [
+        "skipped.csv: emptied; artidx add of the same source lists again what could not be read"]
+    assert Index.open(index.path).check() == []
+
+
+def test_half_size_vectors_are_repaired_to_the_same_bits(tmp_path, collection, embedder):
+    index, _ = Index.build(tmp_path / "i.artidx", collection, embedder=embedder, layout=Layout(half=True))
+    before = State.of(index.path)
+    damage(index.generation.folder / "000001-0.npy", "cut")
+    repair(index.path)
+    assert State.of(index.path) == before
+
+
+def test_check_repairs_from_the_command_line(index):
+    damage(index.generation.folder / "000001-0.npy", "flipped")
+    found = CliRunner().invoke(artidx, ["check", str(index.path)])
+    assert (found.exit_code, "try artidx check --repair" in found.stdout) == (1, True)
+    found = CliRunner().invoke(artidx, ["check", str(index.path), "--repair"])
+    assert found.exit_code == 0
+    assert found.stdout.splitlines() == [
+        "000001-0.npy: made anew", f"{index.path}: 12 paintings, every file and vector as it was written"]
