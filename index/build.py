@@ -144,7 +144,7 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
                 before.contents, skipped=skipped, next_row=before.manifest.next_row + len(added),
                 removed=np.concatenate([before.contents.removed, rows[todo.gone], rows[replaced]]),
                 history=pd.concat(words, ignore_index=True))
-            store.publish(index, _grown(contents, added, found.embeddings), store.ModelFile.of(before), before)
+            store.publish(index, grown(contents, added, found.embeddings), store.ModelFile.of(before), before)
         _clear(index / "building", embedder, {*before.table["sha256"], *added["sha256"]})
     return dataclasses.replace(
         report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added), embedded=found.embedded,
@@ -180,7 +180,7 @@ def _storage(type_: str, vectors: Array) -> store.Storage:
     return store.Storage(type_, float(np.abs(apart - apart_stored).max()), float(np.mean(stay)) / (k - 1))
 
 
-def _grown(contents: store.Contents, added: pd.DataFrame, embeddings: Array) -> store.Contents:
+def grown(contents: store.Contents, added: pd.DataFrame, embeddings: Array) -> store.Contents:
     """With more paintings; around a new centre where they are by twice as many people as when it was set."""
     if len(added):
         more = new_segment(added, centred(embeddings, contents.centre), contents.storage.type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,9 @@ import pytest
 
 from artidx import Embedder, Index
 from artidx.errors import BadCatalog, BadIndex, ModelMismatch
-from made import DIM, small_model
+from made import DIM, painting, small_model
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_an_index_that_goes_out_and_comes_back_answers_to_the_bit(tmp_path, index, embedder):
@@ -47,6 +50,20 @@ def test_vectors_straight_from_the_model_need_no_manifest(tmp_path, index, colle
     answer = found.nearest("id:Red Painter/R0.png", k=3)
     assert answer.artists[0].artist == "Red Painter"
     assert len(found.nearest_paintings("id:Red Painter/R0.png", k=50).paintings) == 11
+
+
+def test_an_index_is_read_without_artidx_as_the_formats_page_says(tmp_path, index, collection, monkeypatch):
+    for number in range(2):
+        index.add(painting(collection / "Red Painter" / f"more {number}.png", 700 + number))
+    index.remove(["Blue Painter/B0.png"])
+    assert len(index.manifest.segments) > 1
+    code = (ROOT / "docs" / "formats.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    assert "artidx." not in code.replace('"paintings.artidx"', "")
+    monkeypatch.chdir(index.path.parent)
+    found: dict[str, object] = {}
+    exec(code, found)
+    assert found["table"].equals(index.generation.table)
+    assert found["vectors"].tobytes() == index.generation.vectors.matrix.tobytes()
 
 
 def write(folder, vectors, **columns):

@@ -1,0 +1,263 @@
+"""What an index of many vectors takes: to build, open, search and change, against FAISS called directly in the same run.
+
+    python benchmarks/search.py 100000 512
+    python benchmarks/search.py 1000000 256
+    python benchmarks/search.py reference              # the vectors of the reference gallery, which are real
+    python benchmarks/search.py 100000 512 --beside    # also hnswlib, usearch and qdrant-edge-py, where installed
+
+The vectors are made up: artists of uneven sizes around schools, so that they cluster. No image is embedded: building is
+writing what an embedder has made, hashes, fsync and all. Rates of many queries are of 1,024 at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pandas as pd
+
+from artidx import Index
+from artidx.index import approximate, build, change, store
+from artidx.index.build import Layout, new_contents
+from artidx.index.vectors import Part, Vectors
+
+QUERIES, K, SINGLE = 1024, 10, 100
+MODEL = b"vectors made up"
+OPEN = """
+import sys, time
+from artidx import Index
+started = time.perf_counter()
+index = Index.open(sys.argv[1])
+opened = time.perf_counter() - started
+index.generation.vectors.nearest(index.generation.vectors.at([0]), 10)
+facts = dict(line.split(":") for line in open("/proc/self/smaps_rollup").read().splitlines()[1:])
+print(opened, int(facts["Rss"].split()[0]) // 1024, int(facts["Private_Dirty"].split()[0]) // 1024)
+"""
+
+
+def clustered(count: int, dim: int, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(n, d) unit vectors and (n,) their artists."""
+    artists = max(count // 50, 10)
+    schools = chance.normal(size=(200, dim))
+    centres = 0.8 * schools[chance.integers(0, 200, artists)] + chance.normal(size=(artists, dim))
+    shares = 1 / np.sqrt(np.arange(1, artists + 1))
+    artist = chance.choice(artists, count, p=shares / shares.sum())
+    vectors = np.empty((count, dim), np.float32)
+    for start in range(0, count, 1 << 16):
+        some = artist[start : start + (1 << 16)]
+        vectors[start : start + len(some)] = unit(centres[some] + chance.normal(size=(len(some), dim)))
+    return vectors, artist
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def table_of(numbers: np.ndarray, artist: np.ndarray) -> pd.DataFrame:
+    names = pd.Series(artist).map("artist {:06d}".format)
+    text = pd.Series(numbers).map("{:08d}".format)
+    return pd.DataFrame({
+        "row": numbers, "id": text + ".jpg", "path": "/paintings/" + text + ".jpg", "artist": names,
+        "artist_key": names, "title": "untitled " + text, "year": pd.array(1500 + artist % 400, dtype="Int64"),
+        "sha256": text.map(lambda name: sha256(name.encode()).hexdigest())})
+
+
+def timed(work: Callable[[], Any], times: int = 1) -> float:
+    """Seconds, the median of so many."""
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return float(np.median(taken))
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> float:
+    return float(np.mean([len({*a} & {*b}) / len(b) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]))
+
+
+def publish(path: Path, contents: store.Contents) -> store.Generation:
+    model = store.ModelFile(store.Model(sha256(MODEL).hexdigest(), "made up", len(contents.centre)), None,
+                            partial(store.write_atomically, data=MODEL))
+    with store.writer(path):
+        return store.publish(path, contents, model)
+
+
+def size_of(path: Path) -> float:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
+
+
+def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool) -> None:
+    chance = np.random.default_rng(1)
+    count, dim = vectors.shape
+    queries = unit(vectors[chance.choice(count, QUERIES)] + 0.02 * chance.normal(size=(QUERIES, dim))).astype(np.float32)
+    centre, path, table = np.zeros(dim, np.float32), folder / "i.artidx", table_of(np.arange(count), artist)
+    people = len(np.unique(artist))
+    contents = new_contents(table, vectors, centre, people, Layout())
+    print(f"{count:,} vectors of {dim}, {people:,} artists")
+    seconds = timed(lambda: publish(path, contents))
+    written = timed(lambda: np.save(folder / "plain.npy", vectors))
+    print(f"build             {seconds:6.2f} s    ({seconds / written:.1f} times numpy's writing of the vectors alone, "
+          f"without fsync); {size_of(path):,.0f} MB, {size_of(path) * 1e6 / count:,.0f} bytes a painting")
+    opened, rss, private = np.median([[float(value) for value in subprocess.run(
+        [sys.executable, "-c", OPEN, path], check=True, capture_output=True, text=True).stdout.split()]
+        for _ in range(3)], axis=0)
+    print(f"open              {opened:6.2f} s    every file checked; {rss:,.0f} MiB resident, {private:,.0f} MiB of them "
+          f"the reader's own")
+
+    index = Index.open(path)
+    mapped, flat = index.generation.vectors, faiss.IndexFlatIP(dim)
+    flat.add(vectors)
+    exact = mapped.nearest(queries, K)[0]
+    assert recall(flat.search(queries, K)[1], exact) > 0.999
+    rounds = 3 if count <= 200_000 else 1
+    ours, theirs = (timed(work, rounds) for work in (lambda: mapped.nearest(queries, K), lambda: flat.search(queries, K)))
+    print(f"exact, many       {QUERIES / ours:6,.0f} /s   {ours / theirs:.2f} times the time of FAISS' IndexFlatIP")
+    one, other = (np.median([timed(partial(work, query[None])) for query in queries[:SINGLE]])
+                  for work in (lambda q: mapped.nearest(q, K), lambda q: flat.search(q, K)))
+    print(f"exact, one        {one * 1e3:6.2f} ms   {one / other:.2f} times IndexFlatIP")
+    exact_rate = QUERIES / ours
+
+    if count >= approximate.FEWEST:
+        started = time.perf_counter()
+        made = approximate.made(vectors)
+        seconds = time.perf_counter() - started
+        if made:
+            facts, lists = made
+            quick = Vectors([Part(mapped.matrix, lists)])
+            found = quick.nearest(queries, K)[0]
+            rate = QUERIES / timed(lambda: quick.nearest(queries, K), 3)
+            alone = np.median([timed(partial(quick.nearest, query[None], K)) for query in queries[:SINGLE]])
+            approximate.write(folder / "lists.faiss", lists)
+            size = (folder / "lists.faiss").stat().st_size / 1e6
+            print(f"approximate       {rate:6,.0f} /s   {rate / exact_rate:.1f} times the exact rate; recall@10 "
+                  f"{recall(found, exact):.4f} ({facts.kind}, {facts.nprobe} lists; in the manifest "
+                  f"{facts.recall_at_10:.4f})")
+            print(f"approximate, one  {alone * 1e3:6.2f} ms   made in {seconds:.1f} s, {size:,.0f} MB")
+
+    generation = index.generation
+    more = table_of(np.arange(count, count + 100), artist[:100])
+    added = timed(lambda: publish_more(path, generation, more, unit(vectors[:100] + 0.01).astype(np.float32)))
+    removed = timed(lambda: change.remove(path, [f"{number:08d}.jpg" for number in range(count, count + 100)]))
+    print(f"add 100           {added:6.2f} s    without embedding")
+    print(f"remove 100        {removed:6.2f} s")
+    if beside:
+        for name, peer in PEERS.items():
+            try:
+                print(f"{name:17} {peer(vectors, queries, exact, folder / name)}")
+            except ImportError as problem:
+                print(f"{name:17} {problem}")
+
+
+def publish_more(path: Path, before: store.Generation, table: pd.DataFrame, embeddings: np.ndarray) -> None:
+    with store.writer(path):
+        current = store.read(path)
+        contents = build.grown(current.contents, table, embeddings)
+        store.publish(path, contents, store.ModelFile.of(current), current)
+
+
+def told(seconds: float, found: Callable[[int], np.ndarray], queries: np.ndarray, exact: np.ndarray, size: float) -> str:
+    """Of a graph that is searched with growing effort until it finds 98 %."""
+    for effort in (16, 32, 64, 128, 256, 512):
+        rate = QUERIES / timed(lambda effort=effort: found(effort))
+        hits = recall(found(effort), exact)
+        if hits >= 0.98:
+            break
+    return (f"{rate:6,.0f} /s   recall@10 {hits:.4f} (effort {effort}); built in {seconds:.0f} s, {size:,.0f} MB")
+
+
+def with_hnswlib(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, path: Path) -> str:
+    import hnswlib
+
+    graph = hnswlib.Index(space="ip", dim=vectors.shape[1])
+    graph.init_index(len(vectors), M=16, ef_construction=100)
+    graph.set_num_threads(os.cpu_count())
+    seconds = timed(lambda: graph.add_items(vectors))
+    graph.save_index(str(path))
+
+    def found(effort: int) -> np.ndarray:
+        graph.set_ef(effort)
+        return graph.knn_query(queries, K)[0]
+
+    return told(seconds, found, queries, exact, path.stat().st_size / 1e6)
+
+
+def with_usearch(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, path: Path) -> str:
+    from usearch.index import Index as Graph
+
+    graph = Graph(ndim=vectors.shape[1], metric="ip", dtype="f32", connectivity=16, expansion_add=100)
+    seconds = timed(lambda: graph.add(np.arange(len(vectors)), vectors))
+    graph.save(str(path))
+
+    def found(effort: int) -> np.ndarray:
+        graph.expansion_search = effort
+        return graph.search(queries, K).keys
+
+    return told(seconds, found, queries, exact, path.stat().st_size / 1e6)
+
+
+def with_qdrant(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, path: Path) -> str:
+    import qdrant_edge as edge
+
+    config = edge.EdgeConfig(
+        vectors=edge.EdgeVectorParams(size=vectors.shape[1], distance=edge.Distance.Dot),
+        hnsw_config=edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10),
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=1))
+    path.mkdir()
+    shard = edge.EdgeShard.create(str(path), config)
+
+    def fill() -> None:
+        for start in range(0, len(vectors), 1000):
+            points = [edge.Point(id=start + i, vector=vector.tolist())
+                      for i, vector in enumerate(vectors[start : start + 1000])]
+            shard.update(edge.UpdateOperation.upsert_points(points))
+        shard.optimize()
+        shard.flush()
+
+    seconds = timed(fill)
+
+    def found(effort: int) -> np.ndarray:
+        return np.array([[point.id for point in shard.query(edge.QueryRequest(
+            limit=K, query=edge.Query.Nearest(query.tolist()), params=edge.SearchParams(hnsw_ef=effort)))]
+            for query in queries])
+
+    text = told(seconds, found, queries, exact, size_of(path))
+    shard.close()
+    return text
+
+
+PEERS = {"hnswlib": with_hnswlib, "usearch": with_usearch, "qdrant-edge-py": with_qdrant}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", help="how many vectors, or the word reference")
+    parser.add_argument("dim", type=int, nargs="?", default=256)
+    parser.add_argument("--beside", action="store_true", help="also measure other programs")
+    chosen = parser.parse_args()
+    if chosen.count == "reference":
+        gallery = Index.open().generation
+        vectors, artist = np.array(gallery.vectors.matrix), pd.factorize(gallery.table["artist_key"])[0]
+    else:
+        vectors, artist = clustered(int(chosen.count), chosen.dim, np.random.default_rng(0))
+    folder = Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR", "/tmp")))
+    try:
+        measure(vectors, artist, folder, chosen.beside)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
