@@ -25,7 +25,8 @@ Mask = npt.NDArray[np.bool_]
 
 MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
 RERANKED = 50  # candidates at least that an approximate index gives: its codes swap more neighbours than rounding does
-BLOCK = 1 << 22  # numbers compared at once: 32 MB of float64
+ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong against each other
+BLOCK = 1 << 18  # numbers compared at once: 2 MB of float64, which stay in a processor's cache
 NOBODY = -1  # the place of a neighbour that is not there
 
 
@@ -151,7 +152,9 @@ class Vectors:
         if part.lists and allowed is None:
             found = _searched_by_lists(part.lists, queries, min(max(k + MARGIN, RERANKED), stop - start), mask)
         else:
-            found = searched(part.matrix, queries, min(k + MARGIN, stop - start), mask)
+            scores, found = searched(part.matrix, queries, min(k + MARGIN, stop - start), mask)
+            is_near = scores >= scores[:, min(k, stop - start) - 1 :][:, :1] - ROUNDING
+            found = found[:, : is_near.sum(axis=1).max(initial=0)]  # those beyond cannot be among the k
         stored = np.where(found == NOBODY, NOBODY, found + start)
         return stored if self._kept is None else np.where(stored == NOBODY, NOBODY, self._places[stored])
 
@@ -166,10 +169,11 @@ class Vectors:
         return np.take_along_axis(padded, order, 1), np.take_along_axis(apart, order, 1)
 
 
-def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) -> Rows:
-    """(q, k) rows of matrix (m, d) with the largest products with each query, exactly; NOBODY where there are no more.
+def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Rows]:
+    """The rows of matrix (m, d) with the largest products with each query (q, d), all looked at.
 
-    mask: (m,) rows that may be found. FAISS' own exhaustive search, on memory that it does not own.
+    mask: (m,) rows that may be found. Returns products and rows, (q, k) each, largest first; NOBODY where there are no more.
+    FAISS' own exhaustive search, on memory that it does not own.
     """
     faiss = load_faiss()
     scores, found = np.empty((len(queries), k), np.float32), np.full((len(queries), k), NOBODY)
@@ -178,7 +182,7 @@ def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) ->
         faiss.knn_inner_product(
             faiss.swig_ptr(queries), faiss.swig_ptr(np.ascontiguousarray(matrix)), matrix.shape[1], len(queries),
             len(matrix), k, faiss.swig_ptr(scores), faiss.swig_ptr(found), selector)
-    return found
+    return scores, found
 
 
 def _searched_by_lists(lists: Lists, queries: Array, k: int, mask: Mask | None) -> Rows:

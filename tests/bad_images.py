@@ -76,8 +76,8 @@ def _png_with_wrong_checksum(path: Path, chance: random.Random) -> None:
 
 KINDS: dict[str, tuple[str, Make, str]] = {  # kind -> suffix, how it is made, the reason as a pattern
     "empty": (".jpg", lambda path, chance: path.touch(), "^empty file$"),
-    "cut jpeg": (".jpg", _cut("JPEG"), "damaged|truncated"),
-    "cut png": (".png", _cut("PNG"), "damaged|truncated"),
+    "cut jpeg": (".jpg", _cut("JPEG"), "damaged|truncated|not an image"),
+    "cut png": (".png", _cut("PNG"), "damaged|truncated|not an image"),
     "cut gif": (".gif", _cut("GIF"), "damaged|truncated"),
     "cut bmp": (".bmp", _cut("BMP"), "damaged|truncated"),
     "cut tiff": (".tif", _cut("TIFF"), "damaged|truncated|not an image"),
