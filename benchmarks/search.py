@@ -1,4 +1,4 @@
-"""What an index of many vectors takes: to build, open, search and change, against FAISS called directly in the same run.
+"""What an index of many vectors takes to build, open, search and change, against FAISS called directly in one run.
 
     python benchmarks/search.py 100000 512
     python benchmarks/search.py 1000000 256
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -31,9 +32,9 @@ import pandas as pd
 from artidx import Index
 from artidx.index import approximate, build, change, store
 from artidx.index.build import Layout, new_contents
-from artidx.index.vectors import Part, Vectors
 
 QUERIES, K, SINGLE = 1024, 10, 100
+NEVER = 1 << 62  # paintings for an approximate index: it is measured apart
 MODEL = b"vectors made up"
 OPEN = """
 import sys, time
@@ -102,28 +103,25 @@ def size_of(path: Path) -> float:
 def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool) -> None:
     chance = np.random.default_rng(1)
     count, dim = vectors.shape
-    queries = unit(vectors[chance.choice(count, QUERIES)] + 0.02 * chance.normal(size=(QUERIES, dim))).astype(np.float32)
+    queries = vectors[chance.choice(count, QUERIES)] + 0.02 * chance.normal(size=(QUERIES, dim))
+    queries = unit(queries).astype(np.float32)
     centre, path, table = np.zeros(dim, np.float32), folder / "i.artidx", table_of(np.arange(count), artist)
     people = len(np.unique(artist))
-    contents = new_contents(table, vectors, centre, people, Layout())
+    contents = replace(new_contents(table, vectors, centre, people, Layout()), approximate_from=NEVER)
     print(f"{count:,} vectors of {dim}, {people:,} artists")
     seconds = timed(lambda: publish(path, contents))
     written = timed(lambda: np.save(folder / "plain.npy", vectors))
     print(f"build             {seconds:6.2f} s    ({seconds / written:.1f} times numpy's writing of the vectors alone, "
           f"without fsync); {size_of(path):,.0f} MB, {size_of(path) * 1e6 / count:,.0f} bytes a painting")
-    opened, rss, private = np.median([[float(value) for value in subprocess.run(
-        [sys.executable, "-c", OPEN, path], check=True, capture_output=True, text=True).stdout.split()]
-        for _ in range(3)], axis=0)
-    print(f"open              {opened:6.2f} s    every file checked; {rss:,.0f} MiB resident, {private:,.0f} MiB of them "
-          f"the reader's own")
-
+    print(f"open              {opening(path)}")
     index = Index.open(path)
     mapped, flat = index.generation.vectors, faiss.IndexFlatIP(dim)
     flat.add(vectors)
     exact = mapped.nearest(queries, K)[0]
     assert recall(flat.search(queries, K)[1], exact) > 0.999
     rounds = 3 if count <= 200_000 else 1
-    ours, theirs = (timed(work, rounds) for work in (lambda: mapped.nearest(queries, K), lambda: flat.search(queries, K)))
+    ours, theirs = (timed(work, rounds)
+                    for work in (lambda: mapped.nearest(queries, K), lambda: flat.search(queries, K)))
     print(f"exact, many       {QUERIES / ours:6,.0f} /s   {ours / theirs:.2f} times the time of FAISS' IndexFlatIP")
     one, other = (np.median([timed(partial(work, query[None])) for query in queries[:SINGLE]])
                   for work in (lambda q: mapped.nearest(q, K), lambda q: flat.search(q, K)))
@@ -131,21 +129,22 @@ def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool)
     exact_rate = QUERIES / ours
 
     if count >= approximate.FEWEST:
-        started = time.perf_counter()
-        made = approximate.made(vectors)
-        seconds = time.perf_counter() - started
-        if made:
-            facts, lists = made
-            quick = Vectors([Part(mapped.matrix, lists)])
-            found = quick.nearest(queries, K)[0]
-            rate = QUERIES / timed(lambda: quick.nearest(queries, K), 3)
-            alone = np.median([timed(partial(quick.nearest, query[None], K)) for query in queries[:SINGLE]])
-            approximate.write(folder / "lists.faiss", lists)
-            size = (folder / "lists.faiss").stat().st_size / 1e6
+        seconds = timed(lambda: publish(folder / "lists.artidx", replace(contents, approximate_from=0)))
+        quick = Index.open(folder / "lists.artidx")
+        facts = quick.manifest.segments[0].approximate
+        if facts is None:
+            print("approximate       no lists find enough; the index stays exact")
+        else:
+            search = quick.generation.vectors.nearest
+            found = search(queries, K)[0]
+            rate = QUERIES / timed(lambda: search(queries, K), 3)
+            alone = np.median([timed(partial(search, query[None], K)) for query in queries[:SINGLE]])
+            size = (quick.generation.folder / f"{quick.manifest.segments[0].name}.faiss").stat().st_size / 1e6
             print(f"approximate       {rate:6,.0f} /s   {rate / exact_rate:.1f} times the exact rate; recall@10 "
                   f"{recall(found, exact):.4f} ({facts.kind}, {facts.nprobe} lists; in the manifest "
                   f"{facts.recall_at_10:.4f})")
-            print(f"approximate, one  {alone * 1e3:6.2f} ms   made in {seconds:.1f} s, {size:,.0f} MB")
+            print(f"approximate, one  {alone * 1e3:6.2f} ms   built in {seconds:.1f} s, {size:,.0f} MB more")
+            print(f"approximate, open {opening(folder / 'lists.artidx')}")
 
     generation = index.generation
     more = table_of(np.arange(count, count + 100), artist[:100])
@@ -161,6 +160,15 @@ def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool)
                 print(f"{name:17} {problem}")
 
 
+def opening(path: Path) -> str:
+    """Seconds and memory, in a process of its own that has asked once; the median of three."""
+    seconds, resident, private = np.median([[float(value) for value in subprocess.run(
+        [sys.executable, "-c", OPEN, path], check=True, capture_output=True, text=True).stdout.split()]
+        for _ in range(3)], axis=0)
+    return (f"{seconds:6.2f} s    every file checked; {resident:,.0f} MiB resident, {private:,.0f} MiB of them the "
+            f"reader's own")
+
+
 def publish_more(path: Path, before: store.Generation, table: pd.DataFrame, embeddings: np.ndarray) -> None:
     with store.writer(path):
         current = store.read(path)
@@ -168,7 +176,7 @@ def publish_more(path: Path, before: store.Generation, table: pd.DataFrame, embe
         store.publish(path, contents, store.ModelFile.of(current), current)
 
 
-def told(seconds: float, found: Callable[[int], np.ndarray], queries: np.ndarray, exact: np.ndarray, size: float) -> str:
+def told(seconds: float, found: Callable[[int], np.ndarray], exact: np.ndarray, size: float) -> str:
     """Of a graph that is searched with growing effort until it finds 98 %."""
     for effort in (16, 32, 64, 128, 256, 512):
         rate = QUERIES / timed(lambda effort=effort: found(effort))
@@ -191,7 +199,7 @@ def with_hnswlib(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, pa
         graph.set_ef(effort)
         return graph.knn_query(queries, K)[0]
 
-    return told(seconds, found, queries, exact, path.stat().st_size / 1e6)
+    return told(seconds, found, exact, path.stat().st_size / 1e6)
 
 
 def with_usearch(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, path: Path) -> str:
@@ -205,7 +213,7 @@ def with_usearch(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, pa
         graph.expansion_search = effort
         return graph.search(queries, K).keys
 
-    return told(seconds, found, queries, exact, path.stat().st_size / 1e6)
+    return told(seconds, found, exact, path.stat().st_size / 1e6)
 
 
 def with_qdrant(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, path: Path) -> str:
@@ -233,7 +241,7 @@ def with_qdrant(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, pat
             limit=K, query=edge.Query.Nearest(query.tolist()), params=edge.SearchParams(hnsw_ef=effort)))]
             for query in queries])
 
-    text = told(seconds, found, queries, exact, size_of(path))
+    text = told(seconds, found, exact, size_of(path))
     shard.close()
     return text
 

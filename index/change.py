@@ -84,6 +84,6 @@ def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
 
 def check_ids(index: Path, table: pd.DataFrame, ids: set[str], done: str) -> None:
     """Raises UnknownPainting unless all are the ids of paintings; done: what then was not done."""
-    if unknown := sorted(ids - set(table["id"])):
+    if unknown := sorted(ids - set(table["id"][table["id"].isin(ids)])):
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnknownPainting(f"{index}: no painting with the id {unknown[0]!r}{more}; nothing was {done}")

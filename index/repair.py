@@ -137,7 +137,7 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
             found.append(Segment(table, matrix))
             done.append(f"{vectors}: made anew")
         else:
-            whole = pieces.read(folder, facts.name, table, manifest.model.dim, manifest.storage.type, None)
+            whole = pieces.read(folder, facts.name, len(table), manifest.model.dim, manifest.storage.type, None)
             found.append(Segment(table, np.array(whole.stored)))
         if lists in wrong:
             done.append(f"{lists}: made anew from the vectors")

@@ -111,12 +111,17 @@ def write(folder: Path, name: str, segment: Segment, approximate_from: int) -> t
     return Segment(segment.table, segment.stored, folder, name, facts), file_names(name, facts)
 
 
-def read(folder: Path, name: str, table: pd.DataFrame, dim: int, storage: str, facts: Approximate | None) -> Segment:
-    """Open a segment's vectors, whose files are known to be as they were written. Raises BadIndex if they are none."""
+def read(folder: Path, name: str, length: int, dim: int, storage: str, facts: Approximate | None) -> Segment:
+    """Open a segment; its table and lists are known to be as they were written, its vectors may yet be hashed.
+
+    Raises BadIndex if the files are no segment.
+    """
+    table = read_table(folder / f"{name}.parquet")
     stored = _read_vectors(folder / f"{name}.npy")
-    if (stored.shape, stored.dtype) != ((len(table), dim), TYPES[storage]):
-        raise damaged(folder / f"{name}.npy", f"{stored.shape} {stored.dtype}, expected {(len(table), dim)} {storage}")
-    lists = approximate.read(folder / f"{name}.faiss", facts, len(table), dim) if facts else None
+    if (stored.shape, stored.dtype, len(table)) != ((length, dim), TYPES[storage], length):
+        raise damaged(folder / f"{name}.npy", f"{stored.shape} {stored.dtype} for {len(table):,} paintings, expected "
+                                              f"{(length, dim)} {storage}")
+    lists = approximate.read(folder / f"{name}.faiss", facts, length, dim) if facts else None
     return Segment(table, stored, folder, name, facts, lists)
 
 

@@ -133,14 +133,15 @@ class Contents:
     def vectors(self) -> Vectors:
         """In the order of the table."""
         rows = np.concatenate([segment.rows for segment in self.segments])
-        return Vectors([segment.part for segment in self.segments], ~np.isin(rows, self.removed))
+        return Vectors([segment.part for segment in self.segments], ~np.isin(rows, self.removed, kind="table"))
 
     def compacted(self) -> Contents:
         """The same with fewer or smaller segments, where that pays."""
         rows = np.concatenate([segment.rows for segment in self.segments])
-        found = pieces.compacted(self.segments, np.isin(rows, self.removed))
+        found = pieces.compacted(self.segments, np.isin(rows, self.removed, kind="table"))
         left = np.concatenate([segment.rows for segment in found])
-        return dataclasses.replace(self, segments=found, removed=np.intersect1d(self.removed, left))
+        removed = self.removed[np.isin(self.removed, left, kind="table")]
+        return dataclasses.replace(self, segments=found, removed=removed)
 
 
 class Hold:
@@ -382,13 +383,19 @@ def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None 
     hold = Hold(folder)
     with (folder / "manifest.json").open("rb") as stream:
         manifest = read_manifest(stream.read(MAX_MANIFEST_BYTES + 1), folder / "manifest.json", manifest_sha256)
-    with ThreadPoolExecutor(1) as pool:  # vectors are hashed while tables are read
-        hashed = pool.submit(_check, folder, manifest, ".npy", ".faiss")
-        _check(folder, manifest, ".parquet", ".csv")
-        tables = [pieces.read_table(folder / f"{facts.name}.parquet") for facts in manifest.segments]
-        hashed.result()
-    found = [pieces.read(folder, facts.name, table, manifest.model.dim, manifest.storage.type, facts.approximate)
-             for facts, table in zip(manifest.segments, tables, strict=True)]
+    with ThreadPoolExecutor() as pool:  # vectors are hashed while tables are read
+        hashed = {name: pool.submit(_check, folder, manifest, name) for name in sorted(manifest.files)
+                  if name != "model.onnx"}
+        found = []
+        for facts in manifest.segments:
+            names = pieces.file_names(facts.name, facts.approximate)
+            for name in names:
+                if not name.endswith(".npy"):
+                    hashed[name].result()
+            found.append(pieces.read(folder, facts.name, facts.paintings, manifest.model.dim, manifest.storage.type,
+                                     facts.approximate))
+        for each in hashed.values():
+            each.result()
     opened = contents(folder, manifest, found, read_skipped(folder / "skipped.csv"))
     table, vectors = opened.table(), opened.vectors()
     if not len(table) == len(vectors) == manifest.paintings:
@@ -455,10 +462,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _check(folder: Path, manifest: Manifest, *suffixes: str) -> None:
-    for name, sha256 in manifest.files.items():
-        if name.endswith(suffixes) and sha256_of(folder / name) != sha256:
-            raise damaged(folder / name, "its sha256 is not the one in manifest.json")
+def _check(folder: Path, manifest: Manifest, name: str) -> None:
+    if sha256_of(folder / name) != manifest.files[name]:
+        raise damaged(folder / name, "its sha256 is not the one in manifest.json")
 
 
 def _read_removed(folder: Path) -> Rows:

@@ -172,8 +172,8 @@ class Vectors:
 def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Rows]:
     """The rows of matrix (m, d) with the largest products with each query (q, d), all looked at.
 
-    mask: (m,) rows that may be found. Returns products and rows, (q, k) each, largest first; NOBODY where there are no more.
-    FAISS' own exhaustive search, on memory that it does not own.
+    mask: (m,) rows that may be found. Returns products and rows, (q, k) each, largest first; NOBODY where there are no
+    more. FAISS' own exhaustive search, on memory that it does not own.
     """
     faiss = load_faiss()
     scores, found = np.empty((len(queries), k), np.float32), np.full((len(queries), k), NOBODY)
