@@ -14,6 +14,9 @@ ArtidxError
 """
 
 
+from pathlib import Path
+
+
 class ArtidxError(Exception):
     """Base of all errors that are the input's fault, not a bug."""
 
@@ -56,3 +59,9 @@ class MissingPackage(ArtidxError):
 
 class BadSetting(ArtidxError):
     """A setting has a value that cannot work."""
+
+
+def damaged(path: Path, why: str) -> BadIndex:
+    """The error for a file of an index that is not as it was written."""
+    return BadIndex(f"{path}: damaged: {why}; try artidx check --repair, restore it from a copy, or rebuild with "
+                    f"artidx build --replace")

@@ -89,11 +89,11 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
     return float(np.mean([len({*a} & {*b}) / len(b) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]))
 
 
-def publish(path: Path, contents: store.Contents) -> store.Generation:
+def publish(path: Path, contents: store.Contents) -> None:
     model = store.ModelFile(store.Model(sha256(MODEL).hexdigest(), "made up", len(contents.centre)), None,
                             partial(store.write_atomically, data=MODEL))
     with store.writer(path):
-        return store.publish(path, contents, model)
+        store.publish(path, contents, model)
 
 
 def size_of(path: Path) -> float:

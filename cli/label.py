@@ -39,10 +39,17 @@ def label(index: Path, table: Path | None, by: str | None, history: bool, dry_ru
     if table is None:
         _show(opened.history, as_json)
         return
-    report, words = opened.label(read_labels(table), by=by or getpass.getuser(), dry_run=dry_run)
+    report, words = opened.label(read_labels(table), by=by or _own_name(), dry_run=dry_run)
     show_report(opened, report, as_json)
     if not as_json:
         _show(words, as_json)
+
+
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in many containers
+        raise click.UsageError("this user has no name on this machine: say who says so with --by") from None
 
 
 def _show(words: pd.DataFrame, as_json: bool) -> None:

@@ -40,7 +40,7 @@ def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: boo
     checked(images, 1, listed, "--list")
     opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
-    if where or exclude:
+    if where is not None or exclude is not None:
         everything, opened = len(opened), opened.only(where, exclude)
         note(f"among {len(opened):,} of {everything:,} paintings")
     if listed:

@@ -39,7 +39,8 @@ output_option = click.option(
     "-o", "--output", type=PATH, required=True, metavar="NAME.artidx", help="The index to make.")
 
 replace_option = click.option(
-    "--replace", is_flag=True, help="Build anew where an index stands; it answers until the new one is done.")
+    "--replace", is_flag=True, help="Build anew where an index stands, forgetting corrections made in it; it answers "
+                                    "until the new one is done.")
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 

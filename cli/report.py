@@ -39,9 +39,8 @@ def show_report(index: Index, report: Report, as_json: bool) -> None:
         if ids:
             say(f"{what}: {len(ids):,}: {', '.join(ids[:SHOWN])}{', ...' if len(ids) > SHOWN else ''}")
     if report.skipped:
-        is_listed = index.manifest.skipped == len(report.skipped) and not report.dry_run  # else the list is only here
-        shown = report.skipped[:SHOWN] if is_listed else report.skipped
-        where = f"; all in {index.generation.folder / 'skipped.csv'}" if is_listed else ""
+        shown = report.skipped[:SHOWN] if report.published else report.skipped  # else the list is only here
+        where = f"; all in {index.generation.folder / 'skipped.csv'}" if report.published else ""
         say(f"skipped {len(report.skipped):,}{where}")
         for path, reason in shown:
             say(f"  {path}: {reason}")

@@ -91,6 +91,12 @@ def read_catalog(source: str | os.PathLike[str], names: ColumnNames | None = Non
     return _finish(str(source), rows, skipped)
 
 
+def year_of(value: object) -> int | None:
+    """The first number of 3 or 4 digits in a date as people write them; None where there is none."""
+    found = re.search(r"(?<!\d)\d{3,4}(?!\d)", "" if value is None else str(value))
+    return int(found[0]) if found else None
+
+
 def read_labels(path: Path) -> pd.DataFrame:
     """Corrections in a CSV or TSV: a column id, then artist, title, year and others, as text.
 
@@ -102,11 +108,6 @@ def read_labels(path: Path) -> pd.DataFrame:
         raise BadCatalog(f"{path}: no column id (it has {_listing(table.columns)})")
     table = _rename(table, columns)
     found = pd.DataFrame({name: [_clean(value) for value in table[name]] for name in table.columns}, dtype=object)
-    if "year" in found:
-        wrong = [value for value in found["year"] if value is not None and _year(value) is None]
-        if wrong:
-            raise BadCatalog(f"{path}: {wrong[0]!r} has no year in it")
-        found["year"] = [None if value is None else str(_year(value)) for value in found["year"]]
     if found["id"].isna().any():
         raise BadCatalog(f"{path}: row {int(found['id'].isna().to_numpy().argmax()) + 1} has no id")
     again = found["id"][found["id"].duplicated()]
@@ -374,7 +375,7 @@ def _finish(source: str, table: pd.DataFrame, skipped: list[tuple[str, str]]) ->
     for name in table.columns:
         if name != "path":
             table[name] = pd.Series([_clean(v) for v in table[name]], index=table.index, dtype=object)
-    table["year"] = pd.array([_year(value) for value in table["year"]], dtype="Int64")
+    table["year"] = pd.array([year_of(value) for value in table["year"]], dtype="Int64")
     nameless = table["id"].isna()
     skipped += [(f"row {i + 1}", "no file name") for i in table.index[nameless]]
     unprintable = ~table["path"].map(lambda path: _is_text(str(path)))
@@ -397,9 +398,6 @@ def _clean(value: object) -> str | None:
     return text or None
 
 
-def _year(value: str | None) -> int | None:
-    found = re.search(r"(?<!\d)\d{3,4}(?!\d)", value or "")
-    return int(found[0]) if found else None
 
 
 def _looks_like_image(name: str) -> bool:

@@ -14,11 +14,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..errors import BadIndex
+from ..errors import damaged
 from .vectors import Array, Lists, Part, Vectors, load_faiss
 
 AUTOMATIC = 1_000_000  # paintings: below, one exhaustive search takes less time than embedding the image asked about
@@ -56,7 +58,7 @@ def made(matrix: Array, seed: int = 0) -> tuple[Approximate, Lists] | None:
     asked = np.sort(chance.choice(len(matrix), min(len(matrix), SAMPLE), replace=False))
     nprobe = 1
     while nprobe <= MOST * count:
-        lists = Lists(index, nprobe)
+        lists = Lists(lambda: index, nprobe)
         recall = recall_at(matrix, lists, matrix[asked])
         if recall >= ENOUGH:
             return Approximate(kind, nprobe, round(recall, 4)), lists
@@ -80,15 +82,22 @@ def write(path: Path, lists: Lists) -> None:
 
 
 def read(path: Path, facts: Approximate, length: int, dim: int) -> Lists:
-    """Raises BadIndex where the file is not what the manifest says it is."""
+    """The lists in a file, which is mapped into memory when they are first asked.
+
+    That raises BadIndex where the file is not what the manifest says it is.
+    """
+    return Lists(partial(_opened, path, length, dim), facts.nprobe)
+
+
+def _opened(path: Path, length: int, dim: int) -> Any:
     faiss = load_faiss()
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as problem:
-        raise BadIndex(f"{path}: not a FAISS index: {' '.join(str(problem).split())[:200]}") from None
+        raise damaged(path, f"not a FAISS index: {' '.join(str(problem).split())[:200]}") from None
     if not isinstance(index, faiss.IndexIVF) or (index.ntotal, index.d) != (length, dim):
-        raise BadIndex(f"{path}: not inverted lists over {length:,} vectors of {dim}")
-    return Lists(index, facts.nprobe)
+        raise damaged(path, f"not inverted lists over {length:,} vectors of {dim}")
+    return index
 
 
 def needed(length: int, smallest: int) -> bool:

@@ -26,7 +26,7 @@ from ..embedder.catalog import COLUMNS, Catalog, artist_key
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute
 from ..embedder.runtime import BATCH_SIZE, Embedder
-from ..errors import BadIndex, UnreadableImage
+from ..errors import BadIndex, UnreadableImage, damaged
 from . import approximate, history, store
 from .centre import centre_of, centred, people, uncentred
 from .plan import plan
@@ -76,6 +76,7 @@ class Report:
     skipped: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
     dry_run: bool = False
+    published: bool = False  # a new generation, whose skipped.csv then has what was skipped
 
     @property
     def images_per_second(self) -> float:
@@ -108,7 +109,7 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
         contents = new_contents(table, centred(found.embeddings, centre), centre, people(codes), layout)
         store.publish(index, dataclasses.replace(contents, skipped=skipped), store.ModelFile.of(embedder))
         shutil.rmtree(index / "building")  # with the shards of paintings that have changed since
-    return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds)
+    return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds, published=True)
 
 
 def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, folder: Path | None = None,
@@ -124,6 +125,7 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         _check_strict(catalog.skipped, settings)
         todo = plan(before.table, catalog.table, folder, settings.max_pixels, settings.workers)
         fresh = todo.to_embed()
+        _check_strict(todo.skipped, settings)
         progress(len(catalog) - len(fresh))
         report = Report(0, already_there=todo.already_there, removed=len(todo.gone), dry_run=dry_run,
                         moved=tuple(before.table["id"].iloc[[*todo.moved]]))
@@ -131,14 +133,16 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
             replaced = todo.replaced(fresh)
             return dataclasses.replace(
                 report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(fresh),
-                embedded=len(fresh), replaced=tuple(before.table["id"].iloc[replaced]), skipped=catalog.skipped)
+                embedded=len(fresh), replaced=tuple(before.table["id"].iloc[replaced]),
+                skipped=(*catalog.skipped, *todo.skipped))
         found = _embed(fresh, embedder, index / "building", settings, progress)
         added = _rows(fresh, found, first_row=before.manifest.next_row)
         replaced = todo.replaced(added)
-        skipped = (*catalog.skipped, *found.skipped)
-        if len(added) or len(todo.gone) or todo.moved:
+        skipped = (*catalog.skipped, *todo.skipped, *found.skipped)
+        is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0
+        if is_change:
             rows = before.table["row"].to_numpy(np.int64)
-            words = [before.contents.history, todo.moves(before.contents.history),
+            words = [before.contents.history, todo.moves(),
                      _carried(before, added, rows[replaced])]
             contents = dataclasses.replace(
                 before.contents, skipped=skipped, next_row=before.manifest.next_row + len(added),
@@ -149,11 +153,13 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
     return dataclasses.replace(
         report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added), embedded=found.embedded,
         resumed=found.resumed, replaced=tuple(before.table["id"].iloc[replaced]), skipped=skipped,
-        seconds=found.seconds)
+        seconds=found.seconds, published=is_change)
 
 
 def check_free(index: Path, replace: bool) -> None:
-    """Raises BadIndex where an index stands that is not to be replaced."""
+    """Raises BadIndex where an index stands that is not to be replaced, or lies in pieces."""
+    if store.is_lost(index):
+        raise damaged(index / "CURRENT", "missing")
     if store.exists(index) and not replace:
         raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")
 

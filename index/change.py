@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..embedder.catalog import artist_key
+from ..embedder.catalog import artist_key, year_of
 from ..errors import BadCatalog, BadSetting, UnknownPainting
 from . import history, store
 from .build import Report
@@ -47,6 +47,11 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
     labels: a column id and others of the index's, as text; a missing value leaves the label as it is. Raises
     UnknownPainting and BadCatalog, and corrects nothing.
     """
+    if by == history.SYNC:
+        raise BadSetting(f"{by!r} is who says that files were moved; say your name")
+    if labels["id"].duplicated().any():
+        again = labels["id"][labels["id"].duplicated()].iloc[0]
+        raise BadCatalog(f"the id {again!r} stands more than once among the labels; nothing was corrected")
     with nullcontext() if dry_run else store.writer(index):
         before = store.read(index)
         check_ids(index, before.table, set(labels["id"]), "corrected")
@@ -55,7 +60,7 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
             raise BadCatalog(f"{index}: has no label {strange[0]!r} to correct; nothing was corrected")
         places = dict(zip(before.table["id"], range(len(before.table)), strict=True))
         words = history.said(before.table, [
-            (places[row["id"]], name, str(row[name])) for row in labels.to_dict("records") for name in columns
+            (places[row["id"]], name, _label(name, row[name])) for row in labels.to_dict("records") for name in columns
             if not pd.isna(row[name])], by)
         if len(words) and not dry_run:
             contents = dataclasses.replace(
@@ -80,6 +85,16 @@ def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
         model = dataclasses.replace(store.ModelFile.of(before), calibration=calibration.to_json())
         store.publish(index, before.contents, model, before)
     return calibration
+
+
+def _label(column: str, value: object) -> str:
+    """As text. Raises BadCatalog for a year that is none."""
+    if column != "year":
+        return str(value)
+    year = year_of(value)
+    if year is None:
+        raise BadCatalog(f"{str(value)!r} has no year in it; nothing was corrected")
+    return str(year)
 
 
 def check_ids(index: Path, table: pd.DataFrame, ids: set[str], done: str) -> None:

@@ -52,6 +52,8 @@ def applied(table: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
         values: Any = words["after"].astype(object).where(words["after"].notna(), None)
         if column == "year":
             values = [None if value is None else int(value) for value in values]
+        if column not in table:  # of a catalog all of whose paintings are gone
+            table[str(column)] = pd.Series(None, index=table.index, dtype="str")
         changed = table[str(column)].astype(object)
         changed.iloc[place[words["row"]].tolist()] = list(values)
         table[str(column)] = changed.astype(table[str(column)].dtype)

@@ -11,13 +11,15 @@ Who made vectors without artidx needs only the first two, with a column `id`.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..embedder.catalog import COLUMNS, artist_key
+from ..embedder.catalog import COLUMNS, artist_key, year_of
+from ..embedder.locations import absolute
 from ..embedder.runtime import Embedder
 from ..errors import BadCatalog, BadIndex, ModelMismatch
 from . import store
@@ -37,12 +39,12 @@ def export_vectors(generation: store.Generation, folder: Path) -> None:
         raise BadIndex(f"{folder}: exists and is not an empty folder; choose another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
-        generation.table.to_parquet(folder / "paintings.parquet", index=False)
         manifest = generation.manifest
         facts = {"format": FORMAT, "model": vars(manifest.model), "centre": manifest.centre,
                  "centre_people": manifest.centre_people, "calibration": manifest.calibration}
-        store.write_atomically(folder / "manifest.json", json.dumps(facts).encode())
+        store.write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
+        generation.table.to_parquet(folder / "paintings.parquet", index=False)        # something else
+        np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
     except OSError as problem:
         raise store.unwritable(folder, problem) from None
 
@@ -60,7 +62,7 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
     table = _read_paintings(folder / "paintings.parquet", len(vectors))
     codes = artist_codes(table["artist_key"])[0]
     if facts:
-        centre, centre_people = np.array(facts["centre"], np.float32), int(facts["centre_people"])
+        centre, centre_people = np.array(facts["centre"], np.float32), facts["centre_people"]
     else:
         centre, centre_people = centre_of(vectors, codes), people(codes)
         vectors = centred(vectors, centre)
@@ -80,8 +82,9 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
         if found["format"] != FORMAT:
             raise BadCatalog(f"{path}: format {found['format']}, this artidx reads {FORMAT}; update artidx")
         model = store.Model(**found["model"])
-        if np.array(found["centre"], np.float32).shape != (model.dim,) or len(model.sha256) != 64:
-            raise ValueError("model or centre")
+        centre = np.array(found["centre"], np.float32)
+        if centre.shape != (model.dim,) or not np.isfinite(centre).all() or not isinstance(found["centre_people"], int):
+            raise ValueError("centre")
         return {name: found[name] for name in ("model", "centre", "centre_people", "calibration")}
     except FileNotFoundError:
         return None
@@ -93,7 +96,7 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
 def _read_vectors(path: Path, dim: int) -> Array:
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as problem:
+    except Exception as problem:  # numpy reads the header with Python's own tokenizer, which raises its own errors
         raise BadCatalog(f"{path}: cannot be read as vectors: {' '.join(str(problem).split())[:200]}") from None
     if stored.ndim != 2 or stored.shape[1] != dim or stored.dtype.kind != "f" or not len(stored):
         raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
@@ -106,7 +109,7 @@ def _read_vectors(path: Path, dim: int) -> Array:
 
 def _read_paintings(path: Path, length: int) -> pd.DataFrame:
     try:
-        found = pd.read_parquet(path)
+        found = pd.read_parquet(path).reset_index(drop=True)  # an index of pandas' would sort the rows otherwise
     except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
         raise BadCatalog(f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}") from None
     if len(found) != length:
@@ -121,11 +124,12 @@ def _read_paintings(path: Path, length: int) -> pd.DataFrame:
     own = pd.DataFrame({
         "row": np.arange(length, dtype=np.int64),
         "id": ids,
-        "path": found["path"].astype("str").fillna("") if "path" in found else "",
+        "path": [absolute(os.path.join(path.parent, name)) if isinstance(name, str) and name else ""
+                 for name in found.get("path", empty)],
         "artist": text["artist"],
         "artist_key": pd.Series([artist_key(name) for name in text["artist"]], dtype="str"),
         "title": text["title"],
-        "year": (pd.to_numeric(found["year"], errors="coerce") if "year" in found else empty).astype("Int64"),
+        "year": pd.array([year_of(year) for year in found.get("year", empty)], dtype="Int64"),
         "sha256": found["sha256"].astype("str").fillna("") if "sha256" in found else "",
     })
     others = [name for name in found.columns if name not in {*COLUMNS, *OWN_COLUMNS}]

@@ -6,12 +6,14 @@ loaded only when an image must be embedded: a painting that is in the index alre
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..embedder.catalog import Catalog, ColumnNames, read_catalog
@@ -47,10 +49,12 @@ class Index:
              device: str | None = None) -> Index:
         """Open the published generation at `path`; with no path the reference gallery, which comes with artidx.
 
-        With no embedder the index uses its own copy of the model, on `device`. Raises BadIndex; ModelMismatch if
-        `embedder` is not its model.
+        With no embedder the index uses its own copy of the model, on `device`; on cuda it is searched there, too.
+        Raises BadIndex; ModelMismatch if `embedder` is not its model.
         """
         generation = reference.read() if path is None else store.read(Path(path))
+        if device == "cuda":
+            generation = dataclasses.replace(generation, vectors=generation.vectors.on_gpus())
         index = cls(None if path is None else Path(path), Gallery(generation), embedder, device)
         if embedder is not None:
             store.check_model(index.name, generation, embedder)
@@ -148,9 +152,11 @@ class Index:
         painting is then looked at. Raises BadSetting where an expression is wrong, or leaves nothing.
         """
         table = self.generation.table
-        allowed = matching(table, where) if where else ~table["row"].isna().to_numpy(bool)
-        if exclude:
-            allowed &= ~matching(table, exclude)
+        allowed = np.ones(len(table), bool) if self._gallery.allowed is None else self._gallery.allowed
+        if where is not None:
+            allowed = allowed & matching(table, where)
+        if exclude is not None:
+            allowed = allowed & ~matching(table, exclude)
         if not allowed.any():
             raise BadSetting(f"{self.name}: no painting is left by --where {where!r} --exclude {exclude!r}")
         return Index(self.path, Gallery(self.generation, allowed), self._embedder, self._device)
@@ -297,9 +303,11 @@ class Index:
                       model=self.manifest.model.sha256, generation=self.manifest.generation)
 
     def _own_path(self) -> Path:
-        """Raises BadIndex for the reference gallery, which is nobody's to change."""
+        """Raises BadIndex for the reference gallery, which is nobody's to change; BadSetting for a part of an index."""
         if self.path is None:
             raise BadIndex(f"{self.name} cannot be changed; make an index of your own with artidx build")
+        if self._gallery.allowed is not None:
+            raise BadSetting(f"{self.name}: only some of its paintings are looked at here; open it anew to change it")
         return self.path
 
     def _reopen(self) -> None:

@@ -42,16 +42,12 @@ def repair(index: Path) -> list[str]:
             raise BadIndex(f"{folder / truths[0]}: cannot be rebuilt, for only it knew what it held; restore it from a "
                            f"copy, or rebuild with artidx build --replace" + _older(index, number))
         model = _model(index, folder, manifest)
-        aside = index / "building" / "repair"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        aside = index / "generations" / "repair.part"  # whatever ends so is cleared away if this is killed
+        aside.mkdir()
         try:
-            before = _mended(index, folder, manifest, wrong, aside, model, done)
-            store.publish(index, before, model)
+            store.publish(index, _mended(index, folder, manifest, wrong, aside, model, done), model)
         finally:
-            shutil.rmtree(aside)
-            if not any(aside.parent.iterdir()):
-                aside.parent.rmdir()
+            shutil.rmtree(aside, ignore_errors=True)
     return done
 
 
@@ -62,7 +58,8 @@ def _find_current(index: Path) -> list[str]:
     """
     try:
         number, sha256 = store.current(index)
-        if _sha256_of_manifest(store.generation_folder(index, number)) in (None, sha256):
+        folder = store.generation_folder(index, number)
+        if sha256 in (store.manifest_sha256_of(folder), _sha256_of(folder / "manifest.json")):
             return []
     except BadIndex:
         if not store.numbers(index):
@@ -77,11 +74,8 @@ def _find_current(index: Path) -> list[str]:
                    f"--replace")
 
 
-def _sha256_of_manifest(folder: Path) -> str | None:
-    """None where the manifest is not the one its generation was published with."""
-    known = store.manifest_sha256_of(folder)
-    path = folder / "manifest.json"
-    return known if path.is_file() and store.sha256_of(path) == known else None
+def _sha256_of(path: Path) -> str | None:
+    return store.sha256_of(path) if path.is_file() else None
 
 
 def _whole(folder: Path) -> Manifest | None:
@@ -96,11 +90,10 @@ def _whole(folder: Path) -> Manifest | None:
 
 def _manifest(folder: Path, sha256: str) -> Manifest:
     path = folder / "manifest.json"
-    try:
-        return store.read_manifest(path.read_bytes(), path, sha256)
-    except (OSError, BadIndex):
+    if _sha256_of(path) != sha256:
         raise BadIndex(f"{path}: cannot be rebuilt; restore it from a copy, or rebuild with artidx build --replace"
-                       + _older(folder.parent.parent, int(folder.name))) from None
+                       + _older(folder.parent.parent, int(folder.name)))
+    return store.read_manifest(path.read_bytes(), path, sha256)
 
 
 def _older(index: Path, number: int) -> str:
@@ -133,9 +126,11 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
         table = pieces.read_table(folder / f"{facts.name}.parquet")
         vectors, lists = (f"{facts.name}.{suffix}" for suffix in ("npy", "faiss"))
         if vectors in wrong:
-            matrix = _vectors(index, folder / vectors, table, manifest, aside, model)
-            found.append(Segment(table, matrix))
-            done.append(f"{vectors}: made anew")
+            matrix, hashes = _vectors(index, folder / vectors, table, manifest, aside, model)
+            changed = int((table["vector_sha256"] != hashes).sum())
+            found.append(Segment(table.assign(vector_sha256=hashes), matrix))
+            done.append(f"{vectors}: made anew" + (f", {changed:,} of them from their images, the same up to rounding"
+                                                   if changed else ""))
         else:
             whole = pieces.read(folder, facts.name, len(table), manifest.model.dim, manifest.storage.type, None)
             found.append(Segment(table, np.array(whole.stored)))
@@ -153,8 +148,13 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
     return store.contents(folder, manifest, found, skipped)
 
 
-def _vectors(index: Path, path: Path, table: pd.DataFrame, manifest: Manifest, aside: Path, model: ModelFile) -> Array:
-    """(m, d) as they are stored: each from where its bytes still have their hash, else from its image."""
+def _vectors(index: Path, path: Path, table: pd.DataFrame, manifest: Manifest, aside: Path, model: ModelFile
+             ) -> tuple[Array, list[str]]:
+    """(m, d) as they are stored, and their hashes: each from where its bytes still have theirs, else from its image.
+
+    The vector of an image may differ from the one that was lost by rounding: on another machine, or where the centre
+    was set anew since. It then has another hash.
+    """
     found = np.zeros((len(table), manifest.model.dim), pieces.TYPES[manifest.storage.type])
     expected = table["vector_sha256"].tolist()
     is_missing = np.ones(len(table), bool)
@@ -180,13 +180,14 @@ def _vectors(index: Path, path: Path, table: pd.DataFrame, manifest: Manifest, a
         embedder = Embedder.load(aside / "model.onnx")
         for place, outcome in zip(places, embedder.embed(table["path"].iloc[places]), strict=True):
             if outcome.vector is not None and outcome.sha256 == table["sha256"].iloc[place]:
-                take(place, centred(outcome.vector[None], centre)[0])
+                found[place] = centred(outcome.vector[None], centre)[0].astype(found.dtype)
+                expected[place], is_missing[place] = _hash(found[place]), False
     if is_missing.any():
         first = table.iloc[int(np.flatnonzero(is_missing)[0])]
         raise BadIndex(f"{path}: {is_missing.sum():,} of its vectors cannot be rebuilt: the images they were made of "
-                       f"are not where they were, or this machine embeds them otherwise; the first is {first['id']}, "
+                       f"are not where they were, or not the same; the first is {first['id']}, "
                        f"{first['path'] or 'without an image'}: restore {path.name} or the images from a copy")
-    return found
+    return found, expected
 
 
 def _hash(stored: Array) -> str:

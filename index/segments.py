@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import BadIndex
+from ..errors import damaged
 from . import approximate
 from .approximate import Approximate
 from .vectors import Array, Lists, Mask, Part, Rows, vector_hash
@@ -112,7 +112,7 @@ def write(folder: Path, name: str, segment: Segment, approximate_from: int) -> t
 
 
 def read(folder: Path, name: str, length: int, dim: int, storage: str, facts: Approximate | None) -> Segment:
-    """Open a segment; its table and lists are known to be as they were written, its vectors may yet be hashed.
+    """Open a segment; its table is known to be as it was written, its vectors are looked at later.
 
     Raises BadIndex if the files are no segment.
     """
@@ -149,12 +149,6 @@ def file_names(name: str, facts: Approximate | None) -> list[str]:
     return [f"{name}.parquet", f"{name}.npy", *([f"{name}.faiss"] if facts else [])]
 
 
-def damaged(path: Path, why: str) -> BadIndex:
-    """The error for a file that is not as it was written."""
-    return BadIndex(f"{path}: damaged: {why}; try artidx check --repair, restore it from a copy, or rebuild with "
-                    f"artidx build --replace")
-
-
 def _selected(segment: Segment, stays: Mask) -> Segment:
     if stays.all():
         return segment
@@ -180,6 +174,8 @@ def _read_vectors(path: Path) -> Stored:
     """Mapped into memory, so that readers share it."""
     try:
         stored: Stored = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError) as problem:
+    except OSError:
+        raise
+    except Exception as problem:  # numpy reads the header with Python's own tokenizer, which raises its own errors
         raise damaged(path, " ".join(str(problem).split())[:200]) from None
     return stored

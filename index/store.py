@@ -43,12 +43,12 @@ import numpy as np
 import pandas as pd
 
 from ..embedder.runtime import Embedder, read_model
-from ..errors import BadIndex, IndexBusy, ModelMismatch
+from ..errors import BadIndex, IndexBusy, ModelMismatch, damaged
 from . import approximate, history
 from . import segments as pieces
 from .approximate import Approximate
 from .centre import uncentred
-from .segments import Segment, damaged
+from .segments import Segment
 from .vectors import Array, Rows, Vectors
 
 FORMAT = 2
@@ -229,16 +229,24 @@ def current(index: Path) -> tuple[int, str]:
     if not index.is_dir():
         raise BadIndex(f"{index}: no such index; make one with artidx build SOURCE -o NAME{SUFFIX}")
     if not path.is_file():
+        if is_lost(index):
+            raise damaged(path, "missing")
         if (index / "building").is_dir():
             raise BadIndex(f"{index}: its build has not finished; run the same artidx build again")
-        if numbers(index):
-            raise damaged(path, "missing")
         raise BadIndex(f"{index}: not an index of artidx (it has no file CURRENT)")
     with path.open("rb") as stream:
         found = re.fullmatch(rb"(\d{6,18}) ([0-9a-f]{64})\n", stream.read(200))
     if not found:
         raise damaged(path, "not a generation's number and a sha256")
     return int(found[1]), found[2].decode()
+
+
+def is_lost(index: Path) -> bool:
+    """Whether CURRENT is missing where something was published.
+
+    A first build that was killed between its two last renames leaves a generation, too, and its shards.
+    """
+    return not exists(index) and numbers(index) not in ([], [1] if (index / "building").is_dir() else [])
 
 
 def make_current(index: Path, number: int, manifest_sha256: str) -> None:
@@ -318,7 +326,7 @@ def unwritable(index: Path, problem: OSError) -> BadIndex:
     return BadIndex(f"{index}: cannot be written: {problem.strerror or problem}; what was published is as it was")
 
 
-def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> Generation:
+def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> None:
     """Write the next generation aside, then make it the current one. Call inside `writer`.
 
     before: the generation some of whose segments go on in this one.
@@ -328,14 +336,13 @@ def publish(index: Path, contents: Contents, model: ModelFile, before: Generatio
     aside = folder.with_name(f"{folder.name}.part")
     try:
         manifest_sha256 = _write_generation(index, aside, number, contents.compacted(), model, before)
-        written = read_generation(aside, manifest_sha256)  # what cannot be read back is not published
+        read_generation(aside, manifest_sha256)  # what cannot be read back is not published
         os.replace(aside, folder)
         sync(folder.parent)
         make_current(index, number, manifest_sha256)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     _collect(index)
-    return dataclasses.replace(written, folder=folder, model_path=folder / "model.onnx")
 
 
 def _write_generation(index: Path, aside: Path, number: int, contents: Contents, model: ModelFile,
@@ -384,17 +391,14 @@ def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None 
     with (folder / "manifest.json").open("rb") as stream:
         manifest = read_manifest(stream.read(MAX_MANIFEST_BYTES + 1), folder / "manifest.json", manifest_sha256)
     with ThreadPoolExecutor() as pool:  # vectors are hashed while tables are read
-        hashed = {name: pool.submit(_check, folder, manifest, name) for name in sorted(manifest.files)
-                  if name != "model.onnx"}
-        found = []
-        for facts in manifest.segments:
-            names = pieces.file_names(facts.name, facts.approximate)
-            for name in names:
-                if not name.endswith(".npy"):
-                    hashed[name].result()
-            found.append(pieces.read(folder, facts.name, facts.paintings, manifest.model.dim, manifest.storage.type,
-                                     facts.approximate))
-        for each in hashed.values():
+        hashed = [pool.submit(_check, folder, manifest, name) for name in manifest.files
+                  if name.endswith((".npy", ".faiss"))]
+        for name in manifest.files:
+            if name.endswith((".parquet", ".csv")):
+                _check(folder, manifest, name)
+        found = [pieces.read(folder, facts.name, facts.paintings, manifest.model.dim, manifest.storage.type,
+                             facts.approximate) for facts in manifest.segments]
+        for each in hashed:
             each.result()
     opened = contents(folder, manifest, found, read_skipped(folder / "skipped.csv"))
     table, vectors = opened.table(), opened.vectors()
@@ -522,25 +526,27 @@ def _collect(index: Path) -> None:
     for part in index.glob("generations/*.part"):
         shutil.rmtree(part)
     try:
-        published = current(index)[0]
-    except BadIndex:  # which generation counts is not known: keep them all
+        published, manifest_sha256 = current(index)
+        is_known = sha256_of(generation_folder(index, published) / "manifest.json") == manifest_sha256
+    except (BadIndex, OSError):
+        is_known = False
+    if not is_known:  # which generation counts is not known: keep them all
         return
     for number in numbers(index):
-        folder = generation_folder(index, number)
-        if number > published or (number <= published - KEPT and not _is_held(folder)):
-            shutil.rmtree(folder)
+        if number > published or number <= published - KEPT:
+            _remove_unless_held(generation_folder(index, number))
 
 
-def _is_held(folder: Path) -> bool:
-    """Whether a reader holds a generation."""
+def _remove_unless_held(folder: Path) -> None:
+    """Remove a generation, unless a reader holds it."""
     try:
-        with (folder / "manifest.json").open("rb") as manifest:
+        with (folder / "manifest.json").open("r+b") as manifest:
             fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return False
+            shutil.rmtree(folder)
     except BlockingIOError:
-        return True
-    except OSError:
-        return False
+        return
+    except FileNotFoundError:  # the manifest: an earlier removal was interrupted
+        shutil.rmtree(folder)
 
 
 def _put_model(index: Path, target: Path, model: ModelFile) -> None:

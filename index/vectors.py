@@ -8,8 +8,8 @@ agree to the last bit.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ Mask = npt.NDArray[np.bool_]
 MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
 RERANKED = 50  # candidates at least that an approximate index gives: its codes swap more neighbours than rounding does
 ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong against each other
+MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
 BLOCK = 1 << 18  # numbers compared at once: 2 MB of float64, which stay in a processor's cache
 NOBODY = -1  # the place of a neighbour that is not there
 
@@ -42,18 +43,27 @@ def distances(a: Array, b: Array) -> Doubles:
 
 @dataclass(frozen=True)
 class Lists:
-    """An approximate index over one matrix (approximate.py), opened: FAISS' inverted lists, and how many are read."""
+    """An approximate index over one matrix (approximate.py): FAISS' inverted lists, and how many of them are read."""
 
-    index: Any
+    opened: Callable[[], Any]
     nprobe: int
+
+    @cached_property
+    def index(self) -> Any:
+        """FAISS' index, opened when it is first asked."""
+        return self.opened()
 
 
 @dataclass(frozen=True)
 class Part:
-    """Vectors (m, d) that lie together in one file, mapped into memory, and the approximate index over them."""
+    """Vectors (m, d) that lie together in one file, mapped into memory, and what FAISS has made of them.
+
+    lists: the approximate index over them; gpu: a copy on the GPUs.
+    """
 
     matrix: Array
     lists: Lists | None = None
+    gpu: Any = None
 
 
 class Vectors:
@@ -69,6 +79,19 @@ class Vectors:
     def of(cls, matrix: Array) -> Vectors:
         """All of one matrix (n, d)."""
         return cls([Part(np.ascontiguousarray(matrix, np.float32))])
+
+    def on_gpus(self) -> Vectors:
+        """The same vectors, copied to the GPUs that FAISS can use; these where there are none."""
+        faiss = load_faiss()
+        if not faiss.get_num_gpus():
+            return self
+
+        def copied(part: Part) -> Part:
+            flat = faiss.IndexFlatIP(self.dim)
+            flat.add(np.ascontiguousarray(part.matrix))
+            return replace(part, gpu=faiss.index_cpu_to_all_gpus(flat))
+
+        return Vectors([copied(part) for part in self.parts], self._kept)
 
     def __len__(self) -> int:
         return int(self._starts[-1] if self._kept is None else self._kept.sum())
@@ -152,7 +175,11 @@ class Vectors:
         if part.lists and allowed is None:
             found = _searched_by_lists(part.lists, queries, min(max(k + MARGIN, RERANKED), stop - start), mask)
         else:
-            scores, found = searched(part.matrix, queries, min(k + MARGIN, stop - start), mask)
+            wanted = min(k + MARGIN, stop - start)
+            if part.gpu is not None and mask is None and wanted <= MOST_ON_GPU:
+                scores, found = part.gpu.search(queries, wanted)
+            else:
+                scores, found = searched(part.matrix, queries, wanted, mask)
             is_near = scores >= scores[:, min(k, stop - start) - 1 :][:, :1] - ROUNDING
             found = found[:, : is_near.sum(axis=1).max(initial=0)]  # those beyond cannot be among the k
         stored = np.where(found == NOBODY, NOBODY, found + start)
@@ -177,10 +204,11 @@ def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) ->
     """
     faiss = load_faiss()
     scores, found = np.empty((len(queries), k), np.float32), np.full((len(queries), k), NOBODY)
+    matrix = np.ascontiguousarray(matrix)
     if k and len(queries):
         selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
         faiss.knn_inner_product(
-            faiss.swig_ptr(queries), faiss.swig_ptr(np.ascontiguousarray(matrix)), matrix.shape[1], len(queries),
+            faiss.swig_ptr(queries), faiss.swig_ptr(matrix), matrix.shape[1], len(queries),
             len(matrix), k, faiss.swig_ptr(scores), faiss.swig_ptr(found), selector)
     return scores, found
 

@@ -71,12 +71,15 @@ class _Reading:
                 raise self._refused(right, "is no list; write for instance ('Baroque', 'Rococo')")
             hits = [self._holds(left.id, column, operator.eq, self._value(each)) for each in right.elts]
             found: Mask = np.logical_or.reduce(hits) if hits else np.zeros(len(column), bool)
-            return found if isinstance(op, ast.In) else ~found & column.notna().to_numpy(bool)
+            return found if isinstance(op, ast.In) else ~found & self._holds(left.id, column, operator.ne, None)
         if type(op) not in COMPARISONS:
             raise self._refused(right, "is compared in a way that is not known here")
         return self._holds(left.id, column, COMPARISONS[type(op)], self._value(right))
 
     def _holds(self, name: str, column: pd.Series[Any], compare: Callable[[Any, Any], Any], value: Any) -> Mask:
+        if name == "artist" and compare in (operator.eq, operator.ne) and not isinstance(value, int | float):
+            # By nobody in particular is by None.
+            column, value = self.table["artist_key"], artist_key(value)
         if value is None:
             if compare not in (operator.eq, operator.ne):
                 raise BadSetting(f"{self.expression!r}: nothing is more or less than None")
@@ -86,10 +89,6 @@ class _Reading:
             raise BadSetting(f"{self.expression!r}: {name} is a number, {value!r} is text")
         if not isinstance(value, str):
             column = pd.to_numeric(column, errors="coerce")  # a text that is no number satisfies nothing
-        elif name == "artist" and compare in (operator.eq, operator.ne):
-            column, value = self.table["artist_key"], artist_key(value)
-            if value is None:
-                return self._holds(name, column, compare, None)
         is_known = column.notna().to_numpy(bool)
         found = np.zeros(len(column), bool)
         found[is_known] = compare(column[is_known], value).to_numpy(bool)

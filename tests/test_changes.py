@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 
 import pandas as pd
 import pytest
 from faults import State
 
-from artidx import Index
+from artidx import ColumnNames, Index, read_catalog
 from artidx.embedder.catalog import read_ids, read_labels
-from artidx.errors import BadCatalog, UnknownPainting
+from artidx.errors import BadCatalog, BadSetting, UnknownPainting
 from artidx.index import history
 from made import HUES, painting
 
@@ -151,6 +152,70 @@ def test_corrections_go_along_with_moves_replacements_and_compaction(index, coll
     assert len(carried) == 4, "said three times, and once carried over to a painting that was photographed anew"
 
 
+def test_a_painting_from_elsewhere_with_the_same_id_is_not_replaced(tmp_path, index, collection):
+    before = State.of(index.path)
+    other = painting(tmp_path / "other" / "Red Painter" / "R0.png", 950)
+    for change in (lambda: index.sync(tmp_path / "other"), lambda: index.add(tmp_path / "other")):
+        report = change()
+        ((path, reason),) = report.skipped
+        assert path == str(other)
+        assert reason.startswith(f"its id Red Painter/R0.png is that of {collection}")
+        assert State.of(index.path) == before
+    (collection / "Red Painter" / "R0.png").unlink()
+    assert index.add(tmp_path / "other").replaced == ("Red Painter/R0.png",)
+
+
+def test_what_a_table_has_said_stays_when_a_file_moves(tmp_path, embedder, collection):
+    (tmp_path / "list.csv").write_text("id,file,artist,title,year\n17,Red Painter/R0.png,Rosso,Deposition,1521\n")
+    index, _ = Index.build(tmp_path / "i.artidx", tmp_path / "list.csv", embedder=embedder,
+                           names=ColumnNames(images=collection))
+    (collection / "Red Painter" / "R0.png").rename(collection / "Blue Painter" / "moved.png")
+    index.sync(collection)
+    found = row_of(index, "17")
+    assert (found["artist"], found["title"], found["year"]) == ("Rosso", "Deposition", 1521)
+    assert found["path"].endswith("Blue Painter/moved.png")
+
+
+def test_what_cannot_be_looked_at_is_not_gone(index, collection):
+    shutil.rmtree(collection / "Red Painter")
+    (collection / "Red Painter").symlink_to(collection / "Red Painter")  # a circle: not even the system can say
+    assert (index.sync(collection).removed, len(index)) == (0, 12)
+
+
+def test_files_inside_an_archive_are_followed_when_it_moves(tmp_path, embedder, collection):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(collection / "Red Painter" / "R0.png", "R0.png")
+    catalog = read_catalog(collection / "Red Painter" / "R0.png")
+    catalog.table["path"] = [f"{tmp_path}/a.zip::R0.png"]
+    index, _ = Index.build(tmp_path / "i.artidx", catalog, embedder=embedder)
+    (tmp_path / "a.zip").rename(tmp_path / "b.zip")
+    catalog.table["path"] = [f"{tmp_path}/b.zip::R0.png"]
+    report = index.add(catalog)
+    assert (report.embedded, len(report.moved)) == (0, 1)
+    assert index.generation.table["path"].tolist() == [f"{tmp_path}/b.zip::R0.png"]
+
+
+def test_a_label_that_only_removed_paintings_had_is_no_obstacle(tmp_path, index, collection, embedder):
+    catalog = read_catalog(collection)
+    catalog.table["style"] = "made up"
+    one, _ = Index.build(tmp_path / "styled.artidx", catalog, embedder=embedder)
+    one.add(painting(tmp_path / "plain.png", 960))
+    one.label(labels(id=["plain.png"], style=["Baroque"]), by="me")
+    one.remove(artists=[*HUES])
+    assert one.generation.table["style"].tolist() == ["Baroque"]
+
+
+def test_nobody_can_speak_as_the_program_does(index):
+    with pytest.raises(BadSetting, match="say your name"):
+        index.label(labels(id=["Red Painter/R0.png"], artist=["x"]), by=history.SYNC)
+    with pytest.raises(BadCatalog, match="stands more than once among the labels"):
+        index.label(labels(id=["Red Painter/R0.png"] * 2, artist=["x", "y"]), by="me")
+    with pytest.raises(BadCatalog, match="'soon' has no year in it"):
+        index.label(labels(id=["Red Painter/R0.png"], year=["soon"]), by="me")
+    index.label(labels(id=["Red Painter/R0.png", "Red Painter/R1.png"], year=[1530, None]), by="me")
+    assert row_of(index, "Red Painter/R0.png")["year"] == 1530
+
+
 def test_history_without_a_painting_changes_nothing(index):
     words = history.said(index.generation.table, [(0, "artist", "Somebody")], "me")
     others = index.generation.table.iloc[1:].reset_index(drop=True)
@@ -193,14 +258,14 @@ def test_ids_and_labels_are_read_from_tables_and_lists(tmp_path):
     (tmp_path / "l.csv").write_text("painting_id,creator,date,style\nx,Vermeer,c. 1665,\ny,,,Baroque\n")
     found = read_labels(tmp_path / "l.csv")
     assert found.astype(object).where(found.notna(), None).to_dict("records") == [
-        {"id": "x", "artist": "Vermeer", "year": "1665", "style": None},
+        {"id": "x", "artist": "Vermeer", "year": "c. 1665", "style": None},
         {"id": "y", "artist": None, "year": None, "style": "Baroque"}]
     assert read_ids(tmp_path / "l.csv") == ["x", "y"]
 
 
 @pytest.mark.parametrize(("text", "reason"), [
     ("artist\nx\n", "no column id"), ("id,artist\nx,a\nx,b\n", "'x' stands more than once"),
-    ("id,artist\n,a\n", "row 1 has no id"), ("id,year\nx,soon\n", "'soon' has no year in it"), ("", "No columns"),
+    ("id,artist\n,a\n", "row 1 has no id"), ("", "No columns"),
 ])
 def test_tables_of_labels_that_cannot_be_used_are_refused(tmp_path, text, reason):
     (tmp_path / "l.csv").write_text(text)

@@ -11,6 +11,7 @@ import pytest
 
 from artidx import Embedder, Index
 from artidx.errors import BadCatalog, BadIndex, ModelMismatch
+from artidx.index.centre import centred
 from made import DIM, painting, small_model
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +65,36 @@ def test_an_index_is_read_without_artidx_as_the_formats_page_says(tmp_path, inde
     exec(code, found)
     assert found["table"].equals(index.generation.table)
     assert found["vectors"].tobytes() == index.generation.vectors.matrix.tobytes()
+
+
+def test_paintings_keep_their_vectors_whatever_order_pandas_remembers(tmp_path, index, embedder):
+    table = index.generation.table
+    vectors = embedder.transform(table["path"])
+    order = np.random.default_rng(0).permutation(len(table))[:9]
+    np.save(tmp_path / "vectors.npy", vectors[order])
+    shuffled = table.iloc[order].assign(year="c. 1665")[["id", "artist", "path", "year"]]
+    shuffled.to_parquet(tmp_path / "paintings.parquet")
+    found, _ = Index.import_vectors(tmp_path / "i.artidx", tmp_path, embedder=embedder)
+    assert found.generation.table["id"].tolist() == table["id"].iloc[order].tolist()
+    assert found.generation.table["artist_key"].tolist() == table["artist_key"].iloc[order].tolist()
+    assert set(found.generation.table["year"]) == {1665}
+    for place, name in enumerate(found.generation.table["path"]):
+        expected = centred(embedder.transform([name]), found.generation.centre)[0]
+        assert np.array_equal(found.generation.vectors.at(place), expected)
+
+
+def test_imported_paintings_find_their_files_and_keep_their_names(tmp_path, index, collection, embedder):
+    table = index.generation.table
+    np.save(collection / "vectors.npy", embedder.transform(table["path"]))
+    names = [f"accession {i}" for i in range(12)]
+    pd.DataFrame({"id": names, "path": [*table["id"][:6], *[None] * 6], "sha256": table["sha256"]}).to_parquet(
+        collection / "paintings.parquet")
+    found, _ = Index.import_vectors(tmp_path / "i.artidx", collection, embedder=embedder)
+    assert found.generation.table["path"].tolist()[:6] == table["path"].tolist()[:6]
+    report = found.add(collection)
+    assert (report.embedded, len(report.moved)) == (0, 6)
+    assert found.generation.table["id"].tolist() == names
+    assert found.generation.table["path"].tolist() == table["path"].tolist()
 
 
 def write(folder, vectors, **columns):

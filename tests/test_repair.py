@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from faults import State
@@ -106,6 +107,44 @@ def test_what_only_one_file_knew_is_named_and_nothing_changed(changed, name):
         repair(changed.path)
     assert {path: path.read_bytes() for path in changed.path.rglob("*")
             if path.is_file() and path.name != "LOCK"} == files
+
+
+@pytest.mark.parametrize("change", [
+    lambda index, source: index.add(source), lambda index, source: index.remove(["Red Painter/R0.png"]),
+    lambda index, source: Index.build(index.path, source, embedder=index.embedder),
+    lambda index, source: repair(index.path)])
+def test_no_damage_to_current_costs_a_generation(changed, collection, change):
+    before, path = State.of(changed.path), changed.path / "CURRENT"
+    data, folders = path.read_bytes(), sorted(changed.path.glob("generations/*"))
+    for at in range(0, len(data), 3):
+        damaged = bytearray(data)
+        damaged[at] ^= 1  # one number becomes another
+        path.write_bytes(damaged)
+        try:
+            change(changed, collection)
+        except BadIndex:
+            path.write_bytes(data)
+        assert {*folders} <= {*changed.path.glob("generations/*")}
+        assert State.of(changed.path) == before
+
+
+def test_an_index_whose_centre_has_been_set_anew_is_repaired_from_its_images_up_to_rounding(tmp_path, index):
+    for number in range(6):
+        painting(tmp_path / "more" / f"Artist {number}" / "a.png", 800 + number)
+    index.add(tmp_path / "more")
+    index.remove(["Red Painter/R0.png"])
+    index.remove(["Red Painter/R1.png"])
+    assert index.manifest.centre_people == 9
+    table, vectors = index.generation.table, index.generation.vectors.matrix
+    damage(index.generation.folder / f"{index.manifest.segments[0].name}.npy", "missing")
+    for other in index.path.glob("generations/*"):
+        if other != index.generation.folder:
+            shutil.rmtree(other)
+    assert "the same up to rounding" in repair(index.path)[0]
+    again = Index.open(index.path)
+    assert again.check() == []
+    assert again.generation.table["id"].tolist() == table["id"].tolist()
+    np.testing.assert_allclose(again.generation.vectors.matrix, vectors, atol=1e-6)
 
 
 def test_going_back_to_the_generation_before_is_told_and_works(changed):

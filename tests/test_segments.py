@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artidx import Embedder, Index
-from artidx.errors import BadIndex
+from artidx.errors import BadIndex, BadSetting
 from artidx.index import approximate, segments
 from artidx.index.build import Layout
 from artidx.index.segments import DEAD, GROWTH, Segment, compacted, new_segment
@@ -170,6 +170,18 @@ def test_filters_are_exact_over_an_approximate_index(large):
         assert all(table["year"][int(n.painting.id)] < 1510 for artist in named.artists for n in artist.paintings)
 
 
+def test_filters_add_up_and_a_part_of_an_index_cannot_be_changed(large):
+    both = large.only("year < 1510").only("year > 1505")
+    assert len(both) == len(large.only("1505 < year < 1510"))
+    with pytest.raises(BadSetting, match="open it anew to change it"):
+        both.remove(["0"])
+    with pytest.raises(BadSetting, match="no painting is left"):
+        both.only("year > 1600")
+    outside = both.nearest("id:300", k=2)  # of 1800
+    assert outside.searched == len(both)
+    assert {n.painting.year for n in outside.paintings} <= set(range(1506, 1510))
+
+
 def test_artists_named_by_an_approximate_index_are_those_of_the_exact_one(large, monkeypatch):
     approximately = [large.nearest(f"id:{place}", k=5) for place in range(0, 11_000, 500)]
     monkeypatch.setattr(Vectors, "is_approximate", False)
@@ -178,6 +190,25 @@ def test_artists_named_by_an_approximate_index_are_those_of_the_exact_one(large,
         assert ours.artists[0].artist == theirs.artists[0].artist
         assert ours.artists[0].probability == pytest.approx(theirs.artists[0].probability, abs=0.02)
         assert ours.unknown == pytest.approx(theirs.unknown, abs=0.05)
+
+
+def test_what_gpus_propose_is_measured_as_anything_else(monkeypatch):
+    """FAISS' index on the processor stands in for the one on a GPU: what is tested is what is made of its answers."""
+    import faiss
+
+    vectors = clustered(500)
+    several = Vectors([Part(vectors[:300]), Part(vectors[300:])])
+    assert several.on_gpus() is several
+    copied = []
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", lambda flat: copied.append(flat) or flat, raising=False)
+    there = several.on_gpus()
+    assert [flat.ntotal for flat in copied] == [300, 200]
+    for k in (1, 10, 600):
+        for ours, theirs in zip(several.nearest(vectors[:20], k), there.nearest(vectors[:20], k), strict=True):
+            assert ours.tobytes() == theirs.tobytes()
+    allowed = np.arange(500) % 2 == 0
+    assert np.array_equal(several.nearest(vectors[:5], 10, allowed)[0], there.nearest(vectors[:5], 10, allowed)[0])
 
 
 def test_vectors_without_structure_stay_exact():
@@ -193,10 +224,10 @@ def test_an_approximate_file_that_is_something_else_is_refused(tmp_path):
     exact = Vectors([Part(matrix)]).nearest(matrix[:50], 5)[0]
     assert (Vectors([Part(matrix, again)]).nearest(matrix[:50], 5)[0] == exact).mean() > 0.95
     with pytest.raises(BadIndex, match="not inverted lists over 9,999 vectors"):
-        approximate.read(tmp_path / "l.faiss", facts, 9_999, DIM)
+        _ = approximate.read(tmp_path / "l.faiss", facts, 9_999, DIM).index
     (tmp_path / "l.faiss").write_bytes(b"no index")
     with pytest.raises(BadIndex, match="not a FAISS index"):
-        approximate.read(tmp_path / "l.faiss", facts, 10_000, DIM)
+        _ = approximate.read(tmp_path / "l.faiss", facts, 10_000, DIM).index
 
 
 def test_a_new_segment_has_the_hashes_of_what_will_be_read_back():
