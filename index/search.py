@@ -21,7 +21,7 @@ from .vectors import NOBODY, Array, Doubles, Mask, Rows, distances
 
 KERNEL = 16.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 with the calibration
 SPEAKERS = 3  # paintings shown as the evidence for an artist
-HEARD = 2000  # paintings, the nearest, that speak where there is an approximate index: those beyond whisper
+HEARD = 2000  # paintings, the nearest, that are heard one by one where there is an approximate index
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,9 @@ class Gallery:
         heard = voices(cosines, self.codes[places], len(self.keys))
         own = [place for place in query.own if self.allowed is None or self.allowed[place]]
         others = self._paintings - np.bincount(self.codes[own] + 1, minlength=len(self.keys) + 1)[1:]
-        heard = Voices(heard.scores, others.astype(np.float64))  # those too far to be heard count, too
-        probabilities, unknown = calibration.posterior(heard)
-        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist()
-                  if np.isfinite(heard.scores[code])]
+        all_voices = joined_by(heard, others - heard.paintings, self._whisper(query, cosines))
+        probabilities, unknown = calibration.posterior(all_voices)
+        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if heard.paintings[code]]
         artists = tuple(self._ranked(query, code, float(probabilities[code]), places, cosines) for code in ranked[:k])
         return artists, float(unknown)
 
@@ -202,6 +201,14 @@ class Gallery:
             cosines[~self.allowed] = -np.inf
         return np.arange(len(cosines)), cosines
 
+    def _whisper(self, query: Query, heard: Doubles) -> float:
+        """exp(KERNEL * (cosine - 1)) of a painting farther than those heard, on average over the witnesses."""
+        if not self.is_approximate or not len(heard):
+            return 0.0
+        cosines = np.asarray(self._witnesses[1] @ query.vector, np.float64)
+        far = cosines[cosines < heard.min()]
+        return float(np.exp(KERNEL * (far - 1)).mean()) if len(far) else 0.0
+
     def _ranked(self, query: Query, code: int, probability: float, places: Rows, cosines: Doubles) -> RankedArtist:
         """The artist with the paintings that speak loudest; cosines: (s,), -inf for those that may not."""
         numbers = np.flatnonzero((self.codes[places] == code) & np.isfinite(cosines))
@@ -242,6 +249,13 @@ def voices(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> Voic
     sums = np.bincount(codes, weights=np.exp(KERNEL * (cosines[is_heard] - 1)), minlength=artists)
     with np.errstate(divide="ignore"):
         return Voices(1 + np.log(sums) / KERNEL, np.bincount(codes, minlength=artists).astype(np.float64))
+
+
+def joined_by(heard: Voices, unheard: Doubles, whisper: float) -> Voices:
+    """Voices joined by paintings that nobody listened to one by one: (artists,) how many, each as loud as the other."""
+    with np.errstate(divide="ignore"):
+        sums = np.exp(KERNEL * (heard.scores - 1)) + unheard * whisper
+        return Voices(1 + np.log(sums) / KERNEL, heard.paintings + unheard)
 
 
 def voices_of(gallery: Array, codes: npt.NDArray[np.int64], artists: int, queries: Array,

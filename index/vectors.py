@@ -8,6 +8,7 @@ agree to the last bit.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +27,7 @@ Mask = npt.NDArray[np.bool_]
 MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
 RERANKED = 50  # candidates at least that an approximate index gives: its codes swap more neighbours than rounding does
 ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong against each other
+REACH = 4  # vectors at least in the lists that are read, for each neighbour asked for: long answers need more lists
 MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
 BLOCK = 1 << 18  # numbers compared at once: 2 MB of float64, which stay in a processor's cache
 NOBODY = -1  # the place of a neighbour that is not there
@@ -216,7 +218,8 @@ def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) ->
 def _searched_by_lists(lists: Lists, queries: Array, k: int, mask: Mask | None) -> Rows:
     faiss = load_faiss()
     selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-    found: Rows = lists.index.search(queries, k, params=faiss.SearchParametersIVF(nprobe=lists.nprobe, sel=selector))[1]
+    nprobe = max(lists.nprobe, math.ceil(REACH * k * lists.index.nlist / max(lists.index.ntotal, 1)))
+    found: Rows = lists.index.search(queries, k, params=faiss.SearchParametersIVF(nprobe=nprobe, sel=selector))[1]
     return found
 
 

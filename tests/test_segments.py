@@ -188,8 +188,8 @@ def test_artists_named_by_an_approximate_index_are_those_of_the_exact_one(large,
     exactly = [large.nearest(f"id:{place}", k=5) for place in range(0, 11_000, 500)]
     for ours, theirs in zip(approximately, exactly, strict=True):
         assert ours.artists[0].artist == theirs.artists[0].artist
-        assert ours.artists[0].probability == pytest.approx(theirs.artists[0].probability, abs=0.02)
-        assert ours.unknown == pytest.approx(theirs.unknown, abs=0.05)
+        assert ours.artists[0].probability == pytest.approx(theirs.artists[0].probability, abs=0.005)
+        assert ours.unknown == pytest.approx(theirs.unknown, abs=0.005)
 
 
 def test_what_gpus_propose_is_measured_as_anything_else(monkeypatch):

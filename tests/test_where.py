@@ -27,7 +27,9 @@ TABLE = pd.DataFrame({
     ("style not in ['Baroque']", "a"), ("style == None", "d"), ("style != None", "abc"), ("year == None", "c"),
     ("artist == 'Paul Cezanne'", "ad"), ("artist in ('PAUL CÉZANNE',)", "ad"), ("artist != 'vermeer'", "ad"),
     ("artist == 'unknown'", "ce"),
-    ("artist == None", "ce"), ("artist not in ('Vermeer',)", "ad"), ("artist == 5", ""), ("born > 1800", "a"), ("born == '1632'", "b"), ("id >= 'c'", "cd"),
+    ("artist == None", "ce"),
+    ("artist not in ('Vermeer',)", "ad"), ("artist == 5", ""),
+    ("born > 1800", "a"), ("born == '1632'", "b"), ("id >= 'c'", "cd"),
     ("(year > 1900 or style == 'Baroque') and not (year == 1665)", "cd"), ("year > -5", "abd"), ("style in ()", ""),
 ])
 def test_an_expression_means_what_it_says(expression, ids):
