@@ -33,6 +33,8 @@ from artidx import Embedder, Index
 from artidx.index import approximate, build, change, store
 from artidx.index.build import Layout, new_contents
 from artidx.index.calibrate import Calibration
+from artidx.index.files import write_atomically
+from artidx.index.manifest import Model
 from artidx.index.search import Gallery, Query
 
 QUERIES, K, SINGLE = 1024, 10, 100
@@ -92,8 +94,8 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
 
 
 def publish(path: Path, contents: store.Contents) -> None:
-    model = store.ModelFile(store.Model(sha256(MODEL).hexdigest(), "made up", len(contents.centre)), None,
-                            partial(store.write_atomically, data=MODEL))
+    model = store.ModelFile(Model(sha256(MODEL).hexdigest(), "made up", len(contents.centre)), None,
+                            partial(write_atomically, data=MODEL))
     with store.writer(path):
         store.publish(path, contents, model)
 
@@ -181,8 +183,8 @@ def named(generation: store.Generation, queries: np.ndarray) -> str:
     same = sum(ours[0][0].artist == theirs[0][0].artist for ours, theirs in pairs)
     first = max(abs(ours[0][0].probability - theirs[0][0].probability) for ours, theirs in pairs)
     nobody = max(abs(ours[1] - theirs[1]) for ours, theirs in pairs)
-    return (f"{same:6} of {len(pairs)} named first as by an exhaustive search; its probability off by {first:.4f} at most, "
-            f"that of nobody by {nobody:.4f}")
+    return (f"{same:6} of {len(pairs)} named first as by an exhaustive search; probabilities off by {first:.4f} at "
+            f"most, that of nobody by {nobody:.4f}")
 
 
 def publish_more(path: Path, before: store.Generation, table: pd.DataFrame, embeddings: np.ndarray) -> None:

@@ -20,8 +20,9 @@ import pandas as pd
 
 from artidx.index.calibrate import PairCalibration, Scale
 from artidx.index.curve import OperatingPoint
+from artidx.index.manifest import FORMAT, Manifest, Model
 from artidx.index.segments import Segment
-from artidx.index.store import FORMAT, Contents, Generation, Manifest, Model
+from artidx.index.store import Contents, Generation
 from artidx.index.submit import submit
 from artidx.index.surroundings import WITNESSES
 from artidx.index.vectors import vector_hash

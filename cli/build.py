@@ -42,7 +42,7 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
     from ..embedder.catalog import read_catalog
     from ..embedder.runtime import Embedder
     from ..index.opened import Index
-    from .report import show_report
+    from .report import note_exact, show_report
 
     catalog = read_catalog(source, column_names(options))
     embedder = Embedder.load(model, device=device)
@@ -51,3 +51,4 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
         index, report = Index.build(output, catalog, embedder=embedder, settings=settings(options),
                                     layout=layout(half, approximate), replace=replace, progress=advance)
     show_report(index, report, as_json)
+    note_exact(index, approximate)

@@ -25,8 +25,9 @@ def import_vectors(folder: Path, output: Path, replace: bool, half: bool, approx
     """
     from ..embedder.runtime import Embedder
     from ..index.opened import Index
-    from .report import show_report
+    from .report import note_exact, show_report
 
     index, report = Index.import_vectors(output, folder, embedder=Embedder.load(model),
                                          layout=layout(half, approximate), replace=replace)
     show_report(index, report, as_json)
+    note_exact(index, approximate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..index.build import Report
 from ..index.opened import Index
-from .output import say, say_json
+from .output import note, say, say_json
 
 SHOWN = 5  # of the skipped paintings; skipped.csv has them all
 
@@ -44,3 +44,10 @@ def show_report(index: Index, report: Report, as_json: bool) -> None:
         say(f"skipped {len(report.skipped):,}{where}")
         for path, reason in shown:
             say(f"  {path}: {reason}")
+
+
+def note_exact(index: Index, approximate: bool) -> None:
+    """Say so where an approximate index was asked for and none was made."""
+    if approximate and not any(segment.approximate for segment in index.manifest.segments):
+        note("no approximate index was made: there are fewer than 10,000 paintings, or they are clustered too little "
+             "for one to pay; all are looked at")

@@ -28,11 +28,12 @@ from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
 from ..embedder.training.tuned import train_tuned
 from ..errors import BadSetting, UnreadableImage
 from ..index.evaluate import SplitScores, evaluate
+from ..index.files import write_atomically
 from ..index.fit import calibrate_model
 from ..index.opened import Index
 from ..index.retrieval import triplet_accuracy
 from ..index.search import split_names
-from ..index.store import exists, write_atomically
+from ..index.store import exists
 from .model_card import model_card
 from .output import progress
 

@@ -29,6 +29,8 @@ from ..embedder.runtime import BATCH_SIZE, Embedder
 from ..errors import BadIndex, UnreadableImage, damaged
 from . import approximate, history, store
 from .centre import centre_of, centred, people, uncentred
+from .files import write_atomically
+from .manifest import Storage
 from .plan import plan
 from .search import artist_codes
 from .segments import OWN_COLUMNS, TYPES, Segment, new_segment
@@ -173,17 +175,17 @@ def new_contents(table: pd.DataFrame, vectors: Array, centre: Array, centre_peop
         approximate_from=approximate.FEWEST if layout.approximate else approximate.AUTOMATIC)
 
 
-def _storage(type_: str, vectors: Array) -> store.Storage:
+def _storage(type_: str, vectors: Array) -> Storage:
     """With what it costs to store vectors (n, d) in that type."""
     if type_ == "float32" or len(vectors) < 2:
-        return store.Storage(type_)
+        return Storage(type_)
     stored = Segment(pd.DataFrame(), vectors.astype(TYPES[type_])).matrix
     asked = np.sort(np.random.default_rng(0).choice(len(vectors), min(len(vectors), SAMPLE), replace=False))
     k = min(10, len(vectors) - 1) + 1  # each is its own nearest
     (near, apart), (near_stored, apart_stored) = (Vectors.of(each).nearest(each[asked], k)
                                                   for each in (vectors, stored))
     stay = [len({*a} & {*b}) - 1 for a, b in zip(near.tolist(), near_stored.tolist(), strict=True)]
-    return store.Storage(type_, float(np.abs(apart - apart_stored).max()), float(np.mean(stay)) / (k - 1))
+    return Storage(type_, float(np.abs(apart - apart_stored).max()), float(np.mean(stay)) / (k - 1))
 
 
 def grown(contents: store.Contents, added: pd.DataFrame, embeddings: Array) -> store.Contents:
@@ -235,7 +237,7 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
             shard = _usable_shard(path, rows, embedder)
             if shard is None:
                 shard = _embedded_shard(rows, embedder, settings, progress)
-                store.write_atomically(path, shard.to_parquet(index=False))
+                write_atomically(path, shard.to_parquet(index=False))
                 embedded += int((shard["problem"] == "").sum())
             else:
                 progress(len(rows))

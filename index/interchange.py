@@ -25,6 +25,8 @@ from ..errors import BadCatalog, BadIndex, ModelMismatch
 from . import store
 from .build import Layout, Report, check_free, new_contents
 from .centre import centre_of, centred, people
+from .files import write_atomically
+from .manifest import Model
 from .search import artist_codes
 from .segments import OWN_COLUMNS
 from .vectors import Array
@@ -42,7 +44,7 @@ def export_vectors(generation: store.Generation, folder: Path) -> None:
         manifest = generation.manifest
         facts = {"format": FORMAT, "model": vars(manifest.model), "centre": manifest.centre,
                  "centre_people": manifest.centre_people, "calibration": manifest.calibration}
-        store.write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
+        write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
         generation.table.to_parquet(folder / "paintings.parquet", index=False)        # something else
         np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
     except OSError as problem:
@@ -81,7 +83,7 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
             found = json.loads(stream.read(MAX_MANIFEST_BYTES))
         if found["format"] != FORMAT:
             raise BadCatalog(f"{path}: format {found['format']}, this artidx reads {FORMAT}; update artidx")
-        model = store.Model(**found["model"])
+        model = Model(**found["model"])
         centre = np.array(found["centre"], np.float32)
         if centre.shape != (model.dim,) or not np.isfinite(centre).all() or not isinstance(found["centre_people"], int):
             raise ValueError("centre")

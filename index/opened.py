@@ -27,6 +27,8 @@ from . import change, interchange, reference, store
 from .build import Layout, Progress, Report, Settings
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .centre import centred
+from .files import sha256_of
+from .manifest import Manifest, damaged_files
 from .search import Answer, Gallery, Query, RankedArtist
 from .vectors import vector_hash
 from .verify import Decision, Judgement, Verdict, judge, verdict
@@ -138,7 +140,7 @@ class Index:
     def check(self) -> list[str]:
         """Everything that is wrong with the generation, one line each; empty if all is as it was written."""
         wrong = [f"{self.generation.folder / name}: not as it was written"
-                 for name in store.damaged_files(self.generation.folder, self.manifest)]
+                 for name in damaged_files(self.generation.folder, self.manifest)]
         table, vectors = self.generation.table, self.generation.vectors
         for row_id, expected, vector in zip(table["id"], table["vector_sha256"], vectors.matrix, strict=True):
             if vector_hash(vector) != expected:
@@ -264,7 +266,7 @@ class Index:
         return self._gallery.generation
 
     @property
-    def manifest(self) -> store.Manifest:
+    def manifest(self) -> Manifest:
         """What the generation says of itself."""
         return self.generation.manifest
 
@@ -280,7 +282,7 @@ class Index:
             path = self.generation.model_path
             if self.path and not path.is_file():  # writers are two generations on; mostly with the same model
                 path = store.read(self.path).model_path
-            if not path.is_file() or store.sha256_of(path) != self.manifest.model.sha256:
+            if not path.is_file() or sha256_of(path) != self.manifest.model.sha256:
                 raise BadModel(f"{path}: not the model this index was opened with: damaged, or replaced meanwhile; "
                                f"open the index again, try artidx check --repair, or restore it from a copy")
             self._embedder = Embedder.load(path, device=self._device)

@@ -20,7 +20,9 @@ from ..embedder.runtime import DEFAULT_MODEL, Embedder
 from ..errors import ArtidxError, BadIndex
 from . import segments, store
 from .build import Layout, new_contents
-from .store import Generation, SegmentFacts
+from .files import sha256_of
+from .manifest import SegmentFacts, manifest_sha256_of
+from .store import Generation
 
 NAME = "the reference gallery"
 FOLDER = Path(__file__).with_name("reference")
@@ -31,7 +33,7 @@ COLUMNS = (*segments.OWN_COLUMNS, "style", "born", "died")
 def read(folder: Path = FOLDER) -> Generation:
     """The gallery as an index' generation. Raises BadIndex where it is not as it was made."""
     try:
-        return store.read_generation(folder, store.manifest_sha256_of(folder) or "", DEFAULT_MODEL)
+        return store.read_generation(folder, manifest_sha256_of(folder) or "", DEFAULT_MODEL)
     except FileNotFoundError as problem:
         raise BadIndex(f"{problem.filename}: missing: {NAME} is not installed; reinstall artidx, or name an index "
                        f"of your own") from None
@@ -53,9 +55,9 @@ def write(generation: Generation, folder: Path = FOLDER) -> None:
     manifest = dataclasses.replace(
         generation.manifest, next_row=len(table), skipped=0, storage=contents.storage,
         segments=[SegmentFacts(SEGMENT, len(table), None)],
-        files={name: store.sha256_of(folder / name) for name in segments.file_names(SEGMENT, None)})
+        files={name: sha256_of(folder / name) for name in segments.file_names(SEGMENT, None)})
     (folder / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False), encoding="utf-8")
-    (folder / "manifest.sha256").write_text(f"{store.sha256_of(folder / 'manifest.json')}  manifest.json\n")
+    (folder / "manifest.sha256").write_text(f"{sha256_of(folder / 'manifest.json')}  manifest.json\n")
 
 
 if __name__ == "__main__":

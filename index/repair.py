@@ -22,8 +22,10 @@ from . import segments as pieces
 from . import store
 from .build import read_shard
 from .centre import centred
+from .files import sha256_of, write_atomically
+from .manifest import Manifest, damaged_files, manifest_sha256_of, read_manifest
 from .segments import Segment
-from .store import Manifest, ModelFile
+from .store import ModelFile
 from .vectors import Array, vector_hash
 
 
@@ -34,7 +36,7 @@ def repair(index: Path) -> list[str]:
         number, sha256 = store.current(index)
         folder = store.generation_folder(index, number)
         manifest = _manifest(folder, sha256)
-        wrong = store.damaged_files(folder, manifest)
+        wrong = damaged_files(folder, manifest)
         if not wrong:
             return done
         truths = [name for name in wrong if name.endswith(".parquet") or name == "removed.npy"]
@@ -59,7 +61,7 @@ def _find_current(index: Path) -> list[str]:
     try:
         number, sha256 = store.current(index)
         folder = store.generation_folder(index, number)
-        if sha256 in (store.manifest_sha256_of(folder), _sha256_of(folder / "manifest.json")):
+        if sha256 in (manifest_sha256_of(folder), _sha256_of(folder / "manifest.json")):
             return []
     except BadIndex:
         if not store.numbers(index):
@@ -68,24 +70,24 @@ def _find_current(index: Path) -> list[str]:
         folder = store.generation_folder(index, number)
         manifest = _whole(folder)
         if manifest:
-            store.make_current(index, number, store.sha256_of(folder / "manifest.json"))
+            store.make_current(index, number, sha256_of(folder / "manifest.json"))
             return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that is whole"]
     raise BadIndex(f"{index}: none of its generations is whole; restore it from a copy, or rebuild with artidx build "
                    f"--replace")
 
 
 def _sha256_of(path: Path) -> str | None:
-    return store.sha256_of(path) if path.is_file() else None
+    return sha256_of(path) if path.is_file() else None
 
 
 def _whole(folder: Path) -> Manifest | None:
     """The manifest of a generation all of whose files are as they were written."""
     path = folder / "manifest.json"
     try:
-        manifest = store.read_manifest(path.read_bytes(), path, store.manifest_sha256_of(folder))
+        manifest = read_manifest(path.read_bytes(), path, manifest_sha256_of(folder))
     except (OSError, BadIndex):
         return None
-    return None if store.damaged_files(folder, manifest) else manifest
+    return None if damaged_files(folder, manifest) else manifest
 
 
 def _manifest(folder: Path, sha256: str) -> Manifest:
@@ -93,7 +95,7 @@ def _manifest(folder: Path, sha256: str) -> Manifest:
     if _sha256_of(path) != sha256:
         raise BadIndex(f"{path}: cannot be rebuilt; restore it from a copy, or rebuild with artidx build --replace"
                        + _older(folder.parent.parent, int(folder.name)))
-    return store.read_manifest(path.read_bytes(), path, sha256)
+    return read_manifest(path.read_bytes(), path, sha256)
 
 
 def _older(index: Path, number: int) -> str:
@@ -111,9 +113,9 @@ def _model(index: Path, folder: Path, manifest: Manifest) -> ModelFile:
     """The model of the generation: its own file, another generation's copy, or the one that ships."""
     copies = [folder, *(store.generation_folder(index, number) for number in store.numbers(index))]
     for path in [*(copy / "model.onnx" for copy in copies), DEFAULT_MODEL]:
-        if path.is_file() and store.sha256_of(path) == manifest.model.sha256:
+        if path.is_file() and sha256_of(path) == manifest.model.sha256:
             return ModelFile(manifest.model, manifest.calibration,
-                             partial(store.write_atomically, data=path.read_bytes()))
+                             partial(write_atomically, data=path.read_bytes()))
     raise BadIndex(f"{folder / 'model.onnx'}: cannot be rebuilt; put a file with the sha256 {manifest.model.sha256} in "
                    f"its place")
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from ..errors import MissingPackage
 from .evaluate import SplitScores
+from .files import write_atomically
+from .manifest import Manifest
 from .retrieval import NearestScores
-from .store import Manifest, write_atomically
 
 COLOURS = ("#1d4ed8", "#b45309", "#047857", "#7c3aed", "#be185d", "#4b5563")
 MATRIX = 16  # artists in the picture of confusions, those most often mistaken

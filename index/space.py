@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import BadIndex, BadSetting, MissingPackage
-from .store import Generation, write_atomically
+from .files import write_atomically
+from .store import Generation
 from .vectors import Array
 
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",

@@ -46,66 +46,16 @@ from ..embedder.runtime import Embedder, read_model
 from ..errors import BadIndex, IndexBusy, ModelMismatch, damaged
 from . import approximate, history
 from . import segments as pieces
-from .approximate import Approximate
 from .centre import uncentred
+from .files import sha256_of, sync, write_atomically
+from .manifest import FORMAT, MAX_BYTES, Manifest, Model, SegmentFacts, Storage, check_file, read_manifest
 from .segments import Segment
 from .vectors import Array, Rows, Vectors
 
-FORMAT = 2
 SUFFIX = ".artidx"
 KEPT = 2  # generations at least: the published one, and the one before it for readers that are opening it
-MAX_MANIFEST_BYTES = 1 << 20
 OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", "building", "generations"}
 FILES = ("removed.npy", "history.parquet", "model.onnx", "skipped.csv")  # beside those of the segments
-
-
-@dataclass(frozen=True)
-class Model:
-    """Which model made the vectors. sha256 is that of the model file, which holds the preprocessing too."""
-
-    sha256: str
-    name: str
-    dim: int
-
-
-@dataclass(frozen=True)
-class Storage:
-    """How vectors are stored, as numpy calls it, and what that was measured to cost when the index was built."""
-
-    type: str = "float32"
-    largest_error: float = 0.0  # of a distance
-    recall_at_10: float = 1.0  # share of the ten nearest paintings that stay among them
-
-
-@dataclass(frozen=True)
-class SegmentFacts:
-    """What a manifest says of a segment. paintings: with those that were removed since."""
-
-    name: str
-    paintings: int
-    approximate: Approximate | None
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a generation says of itself; `manifest.json` has these keys."""
-
-    format: int
-    generation: int
-    created: str
-    artidx: str
-    model: Model
-    paintings: int
-    artists: int
-    skipped: int
-    next_row: int
-    centre: list[float]  # of the collection (centre.py); the vectors are as seen from it
-    centre_people: int  # in the index when the centre was set: artists, and paintings without one
-    calibration: dict[str, Any] | None
-    storage: Storage
-    approximate_from: int  # paintings of a segment from which on it gets an approximate index
-    segments: list[SegmentFacts]
-    files: dict[str, str]  # name -> sha256
 
 
 @dataclass(frozen=True)
@@ -119,7 +69,7 @@ class Contents:
     skipped: Sequence[tuple[str, str]] = ()
     removed: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # numbers of paintings
     history: pd.DataFrame = field(default_factory=history.none)
-    storage: Storage = Storage()
+    storage: Storage = field(default_factory=Storage)
     approximate_from: int = approximate.AUTOMATIC
 
     def table(self) -> pd.DataFrame:
@@ -272,27 +222,6 @@ def check_model(index: Path | str, generation: Generation, embedder: Embedder) -
                             f"leave out --model to use the index's own, or rebuild with artidx build --replace")
 
 
-def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Names of a generation's files that are not as they were written."""
-    def is_whole(name: str, sha256: str) -> bool:
-        path = folder / name
-        return path.is_file() and sha256_of(path) == sha256
-
-    wrong = [name for name, sha256 in manifest.files.items() if not is_whole(name, sha256)]
-    path = folder / "manifest.json"
-    return wrong if path.is_file() and manifest_sha256_of(folder) == sha256_of(path) else [*wrong, "manifest.sha256"]
-
-
-def manifest_sha256_of(folder: Path) -> str | None:
-    """What a generation says the sha256 of its manifest is; None where that cannot be read."""
-    try:
-        with (folder / "manifest.sha256").open("rb") as stream:
-            found = re.fullmatch(rb"([0-9a-f]{64})  manifest\.json\n", stream.read(200))
-    except OSError:
-        return None
-    return found[1].decode() if found else None
-
-
 @contextmanager
 def writer(index: Path) -> Iterator[None]:
     """Hold the index for writing; created where there is nothing. Raises IndexBusy, and BadIndex for a stranger.
@@ -389,13 +318,13 @@ def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None 
     """
     hold = Hold(folder)
     with (folder / "manifest.json").open("rb") as stream:
-        manifest = read_manifest(stream.read(MAX_MANIFEST_BYTES + 1), folder / "manifest.json", manifest_sha256)
+        manifest = read_manifest(stream.read(MAX_BYTES + 1), folder / "manifest.json", manifest_sha256)
     with ThreadPoolExecutor() as pool:  # vectors are hashed while tables are read
-        hashed = [pool.submit(_check, folder, manifest, name) for name in manifest.files
+        hashed = [pool.submit(check_file, folder, manifest, name) for name in manifest.files
                   if name.endswith((".npy", ".faiss"))]
         for name in manifest.files:
             if name.endswith((".parquet", ".csv")):
-                _check(folder, manifest, name)
+                check_file(folder, manifest, name)
         found = [pieces.read(folder, facts.name, facts.paintings, manifest.model.dim, manifest.storage.type,
                              facts.approximate) for facts in manifest.segments]
         for each in hashed:
@@ -415,60 +344,6 @@ def contents(folder: Path, manifest: Manifest, segments: Sequence[Segment], skip
     return Contents(
         segments, np.array(manifest.centre, np.float32), manifest.centre_people, manifest.next_row, skipped,
         _read_removed(folder), _read_history(folder), manifest.storage, manifest.approximate_from)
-
-
-def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
-    """The manifest in the bytes of a file, which must have this sha256. Raises BadIndex."""
-    if sha256 != hashlib.sha256(data).hexdigest():
-        raise damaged(path, "its sha256 is not the one it was published with")
-    try:
-        found = json.loads(data)
-        if found["format"] != FORMAT:
-            what = "update artidx" if found["format"] > FORMAT else "make it anew with artidx build --replace"
-            raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; {what}")
-        segments = [SegmentFacts(**(facts | {"approximate": approximate.as_facts(facts["approximate"])}))
-                    for facts in found["segments"]]
-        manifest = Manifest(**(found | {"model": Model(**found["model"]), "storage": Storage(**found["storage"]),
-                                        "segments": segments}))
-        names = {name for facts in segments for name in pieces.file_names(facts.name, facts.approximate)}
-        if not names <= set(manifest.files) or not all(re.fullmatch(r"[\w.-]+", name) for name in manifest.files):
-            raise KeyError("files")
-        if not segments or manifest.storage.type not in pieces.TYPES:
-            raise ValueError("segments")
-        if np.array(manifest.centre, np.float32).shape != (manifest.model.dim,):
-            raise ValueError("centre")
-        return manifest
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-        raise damaged(path, f"not a manifest ({problem})") from None
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """The file holds `data` whole or is as it was, whatever happens meanwhile."""
-    aside = path.with_name(path.name + ".part")
-    aside.write_bytes(data)
-    sync(aside)
-    os.replace(aside, path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Flush a file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file as hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _check(folder: Path, manifest: Manifest, name: str) -> None:
-    if sha256_of(folder / name) != manifest.files[name]:
-        raise damaged(folder / name, "its sha256 is not the one in manifest.json")
 
 
 def _read_removed(folder: Path) -> Rows:

@@ -24,8 +24,7 @@ Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
-RERANKED = 50  # candidates at least that an approximate index gives: its codes swap more neighbours than rounding does
+MARGIN = 16  # candidates beyond those asked for: rounding, and codes of 8 bits, swap neighbours at the edge of the list
 ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong against each other
 REACH = 4  # vectors at least in the lists that are read, for each neighbour asked for: long answers need more lists
 MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
@@ -175,7 +174,7 @@ class Vectors:
             everywhere[self._stored] = allowed
             mask = everywhere[start:stop]
         if part.lists and allowed is None:
-            found = _searched_by_lists(part.lists, queries, min(max(k + MARGIN, RERANKED), stop - start), mask)
+            found = _searched_by_lists(part.lists, queries, min(k + MARGIN, stop - start), mask)
         else:
             wanted = min(k + MARGIN, stop - start)
             if part.gpu is not None and mask is None and wanted <= MOST_ON_GPU:

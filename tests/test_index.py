@@ -23,6 +23,8 @@ from artidx.errors import BadIndex, BadModel, IndexBusy, ModelMismatch, UnknownP
 from artidx.index import store
 from artidx.index.build import SHARD
 from artidx.index.centre import centred
+from artidx.index.files import sha256_of
+from artidx.index.manifest import FORMAT
 from made import DIM, HUES, painting, small_model
 
 
@@ -276,11 +278,11 @@ def test_check_finds_a_vector_under_the_wrong_painting(index):
     path = index.generation.folder / "000001-0.npy"
     np.save(path, swapped)
     manifest = json.loads((index.generation.folder / "manifest.json").read_text("utf-8"))
-    manifest["files"]["000001-0.npy"] = store.sha256_of(path)
+    manifest["files"]["000001-0.npy"] = sha256_of(path)
     (index.generation.folder / "manifest.json").write_text(json.dumps(manifest))
     (index.generation.folder / "manifest.sha256").write_text(
-        f"{store.sha256_of(index.generation.folder / 'manifest.json')}  manifest.json\n")
-    sha256 = store.sha256_of(index.generation.folder / "manifest.json")
+        f"{sha256_of(index.generation.folder / 'manifest.json')}  manifest.json\n")
+    sha256 = sha256_of(index.generation.folder / "manifest.json")
     (index.path / "CURRENT").write_text(f"000001 {sha256}\n")
     index = Index.open(index.path)
     wrong = index.check()
@@ -383,10 +385,10 @@ def test_a_full_disk_leaves_the_published_index_as_it_was(index, collection):
 
 def test_an_index_from_a_newer_artidx_says_so(index):
     folder = index.generation.folder
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | {"format": store.FORMAT + 1}
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | {"format": FORMAT + 1}
     text = json.dumps(manifest)
     (folder / "manifest.json").write_text(text, "utf-8")
-    (index.path / "CURRENT").write_text(f"000001 {store.sha256_of(folder / 'manifest.json')}\n")
+    (index.path / "CURRENT").write_text(f"000001 {sha256_of(folder / 'manifest.json')}\n")
     with pytest.raises(BadIndex, match="update artidx"):
         Index.open(index.path)
 

@@ -1,0 +1,125 @@
+"""What a generation says of itself, and whether its files are what it says: `manifest.json`.
+
+Its own sha256 stands beside it and in CURRENT: of three words, two tell which one was damaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadIndex, damaged
+from . import approximate
+from . import segments as pieces
+from .approximate import Approximate
+from .files import sha256_of
+
+FORMAT = 2
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which model made the vectors. sha256 is that of the model file, which holds the preprocessing too."""
+
+    sha256: str
+    name: str
+    dim: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How vectors are stored, as numpy calls it, and what that was measured to cost when the index was built."""
+
+    type: str = "float32"
+    largest_error: float = 0.0  # of a distance
+    recall_at_10: float = 1.0  # share of the ten nearest paintings that stay among them
+
+
+@dataclass(frozen=True)
+class SegmentFacts:
+    """What a manifest says of a segment. paintings: with those that were removed since."""
+
+    name: str
+    paintings: int
+    approximate: Approximate | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a generation says of itself; `manifest.json` has these keys."""
+
+    format: int
+    generation: int
+    created: str
+    artidx: str
+    model: Model
+    paintings: int
+    artists: int
+    skipped: int
+    next_row: int
+    centre: list[float]  # of the collection (centre.py); the vectors are as seen from it
+    centre_people: int  # in the index when the centre was set: artists, and paintings without one
+    calibration: dict[str, Any] | None
+    storage: Storage
+    approximate_from: int  # paintings of a segment from which on it gets an approximate index
+    segments: list[SegmentFacts]
+    files: dict[str, str]  # name -> sha256
+
+
+def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
+    """The manifest in the bytes of a file, which must have this sha256. Raises BadIndex."""
+    if sha256 != hashlib.sha256(data).hexdigest():
+        raise damaged(path, "its sha256 is not the one it was published with")
+    try:
+        found = json.loads(data)
+        if found["format"] != FORMAT:
+            what = "update artidx" if found["format"] > FORMAT else "make it anew with artidx build --replace"
+            raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; {what}")
+        segments = [SegmentFacts(**(facts | {"approximate": approximate.as_facts(facts["approximate"])}))
+                    for facts in found["segments"]]
+        manifest = Manifest(**(found | {"model": Model(**found["model"]), "storage": Storage(**found["storage"]),
+                                        "segments": segments}))
+        names = {name for facts in segments for name in pieces.file_names(facts.name, facts.approximate)}
+        if not names <= set(manifest.files) or not all(re.fullmatch(r"[\w.-]+", name) for name in manifest.files):
+            raise KeyError("files")
+        if not segments or manifest.storage.type not in pieces.TYPES:
+            raise ValueError("segments")
+        if np.array(manifest.centre, np.float32).shape != (manifest.model.dim,):
+            raise ValueError("centre")
+        return manifest
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise damaged(path, f"not a manifest ({problem})") from None
+
+
+def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Names of a generation's files that are not as they were written."""
+    def is_whole(name: str, sha256: str) -> bool:
+        path = folder / name
+        return path.is_file() and sha256_of(path) == sha256
+
+    wrong = [name for name, sha256 in manifest.files.items() if not is_whole(name, sha256)]
+    path = folder / "manifest.json"
+    return wrong if path.is_file() and manifest_sha256_of(folder) == sha256_of(path) else [*wrong, "manifest.sha256"]
+
+
+def manifest_sha256_of(folder: Path) -> str | None:
+    """What a generation says the sha256 of its manifest is; None where that cannot be read."""
+    try:
+        with (folder / "manifest.sha256").open("rb") as stream:
+            found = re.fullmatch(rb"([0-9a-f]{64})  manifest\.json\n", stream.read(200))
+    except OSError:
+        return None
+    return found[1].decode() if found else None
+
+
+def check_file(folder: Path, manifest: Manifest, name: str) -> None:
+    """Raises BadIndex unless a file of a generation is as it was written."""
+    if sha256_of(folder / name) != manifest.files[name]:
+        raise damaged(folder / name, "its sha256 is not the one in manifest.json")
