@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..embedder.parallel import ahead
+from ..embedder.runtime import available_cores
 from ..errors import MissingPackage
 
 Array = npt.NDArray[np.float32]
@@ -24,11 +26,12 @@ Doubles = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MARGIN = 16  # candidates beyond those asked for: rounding, and codes of 8 bits, swap neighbours at the edge of the list
+MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
+SWAPPED = 6  # the same of an approximate index: what its 8-bit codes swap beyond that counts in its measured recall
 ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong against each other
 REACH = 4  # vectors at least in the lists that are read, for each neighbour asked for: long answers need more lists
 MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
-BLOCK = 1 << 18  # numbers compared at once: 2 MB of float64, which stay in a processor's cache
+BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which stay in a processor's cache
 NOBODY = -1  # the place of a neighbour that is not there
 
 
@@ -145,12 +148,15 @@ class Vectors:
         queries = np.ascontiguousarray(queries, np.float32)
         found = np.concatenate([self._candidates(number, queries, k, allowed) for number in range(len(self.parts))],
                                axis=1)  # (q, c)
-        ranked = [self._ranked(queries[start : start + size], found[start : start + size], k)
-                  for size in [max(1, BLOCK // max(found.shape[1] * self.dim, 1))]
-                  for start in range(0, len(queries), size)]
-        if not ranked:
-            return np.empty((0, k), np.int64), np.empty((0, k))
-        places, apart = (np.concatenate(blocks) for blocks in zip(*ranked, strict=True))
+        size = max(1, BLOCK // max(found.shape[1] * self.dim, 1))
+        if len(queries) <= size:
+            return self._ranked(queries, found, k)
+
+        def ranked(start: int) -> tuple[Rows, Doubles]:
+            return self._ranked(queries[start : start + size], found[start : start + size], k)
+
+        blocks = ahead(ranked, range(0, len(queries), size), workers=available_cores(), most=len(queries))
+        places, apart = (np.concatenate(each) for each in zip(*blocks, strict=True))
         return places, apart
 
     @cached_property
@@ -174,7 +180,7 @@ class Vectors:
             everywhere[self._stored] = allowed
             mask = everywhere[start:stop]
         if part.lists and allowed is None:
-            found = _searched_by_lists(part.lists, queries, min(k + MARGIN, stop - start), mask)
+            found = _searched_by_lists(part.lists, queries, min(k + SWAPPED, stop - start), mask)
         else:
             wanted = min(k + MARGIN, stop - start)
             if part.gpu is not None and mask is None and wanted <= MOST_ON_GPU:
