@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import damaged
+from .files import sha256_of
 from .vectors import Array, Lists, Part, Vectors, load_faiss
 
 AUTOMATIC = 1_000_000  # paintings: below, one exhaustive search takes less time than embedding the image asked about
@@ -81,15 +82,17 @@ def write(path: Path, lists: Lists) -> None:
         raise OSError(f"{path}: cannot be written: {' '.join(str(problem).split())[:200]}") from None
 
 
-def read(path: Path, facts: Approximate, length: int, dim: int) -> Lists:
-    """The lists in a file, which is mapped into memory when they are first asked.
+def read(path: Path, facts: Approximate, length: int, dim: int, sha256: str) -> Lists:
+    """The lists in a file, which is checked and mapped into memory when they are first asked.
 
     That raises BadIndex where the file is not what the manifest says it is.
     """
-    return Lists(partial(_opened, path, length, dim), facts.nprobe)
+    return Lists(partial(_opened, path, length, dim, sha256), facts.nprobe)
 
 
-def _opened(path: Path, length: int, dim: int) -> Any:
+def _opened(path: Path, length: int, dim: int, sha256: str) -> Any:
+    if not path.is_file() or sha256_of(path) != sha256:
+        raise damaged(path, "its sha256 is not the one in manifest.json")
     faiss = load_faiss()
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)

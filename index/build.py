@@ -144,7 +144,7 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0
         if is_change:
             rows = before.table["row"].to_numpy(np.int64)
-            words = [before.contents.history, todo.moves(),
+            words = [before.contents.history, todo.moves(before.contents.history),
                      _carried(before, added, rows[replaced])]
             contents = dataclasses.replace(
                 before.contents, skipped=skipped, next_row=before.manifest.next_row + len(added),
@@ -160,7 +160,7 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
 
 def check_free(index: Path, replace: bool) -> None:
     """Raises BadIndex where an index stands that is not to be replaced, or lies in pieces."""
-    if store.is_lost(index):
+    if store.is_lost(index) and not replace:
         raise damaged(index / "CURRENT", "missing")
     if store.exists(index) and not replace:
         raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")

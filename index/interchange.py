@@ -85,12 +85,14 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
             raise BadCatalog(f"{path}: format {found['format']}, this artidx reads {FORMAT}; update artidx")
         model = Model(**found["model"])
         centre = np.array(found["centre"], np.float32)
-        if centre.shape != (model.dim,) or not np.isfinite(centre).all() or not isinstance(found["centre_people"], int):
+        if centre.shape != (model.dim,) or not np.isfinite(centre).all():
             raise ValueError("centre")
+        if not isinstance(model.sha256, str) or not isinstance(found["centre_people"], int):
+            raise TypeError("model or centre_people")
         return {name: found[name] for name in ("model", "centre", "centre_people", "calibration")}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as problem:
+    except (OSError, ArithmeticError, ValueError, TypeError, KeyError, RecursionError) as problem:
         raise BadCatalog(f"{path}: not a manifest of exported vectors ({problem}); leave it out where the vectors come "
                          f"straight from the model") from None
 

@@ -94,7 +94,7 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
         if np.array(manifest.centre, np.float32).shape != (manifest.model.dim,):
             raise ValueError("centre")
         return manifest
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+    except (ArithmeticError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise damaged(path, f"not a manifest ({problem})") from None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -48,32 +48,40 @@ class Plan:
 
     def replaced(self, fresh: pd.DataFrame) -> Rows:
         """Places that make room for others of the same id or file: these rows of the catalog, and what has moved."""
-        paths = [absolute(path) for path in [*fresh["path"], *self.catalog["path"].iloc[list(self.moved.values())]]]
+        paths = [absolute(path) for path in [*fresh["path"], *self.catalog["path"].iloc[[*self.moved.values()]]]]
         is_replaced = (self.before["id"].isin(fresh["id"]) | self.before["path"].isin(paths)).to_numpy(bool)
         return np.setdiff1d(np.flatnonzero(is_replaced), [*self.moved, *self.gone])
 
-    def moves(self) -> pd.DataFrame:
-        """The moved paintings' new names, in the form of a history.
+    def moves(self, known: pd.DataFrame) -> pd.DataFrame:
+        """The moved paintings' new names, in the form of a history; known: the index's history so far.
 
-        What was made of the old name follows: an id that is its end, an artist who is one of its folders, a title that
-        is the file's. What a table or a person has said stays.
+        What was made of the old name follows, as in a folder of folders: an artist who is the first of its folders, a
+        title that is the file's name. What a table or a person has said stays.
         """
-        ids = self._new_ids()
+        by_hand = known[known["by"] != history.SYNC]
+        said = set(zip(by_hand["row"], by_hand["column"], strict=True))
+        ids = self.new_ids()
         words: list[tuple[int, str, str | None]] = []
         for place, number in self.moved.items():
-            entry, known = self.catalog.iloc[number], self.before.iloc[place]
-            old = PurePath(known["path"])
+            entry, old = self.catalog.iloc[number], self.before.iloc[place]
             words.append((place, "path", absolute(entry["path"])))
             words += [(place, "id", ids[place])] if place in ids else []
-            words += [(place, name, entry[name]) for name, made in (("artist", old.parts), ("title", (old.stem,)))
-                      if known[name] in made and not pd.isna(entry[name])]
+            name = PurePath(old["id"])
+            made = {"artist": name.parts[0] if len(name.parts) > 1 else None, "title": name.stem}
+            words += [(place, column, entry[column]) for column, value in made.items()
+                      if _is_made_of(old["id"], old["path"]) and old[column] == value
+                      and not pd.isna(entry[column]) and (old["row"], column) not in said]
         return history.said(self.before, words, history.SYNC)
 
-    def _new_ids(self) -> dict[int, str]:
-        """The ids that moved paintings get: those made of their file's name, unless another painting keeps that id."""
+    def new_ids(self) -> dict[int, str]:
+        """The ids that moved paintings get, by place: from a table, or made of the file's name as the old one was.
+
+        Not one that another painting keeps.
+        """
         known, paths = self.before["id"].tolist(), self.before["path"].tolist()
-        ids = {place: self.catalog["id"].iloc[number] for place, number in self.moved.items()
-               if paths[place] and PurePath(paths[place]).as_posix().endswith(known[place])}
+        new, new_paths = self.catalog["id"].tolist(), self.catalog["path"].tolist()
+        ids = {place: new[number] for place, number in self.moved.items()
+               if _is_made_of(known[place], paths[place]) or not _is_made_of(new[number], new_paths[number])}
         leaving = {*self.gone.tolist(), *self.replaced(self.to_embed()).tolist()}
         while True:
             kept = {known[place] for place in range(len(known)) if place not in ids and place not in leaving}
@@ -81,6 +89,36 @@ class Plan:
             if len(left) == len(ids):
                 return ids
             ids = left
+
+    def checked(self) -> Plan:
+        """Without the fresh paintings whose id is that of another one, which stays: no id is given a second time."""
+        known, paths = self.before["id"].tolist(), self.before["path"].tolist()
+        ids = self.new_ids()
+        gone = {*self.gone.tolist()}
+        holders = {ids.get(place, name): place for place, name in enumerate(known) if place not in gone}
+        refused: list[int] = []
+        for number in self.fresh:
+            name, path = self.catalog["id"].iloc[number], absolute(self.catalog["path"].iloc[number])
+            place = holders.get(name)
+            if place is not None and (place in self.moved or not _makes_room(name, paths[place], path)):
+                refused.append(number)
+        if not refused:
+            return self
+        reasons = [(absolute(self.catalog["path"].iloc[number]), f"its id {self.catalog['id'].iloc[number]} is that of "
+                    f"another painting, {paths[holders[self.catalog['id'].iloc[number]]] or 'without a file'}; remove "
+                    f"that one first, or give ids in a table") for number in refused]
+        return replace(self, fresh=[number for number in self.fresh if number not in refused],
+                       skipped=(*self.skipped, *reasons)).checked()
+
+
+def _is_made_of(name: str, path: str) -> bool:
+    """Whether an id is a file's name below some folder, and not one that a table has given."""
+    return bool(path) and PurePath(path).as_posix().endswith(name)
+
+
+def _makes_room(name: str, old: str, new: str) -> bool:
+    """Whether a painting makes room for a new one of its id: the same file, or a table's id whose file is gone."""
+    return old == new or (not _is_made_of(name, new) and (not old or _is_gone(old)))
 
 
 def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, max_pixels: int, workers: int | None
@@ -109,16 +147,7 @@ def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, max_p
                 moved[left] = number
     gone = [place for place, path in enumerate(stored)
             if place not in moved and _is_inside(path, folder) and path not in now and _is_gone(path)]
-    # An id that is another painting's, whose file is elsewhere and still there, cannot be given a second time.
-    keeps = {id_: path for place, (id_, path) in enumerate(zip(before["id"], stored, strict=True))
-             if place not in moved and path}
-    ids = catalog["id"].tolist()
-    refused = {number: keeps[ids[number]] for number in new
-               if keeps.get(ids[number], paths[number]) != paths[number] and not _is_gone(keeps[ids[number]])}
-    reasons = tuple((paths[number], f"its id {ids[number]} is that of {other}; remove that one, or give ids in a table")
-                    for number, other in refused.items())
-    return Plan(before, catalog, [number for number in new if number not in refused], moved, np.array(gone, np.int64),
-                reasons)
+    return Plan(before, catalog, new, moved, np.array(gone, np.int64), ()).checked()
 
 
 def _contents(locations: Sequence[str], max_pixels: int, workers: int) -> list[str | None]:

@@ -18,15 +18,15 @@ import pandas as pd
 
 from ..embedder.runtime import DEFAULT_MODEL, Embedder
 from ..errors import BadIndex
+from . import history, store
 from . import segments as pieces
-from . import store
 from .build import read_shard
 from .centre import centred
 from .files import sha256_of, write_atomically
 from .manifest import Manifest, damaged_files, manifest_sha256_of, read_manifest
 from .segments import Segment
 from .store import ModelFile
-from .vectors import Array, vector_hash
+from .vectors import Array, Rows, vector_hash
 
 
 def repair(index: Path) -> list[str]:
@@ -39,7 +39,7 @@ def repair(index: Path) -> list[str]:
         wrong = damaged_files(folder, manifest)
         if not wrong:
             return done
-        truths = [name for name in wrong if name.endswith(".parquet") or name == "removed.npy"]
+        truths = [name for name in wrong if _is_truth(name)]
         if truths:
             raise BadIndex(f"{folder / truths[0]}: cannot be rebuilt, for only it knew what it held; restore it from a "
                            f"copy, or rebuild with artidx build --replace" + _older(index, number))
@@ -54,7 +54,7 @@ def repair(index: Path) -> list[str]:
 
 
 def _find_current(index: Path) -> list[str]:
-    """Where CURRENT is gone or does not know its manifest, make it anew, for the newest generation that is whole.
+    """Where CURRENT is gone or does not know its manifest, make it anew, for the newest generation that can be mended.
 
     A manifest has its sha256 in two places, so that it is known which of the three was damaged.
     """
@@ -68,26 +68,30 @@ def _find_current(index: Path) -> list[str]:
             raise
     for number in reversed(store.numbers(index)):
         folder = store.generation_folder(index, number)
-        manifest = _whole(folder)
-        if manifest:
+        manifest = _known_manifest(folder)
+        if manifest and not any(map(_is_truth, damaged_files(folder, manifest))):
             store.make_current(index, number, sha256_of(folder / "manifest.json"))
-            return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that is whole"]
-    raise BadIndex(f"{index}: none of its generations is whole; restore it from a copy, or rebuild with artidx build "
-                   f"--replace")
+            return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that can be mended"]
+    raise BadIndex(f"{index}: none of its generations can be mended; restore it from a copy, or rebuild with artidx "
+                   f"build --replace")
+
+
+def _is_truth(name: str) -> bool:
+    """Whether only this file of a generation knows what it holds."""
+    return name.endswith(".parquet") or name == "removed.npy"
 
 
 def _sha256_of(path: Path) -> str | None:
     return sha256_of(path) if path.is_file() else None
 
 
-def _whole(folder: Path) -> Manifest | None:
-    """The manifest of a generation all of whose files are as they were written."""
+def _known_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a generation, where it has the sha256 that stands beside it."""
     path = folder / "manifest.json"
     try:
-        manifest = read_manifest(path.read_bytes(), path, manifest_sha256_of(folder))
+        return read_manifest(path.read_bytes(), path, manifest_sha256_of(folder))
     except (OSError, BadIndex):
         return None
-    return None if damaged_files(folder, manifest) else manifest
 
 
 def _manifest(folder: Path, sha256: str) -> Manifest:
@@ -101,8 +105,9 @@ def _manifest(folder: Path, sha256: str) -> Manifest:
 def _older(index: Path, number: int) -> str:
     """Which earlier generation is whole, if one is."""
     for other in reversed([n for n in store.numbers(index) if n < number]):
-        manifest = _whole(store.generation_folder(index, other))
-        if manifest:
+        folder = store.generation_folder(index, other)
+        manifest = _known_manifest(folder)
+        if manifest and not damaged_files(folder, manifest):
             return (f". Generation {other} of {manifest.created} is whole, with {manifest.paintings:,} paintings: "
                     f"without {index / 'CURRENT'} and {store.generation_folder(index, number)}, artidx check --repair "
                     f"goes back to it")
@@ -124,17 +129,22 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
             done: list[str]) -> store.Contents:
     """The contents of the generation, with whatever was damaged made anew."""
     found = []
+    before = store.contents(folder, manifest, (), ())
     for facts in manifest.segments:
         table = pieces.read_table(folder / f"{facts.name}.parquet")
         vectors, lists = (f"{facts.name}.{suffix}" for suffix in ("npy", "faiss"))
         if vectors in wrong:
-            matrix, hashes = _vectors(index, folder / vectors, table, manifest, aside, model)
+            stays = ~table["row"].isin(before.removed).to_numpy(bool)  # nobody needs the vectors of the others
+            now = history.applied(table, before.history)[stays].reset_index(drop=True)  # where the images are
+            rows = np.flatnonzero(stays)
+            matrix, hashes = _vectors(index, folder / vectors, now, rows, len(table), manifest, aside, model)
+            table = table[stays].reset_index(drop=True)
             changed = int((table["vector_sha256"] != hashes).sum())
             found.append(Segment(table.assign(vector_sha256=hashes), matrix))
             done.append(f"{vectors}: made anew" + (f", {changed:,} of them from their images, the same up to rounding"
                                                    if changed else ""))
         else:
-            whole = pieces.read(folder, facts.name, len(table), manifest.model.dim, manifest.storage.type, None)
+            whole = pieces.read(folder, facts.name, len(table), manifest.model.dim, manifest.storage.type)
             found.append(Segment(table, np.array(whole.stored)))
         if lists in wrong:
             done.append(f"{lists}: made anew from the vectors")
@@ -150,14 +160,16 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
     return store.contents(folder, manifest, found, skipped)
 
 
-def _vectors(index: Path, path: Path, table: pd.DataFrame, manifest: Manifest, aside: Path, model: ModelFile
-             ) -> tuple[Array, list[str]]:
+def _vectors(index: Path, path: Path, table: pd.DataFrame, rows: Rows, length: int, manifest: Manifest, aside: Path,
+             model: ModelFile) -> tuple[Array, list[str]]:
     """(m, d) as they are stored, and their hashes: each from where its bytes still have theirs, else from its image.
 
+    table: of the paintings whose vectors are needed; rows: (m,) of the file, which had `length` of them.
     The vector of an image may differ from the one that was lost by rounding: on another machine, or where the centre
     was set anew since. It then has another hash.
     """
     found = np.zeros((len(table), manifest.model.dim), pieces.TYPES[manifest.storage.type])
+    place_of_row = {row: place for place, row in enumerate(rows.tolist())}
     expected = table["vector_sha256"].tolist()
     is_missing = np.ones(len(table), bool)
 
@@ -169,8 +181,9 @@ def _vectors(index: Path, path: Path, table: pd.DataFrame, manifest: Manifest, a
 
     others = [store.generation_folder(index, number) / path.name for number in store.numbers(index)]
     for copy in [path, *others]:
-        for place, vector in _readable(copy, found.shape, found.dtype):
-            take(place, vector)
+        for row, vector in _readable(copy, (length, manifest.model.dim), found.dtype):
+            if row in place_of_row:
+                take(place_of_row[row], vector)
     centre = np.array(manifest.centre, np.float32)
     of_content = {content: place for place, content in enumerate(table["sha256"]) if is_missing[place]}
     for content, embedding in _shards(index, manifest.model.dim):
@@ -206,10 +219,10 @@ def _readable(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -
     np.lib.format.write_array_header_1_0(head, {"descr": dtype.str, "fortran_order": False, "shape": shape})
     start = head.tell()
     size = shape[1] * dtype.itemsize
-    for place in range(shape[0]):
-        row = data[start + place * size : start + (place + 1) * size]
-        if len(row) == size:
-            yield place, np.frombuffer(row, dtype)
+    for row in range(shape[0]):
+        numbers = data[start + row * size : start + (row + 1) * size]
+        if len(numbers) == size:
+            yield row, np.frombuffer(numbers, dtype)
 
 
 def _shards(index: Path, dim: int) -> Iterator[tuple[str, Array]]:

@@ -111,17 +111,18 @@ def write(folder: Path, name: str, segment: Segment, approximate_from: int) -> t
     return Segment(segment.table, segment.stored, folder, name, facts), file_names(name, facts)
 
 
-def read(folder: Path, name: str, length: int, dim: int, storage: str, facts: Approximate | None) -> Segment:
+def read(folder: Path, name: str, length: int, dim: int, storage: str, facts: Approximate | None = None,
+         lists_sha256: str = "") -> Segment:
     """Open a segment; its table is known to be as it was written, its vectors are looked at later.
 
-    Raises BadIndex if the files are no segment.
+    The approximate index is checked when it is first asked. Raises BadIndex if the files are no segment.
     """
     table = read_table(folder / f"{name}.parquet")
     stored = _read_vectors(folder / f"{name}.npy")
     if (stored.shape, stored.dtype, len(table)) != ((length, dim), TYPES[storage], length):
         raise damaged(folder / f"{name}.npy", f"{stored.shape} {stored.dtype} for {len(table):,} paintings, expected "
                                               f"{(length, dim)} {storage}")
-    lists = approximate.read(folder / f"{name}.faiss", facts, length, dim) if facts else None
+    lists = approximate.read(folder / f"{name}.faiss", facts, length, dim, lists_sha256) if facts else None
     return Segment(table, stored, folder, name, facts, lists)
 
 

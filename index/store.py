@@ -311,22 +311,22 @@ def _write_generation(index: Path, aside: Path, number: int, contents: Contents,
 
 
 def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None = None) -> Generation:
-    """Open the generation in a folder. Raises BadIndex unless everything but the model is as it was written.
+    """Open the generation in a folder. Raises BadIndex unless all is as it was written that answers need.
 
-    model_path: of a model that lies elsewhere. The model is checked when it is loaded. Raises FileNotFoundError where a
-    file is missing.
+    model_path: of a model that lies elsewhere. The model and the approximate index are checked when they are loaded.
+    Raises FileNotFoundError where a file is missing.
     """
     hold = Hold(folder)
     with (folder / "manifest.json").open("rb") as stream:
         manifest = read_manifest(stream.read(MAX_BYTES + 1), folder / "manifest.json", manifest_sha256)
     with ThreadPoolExecutor() as pool:  # vectors are hashed while tables are read
-        hashed = [pool.submit(check_file, folder, manifest, name) for name in manifest.files
-                  if name.endswith((".npy", ".faiss"))]
+        hashed = [pool.submit(check_file, folder, manifest, name) for name in manifest.files if name.endswith(".npy")]
         for name in manifest.files:
             if name.endswith((".parquet", ".csv")):
                 check_file(folder, manifest, name)
         found = [pieces.read(folder, facts.name, facts.paintings, manifest.model.dim, manifest.storage.type,
-                             facts.approximate) for facts in manifest.segments]
+                             facts.approximate, manifest.files.get(f"{facts.name}.faiss", ""))
+                 for facts in manifest.segments]
         for each in hashed:
             each.result()
     opened = contents(folder, manifest, found, read_skipped(folder / "skipped.csv"))
@@ -414,14 +414,14 @@ def _collect(index: Path) -> None:
 
 def _remove_unless_held(folder: Path) -> None:
     """Remove a generation, unless a reader holds it."""
+    aside = folder.with_name(f"{folder.name}.part")
     try:
         with (folder / "manifest.json").open("r+b") as manifest:
             fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder)
+            os.replace(folder, aside)
     except BlockingIOError:
         return
-    except FileNotFoundError:  # the manifest: an earlier removal was interrupted
-        shutil.rmtree(folder)
+    shutil.rmtree(aside)
 
 
 def _put_model(index: Path, target: Path, model: ModelFile) -> None:

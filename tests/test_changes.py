@@ -159,10 +159,53 @@ def test_a_painting_from_elsewhere_with_the_same_id_is_not_replaced(tmp_path, in
         report = change()
         ((path, reason),) = report.skipped
         assert path == str(other)
-        assert reason.startswith(f"its id Red Painter/R0.png is that of {collection}")
+        assert reason.startswith(f"its id Red Painter/R0.png is that of another painting, {collection}")
         assert State.of(index.path) == before
-    (collection / "Red Painter" / "R0.png").unlink()
-    assert index.add(tmp_path / "other").replaced == ("Red Painter/R0.png",)
+    (collection / "Red Painter" / "R0.png").unlink()  # or its disk is not there today
+    assert index.add(tmp_path / "other").replaced == ()
+    assert State.of(index.path) == before
+
+
+def table_of(path, *rows):
+    path.write_text("id,file,artist\n" + "".join(f"{id_},{file},{artist}\n" for id_, file, artist in rows))
+    return path
+
+
+def test_the_ids_of_a_table_are_its_own_to_give(tmp_path, collection, embedder):
+    names = ColumnNames(images=collection)
+    table = table_of(tmp_path / "list.csv", ("17", "Red Painter/R0.png", "Rosso"))
+    index, _ = Index.build(tmp_path / "i.artidx", table, embedder=embedder, names=names)
+    (collection / "Red Painter" / "R0.png").rename(collection / "Red Painter" / "M.png")
+    painting(collection / "Red Painter" / "new.png", 970)
+    report = index.add(table_of(table, ("17", "Red Painter/new.png", "Rosso"), ("18", "Red Painter/M.png", "Rosso")),
+                       names=names)
+    assert (report.embedded, report.moved, report.skipped) == (1, ("17",), ())
+    assert dict(zip(index.generation.table["id"], index.generation.table["path"], strict=True)) == {
+        "17": str(collection / "Red Painter" / "new.png"), "18": str(collection / "Red Painter" / "M.png")}
+    (collection / "Red Painter" / "new.png").unlink()
+    painting(collection / "Red Painter" / "again.png", 971)
+    report = index.add(table_of(table, ("17", "Red Painter/again.png", "Rosso")), names=names)
+    assert (report.replaced, len(index)) == (("17",), 2)
+
+
+def test_no_id_is_ever_given_twice(tmp_path, index, collection):
+    index.add(painting(tmp_path / "B" / "Red Painter" / "X.png", 980).parents[1])
+    (collection / "Red Painter" / "R0.png").rename(collection / "Red Painter" / "X.png")  # an id that is B's
+    painting(collection / "Red Painter" / "R0.png", 981)
+    report = index.sync(collection)
+    assert report.moved == ("Red Painter/R0.png",)
+    assert [reason[:50] for _, reason in report.skipped] == ["its id Red Painter/R0.png is that of another paint"]
+    assert not index.generation.table["id"].duplicated().any()
+    assert row_of(index, "Red Painter/R0.png")["path"] == str(collection / "Red Painter" / "X.png")
+
+
+def test_a_folder_s_name_does_not_overrule_what_was_said_of_its_paintings(index, collection):
+    index.label(labels(id=["Red Painter/R0.png"], artist=["Rosso"]), by="me")
+    index.label(labels(id=["Red Painter/R0.png"], artist=["Red Painter"]), by="me")  # said, and the folder's name, too
+    (collection / "Tuscany" / "Red Painter").mkdir(parents=True)
+    (collection / "Red Painter" / "R0.png").rename(collection / "Tuscany" / "Red Painter" / "R0.png")
+    index.sync(collection)
+    assert row_of(index, "Tuscany/Red Painter/R0.png")["artist"] == "Red Painter"
 
 
 def test_what_a_table_has_said_stays_when_a_file_moves(tmp_path, embedder, collection):

@@ -125,7 +125,10 @@ def test_what_does_not_fit_is_refused(tmp_path, embedder, vectors, columns, reas
     assert not (tmp_path / "i.artidx").exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 9}', "null", "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 9}', "null", "[" * 100_000,
+                                  '{"format": 1, "model": {"sha256": 5, "name": "", "dim": 1}, "centre": [0]}',
+                                  '{"format": 1, "model": {"sha256": "", "name": "", "dim": 1}, "centre": [1'
+                                  + "0" * 400 + "]}"])
 def test_a_manifest_that_is_none_is_refused(tmp_path, embedder, text):
     write(tmp_path, UNIT, id=["a", "b", "c"])
     (tmp_path / "manifest.json").write_text(text)

@@ -147,6 +147,41 @@ def test_an_index_whose_centre_has_been_set_anew_is_repaired_from_its_images_up_
     np.testing.assert_allclose(again.generation.vectors.matrix, vectors, atol=1e-6)
 
 
+def test_what_was_removed_or_has_moved_is_no_obstacle(index, collection):
+    (collection / "Red Painter" / "R0.png").unlink()
+    (collection / "Red Painter" / "R1.png").rename(collection / "Red Painter" / "moved.png")
+    index.sync(collection)
+    before = State.of(index.path)
+    assert len(np.load(index.generation.folder / "000001-0.npy")) == 12, "the removed one is still in its segment"
+    for copy in index.path.glob("generations/*/000001-0.npy"):
+        copy.unlink()
+    assert repair(index.path) == ["000001-0.npy: made anew"]
+    assert State.of(index.path) == before
+
+
+def test_a_lost_current_leads_to_the_newest_generation_even_if_that_must_be_mended(changed):
+    before = State.of(changed.path)
+    damage(changed.generation.folder / "skipped.csv", "flipped")
+    damage(next(changed.generation.folder.glob("000001*.npy")), "flipped")
+    (changed.path / "CURRENT").unlink()
+    found = repair(changed.path)
+    assert f"for generation {changed.manifest.generation} of" in found[0]
+    assert len(found) == 3
+    assert State.of(changed.path) == before
+
+
+def test_an_index_beyond_repair_can_be_built_anew(changed, collection):
+    (changed.path / "CURRENT").unlink()
+    for manifest in changed.path.glob("generations/*/manifest.json"):
+        manifest.write_text("{}")
+    with pytest.raises(BadIndex, match="none of its generations can be mended"):
+        repair(changed.path)
+    with pytest.raises(BadIndex, match="damaged: missing"):
+        Index.build(changed.path, collection, embedder=changed.embedder)
+    index, _ = Index.build(changed.path, collection, embedder=changed.embedder, replace=True)
+    assert index.check() == []
+
+
 def test_going_back_to_the_generation_before_is_told_and_works(changed):
     damage(changed.generation.folder / "manifest.json", "cut")
     folder, number = changed.generation.folder, changed.manifest.generation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,8 @@ from artidx import Embedder, Index
 from artidx.errors import BadIndex, BadSetting
 from artidx.index import approximate, segments
 from artidx.index.build import Layout
+from artidx.index.files import sha256_of
+from artidx.index.repair import repair
 from artidx.index.segments import DEAD, GROWTH, Segment, compacted, new_segment
 from artidx.index.vectors import Part, Vectors, distances, vector_hash
 from made import DIM, painting
@@ -220,14 +223,35 @@ def test_an_approximate_file_that_is_something_else_is_refused(tmp_path):
     matrix = clustered(10_000)
     facts, lists = approximate.made(matrix)
     approximate.write(tmp_path / "l.faiss", lists)
-    again = approximate.read(tmp_path / "l.faiss", facts, 10_000, DIM)
+    path, sha256 = tmp_path / "l.faiss", sha256_of(tmp_path / "l.faiss")
+    again = approximate.read(path, facts, 10_000, DIM, sha256)
     exact = Vectors([Part(matrix)]).nearest(matrix[:50], 5)[0]
     assert (Vectors([Part(matrix, again)]).nearest(matrix[:50], 5)[0] == exact).mean() > 0.95
     with pytest.raises(BadIndex, match="not inverted lists over 9,999 vectors"):
-        _ = approximate.read(tmp_path / "l.faiss", facts, 9_999, DIM).index
-    (tmp_path / "l.faiss").write_bytes(b"no index")
+        _ = approximate.read(path, facts, 9_999, DIM, sha256).index
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(BadIndex, match=r"its sha256 is not the one in manifest\.json; try artidx check --repair"):
+        _ = approximate.read(path, facts, 10_000, DIM, sha256).index
+    path.write_bytes(b"no index")
     with pytest.raises(BadIndex, match="not a FAISS index"):
-        _ = approximate.read(tmp_path / "l.faiss", facts, 10_000, DIM).index
+        _ = approximate.read(path, facts, 10_000, DIM, sha256_of(path)).index
+
+
+def test_a_damaged_approximate_index_gives_no_answer_and_is_made_anew(tmp_path, large):
+    shutil.copytree(large.path, tmp_path / "i.artidx")
+    (path,) = (tmp_path / "i.artidx").glob("generations/*/*.faiss")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    broken = Index.open(tmp_path / "i.artidx")
+    assert broken.check() == [f"{path}: not as it was written"]
+    with pytest.raises(BadIndex, match="its sha256 is not the one"):
+        broken.nearest_paintings("id:5")
+    assert broken.only("year > 1500").nearest_paintings("id:5", k=2).paintings, "which looks at all it allows"
+    assert repair(tmp_path / "i.artidx") == [f"{path.name}: made anew from the vectors"]
+    again = Index.open(tmp_path / "i.artidx")
+    assert again.check() == []
+    assert again.nearest_paintings("id:5").paintings == large.nearest_paintings("id:5").paintings
 
 
 def test_a_new_segment_has_the_hashes_of_what_will_be_read_back():
