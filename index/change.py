@@ -30,9 +30,11 @@ def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_
         before = store.read(index)
         wanted, keys = set(ids), {artist_key(name): name for name in artists}
         check_ids(index, before.table, wanted, "removed")
-        if unknown := [name for key, name in keys.items() if key is None or key not in set(before.table["artist_key"])]:
+        is_theirs = before.table["artist_key"].isin([key for key in keys if key is not None])
+        found = set(before.table["artist_key"][is_theirs])
+        if unknown := [name for key, name in keys.items() if key not in found]:
             raise UnknownPainting(f"{index}: no painting by {unknown[0]!r}; nothing was removed")
-        leaves = (before.table["id"].isin(wanted) | before.table["artist_key"].isin(keys)).to_numpy(bool)
+        leaves = (before.table["id"].isin(wanted) | is_theirs).to_numpy(bool)
         report = Report(int((~leaves).sum()), removed=int(leaves.sum()), dry_run=dry_run)
         if leaves.any() and not dry_run:
             rows = before.table["row"].to_numpy(np.int64)[leaves]

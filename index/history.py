@@ -15,7 +15,7 @@ import pandas as pd
 from ..embedder.catalog import artist_key
 
 COLUMNS = ("row", "id", "column", "before", "after", "by", "at")
-FIXED = ("row", "artist_key", "sha256", "vector_sha256")  # what nobody can say otherwise
+FIXED = ("row", "path", "artist_key", "sha256", "vector_sha256")  # what is found, and nobody can say otherwise
 SYNC = "artidx sync"  # who says that a file was moved
 
 

@@ -96,17 +96,16 @@ class Plan:
         ids = self.new_ids()
         gone = {*self.gone.tolist()}
         holders = {ids.get(place, name): place for place, name in enumerate(known) if place not in gone}
-        refused: list[int] = []
-        for number in self.fresh:
-            name, path = self.catalog["id"].iloc[number], absolute(self.catalog["path"].iloc[number])
-            place = holders.get(name)
-            if place is not None and (place in self.moved or not _makes_room(name, paths[place], path)):
-                refused.append(number)
+        new, new_paths = self.catalog["id"].tolist(), [absolute(path) for path in self.catalog["path"]]
+        refused = {number: holders[new[number]] for number in self.fresh if new[number] in holders and (
+            holders[new[number]] in self.moved
+            or not _makes_room(new[number], paths[holders[new[number]]], new_paths[number]))}
         if not refused:
             return self
-        reasons = [(absolute(self.catalog["path"].iloc[number]), f"its id {self.catalog['id'].iloc[number]} is that of "
-                    f"another painting, {paths[holders[self.catalog['id'].iloc[number]]] or 'without a file'}; remove "
-                    f"that one first, or give ids in a table") for number in refused]
+        reasons = [(new_paths[number],
+                    f"its id {new[number]} is that of another painting, {paths[place] or 'without a file'}; "
+                    f"remove that one first, or give ids in a table")
+                   for number, place in refused.items()]
         return replace(self, fresh=[number for number in self.fresh if number not in refused],
                        skipped=(*self.skipped, *reasons)).checked()
 

@@ -125,7 +125,7 @@ def test_an_artist_can_be_taken_away(index):
     assert index.manifest.artists == 3
 
 
-@pytest.mark.parametrize("column", ["row", "sha256", "vector_sha256", "artist_key", "nonsense"])
+@pytest.mark.parametrize("column", ["row", "path", "sha256", "vector_sha256", "artist_key", "nonsense"])
 def test_what_is_no_label_cannot_be_corrected(index, column):
     with pytest.raises(BadCatalog, match=f"no label '{column}' to correct; nothing was corrected"):
         index.label(labels(id=["Red Painter/R0.png"], **{column: ["1"]}), by="me")
@@ -291,8 +291,9 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(index, collection
 def test_paintings_are_removed_by_artist_however_the_name_is_written(index):
     report = index.remove(artists=["RED  painter", "Painter, Blue"])
     assert (report.removed, set(index.generation.table["artist"])) == (8, {"Green Painter"})
-    with pytest.raises(UnknownPainting, match="no painting by 'Red Painter'; nothing was removed"):
-        index.remove(artists=["Red Painter"])
+    for name in ("Red Painter", "unknown"):
+        with pytest.raises(UnknownPainting, match=f"no painting by '{name}'; nothing was removed"):
+            index.remove(artists=[name])
 
 
 def test_ids_and_labels_are_read_from_tables_and_lists(tmp_path):
