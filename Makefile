@@ -31,7 +31,7 @@ faults: $(DEV)/installed
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .
-	$(DEV)/bin/mypy --strict embedder index cli errors.py __init__.py
+	$(DEV)/bin/mypy --strict embedder index service cli errors.py __init__.py
 
 $(DEMO)/installed: pyproject.toml constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)

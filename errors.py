@@ -2,6 +2,7 @@
 
 ArtidxError
 ├── UnreadableImage    this image cannot be used, and why
+│   └── NotAnImage     no image at all, or of no format that is read here
 ├── BadCatalog         the table or folder of paintings cannot be read
 ├── BadModel           the model file cannot be used
 │   └── ModelMismatch  the index was built with another model
@@ -23,6 +24,10 @@ class ArtidxError(Exception):
 
 class UnreadableImage(ArtidxError):
     """This image cannot be used; the message is the reason."""
+
+
+class NotAnImage(UnreadableImage):
+    """These bytes are no image, or of none of the formats that are read."""
 
 
 class BadCatalog(ArtidxError):

@@ -24,6 +24,7 @@ VERBS = {
     "label": "Correct labels, and keep who said what.",
     "pair": "Were two paintings made by the same artist?",
     "nearest": "Who might have painted this?",
+    "serve": "Answer by HTTP, with a page for people.",
     "info": "What an index holds.",
     "check": "Is every file and vector of an index as it was written?  Repair it.",
     "plot": "Draw the paintings of an index in three dimensions.",

@@ -5,17 +5,16 @@ Text that came from a file or a table is stripped of control characters: it coul
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
+
+from ..index.as_json import as_json
 
 REFRESH_S = 0.1
 
@@ -37,8 +36,7 @@ def note(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """One JSON object on stdout; dataclasses become objects with their fields' names."""
-    text = json.dumps(_jsonable(value), ensure_ascii=False, allow_nan=False)
-    click.echo(text.encode("utf-8", "backslashreplace").decode())  # file names may hold bytes that are no UTF-8
+    click.echo(as_json(value))
 
 
 @contextmanager
@@ -71,15 +69,3 @@ def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
-
-
-def _jsonable(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, float) and value != value:
-        return None
-    return str(value) if isinstance(value, Path) else value

@@ -1,5 +1,7 @@
 """One safe door for every image: a file, bytes, a PIL image or an array becomes a small RGB square.
 
+Parts of it become such squares, too, and a small picture of it to look at goes out by the same door.
+
 Whatever is wrong with an image leaves here as UnreadableImage with one reason, never as another exception.
 Does not know where bytes come from (locations.py) nor what a network does with the pixels (runtime.py).
 An image is squashed to the square, not cropped: the composition up to the edge is part of the evidence.
@@ -8,22 +10,26 @@ An image is squashed to the square, not cropped: the composition up to the edge 
 from __future__ import annotations
 
 import io
+import math
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from ..errors import UnreadableImage
+from ..errors import NotAnImage, UnreadableImage
 
 Pixels = npt.NDArray[np.uint8]
+Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.generic]
+Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of width and height
+T = TypeVar("T")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")  # no EPS, PSD, ...: fewer decoders, smaller target
 MAX_PIXELS = 200_000_000  # a progressive JPEG of this size takes about 0.6 GB to decode
@@ -35,28 +41,55 @@ _silence = threading.Lock()
 _silent: list[warnings.catch_warnings[None]] = []  # one for each thread that wants silence; the first has made it
 
 
-def square(image: str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.generic],
-           size: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+def square(image: Source, size: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """The image as RGB, upright, scaled to (size, size, 3) uint8.
 
     Alpha is dropped, grey and palette become RGB, 16-bit and float are brought to 8 bits, the first frame of
     an animation is taken. Large JPEGs are decoded reduced, to no less than twice `size`. Raises UnreadableImage.
     """
+    return _opened(image, 2 * size, max_pixels, lambda rgb: _scaled(rgb, size))
+
+
+def squares(image: Source, boxes: Sequence[Box], size: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Parts of the image, each as `square` would make it of the part alone: (boxes, size, size, 3) uint8."""
+    smallest = min(min(right - left, bottom - top) for left, top, right, bottom in boxes)
+
+    def parts(rgb: Image.Image) -> Pixels:
+        return np.stack([_scaled(rgb, size, (box[0] * rgb.width, box[1] * rgb.height, box[2] * rgb.width,
+                                             box[3] * rgb.height)) for box in boxes])
+
+    return _opened(image, math.ceil(2 * size / smallest), max_pixels, parts)
+
+
+def picture(image: Source, side: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The image to look at: RGB, upright, in its own proportions, no side longer than `side`."""
+    def reduced(rgb: Image.Image) -> Image.Image:
+        rgb = rgb.copy() if rgb is image else rgb
+        rgb.thumbnail((side, side), Image.Resampling.BICUBIC)
+        return rgb
+
+    return _opened(image, side, max_pixels, reduced)
+
+
+def _opened(image: Source, least: int, max_pixels: int, use: Callable[[Image.Image], T]) -> T:
+    """What `use` makes of the image in upright RGB; a JPEG may be decoded reduced to no less than `least` a side."""
     try:
         with _without_warnings():
             if isinstance(image, np.ndarray):
-                return _to_square(_from_array(image), size)
+                return use(_to_rgb(_upright(_from_array(image))))
             if isinstance(image, Image.Image):
                 _check_pixels(image.size, max_pixels)
-                return _to_square(image, size)
+                return use(_to_rgb(_upright(image)))
             if isinstance(image, str | os.PathLike):
                 with open_file(Path(image), max_pixels) as stream:
-                    return _decode(stream, size, max_pixels)
-            return _decode(io.BytesIO(image) if isinstance(image, bytes) else image, size, max_pixels)
+                    return _decode(stream, least, max_pixels, use)
+            return _decode(io.BytesIO(image) if isinstance(image, bytes) else image, least, max_pixels, use)
     except UnreadableImage:
         raise
     except MemoryError:
         raise UnreadableImage("not enough memory to decode it") from None
+    except UnidentifiedImageError as problem:
+        raise NotAnImage(f"not an image, or none of {', '.join(FORMATS)}") from problem
     except Exception as problem:  # decoders of hostile files raise anything: struct.error, KeyError, SyntaxError ...
         raise UnreadableImage(_reason(problem)) from problem
 
@@ -91,11 +124,11 @@ def check_size(size_bytes: int, max_pixels: int) -> None:
         )
 
 
-def _decode(stream: BinaryIO, size: int, max_pixels: int) -> Pixels:
+def _decode(stream: BinaryIO, least: int, max_pixels: int, use: Callable[[Image.Image], T]) -> T:
     with _open(stream, max_pixels) as image:
-        image.draft("RGB", (2 * size, 2 * size))  # JPEG only: decode at 1/2, 1/4 or 1/8
+        image.draft("RGB", (least, least))  # JPEG only: decode at 1/2, 1/4 or 1/8
         image.load()
-        return _to_square(image, size)
+        return use(_to_rgb(_upright(image)))
 
 
 def _open(stream: BinaryIO, max_pixels: int) -> Image.Image:
@@ -143,9 +176,9 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _to_square(image: Image.Image, size: int) -> Pixels:
-    rgb = _to_rgb(_upright(image))
-    return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC), dtype=np.uint8)
+def _scaled(rgb: Image.Image, size: int, box: tuple[float, float, float, float] | None = None) -> Pixels:
+    """All of it, or a box in pixels, as (size, size, 3)."""
+    return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC, box), dtype=np.uint8)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -195,8 +228,6 @@ def _to_8_bit(array: npt.NDArray[np.generic]) -> Pixels:
 
 
 def _reason(problem: Exception) -> str:
-    if isinstance(problem, UnidentifiedImageError):
-        return f"not an image, or none of {', '.join(FORMATS)}"
     if isinstance(problem, OSError) and problem.strerror:
         return problem.strerror
     text = " ".join(str(problem).split()) or type(problem).__name__

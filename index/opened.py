@@ -27,10 +27,11 @@ from . import change, interchange, reference, store
 from .build import Layout, Progress, Report, Settings
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .centre import centred
+from .collection import Collection
 from .files import sha256_of
 from .manifest import Manifest, damaged_files
 from .search import Answer, Gallery, Query, RankedArtist
-from .vectors import vector_hash
+from .vectors import Array, vector_hash
 from .verify import Decision, Judgement, Verdict, judge, verdict
 from .where import matching
 
@@ -211,7 +212,7 @@ class Index:
         if isinstance(image, str | os.PathLike):
             name = os.fspath(image)
             if name.startswith(ID_PREFIX) or not os.path.lexists(split_location(name)[0]):
-                return self._query_id(name.removeprefix(ID_PREFIX))
+                return self.query_of_id(name.removeprefix(ID_PREFIX))
             with Reader(max_pixels) as reader:
                 try:
                     with reader.open(name) as stream:
@@ -222,12 +223,28 @@ class Index:
         else:
             name, own = "image", []
             sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
-        if sha256 and (known := self._gallery.places("sha256", sha256)):
-            return self._stored(known[0], name)
+        if known := self.query_of_content(sha256, name):
+            return known
         found = next(self.embedder.embed([image], workers=1, max_pixels=max_pixels))
         if found.vector is None:
             raise UnreadableImage(f"{name}: {found.problem}")
-        return Query(name, centred(found.vector, self.generation.centre), frozenset(own))
+        return self.query_of_vector(found.vector, name, own)
+
+    def query_of_id(self, painting: str) -> Query:
+        """The painting with this id; no file is looked for. Raises UnknownPainting."""
+        places = self._gallery.places("id", painting)
+        if not places:
+            raise UnknownPainting(f"{painting}: neither a file nor the id of a painting in {self.name}")
+        return self._stored(places[0], painting)
+
+    def query_of_content(self, sha256: str, name: str) -> Query | None:
+        """The image whose bytes have this sha256, if the index has it; name: what the answer calls it."""
+        known = self._gallery.places("sha256", sha256) if sha256 else []
+        return self._stored(known[0], name) if known else None
+
+    def query_of_vector(self, vector: Array, name: str, own: Iterable[int] = ()) -> Query:
+        """A vector (d,) as the model gave it; own: places in the table that are the same painting."""
+        return Query(name, centred(vector, self.generation.centre), frozenset(own))
 
     def queries(self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
                 ) -> Iterator[Query | ArtidxError]:
@@ -251,6 +268,21 @@ class Index:
         calibration = change.recalibrate(self._own_path(), split, column)
         self._reopen()
         return calibration
+
+    def renewed(self) -> Index:
+        """The generation that is published now, as an object of its own; this one stays where it is.
+
+        The model goes on to be used where it made the new generation, too. Raises BadIndex.
+        """
+        newer = Index.open(self.path, device=self._device)
+        if self._embedder is not None and newer.manifest.model.sha256 == self._embedder.sha256:
+            newer._embedder = self._embedder
+        return newer
+
+    @cached_property
+    def collection(self) -> Collection:
+        """Its paintings and artists, to be looked through."""
+        return Collection(self._gallery)
 
     def __len__(self) -> int:
         return len(self._gallery)
@@ -288,12 +320,6 @@ class Index:
             self._embedder = Embedder.load(path, device=self._device)
         return self._embedder
 
-    def _query_id(self, name: str) -> Query:
-        places = self._gallery.places("id", name)
-        if not places:
-            raise UnknownPainting(f"{name}: neither a file nor the id of a painting in {self.name}")
-        return self._stored(places[0], name)
-
     def _stored(self, place: int, name: str) -> Query:
         content = self._gallery.content(place)  # of imported vectors it may not be known
         own = self._gallery.places("sha256", content) if content else [place]
@@ -318,7 +344,8 @@ class Index:
         if generation.manifest.model.sha256 != self.manifest.model.sha256:
             self._embedder = None
         self._gallery = Gallery(generation)
-        self.__dict__.pop("calibration", None)
+        for known in ("calibration", "collection"):
+            self.__dict__.pop(known, None)
 
 
 def _checked(k: int) -> int:

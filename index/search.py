@@ -165,7 +165,8 @@ class Gallery:
         return self._coded[1]
 
     @cached_property
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """The artists by their numbers, each as the first of their paintings gives it."""
         return artist_names(self.generation.table, self.codes, self.keys)
 
     @cached_property
@@ -215,7 +216,7 @@ class Gallery:
         loudest = places[numbers[np.argsort(-cosines[numbers], kind="stable")[:SPEAKERS]]]
         apart = distances(query.vector[None], self.generation.vectors.at(loudest)).tolist()
         nearest_first = sorted(zip(apart, loudest.tolist(), strict=True))
-        return RankedArtist(self._names[code], probability,
+        return RankedArtist(self.names[code], probability,
                             tuple(Neighbour(self.painting(place), distance) for distance, place in nearest_first))
 
 

@@ -122,6 +122,7 @@ class Generation:
     vectors: Vectors
     contents: Contents
     model_path: Path  # the model that made the vectors
+    sha256: str  # of its manifest, and so of all that it is
     hold: Hold | None = field(default=None, repr=False)  # while it lives nobody collects the folder
 
     @property
@@ -335,7 +336,8 @@ def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None 
         raise damaged(folder, f"{len(table):,} paintings, the manifest says {manifest.paintings:,}")
     if (np.diff(table["row"].to_numpy(np.int64)) <= 0).any():
         raise damaged(folder, "the numbers of the paintings do not grow")
-    return Generation(folder, manifest, table, vectors, opened, model_path or folder / "model.onnx", hold)
+    return Generation(folder, manifest, table, vectors, opened, model_path or folder / "model.onnx", manifest_sha256,
+                      hold)
 
 
 def contents(folder: Path, manifest: Manifest, segments: Sequence[Segment], skipped: Sequence[tuple[str, str]]

@@ -99,6 +99,11 @@ def witness_places(hashes: npt.NDArray[np.object_]) -> Rows:
 
     Those with the smallest hashes: as good as drawn by lot, and few change when paintings are added or removed.
     """
-    if len(hashes) <= WITNESSES:
+    return smallest(hashes, WITNESSES)
+
+
+def smallest(hashes: npt.NDArray[np.object_], most: int) -> Rows:
+    """(m,) places of the `most` smallest of hashes (n,), in the order of the places; of all where there are no more."""
+    if len(hashes) <= most:
         return np.arange(len(hashes))
-    return np.sort(np.argsort(hashes.astype(str), kind="stable")[:WITNESSES])
+    return np.sort(np.argsort(hashes.astype(str), kind="stable")[:most])

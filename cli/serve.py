@@ -1,0 +1,56 @@
+"""artidx serve."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from .options import INDEX, PATH, device_option
+from .output import note, say
+
+
+@click.command()
+@click.argument("index", type=PATH, required=False, envvar="ARTIDX_INDEX")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 for all.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of paintings that are added are kept.")
+@click.option("--in-hand", type=click.IntRange(min=2), default=64, show_default=True,
+              help="Questions answered or waiting at a time, half of them from one address; more are sent away.")
+@click.option("--max-mb", type=click.IntRange(1, 1024), default=64, show_default=True,
+              help="Refuse requests of more megabytes.")
+@click.option("--max-pixels", type=click.IntRange(min=1), default=64_000_000, metavar="N", show_default=True,
+              help="Refuse images with more pixels.")
+@device_option
+def serve(index: Path | None, host: str, port: int, uploads: Path | None, in_hand: int, max_mb: int, max_pixels: int,
+          device: str) -> None:
+    """Answer from INDEX by HTTP, with a page for people.  pip install 'artidx[cpu,serve]'.
+
+    INDEX is by default paintings.artidx where there is one, else the reference gallery. Who may ask and who may add
+    and remove paintings is said by tokens in ARTIDX_READ_TOKEN and ARTIDX_WRITE_TOKEN: without the first all may ask,
+    without the second nobody may change anything.
+    """
+    # Requests share the cores; one that took them all for itself would wait for the others' threads.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from ..errors import MissingPackage
+
+    try:
+        from ..service.app import create_app
+        from ..service.server import bound
+        from ..service.server import serve as run
+        from ..service.settings import Settings, is_loopback
+        from ..service.shelf import Shelf
+    except ModuleNotFoundError as problem:
+        raise MissingPackage(f"the service needs {problem.name}; pip install 'artidx[cpu,serve]'") from None
+
+    settings = Settings.from_environment(uploads=uploads, in_hand=in_hand, max_body_bytes=max_mb << 20,
+                                         max_pixels=max_pixels)
+    listening = bound(host, port)
+    shelf = Shelf(index or (INDEX if INDEX.exists() else None), device)
+    if not is_loopback(host) and settings.read_token is None:
+        note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")
+    app = create_app(shelf, settings)
+    say(f"{shelf.index.name}: {len(shelf.index):,} paintings by {shelf.index.artists:,} artists, "
+        f"at http://{host}:{listening.getsockname()[1]}")
+    run(app, listening)

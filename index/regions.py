@@ -1,0 +1,56 @@
+"""Which parts of two paintings the model sees as most alike: a picture for the eye, not a part of the verdict.
+
+Nine overlapping parts of each, half as wide and half as high as the whole, are embedded like paintings of their own
+and paired off, the nearest two first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from ..embedder.images import MAX_PIXELS, Box, Pixels, squares
+from .centre import centred
+from .store import Generation
+from .vectors import Array, distances
+
+STARTS = (0.0, 0.25, 0.5)
+BOXES: tuple[Box, ...] = tuple((left, top, left + 0.5, top + 0.5) for top in STARTS for left in STARTS)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A part of each of two paintings, as shares of width and height, and their distance (1 - cosine, 0 to 2)."""
+
+    a: Box
+    b: Box
+    distance: float
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Parts of two paintings in pairs, the nearest first; each part is in one pair."""
+
+    regions: tuple[Alike, ...]
+    model: str
+    generation: int
+
+
+def parts(image: BinaryIO, size: int, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """(9, size, size, 3): the parts of an image, ready for the model. Raises UnreadableImage."""
+    return squares(image, BOXES, size, max_pixels=max_pixels)
+
+
+def alike(generation: Generation, a: Array, b: Array) -> Regions:
+    """a, b: (9, d) the vectors of two paintings' parts, as the model gave them."""
+    a, b = (np.stack([centred(vector, generation.centre) for vector in part]) for part in (a, b))
+    apart = distances(a[:, None], b[None])  # (9, 9)
+    pairs = []
+    left = apart.copy()
+    for _ in BOXES:
+        one, other = divmod(int(left.argmin()), len(BOXES))
+        pairs.append(Alike(BOXES[one], BOXES[other], float(apart[one, other])))
+        left[one, :] = left[:, other] = np.inf
+    return Regions(tuple(pairs), generation.manifest.model.sha256, generation.manifest.generation)

@@ -1,0 +1,62 @@
+"""The service, put together: routes, the gate before them, the page, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from . import browse, changes, health, questions
+from .desk import Desk
+from .gate import Gate
+from .problems import ProblemDetails, answer_problems
+from .settings import Settings
+from .shelf import Shelf
+
+PAGE = Path(__file__).with_name("page")
+
+
+def create_app(shelf: Shelf, settings: Settings) -> FastAPI:
+    """The ASGI application that answers from an index."""
+    desk = Desk(shelf, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(shelf.watch())
+        yield
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await desk.close()
+
+    app = FastAPI(title="artidx", version=version("artidx"), lifespan=lifespan, docs_url=None, redoc_url=None,
+                  summary="Were these two paintings made by the same artist, and who might have painted this?")
+    app.state.desk = desk
+    answer_problems(app)
+    for room in (questions, browse, changes, health):
+        app.include_router(room.router)
+    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    app.add_middleware(Gate, desk=desk)
+    _describe(app)
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Complete what FastAPI says of it: the form of problems, and no validation errors of its own."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = described()
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

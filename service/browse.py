@@ -1,0 +1,211 @@
+"""What the index holds: its facts, paintings and artists, their pictures, and the map of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from ..errors import UnreadableImage
+from ..index import map as plane
+from ..index.as_json import as_json
+from ..index.collection import Artist, NearArtist
+from ..index.manifest import Manifest
+from ..index.opened import Index
+from ..index.search import Painting
+from .desk import AtDesk, Desk, HeldIndex
+from .problems import Problem, documented
+from .tokens import reader
+
+THUMBNAIL = 320  # px
+IMAGE = 1600
+MOST_COLOURS = 60  # different values of a label that the map is coloured by
+JSON = "application/json"
+JPEG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}, 304: {"description": "It is as it was."}}
+
+Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")]
+PerPage = Annotated[int, Query(ge=1, le=200, description="How many on a page.")]
+Words = Annotated[str, Query(max_length=200, description="Words that all must occur; case and accents do not matter.")]
+
+
+@dataclass(frozen=True)
+class PaintingPage:
+    """Paintings, a page of them."""
+
+    paintings: tuple[Painting, ...]
+    total: int
+    page: int
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class PaintingFacts:
+    """All that the index says of a painting. has_image: whether its picture can be shown."""
+
+    painting: Painting
+    labels: Mapping[str, str | None]
+    has_image: bool
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class ArtistPage:
+    """Artists, a page of them, those with the most paintings first."""
+
+    artists: tuple[Artist, ...]
+    total: int
+    page: int
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class ArtistFacts:
+    """An artist, and those whose works lie nearest."""
+
+    artist: Artist
+    near: tuple[NearArtist, ...]
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class Label:
+    """Something the map can be coloured by: its values, and for each point the number of its value, -1 for none."""
+
+    values: tuple[str, ...]
+    codes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MapOfPaintings:
+    """Paintings on a plane, column by column. total: how many the index has; those here are all, or drawn by lot."""
+
+    ids: tuple[str, ...]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    labels: Mapping[str, Label]
+    total: int
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The map is not done yet."""
+
+    detail: str
+    model: str
+    generation: int
+
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["collection"], responses=documented(404, 422))
+
+
+@router.get("/index", response_model=Manifest)
+async def index_facts(index: HeldIndex) -> Response:
+    """What the index says of itself, as `artidx info --json`."""
+    return _json(index.manifest)
+
+
+@router.get("/paintings", response_model=PaintingPage)
+async def paintings(desk: AtDesk, index: HeldIndex, q: Words = "", artist: Annotated[str | None, Query(
+        max_length=400, description="Only by this artist, in any spelling.")] = None, page: Page = 1,
+        per_page: PerPage = 50) -> Response:
+    """Paintings in whose artist, title and id the words occur."""
+    found = await desk.searched(lambda: index.collection.search(q, artist, start=(page - 1) * per_page, count=per_page))
+    return _json(PaintingPage(found.paintings, found.total, page, *_names(index)))
+
+
+@router.get("/paintings/{id:path}", response_model=PaintingFacts)
+async def painting(desk: AtDesk, index: HeldIndex, id: str) -> Response:
+    """A painting and its labels."""
+    found, sha256 = await desk.searched(lambda: index.collection.painting(id))
+    labels = await desk.searched(lambda: index.collection.labels(found))
+    return _json(PaintingFacts(found, labels, await desk.decoded(lambda: desk.pictures.has(found, sha256)),
+                               *_names(index)))
+
+
+@router.get("/thumbnails/{id:path}", response_class=Response, responses=JPEG)
+async def thumbnail(request: Request, desk: AtDesk, index: HeldIndex, id: str) -> Response:
+    """A small picture of a painting, 320 px at most, where its file is still there."""
+    return await _picture(request, desk, index, id, THUMBNAIL)
+
+
+@router.get("/images/{id:path}", response_class=Response, responses=JPEG)
+async def image(request: Request, desk: AtDesk, index: HeldIndex, id: str) -> Response:
+    """A picture of a painting, 1,600 px at most, where its file is still there."""
+    return await _picture(request, desk, index, id, IMAGE)
+
+
+@router.get("/artists", response_model=ArtistPage)
+async def artists(desk: AtDesk, index: HeldIndex, q: Words = "", page: Page = 1, per_page: PerPage = 50) -> Response:
+    """Artists in whose names the words occur, those with the most paintings first."""
+    found = await desk.searched(lambda: index.collection.search_artists(q))
+    return _json(ArtistPage(found[(page - 1) * per_page : page * per_page], len(found), page, *_names(index)))
+
+
+@router.get("/artists/{id:path}", response_model=ArtistFacts)
+async def artist(desk: AtDesk, index: HeldIndex, id: str) -> Response:
+    """An artist, by id or name, and the artists whose works lie nearest; theirs are in /v1/paintings?artist=."""
+    found = index.collection.artist(id)
+    return _json(ArtistFacts(found, await desk.searched(lambda: index.collection.near(found)), *_names(index)))
+
+
+@router.get("/map", response_model=MapOfPaintings, responses={
+    202: {"model": Drawing, "description": "It is being drawn; come again."}})
+async def the_map(desk: AtDesk, index: HeldIndex) -> Response:
+    """All paintings on a plane, those that the model sees as alike side by side; 20,000 at most."""
+    try:
+        points = await desk.maps.points(index)
+    except (OSError, ValueError):
+        raise Problem(503, "no-map", "the map of this generation could not be drawn") from None
+    if points is None:
+        drawing = Drawing("the map is being drawn; of 20,000 paintings that takes a minute", *_names(index))
+        return Response(as_json(drawing), 202, {"retry-after": "2"}, JSON)
+    return _json(await desk.searched(lambda: _map_of(index, points)))
+
+
+def _map_of(index: Index, points: Any) -> MapOfPaintings:
+    places = plane.places_of(index.generation)
+    table = index.generation.table.iloc[places]
+    rounded = np.round(points.astype(np.float64), 4)
+    columns = {"artist": table["artist_key"].map({artist.id: artist.artist for artist in index.collection.artists})} | {
+        name: table[name] for name in index.collection.label_names if table[name].nunique() <= MOST_COLOURS}
+    labels = {name: _label(column) for name, column in columns.items() if column.notna().any()}
+    return MapOfPaintings(tuple(table["id"]), tuple(rounded[:, 0].tolist()), tuple(rounded[:, 1].tolist()), labels,
+                          len(index), *_names(index))
+
+
+def _label(column: pd.Series[Any]) -> Label:
+    """The most frequent values first."""
+    values = column.dropna().value_counts().index
+    codes = pd.Categorical(column, categories=values).codes
+    return Label(tuple(str(value) for value in values), tuple(codes.tolist()))
+
+
+async def _picture(request: Request, desk: Desk, index: Index, id: str, side: int) -> Response:
+    found, sha256 = await desk.searched(lambda: index.collection.painting(id))
+    headers = {"etag": f'"{sha256[:16]}-{side}"', "cache-control": "private, no-cache"}
+    if sha256 and request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    try:
+        jpeg = await desk.decoded(lambda: desk.pictures.jpeg(found, sha256, side))
+    except UnreadableImage as problem:
+        raise Problem(404, "no-picture", str(problem)) from None
+    return Response(jpeg, headers=headers, media_type="image/jpeg")
+
+
+def _names(index: Index) -> tuple[str, int]:
+    return index.manifest.model.sha256, index.manifest.generation
+
+
+def _json(value: Any) -> Response:
+    return Response(as_json(value), media_type=JSON)

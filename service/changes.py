@@ -1,0 +1,148 @@
+"""Changes by whoever has the write token: a painting more, a painting less. Each is published as a new generation.
+
+The picture that is sent is kept in the folder of uploads under the sha256 of its bytes: no name that was sent reaches
+the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from fastapi import APIRouter, Depends, Request, Response
+
+from ..embedder.catalog import COLUMNS, Catalog, year_of
+from ..embedder.images import check_size, square
+from ..errors import UnreadableImage
+from ..index.as_json import as_json
+from ..index.build import Settings as BuildSettings
+from ..index.files import write_atomically
+from ..index.opened import Index
+from ..index.search import Painting
+from .desk import AtDesk, Desk
+from .forms import Form, described, form_of
+from .problems import Problem, documented
+from .tokens import writer
+
+TEXTS = ("id", "artist", "title", "year")
+TEXT = {"type": "string", "maxLength": 400}
+MAX_TEXT = 400
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A painting that was added or removed, and the generation in which it is so."""
+
+    painting: Painting
+    paintings: int  # in the index now
+    model: str
+    generation: int
+
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(writer)], tags=["changes"],
+                   responses=documented(400, 403, 404, 408, 409, 413, 415, 422, 429))
+
+
+@router.post("/paintings", status_code=201, response_model=Changed, openapi_extra=described(
+    {"image": "The painting's picture; it is kept."}, {
+        "id": (TEXT, "Its id; by default the beginning of the sha256 of its picture."),
+        "artist": (TEXT, "Who painted it."), "title": (TEXT, "What it is called."),
+        "year": (TEXT, "When it was painted.")}, ids=False))
+async def add(request: Request, desk: AtDesk) -> Response:
+    """Add a painting.  Needs the write token."""
+    uploads = _uploads(desk)
+    async with form_of(request, ("image",), TEXTS) as form, desk.writing:
+        asked, labels = form.file("image"), _labels(form)
+        check_size(asked.size_bytes, desk.settings.max_pixels)
+        data = await asyncio.to_thread(asked.stream.read) if asked.stream else b""
+        sha256 = hashlib.sha256(data).hexdigest()
+        labels["id"] = labels["id"] or sha256[:16]
+        await desk.shelf.renew()
+        index = desk.shelf.index
+        try:  # before anything is kept
+            await desk.decoded(lambda: square(data, index.embedder.size, max_pixels=desk.settings.max_pixels))
+        except UnreadableImage as problem:
+            raise type(problem)(f"{asked.name}: {problem}") from None
+        _check_new(index, str(labels["id"]), sha256, asked.name)
+        path = uploads / f"{sha256}.image"
+        await asyncio.to_thread(_keep, path, data)
+        row = pd.DataFrame([labels | {"path": str(path)}], columns=list(COLUMNS))
+        await asyncio.to_thread(_add, index.renewed(), Catalog(str(uploads), row), desk)
+        return await _answer(request, desk, str(labels["id"]), 201)
+
+
+@router.delete("/paintings/{id:path}", response_model=Changed)
+async def remove(request: Request, desk: AtDesk, id: str) -> Response:
+    """Remove a painting, and its picture if it was sent here.  Needs the write token."""
+    async with desk.writing:
+        await desk.shelf.renew()
+        before = desk.shelf.index
+        if before.path is None:
+            raise _not_ours()
+        painting, _ = before.collection.painting(id)
+        await asyncio.to_thread(before.renewed().remove, [id])
+        await desk.shelf.renew()
+        request.state.index = desk.shelf.index
+        uploads = desk.settings.uploads
+        if uploads is not None and Path(painting.path).parent == uploads.absolute():
+            await asyncio.to_thread(Path(painting.path).unlink, missing_ok=True)
+        return _changed(painting, desk.shelf.index, 200)
+
+
+def _uploads(desk: Desk) -> Path:
+    if desk.shelf.index.path is None:
+        raise _not_ours()
+    if desk.settings.uploads is None:
+        raise Problem(403, "writing-is-off", "the service was started without a folder to keep pictures in (--uploads)")
+    return desk.settings.uploads.absolute()
+
+
+def _not_ours() -> Problem:
+    return Problem(409, "not-to-be-changed", "the reference gallery cannot be changed; serve an index of your own")
+
+
+def _labels(form: Form) -> dict[str, Any]:
+    labels: dict[str, Any] = {name: form.text(name) for name in TEXTS}
+    for name, text in labels.items():
+        if text is not None and (len(text) > MAX_TEXT or not text.isprintable()):
+            raise Problem(422, "bad-setting", f"{name}: must be at most {MAX_TEXT} characters that can be printed")
+    if labels["year"] is not None:
+        year = year_of(labels["year"])
+        if year is None:
+            raise Problem(422, "bad-setting", f"year: {labels['year']} has no year in it")
+        labels["year"] = year
+    return labels
+
+
+def _check_new(index: Index, painting: str, sha256: str, name: str) -> None:
+    """Raises Problem where the index has a painting with this id, or this very picture."""
+    if not index.generation.table["id"].ne(painting).all():
+        raise Problem(409, "id-is-taken", f"{painting}: another painting of the index has this id")
+    if known := index.query_of_content(sha256, name):
+        other = known.painting.id if known.painting else name
+        raise Problem(409, "already-there", f"{name}: is in the index already, as {other}")
+
+
+def _keep(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, data)
+
+
+def _add(index: Index, catalog: Catalog, desk: Desk) -> None:
+    settings = BuildSettings(workers=desk.settings.workers, max_pixels=desk.settings.max_pixels, strict=True)
+    index.add(catalog, settings=settings)
+
+
+async def _answer(request: Request, desk: Desk, painting: str, status: int) -> Response:
+    await desk.shelf.renew()
+    request.state.index = desk.shelf.index
+    return _changed(desk.shelf.index.collection.painting(painting)[0], desk.shelf.index, status)
+
+
+def _changed(painting: Painting, index: Index, status: int) -> Response:
+    changed = Changed(painting, len(index), index.manifest.model.sha256, index.manifest.generation)
+    return Response(as_json(changed), status, media_type="application/json")

@@ -1,0 +1,94 @@
+"""What all requests share: the index on its shelf, the model, threads for decoding and searching, counters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+
+from ..embedder.images import check_size, square
+from ..embedder.locations import content_hash
+from ..errors import UnreadableImage
+from ..index.opened import Index
+from ..index.search import Query
+from .engine import Engine
+from .forms import Asked
+from .maps import Maps
+from .metrics import Metrics
+from .pictures import Pictures
+from .settings import Settings
+from .shelf import Shelf
+
+T = TypeVar("T")
+
+
+class Desk:
+    """Where a request gets its work done. Close it when no request is left."""
+
+    def __init__(self, shelf: Shelf, settings: Settings) -> None:
+        self.shelf = shelf
+        self.settings = settings
+        self.metrics = Metrics()
+        self.engine = Engine(shelf.index.embedder, self.metrics, settings.workers)
+        self.maps = Maps()
+        self.pictures = Pictures(settings.max_pixels)
+        self.writing = asyncio.Lock()
+        self._decoders = ThreadPoolExecutor(settings.workers, "decode")
+        self._searchers = ThreadPoolExecutor(settings.workers, "search")
+
+    async def decoded(self, work: Callable[[], T]) -> T:
+        """Decode a picture in a thread."""
+        return await self._timed("decode", self._decoders, work)
+
+    async def searched(self, work: Callable[[], T]) -> T:
+        """Ask an index in a thread."""
+        return await self._timed("search", self._searchers, work)
+
+    async def query(self, index: Index, asked: Asked) -> Query:
+        """The painting asked about, embedded unless the index has it. Raises UnknownPainting, UnreadableImage."""
+        stream = asked.stream
+        if stream is None:
+            return await self.searched(lambda: index.query_of_id(asked.name))
+        try:
+            check_size(asked.size_bytes, self.settings.max_pixels)
+            known = await self.searched(lambda: index.query_of_content(content_hash(stream), asked.name))
+            if known:
+                return known
+            embedder = index.embedder
+            squares = await self.decoded(
+                lambda: square(stream, embedder.size, max_pixels=self.settings.max_pixels)[None])
+        except UnreadableImage as problem:
+            raise type(problem)(f"{asked.name}: {problem}") from None
+        vectors = await self.engine.embed(embedder, squares)
+        return index.query_of_vector(vectors[0], asked.name)
+
+    async def close(self) -> None:
+        """Finish what was taken, and stop what nobody waits for."""
+        await self.maps.close()
+        for pool in (self._decoders, self._searchers):
+            pool.shutdown()
+        self.engine.close()
+
+    async def _timed(self, stage: str, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        def timed() -> T:
+            with self.metrics.stage(stage):
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(pool, timed)
+
+
+def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def _index(request: Request) -> Index:
+    index: Index = request.state.index
+    return index
+
+
+AtDesk = Annotated[Desk, Depends(_desk)]
+HeldIndex = Annotated[Index, Depends(_index)]  # the generation that this request began with

@@ -1,0 +1,95 @@
+"""Squares of pixels to vectors for many requests at once: one model, micro-batches across requests.
+
+What waits is bounded by who lets requests in (gate.py). On a CPU the model takes one request's images at a time on
+each core, on a GPU whatever is waiting, at most BATCH_SIZE of it: as runtime.py has found to be fastest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..embedder.images import Pixels
+from ..embedder.runtime import BATCH_SIZE, PROVIDERS, Embedder
+from ..index.vectors import Array
+from .metrics import Metrics
+
+
+@dataclass(frozen=True)
+class _Job:
+    embedder: Embedder
+    squares: Pixels
+    vectors: Future[Array]
+
+
+class Engine:
+    """Runs the model. Close it when no request is left."""
+
+    def __init__(self, embedder: Embedder, metrics: Metrics, workers: int) -> None:
+        is_cpu = embedder.provider == PROVIDERS["cpu"]
+        self._most = 1 if is_cpu else BATCH_SIZE
+        self._metrics = metrics
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._runners = [threading.Thread(target=self._run, name="embed", daemon=True)
+                         for _ in range(workers if is_cpu else 1)]
+        for runner in self._runners:
+            runner.start()
+
+    async def embed(self, embedder: Embedder, squares: Pixels) -> Array:
+        """(n, d) vectors of (n, size, size, 3) squares."""
+        job = _Job(embedder, squares, Future())
+        self._jobs.put(job)
+        return await asyncio.wrap_future(job.vectors)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether somebody is there to run the model."""
+        return all(runner.is_alive() for runner in self._runners)
+
+    def close(self) -> None:
+        """Finish what was taken."""
+        for _ in self._runners:
+            self._jobs.put(None)
+        for runner in self._runners:
+            runner.join()
+
+    def _run(self) -> None:
+        while batch := self._next():
+            jobs = [job for job in batch if job.vectors.set_running_or_notify_cancel()]
+            for embedder in {job.embedder: None for job in jobs}:  # two, while a generation by another model comes in
+                self._answer(embedder, [job for job in jobs if job.embedder is embedder])
+
+    def _answer(self, embedder: Embedder, jobs: list[_Job]) -> None:
+        squares = np.concatenate([job.squares for job in jobs])
+        try:
+            with self._metrics.stage("embed"):
+                vectors = embedder.infer(squares, batch_size=BATCH_SIZE, workers=1)
+        except Exception as problem:  # each request tells its own caller
+            for job in jobs:
+                job.vectors.set_exception(problem)
+            return
+        self._metrics.batch.observe(len(squares))
+        start = 0
+        for job in jobs:
+            job.vectors.set_result(vectors[start : start + len(job.squares)])
+            start += len(job.squares)
+
+    def _next(self) -> list[_Job]:
+        """Waits for one, and takes what else is there, if the model gains by it; empty when all is done."""
+        batch: list[_Job] = []
+        while len(batch) < self._most:
+            try:
+                job = self._jobs.get(block=not batch)
+            except queue.Empty:
+                break
+            if job is None:
+                if batch:
+                    self._jobs.put(None)  # for the next look
+                break
+            batch.append(job)
+        return batch

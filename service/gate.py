@@ -1,0 +1,185 @@
+"""The gate that every request passes: how much, how long, how many at once; and what every answer carries.
+
+Refuses before anything is read, counts and logs what was answered. Who may ask is tokens.py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import quote
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..index.as_json import as_json
+from ..index.opened import Index
+from .desk import Desk
+from .problems import Problem, bug, response
+
+SENDING = {"POST", "PUT", "PATCH", "DELETE"}
+DRAIN_S = 1.0  # what is refused is read a little longer: else the client would see a broken connection, not the reason
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+                               "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+log = logging.getLogger("artidx.service")
+
+
+class Gate:
+    """ASGI middleware around all of the application."""
+
+    def __init__(self, app: ASGIApp, desk: Desk) -> None:
+        self._app = app
+        self._desk = desk
+        self._in_hand: Counter[str] = Counter()  # by address
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        visit = _Visit(scope, receive, send, self._desk)
+        try:
+            with self._room(scope):
+                async with asyncio.timeout(self._desk.settings.answer_s):
+                    await self._app(scope, visit.receive, visit.send)
+        except Problem as problem:
+            await visit.refuse(problem)
+        except TimeoutError:
+            await visit.refuse(Problem(503, "too-slow", f"no answer within {self._desk.settings.answer_s:g} s"))
+        except Exception as failure:
+            scope["state"]["failure"] = failure
+            await visit.refuse(bug())
+        finally:
+            visit.end()
+
+    @contextmanager
+    def _room(self, scope: Scope) -> Iterator[None]:
+        """Room for one more request that sends something. Raises Problem where there is none."""
+        if scope["method"] not in SENDING:
+            yield
+            return
+        settings, address = self._desk.settings, (scope.get("client") or ("", 0))[0]
+        if self._in_hand[address] >= settings.in_hand_of_one:
+            raise Problem(429, "too-many-requests", f"{settings.in_hand_of_one} requests of yours are in hand already")
+        if self._in_hand.total() >= settings.in_hand:
+            raise Problem(503, "busy", f"{settings.in_hand} requests are in hand already")
+        self._in_hand[address] += 1
+        self._desk.metrics.in_hand.inc()
+        try:
+            yield
+        finally:
+            self._desk.metrics.in_hand.dec()
+            self._in_hand[address] -= 1
+            if not self._in_hand[address]:
+                del self._in_hand[address]
+
+
+class _Visit:
+    """One request and its answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, desk: Desk) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._desk = desk
+        self._settings = desk.settings
+        self._began = time.perf_counter()
+        self._headers = Headers(scope=scope)
+        self._received = self._sent = 0  # bytes
+        self._has_all = not ("content-length" in self._headers or "transfer-encoding" in self._headers)
+        self._status = 0
+        asked = self._headers.get("x-request-id", "")
+        self.id = asked if REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
+        scope.setdefault("state", {})["index"] = desk.shelf.index
+
+    async def receive(self) -> Message:
+        """The next piece of the body. Raises Problem where it is too much or comes too slowly."""
+        length = self._headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._settings.max_body_bytes:
+            raise self._too_large()
+        if self._has_all:
+            return await self._receive()  # the end of the connection
+        left = self._began + self._settings.body_s - time.perf_counter()
+        try:
+            async with asyncio.timeout(max(left, 0)):
+                message = await self._receive()
+        except TimeoutError:
+            raise Problem(408, "too-slow", f"the request did not arrive within {self._settings.body_s:g} s") from None
+        self._note(message)
+        if self._received > self._settings.max_body_bytes:
+            raise self._too_large()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a piece of the answer, with the headers that every answer carries."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            await self._drain()
+            self._complete(MutableHeaders(scope=message))
+        self._sent += len(message.get("body", b""))
+        async with asyncio.timeout(self._settings.body_s):  # a client that does not read
+            await self._send(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        """Answer with a problem, unless an answer has begun."""
+        if not self._status:
+            with suppress(TimeoutError):
+                await response(problem)(self._scope, self.receive, self.send)
+
+    def end(self) -> None:
+        """Count and log it."""
+        seconds = time.perf_counter() - self._began
+        route = getattr(self._scope.get("route"), "path", "none")
+        self._desk.metrics.answered(self._scope["method"], route, self._status, seconds)
+        failure = self._scope["state"].get("failure")
+        log.log(logging.ERROR if failure else logging.INFO, "answered", exc_info=failure, extra={"facts": {
+            "request": self.id, "method": self._scope["method"], "path": self._scope["path"][:500],
+            "status": self._status, "ms": round(seconds * 1000, 1), "received": self._received, "sent": self._sent}})
+
+    def _complete(self, headers: MutableHeaders) -> None:
+        index: Index = self._scope["state"]["index"]
+        headers.update(HEADERS)
+        headers["x-request-id"] = self.id
+        headers["artidx-index"] = quote(index.name if index.path is None else index.path.name, safe=" ")
+        headers["artidx-model"] = index.manifest.model.sha256
+        headers["artidx-generation"] = str(index.manifest.generation)
+        headers.setdefault("cache-control", "no-store")
+        if not self._has_all:
+            headers["connection"] = "close"
+
+    async def _drain(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while not self._has_all:
+                    self._note(await self._receive())
+
+    def _note(self, message: Message) -> None:
+        self._received += len(message.get("body", b""))
+        self._has_all = message["type"] != "http.request" or not message.get("more_body", False)
+
+    def _too_large(self) -> Problem:
+        return Problem(413, "too-large", f"over {self._settings.max_body_bytes >> 20} MB")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, message, and the facts of a request; never a picture or a token."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts: dict[str, Any] = {"time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname,
+                                 "message": record.getMessage(), **getattr(record, "facts", {})}
+        if record.exc_info:
+            facts["traceback"] = self.formatException(record.exc_info)
+        return as_json(facts)

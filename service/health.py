@@ -1,0 +1,38 @@
+"""Whether the service lives, whether it is ready, and what it has counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Response
+
+from .desk import AtDesk
+from .problems import Problem, documented
+from .tokens import reader
+
+router = APIRouter(tags=["health"])
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "All is well."}}
+
+
+@router.get("/livez", response_class=Response, responses=TEXT)
+async def livez() -> Response:
+    """The process answers."""
+    return Response("alive\n", media_type="text/plain")
+
+
+@router.get("/readyz", response_class=Response, responses=TEXT | documented(503))
+async def readyz(desk: AtDesk) -> Response:
+    """The index is open and the model runs."""
+    if not desk.engine.is_alive:
+        raise Problem(503, "not-ready", "the model does not run")
+    return Response("ready\n", media_type="text/plain")
+
+
+@router.get("/metrics", response_class=Response, responses=TEXT | documented(), dependencies=[Depends(reader)])
+async def metrics(desk: AtDesk) -> Response:
+    """Counters in the format of Prometheus."""
+    index = desk.shelf.index
+    desk.metrics.paintings.set(len(index))
+    desk.metrics.generation.set(index.manifest.generation)
+    return Response(desk.metrics.text(), media_type="text/plain; version=0.0.4")

@@ -1,0 +1,79 @@
+"""The map of the index (index/map.py), drawn once for a generation by a process of its own, and kept in a folder.
+
+The folder is $ARTIDX_CACHE, else ~/.cache/artidx. A map that is not done yet is no error: it is asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from ..index.opened import Index
+from ..index.vectors import Array
+
+log = logging.getLogger("artidx.service")
+
+
+class Maps:
+    """Draws one map at a time."""
+
+    def __init__(self) -> None:
+        self._folder = _folder()
+        self._drawing: asyncio.subprocess.Process | None = None
+        self._failed: set[str] = set()
+        self._known: tuple[str, Array] | None = None
+
+    async def points(self, index: Index) -> Array | None:
+        """(m, 2) where the paintings of map.places_of lie; None while they are being drawn. Raises OSError, ValueError
+        where that failed."""
+        generation = index.generation
+        if self._known and self._known[0] == generation.sha256:
+            return self._known[1]
+        target = self._folder / f"map-{generation.sha256}.npy"
+        if target.exists():
+            self._known = generation.sha256, await asyncio.to_thread(_read, target)
+            return self._known[1]
+        if generation.sha256 in self._failed:
+            raise ValueError("the map could not be drawn")
+        if self._drawing is None:
+            self._drawing = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "artidx.index.map", generation.folder, generation.sha256, target,
+                stderr=asyncio.subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
+            self._watch = asyncio.create_task(self._wait(self._drawing, generation.sha256))
+        return None
+
+    async def close(self) -> None:
+        """Stop drawing."""
+        if self._drawing:
+            self._drawing.kill()
+            await self._watch
+
+    async def _wait(self, process: asyncio.subprocess.Process, sha256: str) -> None:
+        _, said = await process.communicate()
+        if process.returncode and process.returncode > 0:
+            self._failed.add(sha256)
+            log.error("the map could not be drawn: %s", said.decode(errors="replace")[-500:])
+        self._drawing = None
+
+
+def _read(path: Path) -> Array:
+    points: Array = np.load(path, allow_pickle=False)
+    if points.ndim != 2 or points.shape[1] != 2 or points.dtype != np.float32:
+        raise ValueError(f"{path}: not a map; remove it")
+    return points
+
+
+def _folder() -> Path:
+    """Where maps are kept; for this service alone where that cannot be written to."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    folder = Path(os.environ.get("ARTIDX_CACHE") or Path(cache) / "artidx")
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="artidx-"))

@@ -1,0 +1,71 @@
+"""Pictures of the index's paintings, to look at: made small, as JPEG, from their files, where these still exist.
+
+A file that has changed since it was indexed is not shown: it may be another painting.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import BinaryIO, TypeVar
+
+from PIL import Image
+
+from ..embedder.images import picture
+from ..embedder.locations import Reader, content_hash
+from ..errors import UnreadableImage
+from ..index.search import Painting
+
+T = TypeVar("T")
+QUALITY = 85
+KEPT_BYTES = 64 << 20  # of pictures made lately
+
+
+class Pictures:
+    """Makes pictures and keeps the latest. Safe to share between threads."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._reader = Reader(max_pixels)
+        self._lock = threading.Lock()
+        self._made: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+
+    def jpeg(self, painting: Painting, sha256: str, side: int) -> bytes:
+        """The painting's picture, no side longer than `side`. Raises UnreadableImage where it cannot be shown."""
+        with self._lock:
+            if known := self._made.get((sha256, side)):
+                self._made.move_to_end((sha256, side))
+                return known
+        made = self.use(painting, sha256, lambda stream: _jpeg(
+            picture(stream, side, max_pixels=self._reader.max_pixels)))
+        with self._lock:
+            self._made[sha256, side] = made
+            while sum(map(len, self._made.values())) > KEPT_BYTES:
+                self._made.popitem(last=False)
+        return made
+
+    def has(self, painting: Painting, sha256: str) -> bool:
+        """Whether the painting's file is there, and as it was."""
+        try:
+            return self.use(painting, sha256, lambda _: True)
+        except UnreadableImage:
+            return False
+
+    def use(self, painting: Painting, sha256: str, function: Callable[[BinaryIO], T]) -> T:
+        """What a function makes of the painting's file. Raises UnreadableImage, without saying where that lies."""
+        if not painting.path:
+            raise UnreadableImage(f"{painting.id}: the index has no image of it")
+        try:
+            with self._reader.open(painting.path) as stream:
+                if content_hash(stream) != sha256:
+                    raise UnreadableImage("its image has changed since it was indexed")
+                return function(stream)
+        except UnreadableImage as problem:
+            raise UnreadableImage(f"{painting.id}: {str(problem).partition(':')[0]}") from None
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=QUALITY)
+    return stream.getvalue()

@@ -1,0 +1,98 @@
+"""Same artist?  Who might have painted this?  Which parts look alike?  Answers as on the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from ..errors import UnreadableImage
+from ..index import regions
+from ..index.as_json import as_json
+from ..index.opened import Index
+from ..index.regions import Regions
+from ..index.search import Answer
+from ..index.vectors import Array
+from ..index.verify import Decision, Verdict
+from .desk import AtDesk, Desk, HeldIndex
+from .forms import Asked, described, form_of
+from .problems import Problem, documented
+from .tokens import reader
+
+MOST = 100  # artists and paintings in an answer
+JSON = "application/json"
+A_AND_B = {"a": "The one painting.", "b": "The other."}
+SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+EXPRESSION = {"type": "string", "maxLength": 4096}
+
+router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["questions"],
+                   responses=documented(400, 404, 408, 409, 413, 415, 422, 429))
+
+
+@router.post("/pair", response_model=Verdict, openapi_extra=described(A_AND_B, {
+    "prior": ({**SHARE, "default": 0.5}, "Share of same-artist pairs among those you ask about."),
+    "fpr": ({"type": "number", "enum": [0.1, 0.01, 0.001], "default": 0.1},
+            "Share of pairs by different artists that may pass the threshold."),
+    "threshold": ({"type": "number", "minimum": 0, "maximum": 2},
+                  "Call the same what is nearer than this distance, instead of fpr."),
+}))
+async def pair(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
+    """Were a and b painted by the same artist?  As `artidx pair --json`."""
+    async with form_of(request, ("a", "b"), ("prior", "fpr", "threshold")) as form:
+        usual = Decision()
+        threshold, rate = form.number("threshold", 0, 2), form.number("fpr", 0, 1)
+        if threshold is not None and rate is not None:
+            raise Problem(422, "bad-setting", "fpr and threshold both decide: send one of them")
+        prior = form.number("prior", 0, 1)
+        decision = Decision(usual.false_positive_rate if rate is None else rate, threshold,
+                            usual.prior if prior is None else prior)
+        _ = index.calibration, index.calibration.pairs.by_distance.probability(0, decision.prior)  # before the work
+        a, b = [await desk.query(index, form.painting(name)) for name in ("a", "b")]
+        return _json(await desk.searched(lambda: index.verdict(a, b, decision)))
+
+
+@router.post("/nearest", response_model=Answer, openapi_extra=described({"image": "The painting asked about."}, {
+    "k": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}, "How many artists and paintings."),
+    "where": (EXPRESSION, "Look only among paintings for which it holds, such as year < 1700 and style == 'Baroque'."),
+    "exclude": (EXPRESSION, "Look only among paintings for which it does not hold."),
+}))
+async def nearest(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
+    """Who might have painted it?  Artists by probability with the paintings that speak for them, and the nearest
+    paintings.  As `artidx nearest --json`."""
+    async with form_of(request, ("image",), ("k", "where", "exclude")) as form:
+        k, where, exclude = form.count("k", MOST) or 10, form.text("where"), form.text("exclude")
+        _ = index.calibration
+        among = index
+        if where is not None or exclude is not None:
+            among = await desk.searched(lambda: index.only(where, exclude))
+        query = await desk.query(index, form.painting("image"))
+        return _json(await desk.searched(lambda: among.answer(query, k=k)))
+
+
+@router.post("/regions", response_model=Regions, openapi_extra=described(A_AND_B, {}))
+async def alike(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
+    """Which parts of a and b look most alike: nine parts of each in pairs, the nearest first.  They are not a part of
+    the verdict, and take as long as embedding eighteen paintings."""
+    async with form_of(request, ("a", "b")) as form:
+        a, b = [await _parts(desk, index, form.painting(name)) for name in ("a", "b")]
+        return _json(await desk.searched(lambda: regions.alike(index.generation, a, b)))
+
+
+async def _parts(desk: Desk, index: Index, asked: Asked) -> Array:
+    """(9, d) vectors of a painting's parts; of one in the index by the picture that it has of it."""
+    embedder, most = index.embedder, desk.settings.max_pixels
+    stream = asked.stream
+    if stream is not None:
+        try:
+            squares = await desk.decoded(lambda: regions.parts(stream, embedder.size, most))
+        except UnreadableImage as problem:
+            raise type(problem)(f"{asked.name}: {problem}") from None
+    else:
+        painting, sha256 = index.collection.painting(asked.name)
+        squares = await desk.decoded(lambda: desk.pictures.use(
+            painting, sha256, lambda opened: regions.parts(opened, embedder.size, most)))
+    return await desk.engine.embed(embedder, squares)
+
+
+def _json(value: Any) -> Response:
+    return Response(as_json(value), media_type=JSON)

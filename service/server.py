@@ -1,0 +1,72 @@
+"""The server around the service: uvicorn, less patient with clients that do not finish what they began to say."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ..errors import BadSetting
+from .gate import JsonLines
+
+HEAD_S = 10  # for a connection to say what it wants
+MOST_CONNECTIONS = 900  # of 1,024 files that a process may usually have open
+FINISH_S = 70  # for answers in hand when the service is stopped: more than any may take
+
+
+class Impatient(HttpToolsProtocol):
+    """A connection that is closed when no whole head of a request arrives in time, or there are too many."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+        else:
+            self._late = self.loop.call_later(HEAD_S, transport.abort)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_time()
+        self._late = self.loop.call_later(HEAD_S, self.transport.abort)
+
+    def on_headers_complete(self) -> None:
+        self._in_time()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket to listen on; port 0 takes a free one. Raises BadSetting."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, OverflowError) as problem:
+        raise BadSetting(f"--host {host} --port {port}: {getattr(problem, 'strerror', None) or problem}") from None
+
+
+def serve(app: FastAPI, listening: socket.socket) -> None:
+    """Answer until told to stop, by SIGINT or SIGTERM; what was taken is finished."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    for name in ("artidx.service", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO if name == "artidx.service" else logging.WARNING)
+    options: dict[str, Any] = {"http": Impatient, "ws": "none", "access_log": False, "log_config": None,
+                               "server_header": False, "timeout_graceful_shutdown": FINISH_S}
+    uvicorn.Server(uvicorn.Config(app, **options)).run([listening])

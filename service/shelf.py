@@ -1,0 +1,62 @@
+"""The index that answers now. A newer generation takes its place once it is open and warm; nobody waits for it.
+
+A request keeps the index it began with, to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import ArtidxError, Uncalibrated
+from ..index import store
+from ..index.opened import Index
+
+LOOK_S = 1.0  # between two looks for a new generation: the reading of a line
+log = logging.getLogger("artidx.service")
+
+
+class Shelf:
+    """Holds the generation that answers."""
+
+    def __init__(self, path: Path | None, device: str | None = None) -> None:
+        """path: None for the reference gallery. Raises ArtidxError where it cannot be opened or has no model."""
+        self._path = path
+        self._renewing = asyncio.Lock()
+        self.index = Index.open(path, device=device)
+        _warm(self.index)
+
+    async def watch(self) -> None:
+        """Look for a new generation until cancelled."""
+        while self._path is not None:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.renew()
+            except (ArtidxError, OSError) as problem:  # damaged, or just being replaced: what is open goes on answering
+                log.error("the new generation cannot be opened: %s", problem)
+
+    async def renew(self) -> None:
+        """Take up what is published now."""
+        if self._path is None:
+            return
+        async with self._renewing:
+            _, published = await asyncio.to_thread(store.current, self._path)
+            if published == self.index.generation.sha256:
+                return
+            index = await asyncio.to_thread(self.index.renewed)
+            await asyncio.to_thread(_warm, index)
+            self.index = index
+            log.info("generation %d answers now, with %d paintings", index.manifest.generation, len(index))
+
+
+def _warm(index: Index) -> None:
+    """Load the model and work out what the first questions would have to wait for."""
+    _ = index.embedder
+    if len(index):
+        query = index.query_of_id(index.generation.table["id"].iloc[0])
+        index.nearest_to(query)
+        with suppress(Uncalibrated):
+            index.answer(query)
+            index.pair(f"id:{query.name}", f"id:{query.name}")
