@@ -1,0 +1,40 @@
+// Asks the service. What goes wrong becomes an error with the service's own words.
+
+const TOKEN = "artidx-token";
+
+export const token = () => sessionStorage.getItem(TOKEN);
+export const useToken = (value) => sessionStorage.setItem(TOKEN, value);
+
+export const index = { name: "", generation: "" }; // of the latest answer
+
+export class Refused extends Error {
+  constructor(status, title, detail, request) {
+    super(detail);
+    Object.assign(this, { status, title, request });
+  }
+}
+
+export const get = (path, signal) => ask(path, { signal });
+
+export function post(path, fields, signal) {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) if (value != null && value !== "") body.append(name, value);
+  return ask(path, { method: "POST", body, signal });
+}
+
+async function ask(path, options) {
+  const headers = token() ? { authorization: `Bearer ${token()}` } : {};
+  let answer;
+  try {
+    answer = await fetch(`v1/${path}`, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(0, "No answer", "The service cannot be reached; is it still running?");
+  }
+  const found = await answer.json().catch(() => ({}));
+  index.name = decodeURIComponent(answer.headers.get("artidx-index") || "");
+  index.generation = answer.headers.get("artidx-generation") || "";
+  if (!answer.ok) throw new Refused(answer.status, found.title, found.detail || `status ${answer.status}`,
+    answer.headers.get("x-request-id"));
+  return { ...found, isDone: answer.status !== 202 };
+}

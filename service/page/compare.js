@@ -1,0 +1,106 @@
+// Compare: were these two painted by the same artist?
+
+import { get, post } from "./api.js";
+import { beyond, distributions } from "./chart.js";
+import { artistLink, bar, card, count, h, keep, link, percent, problem, waiting, within } from "./dom.js";
+import { asField, asParameters, chosen, isThere, slot } from "./slot.js";
+
+const PARTS = 3; // drawn, of the nine that are compared
+const PRIORS = { 0.5: "half of them (two works you chose)", 0.1: "one in ten", 0.01: "one in a hundred (two works at random)" };
+const RATES = { 0.1: "10% of pairs by two artists", 0.01: "1%", 0.001: "0.1%" };
+
+export function compare(parameters, signal, go) {
+  const sides = { a: chosen(parameters, "a"), b: chosen(parameters, "b") };
+  const decision = { prior: parameters.get("prior") || "0.5", fpr: parameters.get("fpr") || "0.1" };
+  const moved = (changes) => go(link("compare", { ...asParameters("a", sides.a), ...asParameters("b", sides.b),
+    prior: decision.prior === "0.5" ? "" : decision.prior, fpr: decision.fpr === "0.1" ? "" : decision.fpr, ...changes }));
+  const put = (name) => (choice) => { sides[name] = choice; moved({}); };
+  const slots = { a: slot("One painting", sides.a, put("a")), b: slot("The other", sides.b, put("b")) };
+  const answer = h("div", { "aria-live": "polite" });
+  const choose = (name, options, words) => h("label", {}, h("span", {}, words), h("select",
+    { onchange: (event) => moved({ [name]: event.target.value }) },
+    Object.entries(options).map(([value, text]) => h("option", { value, selected: value === decision[name] }, text))));
+  if (isThere(sides.a) && isThere(sides.b)) {
+    answer.append(waiting("Comparing the two …"));
+    Promise.all([post("pair", { a: asField(sides.a), b: asField(sides.b), ...decision }, signal), get("index", signal)]).then(
+      ([verdict, manifest]) => within(answer, ...told(verdict, manifest, sides, slots, signal)),
+      (error) => signal.aborted || within(answer, problem(error)));
+  } else {
+    answer.append(h("p", { class: "quiet" }, "The verdict appears here once both are there."));
+  }
+  return {
+    title: "Compare", paste: (list) => (isThere(sides.a) ? slots.b : slots.a).take(list),
+    content: [h("h1", {}, "Were these two painted by the same artist?"), h("div", { class: "pair" }, slots.a, slots.b),
+      h("div", { class: "row no-print" }, choose("prior", PRIORS, "Of the pairs you ask about, by one artist are"),
+        choose("fpr", RATES, "The threshold lets pass")), answer],
+  };
+}
+
+function told(verdict, manifest, sides, slots, signal) {
+  const pairs = manifest.calibration.pairs;
+  const scale = verdict.agreement == null ? pairs.by_distance : pairs.by_separation;
+  const shift = verdict.agreement == null ? 0 : pairs.disagreement * (1 - verdict.agreement);
+  return [
+    h("section", { class: `sheet verdict${verdict.same ? " same" : ""}`, "aria-label": "Verdict" },
+      h("h2", { id: "verdict" }, `${verdict.same ? "The same artist" : "Different artists"}: `,
+        `the probability that one artist painted both is ${percent(verdict.probability)}.`),
+      h("p", { class: "lead" }, meaning(verdict)),
+      h("p", {}, `Their distance is ${verdict.distance.toFixed(3)}, ${verdict.same ? "below" : "not below"} the threshold for these two, ${verdict.threshold.toFixed(3)}, `,
+        `which ${(100 * verdict.false_positive_rate).toPrecision(2)}% of pairs by different artists pass. `,
+        verdict.agreement == null ? "The index has too few paintings to compare their surroundings."
+          : `By the distance alone it would be ${percent(verdict.probability_by_distance)}; their surroundings in the index agree ${verdict.agreement.toFixed(2)} of 1.`),
+      distributions(scale, verdict, shift),
+      h("p", { class: "quiet" }, `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
+        shift ? "seen from how far the surroundings of these two agree; " : "", `${percent(beyond(scale))} of those by two lie farther out. Measured on ${verdict.measured_on}.`)),
+    partsOf(sides, slots, signal),
+    h("section", { class: "sheet" }, h("h2", {}, "Who is near to each"),
+      h("p", { class: "quiet" }, "The most probable artists of either, the other painting left out."),
+      h("div", { class: "pair" }, ["a", "b"].map((name) => h("div", {}, h("h3", {}, name === "a" ? "One painting" : "The other"),
+        h("ul", { class: "bars" }, verdict[name].artists.map((each) => bar(artistLink(each.artist), each.probability)),
+          bar(`none of the ${manifest.artists.toLocaleString("en")} artists here`, verdict[name].unknown)))))),
+    h("section", { class: "sheet" }, h("h2", {}, `Neighbours of both: ${verdict.shared.length || "none"}`),
+      h("ul", { class: "grid" }, verdict.shared.map((each) => card(each.painting,
+        `${each.distance_a.toFixed(3)} and ${each.distance_b.toFixed(3)} away`)))),
+    keep(verdict, "verdict.json"),
+  ];
+}
+
+function meaning(verdict) {
+  const of100 = Math.min(99, Math.max(1, Math.round(100 * verdict.probability)));
+  const about = verdict.probability > 0.99 ? "more than 99" : verdict.probability < 0.01 ? "fewer than 1" : `about ${of100}`;
+  return `Of 100 pairs like this one ${about} would be by one artist, if ${Math.round(100 * verdict.prior)}% of the pairs you ask about are.`;
+}
+
+// The regions that look most alike, drawn over both pictures when asked for: it takes some seconds.
+function partsOf(sides, slots, signal) {
+  const section = h("section", { class: "sheet no-print" }, h("h2", {}, "What looks most alike"));
+  const show = async (event) => {
+    event.target.replaceWith(waiting("Comparing nine parts of each …"));
+    try {
+      const { regions } = await post("regions", { a: asField(sides.a), b: asField(sides.b) }, signal);
+      for (const name of ["a", "b"]) {
+        const fit = slots[name].querySelector(".fit");
+        fit.append(...regions.slice(0, PARTS).map((region, number) => boxed(region[name], number + 1)));
+      }
+      within(section, section.firstChild, h("ol", {}, regions.slice(0, PARTS).map((region) => h("li", {},
+        `${where(region.a)} of the one and ${where(region.b)} of the other: distance ${region.distance.toFixed(3)}`))),
+      h("p", { class: "quiet" }, "The model compared nine overlapping parts of each; the same number marks a pair. A hint for the eye, not a part of the verdict."));
+    } catch (error) { within(section, section.firstChild, problem(error)); }
+  };
+  Promise.all([slots.a.ready, slots.b.ready]).then(() => {
+    section.append(slots.a.hasImage && slots.b.hasImage ? h("button", { type: "button", onclick: show }, "Show the parts that look most alike")
+      : h("p", { class: "quiet" }, "The index has no image of one of them, so their parts cannot be compared."));
+  });
+  return section;
+}
+
+function boxed([left, top, right, bottom], number) {
+  const box = h("div", { class: "part" }, h("b", {}, number));
+  Object.assign(box.style, { left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * (right - left)}%`, height: `${100 * (bottom - top)}%` });
+  return box;
+}
+
+function where([left, top]) {
+  const across = ["left", "middle", "right"][Math.round(left * 4)], down = ["top", "middle", "bottom"][Math.round(top * 4)];
+  return across === "middle" && down === "middle" ? "the middle" : `the ${down} ${across}`;
+}

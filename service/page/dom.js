@@ -1,0 +1,96 @@
+// Small things to build a page of: elements, pictures, cards, words for numbers.
+
+import { token } from "./api.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+
+// h("p", { class: "quiet" }, "text", element, ...): no HTML is ever made of text.
+export function h(tag, properties = {}, ...children) {
+  return fill(document.createElement(tag), properties, children);
+}
+
+export function svg(tag, properties = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), properties, children);
+}
+
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...there(children));
+  return element;
+}
+
+const there = (children) => children.flat(Infinity).filter((child) => child != null && child !== false);
+
+// Put children in the place of those that an element has.
+export const within = (element, ...children) => element.replaceChildren(...there(children));
+
+// Whole percents, and never a certainty: as on the command line.
+export function percent(probability) {
+  if (probability > 0.99) return ">99%";
+  return probability < 0.01 ? "<1%" : `${Math.round(probability * 100)}%`;
+}
+
+export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+
+export function named(painting) {
+  const title = painting.title || painting.id;
+  return `${painting.artist || "artist not known"}, ${title}${painting.year ? ` (${painting.year})` : ""}`;
+}
+
+export function link(view, parameters = {}) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value != null);
+  return `#/${view}${given.length ? `?${new URLSearchParams(given)}` : ""}`;
+}
+
+// The picture of a painting of the index, or words where there is none.
+export function picture(painting, kind = "thumbnails") {
+  if (!painting.path) return blank("no image in this index");
+  const image = h("img", { alt: named(painting), loading: "lazy", onerror: () => image.replaceWith(blank("image not found")) });
+  const address = `v1/${kind}/${encodeURIComponent(painting.id)}`;
+  if (!token()) image.src = address;
+  else {
+    fetch(address, { headers: { authorization: `Bearer ${token()}` } })
+      .then((answer) => (answer.ok ? answer.blob() : Promise.reject(answer.status)))
+      .then((blob) => { image.src = URL.createObjectURL(blob); }, () => image.replaceWith(blank("image not found")));
+  }
+  return image;
+}
+
+export const blank = (words) => h("div", { class: "blank" }, words);
+
+export function card(painting, ...notes) {
+  return h("li", {}, h("a", { class: "card", href: link("painting", { id: painting.id }) }, picture(painting),
+    h("div", { class: "words" }, h("b", {}, painting.artist || "artist not known"),
+      `${painting.title || painting.id}${painting.year ? ` (${painting.year})` : ""}`,
+      notes.map((note) => h("div", { class: "apart" }, note)))));
+}
+
+// An artist with a probability; what speaks for it below.
+export function bar(name, probability, ...below) {
+  const fill = h("div", { class: "fill" });
+  fill.style.width = `${100 * probability}%`;
+  return h("li", {}, h("div", { class: "bar" }, h("span", { class: "share" }, percent(probability)),
+    h("span", {}, name), h("div", { class: "track" }, fill)), below);
+}
+
+export const artistLink = (name) => h("a", { href: link("artist", { name }) }, name);
+
+export function waiting(words) {
+  return h("p", { class: "waiting", role: "status" }, words);
+}
+
+export function problem(error) {
+  return h("div", { class: "problem", role: "alert" }, h("strong", {}, error.title || "Something went wrong"),
+    h("div", {}, error.message), error.request && h("div", { class: "quiet" }, `request ${error.request}`));
+}
+
+// To keep an answer: as the JSON that the service gave, or on paper.
+export function keep(answer, name) {
+  const save = h("a", { class: "button", download: name,
+    href: URL.createObjectURL(new Blob([JSON.stringify(answer, null, 1)], { type: "application/json" })) }, "Save as JSON");
+  return h("div", { class: "row no-print" }, save, h("button", { type: "button", onclick: () => print() }, "Print"));
+}
