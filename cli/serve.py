@@ -37,8 +37,7 @@ def serve(index: Path | None, host: str, port: int, uploads: Path | None, in_han
 
     try:
         from ..service.app import create_app
-        from ..service.server import bound
-        from ..service.server import serve as run
+        from ..service.server import bound, log_as_json, server_of
         from ..service.settings import Settings, is_loopback
         from ..service.shelf import Shelf
     except ModuleNotFoundError as problem:
@@ -53,4 +52,5 @@ def serve(index: Path | None, host: str, port: int, uploads: Path | None, in_han
     app = create_app(shelf, settings)
     say(f"{shelf.index.name}: {len(shelf.index):,} paintings by {shelf.index.artists:,} artists, "
         f"at http://{host}:{listening.getsockname()[1]}")
-    run(app, listening)
+    log_as_json()
+    server_of(app).run([listening])  # until SIGINT or SIGTERM

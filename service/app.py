@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from . import browse, changes, health, questions
@@ -41,10 +42,16 @@ def create_app(shelf: Shelf, settings: Settings) -> FastAPI:
     answer_problems(app)
     for room in (questions, browse, changes, health):
         app.include_router(room.router)
-    app.mount("/", StaticFiles(directory=PAGE, html=True), name="page")
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    app.add_api_route("/", page, include_in_schema=False, methods=["GET", "HEAD"])
     app.add_middleware(Gate, desk=desk)
     _describe(app)
     return app
+
+
+async def page() -> FileResponse:
+    """The page; what it consists of lies under /page."""
+    return FileResponse(PAGE / "index.html")
 
 
 def _describe(app: FastAPI) -> None:

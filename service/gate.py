@@ -156,7 +156,7 @@ class _Visit:
         headers["artidx-index"] = quote(index.name if index.path is None else index.path.name, safe=" ")
         headers["artidx-model"] = index.manifest.model.sha256
         headers["artidx-generation"] = str(index.manifest.generation)
-        headers.setdefault("cache-control", "no-store")
+        headers.setdefault("cache-control", "no-store" if self._scope["path"].startswith("/v1") else "no-cache")
         if not self._has_all:
             headers["connection"] = "close"
 

@@ -59,14 +59,18 @@ def bound(host: str, port: int) -> socket.socket:
         raise BadSetting(f"--host {host} --port {port}: {getattr(problem, 'strerror', None) or problem}") from None
 
 
-def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Answer until told to stop, by SIGINT or SIGTERM; what was taken is finished."""
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """uvicorn, set up for the application; what was taken is finished before it stops."""
+    options: dict[str, Any] = {"http": Impatient, "ws": "none", "access_log": False, "log_config": None,
+                               "server_header": False, "timeout_graceful_shutdown": FINISH_S}
+    return uvicorn.Server(uvicorn.Config(app, **options))
+
+
+def log_as_json() -> None:
+    """Log JSON lines on stderr: each request of ours, and what uvicorn warns of."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("artidx.service", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO if name == "artidx.service" else logging.WARNING)
-    options: dict[str, Any] = {"http": Impatient, "ws": "none", "access_log": False, "log_config": None,
-                               "server_header": False, "timeout_graceful_shutdown": FINISH_S}
-    uvicorn.Server(uvicorn.Config(app, **options)).run([listening])

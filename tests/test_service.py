@@ -1,0 +1,459 @@
+"""The HTTP service: answers as on the command line, refusals with their reason, new generations without a pause."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from artidx import Embedder, Index
+from artidx.cli.main import artidx
+from artidx.index.as_json import as_json
+from artidx.service.engine import Engine
+from artidx.service.metrics import Metrics
+from artidx.service.settings import is_loopback
+from made import MUSEUM, painting, small_model
+from served import TOKEN, form, served
+
+RED, RED_TOO, BLUE = "Red Painter/R0.png", "Red Painter/R1.png", "Blue Painter/B0.png"
+
+
+@pytest.fixture
+def service(index, tmp_path):
+    """The small index, served, with a folder for uploads and a write token."""
+    with served(index.path, uploads=tmp_path / "uploads", write_token=TOKEN) as found:
+        yield found
+
+
+@pytest.fixture
+def client(service):
+    with service.client() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def museum(museum_index):
+    with served(museum_index.path) as found:
+        yield found
+
+
+def said(*words):
+    """What the command line prints."""
+    found = CliRunner().invoke(artidx, [str(word) for word in words])
+    assert found.exit_code in (0, 1), found.output
+    return json.loads(found.stdout)
+
+
+def test_real_paintings_get_the_answers_of_the_command_line(museum, museum_index):
+    a, b = museum_index.generation.table["id"][:2]
+    place = ("--index", museum_index.path, "--json")
+    with museum.client() as client:
+        assert client.get("/v1/index").json() == said("info", museum_index.path, "--json")
+        by_id = client.post("/v1/pair", **form(a=a, b=b, prior=0.1, fpr=0.01))
+        assert by_id.json() == said("pair", a, b, "--prior", 0.1, "--fpr", 0.01, *place)
+        assert client.post("/v1/nearest", **form(image=a, k=3)).json() == said("nearest", a, "-k", 3, *place)
+        filtered = client.post("/v1/nearest", **form(image=a, where="year < 1800", exclude="year < 1500"))
+        assert filtered.json() == said("nearest", a, "--where", "year < 1800", "--exclude", "year < 1500", *place)
+
+
+def test_pictures_that_are_sent_get_the_answers_of_the_command_line(museum, museum_index, tmp_path, monkeypatch):
+    known = f"{museum_index.generation.table['id'][0]}.jpg"
+    monkeypatch.chdir(MUSEUM)  # so that both call it by its name alone
+    strange = next(path.name for path in sorted(MUSEUM.glob("*.jpg"))
+                   if path.stem not in set(museum_index.generation.table["id"]))
+    place = ("--index", museum_index.path, "--json")
+    with museum.client() as client:
+        for name in (known, strange):
+            assert client.post("/v1/nearest", **form(image=Path(name))).json() == said("nearest", name, *place)
+        sent = client.post("/v1/pair", **form(a=Path(known), b=Path(strange), threshold=0.8))
+        assert sent.json() == said("pair", known, strange, "--threshold", 0.8, *place)
+
+
+def test_parts_of_a_painting_are_most_alike_to_themselves(museum, museum_index):
+    known = museum_index.generation.table["id"][0]
+    with museum.client() as client:
+        found = client.post("/v1/regions", **form(a=known, b=MUSEUM / f"{known}.jpg")).json()["regions"]
+    assert len(found) == 9
+    assert all(region["a"] == region["b"] for region in found)
+    assert max(region["distance"] for region in found) < 0.3  # the one was made small before
+    assert [region["distance"] for region in found] == sorted(region["distance"] for region in found)
+
+
+def test_every_answer_names_the_model_and_the_generation(client, index):
+    for answer in (client.get("/v1/index"), client.get("/v1/paintings"), client.get("/v1/paintings/none"),
+                   client.get(f"/v1/thumbnails/{RED}"), client.get("/"), client.post("/v1/pair")):
+        assert answer.headers["artidx-model"] == index.manifest.model.sha256
+        assert answer.headers["artidx-generation"] == "1"
+        assert answer.headers["artidx-index"] == "paintings.artidx"
+        assert len(answer.headers["x-request-id"]) == 32
+    for path in ("paintings", f"paintings/{RED}", "artists", "artists/Red Painter"):
+        found = client.get(f"/v1/{path}").json()
+        assert (found["model"], found["generation"]) == (index.manifest.model.sha256, 1)
+
+
+def test_paintings_are_found_by_words_and_by_artist_page_by_page(client):
+    found = client.get("/v1/paintings", params={"q": "RÉD r1"}).json()
+    assert [each["id"] for each in found["paintings"]] == [RED_TOO]
+    pages = [client.get("/v1/paintings", params={"artist": "painter, red", "page": page, "per_page": 3}).json()
+             for page in (1, 2, 3)]
+    assert [len(page["paintings"]) for page in pages] == [3, 1, 0]
+    assert {page["total"] for page in pages} == {4}
+    assert client.get("/v1/paintings", params={"artist": "nobody here"}).status_code == 404
+
+
+def test_an_artist_is_found_by_any_spelling_with_the_nearest_others(client):
+    found = client.get("/v1/artists/PAINTER, Red").json()
+    assert found["artist"] == {"id": "red painter", "artist": "Red Painter", "paintings": 4}
+    assert {near["artist"]["id"] for near in found["near"]} == {"green painter", "blue painter"}
+    assert [each["artist"] for each in client.get("/v1/artists", params={"q": "blue"}).json()["artists"]] == ["Blue Painter"]
+
+
+def test_a_picture_is_small_and_in_its_proportions_and_is_not_sent_twice(tmp_path, embedder):
+    for number in range(3):
+        painting(tmp_path / "wide" / f"{number}.png", number, side=900)
+    Image.open(tmp_path / "wide" / "0.png").resize((900, 300)).save(tmp_path / "wide" / "0.png")
+    index = Index.build(tmp_path / "wide.artidx", tmp_path / "wide", embedder=embedder)[0]
+    with served(index.path) as service, service.client() as client:
+        answer = client.get("/v1/thumbnails/0.png")
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert Image.open(io.BytesIO(answer.content)).size == (320, 107)
+        assert Image.open(io.BytesIO(client.get("/v1/images/0.png").content)).size == (900, 300)
+        again = client.get("/v1/thumbnails/0.png", headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_file_that_has_changed_since_is_not_shown_as_the_painting(client, collection):
+    assert client.get(f"/v1/paintings/{RED}").json()["has_image"]
+    painting(collection / RED, 99)
+    assert not client.get(f"/v1/paintings/{RED}").json()["has_image"]
+    answer = client.get(f"/v1/images/{RED}")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == f"{RED}: its image has changed since it was indexed"
+    (collection / RED).unlink()
+    assert client.get(f"/v1/images/{RED}").json()["detail"] == f"{RED}: no such file"
+    assert client.post("/v1/regions", **form(a=RED, b=BLUE)).status_code == 422
+
+
+REFUSED = {
+    "no form": (lambda c: c.post("/v1/pair", json={"a": RED}), 415, "no-form"),
+    "no fields": (lambda c: c.post("/v1/pair", **form(a=RED)), 422, "bad-setting"),
+    "another field": (lambda c: c.post("/v1/nearest", **form(image=RED, url="http://example.com/")), 422, "bad-setting"),
+    "an empty field": (lambda c: c.post("/v1/nearest", **form(image="")), 422, "bad-setting"),
+    "a field twice": (lambda c: c.post("/v1/nearest", files=[("image", (None, RED)), ("image", (None, RED))]), 422,
+                      "bad-setting"),
+    "too many fields": (lambda c: c.post("/v1/nearest", files=[("image", (None, RED))] * 50), 400, "bad-request"),
+    "a file for a number": (lambda c: c.post("/v1/nearest", **form(image=RED, k=("k", b"3"))), 422, "bad-setting"),
+    "half a painting": (lambda c: c.post("/v1/nearest", **form(image=RED, k=2.5)), 422, "bad-setting"),
+    "no number": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, prior="much")), 422, "bad-setting"),
+    "not a number": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, threshold="nan")), 422, "bad-setting"),
+    "a prior of one": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, prior=1)), 422, "bad-setting"),
+    "another rate": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, fpr=0.2)), 422, "bad-setting"),
+    "two decisions": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, fpr=0.1, threshold=1)), 422, "bad-setting"),
+    "an expression": (lambda c: c.post("/v1/nearest", **form(image=RED, where="__import__('os')")), 422, "bad-setting"),
+    "an unknown id": (lambda c: c.post("/v1/nearest", **form(image="none")), 404, "unknown-painting"),
+    "a path": (lambda c: c.post("/v1/nearest", **form(image="/etc/hostname")), 404, "unknown-painting"),
+    "text": (lambda c: c.post("/v1/nearest", **form(image=("a.jpg", b"no picture"))), 415, "not-an-image"),
+    "an empty file": (lambda c: c.post("/v1/nearest", **form(image=("a.jpg", b""))), 422, "unreadable-image"),
+    "no route": (lambda c: c.get("/v1/nothing"), 404, "not-found"),
+    "another method": (lambda c: c.get("/v1/pair"), 405, "method-not-allowed"),
+    "a page of none": (lambda c: c.get("/v1/paintings?page=0"), 422, "bad-setting"),
+    "no token": (lambda c: c.delete(f"/v1/paintings/{RED}"), 401, "unauthorized"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_answered_is_refused_with_a_reason(case, client):
+    ask, status, name = REFUSED[case]
+    answer = ask(client)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    found = answer.json()
+    assert set(found) == {"type", "title", "status", "detail"}
+    assert (found["type"], found["status"]) == (f"urn:artidx:{name}", status)
+    assert found["detail"]
+
+
+def test_an_image_with_too_many_pixels_or_bytes_is_refused(index, tmp_path):
+    large = painting(tmp_path / "large.png", 0, side=300)
+    with served(index.path, max_pixels=64 * 64, max_body_bytes=1 << 16) as service, service.client() as client:
+        answer = client.post("/v1/nearest", **form(image=large))
+        assert (answer.status_code, answer.json()["type"]) == (422, "urn:artidx:unreadable-image")
+        assert "megapixels" in answer.json()["detail"]
+        answer = client.post("/v1/nearest", **form(image=("x.jpg", bytes(1 << 17))))
+        assert (answer.status_code, answer.json()["type"]) == (413, "urn:artidx:too-large")
+
+        def without_length():  # so that only counting tells
+            for _ in range(32):
+                yield bytes(1 << 14)
+
+        answer = client.post("/v1/nearest", content=without_length(),
+                             headers={"content-type": "multipart/form-data; boundary=x"})
+        assert answer.status_code in (400, 413)
+        assert client.post("/v1/nearest", **form(image=RED)).status_code == 200
+
+
+def test_an_index_that_was_never_calibrated_says_so(tmp_path, collection):
+    path = tmp_path / "plain.onnx"
+    path.write_bytes(small_model(calibration=None))
+    index = Index.build(tmp_path / "plain.artidx", collection, embedder=Embedder.load(path))[0]
+    with served(index.path) as service, service.client() as client:
+        for answer in (client.post("/v1/pair", **form(a=RED, b=BLUE)), client.post("/v1/nearest", **form(image=RED))):
+            assert (answer.status_code, answer.json()["type"]) == (409, "urn:artidx:uncalibrated")
+            assert "artidx calibrate" in answer.json()["detail"]
+        assert client.get("/v1/paintings").status_code == 200
+
+
+def test_who_has_no_token_neither_asks_nor_writes(index, tmp_path):
+    with served(index.path, read_token="for-reading", write_token=TOKEN, uploads=tmp_path) as service:
+        for token, may_read, may_write in ((None, False, False), ("wrong", False, False), ("for-reading", True, False),
+                                           (TOKEN, True, True), (TOKEN + "x", False, False)):
+            with service.client(token) as client:
+                reads = [client.get("/v1/index"), client.get("/v1/map"), client.get("/metrics"),
+                         client.get(f"/v1/images/{RED}"), client.post("/v1/pair", **form(a=RED, b=BLUE))]
+                assert all((answer.status_code < 400) == may_read for answer in reads)
+                assert client.delete("/v1/paintings/none").status_code == (404 if may_write else 401)
+                assert {client.get(path).status_code for path in ("/livez", "/readyz", "/")} == {200}
+        assert reads[0].headers.get("www-authenticate") == "Bearer"
+
+
+def test_nothing_can_be_changed_without_a_write_token_or_in_the_reference_gallery(index):
+    with served(index.path) as service, service.client("any") as client:
+        answer = client.delete(f"/v1/paintings/{RED}")
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:artidx:writing-is-off")
+    with served(index.path, write_token=TOKEN) as service, service.client(TOKEN) as client:
+        assert client.post("/v1/paintings", **form(image=("a.png", b"x"))).status_code == 403  # no folder for uploads
+    with served(None, write_token=TOKEN) as service, service.client(TOKEN) as client:
+        painting_of_gallery = client.get("/v1/paintings?per_page=1").json()["paintings"][0]["id"]
+        answer = client.delete(f"/v1/paintings/{painting_of_gallery}")
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:artidx:not-to-be-changed")
+        assert answer.headers["artidx-index"] == "the reference gallery"
+
+
+def test_a_painting_is_added_found_and_removed_with_its_picture(service, client, index, tmp_path):
+    new = painting(tmp_path / "new.png", 77)
+    with service.client(TOKEN) as writer:
+        answer = writer.post("/v1/paintings", **form(image=("../../evil.png", new.read_bytes()), artist="New Painter",
+                                                     title="Néw", year="c. 1890", id="new/1"))
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["generation"] == int(answer.headers["artidx-generation"]) == 2
+        assert answer.json()["painting"] | {"path": ""} == {
+            "id": "new/1", "path": "", "artist": "New Painter", "title": "Néw", "year": 1890}
+        kept = list((tmp_path / "uploads").iterdir())
+        assert [re.fullmatch(r"[0-9a-f]{64}\.image", path.name) is not None for path in kept] == [True]
+        assert client.get("/v1/paintings/new/1").json()["has_image"]
+        assert client.post("/v1/nearest", **form(image=new)).json() == json.loads(
+            as_json(Index.open(index.path).nearest(new.read_bytes()))) | {"query": "new.png"}
+        for again, name in ((form(image=new, id="other"), "already-there"), (form(image=painting(new, 78), id=RED),
+                                                                            "id-is-taken")):
+            refused = writer.post("/v1/paintings", **again)
+            assert (refused.status_code, refused.json()["type"]) == (409, f"urn:artidx:{name}")
+        assert writer.post("/v1/paintings", **form(image=("a.png", b"no"))).status_code == 415
+        assert writer.post("/v1/paintings", **form(image=new, year="long ago")).status_code == 422
+        gone = writer.delete("/v1/paintings/new/1")
+        assert (gone.status_code, gone.json()["paintings"], gone.json()["generation"]) == (200, 12, 3)
+    assert not list((tmp_path / "uploads").iterdir())
+    assert client.get("/v1/paintings/new/1").status_code == 404
+    assert Index.open(index.path).check() == []
+
+
+def test_removing_a_painting_of_the_collection_leaves_its_file(service, collection):
+    with service.client(TOKEN) as writer:
+        assert writer.delete(f"/v1/paintings/{RED}").status_code == 200
+    assert (collection / RED).is_file()
+
+
+def test_a_new_generation_answers_without_a_restart_and_the_old_one_until_then(client, service, index):
+    before = client.post("/v1/nearest", **form(image=RED)).json()
+    Index.open(index.path).remove([RED_TOO])
+    deadline = time.monotonic() + 20
+    while client.get("/v1/index").json()["generation"] == 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    after = client.post("/v1/nearest", **form(image=RED)).json()
+    assert (before["searched"], after["searched"]) == (12, 11)
+    assert service.desk.shelf.index.embedder is not None
+
+
+def test_a_damaged_new_generation_leaves_the_old_one_answering(client, index, caplog):
+    (index.path / "CURRENT").write_text("rubbish")
+    deadline = time.monotonic() + 20
+    while "cannot be opened" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert client.post("/v1/nearest", **form(image=RED)).status_code == 200
+    assert client.get("/readyz").status_code == 200
+
+
+def test_one_address_may_not_take_all_the_room(index, tmp_path):
+    with served(index.path, in_hand=4, cores=1) as service:
+        images = [painting(tmp_path / f"{number}.png", 500 + number, side=1500) for number in range(24)]
+
+        def ask(image):
+            with service.client() as client:
+                return client.post("/v1/nearest", **form(image=image))
+
+        with ThreadPoolExecutor(24) as pool:
+            answers = list(pool.map(ask, images))
+        assert {answer.status_code for answer in answers} <= {200, 429}
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert all(answer.headers["retry-after"] == "2" for answer in refused)
+        assert ask(images[0]).status_code == 200
+
+
+def test_metrics_tell_stages_apart_and_count_what_was_answered(client, tmp_path):
+    client.post("/v1/nearest", **form(image=painting(tmp_path / "a.png", 5)))
+    client.get("/v1/paintings/none")
+    text = client.get("/metrics").text
+    for stage in ("decode", "embed", "search"):
+        assert re.search(rf'artidx_stage_seconds_count{{stage="{stage}"}} [1-9]', text)
+    assert 'artidx_requests_total{method="POST",route="/v1/nearest",status="200"} 1.0' in text
+    assert 'route="/v1/paintings/{id:path}",status="404"} 1.0' in text
+    assert "artidx_paintings 12.0" in text
+
+
+def test_the_log_has_the_request_and_neither_token_nor_picture(service, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "artidx.service")
+    with service.client(TOKEN) as client:
+        answer = client.post("/v1/nearest", **form(image=painting(tmp_path / "private name.png", 5)),
+                             headers={"x-request-id": "mine-1"})
+        client.get("/v1/paintings", params={"q": "private words"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    facts = [record.facts for record in caplog.records if hasattr(record, "facts")]
+    assert facts[0] | {"ms": 0, "received": 0, "sent": 0} == {
+        "request": "mine-1", "method": "POST", "path": "/v1/nearest", "status": 200, "ms": 0, "received": 0, "sent": 0}
+    assert "private" not in str(facts)
+    assert TOKEN not in caplog.text
+
+
+def test_a_bug_is_a_problem_with_no_word_of_the_inside(service, monkeypatch, caplog):
+    def broken(*_, **__):
+        raise RuntimeError("/secret/place")
+
+    monkeypatch.setattr(Index, "answer", broken)
+    with service.client() as client:
+        answer = client.post("/v1/nearest", **form(image=RED))
+    assert (answer.status_code, answer.json()["type"]) == (500, "urn:artidx:bug")
+    assert "secret" not in answer.text
+    deadline = time.monotonic() + 10
+    while "/secret/place" not in caplog.text:  # logged after it was answered
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_every_answer_carries_headers_that_keep_a_browser_safe(client):
+    for answer in (client.get("/"), client.get("/v1/index"), client.get("/v1/nothing"), client.get("/page/main.js")):
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert "access-control-allow-origin" not in answer.headers
+        assert "server" not in answer.headers
+    for path in ("/page/..%2fapp.py", "/page/%2e%2e/settings.py", "/page//etc/hostname", "/page/%2fetc%2fhostname"):
+        assert client.get(path).status_code == 404
+
+
+def test_the_map_is_drawn_once_and_shows_every_painting(client, tmp_path, monkeypatch):
+    deadline = time.monotonic() + 60
+    while (answer := client.get("/v1/map")).status_code == 202:
+        assert answer.headers["retry-after"]
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    found = answer.json()
+    assert len(found["ids"]) == len(found["x"]) == len(found["y"]) == found["total"] == 12
+    assert all(0 <= value <= 1 for value in found["x"] + found["y"])
+    artist = found["labels"]["artist"]
+    assert [artist["values"][code] for code in artist["codes"]] == [name.partition("/")[0] for name in found["ids"]]
+    assert client.get("/v1/map").status_code == 200
+
+
+def test_images_of_many_requests_are_embedded_together_and_come_out_as_alone(embedder, monkeypatch):
+    import asyncio
+
+    chance = np.random.default_rng(0)
+    jobs = [chance.integers(0, 255, (1 + number % 3, embedder.size, embedder.size, 3)).astype(np.uint8)
+            for number in range(40)]
+    expected = [embedder.infer(job) for job in jobs]
+    monkeypatch.setattr(embedder, "provider", "CUDAExecutionProvider")  # then whole batches are made
+    metrics = Metrics()
+    engine = Engine(embedder, metrics, workers=2)
+
+    async def all_at_once():
+        return await asyncio.gather(*(engine.embed(embedder, job) for job in jobs))
+
+    found = asyncio.run(all_at_once())
+    engine.close()
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    batches = metrics.registry.get_sample_value("artidx_batch_images_count")
+    assert batches < len(jobs) / 2
+    assert metrics.registry.get_sample_value("artidx_batch_images_sum") == sum(map(len, jobs))
+
+
+def test_a_model_that_fails_tells_the_request_and_goes_on(embedder):
+    import asyncio
+
+    engine = Engine(embedder, Metrics(), workers=1)
+    wrong = np.zeros((1, 3, 3, 3), np.uint8)
+    with pytest.raises(Exception, match="cannot be run"):
+        asyncio.run(engine.embed(embedder, wrong))
+    right = np.zeros((1, embedder.size, embedder.size, 3), np.uint8)
+    assert asyncio.run(engine.embed(embedder, right)).shape == (1, embedder.dim)
+    assert engine.is_alive
+    engine.close()
+    assert not engine.is_alive
+
+
+@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True),
+                                                ("0.0.0.0", False), ("10.0.0.1", False), ("museum.org", False)])
+def test_only_loopback_is_this_machine_alone(host, expected):
+    assert is_loopback(host) == expected
+
+
+class Command:
+    """`artidx serve` as a process of its own."""
+
+    def __init__(self, *words):
+        self.process = subprocess.Popen([sys.executable, "-m", "artidx.cli", "serve", *map(str, words), "--port", "0"],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        self.first = self.process.stdout.readline()
+        self.url = self.first.rpartition(" at ")[2].strip()
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_the_command_says_where_it_answers_and_finishes_what_it_took_when_stopped(index, tmp_path):
+    image = painting(tmp_path / "a.png", 3, side=2500)  # some tenths of a second to decode
+    with Command(index.path) as command, httpx.Client(base_url=command.url, trust_env=False, timeout=30) as client:
+        assert command.first.startswith(f"{index.path}: 12 paintings by 3 artists, at http://127.0.0.1:")
+        client.get("/readyz")
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(client.post, "/v1/nearest", **form(image=image))
+            while 'artidx_in_hand 1.0' not in httpx.get(f"{command.url}/metrics", trust_env=False).text:
+                assert not answer.done(), "it was too quick to be stopped in between"
+            command.process.send_signal(signal.SIGTERM)
+            assert answer.result().status_code == 200
+        _, log = command.process.communicate(timeout=20)
+        assert command.process.returncode == -signal.SIGTERM, log
+        assert {json.loads(line)["status"] for line in log.splitlines() if "answered" in line} == {200}
+
+
+def test_a_port_that_is_taken_is_one_clear_line(index):
+    with Command(index.path) as command:
+        found = CliRunner().invoke(artidx, ["serve", str(index.path), "--port", command.url.rpartition(":")[2]])
+    assert "Address already in use" in str(found.exception)
