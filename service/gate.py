@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..index.as_json import as_json
@@ -59,6 +60,8 @@ class Gate:
                     await self._app(scope, visit.receive, visit.send)
         except Problem as problem:
             await visit.refuse(problem)
+        except ClientDisconnect:
+            pass
         except TimeoutError:
             await visit.refuse(Problem(503, "too-slow", f"no answer within {self._desk.settings.answer_s:g} s"))
         except Exception as failure:

@@ -41,6 +41,10 @@ class Impatient(HttpToolsProtocol):
         self._in_time()
         super().on_headers_complete()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Nothing more will be said: go on only where a whole request is there to be answered."""
+        return self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()
         super().connection_lost(exc)
