@@ -97,16 +97,16 @@ async def form_of(request: Request, files: Sequence[str], texts: Sequence[str] =
 
 
 def described(files: dict[str, str], texts: dict[str, tuple[dict[str, Any], str]], *, ids: bool = True,
-              required: Sequence[str] | None = None) -> dict[str, Any]:
-    """The fields for OpenAPI. files: what each is; texts: the schema of each and what it is."""
+              example: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The fields for OpenAPI: what each file is, and whether an id will do; the schema and sense of each text."""
     binary = {"type": "string", "format": "binary", "description": "An image: JPEG, PNG, WebP, TIFF, GIF or BMP."}
     by_id = {"type": "string", "minLength": 1, "description": "The id of a painting in the index."}
     properties: dict[str, Any] = {
         name: {"description": what} | ({"anyOf": [binary, by_id]} if ids else binary) for name, what in files.items()}
     properties |= {name: {**schema, "description": what} for name, (schema, what) in texts.items()}
-    return {"requestBody": {"required": True, "content": {FORM: {"schema": {
-        "type": "object", "properties": properties, "additionalProperties": False,
-        "required": list(files if required is None else required)}}}}}
+    schema = {"type": "object", "properties": properties, "additionalProperties": False, "required": list(files)}
+    content = {"schema": schema} | ({"example": example} if example else {})
+    return {"requestBody": {"required": True, "content": {FORM: content}}}
 
 
 def _printable(text: str) -> str:

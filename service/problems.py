@@ -24,6 +24,7 @@ from ..errors import (
     UnreadableImage,
 )
 from ..index.as_json import as_json
+from ..index.opened import Index
 
 MEDIA_TYPE = "application/problem+json"
 REASONS = {
@@ -70,6 +71,11 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         "schema": {"$ref": "#/components/schemas/ProblemDetails"}}}} for status in sorted({*statuses, 401, 500, 503})}
 
 
+def answered(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """An answer's example, for the description of a route."""
+    return {200: {"content": {"application/json": {"example": example}}}}
+
+
 def response(problem: Problem) -> Response:
     """The answer that says so."""
     body = {"type": f"urn:artidx:{problem.name}", "title": HTTPStatus(problem.status_code).phrase,
@@ -80,13 +86,14 @@ def response(problem: Problem) -> Response:
     return Response(as_json(body), problem.status_code, headers, MEDIA_TYPE)
 
 
-def problem_of(error: ArtidxError) -> Problem:
-    """An error of ours as a refusal; what the caller cannot help is a 500, with no word of how things lie here."""
+def problem_of(error: ArtidxError, index: Index) -> Problem:
+    """An error of ours as a refusal, without where the index lies; what the caller cannot help is a 500."""
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
     if status == 500:
         return bug()
     words = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).strip("-")
-    return Problem(status, words, " ".join(str(error).split()))
+    detail = " ".join(str(error).split())
+    return Problem(status, words, detail if index.path is None else detail.replace(str(index.path), index.path.name))
 
 
 def bug() -> Problem:
@@ -105,7 +112,7 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(ArtidxError)
     async def ours(request: Request, error: ArtidxError) -> Response:
-        problem = problem_of(error)
+        problem = problem_of(error, request.state.index)
         if problem.status_code == 500:
             request.state.failure = error  # the log tells
         return response(problem)

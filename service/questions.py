@@ -15,8 +15,9 @@ from ..index.search import Answer
 from ..index.vectors import Array
 from ..index.verify import Decision, Verdict
 from .desk import AtDesk, Desk, HeldIndex
+from .examples import ANSWER, VERDICT
 from .forms import Asked, described, form_of
-from .problems import Problem, documented
+from .problems import Problem, answered, documented
 from .tokens import reader
 
 MOST = 100  # artists and paintings in an answer
@@ -29,13 +30,13 @@ router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["question
                    responses=documented(400, 404, 408, 409, 413, 415, 422, 429))
 
 
-@router.post("/pair", response_model=Verdict, openapi_extra=described(A_AND_B, {
+@router.post("/pair", response_model=Verdict, responses=answered(VERDICT), openapi_extra=described(A_AND_B, {
     "prior": ({**SHARE, "default": 0.5}, "Share of same-artist pairs among those you ask about."),
     "fpr": ({"type": "number", "enum": [0.1, 0.01, 0.001], "default": 0.1},
             "Share of pairs by different artists that may pass the threshold."),
     "threshold": ({"type": "number", "minimum": 0, "maximum": 2},
                   "Call the same what is nearer than this distance, instead of fpr."),
-}))
+}, example={"a": "459083", "b": "459084"}))
 async def pair(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
     """Were a and b painted by the same artist?  As `artidx pair --json`."""
     async with form_of(request, ("a", "b"), ("prior", "fpr", "threshold")) as form:
@@ -51,11 +52,12 @@ async def pair(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
         return _json(await desk.searched(lambda: index.verdict(a, b, decision)))
 
 
-@router.post("/nearest", response_model=Answer, openapi_extra=described({"image": "The painting asked about."}, {
+@router.post("/nearest", response_model=Answer, responses=answered(ANSWER), openapi_extra=described({
+    "image": "The painting asked about."}, {
     "k": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}, "How many artists and paintings."),
     "where": (EXPRESSION, "Look only among paintings for which it holds, such as year < 1700 and style == 'Baroque'."),
     "exclude": (EXPRESSION, "Look only among paintings for which it does not hold."),
-}))
+}, example={"image": "437430", "k": 1}))
 async def nearest(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
     """Who might have painted it?  Artists by probability with the paintings that speak for them, and the nearest
     paintings.  As `artidx nearest --json`."""
@@ -69,7 +71,8 @@ async def nearest(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
         return _json(await desk.searched(lambda: among.answer(query, k=k)))
 
 
-@router.post("/regions", response_model=Regions, openapi_extra=described(A_AND_B, {}))
+@router.post("/regions", response_model=Regions, openapi_extra=described(
+    A_AND_B, {}, example={"a": "459083", "b": "459084"}))
 async def alike(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
     """Which parts of a and b look most alike: nine parts of each in pairs, the nearest first.  They are not a part of
     the verdict, and take as long as embedding eighteen paintings."""

@@ -51,7 +51,7 @@ async function start() {
 function asked() {
   const given = h("input", { type: "password", autocomplete: "current-password" });
   return h("form", { class: "sheet", onsubmit: (event) => { event.preventDefault(); useToken(given.value); start(); } },
-    h("h1", {}, "This service asks for a token"), h("div", { class: "row" },
+    h("h1", {}, "This service asks for a token"), h("input", { type: "text", autocomplete: "username", value: "artidx", hidden: true }), h("div", { class: "row" },
       h("label", { class: "grow" }, h("span", {}, "Token"), given), h("button", { class: "main" }, "Go on")));
 }
 

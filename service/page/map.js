@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { count, h, link, named, picture, problem, waiting, within } from "./dom.js";
 
 const COLOURS = ["#c4442a", "#2f6db5", "#2f8f4e", "#d08a00", "#8552b0", "#0f9a9a", "#c2417f", "#7a6a00", "#5560d6", "#a0522d", "#5b9bd5", "#8fb339"];
+const FEW = 2000; // points, that can be larger
 const LATER_MS = 2000, REACH = 14, CELLS = 64, MOST_ZOOM = 60;
 
 export function map(parameters, signal, go) {
@@ -194,7 +195,7 @@ class Chart {
     const { canvas } = this, ratio = devicePixelRatio || 1, context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
-    const size = Math.min(2.2 + Math.log2(this.scale + 1) * 1.4, 9);
+    const size = Math.min((this.order.length < FEW ? 5 : 2.2) + Math.log2(this.scale + 1) * 1.4, 9);
     let last;
     for (const i of this.order) {
       const [x, y] = this.at(i);

@@ -1,0 +1,263 @@
+"""The page, in a real browser: real paintings in, verdicts read, by mouse and by keyboard, with a silent console.
+
+Needs Chromium, as Debian has it (apt install chromium); ARTIDX_SCREENSHOTS names a folder for pictures of every view.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+from served import served
+
+from artidx import Embedder, Index
+from made import MUSEUM, painting, small_model
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; apt install chromium")
+WAIT_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def museum(museum_index):
+    with served(museum_index.path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    with served(None) as found:
+        yield found
+
+
+@pytest.fixture
+def open_page(browser):
+    """open_page(service, "compare?a=1") -> a page whose console must stay silent, save for what is expected."""
+    opened = []
+
+    def opens(service, view="", *, phone=False, dark=False, expected=()):
+        size = {"width": 390, "height": 844} if phone else {"width": 1200, "height": 900}
+        context = browser.new_context(viewport=size, color_scheme="dark" if dark else "light", has_touch=phone)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        opened.append((context, said, expected))
+        page.goto(f"{service.url}/{view and '#/' + view}")
+        expect(page.locator("h1")).to_be_visible(timeout=WAIT_MS)
+        return page
+
+    yield opens
+    for context, said, expected in opened:
+        context.close()
+        assert [words for words in said if not any(each in words for each in expected)] == []
+
+
+def photographed(page, name):
+    """Whether everybody can use what is shown; and its picture, if pictures are wanted."""
+    if folder := os.environ.get("ARTIDX_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.wait_for_timeout(500)
+        page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, "the page is wider than the screen"
+
+
+def ids(index, artist=None):
+    table = index.generation.table
+    return list(table["id"] if artist is None else table["id"][table["artist"] == artist])
+
+
+def test_two_pictures_are_compared_and_what_looks_alike_is_shown(open_page, museum, museum_index, tmp_path):
+    a, b = ids(museum_index)[:2]
+    page = open_page(museum)
+    photographed(page, "compare-empty")
+    page.get_by_label("One painting: choose a file").set_input_files(MUSEUM / f"{a}.jpg")
+    expect(page.get_by_text("appears here once both are there")).to_be_visible()
+    page.get_by_label("The other: choose a file").set_input_files(MUSEUM / f"{b}.jpg")
+    verdict = museum_index.pair(MUSEUM / f"{a}.jpg", MUSEUM / f"{b}.jpg")
+    expect(page.locator("#verdict")).to_contain_text("The same artist" if verdict.same else "Different artists")
+    expect(page.get_by_label("Verdict")).to_contain_text(f"Their distance is {verdict.distance:.3f}")
+    expect(page.get_by_label("Verdict")).to_contain_text(f"{verdict.threshold:.3f}")
+    expect(page.locator("svg.chart")).to_have_attribute("role", "img")
+    page.get_by_role("button", name="Show the parts that look most alike").click()
+    expect(page.locator(".part")).to_have_count(6)
+    photographed(page, "compare")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Save as JSON").click()
+    assert json.loads(Path(saved.value.path()).read_text())["distance"] == verdict.distance
+
+
+def test_a_link_keeps_what_was_asked(open_page, museum, museum_index):
+    a, b = ids(museum_index)[0], ids(museum_index)[-1]
+    page = open_page(museum, f"compare?a={a}&b={b}&prior=0.01")
+    rare = museum_index.pair(f"id:{a}", f"id:{b}", prior=0.01)
+    expect(page.get_by_label("Verdict")).to_contain_text("if 1% of the pairs you ask about are")
+    page.get_by_label("The threshold lets pass").select_option("0.01")
+    strict = museum_index.pair(f"id:{a}", f"id:{b}", prior=0.01, false_positive_rate=0.01)
+    expect(page.get_by_label("Verdict")).to_contain_text(f"{strict.threshold:.3f}")
+    assert page.url.endswith(f"#/compare?a={a}&b={b}&prior=0.01&fpr=0.01")
+    page.go_back()
+    expect(page.get_by_label("Verdict")).to_contain_text(f"{rare.threshold:.3f}")
+    photographed(page, "compare-link")
+
+
+def test_a_picture_of_ones_own_is_asked_for_again_where_a_link_cannot_carry_it(open_page, museum, museum_index):
+    page = open_page(museum, "identify?image-file=mine.jpg")
+    expect(page.get_by_role("status").first).to_contain_text("“mine.jpg” was a picture of yours")
+
+
+def test_a_painting_is_identified_with_those_that_speak_for_each_artist(open_page, museum, museum_index):
+    known = ids(museum_index)[0]
+    page = open_page(museum, "identify")
+    page.get_by_label("The painting: choose a file").set_input_files(MUSEUM / f"{known}.jpg")
+    answer = museum_index.nearest(MUSEUM / f"{known}.jpg")
+    artists = page.get_by_label("Artists")
+    expect(artists).to_contain_text(answer.artists[0].artist)
+    expect(artists).to_contain_text("none of the artists here")
+    expect(artists).to_contain_text(f"{answer.artists[0].paintings[0].distance:.3f}")
+    photographed(page, "identify")
+    page.get_by_label("Only among paintings for which").fill("year < 1750")
+    page.get_by_role("button", name="Apply").click()
+    expect(artists).to_contain_text(f"Asked among {len(museum_index.only('year < 1750'))} paintings")
+
+
+def test_all_of_it_works_by_keyboard_alone(open_page, museum, museum_index):
+    a, b = ids(museum_index)[:2]
+    page = open_page(museum)
+
+    def tab_to(locator):
+        for _ in range(60):
+            if locator.evaluate("element => element === document.activeElement"):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"{locator} is not reached by Tab")
+
+    for name, painting_id in (("One painting", a), ("The other", b)):
+        tab_to(page.get_by_label(f"{name}: find it in the index"))
+        page.keyboard.type(painting_id)
+        page.keyboard.press("Enter")
+        result = page.get_by_role("region", name=name).locator(".found button")
+        expect(result).to_have_count(1)
+        tab_to(result)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("region", name=name).get_by_role("button", name="Another one")).to_be_visible()
+    expect(page.locator("#verdict")).to_be_visible()
+
+
+def test_the_collection_leads_to_artists_paintings_and_questions(open_page, museum, museum_index):
+    artist = museum_index.generation.table["artist"].iloc[0]
+    page = open_page(museum, "collection")
+    photographed(page, "collection")
+    page.get_by_label("Words in the artist").fill(artist)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Paintings")).to_contain_text(f"{len(ids(museum_index, artist))} painting")
+    page.get_by_label("Artists", exact=True).get_by_role("link", name=artist).click()
+    expect(page.get_by_label("Nearest artists").get_by_role("link").first).to_be_visible()
+    expect(page.locator(".card")).to_have_count(len(ids(museum_index, artist)))
+    photographed(page, "artist")
+    page.locator(".card").first.click()
+    expect(page.get_by_role("link", name="Compare with another")).to_be_visible()
+    expect(page.locator(".frame img")).to_be_visible()
+    photographed(page, "painting")
+    page.get_by_role("link", name="Who might have painted it?").click()
+    expect(page.locator("#answer")).to_be_visible()
+
+
+def test_the_reference_gallery_answers_without_pictures(open_page, gallery):
+    with gallery.client() as client:
+        monet = client.get("/v1/paintings", params={"artist": "Claude Monet"}).json()["paintings"][0]["id"]
+    page = open_page(gallery, "identify")
+    expect(page.locator("footer")).to_contain_text("the reference gallery: 11,527 paintings by 266 artists")
+    page.get_by_label("The painting: choose a file").set_input_files(MUSEUM / "437430.jpg")
+    expect(page.locator("#answer")).to_contain_text("Probably none of the artists here")
+    expect(page.locator(".blank").first).to_have_text("no image in this index")
+    photographed(page, "identify-gallery")
+    page.goto(f"{gallery.url}/#/compare?a={monet}&b={monet}")
+    expect(page.get_by_text("The index has no image of one of them")).to_be_visible()
+
+
+def test_the_map_shows_all_paintings_and_opens_them(open_page, museum, museum_index):
+    page = open_page(museum, "map")
+    canvas = page.locator("canvas")
+    expect(canvas).to_have_attribute("data-drawn", str(len(museum_index)), timeout=60_000)
+    photographed(page, "map")
+    canvas.focus()
+    for key in ("+", "ArrowLeft", "-", "0"):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Show on the map")).to_be_visible()
+    page.get_by_role("link", name="Show on the map").click()
+    page.locator(".legend button").first.click()
+    expect(page.locator(".legend button").first).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_phone_shows_it_all_in_the_dark_too(open_page, museum, museum_index):
+    a, b = ids(museum_index)[0], ids(museum_index)[-1]
+    page = open_page(museum, f"compare?a={a}&b={b}", phone=True, dark=True)
+    expect(page.locator("#verdict")).to_be_visible()
+    photographed(page, "phone-compare")
+    for view in (f"identify?image={a}", "collection", f"painting?id={a}"):
+        page.goto(f"{museum.url}/#/{view}")
+        expect(page.locator(".card, .frame img").first).to_be_visible()
+        photographed(page, f"phone-{view.partition('?')[0]}")
+
+
+def test_what_goes_wrong_is_said_in_words(open_page, museum, museum_index, tmp_path):
+    page = open_page(museum, "identify?image=no-such-painting", expected=["404"])
+    expect(page.get_by_role("alert")).to_contain_text("no-such-painting")
+    photographed(page, "problem")
+    page.goto(f"{museum.url}/#/artist?name=Nobody")
+    expect(page.get_by_role("alert").first).to_contain_text("no painting of the index is by them")
+    page.goto(f"{museum.url}/#/nowhere")
+    expect(page.locator("h1")).to_have_text("There is no such page")
+    page.goto(f"{museum.url}/#/collection?q=xyzzy")
+    expect(page.get_by_label("Paintings")).to_contain_text("No painting has these words")
+
+
+def test_an_index_without_a_calibration_says_what_to_do(open_page, tmp_path, collection):
+    path = tmp_path / "plain.onnx"
+    path.write_bytes(small_model(calibration=None))
+    index = Index.build(tmp_path / "plain.artidx", collection, embedder=Embedder.load(path))[0]
+    with served(index.path) as service:
+        page = open_page(service, f"identify?image={ids(index)[0]}", expected=["409"])
+        expect(page.get_by_role("alert")).to_contain_text("artidx calibrate")
+
+
+def test_names_and_titles_from_outside_are_never_markup(open_page, tmp_path, embedder):
+    hostile = "<img src=x onerror=alert(1)>"
+    for number in range(3):
+        painting(tmp_path / "paintings" / hostile / f"{number} <b>.png", number)
+    index = Index.build(tmp_path / "hostile.artidx", tmp_path / "paintings", embedder=embedder)[0]
+    with served(index.path) as service:
+        page = open_page(service, "collection")
+        expect(page.get_by_label("Artists", exact=True)).to_contain_text(hostile)
+        expect(page.locator(".card b").first).to_have_text(hostile)
+        page.locator(".card").first.click()
+        expect(page.get_by_role("link", name="Compare with another")).to_be_visible()
+        expect(page.locator(".frame img")).to_be_visible()
+
+
+def test_a_token_is_asked_for_and_pictures_come_with_it(open_page, museum_index):
+    with served(museum_index.path, read_token="open-sesame") as service:
+        page = open_page(service, "collection", expected=["401", "ERR_CONNECTION_REFUSED"])
+        page.get_by_label("Token").fill("open-sesame")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator(".card img").first).to_have_attribute("src", re.compile("^blob:"))
