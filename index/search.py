@@ -21,6 +21,7 @@ from .vectors import NOBODY, Array, Doubles, Mask, Rows, distances
 
 KERNEL = 16.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 with the calibration
 SPEAKERS = 3  # paintings shown as the evidence for an artist
+REMEMBERED = 20_000  # paintings whose cells have been read: some megabytes
 HEARD = 2000  # paintings, the nearest, that are heard one by one where there is an approximate index
 
 
@@ -86,6 +87,7 @@ class Gallery:
         """allowed: (n,) which paintings may be found and speak."""
         self.generation = generation
         self.allowed = allowed
+        self._read: dict[int, Painting] = {}
 
     def __len__(self) -> int:
         return len(self.generation.table) if self.allowed is None else int(self.allowed.sum())
@@ -105,10 +107,16 @@ class Gallery:
 
     def painting(self, place: int) -> Painting:
         """The painting in a place of the table."""
-        cells = self._cells
-        year = cells["year"][place]
-        return Painting(cells["id"][place], cells["path"][place], _text(cells["artist"][place]),
-                        _text(cells["title"][place]), None if pd.isna(year) else int(year))
+        known = self._read.get(place)
+        if known is None:
+            cells = self._cells
+            year = cells["year"][place]
+            known = Painting(cells["id"][place], cells["path"][place], _text(cells["artist"][place]),
+                             _text(cells["title"][place]), None if pd.isna(year) else int(year))
+            if len(self._read) >= REMEMBERED:
+                self._read.clear()
+            self._read[place] = known
+        return known
 
     def agreement(self, a: Query, b: Query) -> float | None:
         """How far the surroundings of two paintings agree, 0 to 1; None where there are too few witnesses.
@@ -136,13 +144,15 @@ class Gallery:
         Artists whose only painting is the query itself cannot be judged and are left out.
         """
         places, cosines = self._speakers(query)
-        heard = voices(cosines, self.codes[places], len(self.keys))
+        theirs = self.codes[places]
+        heard = voices(cosines, theirs, len(self.keys))
         own = [place for place in query.own if self.allowed is None or self.allowed[place]]
         others = self._paintings - np.bincount(self.codes[own] + 1, minlength=len(self.keys) + 1)[1:]
         all_voices = joined_by(heard, others - heard.paintings, self._whisper(query, cosines))
         probabilities, unknown = calibration.posterior(all_voices)
         ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if heard.paintings[code]]
-        artists = tuple(self._ranked(query, code, float(probabilities[code]), places, cosines) for code in ranked[:k])
+        artists = tuple(self._ranked(query, code, float(probabilities[code]), places, cosines, theirs == code)
+                        for code in ranked[:k])
         return artists, float(unknown)
 
     @property
@@ -210,9 +220,11 @@ class Gallery:
         far = cosines[cosines < heard.min()]
         return float(np.exp(KERNEL * (far - 1)).mean()) if len(far) else 0.0
 
-    def _ranked(self, query: Query, code: int, probability: float, places: Rows, cosines: Doubles) -> RankedArtist:
-        """The artist with the paintings that speak loudest; cosines: (s,), -inf for those that may not."""
-        numbers = np.flatnonzero((self.codes[places] == code) & np.isfinite(cosines))
+    def _ranked(self, query: Query, code: int, probability: float, places: Rows, cosines: Doubles, theirs: Mask
+                ) -> RankedArtist:
+        """The artist with the paintings, theirs (s,), that speak loudest; cosines: (s,), -inf for who may not."""
+        numbers = np.flatnonzero(theirs)
+        numbers = numbers[np.isfinite(cosines[numbers])]
         loudest = places[numbers[np.argsort(-cosines[numbers], kind="stable")[:SPEAKERS]]]
         apart = distances(query.vector[None], self.generation.vectors.at(loudest)).tolist()
         nearest_first = sorted(zip(apart, loudest.tolist(), strict=True))

