@@ -1,0 +1,26 @@
+# artidx serve, for an index that is mounted read-only:
+#
+#     docker build -t artidx .
+#     docker run --read-only --tmpfs /tmp -p 127.0.0.1:8000:8000 -v "$PWD/paintings.artidx:/index:ro" artidx
+#
+# Without an index it answers from the reference gallery. Tokens: -e ARTIDX_READ_TOKEN=... ; one is asked for wherever
+# others than this machine can reach the port.
+FROM python:3.11-slim-bookworm AS built
+WORKDIR /source
+COPY . .
+RUN python -m venv /artidx \
+    && /artidx/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[cpu,serve]'
+
+FROM python:3.11-slim-bookworm
+RUN groupadd --gid 10001 artidx && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin artidx
+COPY --from=built /artidx /artidx
+ENV PATH=/artidx/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ARTIDX_CACHE=/tmp/artidx
+USER 10001:10001
+WORKDIR /tmp
+EXPOSE 8000
+VOLUME /index
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+STOPSIGNAL SIGTERM
+# An empty volume is no index; the reference gallery answers then.
+CMD ["sh", "-c", "if [ -f /index/CURRENT ]; then set -- /index; fi; exec artidx serve \"$@\" --host 0.0.0.0", "artidx"]
