@@ -55,8 +55,8 @@ def squares(image: Source, boxes: Sequence[Box], size: int, *, max_pixels: int =
     smallest = min(min(right - left, bottom - top) for left, top, right, bottom in boxes)
 
     def parts(rgb: Image.Image) -> Pixels:
-        return np.stack([_scaled(rgb, size, (box[0] * rgb.width, box[1] * rgb.height, box[2] * rgb.width,
-                                             box[3] * rgb.height)) for box in boxes])
+        return np.stack([_scaled(rgb.crop((round(left * rgb.width), round(top * rgb.height), round(right * rgb.width),
+                                           round(bottom * rgb.height))), size) for left, top, right, bottom in boxes])
 
     return _opened(image, math.ceil(2 * size / smallest), max_pixels, parts)
 
@@ -176,9 +176,8 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _scaled(rgb: Image.Image, size: int, box: tuple[float, float, float, float] | None = None) -> Pixels:
-    """All of it, or a box in pixels, as (size, size, 3)."""
-    return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC, box), dtype=np.uint8)
+def _scaled(rgb: Image.Image, size: int) -> Pixels:
+    return np.asarray(rgb.resize((size, size), Image.Resampling.BICUBIC), dtype=np.uint8)
 
 
 def _upright(image: Image.Image) -> Image.Image:
