@@ -25,9 +25,10 @@ demo: $(DEMO)/installed
 test: check
 	$(DEV)/bin/python -m pytest
 
-# An index broken on purpose, at length: 300 kills, 500 flipped bytes, 200 publishes, 5,000 bad images. Minutes.
+# An index broken on purpose, at length: 300 kills, 500 flipped bytes, 200 publishes, 5,000 bad images; and a service
+# among bad clients: 2,000 malformed uploads, 50 generations under load. Minutes.
 faults: $(DEV)/installed
-	ARTIDX_FAULTS=full $(DEV)/bin/python -m pytest -s tests/test_faults.py
+	ARTIDX_FAULTS=full $(DEV)/bin/python -m pytest -s tests/test_faults.py tests/test_service_hostile.py
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .
@@ -41,7 +42,7 @@ $(DEMO)/installed: pyproject.toml constraints.txt $(SOURCES)
 
 $(DEV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
-	$(call INSTALL,$(DEV)) -e '.[cpu,train,plot,dev]'
+	$(call INSTALL,$(DEV)) -e '.[cpu,train,plot,serve,dev]'
 	touch $@
 
 clean:
