@@ -69,10 +69,11 @@ async def add(request: Request, desk: AtDesk) -> Response:
             raise type(problem)(f"{asked.name}: {problem}") from None
         _check_new(index, str(labels["id"]), sha256, asked.name)
         path = uploads / f"{sha256}.image"
-        await asyncio.to_thread(_keep, path, data)
         row = pd.DataFrame([labels | {"path": str(path)}], columns=list(COLUMNS))
-        await asyncio.to_thread(_add, index.renewed(), Catalog(str(uploads), row), desk)
-        return await _answer(request, desk, str(labels["id"]), 201)
+        await asyncio.to_thread(_add, index, Catalog(str(uploads), row), path, data, desk)
+        await desk.shelf.renew()
+        request.state.index = desk.shelf.index
+        return _changed(desk.shelf.index.collection.painting(str(labels["id"]))[0], desk.shelf.index, 201)
 
 
 @router.delete("/paintings/{id:path}", response_model=Changed)
@@ -84,7 +85,7 @@ async def remove(request: Request, desk: AtDesk, id: str) -> Response:
         if before.path is None:
             raise _not_ours()
         painting, _ = before.collection.painting(id)
-        await asyncio.to_thread(before.renewed().remove, [id])
+        await asyncio.to_thread(lambda: before.renewed().remove([id]))
         await desk.shelf.renew()
         request.state.index = desk.shelf.index
         uploads = desk.settings.uploads
@@ -127,20 +128,16 @@ def _check_new(index: Index, painting: str, sha256: str, name: str) -> None:
         raise Problem(409, "already-there", f"{name}: is in the index already, as {other}")
 
 
-def _keep(path: Path, data: bytes) -> None:
+def _add(index: Index, catalog: Catalog, path: Path, data: bytes, desk: Desk) -> None:
+    """Keep the picture and add the painting; without the one there is not the other."""
+    settings = BuildSettings(workers=desk.settings.workers, max_pixels=desk.settings.max_pixels, strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, data)
-
-
-def _add(index: Index, catalog: Catalog, desk: Desk) -> None:
-    settings = BuildSettings(workers=desk.settings.workers, max_pixels=desk.settings.max_pixels, strict=True)
-    index.add(catalog, settings=settings)
-
-
-async def _answer(request: Request, desk: Desk, painting: str, status: int) -> Response:
-    await desk.shelf.renew()
-    request.state.index = desk.shelf.index
-    return _changed(desk.shelf.index.collection.painting(painting)[0], desk.shelf.index, status)
+    try:
+        index.renewed().add(catalog, settings=settings)
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _changed(painting: Painting, index: Index, status: int) -> Response:

@@ -23,6 +23,7 @@ from served import TOKEN, form, served
 
 from artidx import Embedder, Index
 from artidx.cli.main import artidx
+from artidx.index import store
 from artidx.index.as_json import as_json
 from artidx.service.engine import Engine
 from artidx.service.metrics import Metrics
@@ -269,6 +270,18 @@ def test_a_painting_is_added_found_and_removed_with_its_picture(service, client,
     assert not list((tmp_path / "uploads").iterdir())
     assert client.get("/v1/paintings/new/1").status_code == 404
     assert Index.open(index.path).check() == []
+
+
+def test_a_change_while_another_process_writes_is_to_be_tried_again_and_leaves_no_picture(service, index, tmp_path):
+    new = painting(tmp_path / "new.png", 77)
+    with store.writer(index.path), service.client(TOKEN) as client:
+        for answer in (client.post("/v1/paintings", **form(image=new)), client.delete(f"/v1/paintings/{RED}")):
+            assert (answer.status_code, answer.json()["type"]) == (503, "urn:artidx:index-busy")
+            assert answer.headers["retry-after"]
+            assert str(index.path) not in answer.text
+    assert not list((tmp_path / "uploads").iterdir())
+    with service.client(TOKEN) as client:
+        assert client.post("/v1/paintings", **form(image=new)).status_code == 201
 
 
 def test_removing_a_painting_of_the_collection_leaves_its_file(service, collection):
