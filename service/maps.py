@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..index.opened import Index
+from ..index.store import Generation
 from ..index.vectors import Array
 
 log = logging.getLogger("artidx.service")
@@ -26,6 +27,7 @@ class Maps:
 
     def __init__(self) -> None:
         self._folder = _folder()
+        self._asked = asyncio.Lock()  # two requests at once must not both begin to draw
         self._drawing: asyncio.subprocess.Process | None = None
         self._failed: set[str] = set()
         self._known: tuple[str, Array] | None = None
@@ -33,7 +35,10 @@ class Maps:
     async def points(self, index: Index) -> Array | None:
         """(m, 2) where the paintings of map.places_of lie; None while they are being drawn. Raises OSError, ValueError
         where that failed."""
-        generation = index.generation
+        async with self._asked:
+            return await self._points(index.generation)
+
+    async def _points(self, generation: Generation) -> Array | None:
         if self._known and self._known[0] == generation.sha256:
             return self._known[1]
         target = self._folder / f"map-{generation.sha256}.npy"

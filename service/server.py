@@ -16,14 +16,16 @@ from ..errors import BadSetting
 from .gate import JsonLines
 
 HEAD_S = 10  # for a connection to say what it wants
+MAX_HEAD_BYTES = 64 << 10
 MOST_CONNECTIONS = 900  # of 1,024 files that a process may usually have open
 FINISH_S = 70  # for answers in hand when the service is stopped: more than any may take
 
 
 class Impatient(HttpToolsProtocol):
-    """A connection that is closed when no whole head of a request arrives in time, or there are too many."""
+    """A connection that is closed when the head of a request comes too late or is too long, or there are too many."""
 
     _late: asyncio.TimerHandle | None = None
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -31,6 +33,13 @@ class Impatient(HttpToolsProtocol):
             transport.abort()
         else:
             self._late = self.loop.call_later(HEAD_S, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._late is not None:  # still in the head
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -52,6 +61,7 @@ class Impatient(HttpToolsProtocol):
     def _in_time(self) -> None:
         if self._late is not None:
             self._late.cancel()
+        self._late, self._head_bytes = None, 0
 
 
 def bound(host: str, port: int) -> socket.socket:

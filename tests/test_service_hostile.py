@@ -174,6 +174,19 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_there(command):
         assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
 
 
+def test_a_head_without_end_is_cut_off(command):
+    port = int(command.url.rpartition(":")[2])
+    before = peak_mb(command.process)
+    for piece in (b"X-Header: " + b"y" * 1000 + b"\r\n", b"z" * 1000):
+        with socket.create_connection(("127.0.0.1", port), 30) as connection:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ")
+            with pytest.raises(ConnectionError):
+                for _ in range(50_000):
+                    connection.sendall(piece)
+    assert peak_mb(command.process) < before + 20
+    assert httpx.get(f"{command.url}/livez", trust_env=False).status_code == 200
+
+
 def test_who_does_not_finish_its_request_is_sent_away_and_keeps_nobody_waiting(index, monkeypatch):
     monkeypatch.setattr(server, "HEAD_S", 0.5)
     with served(index.path, body_s=1.0) as service:
