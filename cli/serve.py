@@ -44,10 +44,10 @@ def serve(index: Path | None, host: str, port: int, uploads: Path | None, in_han
         raise MissingPackage(f"the service needs {problem.name}; pip install 'artidx[cpu,serve]'") from None
 
     settings = Settings.from_environment(uploads=uploads, in_hand=in_hand, max_body_bytes=max_mb << 20,
-                                         max_pixels=max_pixels)
+                                         max_pixels=max_pixels, is_local=is_loopback(host))
     listening = bound(host, port)
     shelf = Shelf(index or (INDEX if INDEX.exists() else None), device)
-    if not is_loopback(host) and settings.read_token is None:
+    if not settings.is_local and settings.read_token is None:
         note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")
     app = create_app(shelf, settings)
     say(f"{shelf.index.name}: {len(shelf.index):,} paintings by {shelf.index.artists:,} artists, "

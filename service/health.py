@@ -29,7 +29,7 @@ async def readyz(desk: AtDesk) -> Response:
     return Response("ready\n", media_type="text/plain")
 
 
-@router.get("/metrics", response_class=Response, responses=TEXT | documented(), dependencies=[Depends(reader)])
+@router.get("/metrics", response_class=Response, responses=TEXT | documented(403), dependencies=[Depends(reader)])
 async def metrics(desk: AtDesk) -> Response:
     """Counters in the format of Prometheus."""
     index = desk.shelf.index

@@ -30,7 +30,7 @@ MEDIA_TYPE = "application/problem+json"
 REASONS = {
     400: "the request cannot be read",
     401: "a token is missing or wrong",
-    403: "writing is off, or this token may not",
+    403: "writing is off, or a page from elsewhere asks",
     404: "nothing has this id",
     405: "not for this method",
     408: "the request came too slowly",

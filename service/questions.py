@@ -27,7 +27,7 @@ SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 EXPRESSION = {"type": "string", "maxLength": 4096}
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["questions"],
-                   responses=documented(400, 404, 408, 409, 413, 415, 422, 429))
+                   responses=documented(400, 403, 404, 408, 409, 413, 415, 422, 429))
 
 
 @router.post("/pair", response_model=Verdict, responses=answered(VERDICT), openapi_extra=described(A_AND_B, {

@@ -20,6 +20,7 @@ class Settings:
     uploads: Path | None = None  # where added pictures are kept; none: nothing can be added
     read_token: str | None = None  # None: whoever reaches the service may ask
     write_token: str | None = None  # None: nobody may change the index
+    is_local: bool = False  # it listens to this machine alone
     max_body_bytes: int = 64 << 20
     max_pixels: int = 64_000_000  # a progressive JPEG of this size takes 0.2 GB to decode, on each core
     in_hand: int = 64  # requests that send something, from their first byte to the answer; more are told to come again

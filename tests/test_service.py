@@ -232,6 +232,15 @@ def test_who_has_no_token_neither_asks_nor_writes(index, tmp_path):
         assert reads[0].headers.get("www-authenticate") == "Bearer"
 
 
+def test_a_page_from_elsewhere_cannot_ask_a_service_for_this_machine_alone(index):
+    with served(index.path, is_local=True) as service, service.client() as client:
+        for host, status in (("localhost", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("evil.example", 403),
+                             ("127.0.0.1.evil.example:8000", 403)):
+            assert client.get("/v1/index", headers={"host": host}).status_code == status
+    with served(index.path, is_local=True, read_token="t") as service, service.client("t") as client:
+        assert client.get("/v1/index", headers={"host": "museum.example"}).status_code == 200
+
+
 def test_nothing_can_be_changed_without_a_write_token_or_in_the_reference_gallery(index):
     with served(index.path) as service, service.client("any") as client:
         answer = client.delete(f"/v1/paintings/{RED}")
