@@ -106,7 +106,8 @@ class Drawing:
     generation: int
 
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["collection"], responses=documented(403, 404, 422))
+router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["collection"],
+                   responses=documented(403, 404, 422))
 
 
 @router.get("/index", response_model=Manifest)

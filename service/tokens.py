@@ -19,8 +19,8 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 async def reader(request: Request, desk: AtDesk, credentials: Credentials) -> None:
     """Raises Problem unless this request may ask.
 
-    Where no token is needed, a service for this machine alone must be called by a name of this machine: else a page from
-    elsewhere could ask it, by a name of its own that it lets point here (DNS rebinding).
+    Where no token is needed, a service for this machine alone must be called by a name of this machine: else a page
+    from elsewhere could ask it, by a name of its own that it lets point here (DNS rebinding).
     """
     settings = desk.settings
     if settings.read_token is None and settings.is_local and not is_loopback(request.url.hostname or ""):

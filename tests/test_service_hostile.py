@@ -70,8 +70,9 @@ def talk(url, data, timeout=30):
 
 def request(body, path=b"/v1/nearest", length=None):
     length = str(len(body) if length is None else length).encode()
-    return (b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: multipart/form-data; "
-            b"boundary=" + BOUNDARY + b"\r\nContent-Length: " + length + b"\r\n\r\n" + body)
+    return (b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            b"Content-Type: multipart/form-data; boundary=" + BOUNDARY
+            + b"\r\nContent-Length: " + length + b"\r\n\r\n" + body)
 
 
 def part(name, value, filename=None, head=b""):
@@ -179,7 +180,7 @@ def test_a_head_without_end_is_cut_off(command):
     before = peak_mb(command.process)
     for piece in (b"X-Header: " + b"y" * 1000 + b"\r\n", b"z" * 1000):
         with socket.create_connection(("127.0.0.1", port), 30) as connection:
-            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ")
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ")
             with pytest.raises(ConnectionError):
                 connection.sendall(piece * 50_000)
     assert peak_mb(command.process) < before + 20
