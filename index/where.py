@@ -20,6 +20,7 @@ from ..errors import BadSetting
 from .vectors import Mask
 
 LONGEST = 4000  # characters
+MOST_VALUES = 100  # compared with: each is a pass over the table
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge}
@@ -33,6 +34,8 @@ def matching(table: pd.DataFrame, expression: str) -> Mask:
         raise BadSetting(f"an expression of {len(expression):,} characters; at most {LONGEST:,} are read")
     try:
         tree = ast.parse(expression.strip(), mode="eval")
+        if sum(isinstance(node, ast.Constant) for node in ast.walk(tree)) > MOST_VALUES:
+            raise BadSetting(f"an expression of more than {MOST_VALUES} values; write fewer")
         return _Reading(table, expression).truth(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
         reason = problem.msg if isinstance(problem, SyntaxError) else str(problem) or type(problem).__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ async def remove(request: Request, desk: AtDesk, id: str) -> Response:
         await desk.shelf.renew()
         request.state.index = desk.shelf.index
         uploads = desk.settings.uploads
-        if uploads is not None and Path(painting.path).parent == uploads.absolute():
+        if uploads is not None and Path(painting.path).parent == Path(os.path.abspath(uploads)):
             await asyncio.to_thread(Path(painting.path).unlink, missing_ok=True)
         return _changed(painting, desk.shelf.index, 200)
 
@@ -99,7 +100,7 @@ def _uploads(desk: Desk) -> Path:
         raise _not_ours()
     if desk.settings.uploads is None:
         raise Problem(403, "writing-is-off", "the service was started without a folder to keep pictures in (--uploads)")
-    return desk.settings.uploads.absolute()
+    return Path(os.path.abspath(desk.settings.uploads))  # as the index has it
 
 
 def _not_ours() -> Problem:
@@ -132,11 +133,13 @@ def _add(index: Index, catalog: Catalog, path: Path, data: bytes, desk: Desk) ->
     """Keep the picture and add the painting; without the one there is not the other."""
     settings = BuildSettings(workers=desk.settings.workers, max_pixels=desk.settings.max_pixels, strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()  # else another add of it, that nobody waits for any more, may be under way
     write_atomically(path, data)
     try:
         index.renewed().add(catalog, settings=settings)
     except BaseException:
-        path.unlink()
+        if is_new:
+            path.unlink()
         raise
 
 

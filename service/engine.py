@@ -65,8 +65,8 @@ class Engine:
                 self._answer(embedder, [job for job in jobs if job.embedder is embedder])
 
     def _answer(self, embedder: Embedder, jobs: list[_Job]) -> None:
-        squares = np.concatenate([job.squares for job in jobs])
         try:
+            squares = np.concatenate([job.squares for job in jobs])
             with self._metrics.stage("embed"):
                 vectors = embedder.infer(squares, batch_size=BATCH_SIZE, workers=1)
         except Exception as problem:  # each request tells its own caller

@@ -62,7 +62,7 @@ class Maps:
 
     async def _wait(self, process: asyncio.subprocess.Process, sha256: str) -> None:
         _, said = await process.communicate()
-        if process.returncode and process.returncode > 0:
+        if process.returncode:  # killed, too: for want of memory there is none the next time either
             self._failed.add(sha256)
             log.error("the map could not be drawn: %s", said.decode(errors="replace")[-500:])
         self._drawing = None

@@ -36,6 +36,8 @@ class Shelf:
                 await self.renew()
             except (ArtidxError, OSError) as problem:  # damaged, or just being replaced: what is open goes on answering
                 log.error("the new generation cannot be opened: %s", problem)
+            except Exception:  # a bug, or no memory: the next generation may be better
+                log.exception("the new generation cannot be opened")
 
     async def renew(self) -> None:
         """Take up what is published now."""

@@ -162,6 +162,16 @@ def test_all_of_it_works_by_keyboard_alone(open_page, museum, museum_index):
     expect(page.locator("#verdict")).to_be_visible()
 
 
+def test_the_link_to_the_content_leaves_the_view_as_it_is(open_page, museum):
+    page = open_page(museum, "collection")
+    expect(page.locator(".card").first).to_be_visible()
+    page.keyboard.press("Shift+Tab")
+    page.get_by_role("link", name="To the content").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("The collection")
+    expect(page.locator("#main")).to_be_focused()
+
+
 def test_the_collection_leads_to_artists_paintings_and_questions(open_page, museum, museum_index):
     artist = museum_index.generation.table["artist"].iloc[0]
     page = open_page(museum, "collection")

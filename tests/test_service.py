@@ -36,7 +36,7 @@ RED, RED_TOO, BLUE = "Red Painter/R0.png", "Red Painter/R1.png", "Blue Painter/B
 @pytest.fixture
 def service(index, tmp_path):
     """The small index, served, with a folder for uploads and a write token."""
-    with served(index.path, uploads=tmp_path / "uploads", write_token=TOKEN) as found:
+    with served(index.path, uploads=tmp_path / "elsewhere" / ".." / "uploads", write_token=TOKEN) as found:
         yield found
 
 

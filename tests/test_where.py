@@ -93,3 +93,11 @@ def test_every_row_is_judged_as_python_would_judge_it(rows, expression):
         return bool(eval(text, {"__builtins__": {}}, names))
 
     assert matching(table, expression).tolist() == [judged(*row) for row in rows]
+
+
+def test_an_expression_of_very_many_values_is_refused_before_they_are_looked_for():
+    table = pd.DataFrame({"year": [1700]})
+    for expression in (f"year in ({'1,' * 101})", " or ".join(["year < 1"] * 101)):
+        with pytest.raises(BadSetting, match="more than 100 values"):
+            matching(table, expression)
+    assert matching(table, f"year in ({'1,' * 99}1700)").all()

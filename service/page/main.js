@@ -18,6 +18,10 @@ function go(address) {
 }
 
 function show() {
+  if (location.hash === "#main") { // the link to the content is no view
+    main.focus();
+    return;
+  }
   leaving.abort();
   leaving = new AbortController();
   const [name, query] = location.hash.replace(/^#\/?/, "").split("?");
