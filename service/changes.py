@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ async def add(request: Request, desk: AtDesk) -> Response:
         _check_new(index, str(labels["id"]), sha256, asked.name)
         path = uploads / f"{sha256}.image"
         row = pd.DataFrame([labels | {"path": str(path)}], columns=list(COLUMNS))
-        await asyncio.to_thread(_add, index, Catalog(str(uploads), row), path, data, desk)
+        await _finished(lambda: _add(index, Catalog(str(uploads), row), path, data, desk))
         await desk.shelf.renew()
         request.state.index = desk.shelf.index
         return _changed(desk.shelf.index.collection.painting(str(labels["id"]))[0], desk.shelf.index, 201)
@@ -86,12 +87,9 @@ async def remove(request: Request, desk: AtDesk, id: str) -> Response:
         if before.path is None:
             raise _not_ours()
         painting, _ = before.collection.painting(id)
-        await asyncio.to_thread(lambda: before.renewed().remove([id]))
+        await _finished(lambda: _remove(before, painting, desk.settings.uploads))
         await desk.shelf.renew()
         request.state.index = desk.shelf.index
-        uploads = desk.settings.uploads
-        if uploads is not None and Path(painting.path).parent == Path(os.path.abspath(uploads)):
-            await asyncio.to_thread(Path(painting.path).unlink, missing_ok=True)
         return _changed(painting, desk.shelf.index, 200)
 
 
@@ -140,6 +138,23 @@ def _add(index: Index, catalog: Catalog, path: Path, data: bytes, desk: Desk) ->
     except BaseException:
         if is_new:
             path.unlink()
+        raise
+
+
+def _remove(index: Index, painting: Painting, uploads: Path | None) -> None:
+    """Remove the painting, and its picture if it was sent here."""
+    index.renewed().remove([painting.id])
+    if uploads is not None and Path(painting.path).parent == Path(os.path.abspath(uploads)):
+        Path(painting.path).unlink(missing_ok=True)
+
+
+async def _finished(work: Callable[[], None]) -> None:
+    """Do it in a thread, to its end: who is told that it took too long must not let the next writer in before."""
+    done = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await asyncio.wait([done])
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from .problems import Problem
 MAX_TEXT = 4096  # characters of a field that is no file
 MAX_NAME = 200
 FORM = "multipart/form-data"
+CHARSET = re.compile(r"charset\s*\*?=", re.IGNORECASE)  # Python's are many, and not all are of text
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ async def form_of(request: Request, files: Sequence[str], texts: Sequence[str] =
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
         raise Problem(415, "no-form", f"send the fields as {FORM}")
+    if CHARSET.search(request.headers["content-type"]):
+        raise Problem(415, "no-form", "send the fields in UTF-8, and leave out the charset")
     async with request.form(max_files=len(files), max_fields=len(files) + len(texts), max_part_size=MAX_TEXT) as data:
         names = [name for name, _ in data.multi_items()]
         if strange := [name for name in names if name not in (*files, *texts)]:

@@ -17,14 +17,16 @@ from .gate import JsonLines
 
 HEAD_S = 10  # for a connection to say what it wants
 MAX_HEAD_BYTES = 64 << 10
+READ_S = 30  # for a client to take what was written
 MOST_CONNECTIONS = 900  # of 1,024 files that a process may usually have open
 FINISH_S = 70  # for answers in hand when the service is stopped: more than any may take
 
 
 class Impatient(HttpToolsProtocol):
-    """A connection that is closed when the head of a request comes too late or is too long, or there are too many."""
+    """A connection that is closed where a head is too late or too long, or nobody reads; or there are too many."""
 
-    _late: asyncio.TimerHandle | None = None
+    _late: asyncio.TimerHandle | None = None  # while a head is waited for
+    _unread: asyncio.TimerHandle | None = None  # while more is written than the client takes
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -36,6 +38,8 @@ class Impatient(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._late is None and self.cycle is not None and self.cycle.response_complete:
+            self._late = self.loop.call_later(HEAD_S, self.transport.abort)  # line ends between requests, and no more
         if self._late is not None:  # still in the head
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -54,8 +58,19 @@ class Impatient(HttpToolsProtocol):
         """Nothing more will be said: go on only where a whole request is there to be answered."""
         return self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(READ_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()
+        if self._unread is not None:
+            self._unread.cancel()
         super().connection_lost(exc)
 
     def _in_time(self) -> None:

@@ -152,6 +152,8 @@ def test_a_file_that_has_changed_since_is_not_shown_as_the_painting(client, coll
 
 REFUSED = {
     "no form": (lambda c: c.post("/v1/pair", json={"a": RED}), 415, "no-form"),
+    "a charset": (lambda c: c.post("/v1/nearest", content=b"--x--", headers={
+        "content-type": "multipart/form-data; boundary=x; charset=undefined"}), 415, "no-form"),
     "no fields": (lambda c: c.post("/v1/pair", **form(a=RED)), 422, "bad-setting"),
     "another field": (lambda c: c.post("/v1/nearest", **form(image=RED, url="http://a.org/")), 422, "bad-setting"),
     "an empty field": (lambda c: c.post("/v1/nearest", **form(image="")), 422, "bad-setting"),

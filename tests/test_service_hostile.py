@@ -209,6 +209,33 @@ def test_who_does_not_finish_its_request_is_sent_away_and_keeps_nobody_waiting(i
         assert not service.desk.metrics.registry.get_sample_value("artidx_in_hand")
 
 
+def test_who_keeps_a_connection_and_says_or_reads_nothing_loses_it(index, monkeypatch):
+    monkeypatch.setattr(server, "HEAD_S", 0.5)
+    monkeypatch.setattr(server, "READ_S", 0.5)
+    with served(index.path) as service:
+        port = service.port
+        with socket.create_connection(("127.0.0.1", port), 10) as idle:
+            idle.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert idle.recv(1 << 16).startswith(b"HTTP/1.1 200")
+            idle.sendall(b"\r\n")  # which ends uvicorn's own patience with a connection that is kept
+            with suppress(ConnectionResetError):
+                assert idle.recv(100) == b""
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", port))
+        with deaf, suppress(ConnectionError, BlockingIOError):
+            deaf.settimeout(0.2)
+            with suppress(TimeoutError):
+                for _ in range(2000):
+                    deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+            time.sleep(1.5)
+            deaf.settimeout(10)
+            deaf.sendall(b"x" * 100)
+            time.sleep(0.2)
+            with pytest.raises(ConnectionError):
+                deaf.sendall(b"x")
+
+
 def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(index, tmp_path):
     image = painting(tmp_path / "a.png", 3, side=1200).read_bytes()
     with served(index.path) as service:

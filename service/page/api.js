@@ -31,10 +31,14 @@ async function ask(path, options) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "No answer", "The service cannot be reached; is it still running?");
   }
-  const found = await answer.json().catch(() => ({}));
+  const found = await answer.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    if (answer.ok) throw new Refused(0, "No answer", "The answer broke off; is the service still running?");
+    return {};
+  });
   index.name = decodeURIComponent(answer.headers.get("artidx-index") || "");
   index.generation = answer.headers.get("artidx-generation") || "";
   if (!answer.ok) throw new Refused(answer.status, found.title, found.detail || `status ${answer.status}`,
     answer.headers.get("x-request-id"));
-  return { ...found, isDone: answer.status !== 202 };
+  return found;
 }

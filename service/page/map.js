@@ -12,7 +12,7 @@ export function map(parameters, signal, go) {
   const ask = async () => {
     try {
       const found = await get("map", signal);
-      if (found.isDone) within(content, ...drawn(found, parameters, signal, go));
+      if (found.ids) within(content, ...drawn(found, parameters, signal, go));
       else {
         within(content, waiting(`${found.detail} …`));
         setTimeout(() => signal.aborted || ask(), LATER_MS);
@@ -32,7 +32,7 @@ function drawn(found, parameters, signal, go) {
   if (only >= names.length) names.push(label.values[only]);
   const legend = h("ul", { class: "legend" }, names.map((value) => {
     const code = label.values.indexOf(value), dot = h("i", {});
-    dot.style.background = colour(code);
+    dot.style.background = code === only ? chosenColour(code) : colour(code);
     return h("li", {}, h("button", { type: "button", "aria-pressed": String(code === only),
       onclick: () => moved({ only: code === only ? "" : value }) }, dot, value));
   }));
@@ -60,6 +60,8 @@ function colour(code) {
   if (code < 0) return "#8d8780";
   return code < COLOURS.length ? COLOURS[code] : "#8d8780";
 }
+
+const chosenColour = (code) => COLOURS[code] || COLOURS[0];
 
 // Draws the points and answers to mouse, fingers and keys. scale and corner say which part of the unit square is seen.
 class Chart {
@@ -201,7 +203,7 @@ class Chart {
       const [x, y] = this.at(i);
       if (x < -size || y < -size || x > canvas.clientWidth + size || y > canvas.clientHeight + size) continue;
       const isOut = this.only >= 0 && this.codes[i] !== this.only;
-      const style = isOut ? "#8d878055" : this.only >= 0 ? COLOURS[this.only] || COLOURS[0] : colour(this.codes[i]);
+      const style = isOut ? "#8d878055" : this.only >= 0 ? chosenColour(this.only) : colour(this.codes[i]);
       if (style !== last) context.fillStyle = last = style;
       context.fillRect(x - size / 2, y - size / 2, size, size);
     }
