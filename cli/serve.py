@@ -46,7 +46,8 @@ def serve(index: Path | None, host: str, port: int, uploads: Path | None, in_han
     settings = Settings.from_environment(uploads=uploads, in_hand=in_hand, max_body_bytes=max_mb << 20,
                                          max_pixels=max_pixels, is_local=is_loopback(host))
     listening = bound(host, port)
-    shelf = Shelf(index or (INDEX if INDEX.exists() else None), device)
+    index = index or (INDEX if INDEX.exists() else None)
+    shelf = Shelf(index and Path(os.path.abspath(index)), device)
     if not settings.is_local and settings.read_token is None:
         note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")
     app = create_app(shelf, settings)

@@ -30,11 +30,13 @@ def create_app(shelf: Shelf, settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watching = asyncio.create_task(shelf.watch())
-        yield
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-        await desk.close()
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await desk.close()
 
     app = FastAPI(title="artidx", version=version("artidx"), lifespan=lifespan, docs_url=None, redoc_url=None,
                   summary="Were these two paintings made by the same artist, and who might have painted this?")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -53,22 +54,23 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        visit = _Visit(scope, receive, send, self._desk)
-        try:
-            with self._room(scope):
+        with ExitStack() as room:
+            visit = _Visit(scope, receive, send, self._desk, room)
+            try:
+                room.enter_context(self._room(scope))
                 async with asyncio.timeout(self._desk.settings.answer_s):
                     await self._app(scope, visit.receive, visit.send)
-        except Problem as problem:
-            await visit.refuse(problem)
-        except ClientDisconnect:
-            pass
-        except TimeoutError:
-            await visit.refuse(Problem(503, "too-slow", f"no answer within {self._desk.settings.answer_s:g} s"))
-        except Exception as failure:
-            scope["state"]["failure"] = failure
-            await visit.refuse(bug())
-        finally:
-            visit.end()
+            except Problem as problem:
+                await visit.refuse(problem)
+            except ClientDisconnect:
+                pass
+            except TimeoutError:
+                await visit.refuse(Problem(503, "too-slow", f"no answer within {self._desk.settings.answer_s:g} s"))
+            except Exception as failure:
+                scope["state"]["failure"] = failure
+                await visit.refuse(bug())
+            finally:
+                visit.end()
 
     @contextmanager
     def _room(self, scope: Scope) -> Iterator[None]:
@@ -95,8 +97,10 @@ class Gate:
 class _Visit:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, desk: Desk) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, desk: Desk, room: ExitStack) -> None:
+        """room: what the request takes up, until it is refused or answered."""
         self._scope, self._receive, self._send = scope, receive, send
+        self._room = room
         self._desk = desk
         self._settings = desk.settings
         self._began = time.perf_counter()
@@ -156,7 +160,8 @@ class _Visit:
         index: Index = self._scope["state"]["index"]
         headers.update(HEADERS)
         headers["x-request-id"] = self.id
-        headers["artidx-index"] = quote(index.name if index.path is None else index.path.name, safe=" ")
+        headers["artidx-index"] = quote(
+            os.fsencode(index.name if index.path is None else index.path.name), safe=" ")
         headers["artidx-model"] = index.manifest.model.sha256
         headers["artidx-generation"] = str(index.manifest.generation)
         headers.setdefault("cache-control", "no-store" if self._scope["path"].startswith("/v1") else "no-cache")
@@ -164,6 +169,9 @@ class _Visit:
             headers["connection"] = "close"
 
     async def _drain(self) -> None:
+        if self._has_all or "expect" in self._headers:  # who asks first has sent nothing yet
+            return
+        self._room.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while not self._has_all:

@@ -57,7 +57,8 @@ class Maps:
     async def close(self) -> None:
         """Stop drawing."""
         if self._drawing:
-            self._drawing.kill()
+            with suppress(ProcessLookupError):  # it has just ended
+                self._drawing.kill()
             await self._watch
 
     async def _wait(self, process: asyncio.subprocess.Process, sha256: str) -> None:

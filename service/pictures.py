@@ -27,7 +27,7 @@ class Pictures:
     """Makes pictures and keeps the latest. Safe to share between threads."""
 
     def __init__(self, max_pixels: int) -> None:
-        self._reader = Reader(max_pixels)
+        self._max_pixels = max_pixels
         self._lock = threading.Lock()
         self._made: OrderedDict[tuple[str, int], bytes] = OrderedDict()
 
@@ -37,8 +37,7 @@ class Pictures:
             if known := self._made.get((sha256, side)):
                 self._made.move_to_end((sha256, side))
                 return known
-        made = self.use(painting, sha256, lambda stream: _jpeg(
-            picture(stream, side, max_pixels=self._reader.max_pixels)))
+        made = self.use(painting, sha256, lambda stream: _jpeg(picture(stream, side, max_pixels=self._max_pixels)))
         with self._lock:
             self._made[sha256, side] = made
             while sum(map(len, self._made.values())) > KEPT_BYTES:
@@ -57,7 +56,8 @@ class Pictures:
         if not painting.path:
             raise UnreadableImage(f"{painting.id}: the index has no image of it")
         try:
-            with self._reader.open(painting.path) as stream:
+            # A reader keeps archives open as they were: one for each use sees those that were replaced.
+            with Reader(self._max_pixels) as reader, reader.open(painting.path) as stream:
                 if content_hash(stream) != sha256:
                     raise UnreadableImage("its image has changed since it was indexed")
                 return function(stream)

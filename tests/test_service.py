@@ -7,21 +7,24 @@ import json
 import logging
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 from served import TOKEN, form, served
 
-from artidx import Embedder, Index
+from artidx import Catalog, Embedder, Index
 from artidx.cli.main import artidx
 from artidx.index import store
 from artidx.index.as_json import as_json
@@ -241,6 +244,41 @@ def test_a_page_from_elsewhere_cannot_ask_a_service_for_this_machine_alone(index
             assert client.get("/v1/index", headers={"host": host}).status_code == status
     with served(index.path, is_local=True, read_token="t") as service, service.client("t") as client:
         assert client.get("/v1/index", headers={"host": "museum.example"}).status_code == 200
+
+
+def test_who_is_refused_takes_no_room_while_the_rest_of_the_request_comes_in(index):
+    with served(index.path, read_token="t", in_hand=2) as service:
+        head = b"POST /v1/nearest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+        unfinished = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(8)]
+        for connection in unfinished:
+            connection.sendall(head)
+            time.sleep(0.02)
+        with service.client("t") as client:
+            assert client.post("/v1/nearest", **form(image=RED)).status_code == 200
+        for connection in unfinished:
+            with connection:
+                assert connection.recv(1 << 16).split(b" ")[1] == b"401"
+
+
+def test_an_archive_that_was_replaced_is_read_as_it_is_now(tmp_path, collection, embedder):
+    def packed():
+        with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+            for path in sorted(collection.rglob("*.png")):
+                archive.write(path, path.name)
+        (tmp_path / "new.zip").replace(tmp_path / "paintings.zip")
+
+    packed()
+    table = pd.DataFrame({"id": ["R0", "R1", "R2"], "artist": "Red"})
+    table["path"] = [f"{tmp_path}/paintings.zip::{name}.png" for name in table["id"]]
+    catalog = Catalog("a test", table.assign(title=None, year=None)[["id", "path", "artist", "title", "year"]])
+    index = Index.build(tmp_path / "zipped.artidx", catalog, embedder=embedder)[0]
+    with served(index.path) as service, service.client() as client:
+        assert client.get("/v1/thumbnails/R0").status_code == 200
+        packed()
+        assert client.get("/v1/images/R1").status_code == 200
+        painting(collection / RED, 99)
+        packed()
+        assert client.get("/v1/images/R0").json()["detail"] == "R0: its image has changed since it was indexed"
 
 
 def test_nothing_can_be_changed_without_a_write_token_or_in_the_reference_gallery(index):
