@@ -17,7 +17,7 @@ from .output import note, say
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of paintings that are added are kept.")
 @click.option("--in-hand", type=click.IntRange(min=2), default=64, show_default=True,
-              help="Questions answered or waiting at a time, half of them from one address; more are sent away.")
+              help="Questions in hand at a time, and as many looks, half from one address; more are sent away.")
 @click.option("--max-mb", type=click.IntRange(1, 1024), default=64, show_default=True,
               help="Refuse requests of more megabytes.")
 @click.option("--max-pixels", type=click.IntRange(min=1), default=64_000_000, metavar="N", show_default=True,
@@ -52,6 +52,6 @@ def serve(index: Path | None, host: str, port: int, uploads: Path | None, in_han
         note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")
     app = create_app(shelf, settings)
     say(f"{shelf.index.name}: {len(shelf.index):,} paintings by {shelf.index.artists:,} artists, "
-        f"at http://{host}:{listening.getsockname()[1]}")
+        f"at http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}")
     log_as_json()
     server_of(app).run([listening])  # until SIGINT or SIGTERM

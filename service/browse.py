@@ -107,7 +107,7 @@ class Drawing:
 
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["collection"],
-                   responses=documented(403, 404, 422))
+                   responses=documented(403, 404, 422, 429))
 
 
 @router.get("/index", response_model=Manifest)

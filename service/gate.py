@@ -48,7 +48,8 @@ class Gate:
     def __init__(self, app: ASGIApp, desk: Desk) -> None:
         self._app = app
         self._desk = desk
-        self._in_hand: Counter[str] = Counter()  # by address
+        self._sending: Counter[str] = Counter()  # requests in hand, by address
+        self._looking: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,24 +75,26 @@ class Gate:
 
     @contextmanager
     def _room(self, scope: Scope) -> Iterator[None]:
-        """Room for one more request that sends something. Raises Problem where there is none."""
-        if scope["method"] not in SENDING:
+        """Room for one more request; those that send something and those that look have as much each. Or a Problem."""
+        is_sending = scope["method"] in SENDING
+        if not is_sending and not scope["path"].startswith("/v1/"):  # it costs nothing
             yield
             return
+        taken = self._sending if is_sending else self._looking
         settings, address = self._desk.settings, (scope.get("client") or ("", 0))[0]
-        if self._in_hand[address] >= settings.in_hand_of_one:
+        if taken[address] >= settings.in_hand_of_one:
             raise Problem(429, "too-many-requests", f"{settings.in_hand_of_one} requests of yours are in hand already")
-        if self._in_hand.total() >= settings.in_hand:
+        if taken.total() >= settings.in_hand:
             raise Problem(503, "busy", f"{settings.in_hand} requests are in hand already")
-        self._in_hand[address] += 1
-        self._desk.metrics.in_hand.inc()
+        taken[address] += 1
+        self._desk.metrics.in_hand.set(self._sending.total())
         try:
             yield
         finally:
-            self._desk.metrics.in_hand.dec()
-            self._in_hand[address] -= 1
-            if not self._in_hand[address]:
-                del self._in_hand[address]
+            taken[address] -= 1
+            if not taken[address]:
+                del taken[address]
+            self._desk.metrics.in_hand.set(self._sending.total())
 
 
 class _Visit:

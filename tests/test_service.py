@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from artidx import Catalog, Embedder, Index
 from artidx.cli.main import artidx
 from artidx.index import store
 from artidx.index.as_json import as_json
+from artidx.index.collection import Collection, Listed
 from artidx.service.engine import Engine
 from artidx.service.metrics import Metrics
 from artidx.service.settings import is_loopback
@@ -375,6 +377,27 @@ def test_one_address_may_not_take_all_the_room(index, tmp_path):
         refused = [answer for answer in answers if answer.status_code == 429]
         assert all(answer.headers["retry-after"] == "2" for answer in refused)
         assert ask(images[0]).status_code == 200
+
+
+def test_looking_has_room_of_its_own(index, monkeypatch):
+    is_over = threading.Event()
+
+    def slow(*_, **__):
+        is_over.wait(20)
+        return Listed((), 0)
+
+    monkeypatch.setattr(Collection, "search", slow)
+    with served(index.path, in_hand=4) as service, service.client() as client, ThreadPoolExecutor(6) as pool:
+        try:
+            waiting = [pool.submit(httpx.get, f"{service.url}/v1/paintings", trust_env=False) for _ in range(2)]
+            deadline = time.monotonic() + 10
+            while client.get("/v1/index").status_code != 429:
+                assert time.monotonic() < deadline
+            assert client.get("/livez").status_code == 200
+        finally:
+            is_over.set()
+        assert {each.result().status_code for each in waiting} == {200}
+        assert client.post("/v1/nearest", **form(image=RED)).status_code == 200
 
 
 def test_metrics_tell_stages_apart_and_count_what_was_answered(client, tmp_path):

@@ -35,7 +35,8 @@ function show() {
     if (each.hash === `#/${name || "compare"}`) each.setAttribute("aria-current", "page");
     else each.removeAttribute("aria-current");
   }
-  if (!focused) main.focus({ preventScroll: true });
+  // What had the focus may be gone: nobody is to start again at the top.
+  if (!focused || document.activeElement === document.body) main.focus({ preventScroll: true });
   scrollTo(0, focused ? scrollY : 0);
 }
 
@@ -53,7 +54,7 @@ async function start() {
 
 // The service was started with a token for reading.
 function asked() {
-  const given = h("input", { type: "password", autocomplete: "current-password" });
+  const given = h("input", { type: "password", autocomplete: "current-password", required: true, pattern: "[!-~]+", title: "Letters, digits and signs of ASCII" });
   return h("form", { class: "sheet", onsubmit: (event) => { event.preventDefault(); useToken(given.value); start(); } },
     h("h1", {}, "This service asks for a token"), h("input", { type: "text", autocomplete: "username", value: "artidx", hidden: true }), h("div", { class: "row" },
       h("label", { class: "grow" }, h("span", {}, "Token"), given), h("button", { class: "main" }, "Go on")));
