@@ -33,6 +33,12 @@ asked_index_option = click.option(
     "--index", "-i", type=PATH, envvar="ARTIDX_INDEX", show_envvar=True,
     help="The index to ask.  [default: paintings.artidx where there is one, else the reference gallery]")
 
+
+def asked_index(named: Path | None) -> Path | None:
+    """The index to ask where `named` is what the user said; None for the reference gallery."""
+    return named or (INDEX if INDEX.exists() else None)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 output_option = click.option(

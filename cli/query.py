@@ -13,7 +13,7 @@ from ..embedder.runtime import Embedder
 from ..errors import BadSetting
 from ..index.opened import Index
 from ..index.search import Painting, RankedArtist
-from .options import INDEX
+from .options import asked_index
 from .output import note
 
 STDIN = "-"
@@ -22,7 +22,7 @@ TITLE = 60  # characters shown
 
 def open_index(path: Path | None, model: Path | None, device: str) -> Index:
     """The index, with the given model if there is one. None named: the usual one, else the reference gallery."""
-    path = path or (INDEX if INDEX.exists() else None)
+    path = asked_index(path)
     embedder = Embedder.load(model, device=device) if model else None
     index = Index.open(path, embedder=embedder, device=device)
     if path is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import INDEX, PATH, device_option
+from .options import PATH, asked_index, device_option
 from .output import note, say
 
 
@@ -38,15 +38,17 @@ def serve(index: Path | None, host: str, port: int, uploads: Path | None, in_han
     try:
         from ..service.app import create_app
         from ..service.server import bound, log_as_json, server_of
-        from ..service.settings import Settings, is_loopback
+        from ..service.settings import READ_TOKEN, WRITE_TOKEN, Settings, is_loopback
         from ..service.shelf import Shelf
     except ModuleNotFoundError as problem:
         raise MissingPackage(f"the service needs {problem.name}; pip install 'artidx[cpu,serve]'") from None
 
-    settings = Settings.from_environment(uploads=uploads, in_hand=in_hand, max_body_bytes=max_mb << 20,
-                                         max_pixels=max_pixels, is_local=is_loopback(host))
+    # Tokens come from the environment only: a command line can be read by others.
+    settings = Settings(uploads=uploads, read_token=os.environ.get(READ_TOKEN) or None,
+                        write_token=os.environ.get(WRITE_TOKEN) or None, is_local=is_loopback(host), in_hand=in_hand,
+                        max_body_bytes=max_mb << 20, max_pixels=max_pixels)
     listening = bound(host, port)
-    index = index or (INDEX if INDEX.exists() else None)
+    index = asked_index(index)
     shelf = Shelf(index and Path(os.path.abspath(index)), device)
     if not settings.is_local and settings.read_token is None:
         note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..embedder.runtime import DEFAULT_MODEL
 from ..errors import ArtidxError, MissingPackage
 from .files import write_atomically
 from .space import principal_components
@@ -62,7 +61,7 @@ def main() -> None:
     folder, manifest_sha256, target = sys.argv[1:]
     os.nice(10)
     stream = io.BytesIO()
-    np.save(stream, drawn(read_generation(Path(folder), manifest_sha256, DEFAULT_MODEL)), allow_pickle=False)
+    np.save(stream, drawn(read_generation(Path(folder), manifest_sha256)), allow_pickle=False)
     write_atomically(Path(target), stream.getvalue())
 
 

@@ -211,8 +211,13 @@ class Index:
         """
         if isinstance(image, str | os.PathLike):
             name = os.fspath(image)
-            if name.startswith(ID_PREFIX) or not os.path.lexists(split_location(name)[0]):
+            if name.startswith(ID_PREFIX):
                 return self.query_of_id(name.removeprefix(ID_PREFIX))
+            if not os.path.lexists(split_location(name)[0]):
+                try:
+                    return self.query_of_id(name)
+                except UnknownPainting:
+                    raise UnknownPainting(f"{name}: neither a file nor the id of a painting in {self.name}") from None
             with Reader(max_pixels) as reader:
                 try:
                     with reader.open(name) as stream:
@@ -234,7 +239,7 @@ class Index:
         """The painting with this id; no file is looked for. Raises UnknownPainting."""
         places = self._gallery.places("id", painting)
         if not places:
-            raise UnknownPainting(f"{painting}: neither a file nor the id of a painting in {self.name}")
+            raise UnknownPainting(f"{painting}: no painting of {self.name} has this id")
         return self._stored(places[0], painting)
 
     def query_of_content(self, sha256: str, name: str) -> Query | None:

@@ -12,19 +12,18 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from ..errors import UnreadableImage
 from ..index import map as plane
-from ..index.as_json import as_json
 from ..index.collection import Artist, NearArtist
 from ..index.manifest import Manifest
 from ..index.opened import Index
 from ..index.search import Painting
+from .answers import answer
 from .desk import AtDesk, Desk, HeldIndex
-from .problems import Problem, documented
+from .problems import RETRY_AFTER_S, Problem, documented
 from .tokens import reader
 
 THUMBNAIL = 320  # px
 IMAGE = 1600
 MOST_COLOURS = 60  # different values of a label that the map is coloured by
-JSON = "application/json"
 JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}, 304: {"description": "It is as it was."}}
 
@@ -113,7 +112,7 @@ router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["collecti
 @router.get("/index", response_model=Manifest)
 async def index_facts(index: HeldIndex) -> Response:
     """What the index says of itself, as `artidx info --json`."""
-    return _json(index.manifest)
+    return answer(index.manifest)
 
 
 @router.get("/paintings", response_model=PaintingPage)
@@ -122,7 +121,7 @@ async def paintings(desk: AtDesk, index: HeldIndex, q: Words = "", artist: Annot
         per_page: PerPage = 50) -> Response:
     """Paintings in whose artist, title and id the words occur."""
     found = await desk.searched(lambda: index.collection.search(q, artist, start=(page - 1) * per_page, count=per_page))
-    return _json(PaintingPage(found.paintings, found.total, page, *_names(index)))
+    return answer(PaintingPage(found.paintings, found.total, page, *_names(index)))
 
 
 @router.get("/paintings/{id:path}", response_model=PaintingFacts)
@@ -130,7 +129,7 @@ async def painting(desk: AtDesk, index: HeldIndex, id: str) -> Response:
     """A painting and its labels."""
     found, sha256 = await desk.searched(lambda: index.collection.painting(id))
     labels = await desk.searched(lambda: index.collection.labels(found))
-    return _json(PaintingFacts(found, labels, await desk.decoded(lambda: desk.pictures.has(found, sha256)),
+    return answer(PaintingFacts(found, labels, await desk.decoded(lambda: desk.pictures.has(found, sha256)),
                                *_names(index)))
 
 
@@ -150,14 +149,14 @@ async def image(request: Request, desk: AtDesk, index: HeldIndex, id: str) -> Re
 async def artists(desk: AtDesk, index: HeldIndex, q: Words = "", page: Page = 1, per_page: PerPage = 50) -> Response:
     """Artists in whose names the words occur, those with the most paintings first."""
     found = await desk.searched(lambda: index.collection.search_artists(q))
-    return _json(ArtistPage(found[(page - 1) * per_page : page * per_page], len(found), page, *_names(index)))
+    return answer(ArtistPage(found[(page - 1) * per_page : page * per_page], len(found), page, *_names(index)))
 
 
 @router.get("/artists/{id:path}", response_model=ArtistFacts)
 async def artist(desk: AtDesk, index: HeldIndex, id: str) -> Response:
     """An artist, by id or name, and the artists whose works lie nearest; theirs are in /v1/paintings?artist=."""
     found = index.collection.artist(id)
-    return _json(ArtistFacts(found, await desk.searched(lambda: index.collection.near(found)), *_names(index)))
+    return answer(ArtistFacts(found, await desk.searched(lambda: index.collection.near(found)), *_names(index)))
 
 
 @router.get("/map", response_model=MapOfPaintings, responses={
@@ -170,8 +169,8 @@ async def the_map(desk: AtDesk, index: HeldIndex) -> Response:
         raise Problem(503, "no-map", "the map of this generation could not be drawn") from None
     if points is None:
         drawing = Drawing("the map is being drawn; of 20,000 paintings that takes a minute", *_names(index))
-        return Response(as_json(drawing), 202, {"retry-after": "2"}, JSON)
-    return _json(await desk.searched(lambda: _map_of(index, points)))
+        return answer(drawing, 202, {"retry-after": str(RETRY_AFTER_S)})
+    return answer(await desk.searched(lambda: _map_of(index, points)))
 
 
 def _map_of(index: Index, points: Any) -> MapOfPaintings:
@@ -206,7 +205,3 @@ async def _picture(request: Request, desk: Desk, index: Index, id: str, side: in
 
 def _names(index: Index) -> tuple[str, int]:
     return index.manifest.model.sha256, index.manifest.generation
-
-
-def _json(value: Any) -> Response:
-    return Response(as_json(value), media_type=JSON)

@@ -18,21 +18,20 @@ import pandas as pd
 from fastapi import APIRouter, Depends, Request, Response
 
 from ..embedder.catalog import COLUMNS, Catalog, year_of
-from ..embedder.images import check_size, square
-from ..errors import UnreadableImage
-from ..index.as_json import as_json
+from ..embedder.images import square
 from ..index.build import Settings as BuildSettings
 from ..index.files import write_atomically
 from ..index.opened import Index
 from ..index.search import Painting
+from .answers import answer
 from .desk import AtDesk, Desk
 from .forms import Form, described, form_of
 from .problems import Problem, documented
 from .tokens import writer
 
 TEXTS = ("id", "artist", "title", "year")
-TEXT = {"type": "string", "maxLength": 400}
-MAX_TEXT = 400
+LONGEST = 400  # characters of a label
+TEXT = {"type": "string", "maxLength": LONGEST}
 
 
 @dataclass(frozen=True)
@@ -59,16 +58,13 @@ async def add(request: Request, desk: AtDesk) -> Response:
     uploads = _uploads(desk)
     async with form_of(request, ("image",), TEXTS) as form, desk.writing:
         asked, labels = form.file("image"), _labels(form)
-        check_size(asked.size_bytes, desk.settings.max_pixels)
         data = await asyncio.to_thread(asked.stream.read) if asked.stream else b""
         sha256 = hashlib.sha256(data).hexdigest()
         labels["id"] = labels["id"] or sha256[:16]
         await desk.shelf.renew()
         index = desk.shelf.index
-        try:  # before anything is kept
-            await desk.decoded(lambda: square(data, index.embedder.size, max_pixels=desk.settings.max_pixels))
-        except UnreadableImage as problem:
-            raise type(problem)(f"{asked.name}: {problem}") from None
+        size, most = index.embedder.size, desk.settings.max_pixels
+        await desk.squares(asked, lambda: square(data, size, max_pixels=most))  # before anything is kept
         _check_new(index, str(labels["id"]), sha256, asked.name)
         path = uploads / f"{sha256}.image"
         row = pd.DataFrame([labels | {"path": str(path)}], columns=list(COLUMNS))
@@ -108,8 +104,8 @@ def _not_ours() -> Problem:
 def _labels(form: Form) -> dict[str, Any]:
     labels: dict[str, Any] = {name: form.text(name) for name in TEXTS}
     for name, text in labels.items():
-        if text is not None and (len(text) > MAX_TEXT or not text.isprintable()):
-            raise Problem(422, "bad-setting", f"{name}: must be at most {MAX_TEXT} characters that can be printed")
+        if text is not None and (len(text) > LONGEST or not text.isprintable()):
+            raise Problem(422, "bad-setting", f"{name}: must be at most {LONGEST} characters that can be printed")
     if labels["year"] is not None:
         year = year_of(labels["year"])
         if year is None:
@@ -119,19 +115,19 @@ def _labels(form: Form) -> dict[str, Any]:
 
 
 def _check_new(index: Index, painting: str, sha256: str, name: str) -> None:
-    """Raises Problem where the index has a painting with this id, or this very picture."""
-    if not index.generation.table["id"].ne(painting).all():
+    """Raises Problem where the index has this very picture, or a painting with this id."""
+    known = index.query_of_content(sha256, name)
+    if known and known.painting:
+        raise Problem(409, "already-there", f"{name}: is in the index already, as {known.painting.id}")
+    if (index.generation.table["id"] == painting).any():
         raise Problem(409, "id-is-taken", f"{painting}: another painting of the index has this id")
-    if known := index.query_of_content(sha256, name):
-        other = known.painting.id if known.painting else name
-        raise Problem(409, "already-there", f"{name}: is in the index already, as {other}")
 
 
 def _add(index: Index, catalog: Catalog, path: Path, data: bytes, desk: Desk) -> None:
     """Keep the picture and add the painting; without the one there is not the other."""
-    settings = BuildSettings(workers=desk.settings.workers, max_pixels=desk.settings.max_pixels, strict=True)
+    settings = BuildSettings(max_pixels=desk.settings.max_pixels, strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not path.exists()  # else another add of it, that nobody waits for any more, may be under way
+    is_new = not path.exists()  # else another index that keeps its pictures here has it
     write_atomically(path, data)
     try:
         index.renewed().add(catalog, settings=settings)
@@ -149,7 +145,7 @@ def _remove(index: Index, painting: Painting, uploads: Path | None) -> None:
 
 
 async def _finished(work: Callable[[], None]) -> None:
-    """Do it in a thread, to its end: who is told that it took too long must not let the next writer in before."""
+    """Do it in a thread, to its end: one that took too long must not let the next writer in before it is done."""
     done = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         await asyncio.shield(done)
@@ -160,4 +156,4 @@ async def _finished(work: Callable[[], None]) -> None:
 
 def _changed(painting: Painting, index: Index, status: int) -> Response:
     changed = Changed(painting, len(index), index.manifest.model.sha256, index.manifest.generation)
-    return Response(as_json(changed), status, media_type="application/json")
+    return answer(changed, status)

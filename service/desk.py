@@ -9,8 +9,9 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
-from ..embedder.images import check_size, square
+from ..embedder.images import Pixels, check_size, square
 from ..embedder.locations import content_hash
+from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
 from ..index.opened import Index
 from ..index.search import Query
@@ -32,12 +33,12 @@ class Desk:
         self.shelf = shelf
         self.settings = settings
         self.metrics = Metrics()
-        self.engine = Engine(shelf.index.embedder, self.metrics, settings.workers)
+        self.engine = Engine(shelf.index.embedder, self.metrics)
         self.maps = Maps()
         self.pictures = Pictures(settings.max_pixels)
         self.writing = asyncio.Lock()
-        self._decoders = ThreadPoolExecutor(settings.workers, "decode")
-        self._searchers = ThreadPoolExecutor(settings.workers, "search")
+        self._decoders = ThreadPoolExecutor(available_cores(), "decode")
+        self._searchers = ThreadPoolExecutor(available_cores(), "search")
 
     async def decoded(self, work: Callable[[], T]) -> T:
         """Decode a picture in a thread."""
@@ -47,21 +48,24 @@ class Desk:
         """Ask an index in a thread."""
         return await self._timed("search", self._searchers, work)
 
+    async def squares(self, asked: Asked, decode: Callable[[], Pixels]) -> Pixels:
+        """What `decode` makes of a picture that was sent. Raises UnreadableImage, which says the picture's name."""
+        try:
+            check_size(asked.size_bytes, self.settings.max_pixels)
+            return await self.decoded(decode)
+        except UnreadableImage as problem:
+            raise type(problem)(f"{asked.name}: {problem}") from None
+
     async def query(self, index: Index, asked: Asked) -> Query:
         """The painting asked about, embedded unless the index has it. Raises UnknownPainting, UnreadableImage."""
         stream = asked.stream
         if stream is None:
             return await self.searched(lambda: index.query_of_id(asked.name))
-        try:
-            check_size(asked.size_bytes, self.settings.max_pixels)
-            known = await self.searched(lambda: index.query_of_content(content_hash(stream), asked.name))
-            if known:
-                return known
-            embedder = index.embedder
-            squares = await self.decoded(
-                lambda: square(stream, embedder.size, max_pixels=self.settings.max_pixels)[None])
-        except UnreadableImage as problem:
-            raise type(problem)(f"{asked.name}: {problem}") from None
+        known = await self.searched(lambda: index.query_of_content(content_hash(stream), asked.name))
+        if known:
+            return known
+        embedder, most = index.embedder, self.settings.max_pixels
+        squares = await self.squares(asked, lambda: square(stream, embedder.size, max_pixels=most)[None])
         vectors = await self.engine.embed(embedder, squares)
         return index.query_of_vector(vectors[0], asked.name)
 

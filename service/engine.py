@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..embedder.images import Pixels
-from ..embedder.runtime import BATCH_SIZE, PROVIDERS, Embedder
+from ..embedder.runtime import BATCH_SIZE, PROVIDERS, Embedder, available_cores
 from ..index.vectors import Array
 from .metrics import Metrics
 
@@ -30,13 +30,13 @@ class _Job:
 class Engine:
     """Runs the model. Close it when no request is left."""
 
-    def __init__(self, embedder: Embedder, metrics: Metrics, workers: int) -> None:
+    def __init__(self, embedder: Embedder, metrics: Metrics) -> None:
         is_cpu = embedder.provider == PROVIDERS["cpu"]
         self._most = 1 if is_cpu else BATCH_SIZE
         self._metrics = metrics
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._runners = [threading.Thread(target=self._run, name="embed", daemon=True)
-                         for _ in range(workers if is_cpu else 1)]
+                         for _ in range(available_cores() if is_cpu else 1)]
         for runner in self._runners:
             runner.start()
 

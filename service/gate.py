@@ -1,6 +1,7 @@
 """The gate that every request passes: how much, how long, how many at once; and what every answer carries.
 
-Refuses before anything is read, counts and logs what was answered. Who may ask is tokens.py's.
+Refuses before any work is done, counts and logs what was answered. Who may ask is tokens.py's; connections on which
+nothing is said or read are server.py's.
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..index.as_json import as_json
 from ..index.opened import Index
 from .desk import Desk
 from .problems import Problem, bug, response
@@ -140,14 +139,12 @@ class _Visit:
             await self._drain()
             self._complete(MutableHeaders(scope=message))
         self._sent += len(message.get("body", b""))
-        async with asyncio.timeout(self._settings.body_s):  # a client that does not read
-            await self._send(message)
+        await self._send(message)
 
     async def refuse(self, problem: Problem) -> None:
         """Answer with a problem, unless an answer has begun."""
         if not self._status:
-            with suppress(TimeoutError):
-                await response(problem)(self._scope, self.receive, self.send)
+            await response(problem)(self._scope, self.receive, self.send)
 
     def end(self) -> None:
         """Count and log it."""
@@ -186,14 +183,3 @@ class _Visit:
 
     def _too_large(self) -> Problem:
         return Problem(413, "too-large", f"over {self._settings.max_body_bytes >> 20} MB")
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, message, and the facts of a request; never a picture or a token."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        facts: dict[str, Any] = {"time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname,
-                                 "message": record.getMessage(), **getattr(record, "facts", {})}
-        if record.exc_info:
-            facts["traceback"] = self.formatException(record.exc_info)
-        return as_json(facts)

@@ -78,8 +78,9 @@ def _read(path: Path) -> Array:
 
 def _folder() -> Path:
     """Where maps are kept; for this service alone where that cannot be written to."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    folder = Path(os.environ.get("ARTIDX_CACHE") or Path(cache) / "artidx")
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # of a user without a home
+        folder = Path(os.environ.get("ARTIDX_CACHE") or "~/.cache/artidx").expanduser()
         folder.mkdir(parents=True, exist_ok=True)
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="artidx-"))
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="artidx-"))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Depends, Request, Response
 
-from ..errors import UnreadableImage
 from ..index import regions
-from ..index.as_json import as_json
 from ..index.opened import Index
 from ..index.regions import Regions
 from ..index.search import Answer
 from ..index.vectors import Array
 from ..index.verify import Decision, Verdict
+from ..index.where import LONGEST
+from .answers import answer
 from .desk import AtDesk, Desk, HeldIndex
 from .examples import ANSWER, VERDICT
 from .forms import Asked, described, form_of
@@ -21,10 +19,9 @@ from .problems import Problem, answered, documented
 from .tokens import reader
 
 MOST = 100  # artists and paintings in an answer
-JSON = "application/json"
 A_AND_B = {"a": "The one painting.", "b": "The other."}
 SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
-EXPRESSION = {"type": "string", "maxLength": 4096}
+EXPRESSION = {"type": "string", "maxLength": LONGEST}
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["questions"],
                    responses=documented(400, 403, 404, 408, 409, 413, 415, 422, 429))
@@ -49,7 +46,7 @@ async def pair(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
                             usual.prior if prior is None else prior)
         _ = index.calibration, index.calibration.pairs.by_distance.probability(0, decision.prior)  # before the work
         a, b = [await desk.query(index, form.painting(name)) for name in ("a", "b")]
-        return _json(await desk.searched(lambda: index.verdict(a, b, decision)))
+        return answer(await desk.searched(lambda: index.verdict(a, b, decision)))
 
 
 @router.post("/nearest", response_model=Answer, responses=answered(ANSWER), openapi_extra=described({
@@ -68,7 +65,7 @@ async def nearest(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
         if where is not None or exclude is not None:
             among = await desk.searched(lambda: index.only(where, exclude))
         query = await desk.query(index, form.painting("image"))
-        return _json(await desk.searched(lambda: among.answer(query, k=k)))
+        return answer(await desk.searched(lambda: among.answer(query, k=k)))
 
 
 @router.post("/regions", response_model=Regions, openapi_extra=described(
@@ -78,7 +75,7 @@ async def alike(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
     the verdict, and take as long as embedding eighteen paintings."""
     async with form_of(request, ("a", "b")) as form:
         a, b = [await _parts(desk, index, form.painting(name)) for name in ("a", "b")]
-        return _json(await desk.searched(lambda: regions.alike(index.generation, a, b)))
+        return answer(await desk.searched(lambda: regions.alike(index.generation, a, b)))
 
 
 async def _parts(desk: Desk, index: Index, asked: Asked) -> Array:
@@ -86,16 +83,9 @@ async def _parts(desk: Desk, index: Index, asked: Asked) -> Array:
     embedder, most = index.embedder, desk.settings.max_pixels
     stream = asked.stream
     if stream is not None:
-        try:
-            squares = await desk.decoded(lambda: regions.parts(stream, embedder.size, most))
-        except UnreadableImage as problem:
-            raise type(problem)(f"{asked.name}: {problem}") from None
+        squares = await desk.squares(asked, lambda: regions.parts(stream, embedder.size, most))
     else:
         painting, sha256 = index.collection.painting(asked.name)
         squares = await desk.decoded(lambda: desk.pictures.use(
             painting, sha256, lambda opened: regions.parts(opened, embedder.size, most)))
     return await desk.engine.embed(embedder, squares)
-
-
-def _json(value: Any) -> Response:
-    return Response(as_json(value), media_type=JSON)

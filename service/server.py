@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..errors import BadSetting
-from .gate import JsonLines
+from ..index.as_json import as_json
 
 HEAD_S = 10  # for a connection to say what it wants
 MAX_HEAD_BYTES = 64 << 10
@@ -93,6 +93,17 @@ def server_of(app: FastAPI) -> uvicorn.Server:
     options: dict[str, Any] = {"http": Impatient, "ws": "none", "access_log": False, "log_config": None,
                                "server_header": False, "timeout_graceful_shutdown": FINISH_S}
     return uvicorn.Server(uvicorn.Config(app, **options))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, message, and the facts of a request; never a picture or a token."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts: dict[str, Any] = {"time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname,
+                                 "message": record.getMessage(), **getattr(record, "facts", {})}
+        if record.exc_info:
+            facts["traceback"] = self.formatException(record.exc_info)
+        return as_json(facts)
 
 
 def log_as_json() -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from pathlib import Path
-
-from ..embedder.runtime import available_cores
 
 READ_TOKEN = "ARTIDX_READ_TOKEN"  # noqa: S105  # names of variables
 WRITE_TOKEN = "ARTIDX_WRITE_TOKEN"  # noqa: S105
@@ -15,7 +12,7 @@ WRITE_TOKEN = "ARTIDX_WRITE_TOKEN"  # noqa: S105
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits of the service. Tokens come from the environment only: a command line can be read by others."""
+    """Limits of the service, and who may use it."""
 
     uploads: Path | None = None  # where added pictures are kept; none: nothing can be added
     read_token: str | None = None  # None: whoever reaches the service may ask
@@ -24,20 +21,8 @@ class Settings:
     max_body_bytes: int = 64 << 20
     max_pixels: int = 64_000_000  # a progressive JPEG of this size takes 0.2 GB to decode, on each core
     in_hand: int = 64  # requests that send something, from their first byte to the answer; more are told to come again
-    body_s: float = 30  # for a request's body to arrive, and for a client to take an answer
+    body_s: float = 30  # for a request's body to arrive
     answer_s: float = 60  # for everything together
-    cores: int = 0  # 0: all of this machine's
-
-    @classmethod
-    def from_environment(cls, **others: object) -> Settings:
-        """With the tokens of the environment."""
-        return cls(read_token=os.environ.get(READ_TOKEN) or None, write_token=os.environ.get(WRITE_TOKEN) or None,
-                   **others)  # type: ignore[arg-type]
-
-    @property
-    def workers(self) -> int:
-        """Threads of each kind."""
-        return self.cores or available_cores()
 
     @property
     def in_hand_of_one(self) -> int:

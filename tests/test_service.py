@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
 import signal
 import socket
@@ -335,6 +336,26 @@ def test_a_change_while_another_process_writes_is_to_be_tried_again_and_leaves_n
         assert client.post("/v1/paintings", **form(image=new)).status_code == 201
 
 
+def test_a_change_that_took_too_long_is_finished_before_the_next_begins(index, tmp_path, monkeypatch):
+    added = Index.add
+
+    def slowly(*words, **settings):
+        time.sleep(1)
+        return added(*words, **settings)
+
+    monkeypatch.setattr(Index, "add", slowly)
+    images = [painting(tmp_path / f"{number}.png", 70 + number) for number in range(2)]
+    with served(index.path, uploads=tmp_path / "uploads", write_token=TOKEN, answer_s=0.5) as service:
+        with service.client(TOKEN) as client:
+            assert client.post("/v1/paintings", **form(image=images[0])).json()["type"] == "urn:artidx:too-slow"
+        monkeypatch.setattr(Index, "add", added)
+        with service.client(TOKEN) as client:
+            assert client.post("/v1/paintings", **form(image=images[0])).json()["type"] == "urn:artidx:already-there"
+            assert client.post("/v1/paintings", **form(image=images[1])).status_code == 201
+    assert len(Index.open(index.path)) == 14
+    assert len(list((tmp_path / "uploads").iterdir())) == 2
+
+
 def test_removing_a_painting_of_the_collection_leaves_its_file(service, collection):
     with service.client(TOKEN) as writer:
         assert writer.delete(f"/v1/paintings/{RED}").status_code == 200
@@ -364,7 +385,7 @@ def test_a_damaged_new_generation_leaves_the_old_one_answering(client, index, ca
 
 
 def test_one_address_may_not_take_all_the_room(index, tmp_path):
-    with served(index.path, in_hand=4, cores=1) as service:
+    with served(index.path, in_hand=4) as service:
         images = [painting(tmp_path / f"{number}.png", 500 + number, side=1500) for number in range(24)]
 
         def ask(image):
@@ -474,7 +495,7 @@ def test_images_of_many_requests_are_embedded_together_and_come_out_as_alone(emb
     expected = [embedder.infer(job) for job in jobs]
     monkeypatch.setattr(embedder, "provider", "CUDAExecutionProvider")  # then whole batches are made
     metrics = Metrics()
-    engine = Engine(embedder, metrics, workers=2)
+    engine = Engine(embedder, metrics)
 
     async def all_at_once():
         return await asyncio.gather(*(engine.embed(embedder, job) for job in jobs))
@@ -491,7 +512,7 @@ def test_images_of_many_requests_are_embedded_together_and_come_out_as_alone(emb
 def test_a_model_that_fails_tells_the_request_and_goes_on(embedder):
     import asyncio
 
-    engine = Engine(embedder, Metrics(), workers=1)
+    engine = Engine(embedder, Metrics())
     wrong = np.zeros((1, 3, 3, 3), np.uint8)
     with pytest.raises(Exception, match="cannot be run"):
         asyncio.run(engine.embed(embedder, wrong))
@@ -511,10 +532,11 @@ def test_only_loopback_is_this_machine_alone(host, expected):
 class Command:
     """`artidx serve` as a process of its own."""
 
-    def __init__(self, *words):
+    def __init__(self, *words, **environment):
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # a pipe that nobody reads would fill
         self.process = subprocess.Popen([sys.executable, "-m", "artidx.cli", "serve", *map(str, words), "--port", "0"],
-                                        stdout=subprocess.PIPE, stderr=self._log, text=True)
+                                        stdout=subprocess.PIPE, stderr=self._log, text=True,
+                                        env=os.environ | environment)
 
     def __enter__(self):
         self.first = self.process.stdout.readline()
@@ -547,6 +569,13 @@ def test_the_command_says_where_it_answers_and_finishes_what_it_took_when_stoppe
         log = command.log()
         assert command.process.returncode == -signal.SIGTERM, log
         assert {json.loads(line)["status"] for line in log.splitlines() if "answered" in line} == {200}
+
+
+def test_the_tokens_are_those_of_the_environment(index):
+    with Command(index.path, ARTIDX_READ_TOKEN="r", ARTIDX_WRITE_TOKEN="w") as command:
+        statuses = [[httpx.request(method, f"{command.url}/v1/paintings/none", trust_env=False, headers={
+            "authorization": f"Bearer {token}"}).status_code for method in ("GET", "DELETE")] for token in "rwx"]
+    assert statuses == [[404, 401], [404, 404], [401, 401]]
 
 
 def test_a_port_that_is_taken_is_one_clear_line(index):

@@ -24,6 +24,7 @@ import pytest
 import schemathesis
 from bad_images import KINDS, make_bad
 from hypothesis import HealthCheck, given, settings
+from pydantic import TypeAdapter
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -35,7 +36,7 @@ from schemathesis.specs.openapi.checks import (
 from served import TOKEN, form, served
 from test_service import RED, RED_TOO, Command
 
-from artidx import Index
+from artidx import Answer, Index, Verdict
 from artidx.service import server, shelf
 from artidx.service.problems import REASONS
 from made import painting
@@ -307,17 +308,17 @@ def test_the_service_is_as_it_describes_itself(index, tmp_path):
             conforms()
 
 
-def test_the_description_has_examples_that_are_true(index):
-    """What is shown as an example is the answer to the example question."""
+def test_the_description_has_examples_of_the_form_that_it_describes(index):
     with served(index.path) as service, service.client() as client:
         described = client.get("/openapi.json").json()
         assert set(described["paths"]) == {
             "/v1/pair", "/v1/nearest", "/v1/regions", "/v1/index", "/v1/paintings", "/v1/paintings/{id}", "/v1/artists",
             "/v1/artists/{id}", "/v1/images/{id}", "/v1/thumbnails/{id}", "/v1/map", "/livez", "/readyz", "/metrics"}
-        for path, schema in (("pair", "Verdict"), ("nearest", "Answer")):
+        for path, schema, kind in (("pair", "Verdict", Verdict), ("nearest", "Answer", Answer)):
             operation = described["paths"][f"/v1/{path}"]["post"]
             content = operation["responses"]["200"]["content"]["application/json"]
             assert content["schema"]["$ref"].endswith(schema)
             assert set(content["example"]) == set(described["components"]["schemas"][schema]["properties"])
+            assert isinstance(TypeAdapter(kind).validate_python(content["example"]), kind)
             assert operation["requestBody"]["content"]["multipart/form-data"]["example"]
             assert {"404", "413", "415", "422", "429", "503"} <= set(operation["responses"])
