@@ -22,11 +22,19 @@ export function post(path, fields, signal) {
   return ask(path, { method: "POST", body, signal });
 }
 
+// A picture, where an img cannot send the token itself.
+export async function blobOf(address) {
+  const answer = await fetch(address, { headers: authorized() });
+  if (!answer.ok) throw new Refused(answer.status, "No picture", address);
+  return answer.blob();
+}
+
+const authorized = () => (token() ? { authorization: `Bearer ${token()}` } : {});
+
 async function ask(path, options) {
-  const headers = token() ? { authorization: `Bearer ${token()}` } : {};
   let answer;
   try {
-    answer = await fetch(`v1/${path}`, { ...options, headers });
+    answer = await fetch(`v1/${path}`, { ...options, headers: authorized() });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "No answer", "The service cannot be reached; is it still running?");

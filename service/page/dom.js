@@ -1,6 +1,6 @@
 // Small things to build a page of: elements, pictures, cards, words for numbers.
 
-import { token } from "./api.js";
+import { blobOf, token } from "./api.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -53,10 +53,15 @@ export function picture(painting, kind = "thumbnails") {
   const address = `v1/${kind}/${encodeURIComponent(painting.id)}`;
   if (!token()) image.src = address;
   else {
-    fetch(address, { headers: { authorization: `Bearer ${token()}` } })
-      .then((answer) => (answer.ok ? answer.blob() : Promise.reject(answer.status)))
-      .then((blob) => { image.src = URL.createObjectURL(blob); }, () => image.replaceWith(blank("image not found")));
+    blobOf(address).then((blob) => shownOnce(image, blob), () => image.replaceWith(blank("image not found")));
   }
+  return image;
+}
+
+// Show bytes that this page has, and let go of them once they are drawn.
+export function shownOnce(image, blob) {
+  image.src = URL.createObjectURL(blob);
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
   return image;
 }
 
@@ -71,10 +76,10 @@ export function card(painting, ...notes) {
 
 // An artist with a probability; what speaks for it below.
 export function bar(name, probability, ...below) {
-  const fill = h("div", { class: "fill" });
-  fill.style.width = `${100 * probability}%`;
+  const part = h("div", { class: "fill" });
+  part.style.width = `${100 * probability}%`;
   return h("li", {}, h("div", { class: "bar" }, h("span", { class: "share" }, percent(probability)),
-    h("span", {}, name), h("div", { class: "track" }, fill)), below);
+    h("span", {}, name), h("div", { class: "track" }, part)), below);
 }
 
 export const artistLink = (name) => h("a", { href: link("artist", { name }) }, name);

@@ -1,7 +1,7 @@
 // A place for a painting: dropped, pasted, chosen from the disk, or found in the index.
 
 import { get } from "./api.js";
-import { blank, count, h, link, named, picture, within } from "./dom.js";
+import { blank, count, h, link, named, picture, shownOnce, within } from "./dom.js";
 
 const files = new Map(); // pictures of the user's own, for as long as this page is open
 
@@ -54,9 +54,9 @@ export function slot(title, choice, choose) {
 function shown(choice, place) {
   place.hasImage = true;
   if (choice.file) {
-    const image = h("img", { alt: choice.name, src: URL.createObjectURL(choice.file),
+    const image = h("img", { alt: choice.name,
       onerror: () => image.replaceWith(blank(`${choice.name} (your browser cannot show it)`)) });
-    return image;
+    return shownOnce(image, choice.file);
   }
   const holder = h("div", {}, blank(choice.id));
   place.ready = get(`paintings/${encodeURIComponent(choice.id)}`).then((facts) => {
