@@ -1,6 +1,6 @@
 """The page, in a real browser: real paintings in, verdicts read, by mouse and by keyboard, with a silent console.
 
-Needs Chromium, as Debian has it (apt install chromium); ARTIDX_SCREENSHOTS names a folder for pictures of every view.
+Needs Chromium, as Debian has it (apt install chromium libatomic1); ARTIDX_SCREENSHOTS names a folder for pictures of every view.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from artidx.index.as_json import as_json
 from made import MUSEUM, painting, small_model
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; apt install chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; apt install chromium libatomic1")
 WAIT_MS = 20_000
 
 
