@@ -1,6 +1,7 @@
 """The page, in a real browser: real paintings in, verdicts read, by mouse and by keyboard, with a silent console.
 
-Needs Chromium, as Debian has it (apt install chromium libatomic1); ARTIDX_SCREENSHOTS names a folder for pictures of every view.
+Needs Chromium, as Debian has it (apt install chromium libatomic1). ARTIDX_SCREENSHOTS names a folder for pictures of
+every view.
 """
 
 from __future__ import annotations
