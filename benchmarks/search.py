@@ -34,6 +34,7 @@ from artidx.index import approximate, build, change, store
 from artidx.index.build import Layout, new_contents
 from artidx.index.calibrate import Calibration
 from artidx.index.files import write_atomically
+from artidx.index.folder_store import FolderStore
 from artidx.index.manifest import Model
 from artidx.index.search import Gallery, Query
 
@@ -177,7 +178,8 @@ def opening(path: Path) -> str:
 def named(generation: store.Generation, queries: np.ndarray) -> str:
     """Artists named by the lists against those named by everybody, calibrated as the model that ships."""
     calibration = Calibration.from_json(Embedder.load().metadata["calibration"], "").artists
-    by_lists, by_all = Gallery(generation), Gallery(generation, np.ones(len(generation.table), bool))
+    by_lists, by_all = (Gallery(FolderStore(generation, "", allowed))
+                        for allowed in (None, np.ones(len(generation.table), bool)))
     pairs = [[gallery.nearest_artists(Query("", query, frozenset()), 1, calibration) for gallery in (by_lists, by_all)]
              for query in queries]
     same = sum(ours[0][0].artist == theirs[0][0].artist for ours, theirs in pairs)

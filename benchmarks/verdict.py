@@ -15,9 +15,10 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from artidx import Index
+from artidx.index.artists import artist_codes
 from artidx.index.centre import centre_of, centred
 from artidx.index.curve import PairCurve
-from artidx.index.search import artist_codes, split_names, voices_of
+from artidx.index.search import split_names, voices_of
 from artidx.index.surroundings import SHARPNESS, Surroundings, witness_places
 
 NEAREST = 0.1  # share of the index whose mean cosine local scaling takes

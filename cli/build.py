@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,8 +17,12 @@ from .options import (
     output_option,
     replace_option,
     settings,
+    store_option,
 )
 from .output import note, progress
+
+if TYPE_CHECKING:
+    from ..index.milvus.address import Address
 
 
 @click.command()
@@ -26,11 +30,12 @@ from .output import note, progress
 @output_option
 @replace_option
 @layout_options
+@store_option
 @catalog_options
 @model_option
 @embedding_options
-def build(source: str, output: Path, replace: bool, half: bool, approximate: bool, model: Path | None, device: str,
-          as_json: bool, **options: Any) -> None:
+def build(source: str, output: Path, replace: bool, half: bool, approximate: bool, store: Address | None,
+          model: Path | None, device: str, as_json: bool, **options: Any) -> None:
     """Build an index from SOURCE.
 
     SOURCE is a folder with one folder of images an artist, a flat folder of images, a CSV or TSV with a column of
@@ -42,7 +47,7 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
     from ..embedder.catalog import read_catalog
     from ..embedder.runtime import Embedder
     from ..index.opened import Index
-    from .report import note_exact, show_report
+    from .report import note_exact, push_shown, show_report
 
     catalog = read_catalog(source, column_names(options))
     embedder = Embedder.load(model, device=device)
@@ -52,3 +57,5 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
                                     layout=layout(half, approximate), replace=replace, progress=advance)
     show_report(index, report, as_json)
     note_exact(index, approximate)
+    if store:
+        push_shown(index, store, as_json)

@@ -42,7 +42,7 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
     from .scores import show_scores
 
     with _opened(index, model) as opened:
-        table = opened.generation.table
+        table, embeddings = opened.whole()
         if split_column and split_column not in table:
             raise BadSetting(f"--split-column {split_column}: {index} has no such column")
         splits = split_names(table, split_column or "split")
@@ -55,7 +55,7 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
         except Uncalibrated as problem:
             note(f"{problem}; scores are of distances alone")
             calibration = None
-        found = scoring.evaluate(table, opened.generation.embeddings, splits, names,
+        found = scoring.evaluate(table, embeddings, splits, names,
                                  gallery if gallery in names else None, calibration, prior)
     if as_json:
         say_json(found)
@@ -72,10 +72,11 @@ def _opened(source: str, model: Path | None) -> Iterator[Index]:
     """The index, or one of the catalog for as long as it is needed."""
     from ..embedder.catalog import read_catalog
     from ..embedder.runtime import Embedder
+    from ..index.milvus.address import is_address
     from ..index.opened import Index
     from ..index.store import exists
 
-    if exists(Path(source)):
+    if is_address(source) or exists(Path(source)):
         yield Index.open(source, embedder=Embedder.load(model) if model else None)
         return
     catalog = read_catalog(source)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, json_option
+from .options import ANY_INDEX, json_option
 from .output import say, say_json
+
+if TYPE_CHECKING:
+    from ..index.sources import Source
 
 ARTISTS = 5  # shown
 
 
 @click.command()
-@click.argument("index", type=PATH)
+@click.argument("index", type=ANY_INDEX)
 @json_option
-def info(index: Path, as_json: bool) -> None:
+def info(index: Source, as_json: bool) -> None:
     """What INDEX holds: paintings, artists, model, calibration."""
     from ..errors import Uncalibrated
     from ..index.opened import Index
@@ -25,23 +28,17 @@ def info(index: Path, as_json: bool) -> None:
     if as_json:
         say_json(manifest)
         return
-    labelled = opened.generation.table.dropna(subset="artist_key").groupby("artist_key")["artist"]
-    artists = labelled.agg(["first", "size"]).sort_values("size", ascending=False, kind="stable")
-    most = ", ".join(f"{name} {count:,}" for name, count in artists.head(ARTISTS).itertuples(index=False))
+    most = ", ".join(f"{artist.artist} {artist.paintings:,}" for artist in opened.collection.artists[:ARTISTS])
     say(f"{index}: {manifest.paintings:,} paintings by {manifest.artists:,} artists"
         + (f" (most: {most})" if most else ""))
-    say(f"without an artist: {manifest.paintings - artists['size'].sum():,}")
+    say(f"without an artist: {manifest.paintings - opened.store.artists.paintings.sum():,}")
     say(f"skipped when last built or added to: {manifest.skipped:,}")
     say(f"generation {manifest.generation}, {manifest.created}, artidx {manifest.artidx}, format {manifest.format}")
     if manifest.storage.type != "float32":
         say(f"vectors stored as {manifest.storage.type}: distances move by {manifest.storage.largest_error:.1g} at "
             f"most, {manifest.storage.recall_at_10:.2%} of the ten nearest stay")
-    for segment in manifest.segments:
-        if segment.approximate:
-            say(f"approximate index over {segment.paintings:,} paintings ({segment.approximate.kind}): finds "
-                f"{segment.approximate.recall_at_10:.1%} of the ten nearest")
-    if corrected := len(opened.history):
-        say(f"corrections: {corrected:,} (artidx label {index} --history)")
+    for line in opened.store.facts:
+        say(line)
     say(f"model {manifest.model.name}, vectors of {manifest.model.dim}, sha256 {manifest.model.sha256}")
     try:
         pairs = opened.calibration.pairs

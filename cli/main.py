@@ -25,6 +25,7 @@ VERBS = {
     "pair": "Were two paintings made by the same artist?",
     "nearest": "Who might have painted this?",
     "serve": "Answer by HTTP, with a page for people.",
+    "push": "Bring an index to Milvus, to be asked there.",
     "info": "What an index holds.",
     "check": "Is every file and vector of an index as it was written?  Repair it.",
     "plot": "Draw the paintings of an index in three dimensions.",

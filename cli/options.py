@@ -5,15 +5,46 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from ..index.sources import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
 PATH = click.Path(path_type=Path)
+
+
+class _AddressType(click.ParamType[Any]):
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from ..errors import BadSetting
+        from ..index.milvus.address import Address
+
+        try:
+            return value if isinstance(value, Address) else Address.of(value)
+        except BadSetting as problem:
+            self.fail(str(problem), param, ctx)
+
+
+class _IndexType(_AddressType):
+    """A folder, or an address in Milvus."""
+
+    name = "index"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from ..index.milvus.address import is_address
+
+        return super().convert(value, param, ctx) if is_address(value) else PATH.convert(value, param, ctx)
+
+
+ADDRESS = _AddressType()
+ANY_INDEX = _IndexType()  # for who only asks
 INDEX = Path("paintings.artidx")
 
 
@@ -30,11 +61,12 @@ index_option = click.option(
     show_envvar=True, help="The index to ask.")
 
 asked_index_option = click.option(
-    "--index", "-i", type=PATH, envvar="ARTIDX_INDEX", show_envvar=True,
-    help="The index to ask.  [default: paintings.artidx where there is one, else the reference gallery]")
+    "--index", "-i", type=ANY_INDEX, envvar="ARTIDX_INDEX", show_envvar=True,
+    help="The index to ask, or its address in Milvus.  [default: paintings.artidx where there is one, else the "
+         "reference gallery]")
 
 
-def asked_index(named: Path | None) -> Path | None:
+def asked_index(named: Source) -> Source:
     """The index to ask where `named` is what the user said; None for the reference gallery."""
     return named or (INDEX if INDEX.exists() else None)
 
@@ -49,6 +81,10 @@ replace_option = click.option(
                                     "until the new one is done.")
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+
+store_option = click.option(
+    "--store", type=ADDRESS, metavar="milvus+http://HOST:PORT/COLLECTION",
+    help="Then bring the index to Milvus, to answer there.")
 
 layout_options = _together(
     click.option("--half", is_flag=True, help="Store vectors in 16 bits instead of 32; info says what that costs."),

@@ -12,7 +12,9 @@ from ..embedder.images import MAX_PIXELS, file_limit_bytes
 from ..embedder.runtime import Embedder
 from ..errors import BadSetting
 from ..index.opened import Index
-from ..index.search import Painting, RankedArtist
+from ..index.search import RankedArtist
+from ..index.sources import Source
+from ..index.vector_store import Painting
 from .options import asked_index
 from .output import note
 
@@ -20,12 +22,12 @@ STDIN = "-"
 TITLE = 60  # characters shown
 
 
-def open_index(path: Path | None, model: Path | None, device: str) -> Index:
+def open_index(named: Source, model: Path | None, device: str) -> Index:
     """The index, with the given model if there is one. None named: the usual one, else the reference gallery."""
-    path = asked_index(path)
+    source = asked_index(named)
     embedder = Embedder.load(model, device=device) if model else None
-    index = Index.open(path, embedder=embedder, device=device)
-    if path is None:
+    index = Index.open(source, embedder=embedder, device=device)
+    if source is None:
         note(f"against the reference gallery: {len(index):,} paintings by {index.manifest.artists:,} artists")
     return index
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..index.build import Report
+from ..index.milvus.address import Address
 from ..index.opened import Index
-from .output import note, say, say_json
+from .output import note, progress, say, say_json
 
 SHOWN = 5  # of the skipped paintings; skipped.csv has them all
 
@@ -13,7 +14,7 @@ def show_report(index: Index, report: Report, as_json: bool) -> None:
     """The summary: what is in the index now, what was done and how fast, what was skipped and why."""
     if as_json:
         say_json({
-            "index": index.path, "generation": index.manifest.generation, "paintings": report.paintings,
+            "index": index.source, "generation": index.manifest.generation, "paintings": report.paintings,
             "artists": index.manifest.artists, "embedded": report.embedded, "resumed": report.resumed,
             "already_there": report.already_there, "moved": report.moved, "replaced": report.replaced,
             "removed": report.removed, "corrected": report.corrected,
@@ -23,9 +24,9 @@ def show_report(index: Index, report: Report, as_json: bool) -> None:
         })
         return
     if report.dry_run:
-        say(f"{index.path}: nothing was changed; this would be done, and leave {report.paintings:,} paintings:")
+        say(f"{index.name}: nothing was changed; this would be done, and leave {report.paintings:,} paintings:")
     else:
-        say(f"{index.path}: {report.paintings:,} paintings by {index.manifest.artists:,} artists, generation "
+        say(f"{index.name}: {report.paintings:,} paintings by {index.manifest.artists:,} artists, generation "
             f"{index.manifest.generation}")
     if report.embedded:
         say(f"embed {report.embedded:,}" if report.dry_run else
@@ -51,3 +52,16 @@ def note_exact(index: Index, approximate: bool) -> None:
     if approximate and not any(segment.approximate for segment in index.manifest.segments):
         note("no approximate index was made: there are fewer than 10,000 paintings, or they are clustered too little "
              "for one to pay; all are looked at")
+
+
+def push_shown(index: Index, address: Address, as_json: bool) -> None:
+    """Bring the index to Milvus, and say what was done."""
+    with progress(len(index), "pushing") as advance:
+        found = index.push(address, progress=advance)
+    if as_json:
+        say_json({"address": str(address), **vars(found)})
+        return
+    how = "all are looked at" if found.recall_at_10 == 1 and found.kind == "FLAT" else (
+        f"finds {found.recall_at_10:.1%} of the ten nearest")
+    say(f"{address}: {found.paintings:,} paintings, generation {found.generation}; {found.kind}, {how}")
+    say(f"written: {found.written:,} in {found.seconds:.1f} s" if found.written else "was there already")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, asked_index, device_option
+from .options import ANY_INDEX, PATH, asked_index, device_option
 from .output import note, say
+
+if TYPE_CHECKING:
+    from ..index.sources import Source
 
 
 @click.command()
-@click.argument("index", type=PATH, required=False, envvar="ARTIDX_INDEX")
+@click.argument("index", type=ANY_INDEX, required=False, envvar="ARTIDX_INDEX")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 for all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of paintings that are added are kept.")
@@ -23,7 +27,7 @@ from .output import note, say
 @click.option("--max-pixels", type=click.IntRange(min=1), default=64_000_000, metavar="N", show_default=True,
               help="Refuse images with more pixels.")
 @device_option
-def serve(index: Path | None, host: str, port: int, uploads: Path | None, in_hand: int, max_mb: int, max_pixels: int,
+def serve(index: Source, host: str, port: int, uploads: Path | None, in_hand: int, max_mb: int, max_pixels: int,
           device: str) -> None:
     """Answer from INDEX by HTTP, with a page for people.  pip install 'artidx[cpu,serve]'.
 
@@ -49,7 +53,7 @@ def serve(index: Path | None, host: str, port: int, uploads: Path | None, in_han
                         max_body_bytes=max_mb << 20, max_pixels=max_pixels)
     listening = bound(host, port)
     index = asked_index(index)
-    shelf = Shelf(index and Path(os.path.abspath(index)), device)
+    shelf = Shelf(Path(os.path.abspath(index)) if isinstance(index, Path) else index, device)
     if not settings.is_local and settings.read_token is None:
         note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")
     app = create_app(shelf, settings)

@@ -75,7 +75,7 @@ class Embedder:
 
         Raises BadModel, and BadSetting where the device cannot be had.
         """
-        path = Path(path or os.environ.get("ARTIDX_MODEL") or DEFAULT_MODEL)
+        path = Path(path) if path else default_model()
         return cls(read_model(path), str(path), device or os.environ.get("ARTIDX_DEVICE") or "cpu")
 
     def save(self, path: Path) -> None:
@@ -142,6 +142,11 @@ class Embedder:
         if not np.allclose((found * found).sum(axis=1), 1, atol=1e-3):
             raise BadModel(f"{self.source}: gives vectors that are not of unit length; the model file is damaged")
         return found
+
+
+def default_model() -> Path:
+    """$ARTIDX_MODEL, else the model that ships."""
+    return Path(os.environ.get("ARTIDX_MODEL") or DEFAULT_MODEL)
 
 
 def available_cores() -> int:

@@ -28,11 +28,11 @@ from ..embedder.locations import Reader, absolute
 from ..embedder.runtime import BATCH_SIZE, Embedder
 from ..errors import BadIndex, UnreadableImage, damaged
 from . import approximate, history, store
+from .artists import artist_codes
 from .centre import centre_of, centred, people, uncentred
 from .files import write_atomically
 from .manifest import Storage
 from .plan import plan
-from .search import artist_codes
 from .segments import OWN_COLUMNS, TYPES, Segment, new_segment
 from .vectors import Array, Vectors
 
@@ -123,7 +123,7 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
     """
     with nullcontext() if dry_run else store.writer(index):
         before = store.read(index)
-        store.check_model(index, before, embedder)
+        store.check_model(index, before.manifest, embedder)
         _check_strict(catalog.skipped, settings)
         todo = plan(before.table, catalog.table, folder, settings.max_pixels, settings.workers)
         fresh = todo.to_embed()

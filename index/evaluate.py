@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .artists import artist_codes, artist_names
 from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned
 from .calibrate import DEFAULT_PRIOR, Calibration, PairCalibration, Voices
 from .centre import centre_of, centred
 from .curve import BINS, SPAN, Codes, OperatingPoint, PairCurve, Pairs, blocks
 from .fit import ROC_RATES, Reliability, brier, reliability
 from .retrieval import NearestScores, OpenSet, RetrievalScores, nearest_scores, retrieval_scores
-from .search import artist_codes, artist_names, silenced, voices_of
+from .search import silenced, voices_of
 from .surroundings import surroundings_among
 from .vectors import Array
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import BadCatalog, MissingPackage
+from .artists import artist_codes
 from .calibrate import (
     FALSE_POSITIVE_RATES,
     ArtistCalibration,
@@ -26,7 +27,7 @@ from .calibrate import (
 )
 from .centre import centre_of, centred
 from .curve import Codes, PairCurve, Pairs, blocks
-from .search import artist_codes, silenced, voices_of
+from .search import silenced, voices_of
 from .store import Generation
 from .surroundings import surroundings_among
 from .vectors import Array, Doubles

@@ -2,7 +2,7 @@
 
 t-SNE (van der Maaten and Hinton, 2008; openTSNE, Poličar et al., 2019) of the vectors' principal components. Who is
 whose neighbour is true there, how far apart two groups lie is not. Needs artidx[serve]. `python -m artidx.index.map
-GENERATION SHA256 FILE.npy` draws one aside, so that a service goes on answering meanwhile.
+GENERATION SHA256 FILE.npy`, of a folder or an address in Milvus, draws one aside: a service goes on answering.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ArtidxError, MissingPackage
+from ..errors import ArtidxError, BadIndex, MissingPackage
 from .files import write_atomically
+from .folder_store import FolderStore
+from .milvus.address import Address, is_address
+from .sources import open_store
 from .space import principal_components
-from .store import Generation, read_generation
-from .surroundings import smallest
-from .vectors import Array, Rows
+from .store import read_generation
+from .vector_store import VectorStore
+from .vectors import Array
 
 MOST = 20_000  # paintings: a minute of one core, and as many as a browser moves smoothly
 COMPONENTS = 50
@@ -28,14 +31,9 @@ PERPLEXITY = 30
 FEWEST = 12  # paintings; fewer are shown by their two principal components
 
 
-def places_of(generation: Generation) -> Rows:
-    """(m,) the places in the table of the paintings that are drawn: all, or as good as drawn by lot."""
-    return smallest(generation.table["vector_sha256"].to_numpy(object), MOST)
-
-
-def drawn(generation: Generation) -> Array:
-    """(m, 2) where the paintings of `places_of` lie, each coordinate from 0 to 1 and in one scale."""
-    vectors = generation.vectors.at(places_of(generation))
+def drawn(opened: VectorStore) -> Array:
+    """(m, 2) where the paintings of its sample of MOST lie, each coordinate from 0 to 1 and in one scale."""
+    vectors = opened.vectors_at(opened.sample(MOST).tolist())
     if len(vectors) < FEWEST:
         return _fitted(principal_components(vectors, 2)[0].astype(np.float32)) if len(vectors) else vectors[:, :2]
     try:
@@ -57,12 +55,22 @@ def _fitted(points: Array) -> Array:
 
 
 def main() -> None:
-    """Draw the map of a generation, given its folder, its manifest's sha256 and the file to write."""
-    folder, manifest_sha256, target = sys.argv[1:]
+    """Draw the map of a generation, given its folder or address, its manifest's sha256 and the file to write."""
+    kept_at, manifest_sha256, target = sys.argv[1:]
     os.nice(10)
     stream = io.BytesIO()
-    np.save(stream, drawn(read_generation(Path(folder), manifest_sha256)), allow_pickle=False)
+    np.save(stream, drawn(_opened(kept_at, manifest_sha256)), allow_pickle=False)
     write_atomically(Path(target), stream.getvalue())
+
+
+def _opened(kept_at: str, manifest_sha256: str) -> VectorStore:
+    """Raises BadIndex where another generation is published in Milvus by now."""
+    if not is_address(kept_at):
+        return FolderStore(read_generation(Path(kept_at), manifest_sha256), kept_at)
+    opened = open_store(Address.of(kept_at), None)
+    if opened.sha256 != manifest_sha256:
+        raise BadIndex(f"{kept_at}: another generation has been published meanwhile")
+    return opened
 
 
 if __name__ == "__main__":

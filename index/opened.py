@@ -6,12 +6,12 @@ loaded only when an image must be embedded: a painting that is in the index alre
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,19 +21,24 @@ from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import ahead
 from ..embedder.runtime import Embedder, ImageLike, available_cores
-from ..errors import ArtidxError, BadCatalog, BadIndex, BadModel, BadSetting, UnknownPainting, UnreadableImage
+from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import build as building
-from . import change, interchange, reference, store
+from . import change, interchange, store
 from .build import Layout, Progress, Report, Settings
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
-from .centre import centred
+from .centre import centred, uncentred
 from .collection import Collection
-from .files import sha256_of
 from .manifest import Manifest, damaged_files
+from .milvus.address import Address
 from .search import Answer, Gallery, Query, RankedArtist
+from .sources import Source, folder_store, model_path, open_store, published, source_of
+from .store import check_model
+from .vector_store import VectorStore
 from .vectors import Array, vector_hash
 from .verify import Decision, Judgement, Verdict, judge, verdict
-from .where import matching
+
+if TYPE_CHECKING:
+    from .milvus.push import Pushed
 
 ID_PREFIX = "id:"
 
@@ -41,32 +46,37 @@ ID_PREFIX = "id:"
 class Index:
     """Paintings with their vectors and artists. Made by `Index.open` and `Index.build`."""
 
-    def __init__(self, path: Path | None, gallery: Gallery, embedder: Embedder | None, device: str | None) -> None:
-        self.path = path  # None: the reference gallery
-        self._gallery = gallery  # all that is known of the generation; replaced whole
+    def __init__(self, source: Source, store: VectorStore, embedder: Embedder | None, device: str | None) -> None:
+        self.source = source
+        self.store = store  # all that is known of the generation; replaced whole
         self._embedder = embedder
         self._device = device
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str] | None = None, *, embedder: Embedder | None = None,
+    def open(cls, source: str | os.PathLike[str] | Address | None = None, *, embedder: Embedder | None = None,
              device: str | None = None) -> Index:
-        """Open the published generation at `path`; with no path the reference gallery, which comes with artidx.
+        """Open what is published at `source`, a folder or a collection in Milvus; none: the reference gallery.
 
         With no embedder the index uses its own copy of the model, on `device`; on cuda it is searched there, too.
         Raises BadIndex; ModelMismatch if `embedder` is not its model.
         """
-        generation = reference.read() if path is None else store.read(Path(path))
-        if device == "cuda":
-            generation = dataclasses.replace(generation, vectors=generation.vectors.on_gpus())
-        index = cls(None if path is None else Path(path), Gallery(generation), embedder, device)
+        known = source_of(source)
+        index = cls(known, open_store(known, device), embedder, device)
         if embedder is not None:
-            store.check_model(index.name, generation, embedder)
+            check_model(index.name, index.manifest, embedder)
         return index
 
     @property
     def name(self) -> str:
-        """What the index is called in sentences: its path, or the reference gallery."""
-        return reference.NAME if self.path is None else str(self.path)
+        """What the index is called in sentences: its path, its address, or the reference gallery."""
+        return self.store.name
+
+    @property
+    def public_name(self) -> str:
+        """The same without where it is kept, which is nobody's business but its keeper's."""
+        if isinstance(self.source, Address):
+            return self.source.collection
+        return self.name if self.source is None else self.source.name
 
     @classmethod
     def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog, *,
@@ -92,6 +102,12 @@ class Index:
     def export_vectors(self, folder: str | os.PathLike[str]) -> None:
         """Write all vectors and paintings into a new folder, for other programs (interchange.py)."""
         interchange.export_vectors(self.generation, Path(folder))
+
+    def push(self, address: str | Address, *, progress: Progress = lambda done: None) -> Pushed:
+        """Bring the published generation to Milvus, where it then answers at `address` (milvus/). Raises BadIndex."""
+        from .milvus.push import push
+
+        return push(self._own_path(), address if isinstance(address, Address) else Address.of(address), progress)
 
     def add(self, source: str | os.PathLike[str] | Catalog, *, names: ColumnNames | None = None,
             settings: Settings | None = None, dry_run: bool = False, progress: Progress = lambda done: None) -> Report:
@@ -154,15 +170,7 @@ class Index:
         Both are expressions over its columns (where.py), such as "year < 1700 and style == 'Baroque'". Every allowed
         painting is then looked at. Raises BadSetting where an expression is wrong, or leaves nothing.
         """
-        table = self.generation.table
-        allowed = np.ones(len(table), bool) if self._gallery.allowed is None else self._gallery.allowed
-        if where is not None:
-            allowed = allowed & matching(table, where)
-        if exclude is not None:
-            allowed = allowed & ~matching(table, exclude)
-        if not allowed.any():
-            raise BadSetting(f"{self.name}: no painting is left by --where {where!r} --exclude {exclude!r}")
-        return Index(self.path, Gallery(self.generation, allowed), self._embedder, self._device)
+        return Index(self.source, self.store.only(where, exclude), self._embedder, self._device)
 
     def pair(self, a: ImageLike, b: ImageLike, *, prior: float = DEFAULT_PRIOR,
              false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE, threshold: float | None = None,
@@ -224,7 +232,7 @@ class Index:
                         sha256 = content_hash(stream)
                 except UnreadableImage as problem:
                     raise UnreadableImage(f"{name}: {problem}") from None
-            own = self._gallery.places("path", absolute(name))  # it may have been saved anew since
+            own = self.store.places("path", absolute(name))  # it may have been saved anew since
         else:
             name, own = "image", []
             sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
@@ -237,19 +245,19 @@ class Index:
 
     def query_of_id(self, painting: str) -> Query:
         """The painting with this id; no file is looked for. Raises UnknownPainting."""
-        places = self._gallery.places("id", painting)
+        places = self.store.places("id", painting)
         if not places:
             raise UnknownPainting(f"{painting}: no painting of {self.name} has this id")
         return self._stored(places[0], painting)
 
     def query_of_content(self, sha256: str, name: str) -> Query | None:
         """The image whose bytes have this sha256, if the index has it; name: what the answer calls it."""
-        known = self._gallery.places("sha256", sha256) if sha256 else []
+        known = self.store.places("sha256", sha256) if sha256 else []
         return self._stored(known[0], name) if known else None
 
     def query_of_vector(self, vector: Array, name: str, own: Iterable[int] = ()) -> Query:
         """A vector (d,) as the model gave it; own: places in the table that are the same painting."""
-        return Query(name, centred(vector, self.generation.centre), frozenset(own))
+        return Query(name, centred(vector, self.centre), frozenset(own))
 
     def queries(self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
                 ) -> Iterator[Query | ArtidxError]:
@@ -274,12 +282,16 @@ class Index:
         self._reopen()
         return calibration
 
+    def is_current(self) -> bool:
+        """Whether this is still what is published. Raises BadIndex."""
+        return self.store.sha256.startswith(published(self.source) or "")
+
     def renewed(self) -> Index:
         """The generation that is published now, as an object of its own; this one stays where it is.
 
         The model goes on to be used where it made the new generation, too. Raises BadIndex.
         """
-        newer = Index.open(self.path, device=self._device)
+        newer = Index.open(self.source, device=self._device)
         if self._embedder is not None and newer.manifest.model.sha256 == self._embedder.sha256:
             newer._embedder = self._embedder
         return newer
@@ -287,25 +299,39 @@ class Index:
     @cached_property
     def collection(self) -> Collection:
         """Its paintings and artists, to be looked through."""
-        return Collection(self._gallery)
+        return Collection(self.store)
+
+    def whole(self) -> tuple[pd.DataFrame, Array]:
+        """The table of all paintings, and their embeddings (n, d) as the model gave them, up to rounding, in memory.
+
+        Raises BadSetting where a collection in Milvus is too large for that.
+        """
+        table, vectors = self.store.whole()
+        return table, uncentred(vectors, self.centre)
 
     def __len__(self) -> int:
-        return len(self._gallery)
+        return len(self.store)
 
     @property
     def artists(self) -> int:
         """How many artists have a painting in it."""
-        return self._gallery.artists
+        return int((self.store.artists.paintings > 0).sum())
 
     @property
     def generation(self) -> store.Generation:
-        """What was published when this index was opened, or last changed by this object."""
-        return self._gallery.generation
+        """What was published in the folder when it was opened, or last changed by this object. Raises BadIndex for
+        a collection in Milvus."""
+        return folder_store(self.store).generation
 
     @property
     def manifest(self) -> Manifest:
         """What the generation says of itself."""
-        return self.generation.manifest
+        return self.store.manifest
+
+    @cached_property
+    def centre(self) -> Array:
+        """(d,) what the collection's paintings have in common (centre.py)."""
+        return np.array(self.manifest.centre, np.float32)
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -316,40 +342,39 @@ class Index:
     def embedder(self) -> Embedder:
         """The model that made this index's vectors, loaded when first needed."""
         if self._embedder is None:
-            path = self.generation.model_path
-            if self.path and not path.is_file():  # writers are two generations on; mostly with the same model
-                path = store.read(self.path).model_path
-            if not path.is_file() or sha256_of(path) != self.manifest.model.sha256:
-                raise BadModel(f"{path}: not the model this index was opened with: damaged, or replaced meanwhile; "
-                               f"open the index again, try artidx check --repair, or restore it from a copy")
-            self._embedder = Embedder.load(path, device=self._device)
+            self._embedder = Embedder.load(model_path(self.source, self.store), device=self._device)
         return self._embedder
 
+    @property
+    def _gallery(self) -> Gallery:
+        return Gallery(self.store)
+
     def _stored(self, place: int, name: str) -> Query:
-        content = self._gallery.content(place)  # of imported vectors it may not be known
-        own = self._gallery.places("sha256", content) if content else [place]
-        return Query(name, self.generation.vectors.at(place), frozenset(own), self._gallery.painting(place))
+        content = self.store.contents([place])[0]  # of imported vectors it may not be known
+        own = self.store.places("sha256", content) if content else [place]
+        return Query(name, self.store.vectors_at([place])[0], frozenset(own), self.store.paintings([place])[0])
 
     def _answer(self, query: Query, k: int, artists: tuple[RankedArtist, ...], unknown: float | None) -> Answer:
         return Answer(query.name, artists, unknown, self._gallery.nearest_paintings(query, _checked(k)),
-                      searched=len(self._gallery), approximate=self._gallery.is_approximate,
+                      searched=len(self), approximate=self.store.is_approximate,
                       model=self.manifest.model.sha256, generation=self.manifest.generation)
 
     def _own_path(self) -> Path:
-        """Raises BadIndex for the reference gallery, which is nobody's to change; BadSetting for a part of an index."""
-        if self.path is None:
+        """Raises BadIndex for what is nobody's to change here; BadSetting for a part of an index."""
+        generation = self.generation  # of a collection in Milvus there is none
+        if not isinstance(self.source, Path):
             raise BadIndex(f"{self.name} cannot be changed; make an index of your own with artidx build")
-        if self._gallery.allowed is not None:
+        if len(self.store) < len(generation.table):
             raise BadSetting(f"{self.name}: only some of its paintings are looked at here; open it anew to change it")
-        return self.path
+        return self.source
 
     def _reopen(self) -> None:
         """Stand at what is published now; its model is asked for anew where it is another one."""
-        generation = store.read(self._own_path())
-        if generation.manifest.model.sha256 != self.manifest.model.sha256:
+        newer = open_store(self._own_path(), None)
+        if newer.manifest.model.sha256 != self.manifest.model.sha256:
             self._embedder = None
-        self._gallery = Gallery(generation)
-        for known in ("calibration", "collection"):
+        self.store = newer
+        for known in ("calibration", "collection", "centre"):
             self.__dict__.pop(known, None)
 
 

@@ -43,7 +43,7 @@ def read(folder: Path = FOLDER) -> Generation:
 
 def write(generation: Generation, folder: Path = FOLDER) -> None:
     """Make the gallery of a generation. Raises ModelMismatch."""
-    store.check_model(NAME, generation, Embedder.load(DEFAULT_MODEL))
+    store.check_model(NAME, generation.manifest, Embedder.load(DEFAULT_MODEL))
     folder.mkdir(exist_ok=True)
     table = generation.table[[name for name in COLUMNS if name in generation.table]]
     table = table.assign(row=range(len(table)), path="")

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..embedder.images import MAX_PIXELS, Box, Pixels, squares
 from .centre import centred
-from .store import Generation
+from .opened import Index
 from .vectors import Array, distances
 
 STARTS = (0.0, 0.25, 0.5)
@@ -43,9 +43,9 @@ def parts(image: BinaryIO, size: int, max_pixels: int = MAX_PIXELS) -> Pixels:
     return squares(image, BOXES, size, max_pixels=max_pixels)
 
 
-def alike(generation: Generation, a: Array, b: Array) -> Regions:
+def alike(index: Index, a: Array, b: Array) -> Regions:
     """a, b: (9, d) the vectors of two paintings' parts, as the model gave them."""
-    a, b = (np.stack([centred(vector, generation.centre) for vector in part]) for part in (a, b))
+    a, b = (np.stack([centred(vector, index.centre) for vector in part]) for part in (a, b))
     apart = distances(a[:, None], b[None])  # (9, 9)
     pairs = []
     left = apart.copy()
@@ -53,4 +53,4 @@ def alike(generation: Generation, a: Array, b: Array) -> Regions:
         one, other = divmod(int(left.argmin()), len(BOXES))
         pairs.append(Alike(BOXES[one], BOXES[other], float(apart[one, other])))
         left[one, :] = left[:, other] = np.inf
-    return Regions(tuple(pairs), generation.manifest.model.sha256, generation.manifest.generation)
+    return Regions(tuple(pairs), index.manifest.model.sha256, index.manifest.generation)

@@ -7,33 +7,18 @@ what an artist says against how many paintings said it. Whether two paintings sh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from .calibrate import ArtistCalibration, Voices
-from .store import Generation
-from .surroundings import FEWEST, agreement, witness_places
-from .vectors import NOBODY, Array, Doubles, Mask, Rows, distances
+from .surroundings import FEWEST, agreement
+from .vector_store import Painting, Speakers, VectorStore
+from .vectors import Array, Doubles, distances
 
 KERNEL = 16.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 with the calibration
 SPEAKERS = 3  # paintings shown as the evidence for an artist
-REMEMBERED = 20_000  # paintings whose cells have been read: some megabytes
-HEARD = 2000  # paintings, the nearest, that are heard one by one where there is an approximate index
-
-
-@dataclass(frozen=True)
-class Painting:
-    """A painting of the index, labels as given."""
-
-    id: str
-    path: str
-    artist: str | None
-    title: str | None
-    year: int | None
 
 
 @dataclass(frozen=True)
@@ -81,49 +66,20 @@ class Query:
 
 
 class Gallery:
-    """A generation's paintings by artist, id, path and content, ready to be searched; all of them or those allowed."""
+    """A store's paintings as evidence: which are near, and for whom they speak."""
 
-    def __init__(self, generation: Generation, allowed: Mask | None = None) -> None:
-        """allowed: (n,) which paintings may be found and speak."""
-        self.generation = generation
-        self.allowed = allowed
-        self._read: dict[int, Painting] = {}
+    def __init__(self, store: VectorStore) -> None:
+        self.store = store
 
     def __len__(self) -> int:
-        return len(self.generation.table) if self.allowed is None else int(self.allowed.sum())
-
-    @property
-    def is_approximate(self) -> bool:
-        """Whether a neighbour may be missed: never among allowed paintings only, which are all looked at."""
-        return self.allowed is None and self.generation.vectors.is_approximate
-
-    def places(self, column: str, value: str) -> list[int]:
-        """Where in the table a column has this value."""
-        return [int(place) for place in np.flatnonzero(self.generation.table[column] == value)]
-
-    def content(self, place: int) -> str:
-        """sha256 of the image in a place of the table."""
-        return str(self._cells["sha256"][place])
-
-    def painting(self, place: int) -> Painting:
-        """The painting in a place of the table."""
-        known = self._read.get(place)
-        if known is None:
-            cells = self._cells
-            year = cells["year"][place]
-            known = Painting(cells["id"][place], cells["path"][place], _text(cells["artist"][place]),
-                             _text(cells["title"][place]), None if pd.isna(year) else int(year))
-            if len(self._read) >= REMEMBERED:
-                self._read.clear()
-            self._read[place] = known
-        return known
+        return len(self.store)
 
     def agreement(self, a: Query, b: Query) -> float | None:
         """How far the surroundings of two paintings agree, 0 to 1; None where there are too few witnesses.
 
         The paintings themselves, both, do not speak.
         """
-        witness, vectors = self._witnesses
+        witness, vectors = self.store.witnesses
         if len(witness) < FEWEST:
             return None
         silent = [witness[place] for place in a.own | b.own if place in witness]
@@ -133,9 +89,9 @@ class Gallery:
 
     def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
         """The k paintings nearest to the query, itself left out."""
-        found, apart = self._nearest(query, k)
-        return tuple(Neighbour(self.painting(place), distance)
-                     for place, distance in zip(found.tolist(), apart.tolist(), strict=True))
+        places, apart = self.store.nearest(query.vector, k + len(query.own))
+        is_other = ~np.isin(places, list(query.own))
+        return self._neighbours(places[is_other][:k].tolist(), apart[is_other][:k].tolist())
 
     def nearest_artists(self, query: Query, k: int, calibration: ArtistCalibration
                         ) -> tuple[tuple[RankedArtist, ...], float]:
@@ -143,105 +99,44 @@ class Gallery:
 
         Artists whose only painting is the query itself cannot be judged and are left out.
         """
-        places, cosines = self._speakers(query)
-        theirs = self.codes[places]
-        heard = voices(cosines, theirs, len(self.keys))
-        own = [place for place in query.own if self.allowed is None or self.allowed[place]]
-        others = self._paintings - np.bincount(self.codes[own] + 1, minlength=len(self.keys) + 1)[1:]
-        all_voices = joined_by(heard, others - heard.paintings, self._whisper(query, cosines))
+        artists, speakers = self.store.artists, self.store.speakers(query.vector, list(query.own))
+        heard = voices(speakers.cosines, speakers.artists, len(artists))
+        own = self.store.artists_at(list(query.own))
+        others = artists.paintings - np.bincount(own + 1, minlength=len(artists) + 1)[1:]
+        all_voices = joined_by(heard, others - heard.paintings, self._whisper(query, speakers))
         probabilities, unknown = calibration.posterior(all_voices)
-        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if heard.paintings[code]]
-        artists = tuple(self._ranked(query, code, float(probabilities[code]), places, cosines, theirs == code)
-                        for code in ranked[:k])
-        return artists, float(unknown)
+        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if heard.paintings[code]][:k]
+        shown = [_loudest(speakers, code) for code in ranked]
+        neighbours = self._by_distance(query, [place for places in shown for place in places])
+        return tuple(RankedArtist(artists.names[code], float(probabilities[code]),
+                                  tuple(sorted((neighbours[place] for place in places), key=lambda n: n.distance)))
+                     for code, places in zip(ranked, shown, strict=True)), float(unknown)
 
-    @property
-    def artists(self) -> int:
-        """How many artists have a painting that may be found."""
-        return int((self._paintings > 0).sum())
-
-    @cached_property
-    def _coded(self) -> tuple[npt.NDArray[np.int64], list[str]]:
-        return artist_codes(self.generation.table["artist_key"])
-
-    @property
-    def codes(self) -> npt.NDArray[np.int64]:
-        """(n,) a number for each painting's artist, -1 for nobody."""
-        return self._coded[0]
-
-    @property
-    def keys(self) -> list[str]:
-        """The artists, as compared, by their numbers."""
-        return self._coded[1]
-
-    @cached_property
-    def names(self) -> list[str]:
-        """The artists by their numbers, each as the first of their paintings gives it."""
-        return artist_names(self.generation.table, self.codes, self.keys)
-
-    @cached_property
-    def _paintings(self) -> npt.NDArray[np.int64]:
-        """(artists,) how many of each may be found."""
-        codes = self.codes if self.allowed is None else self.codes[self.allowed]
-        return np.bincount(codes + 1, minlength=len(self.keys) + 1)[1:]
-
-    @cached_property
-    def _cells(self) -> dict[str, Any]:
-        return {name: self.generation.table[name].array
-                for name in ("id", "path", "artist", "title", "year", "sha256")}
-
-    @cached_property
-    def _witnesses(self) -> tuple[dict[int, int], Array]:
-        """Which number the painting at a place has among them, and their vectors (m, d)."""
-        places = witness_places(self.generation.table["vector_sha256"].to_numpy(object))
-        return {place: number for number, place in enumerate(places.tolist())}, self.generation.vectors.at(places)
-
-    def _nearest(self, query: Query, k: int) -> tuple[Rows, Doubles]:
-        places, apart = self.generation.vectors.nearest(query.vector[None], k + len(query.own), self.allowed)
-        is_other = (places[0] != NOBODY) & ~np.isin(places[0], list(query.own))
-        return places[0][is_other][:k], apart[0][is_other][:k]
-
-    def _speakers(self, query: Query) -> tuple[Rows, Doubles]:
-        """(s,) places that speak, and their cosines: all that may, or the nearest by an approximate index."""
-        if self.is_approximate:
-            places, apart = self._nearest(query, HEARD)
-            return places, 1 - apart
-        cosines = self.generation.vectors.cosines(query.vector)
-        cosines[list(query.own)] = -np.inf
-        if self.allowed is not None:
-            cosines[~self.allowed] = -np.inf
-        return np.arange(len(cosines)), cosines
-
-    def _whisper(self, query: Query, heard: Doubles) -> float:
+    def _whisper(self, query: Query, speakers: Speakers) -> float:
         """exp(KERNEL * (cosine - 1)) of a painting farther than those heard, on average over the witnesses."""
-        if not self.is_approximate or not len(heard):
+        if speakers.are_all or not len(speakers.cosines):
             return 0.0
-        cosines = np.asarray(self._witnesses[1] @ query.vector, np.float64)
-        far = cosines[cosines < heard.min()]
+        cosines = np.asarray(self.store.witnesses.vectors @ query.vector, np.float64)
+        far = cosines[cosines < speakers.cosines.min()]
         return float(np.exp(KERNEL * (far - 1)).mean()) if len(far) else 0.0
 
-    def _ranked(self, query: Query, code: int, probability: float, places: Rows, cosines: Doubles, theirs: Mask
-                ) -> RankedArtist:
-        """The artist with the paintings, theirs (s,), that speak loudest; cosines: (s,), -inf for who may not."""
-        numbers = np.flatnonzero(theirs)
-        numbers = numbers[np.isfinite(cosines[numbers])]
-        loudest = places[numbers[np.argsort(-cosines[numbers], kind="stable")[:SPEAKERS]]]
-        apart = distances(query.vector[None], self.generation.vectors.at(loudest)).tolist()
-        nearest_first = sorted(zip(apart, loudest.tolist(), strict=True))
-        return RankedArtist(self.names[code], probability,
-                            tuple(Neighbour(self.painting(place), distance) for distance, place in nearest_first))
+    def _by_distance(self, query: Query, places: list[int]) -> dict[int, Neighbour]:
+        """Neighbours at these places, ascending so that equally near ones keep the order of their places."""
+        places = sorted(set(places))
+        apart = distances(query.vector[None], self.store.vectors_at(places)).tolist() if places else []
+        return dict(zip(places, self._neighbours(places, apart), strict=True))
+
+    def _neighbours(self, places: list[int], apart: list[float]) -> tuple[Neighbour, ...]:
+        return tuple(Neighbour(painting, distance)
+                     for painting, distance in zip(self.store.paintings(places), apart, strict=True))
 
 
-def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """(n,) a number for each painting's artist, -1 where there is none, and the artists' keys in that order."""
-    codes, uniques = pd.factorize(keys.astype(object).where(keys.notna(), None), sort=True)
-    return codes.astype(np.int64), [str(key) for key in uniques]
-
-
-def artist_names(table: pd.DataFrame, codes: npt.NDArray[np.int64], keys: list[str]) -> list[str]:
-    """Each artist's name as the first of their paintings gives it."""
-    first = table.assign(code=codes).drop_duplicates("code").set_index("code")["artist"]
-    return [str(first[code]) for code in range(len(keys))]
+def _loudest(speakers: Speakers, artist: int) -> list[int]:
+    """The places of an artist's paintings that speak loudest, in the order of the places."""
+    numbers = np.flatnonzero(speakers.artists == artist)
+    numbers = numbers[np.isfinite(speakers.cosines[numbers])]
+    loudest = numbers[np.argsort(-speakers.cosines[numbers], kind="stable")[:SPEAKERS]]
+    return sorted(speakers.places[loudest].tolist())
 
 
 def split_names(table: pd.DataFrame, column: str) -> pd.Series[str]:
@@ -291,7 +186,3 @@ def silenced(known: Voices, artists: npt.NDArray[np.int64]) -> Voices:
     scores[np.arange(len(artists)), artists] = -np.inf
     paintings[np.arange(len(artists)), artists] = 0
     return Voices(scores, paintings)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

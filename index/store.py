@@ -49,6 +49,7 @@ from . import segments as pieces
 from .centre import uncentred
 from .files import sha256_of, sync, write_atomically
 from .manifest import FORMAT, MAX_BYTES, Manifest, Model, SegmentFacts, Storage, check_file, read_manifest
+from .milvus.address import is_address
 from .segments import Segment
 from .vectors import Array, Rows, Vectors
 
@@ -177,6 +178,9 @@ def exists(index: Path) -> bool:
 def current(index: Path) -> tuple[int, str]:
     """The published generation's number, and the sha256 of its manifest. Raises BadIndex."""
     path = index / "CURRENT"
+    if is_address(str(index)):
+        raise BadIndex(f"{index}: an address in Milvus, which is a copy of a folder; change or ask the folder, and "
+                       f"bring the change there with artidx push")
     if not index.is_dir():
         raise BadIndex(f"{index}: no such index; make one with artidx build SOURCE -o NAME{SUFFIX}")
     if not path.is_file():
@@ -215,9 +219,9 @@ def generation_folder(index: Path, number: int) -> Path:
     return index / "generations" / f"{number:06d}"
 
 
-def check_model(index: Path | str, generation: Generation, embedder: Embedder) -> None:
+def check_model(index: Path | str, manifest: Manifest, embedder: Embedder) -> None:
     """Raises ModelMismatch unless the generation's vectors are this model's."""
-    theirs = generation.manifest.model.sha256
+    theirs = manifest.model.sha256
     if embedder.sha256 != theirs:
         raise ModelMismatch(f"{index}: built with model {theirs[:12]}, {embedder.source} is {embedder.sha256[:12]}; "
                             f"leave out --model to use the index's own, or rebuild with artidx build --replace")

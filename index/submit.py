@@ -22,9 +22,9 @@ import pandas as pd
 
 from ..embedder.parallel import ahead
 from ..errors import BadCatalog
+from .artists import artist_codes
 from .calibrate import PairCalibration
 from .curve import BINS, PairCurve, bins_of
-from .search import artist_codes
 from .store import Generation
 from .surroundings import FEWEST, Surroundings, witness_places
 from .vectors import Array

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
-from .search import Gallery, Neighbour, Painting, Query, RankedArtist
+from .search import Gallery, Neighbour, Query, RankedArtist
+from .vector_store import Painting
 from .vectors import distances
 
 NEIGHBOURS = 15  # paintings looked at on each side for those they share
@@ -94,7 +95,7 @@ def judge(gallery: Gallery, a: Query, b: Query, calibration: PairCalibration, de
 def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, decision: Decision) -> Verdict:
     """Compare two paintings and say why."""
     judgement = judge(gallery, a, b, calibration.pairs, decision)
-    manifest = gallery.generation.manifest
+    manifest = gallery.store.manifest
     # Neither speaks for the other: that would be no third witness.
     a, b = (replace(query, own=a.own | b.own) for query in (a, b))
     return Verdict(

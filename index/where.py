@@ -2,14 +2,17 @@
 
 Python's grammar, read by its parser and never run: columns, text and numbers, `==  !=  <  <=  >  >=  in  not in`,
 `and or not` and brackets. A missing value satisfies no comparison; `artist == None` asks for it. Artists are compared
-as everywhere (catalog.artist_key): without case and accents, either name first.
+as everywhere (catalog.artist_key): without case and accents, either name first. An expression is read into a
+condition, which a table answers here, and a server in its own language (milvus/filters.py).
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -21,88 +24,139 @@ from .vectors import Mask
 
 LONGEST = 4000  # characters
 MOST_VALUES = 100  # compared with: each is a pass over the table
-COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
-    ast.GtE: operator.ge}
-MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Eq: ast.Eq, ast.NotEq: ast.NotEq, ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+Value = str | int | float | None
+OPERATORS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-def matching(table: pd.DataFrame, expression: str) -> Mask:
-    """(n,) the rows of the table for which the expression holds. Raises BadSetting with what is wrong with it."""
+@dataclass(frozen=True)
+class Comparison:
+    """A column against a value. With None only == and !=: whether a value is missing, or is there."""
+
+    column: str
+    operator: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class All:
+    """Every part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Some:
+    """At least one part holds; of none, none does."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    """The part does not hold."""
+
+    part: Condition
+
+
+Condition = Comparison | All | Some | Not
+
+
+def condition_of(expression: str, columns: Collection[str], numbers: Collection[str]) -> Condition:
+    """Read an expression over these columns, of which some are numbers. Raises BadSetting with what is wrong."""
     if len(expression) > LONGEST:
         raise BadSetting(f"an expression of {len(expression):,} characters; at most {LONGEST:,} are read")
     try:
         tree = ast.parse(expression.strip(), mode="eval")
         if sum(isinstance(node, ast.Constant) for node in ast.walk(tree)) > MOST_VALUES:
             raise BadSetting(f"an expression of more than {MOST_VALUES} values; write fewer")
-        return _Reading(table, expression).truth(tree.body)
+        return _Reading(expression, columns, numbers).condition(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
         reason = problem.msg if isinstance(problem, SyntaxError) else str(problem) or type(problem).__name__
         raise BadSetting(f"{expression!r}: not an expression ({reason}); write for instance \"year < 1700 and style == "
                          f"'Baroque'\"") from None
 
 
-class _Reading:
-    def __init__(self, table: pd.DataFrame, expression: str) -> None:
-        self.table = table
-        self.expression = expression
+def matching(table: pd.DataFrame, expression: str) -> Mask:
+    """(n,) the rows of the table for which the expression holds. Raises BadSetting with what is wrong with it."""
+    numbers = [name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
+    return _truth(table, condition_of(expression, list(table.columns), numbers))
 
-    def truth(self, node: ast.expr) -> Mask:
-        """(n,) where it holds."""
+
+def _truth(table: pd.DataFrame, condition: Condition) -> Mask:
+    if isinstance(condition, Comparison):
+        return _holds(table[condition.column], condition.operator, condition.value)
+    if isinstance(condition, Not):
+        return ~_truth(table, condition.part)
+    parts = (_truth(table, part) for part in condition.parts)
+    if isinstance(condition, All):
+        return reduce(np.logical_and, parts, np.ones(len(table), bool))
+    return reduce(np.logical_or, parts, np.zeros(len(table), bool))
+
+
+def _holds(column: pd.Series[Any], op: str, value: Value) -> Mask:
+    if value is None:
+        missing = column.isna().to_numpy(bool)
+        return missing if op == "==" else ~missing
+    if not isinstance(value, str):
+        column = pd.to_numeric(column, errors="coerce")  # a text that is no number satisfies nothing
+    is_known = column.notna().to_numpy(bool)
+    found = np.zeros(len(column), bool)
+    found[is_known] = COMPARISONS[op](column[is_known], value).to_numpy(bool)
+    return found
+
+
+class _Reading:
+    def __init__(self, expression: str, columns: Collection[str], numbers: Collection[str]) -> None:
+        self.expression = expression
+        self.columns = columns
+        self.numbers = numbers
+
+    def condition(self, node: ast.expr) -> Condition:
         if isinstance(node, ast.BoolOp):
-            parts = [self.truth(value) for value in node.values]
-            found: Mask = (np.logical_and if isinstance(node.op, ast.And) else np.logical_or).reduce(parts)
-            return found
+            parts = tuple(self.condition(value) for value in node.values)
+            return All(parts) if isinstance(node.op, ast.And) else Some(parts)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return ~self.truth(node.operand)
+            return Not(self.condition(node.operand))
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
-            parts = [self._compared(a, op, b) for a, op, b in zip(sides[:-1], node.ops, sides[1:], strict=True)]
-            found = np.logical_and.reduce(parts)
-            return found
+            parts = tuple(self._compared(a, op, b)
+                          for a, op, b in zip(sides[:-1], node.ops, sides[1:], strict=True))
+            return parts[0] if len(parts) == 1 else All(parts)
         raise self._refused(node, "is neither true nor false")
 
-    def _compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Mask:
-        if not isinstance(left, ast.Name) and isinstance(right, ast.Name) and type(op) in MIRRORED:
-            left, op, right = right, MIRRORED[type(op)](), left
+    def _compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Condition:
+        sign = OPERATORS.get(type(op))
+        if not isinstance(left, ast.Name) and isinstance(right, ast.Name) and sign:
+            left, sign, right = right, MIRRORED[sign], left
         if not isinstance(left, ast.Name):
             raise self._refused(left, "is compared with something that is not a column")
-        column = self._column(left)
+        if left.id not in self.columns:
+            raise BadSetting(f"{self.expression!r}: no column {left.id!r}; there are {', '.join(self.columns)}")
         if isinstance(op, ast.In | ast.NotIn):
             if not isinstance(right, ast.Tuple | ast.List | ast.Set):
                 raise self._refused(right, "is no list; write for instance ('Baroque', 'Rococo')")
-            hits = [self._holds(left.id, column, operator.eq, self._value(each)) for each in right.elts]
-            found: Mask = np.logical_or.reduce(hits) if hits else np.zeros(len(column), bool)
-            return found if isinstance(op, ast.In) else ~found & self._holds(left.id, column, operator.ne, None)
-        if type(op) not in COMPARISONS:
+            among = Some(tuple(self._comparison(left.id, "==", self._value(each)) for each in right.elts))
+            if isinstance(op, ast.In):
+                return among
+            return All((Not(among), self._comparison(left.id, "!=", None)))
+        if not sign:
             raise self._refused(right, "is compared in a way that is not known here")
-        return self._holds(left.id, column, COMPARISONS[type(op)], self._value(right))
+        return self._comparison(left.id, sign, self._value(right))
 
-    def _holds(self, name: str, column: pd.Series[Any], compare: Callable[[Any, Any], Any], value: Any) -> Mask:
-        if name == "artist" and compare in (operator.eq, operator.ne) and not isinstance(value, int | float):
-            # By nobody in particular is by None.
-            column, value = self.table["artist_key"], artist_key(value)
-        if value is None:
-            if compare not in (operator.eq, operator.ne):
-                raise BadSetting(f"{self.expression!r}: nothing is more or less than None")
-            missing = column.isna().to_numpy(bool)
-            return missing if compare is operator.eq else ~missing
-        if isinstance(value, str) and pd.api.types.is_numeric_dtype(column):
-            raise BadSetting(f"{self.expression!r}: {name} is a number, {value!r} is text")
-        if not isinstance(value, str):
-            column = pd.to_numeric(column, errors="coerce")  # a text that is no number satisfies nothing
-        is_known = column.notna().to_numpy(bool)
-        found = np.zeros(len(column), bool)
-        found[is_known] = compare(column[is_known], value).to_numpy(bool)
-        return found
+    def _comparison(self, column: str, op: str, value: Value) -> Comparison:
+        if column == "artist" and op in ("==", "!=") and not isinstance(value, int | float):
+            column, value = "artist_key", artist_key(value)  # by nobody in particular is by None
+        if value is None and op not in ("==", "!="):
+            raise BadSetting(f"{self.expression!r}: nothing is more or less than None")
+        if isinstance(value, str) and column in self.numbers:
+            raise BadSetting(f"{self.expression!r}: {column} is a number, {value!r} is text")
+        return Comparison(column, op, value)
 
-    def _column(self, node: ast.Name) -> pd.Series[Any]:
-        if node.id not in self.table:
-            raise BadSetting(f"{self.expression!r}: no column {node.id!r}; there are {', '.join(self.table.columns)}")
-        return self.table[node.id]
-
-    def _value(self, node: ast.expr) -> str | float | None:
+    def _value(self, node: ast.expr) -> Value:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             value = self._value(node.operand)
             if isinstance(value, int | float):

@@ -22,7 +22,7 @@ from ..embedder.images import square
 from ..index.build import Settings as BuildSettings
 from ..index.files import write_atomically
 from ..index.opened import Index
-from ..index.search import Painting
+from ..index.vector_store import Painting
 from .answers import answer
 from .desk import AtDesk, Desk
 from .forms import Form, described, form_of
@@ -80,7 +80,7 @@ async def remove(request: Request, desk: AtDesk, id: str) -> Response:
     async with desk.writing:
         await desk.shelf.renew()
         before = desk.shelf.index
-        if before.path is None:
+        if not isinstance(before.source, Path):
             raise _not_ours()
         painting, _ = before.collection.painting(id)
         await _finished(lambda: _remove(before, painting, desk.settings.uploads))
@@ -90,7 +90,7 @@ async def remove(request: Request, desk: AtDesk, id: str) -> Response:
 
 
 def _uploads(desk: Desk) -> Path:
-    if desk.shelf.index.path is None:
+    if not isinstance(desk.shelf.index.source, Path):
         raise _not_ours()
     if desk.settings.uploads is None:
         raise Problem(403, "writing-is-off", "the service was started without a folder to keep pictures in (--uploads)")
@@ -98,7 +98,7 @@ def _uploads(desk: Desk) -> Path:
 
 
 def _not_ours() -> Problem:
-    return Problem(409, "not-to-be-changed", "the reference gallery cannot be changed; serve an index of your own")
+    return Problem(409, "not-to-be-changed", "only an index in a folder of your own can be changed; serve one of those")
 
 
 def _labels(form: Form) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _check_new(index: Index, painting: str, sha256: str, name: str) -> None:
     known = index.query_of_content(sha256, name)
     if known and known.painting:
         raise Problem(409, "already-there", f"{name}: is in the index already, as {known.painting.id}")
-    if (index.generation.table["id"] == painting).any():
+    if index.store.places("id", painting):
         raise Problem(409, "id-is-taken", f"{painting}: another painting of the index has this id")
 
 

@@ -160,8 +160,7 @@ class _Visit:
         index: Index = self._scope["state"]["index"]
         headers.update(HEADERS)
         headers["x-request-id"] = self.id
-        headers["artidx-index"] = quote(
-            os.fsencode(index.name if index.path is None else index.path.name), safe=" ")
+        headers["artidx-index"] = quote(os.fsencode(index.public_name), safe=" ")
         headers["artidx-model"] = index.manifest.model.sha256
         headers["artidx-generation"] = str(index.manifest.generation)
         headers.setdefault("cache-control", "no-store" if self._scope["path"].startswith("/v1") else "no-cache")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..index.milvus.address import Address
 from ..index.opened import Index
-from ..index.store import Generation
 from ..index.vectors import Array
 
 log = logging.getLogger("artidx.service")
@@ -33,25 +33,27 @@ class Maps:
         self._known: tuple[str, Array] | None = None
 
     async def points(self, index: Index) -> Array | None:
-        """(m, 2) where the paintings of map.places_of lie; None while they are being drawn. Raises OSError, ValueError
+        """(m, 2) where the paintings of the map lie; None while they are being drawn. Raises OSError, ValueError
         where that failed."""
         async with self._asked:
-            return await self._points(index.generation)
+            return await self._points(index)
 
-    async def _points(self, generation: Generation) -> Array | None:
-        if self._known and self._known[0] == generation.sha256:
+    async def _points(self, index: Index) -> Array | None:
+        sha256 = index.store.sha256
+        if self._known and self._known[0] == sha256:
             return self._known[1]
-        target = self._folder / f"map-{generation.sha256}.npy"
+        target = self._folder / f"map-{sha256}.npy"
         if target.exists():
-            self._known = generation.sha256, await asyncio.to_thread(_read, target)
+            self._known = sha256, await asyncio.to_thread(_read, target)
             return self._known[1]
-        if generation.sha256 in self._failed:
+        if sha256 in self._failed:
             raise ValueError("the map could not be drawn")
         if self._drawing is None:
+            kept_at = index.source if isinstance(index.source, Address) else index.generation.folder
             self._drawing = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "artidx.index.map", generation.folder, generation.sha256, target,
+                sys.executable, "-m", "artidx.index.map", str(kept_at), sha256, target,
                 stderr=asyncio.subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
-            self._watch = asyncio.create_task(self._wait(self._drawing, generation.sha256))
+            self._watch = asyncio.create_task(self._wait(self._drawing, sha256))
         return None
 
     async def close(self) -> None:

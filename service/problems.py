@@ -93,7 +93,7 @@ def problem_of(error: ArtidxError, index: Index) -> Problem:
         return bug()
     words = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(error).__name__).strip("-")
     detail = " ".join(str(error).split())
-    return Problem(status, words, detail if index.path is None else detail.replace(str(index.path), index.path.name))
+    return Problem(status, words, detail.replace(index.name, index.public_name))
 
 
 def bug() -> Problem:

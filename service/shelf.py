@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from pathlib import Path
 
 from ..errors import ArtidxError, Uncalibrated
-from ..index import store
 from ..index.opened import Index
+from ..index.sources import Source
 
 LOOK_S = 1.0  # between two looks for a new generation: the reading of a line
 log = logging.getLogger("artidx.service")
@@ -21,16 +20,15 @@ log = logging.getLogger("artidx.service")
 class Shelf:
     """Holds the generation that answers."""
 
-    def __init__(self, path: Path | None, device: str | None = None) -> None:
-        """path: None for the reference gallery. Raises ArtidxError where it cannot be opened or has no model."""
-        self._path = path
+    def __init__(self, source: Source, device: str | None = None) -> None:
+        """Raises ArtidxError where it cannot be opened or has no model."""
         self._renewing = asyncio.Lock()
-        self.index = Index.open(path, device=device)
+        self.index = Index.open(source, device=device)
         _warm(self.index)
 
     async def watch(self) -> None:
         """Look for a new generation until cancelled."""
-        while self._path is not None:
+        while self.index.source is not None:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.renew()
@@ -41,11 +39,8 @@ class Shelf:
 
     async def renew(self) -> None:
         """Take up what is published now."""
-        if self._path is None:
-            return
         async with self._renewing:
-            _, published = await asyncio.to_thread(store.current, self._path)
-            if published == self.index.generation.sha256:
+            if await asyncio.to_thread(self.index.is_current):
                 return
             index = await asyncio.to_thread(self.index.renewed)
             await asyncio.to_thread(_warm, index)
@@ -57,7 +52,7 @@ def _warm(index: Index) -> None:
     """Load the model and work out what the first questions would have to wait for."""
     _ = index.embedder
     if len(index):
-        query = index.query_of_id(index.generation.table["id"].iloc[0])
+        query = index.query_of_id(index.store.paintings(index.store.sample(1).tolist())[0].id)
         index.nearest_to(query)
         with suppress(Uncalibrated):
             index.answer(query)

@@ -62,7 +62,7 @@ def test_pair_and_nearest_agree_to_the_last_bit_by_path_and_by_id_after_reload(i
     a, b = data.draw(st.permutations(range(len(table))))[:2]
     names = [data.draw(st.sampled_from([table["path"][i], table["id"][i], f"id:{table['id'][i]}"])) for i in (a, b)]
     expected = index.pair(*names).distance
-    again = Index.open(index.path)
+    again = Index.open(index.source)
     assert again.pair(names[1], names[0]).distance == expected
     assert again.pair(table["id"][a], table["path"][b]).distance == expected
     near = {n.painting.id: n.distance for n in again.nearest(names[0], k=50).paintings}
@@ -140,7 +140,7 @@ def test_a_stored_painting_needs_no_model(index, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the model was loaded")
 
-    again = Index.open(index.path)
+    again = Index.open(index.source)
     monkeypatch.setattr(Embedder, "load", refuse)
     assert again.pair("Red Painter/R0.png", index.generation.table["path"][5]).distance > 0
 

@@ -65,7 +65,7 @@ def test_sync_with_an_empty_folder_removes_nothing(index, collection):
     collection.mkdir()
     with pytest.raises(BadCatalog, match="no paintings found"):
         index.sync(collection)
-    assert len(Index.open(index.path)) == 12
+    assert len(Index.open(index.source)) == 12
 
 
 def test_sync_of_anything_but_a_folder_is_refused(index, collection):
@@ -104,7 +104,7 @@ def test_a_correction_is_seen_remembered_and_survives_reopening(index):
     report, words = index.label(labels(id=[name], artist=["Rosso Fiorentino"], year=["1521"]), by="Vasari")
     assert (report.corrected, len(words)) == (2, 2)
     index.label(labels(id=[name], artist=["Pontormo"]), by="Berenson")
-    again = Index.open(index.path)
+    again = Index.open(index.source)
     found = row_of(again, name)
     assert (found["artist"], found["artist_key"], found["year"]) == ("Pontormo", "pontormo", 1521)
     said = again.history[again.history["column"] == "artist"]
@@ -153,17 +153,17 @@ def test_corrections_go_along_with_moves_replacements_and_compaction(index, coll
 
 
 def test_a_painting_from_elsewhere_with_the_same_id_is_not_replaced(tmp_path, index, collection):
-    before = State.of(index.path)
+    before = State.of(index.source)
     other = painting(tmp_path / "other" / "Red Painter" / "R0.png", 950)
     for change in (lambda: index.sync(tmp_path / "other"), lambda: index.add(tmp_path / "other")):
         report = change()
         ((path, reason),) = report.skipped
         assert path == str(other)
         assert reason.startswith(f"its id Red Painter/R0.png is that of another painting, {collection}")
-        assert State.of(index.path) == before
+        assert State.of(index.source) == before
     (collection / "Red Painter" / "R0.png").unlink()  # or its disk is not there today
     assert index.add(tmp_path / "other").replaced == ()
-    assert State.of(index.path) == before
+    assert State.of(index.source) == before
 
 
 def table_of(path, *rows):
@@ -277,11 +277,11 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(index, collection
     painting(collection / "Red Painter" / "R0.png", 901)
     (collection / "Blue Painter" / "B0.png").rename(collection / "Blue Painter" / "moved.png")
     (collection / "Blue Painter" / "B1.png").unlink()
-    before = State.of(index.path)
-    files = sorted(path for path in index.path.rglob("*") if path.name != "LOCK")
+    before = State.of(index.source)
+    files = sorted(path for path in index.source.rglob("*") if path.name != "LOCK")
     planned = change(index, collection, dry_run=True)
-    assert State.of(index.path) == before
-    assert sorted(path for path in index.path.rglob("*") if path.name != "LOCK") == files
+    assert State.of(index.source) == before
+    assert sorted(path for path in index.source.rglob("*") if path.name != "LOCK") == files
     done = change(index, collection)
     for name in ("paintings", "embedded", "already_there", "moved", "replaced", "removed", "corrected"):
         assert getattr(planned, name) == getattr(done, name), name

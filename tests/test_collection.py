@@ -117,7 +117,7 @@ def test_the_map_puts_those_side_by_side_that_are_alike(tmp_path, embedder):
         for number in range(12):
             painting(tmp_path / "many" / artist / f"{number}.png", number, hue)
     index = Index.build(tmp_path / "many.artidx", tmp_path / "many", embedder=embedder)[0]
-    points = plane.drawn(index.generation)
+    points = plane.drawn(index.store)
     assert points.shape == (36, 2)
     assert points.min() >= 0
     assert points.max() <= 1
@@ -125,14 +125,14 @@ def test_the_map_puts_those_side_by_side_that_are_alike(tmp_path, embedder):
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(apart, np.inf)
     assert (artists[apart.argmin(axis=1)] == artists).mean() > 0.9
-    np.testing.assert_array_equal(points, plane.drawn(index.generation))  # the same again
+    np.testing.assert_array_equal(points, plane.drawn(index.store))  # the same again
 
 
 @pytest.mark.parametrize("count", [1, 2, 11])
 def test_the_map_of_few_paintings_is_drawn_all_the_same(count, tmp_path, embedder):
     for number in range(count):
         painting(tmp_path / "few" / f"{number}.png", number)
-    points = plane.drawn(Index.build(tmp_path / "few.artidx", tmp_path / "few", embedder=embedder)[0].generation)
+    points = plane.drawn(Index.build(tmp_path / "few.artidx", tmp_path / "few", embedder=embedder)[0].store)
     assert points.shape == (count, 2)
     assert np.isfinite(points).all()
 

@@ -54,7 +54,7 @@ def test_it_answers_without_rights_from_a_volume_that_cannot_be_written_to(has_i
     volume = tmp_path / "volume"
     volume.mkdir()
     if has_index:
-        shutil.copytree(index.path, volume, dirs_exist_ok=True)
+        shutil.copytree(index.source, volume, dirs_exist_ok=True)
     for path in [volume, *volume.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     script = words[2].replace("/index", str(volume)).replace("--host 0.0.0.0", "--host 127.0.0.1 --port 0")

@@ -87,9 +87,9 @@ def test_a_catalog_without_one_readable_image_is_an_error(tmp_path, embedder):
 
 def test_build_does_not_overwrite_an_index_unless_told_to(index, collection, embedder):
     with pytest.raises(BadIndex, match="holds an index already"):
-        Index.build(index.path, collection, embedder=embedder)
+        Index.build(index.source, collection, embedder=embedder)
     shutil.rmtree(collection / "Red Painter")
-    again, _ = Index.build(index.path, collection, embedder=embedder, replace=True)
+    again, _ = Index.build(index.source, collection, embedder=embedder, replace=True)
     assert (len(again), again.manifest.generation) == (8, 2)
     assert len(index) == 12, "a reader keeps the generation it opened"
 
@@ -179,7 +179,7 @@ def test_removed_paintings_are_gone_and_their_numbers_are_not_given_again(tmp_pa
 def test_removing_an_unknown_id_removes_nothing(index):
     with pytest.raises(UnknownPainting, match="nothing was removed"):
         index.remove(["Red Painter/R3.png", "nobody/1.png"])
-    assert len(Index.open(index.path)) == 12
+    assert len(Index.open(index.source)) == 12
 
 
 def test_everything_may_be_removed_and_added_again(index, collection):
@@ -187,24 +187,24 @@ def test_everything_may_be_removed_and_added_again(index, collection):
     assert len(index) == 0
     assert index.check() == []
     index.add(collection)
-    assert len(Index.open(index.path)) == 12
+    assert len(Index.open(index.source)) == 12
 
 
 def test_a_generation_is_kept_while_somebody_reads_it_and_then_collected(index):
-    reader = Index.open(index.path)
+    reader = Index.open(index.source)
     for number in range(3):
         index.remove([f"Red Painter/R{number}.png"])
-    assert sorted(p.name for p in index.path.glob("generations/*")) == ["000001", "000003", "000004"]
+    assert sorted(p.name for p in index.source.glob("generations/*")) == ["000001", "000003", "000004"]
     assert len(reader.nearest_paintings("id:Red Painter/R0.png", k=50).paintings) == 11
     del reader
     index.remove(["Red Painter/R3.png"])
-    assert sorted(p.name for p in index.path.glob("generations/*")) == ["000004", "000005"]
+    assert sorted(p.name for p in index.source.glob("generations/*")) == ["000004", "000005"]
 
 
 def test_only_the_last_two_generations_are_kept(index):
     for number in range(3):
         index.remove([f"Red Painter/R{number}.png"])
-    assert sorted(p.name for p in index.path.glob("generations/*")) == ["000003", "000004"]
+    assert sorted(p.name for p in index.source.glob("generations/*")) == ["000003", "000004"]
 
 
 def test_the_model_is_stored_once_for_generations_that_share_it(index):
@@ -214,36 +214,36 @@ def test_the_model_is_stored_once_for_generations_that_share_it(index):
 
 
 def test_one_writer_at_a_time(index):
-    with store.writer(index.path), pytest.raises(IndexBusy, match=f"process {os.getpid()} on "):
+    with store.writer(index.source), pytest.raises(IndexBusy, match=f"process {os.getpid()} on "):
         index.remove(["Red Painter/R0.png"])
-    assert len(Index.open(index.path)) == 12
+    assert len(Index.open(index.source)) == 12
 
 
 def test_what_an_interrupted_writer_left_is_not_seen_and_is_cleared_away(index):
-    left = [index.path / "generations" / "000002.part", index.path / "generations" / "000002"]
+    left = [index.source / "generations" / "000002.part", index.source / "generations" / "000002"]
     for folder in left:
         shutil.copytree(index.generation.folder, folder)
-    (index.path / "CURRENT.part").write_text("half")
-    assert len(Index.open(index.path)) == 12
+    (index.source / "CURRENT.part").write_text("half")
+    assert len(Index.open(index.source)) == 12
     index.remove(["Red Painter/R0.png"])
     assert index.manifest.generation == 2
-    assert sorted(p.name for p in index.path.rglob("*.part")) == []
+    assert sorted(p.name for p in index.source.rglob("*.part")) == []
 
 
 @pytest.mark.parametrize("name", [
     "manifest.json", "000001-0.parquet", "000001-0.npy", "removed.npy", "history.parquet", "skipped.csv", "CURRENT"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
 def test_a_damaged_index_is_refused_in_one_line(index, name, damage):
-    path = index.path / name if name == "CURRENT" else index.generation.folder / name
+    path = index.source / name if name == "CURRENT" else index.generation.folder / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data[:-9] if damage == "cut" else data)
     if damage == "missing":
         path.unlink()
     with pytest.raises(BadIndex) as problem:
-        Index.open(index.path)
+        Index.open(index.source)
     assert "\n" not in str(problem.value)
-    assert str(index.path) in str(problem.value)
+    assert str(index.source) in str(problem.value)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -257,7 +257,7 @@ def test_no_flipped_bit_changes_an_answer_unnoticed(index, data):
     path.write_bytes(broken)
     try:
         with pytest.raises(BadIndex):
-            Index.open(index.path)
+            Index.open(index.source)
     finally:
         path.write_bytes(whole)
 
@@ -269,7 +269,7 @@ def test_check_finds_a_damaged_model_and_asking_it_is_refused(tmp_path, index):
     path.write_bytes(data)
     assert index.check() == [f"{path}: not as it was written"]
     with pytest.raises(BadModel):
-        Index.open(index.path).nearest(painting(tmp_path / "q.png", 500))
+        Index.open(index.source).nearest(painting(tmp_path / "q.png", 500))
 
 
 def test_check_finds_a_vector_under_the_wrong_painting(index):
@@ -283,8 +283,8 @@ def test_check_finds_a_vector_under_the_wrong_painting(index):
     (index.generation.folder / "manifest.sha256").write_text(
         f"{sha256_of(index.generation.folder / 'manifest.json')}  manifest.json\n")
     sha256 = sha256_of(index.generation.folder / "manifest.json")
-    (index.path / "CURRENT").write_text(f"000001 {sha256}\n")
-    index = Index.open(index.path)
+    (index.source / "CURRENT").write_text(f"000001 {sha256}\n")
+    index = Index.open(index.source)
     wrong = index.check()
     assert len(wrong) == 2
     assert all("its vector is not the one" in line for line in wrong)
@@ -295,11 +295,11 @@ def test_a_damaged_model_does_not_slip_into_the_next_generation(index):
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(BadIndex, match="not the one that made its vectors"):
         index.remove(["Red Painter/R0.png"])
-    assert Index.open(index.path).manifest.generation == 1
+    assert Index.open(index.source).manifest.generation == 1
 
 
 def test_a_reader_can_still_embed_when_writers_have_moved_on(tmp_path, index):
-    reader = Index.open(index.path)
+    reader = Index.open(index.source)
     for number in range(3):
         index.remove([f"Red Painter/R{number}.png"])
     shutil.rmtree(reader.generation.folder)  # by somebody who does not ask
@@ -319,7 +319,7 @@ def test_a_change_is_seen_by_the_object_that_made_it_even_if_it_was_asked_before
 def test_vectors_of_two_models_never_meet_in_one_index(tmp_path, index, collection):
     (tmp_path / "other.onnx").write_bytes(small_model(seed=1))
     index.nearest(painting(tmp_path / "q.png", 1))
-    Index.build(index.path, collection, embedder=Embedder.load(tmp_path / "other.onnx"), replace=True)
+    Index.build(index.source, collection, embedder=Embedder.load(tmp_path / "other.onnx"), replace=True)
     with pytest.raises(ModelMismatch, match="built with model"):
         index.add(tmp_path / "q.png")
     index.remove(["Red Painter/R0.png"])
@@ -337,10 +337,10 @@ def test_a_stranger_s_database_is_left_as_it_was(tmp_path, collection, embedder)
 
 
 def test_an_index_that_was_copied_without_its_lock_can_be_written(index):
-    (index.path / "LOCK").unlink()
-    (index.path / "notes.txt").write_text("mine")
+    (index.source / "LOCK").unlink()
+    (index.source / "notes.txt").write_text("mine")
     index.remove(["Red Painter/R0.png"])
-    assert (index.path / "notes.txt").read_text() == "mine"
+    assert (index.source / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk", None])
@@ -356,12 +356,12 @@ def test_a_shard_that_cannot_be_read_is_made_anew(tmp_path, collection, embedder
 
 
 def test_adding_does_not_throw_away_an_interrupted_build(index, collection, tmp_path):
-    (index.path / "building").mkdir()
-    (index.path / "building" / "of-another-run.parquet").write_text("work")
+    (index.source / "building").mkdir()
+    (index.source / "building" / "of-another-run.parquet").write_text("work")
     index.add(painting(tmp_path / "one.png", 900))
     index.add(collection)
     index.remove(["one.png"])
-    assert [p.name for p in (index.path / "building").iterdir()] == ["of-another-run.parquet"]
+    assert [p.name for p in (index.source / "building").iterdir()] == ["of-another-run.parquet"]
 
 
 def test_removing_keeps_the_list_of_what_could_not_be_read(tmp_path, collection, embedder):
@@ -375,12 +375,12 @@ def test_a_full_disk_leaves_the_published_index_as_it_was(index, collection):
     code = ("import resource, sys; from artidx import Index\n"
             "index = Index.open(sys.argv[1]); resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
             "index.remove(['Red Painter/R0.png'])")
-    found = subprocess.run([sys.executable, "-c", code, index.path], capture_output=True, text=True, check=False)
+    found = subprocess.run([sys.executable, "-c", code, index.source], capture_output=True, text=True, check=False)
     assert found.returncode != 0
-    assert len(Index.open(index.path)) == 12
+    assert len(Index.open(index.source)) == 12
     assert index.check() == []
     index.remove(["Red Painter/R0.png"])
-    assert len(Index.open(index.path)) == 11
+    assert len(Index.open(index.source)) == 11
 
 
 def test_an_index_from_a_newer_artidx_says_so(index):
@@ -388,15 +388,15 @@ def test_an_index_from_a_newer_artidx_says_so(index):
     manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | {"format": FORMAT + 1}
     text = json.dumps(manifest)
     (folder / "manifest.json").write_text(text, "utf-8")
-    (index.path / "CURRENT").write_text(f"000001 {sha256_of(folder / 'manifest.json')}\n")
+    (index.source / "CURRENT").write_text(f"000001 {sha256_of(folder / 'manifest.json')}\n")
     with pytest.raises(BadIndex, match="update artidx"):
-        Index.open(index.path)
+        Index.open(index.source)
 
 
 def test_an_index_refuses_another_model_and_says_what_to_do(tmp_path, index):
     (tmp_path / "other.onnx").write_bytes(small_model(seed=1))
     with pytest.raises(ModelMismatch, match="leave out --model"):
-        Index.open(index.path, embedder=Embedder.load(tmp_path / "other.onnx"))
+        Index.open(index.source, embedder=Embedder.load(tmp_path / "other.onnx"))
 
 
 def test_a_missing_or_foreign_folder_is_no_index(tmp_path):
@@ -420,7 +420,7 @@ def test_extra_columns_of_the_catalog_are_kept(tmp_path, collection, embedder):
     catalog = read_catalog(collection)
     catalog.table["style"] = "made up"
     index, _ = Index.build(tmp_path / "i.artidx", catalog, embedder=embedder)
-    assert set(Index.open(index.path).generation.table["style"]) == {"made up"}
+    assert set(Index.open(index.source).generation.table["style"]) == {"made up"}
 
 
 def test_more_paintings_than_a_shard_keep_their_order(tmp_path, embedder, monkeypatch):

@@ -60,7 +60,7 @@ def test_an_index_is_read_without_artidx_as_the_formats_page_says(tmp_path, inde
     assert len(index.manifest.segments) > 1
     code = (ROOT / "docs" / "formats.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
     assert "artidx." not in code.replace('"paintings.artidx"', "")
-    monkeypatch.chdir(index.path.parent)
+    monkeypatch.chdir(index.source.parent)
     found: dict[str, object] = {}
     exec(code, found)
     assert found["table"].equals(index.generation.table)
@@ -150,6 +150,6 @@ def test_nothing_is_written_over(tmp_path, index, embedder):
         index.export_vectors(tmp_path / "full")
     index.export_vectors(tmp_path / "out")
     with pytest.raises(BadIndex, match="holds an index already"):
-        Index.import_vectors(index.path, tmp_path / "out", embedder=embedder)
+        Index.import_vectors(index.source, tmp_path / "out", embedder=embedder)
     with pytest.raises(BadCatalog, match="cannot be read as vectors"):
         Index.import_vectors(tmp_path / "i.artidx", tmp_path / "nothing", embedder=embedder)

@@ -52,7 +52,7 @@ def test_the_wheel_answers_in_an_empty_environment_from_another_folder(wheel, tm
                    check=True, capture_output=True, text=True)
     (tmp_path / "elsewhere").mkdir()
     a, b = (MUSEUM / f"{i}.jpg" for i in museum_index.generation.table["id"][:2])
-    found = subprocess.run([tmp_path / "env" / "bin" / "artidx", "pair", a, b, "--index", museum_index.path],
+    found = subprocess.run([tmp_path / "env" / "bin" / "artidx", "pair", a, b, "--index", museum_index.source],
                            cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False)
     assert found.returncode in (0, 1), found.stderr
     assert f"distance {museum_index.pair(a, b).distance:.3f}" in found.stdout

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
-from served import served
 
 from artidx import Embedder, Index
 from artidx.index.as_json import as_json
 from made import MUSEUM, painting, small_model
+from served import served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; apt install chromium libatomic1")
@@ -36,7 +36,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def museum(museum_index):
-    with served(museum_index.path) as found:
+    with served(museum_index.source) as found:
         yield found
 
 
@@ -249,7 +249,7 @@ def test_an_index_without_a_calibration_says_what_to_do(open_page, tmp_path, col
     path = tmp_path / "plain.onnx"
     path.write_bytes(small_model(calibration=None))
     index = Index.build(tmp_path / "plain.artidx", collection, embedder=Embedder.load(path))[0]
-    with served(index.path) as service:
+    with served(index.source) as service:
         page = open_page(service, f"identify?image={ids(index)[0]}", expected=["409"])
         expect(page.get_by_role("alert")).to_contain_text("artidx calibrate")
 
@@ -259,7 +259,7 @@ def test_names_and_titles_from_outside_are_never_markup(open_page, tmp_path, emb
     for number in range(3):
         painting(tmp_path / "paintings" / hostile / f"{number} <b>.png", number)
     index = Index.build(tmp_path / "hostile.artidx", tmp_path / "paintings", embedder=embedder)[0]
-    with served(index.path) as service:
+    with served(index.source) as service:
         page = open_page(service, "collection")
         expect(page.get_by_label("Artists", exact=True)).to_contain_text(hostile)
         expect(page.locator(".card b").first).to_have_text(hostile)
@@ -269,7 +269,7 @@ def test_names_and_titles_from_outside_are_never_markup(open_page, tmp_path, emb
 
 
 def test_a_token_is_asked_for_and_pictures_come_with_it(open_page, museum_index):
-    with served(museum_index.path, read_token="open-sesame") as service:
+    with served(museum_index.source, read_token="open-sesame") as service:
         page = open_page(service, "collection", expected=["401", "ERR_CONNECTION_REFUSED"])
         page.get_by_label("Token").fill("open-sesame")
         page.get_by_role("button", name="Go on").click()

@@ -55,7 +55,7 @@ def test_pair_uses_the_gallerys_surroundings(tmp_path, monkeypatch):
 
 
 def test_an_index_in_the_folder_comes_before_the_gallery(tmp_path, monkeypatch, index):
-    monkeypatch.chdir(index.path.parent)
+    monkeypatch.chdir(index.source.parent)
     found = CliRunner().invoke(artidx, ["nearest", "id:" + index.generation.table["id"][0], "--paintings"])
     assert found.exit_code == 0
     assert found.stderr == ""

@@ -51,15 +51,15 @@ def test_vectors_model_and_current_are_made_anew_as_they_were(changed, suffix, k
 
 
 def test_a_flipped_byte_costs_one_image_or_none(index, collection):
-    before = State.of(index.path)
+    before = State.of(index.source)
     damage(index.generation.folder / "000001-0.npy", "flipped")
     kept = collection.rename(collection.with_name("elsewhere"))
     with pytest.raises(BadIndex, match=r"1 of its vectors cannot be rebuilt.*the first is .*restore 000001-0.npy or"):
-        repair(index.path)
-    assert not (index.path / "building").exists()
+        repair(index.source)
+    assert not (index.source / "building").exists()
     kept.rename(collection)
-    assert repair(index.path) == ["000001-0.npy: made anew"]
-    assert State.of(index.path) == before
+    assert repair(index.source) == ["000001-0.npy: made anew"]
+    assert State.of(index.source) == before
 
 
 def test_another_generations_copy_needs_no_image(changed, collection):
@@ -83,20 +83,20 @@ def test_an_image_that_has_changed_is_not_taken_for_the_one_that_was_indexed(ind
     shutil.copy(collection / "Red Painter" / "R1.png", collection / "Red Painter" / "R0.png")
     damage(index.generation.folder / "000001-0.npy", "missing")
     with pytest.raises(BadIndex, match=r"1 of its vectors cannot be rebuilt.*Red Painter/R0\.png"):
-        repair(index.path)
+        repair(index.source)
 
 
 def test_shards_of_an_interrupted_build_give_vectors_without_images(index, collection, embedder):
     table = index.generation.table
     embeddings = embedder.transform(table["path"])
     shard = table[["path", "sha256"]].assign(problem="", embedding=[each.tobytes() for each in embeddings])
-    (index.path / "building").mkdir()
-    shard[SHARD_COLUMNS].to_parquet(index.path / "building" / "left.parquet")
-    before = State.of(index.path)
+    (index.source / "building").mkdir()
+    shard[SHARD_COLUMNS].to_parquet(index.source / "building" / "left.parquet")
+    before = State.of(index.source)
     damage(index.generation.folder / "000001-0.npy", "missing")
     shutil.rmtree(collection)
-    assert repair(index.path) == ["000001-0.npy: made anew"]
-    assert State.of(index.path) == before
+    assert repair(index.source) == ["000001-0.npy: made anew"]
+    assert State.of(index.source) == before
 
 
 @pytest.mark.parametrize("name", ["000001-0.parquet", "removed.npy", "history.parquet", "manifest.json"])
@@ -111,8 +111,8 @@ def test_what_only_one_file_knew_is_named_and_nothing_changed(changed, name):
 
 @pytest.mark.parametrize("change", [
     lambda index, source: index.add(source), lambda index, source: index.remove(["Red Painter/R0.png"]),
-    lambda index, source: Index.build(index.path, source, embedder=index.embedder),
-    lambda index, source: repair(index.path)])
+    lambda index, source: Index.build(index.source, source, embedder=index.embedder),
+    lambda index, source: repair(index.source)])
 def test_no_damage_to_current_costs_a_generation(changed, collection, change):
     before, path = State.of(changed.path), changed.path / "CURRENT"
     data, folders = path.read_bytes(), sorted(changed.path.glob("generations/*"))
@@ -137,11 +137,11 @@ def test_an_index_whose_centre_has_been_set_anew_is_repaired_from_its_images_up_
     assert index.manifest.centre_people == 9
     table, vectors = index.generation.table, index.generation.vectors.matrix
     damage(index.generation.folder / f"{index.manifest.segments[0].name}.npy", "missing")
-    for other in index.path.glob("generations/*"):
+    for other in index.source.glob("generations/*"):
         if other != index.generation.folder:
             shutil.rmtree(other)
-    assert "the same up to rounding" in repair(index.path)[0]
-    again = Index.open(index.path)
+    assert "the same up to rounding" in repair(index.source)[0]
+    again = Index.open(index.source)
     assert again.check() == []
     assert again.generation.table["id"].tolist() == table["id"].tolist()
     np.testing.assert_allclose(again.generation.vectors.matrix, vectors, atol=1e-6)
@@ -151,12 +151,12 @@ def test_what_was_removed_or_has_moved_is_no_obstacle(index, collection):
     (collection / "Red Painter" / "R0.png").unlink()
     (collection / "Red Painter" / "R1.png").rename(collection / "Red Painter" / "moved.png")
     index.sync(collection)
-    before = State.of(index.path)
+    before = State.of(index.source)
     assert len(np.load(index.generation.folder / "000001-0.npy")) == 12, "the removed one is still in its segment"
-    for copy in index.path.glob("generations/*/000001-0.npy"):
+    for copy in index.source.glob("generations/*/000001-0.npy"):
         copy.unlink()
-    assert repair(index.path) == ["000001-0.npy: made anew"]
-    assert State.of(index.path) == before
+    assert repair(index.source) == ["000001-0.npy: made anew"]
+    assert State.of(index.source) == before
 
 
 def test_a_lost_current_leads_to_the_newest_generation_even_if_that_must_be_mended(changed):
@@ -195,24 +195,24 @@ def test_going_back_to_the_generation_before_is_told_and_works(changed):
 
 def test_the_list_of_skipped_paintings_is_emptied_when_it_is_lost(index):
     damage(index.generation.folder / "skipped.csv", "flipped")
-    assert repair(index.path) == [
+    assert repair(index.source) == [
         "skipped.csv: emptied; artidx add of the same source lists again what could not be read"]
-    assert Index.open(index.path).check() == []
+    assert Index.open(index.source).check() == []
 
 
 def test_half_size_vectors_are_repaired_to_the_same_bits(tmp_path, collection, embedder):
     index, _ = Index.build(tmp_path / "i.artidx", collection, embedder=embedder, layout=Layout(half=True))
-    before = State.of(index.path)
+    before = State.of(index.source)
     damage(index.generation.folder / "000001-0.npy", "cut")
-    repair(index.path)
-    assert State.of(index.path) == before
+    repair(index.source)
+    assert State.of(index.source) == before
 
 
 def test_check_repairs_from_the_command_line(index):
     damage(index.generation.folder / "000001-0.npy", "flipped")
-    found = CliRunner().invoke(artidx, ["check", str(index.path)])
+    found = CliRunner().invoke(artidx, ["check", str(index.source)])
     assert (found.exit_code, "try artidx check --repair" in found.stdout) == (1, True)
-    found = CliRunner().invoke(artidx, ["check", str(index.path), "--repair"])
+    found = CliRunner().invoke(artidx, ["check", str(index.source), "--repair"])
     assert found.exit_code == 0
     assert found.stdout.splitlines() == [
-        "000001-0.npy: made anew", f"{index.path}: 12 paintings, every file and vector as it was written"]
+        "000001-0.npy: made anew", f"{index.source}: 12 paintings, every file and vector as it was written"]

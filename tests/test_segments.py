@@ -93,7 +93,7 @@ def test_an_index_answers_alike_however_it_came_to_hold_what_it_holds(tmp_path_f
             table = index.generation.table
             for place in np.flatnonzero(~table["id"].isin(expected)).tolist():
                 expected[table["id"][place]] = index.generation.vectors.at(place)
-    again = Index.open(index.path)
+    again = Index.open(index.source)
     assert again.check() == []
     assert again.generation.table["id"].tolist() == list(expected)
     assert np.array_equal(again.generation.vectors.matrix, np.array([*expected.values()]).reshape(-1, DIM))
@@ -238,7 +238,7 @@ def test_an_approximate_file_that_is_something_else_is_refused(tmp_path):
 
 
 def test_a_damaged_approximate_index_gives_no_answer_and_is_made_anew(tmp_path, large):
-    shutil.copytree(large.path, tmp_path / "i.artidx")
+    shutil.copytree(large.source, tmp_path / "i.artidx")
     (path,) = (tmp_path / "i.artidx").glob("generations/*/*.faiss")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1

@@ -24,7 +24,6 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from served import TOKEN, form, served
 
 from artidx import Catalog, Embedder, Index
 from artidx.cli.main import artidx
@@ -35,6 +34,7 @@ from artidx.service.engine import Engine
 from artidx.service.metrics import Metrics
 from artidx.service.settings import is_loopback
 from made import MUSEUM, painting, small_model
+from served import TOKEN, form, served
 
 RED, RED_TOO, BLUE = "Red Painter/R0.png", "Red Painter/R1.png", "Blue Painter/B0.png"
 
@@ -42,7 +42,7 @@ RED, RED_TOO, BLUE = "Red Painter/R0.png", "Red Painter/R1.png", "Blue Painter/B
 @pytest.fixture
 def service(index, tmp_path):
     """The small index, served, with a folder for uploads and a write token."""
-    with served(index.path, uploads=tmp_path / "elsewhere" / ".." / "uploads", write_token=TOKEN) as found:
+    with served(index.source, uploads=tmp_path / "elsewhere" / ".." / "uploads", write_token=TOKEN) as found:
         yield found
 
 
@@ -54,7 +54,7 @@ def client(service):
 
 @pytest.fixture(scope="module")
 def museum(museum_index):
-    with served(museum_index.path) as found:
+    with served(museum_index.source) as found:
         yield found
 
 
@@ -67,9 +67,9 @@ def said(*words):
 
 def test_real_paintings_get_the_answers_of_the_command_line(museum, museum_index):
     a, b = museum_index.generation.table["id"][:2]
-    place = ("--index", museum_index.path, "--json")
+    place = ("--index", museum_index.source, "--json")
     with museum.client() as client:
-        assert client.get("/v1/index").json() == said("info", museum_index.path, "--json")
+        assert client.get("/v1/index").json() == said("info", museum_index.source, "--json")
         by_id = client.post("/v1/pair", **form(a=a, b=b, prior=0.1, fpr=0.01))
         assert by_id.json() == said("pair", a, b, "--prior", 0.1, "--fpr", 0.01, *place)
         assert client.post("/v1/nearest", **form(image=a, k=3)).json() == said("nearest", a, "-k", 3, *place)
@@ -82,7 +82,7 @@ def test_pictures_that_are_sent_get_the_answers_of_the_command_line(museum, muse
     monkeypatch.chdir(MUSEUM)  # so that both call it by its name alone
     strange = next(path.name for path in sorted(MUSEUM.glob("*.jpg"))
                    if path.stem not in set(museum_index.generation.table["id"]))
-    place = ("--index", museum_index.path, "--json")
+    place = ("--index", museum_index.source, "--json")
     with museum.client() as client:
         for name in (known, strange):
             assert client.post("/v1/nearest", **form(image=Path(name))).json() == said("nearest", name, *place)
@@ -135,7 +135,7 @@ def test_a_picture_is_small_and_in_its_proportions_and_is_not_sent_twice(tmp_pat
         painting(tmp_path / "wide" / f"{number}.png", number, side=900)
     Image.open(tmp_path / "wide" / "0.png").resize((900, 300)).save(tmp_path / "wide" / "0.png")
     index = Index.build(tmp_path / "wide.artidx", tmp_path / "wide", embedder=embedder)[0]
-    with served(index.path) as service, service.client() as client:
+    with served(index.source) as service, service.client() as client:
         answer = client.get("/v1/thumbnails/0.png")
         assert answer.headers["content-type"] == "image/jpeg"
         assert Image.open(io.BytesIO(answer.content)).size == (320, 107)
@@ -199,7 +199,7 @@ def test_what_cannot_be_answered_is_refused_with_a_reason(case, client):
 
 def test_an_image_with_too_many_pixels_or_bytes_is_refused(index, tmp_path):
     large = painting(tmp_path / "large.png", 0, side=300)
-    with served(index.path, max_pixels=64 * 64, max_body_bytes=1 << 16) as service, service.client() as client:
+    with served(index.source, max_pixels=64 * 64, max_body_bytes=1 << 16) as service, service.client() as client:
         answer = client.post("/v1/nearest", **form(image=large))
         assert (answer.status_code, answer.json()["type"]) == (422, "urn:artidx:unreadable-image")
         assert "megapixels" in answer.json()["detail"]
@@ -220,7 +220,7 @@ def test_an_index_that_was_never_calibrated_says_so(tmp_path, collection):
     path = tmp_path / "plain.onnx"
     path.write_bytes(small_model(calibration=None))
     index = Index.build(tmp_path / "plain.artidx", collection, embedder=Embedder.load(path))[0]
-    with served(index.path) as service, service.client() as client:
+    with served(index.source) as service, service.client() as client:
         for answer in (client.post("/v1/pair", **form(a=RED, b=BLUE)), client.post("/v1/nearest", **form(image=RED))):
             assert (answer.status_code, answer.json()["type"]) == (409, "urn:artidx:uncalibrated")
             assert answer.json()["detail"].startswith("plain.artidx: was never calibrated")
@@ -228,7 +228,7 @@ def test_an_index_that_was_never_calibrated_says_so(tmp_path, collection):
 
 
 def test_who_has_no_token_neither_asks_nor_writes(index, tmp_path):
-    with served(index.path, read_token="for-reading", write_token=TOKEN, uploads=tmp_path) as service:
+    with served(index.source, read_token="for-reading", write_token=TOKEN, uploads=tmp_path) as service:
         for token, may_read, may_write in ((None, False, False), ("wrong", False, False), ("for-reading", True, False),
                                            (TOKEN, True, True), (TOKEN + "x", False, False)):
             with service.client(token) as client:
@@ -241,16 +241,16 @@ def test_who_has_no_token_neither_asks_nor_writes(index, tmp_path):
 
 
 def test_a_page_from_elsewhere_cannot_ask_a_service_for_this_machine_alone(index):
-    with served(index.path, is_local=True) as service, service.client() as client:
+    with served(index.source, is_local=True) as service, service.client() as client:
         for host, status in (("localhost", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("evil.example", 403),
                              ("127.0.0.1.evil.example:8000", 403)):
             assert client.get("/v1/index", headers={"host": host}).status_code == status
-    with served(index.path, is_local=True, read_token="t") as service, service.client("t") as client:
+    with served(index.source, is_local=True, read_token="t") as service, service.client("t") as client:
         assert client.get("/v1/index", headers={"host": "museum.example"}).status_code == 200
 
 
 def test_who_is_refused_takes_no_room_while_the_rest_of_the_request_comes_in(index):
-    with served(index.path, read_token="t", in_hand=2) as service:
+    with served(index.source, read_token="t", in_hand=2) as service:
         head = b"POST /v1/nearest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
         unfinished = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(8)]
         for connection in unfinished:
@@ -275,7 +275,7 @@ def test_an_archive_that_was_replaced_is_read_as_it_is_now(tmp_path, collection,
     table["path"] = [f"{tmp_path}/paintings.zip::{name}.png" for name in table["id"]]
     catalog = Catalog("a test", table.assign(title=None, year=None)[["id", "path", "artist", "title", "year"]])
     index = Index.build(tmp_path / "zipped.artidx", catalog, embedder=embedder)[0]
-    with served(index.path) as service, service.client() as client:
+    with served(index.source) as service, service.client() as client:
         assert client.get("/v1/thumbnails/R0").status_code == 200
         packed()
         assert client.get("/v1/images/R1").status_code == 200
@@ -285,10 +285,10 @@ def test_an_archive_that_was_replaced_is_read_as_it_is_now(tmp_path, collection,
 
 
 def test_nothing_can_be_changed_without_a_write_token_or_in_the_reference_gallery(index):
-    with served(index.path) as service, service.client("any") as client:
+    with served(index.source) as service, service.client("any") as client:
         answer = client.delete(f"/v1/paintings/{RED}")
         assert (answer.status_code, answer.json()["type"]) == (403, "urn:artidx:writing-is-off")
-    with served(index.path, write_token=TOKEN) as service, service.client(TOKEN) as client:
+    with served(index.source, write_token=TOKEN) as service, service.client(TOKEN) as client:
         assert client.post("/v1/paintings", **form(image=("a.png", b"x"))).status_code == 403  # no folder for uploads
     with served(None, write_token=TOKEN) as service, service.client(TOKEN) as client:
         painting_of_gallery = client.get("/v1/paintings?per_page=1").json()["paintings"][0]["id"]
@@ -310,7 +310,7 @@ def test_a_painting_is_added_found_and_removed_with_its_picture(service, client,
         assert [re.fullmatch(r"[0-9a-f]{64}\.image", path.name) is not None for path in kept] == [True]
         assert client.get("/v1/paintings/new/1").json()["has_image"]
         assert client.post("/v1/nearest", **form(image=new)).json() == json.loads(
-            as_json(Index.open(index.path).nearest(new.read_bytes()))) | {"query": "new.png"}
+            as_json(Index.open(index.source).nearest(new.read_bytes()))) | {"query": "new.png"}
         for again, name in ((form(image=new, id="other"), "already-there"), (form(image=painting(new, 78), id=RED),
                                                                             "id-is-taken")):
             refused = writer.post("/v1/paintings", **again)
@@ -321,16 +321,16 @@ def test_a_painting_is_added_found_and_removed_with_its_picture(service, client,
         assert (gone.status_code, gone.json()["paintings"], gone.json()["generation"]) == (200, 12, 3)
     assert not list((tmp_path / "uploads").iterdir())
     assert client.get("/v1/paintings/new/1").status_code == 404
-    assert Index.open(index.path).check() == []
+    assert Index.open(index.source).check() == []
 
 
 def test_a_change_while_another_process_writes_is_to_be_tried_again_and_leaves_no_picture(service, index, tmp_path):
     new = painting(tmp_path / "new.png", 77)
-    with store.writer(index.path), service.client(TOKEN) as client:
+    with store.writer(index.source), service.client(TOKEN) as client:
         for answer in (client.post("/v1/paintings", **form(image=new)), client.delete(f"/v1/paintings/{RED}")):
             assert (answer.status_code, answer.json()["type"]) == (503, "urn:artidx:index-busy")
             assert answer.headers["retry-after"]
-            assert str(index.path) not in answer.text
+            assert str(index.source) not in answer.text
     assert not list((tmp_path / "uploads").iterdir())
     with service.client(TOKEN) as client:
         assert client.post("/v1/paintings", **form(image=new)).status_code == 201
@@ -345,14 +345,14 @@ def test_a_change_that_took_too_long_is_finished_before_the_next_begins(index, t
 
     monkeypatch.setattr(Index, "add", slowly)
     images = [painting(tmp_path / f"{number}.png", 70 + number) for number in range(2)]
-    with served(index.path, uploads=tmp_path / "uploads", write_token=TOKEN, answer_s=0.5) as service:
+    with served(index.source, uploads=tmp_path / "uploads", write_token=TOKEN, answer_s=0.5) as service:
         with service.client(TOKEN) as client:
             assert client.post("/v1/paintings", **form(image=images[0])).json()["type"] == "urn:artidx:too-slow"
         monkeypatch.setattr(Index, "add", added)
         with service.client(TOKEN) as client:
             assert client.post("/v1/paintings", **form(image=images[0])).json()["type"] == "urn:artidx:already-there"
             assert client.post("/v1/paintings", **form(image=images[1])).status_code == 201
-    assert len(Index.open(index.path)) == 14
+    assert len(Index.open(index.source)) == 14
     assert len(list((tmp_path / "uploads").iterdir())) == 2
 
 
@@ -364,7 +364,7 @@ def test_removing_a_painting_of_the_collection_leaves_its_file(service, collecti
 
 def test_a_new_generation_answers_without_a_restart_and_the_old_one_until_then(client, service, index):
     before = client.post("/v1/nearest", **form(image=RED)).json()
-    Index.open(index.path).remove([RED_TOO])
+    Index.open(index.source).remove([RED_TOO])
     deadline = time.monotonic() + 20
     while client.get("/v1/index").json()["generation"] == 1:
         assert time.monotonic() < deadline
@@ -375,7 +375,7 @@ def test_a_new_generation_answers_without_a_restart_and_the_old_one_until_then(c
 
 
 def test_a_damaged_new_generation_leaves_the_old_one_answering(client, index, caplog):
-    (index.path / "CURRENT").write_text("rubbish")
+    (index.source / "CURRENT").write_text("rubbish")
     deadline = time.monotonic() + 20
     while "cannot be opened" not in caplog.text:
         assert time.monotonic() < deadline
@@ -385,7 +385,7 @@ def test_a_damaged_new_generation_leaves_the_old_one_answering(client, index, ca
 
 
 def test_one_address_may_not_take_all_the_room(index, tmp_path):
-    with served(index.path, in_hand=4) as service:
+    with served(index.source, in_hand=4) as service:
         images = [painting(tmp_path / f"{number}.png", 500 + number, side=1500) for number in range(24)]
 
         def ask(image):
@@ -408,7 +408,7 @@ def test_looking_has_room_of_its_own(index, monkeypatch):
         return Listed((), 0)
 
     monkeypatch.setattr(Collection, "search", slow)
-    with served(index.path, in_hand=4) as service, service.client() as client, ThreadPoolExecutor(6) as pool:
+    with served(index.source, in_hand=4) as service, service.client() as client, ThreadPoolExecutor(6) as pool:
         try:
             waiting = [pool.submit(httpx.get, f"{service.url}/v1/paintings", trust_env=False) for _ in range(2)]
             deadline = time.monotonic() + 10
@@ -557,8 +557,8 @@ class Command:
 
 def test_the_command_says_where_it_answers_and_finishes_what_it_took_when_stopped(index, tmp_path):
     image = painting(tmp_path / "a.png", 3, side=2500)  # some tenths of a second to decode
-    with Command(index.path) as command, httpx.Client(base_url=command.url, trust_env=False, timeout=30) as client:
-        assert command.first.startswith(f"{index.path}: 12 paintings by 3 artists, at http://127.0.0.1:")
+    with Command(index.source) as command, httpx.Client(base_url=command.url, trust_env=False, timeout=30) as client:
+        assert command.first.startswith(f"{index.source}: 12 paintings by 3 artists, at http://127.0.0.1:")
         client.get("/readyz")
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(client.post, "/v1/nearest", **form(image=image))
@@ -572,13 +572,13 @@ def test_the_command_says_where_it_answers_and_finishes_what_it_took_when_stoppe
 
 
 def test_the_tokens_are_those_of_the_environment(index):
-    with Command(index.path, ARTIDX_READ_TOKEN="r", ARTIDX_WRITE_TOKEN="w") as command:
+    with Command(index.source, ARTIDX_READ_TOKEN="r", ARTIDX_WRITE_TOKEN="w") as command:
         statuses = [[httpx.request(method, f"{command.url}/v1/paintings/none", trust_env=False, headers={
             "authorization": f"Bearer {token}"}).status_code for method in ("GET", "DELETE")] for token in "rwx"]
     assert statuses == [[404, 401], [404, 404], [401, 401]]
 
 
 def test_a_port_that_is_taken_is_one_clear_line(index):
-    with Command(index.path) as command:
-        found = CliRunner().invoke(artidx, ["serve", str(index.path), "--port", command.url.rpartition(":")[2]])
+    with Command(index.source) as command:
+        found = CliRunner().invoke(artidx, ["serve", str(index.source), "--port", command.url.rpartition(":")[2]])
     assert "Address already in use" in str(found.exception)

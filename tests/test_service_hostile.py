@@ -33,13 +33,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
-from served import TOKEN, form, served
 from test_service import RED, RED_TOO, Command
 
 from artidx import Answer, Index, Verdict
 from artidx.service import server, shelf
 from artidx.service.problems import REASONS
 from made import painting
+from served import TOKEN, form, served
 
 FULL = os.environ.get("ARTIDX_FAULTS") == "full"
 MALFORMED, SWAPS = (2000, 50) if FULL else (200, 6)
@@ -52,7 +52,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 @pytest.fixture
 def command(index):
-    with Command(index.path, "--max-mb", 4, "--max-pixels", 100_000) as found:
+    with Command(index.source, "--max-mb", 4, "--max-pixels", 100_000) as found:
         yield found
 
 
@@ -190,7 +190,7 @@ def test_a_head_without_end_is_cut_off(command):
 
 def test_who_does_not_finish_its_request_is_sent_away_and_keeps_nobody_waiting(index, monkeypatch):
     monkeypatch.setattr(server, "HEAD_S", 0.5)
-    with served(index.path, body_s=1.0) as service:
+    with served(index.source, body_s=1.0) as service:
         silent = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(50)]
         half_a_head = socket.create_connection(("127.0.0.1", service.port))
         half_a_head.sendall(b"POST /v1/nearest HTTP/1.1\r\nHost:")
@@ -213,7 +213,7 @@ def test_who_does_not_finish_its_request_is_sent_away_and_keeps_nobody_waiting(i
 def test_who_keeps_a_connection_and_says_or_reads_nothing_loses_it(index, monkeypatch):
     monkeypatch.setattr(server, "HEAD_S", 0.5)
     monkeypatch.setattr(server, "READ_S", 0.5)
-    with served(index.path) as service:
+    with served(index.source) as service:
         port = service.port
         with socket.create_connection(("127.0.0.1", port), 10) as idle:
             idle.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -239,7 +239,7 @@ def test_who_keeps_a_connection_and_says_or_reads_nothing_loses_it(index, monkey
 
 def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(index, tmp_path):
     image = painting(tmp_path / "a.png", 3, side=1200).read_bytes()
-    with served(index.path) as service:
+    with served(index.source) as service:
         for _ in range(20):
             with socket.create_connection(("127.0.0.1", service.port)) as connection:
                 connection.sendall(request(part(b"image", image, b"a.png") + END))
@@ -259,7 +259,7 @@ def test_generations_are_swapped_under_load_without_a_failed_request(index, tmp_
     answers: Counter[int] = Counter()
     seen = []
     is_over = threading.Event()
-    with served(index.path) as service:
+    with served(index.source) as service:
         def load():
             with service.client() as client:
                 for path, fields in itertools.cycle(asked):
@@ -272,7 +272,7 @@ def test_generations_are_swapped_under_load_without_a_failed_request(index, tmp_
                         seen.append(answer.json()["generation"])
 
         def swap():
-            writer = Index.open(index.path)
+            writer = Index.open(index.source)
             for number in range(SWAPS):
                 labels = pd.DataFrame({"id": [RED_TOO], "title": [f"title {number}"]})
                 writer.label(labels, by="a test")
@@ -293,7 +293,7 @@ def test_generations_are_swapped_under_load_without_a_failed_request(index, tmp_
 
 
 def test_the_service_is_as_it_describes_itself(index, tmp_path):
-    with served(index.path, uploads=tmp_path / "uploads", read_token=TOKEN, write_token=TOKEN) as service:
+    with served(index.source, uploads=tmp_path / "uploads", read_token=TOKEN, write_token=TOKEN) as service:
         schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
         operations = [found.ok() for found in schema.get_all_operations()]
         assert len(operations) == 16
@@ -309,7 +309,7 @@ def test_the_service_is_as_it_describes_itself(index, tmp_path):
 
 
 def test_the_description_has_examples_of_the_form_that_it_describes(index):
-    with served(index.path) as service, service.client() as client:
+    with served(index.source) as service, service.client() as client:
         described = client.get("/openapi.json").json()
         assert set(described["paths"]) == {
             "/v1/pair", "/v1/nearest", "/v1/regions", "/v1/index", "/v1/paintings", "/v1/paintings/{id}", "/v1/artists",

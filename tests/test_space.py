@@ -38,7 +38,7 @@ def test_the_artists_with_the_most_paintings_are_shown(index):
 def test_plot_draws_a_picture_and_a_page_that_needs_nothing_else(index, tmp_path):
     for name, begins in (("space.png", b"\x89PNG"), ("space.html", b"<!doctype html>")):
         target = tmp_path / name
-        found = CliRunner().invoke(artidx, ["plot", str(index.path), "-o", str(target)], catch_exceptions=False)
+        found = CliRunner().invoke(artidx, ["plot", str(index.source), "-o", str(target)], catch_exceptions=False)
         assert "12 paintings by 3 artists" in found.output
         assert target.read_bytes().startswith(begins)
     page = (tmp_path / "space.html").read_text()
@@ -47,5 +47,5 @@ def test_plot_draws_a_picture_and_a_page_that_needs_nothing_else(index, tmp_path
 
 
 def test_plot_refuses_other_kinds_of_file(index, tmp_path):
-    found = CliRunner().invoke(artidx, ["plot", str(index.path), "-o", str(tmp_path / "space.jpg")])
+    found = CliRunner().invoke(artidx, ["plot", str(index.source), "-o", str(tmp_path / "space.jpg")])
     assert isinstance(found.exception, BadSetting)

@@ -144,7 +144,7 @@ def test_a_file_that_is_no_list_of_pairs_is_refused_and_nothing_is_written(tmp_p
 def test_the_command_tells_the_auc(tmp_path, index, pairs_file, monkeypatch, capsys):
     from artidx.cli import main as command_line
 
-    monkeypatch.setattr("sys.argv", ["artidx", "submit", str(pairs_file), "-i", str(index.path), "-o",
+    monkeypatch.setattr("sys.argv", ["artidx", "submit", str(pairs_file), "-i", str(index.source), "-o",
                                      str(tmp_path / "out.csv"), "--json"])
     command_line.main()
     found = json.loads(capsys.readouterr().out)

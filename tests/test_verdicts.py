@@ -112,7 +112,7 @@ def test_the_threshold_is_farther_for_paintings_whose_surroundings_agree(index, 
 def test_agreement_is_the_same_by_path_by_id_in_either_order_and_after_reload(index, few_are_enough):
     table = index.generation.table
     expected = index.pair(f"id:{table['id'][0]}", f"id:{table['id'][5]}")
-    again = Index.open(index.path).pair(table["path"][5], table["path"][0])
+    again = Index.open(index.source).pair(table["path"][5], table["path"][0])
     for name in ("distance", "agreement", "threshold", "probability"):
         assert getattr(again, name) == getattr(expected, name)
 
@@ -142,7 +142,7 @@ def test_calibrate_publishes_thresholds_that_were_counted_on_the_index(larger):
     before = larger.generation
     found = larger.calibrate()
     assert larger.manifest.generation == before.manifest.generation + 1
-    assert Index.open(larger.path).calibration == found
+    assert Index.open(larger.source).calibration == found
     assert found.pairs.same_pairs == 8 * 26 * 25 // 2
     assert "208 paintings by 8 artists (all of this index)" in found.pairs.measured_on
     assert found.pairs.disagreement > 0
@@ -172,7 +172,7 @@ def test_calibrating_without_pairs_is_refused_and_publishes_nothing(tmp_path, em
 
 
 def test_calibrate_tells_errors_on_artists_held_apart(larger):
-    out = CliRunner().invoke(artidx, ["calibrate", str(larger.path)], catch_exceptions=False).output
+    out = CliRunner().invoke(artidx, ["calibrate", str(larger.source)], catch_exceptions=False).output
     assert "calibrated on all pairs of 208 paintings by 8 artists" in out
     assert "on artists held apart: calibration error 0." in out
 
@@ -196,7 +196,7 @@ def pairs_file(tmp_path, index, collection):
 
 
 def test_pairs_in_bulk_say_what_pair_says(index, pairs_file):
-    status, out = bulk("pair", "--pairs", pairs_file, "-i", index.path, "--prior", "0.2")
+    status, out = bulk("pair", "--pairs", pairs_file, "-i", index.source, "--prior", "0.2")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert status == 2, "one could not be answered"
     for row in rows[:2]:
@@ -205,7 +205,7 @@ def test_pairs_in_bulk_say_what_pair_says(index, pairs_file):
         for name in ("distance", "threshold", "probability"):
             assert float(row[name]) == pytest.approx(getattr(expected, name), rel=1e-5)
     assert "none.jpg: neither a file" in rows[2]["problem"]
-    out = bulk("pair", "--pairs", pairs_file, "-i", index.path, "--json")[1]
+    out = bulk("pair", "--pairs", pairs_file, "-i", index.source, "--json")[1]
     lines = [json.loads(line) for line in out.splitlines()]
     assert lines[0]["distance"] == index.pair("Red Painter/R0.png", "Red Painter/R1.png").distance
     assert lines[2].keys() == {"a", "b", "problem"}
@@ -218,7 +218,7 @@ def test_each_image_is_embedded_once(tmp_path, index, monkeypatch):
     plain = index.embedder.embed
     monkeypatch.setattr("artidx.embedder.runtime.Embedder.embed",
                         lambda self, images, **how: embedded.extend(images) or plain(images, **how))
-    status, out = bulk("pair", "--pairs", tmp_path / "p.csv", "-i", index.path)
+    status, out = bulk("pair", "--pairs", tmp_path / "p.csv", "-i", index.source)
     assert status == 0
     assert len(out.splitlines()) == 10
     assert sorted(embedded) == sorted(map(str, strangers))
@@ -227,7 +227,7 @@ def test_each_image_is_embedded_once(tmp_path, index, monkeypatch):
 def test_a_folder_or_a_list_is_answered_image_by_image(tmp_path, index, collection):
     (collection / "Red Painter" / "bad.jpg").write_text("no")
     (collection / "Red Painter" / "notes.txt").write_text("no")
-    status, out = bulk("nearest", "--list", collection / "Red Painter", "-i", index.path, "-k", "2")
+    status, out = bulk("nearest", "--list", collection / "Red Painter", "-i", index.source, "-k", "2")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert status == 2
     assert [row["rank"] for row in rows] == ["1", "2"] * 4 + [""], "notes.txt is no image"
@@ -237,7 +237,8 @@ def test_a_folder_or_a_list_is_answered_image_by_image(tmp_path, index, collecti
     assert rows[0]["painting"] == first.artists[0].paintings[0].painting.id
     assert float(rows[0]["unknown"]) == pytest.approx(first.unknown, rel=1e-5)
     (tmp_path / "list.txt").write_text("Red Painter/R0.png\n\nRed Painter/R0.png\nBlue Painter/B1.png\n")
-    status, out = bulk("nearest", "--list", tmp_path / "list.txt", "-i", index.path, "--json", "--paintings", "-k", "1")
+    listed = tmp_path / "list.txt"
+    status, out = bulk("nearest", "--list", listed, "-i", index.source, "--json", "--paintings", "-k", "1")
     assert status == 0
     assert [json.loads(line)["query"] for line in out.splitlines()] == ["Red Painter/R0.png", "Blue Painter/B1.png"]
 
@@ -259,7 +260,7 @@ def test_an_image_that_no_artist_can_be_named_for_still_has_a_row(tmp_path, embe
     for i in range(3):
         painting(tmp_path / "flat" / f"{i}.png", i)
     index, _ = Index.build(tmp_path / "flat.artidx", tmp_path / "flat", embedder=embedder)
-    status, out = bulk("nearest", "--list", tmp_path / "flat", "-i", index.path)
+    status, out = bulk("nearest", "--list", tmp_path / "flat", "-i", index.source)
     rows = list(csv.DictReader(io.StringIO(out)))
     assert status == 0
     assert [(row["unknown"], row["artist"]) for row in rows] == [("1", "")] * 3
@@ -285,7 +286,7 @@ def test_names_with_a_dollar_or_brackets_are_drawn_as_they_are(tmp_path, collect
 def test_a_file_that_is_no_list_of_pairs_is_one_clear_line(tmp_path, index, text, says):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(BadCatalog, match=says):
-        bulk("pair", "--pairs", tmp_path / "p.csv", "-i", index.path)
+        bulk("pair", "--pairs", tmp_path / "p.csv", "-i", index.source)
 
 
 def test_evaluate_takes_a_catalog_and_writes_a_page(tmp_path, collection, model_file):

@@ -1,0 +1,30 @@
+"""artidx push."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import ADDRESS, PATH, json_option
+
+if TYPE_CHECKING:
+    from ..index.milvus.address import Address
+
+
+@click.command()
+@click.argument("index", type=PATH)
+@click.argument("address", type=ADDRESS, metavar="milvus+http://HOST:PORT/COLLECTION")
+@json_option
+def push(index: Path, address: Address, as_json: bool) -> None:
+    """Bring INDEX to a Milvus server, where it answers by that address.  pip install 'artidx[cpu,milvus]'.
+
+    pair, nearest, evaluate, serve and info take the address in place of an index. What was there before answers until
+    all is written and checked. A push that was interrupted goes on where it was when it is given again. Credentials,
+    user:password or a key, come from ARTIDX_MILVUS_TOKEN.
+    """
+    from ..index.opened import Index
+    from .report import push_shown
+
+    push_shown(Index.open(index), address, as_json)

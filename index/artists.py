@@ -1,0 +1,35 @@
+"""Artists as numbers: which painting is whose, by the names as they are compared (catalog.artist_key)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .vectors import Array, Rows
+
+
+def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """(n,) a number for each painting's artist, -1 where there is none, and the artists' keys in that order."""
+    codes, uniques = pd.factorize(keys.astype(object).where(keys.notna(), None), sort=True)
+    return codes.astype(np.int64), [str(key) for key in uniques]
+
+
+def artist_names(table: pd.DataFrame, codes: npt.NDArray[np.int64], keys: list[str]) -> list[str]:
+    """Each artist's name as the first of their paintings gives it."""
+    first = table.assign(code=codes).drop_duplicates("code").set_index("code")["artist"]
+    return [str(first[code]) for code in range(len(keys))]
+
+
+def middles_of(vectors: Array, codes: Rows, keys: Sequence[str]) -> Array:
+    """(artists, d) of unit length: the mean of each artist's vectors (n, d)."""
+    counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:]
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(counts) + (len(order) - counts.sum())  # nobody's come first
+    middles = np.array([vectors[order[end - count : end]].mean(axis=0)
+                        for end, count in zip(ends, counts, strict=True)], np.float32).reshape(-1, vectors.shape[1])
+    unit: Array = middles / np.maximum(np.linalg.norm(middles, axis=1, keepdims=True), 1e-12)
+    return unit

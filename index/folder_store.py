@@ -1,0 +1,186 @@
+"""A generation in a folder as a store of vectors: its table in memory, its vectors mapped, searched by FAISS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+
+from ..errors import BadSetting
+from .artists import artist_codes, artist_names, middles_of
+from .manifest import Manifest
+from .segments import OWN_COLUMNS
+from .store import Generation
+from .surroundings import smallest, witness_places
+from .vector_store import HEARD, Artists, Painting, Speakers, Witnesses
+from .vectors import NOBODY, Array, Doubles, Mask, Rows
+from .where import matching
+from .words import searched_text
+
+REMEMBERED = 20_000  # paintings whose cells have been read: some megabytes
+
+
+class FolderStore:
+    """A generation's paintings by artist, id, path and content, ready to be searched; all of them or those allowed."""
+
+    def __init__(self, generation: Generation, name: str, allowed: Mask | None = None) -> None:
+        """allowed: (n,) which paintings may be found and speak."""
+        self.generation = generation
+        self.allowed = allowed
+        self.name = name
+        self._table, self._vectors = generation.table, generation.vectors
+        self._read: dict[int, Painting] = {}
+
+    def __len__(self) -> int:
+        return len(self._table) if self.allowed is None else int(self.allowed.sum())
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.generation.manifest
+
+    @property
+    def sha256(self) -> str:
+        return self.generation.sha256
+
+    @property
+    def is_approximate(self) -> bool:
+        """Never among allowed paintings only, which are all looked at."""
+        return self.allowed is None and self._vectors.is_approximate
+
+    def only(self, where: str | None, exclude: str | None) -> FolderStore:
+        allowed = np.ones(len(self._table), bool) if self.allowed is None else self.allowed
+        if where is not None:
+            allowed = allowed & matching(self._table, where)
+        if exclude is not None:
+            allowed = allowed & ~matching(self._table, exclude)
+        if not allowed.any():
+            raise nothing_left(self.name, where, exclude)
+        return FolderStore(self.generation, self.name, allowed)
+
+    def places(self, column: str, value: str) -> list[int]:
+        return [int(place) for place in np.flatnonzero(self._table[column] == value)]
+
+    def paintings(self, places: Sequence[int]) -> list[Painting]:
+        return [self._painting(place) for place in places]
+
+    def contents(self, places: Sequence[int]) -> list[str]:
+        return [str(self._cells["sha256"][place]) for place in places]
+
+    def artists_at(self, places: Sequence[int]) -> Rows:
+        return self._codes[[place for place in places if self.allowed is None or self.allowed[place]]]
+
+    def vectors_at(self, places: Sequence[int]) -> Array:
+        return self._vectors.at(places)
+
+    def nearest(self, query: Array, k: int) -> tuple[Rows, Doubles]:
+        places, apart = (found[0] for found in self._vectors.nearest(query[None], k, self.allowed))
+        is_there = places != NOBODY
+        return places[is_there], apart[is_there]
+
+    def speakers(self, query: Array, silent: Sequence[int]) -> Speakers:
+        if self.is_approximate:
+            places, apart = self.nearest(query, HEARD + len(silent))
+            speaks = ~np.isin(places, silent)
+            places, apart = places[speaks][:HEARD], apart[speaks][:HEARD]
+            return Speakers(places, self._codes[places], 1 - apart, are_all=False)
+        cosines = self._vectors.cosines(query)
+        cosines[silent] = -np.inf
+        if self.allowed is not None:
+            cosines[~self.allowed] = -np.inf
+        return Speakers(np.arange(len(cosines)), self._codes, cosines, are_all=True)
+
+    def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
+        is_found = np.ones(len(self._table), bool)
+        if artist is not None:
+            is_found &= self._codes == artist
+        for word in words:
+            is_found &= np.asarray(pc.match_substring(self._text, word))
+        places = np.flatnonzero(is_found)
+        return places[start : start + count].tolist(), len(places)
+
+    def sample(self, most: int) -> Rows:
+        return smallest(self._table["vector_sha256"].to_numpy(object), most)
+
+    def rows(self, places: Sequence[int]) -> pd.DataFrame:
+        return self._table.iloc[[*places]]
+
+    def whole(self) -> tuple[pd.DataFrame, Array]:
+        return self._table, self._vectors.matrix
+
+    @property
+    def label_names(self) -> list[str]:
+        return label_names(self._table)
+
+    @property
+    def facts(self) -> list[str]:
+        found = [f"approximate index over {segment.paintings:,} paintings ({segment.approximate.kind}): finds "
+                 f"{segment.approximate.recall_at_10:.1%} of the ten nearest"
+                 for segment in self.manifest.segments if segment.approximate]
+        if corrected := len(self.generation.contents.history):
+            found.append(f"corrections: {corrected:,} (artidx label {self.name} --history)")
+        return found
+
+    @cached_property
+    def artists(self) -> Artists:
+        codes, keys = self._coded
+        found = codes if self.allowed is None else codes[self.allowed]
+        return Artists(keys, self._names, np.bincount(found + 1, minlength=len(keys) + 1)[1:])
+
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        places = witness_places(self._table["vector_sha256"].to_numpy(object))
+        return Witnesses({place: number for number, place in enumerate(places.tolist())}, self._vectors.at(places))
+
+    @cached_property
+    def middles(self) -> Array:
+        return middles_of(self._vectors.matrix, *self._coded)
+
+    def _painting(self, place: int) -> Painting:
+        known = self._read.get(place)
+        if known is None:
+            cells = self._cells
+            year = cells["year"][place]
+            known = Painting(cells["id"][place], cells["path"][place], _text(cells["artist"][place]),
+                             _text(cells["title"][place]), None if pd.isna(year) else int(year))
+            if len(self._read) >= REMEMBERED:
+                self._read.clear()
+            self._read[place] = known
+        return known
+
+    @cached_property
+    def _coded(self) -> tuple[Rows, list[str]]:
+        return artist_codes(self._table["artist_key"])
+
+    @property
+    def _codes(self) -> Rows:
+        return self._coded[0]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return artist_names(self._table, *self._coded)
+
+    @cached_property
+    def _cells(self) -> dict[str, Any]:
+        return {name: self._table[name].array for name in ("id", "path", "artist", "title", "year", "sha256")}
+
+    @cached_property
+    def _text(self) -> Any:
+        return searched_text(self._table)
+
+
+def nothing_left(name: str, where: str | None, exclude: str | None) -> BadSetting:
+    """The error for a filter that no painting passes."""
+    return BadSetting(f"{name}: no painting is left by --where {where!r} --exclude {exclude!r}")
+
+
+def label_names(table: pd.DataFrame) -> list[str]:
+    """The columns that every index need not have."""
+    return [name for name in table.columns if name not in OWN_COLUMNS]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

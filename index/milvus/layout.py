@@ -1,0 +1,155 @@
+"""How an index lies in Milvus: two collections a generation, and an alias that says which one answers.
+
+    paintings                                      the alias: the name in the address
+    paintings_000003_0123456789abcdef              generation 3: one row a painting, its vector bit for bit
+    paintings_000003_0123456789abcdef_about        its manifest with the calibration, its artists and their middles
+
+The digits are the first of the sha256 of the generation's manifest. `row` is the painting's number, which only grows;
+`spread`, made of the id, says in which partition it lies, so that they are of one size and an id is looked for in one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ..segments import OWN_COLUMNS
+from ..vectors import Array
+
+TEXTS = ("id", "path", "artist", "artist_key", "title", "sha256", "vector_sha256")
+WHOLE = ("row", "year")
+NO_YEAR = -1  # years have three digits or more
+NOBODY = -1  # the number of no artist
+ABOUT = "_about"
+MIDDLES = 1 << 32  # in the collection about a generation: the row of the first artist's middle
+UNRANKED = 1 << 62
+LONGEST_TEXT = 65535  # bytes, that Milvus can keep in one field
+PIECE = 10_000  # characters of the facts in one row: at most four bytes each
+PIECES = 100  # read at once
+UNLIKE = str.maketrans({"%": "％", "_": "＿", "\\": "＼"})  # what `like` would not take as itself
+
+EXACT_UP_TO = 20_000  # paintings that are all looked at
+GRAPH_UP_TO = 20_000_000  # paintings over which a graph is laid; more are kept in memory as 8-bit codes
+PER_PARTITION = 1_000_000  # paintings
+MOST_PARTITIONS = 1024
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An index of Milvus over the vectors. type: as Milvus calls it; effort: nodes or lists looked at, at least."""
+
+    type: str
+    effort: int = 0
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether everything is looked at."""
+        return self.type == "FLAT"
+
+    def built_with(self, paintings: int) -> dict[str, Any]:
+        """Milvus' parameters for making it."""
+        if self.type == "HNSW":
+            return {"M": 16, "efConstruction": 200}
+        return {"nlist": lists_of(paintings)} if self.type == "IVF_SQ8" else {}
+
+    def asked_with(self, limit: int) -> dict[str, Any]:
+        """Milvus' parameters for finding `limit` paintings."""
+        if self.type == "HNSW":
+            return {"ef": max(self.effort, 2 * limit)}
+        return {"nprobe": self.effort} if self.type == "IVF_SQ8" else {}
+
+
+def kind_for(paintings: int) -> Kind:
+    """The index for so many paintings."""
+    if paintings <= EXACT_UP_TO:
+        return Kind("FLAT")
+    if paintings <= GRAPH_UP_TO:
+        return Kind("HNSW", 128)
+    return Kind("IVF_SQ8", lists_of(paintings) // 32)
+
+
+def lists_of(paintings: int) -> int:
+    """How many lists IVF makes in a segment; Milvus' segments hold up to half a gigabyte, and so at most this."""
+    return int(min(4096, max(128, 4 * paintings**0.5)))
+
+
+def partitions_for(paintings: int) -> int:
+    """How many parts the paintings are spread over."""
+    return max(1, min(MOST_PARTITIONS, paintings // PER_PARTITION))
+
+
+def collection_name(name: str, generation: int, sha256: str) -> str:
+    """The collection of a generation."""
+    return f"{name}_{generation:06d}_{sha256[:16]}"
+
+
+def generation_of(name: str, collection: str) -> int | None:
+    """The number of the generation in a collection, or the one about it; None for a collection that is not ours."""
+    found = re.fullmatch(rf"{name}_(\d{{6,18}})_[0-9a-f]{{16}}(?:{ABOUT})?", collection)
+    return int(found[1]) if found else None
+
+
+def spread_of(id_: str) -> int:
+    """What says in which partition a painting lies."""
+    return int(hashlib.sha256(id_.encode()).hexdigest()[:8], 16)
+
+
+def plain_words(text: str) -> str:
+    """A text in which, and a word for which, `like` looks."""
+    return text.translate(UNLIKE)
+
+
+def schema(client: Any, dim: int) -> Any:
+    """Of the collection of paintings."""
+    from pymilvus import DataType
+
+    made = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    made.add_field("row", DataType.INT64, is_primary=True)
+    made.add_field("spread", DataType.INT64, is_partition_key=True)
+    for name in TEXTS:
+        made.add_field(name, DataType.VARCHAR, max_length=LONGEST_TEXT)
+    for name in ("year", "artist_number", "rank"):
+        made.add_field(name, DataType.INT64)
+    made.add_field("words", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    for name in ("labels", "numbers"):
+        made.add_field(name, DataType.JSON)
+    made.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+    return made
+
+
+def about_schema(client: Any, dim: int) -> Any:
+    """Of the collection about a generation: pieces of its facts, and the middle of each artist."""
+    from pymilvus import DataType
+
+    made = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    made.add_field("row", DataType.INT64, is_primary=True)
+    made.add_field("text", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    made.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+    return made
+
+
+def entities(table: pd.DataFrame, vectors: Array, numbers: Any, ranks: Any, words: list[str]) -> list[dict[str, Any]]:
+    """Rows of a table (m,) as Milvus keeps them. vectors: (m, d); numbers, ranks: (m,) of artists and by hash."""
+    others = [name for name in table.columns if name not in OWN_COLUMNS]
+    texts = {name: table[name].astype(object).where(table[name].notna(), "").tolist() for name in (*TEXTS, *others)}
+    values = {name: pd.to_numeric(table[name], errors="coerce").clip(-1.7e308, 1.7e308).tolist()
+              for name in (*TEXTS, *others)}
+    years = table["year"].astype(object).where(table["year"].notna(), NO_YEAR).tolist()
+    return [{
+        "row": row, "spread": spread_of(texts["id"][at]), "year": int(years[at]), "artist_number": int(numbers[at]),
+        "rank": int(ranks[at]), "words": plain_words(words[at]), "vector": vectors[at],
+        "labels": {name: texts[name][at] for name in others},
+        "numbers": {name: values[name][at] for name in values if values[name][at] == values[name][at]},
+    } | {name: texts[name][at] for name in TEXTS} for at, row in enumerate(table["row"].tolist())]
+
+
+def pieces(facts: Any, dim: int) -> list[dict[str, Any]]:
+    """Facts as rows of the collection about a generation."""
+    text = json.dumps(facts, ensure_ascii=False)
+    return [{"row": number, "text": text[start : start + PIECE], "vector": [0.0] * dim}
+            for number, start in enumerate(range(0, len(text), PIECE))]

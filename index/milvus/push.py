@@ -1,0 +1,185 @@
+"""Bring the generation of a folder to Milvus: written aside, checked, and then made the one that answers.
+
+The readers of the generation before go on with it: it is dropped when the one after the next is pushed. A push that
+was interrupted, given again, goes on where it was; what answers is touched by its last step only, which is one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+import pandas as pd
+
+from ...errors import BadIndex
+from .. import store
+from ..artists import artist_codes, artist_names, middles_of
+from ..map import MOST as DRAWN
+from ..store import Generation
+from ..surroundings import smallest
+from ..vectors import Rows, Vectors
+from ..words import searched_text
+from . import layout
+from .address import Address
+from .layout import ABOUT, Kind
+from .milvus_store import About, MilvusStore
+from .server import ROWS, Server, connected
+
+CHECKED = 500  # paintings, as good as drawn by lot, that must be found as they were written
+K = 10
+ASKED = 50  # questions at once
+READY_S = 24 * 3600.0  # an index over very many paintings takes hours
+WAIT_S = 0.5
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push has done. written: paintings sent by it; recall_at_10: as measured on CHECKED of them."""
+
+    paintings: int
+    generation: int
+    written: int
+    kind: str
+    recall_at_10: float
+    seconds: float
+
+
+def push(index: Path, address: Address, progress: Callable[[int], None] = lambda done: None,
+         kind: Kind | None = None) -> Pushed:
+    """Make the published generation of a folder the one that answers at an address. Raises BadIndex.
+
+    kind: of the index over the vectors; by default the one for so many paintings.
+    """
+    started = monotonic()
+    generation = store.read(index)
+    server = connected(address)
+    before = server.published()
+    name = layout.collection_name(address.collection, generation.manifest.generation, generation.sha256)
+    written = 0
+    if before != name:
+        kind = kind or layout.kind_for(len(generation.table))
+        written = _write(server, name, generation, kind, progress)
+        _wait_until_ready(server, name)
+        _write_about(server, name, generation, kind, _checked(server, name, generation, kind))
+        MilvusStore.of(server, name)  # what cannot be read back is not published
+        server.ask("create_alias" if before is None else "alter_alias", name, address.collection)
+        _drop_older(server, kept={name, before})
+    about = MilvusStore.of(server, name).about
+    return Pushed(len(generation.table), generation.manifest.generation, written, about.kind.type,
+                  about.recall_at_10, monotonic() - started)
+
+
+def _write(server: Server, name: str, generation: Generation, kind: Kind, progress: Callable[[int], None]) -> int:
+    """Write the paintings that are not there yet; returns how many those were."""
+    table, is_new = generation.table, not server.ask("has_collection", name)
+    if is_new:
+        parameters = server.client.prepare_index_params()
+        parameters.add_index("vector", index_type=kind.type, metric_type="IP", params=kind.built_with(len(table)))
+        partitions = layout.partitions_for(len(table))
+        server.ask("create_collection", name, schema=layout.schema(server.client, generation.manifest.model.dim),
+                   num_partitions=partitions, index_params=parameters, consistency_level="Bounded")
+    codes = artist_codes(table["artist_key"])[0]
+    ranks = _ranks(table)
+    written = 0
+    for start in range(0, len(table), ROWS):
+        part = table.iloc[start : start + ROWS]
+        numbers = part["row"].tolist()
+        if is_new or server.count(name, f"row >= {numbers[0]} and row <= {numbers[-1]}", is_exact=True) < len(part):
+            places = np.arange(start, start + len(part))
+            server.ask("upsert", name, layout.entities(
+                part, generation.vectors.at(places), codes[places], ranks[places],
+                searched_text(part).to_pylist()))
+            written += len(part)
+        progress(len(part))
+    return written
+
+
+def _wait_until_ready(server: Server, name: str) -> None:
+    """Until all is in sealed segments, and the index over them is made and loaded. Raises BadIndex."""
+    server.ask("flush", name, seconds=READY_S)
+    deadline = monotonic() + READY_S
+    while int(server.ask("describe_index", name, "vector").get("pending_index_rows", 0)):
+        if monotonic() > deadline:
+            raise BadIndex(f"{server.address}: the index is not done after {READY_S / 3600:.0f} hours; push again")
+        sleep(WAIT_S)
+    server.load(name, READY_S)
+
+
+def _checked(server: Server, name: str, generation: Generation, kind: Kind) -> float:
+    """The recall of the search, once all paintings are there and some are found to be as they were written.
+
+    Raises BadIndex.
+    """
+    there = server.count(name, is_exact=True)
+    if there != len(generation.table):
+        raise BadIndex(f"{server.address}: {there:,} of {len(generation.table):,} paintings have arrived; push again")
+    sample = smallest(generation.table["vector_sha256"].to_numpy(object), CHECKED)
+    vectors = generation.vectors.at(sample)
+    numbers = generation.table["row"].to_numpy(np.int64)
+    found = {row["row"]: np.array(row["vector"], np.float32) for row in server.rows(
+        name, f"row in {numbers[sample].tolist()}", ["vector"])}
+    if not all(number in found and np.array_equal(found[number], vector)
+               for number, vector in zip(numbers[sample].tolist(), vectors, strict=True)):
+        raise BadIndex(f"{server.address}: a vector does not come back as it was sent; drop the collection {name}, and "
+                       f"push again")
+    return 1.0 if kind.is_exact else _recall(server, name, generation, kind, sample)
+
+
+def _recall(server: Server, name: str, generation: Generation, kind: Kind, sample: Rows) -> float:
+    """The share of the ten nearest to the sampled paintings, themselves among them, that Milvus finds."""
+    vectors = generation.vectors.at(sample)
+    exact = Vectors.of(generation.vectors.matrix).nearest(vectors, K)[0]
+    numbers = generation.table["row"].to_numpy(np.int64)[exact]
+    parameters = {"metric_type": "IP", "params": kind.asked_with(K)}
+    hits = 0
+    for start in range(0, len(sample), ASKED):
+        found = server.ask("search", name, data=list(vectors[start : start + ASKED]), limit=K, output_fields=["row"],
+                           search_params=parameters)
+        hits += sum(len({hit["entity"]["row"] for hit in ours} & {*near.tolist()})
+                    for ours, near in zip(found, numbers[start : start + ASKED], strict=True))
+    return round(hits / numbers.size, 4)
+
+
+def _write_about(server: Server, name: str, generation: Generation, kind: Kind, recall: float) -> None:
+    table, dim = generation.table, generation.manifest.model.dim
+    codes, keys = artist_codes(table["artist_key"])
+    counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:].tolist()
+    manifest = (generation.folder / "manifest.json").read_text(encoding="utf-8")
+    about = About(manifest, list(table.columns), list(zip(keys, artist_names(table, codes, keys), counts, strict=True)),
+                  kind, recall)
+    rows = layout.pieces(dataclasses.asdict(about), dim) + [
+        {"row": layout.MIDDLES + number, "text": "", "vector": middle}
+        for number, middle in enumerate(middles_of(generation.vectors.matrix, codes, keys))]
+    parameters = server.client.prepare_index_params()
+    parameters.add_index("vector", index_type="FLAT", metric_type="IP")
+    if server.ask("has_collection", name + ABOUT):  # of a push that was interrupted
+        server.ask("drop_collection", name + ABOUT)
+    server.ask("create_collection", name + ABOUT, schema=layout.about_schema(server.client, dim),
+               index_params=parameters, consistency_level="Bounded")
+    for start in range(0, len(rows), ROWS):
+        server.ask("insert", name + ABOUT, rows[start : start + ROWS])
+    server.ask("flush", name + ABOUT, seconds=READY_S)
+    server.count(name + ABOUT, is_exact=True)
+
+
+def _drop_older(server: Server, kept: set[str | None]) -> None:
+    """Drop the generations before those that are kept; a later one is another push's."""
+    name = server.address.collection
+    oldest = min(layout.generation_of(name, each) or 0 for each in kept if each)
+    for collection in server.ask("list_collections"):
+        number = layout.generation_of(name, collection)
+        if number is not None and number < oldest:
+            server.ask("drop_collection", collection)
+
+
+def _ranks(table: pd.DataFrame) -> Rows:
+    """(n,) the rank of each painting's hash, for those that are witnesses or drawn on a map (surroundings.smallest)."""
+    hashes = table["vector_sha256"].to_numpy(object)
+    few = smallest(hashes, DRAWN)
+    ranks = np.full(len(hashes), layout.UNRANKED)
+    ranks[few[np.argsort(hashes[few].astype(str), kind="stable")]] = np.arange(len(few))
+    return ranks

@@ -1,0 +1,111 @@
+"""One Milvus server, spoken to through pymilvus: every call is bounded in time, and fails with one line of ours."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from functools import cache
+from time import monotonic, sleep
+from typing import Any
+
+from ...errors import BadIndex, MissingPackage
+from .address import TOKEN, Address
+
+RETURN_S = 10.0  # for a server that is being restarted
+AWAY = 2  # pymilvus' code for a server that cannot be reached
+CALL_S = 60.0  # an answer; longer and the server is not well
+CONNECT_S = 10.0
+MOST_FOUND = 16384  # rows that Milvus gives to one question
+ROWS = 1000  # read or written at once: of 512 numbers each, 2 MB; Milvus takes 64
+
+
+class Server:
+    """A connection to the server of an address, made by `connected`; safe to share between threads."""
+
+    def __init__(self, address: Address, token: str) -> None:
+        """Raises BadIndex where nobody answers, or does not know us; MissingPackage."""
+        try:
+            from grpc import RpcError
+            from pymilvus import MilvusClient, MilvusException
+        except ModuleNotFoundError:
+            raise MissingPackage("an index in Milvus needs pymilvus; pip install 'artidx[milvus]'") from None
+        for name in ("pymilvus", "grpc"):  # what goes wrong is raised here, once
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.address = address
+        self._problems = (MilvusException, RpcError)
+        try:
+            self.client = MilvusClient(uri=address.server, token=token, timeout=CONNECT_S)
+            self.version: str = self.client.get_server_version(timeout=CONNECT_S)
+        except self._problems as problem:
+            raise BadIndex(f"{address}: no Milvus answers there, or it does not take {TOKEN} ({_reason(problem)}); "
+                           f"start it, or mend the one or the other") from None
+
+    def ask(self, what: str, *args: Any, seconds: float = CALL_S, **more: Any) -> Any:
+        """Call a method of MilvusClient; a server that has just gone is given some time to come back. Raises BadIndex.
+        """
+        deadline = monotonic() + RETURN_S
+        while True:
+            try:
+                return getattr(self.client, what)(*args, timeout=seconds, **more)
+            except self._problems as problem:
+                if not _is_away(problem) or monotonic() > deadline:
+                    what = what.replace("_", " ")
+                    raise BadIndex(f"{self.address}: Milvus cannot {what}: {_reason(problem)}") from None
+            sleep(0.2)
+
+    def published(self) -> str | None:
+        """The collection of the generation that answers; None where nothing goes by the address' name.
+
+        Raises BadIndex where a collection of another program has that name.
+        """
+        name = self.address.collection
+        if name in self.ask("list_collections"):
+            raise BadIndex(f"{self.address}: a collection that artidx did not make; choose another name")
+        if not self.ask("has_collection", name):
+            return None
+        collection: str = self.ask("describe_alias", name)["collection_name"]
+        return collection
+
+    def load(self, collection: str, seconds: float = CALL_S) -> None:
+        """Make sure that a collection answers."""
+        if self.ask("get_load_state", collection)["state"].name != "Loaded":
+            self.ask("load_collection", collection, seconds=seconds)
+
+    def count(self, collection: str, condition: str = "", *, is_exact: bool = False) -> int:
+        """How many rows there are for which the condition holds. is_exact: of all that has been written until now."""
+        level = "Strong" if is_exact else "Bounded"
+        found = self.ask("query", collection, filter=condition, output_fields=["count(*)"], consistency_level=level)
+        return int(found[0]["count(*)"])
+
+    def rows(self, collection: str, condition: str, fields: list[str]) -> list[dict[str, Any]]:
+        """The rows for which the condition holds, MOST_FOUND at most, in the order of their numbers."""
+        found = self.ask("query", collection, filter=condition, output_fields=["row", *fields],
+                         consistency_level="Bounded")
+        return sorted(found, key=lambda row: int(row["row"]))
+
+    def windows(self, collection: str, numbers: range, fields: list[str], *, of: str = "row", condition: str = ""
+                ) -> Iterator[list[dict[str, Any]]]:
+        """The same of any number of rows, a window of their numbers at a time: Milvus leaves open which rows it gives
+        where there are more than it gives. of: another field that numbers them.
+        """
+        for start in range(numbers.start, numbers.stop, numbers.step):
+            window = f"{of} >= {start} and {of} < {min(start + numbers.step, numbers.stop)}"
+            yield self.rows(collection, f"{window} and ({condition})" if condition else window, fields)
+
+
+def connected(address: Address) -> Server:
+    """The connection to an address; one for all that this process asks of it. Raises BadIndex."""
+    return _connected(address, os.environ.get(TOKEN, ""))
+
+
+_connected = cache(Server)  # one that is lost comes back by itself, a new one would not be any sooner
+
+
+def _is_away(problem: Exception) -> bool:
+    """Whether nobody has heard the question."""
+    return getattr(problem, "code", None) == AWAY
+
+
+def _reason(problem: Exception) -> str:
+    return " ".join(str(getattr(problem, "message", "") or problem).split())[:200] or type(problem).__name__

@@ -1,0 +1,74 @@
+"""Where an index is kept, and how each is opened: a folder, a collection in Milvus, or the gallery that ships."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from ..embedder.runtime import default_model
+from ..errors import BadIndex, BadModel
+from . import reference, store
+from .files import sha256_of
+from .folder_store import FolderStore
+from .milvus.address import Address, is_address
+from .vector_store import VectorStore
+
+Source = Path | Address | None  # None: the reference gallery
+
+
+def source_of(named: str | os.PathLike[str] | Address | None) -> Source:
+    """What a user's word for an index means. Raises BadSetting."""
+    if named is None or isinstance(named, Address):
+        return named
+    return Address.of(str(named)) if is_address(named) else Path(named)
+
+
+def open_store(source: Source, device: str | None) -> VectorStore:
+    """The generation that is published there now. Raises BadIndex."""
+    if isinstance(source, Address):
+        from .milvus.milvus_store import MilvusStore
+
+        return MilvusStore.open(source)
+    generation = reference.read() if source is None else store.read(source)
+    if device == "cuda":
+        generation = dataclasses.replace(generation, vectors=generation.vectors.on_gpus())
+    return FolderStore(generation, reference.NAME if source is None else str(source))
+
+
+def published(source: Source) -> str | None:
+    """The beginning of the sha256 of the manifest that is published there now; None for what never changes."""
+    if isinstance(source, Address):
+        from .milvus.milvus_store import published_sha256
+
+        return published_sha256(source)
+    return None if source is None else store.current(source)[1]
+
+
+def model_path(source: Source, opened: VectorStore) -> Path:
+    """The file of the model that made the vectors. Raises BadModel where it is not to be had.
+
+    It is the index's own copy; Milvus keeps none, and there it is the default model, or none.
+    """
+    wanted = opened.manifest.model.sha256
+    if not isinstance(opened, FolderStore):
+        path = default_model()
+        if not path.is_file() or sha256_of(path) != wanted:
+            raise BadModel(f"{opened.name}: built with model {wanted[:12]}, which is not the default one ({path}); "
+                           f"give it with --model or ARTIDX_MODEL: every index in a folder has its model.onnx")
+        return path
+    path = opened.generation.model_path
+    if isinstance(source, Path) and not path.is_file():  # writers are two generations on; mostly with the same model
+        path = store.read(source).model_path
+    if not path.is_file() or sha256_of(path) != wanted:
+        raise BadModel(f"{path}: not the model this index was opened with: damaged, or replaced meanwhile; open the "
+                       f"index again, try artidx check --repair, or restore it from a copy")
+    return path
+
+
+def folder_store(opened: VectorStore) -> FolderStore:
+    """The store of a folder. Raises BadIndex for a collection in Milvus."""
+    if not isinstance(opened, FolderStore):
+        raise BadIndex(f"{opened.name}: a copy of an index in a folder, which answers; change or ask the folder, and "
+                       f"bring the change here with artidx push")
+    return opened

@@ -1,0 +1,153 @@
+"""What answers are made from: the paintings of one published generation with their vectors, wherever they are kept.
+
+A folder searched by FAISS (folder_store.py) and a collection in Milvus (milvus/) are such stores, held to the same
+tests. A painting is known by its place, a whole number; places grow in the order in which paintings came in. Does not
+judge what it finds (search.py, verify.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .manifest import Manifest
+from .vectors import Array, Doubles, Rows
+
+HEARD = 2000  # paintings, the nearest, that are heard one by one where not all are
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A painting of the index, labels as given."""
+
+    id: str
+    path: str
+    artist: str | None
+    title: str | None
+    year: int | None
+
+
+@dataclass(frozen=True)
+class Artists:
+    """Artists by their numbers. keys: as compared; names: as first given; paintings: (artists,) that may be found."""
+
+    keys: Sequence[str]
+    names: Sequence[str]
+    paintings: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """An artist's number by the key."""
+        return {key: number for number, key in enumerate(self.keys)}
+
+
+class Speakers(NamedTuple):
+    """Paintings that are heard one by one: (s,) places, artists' numbers (-1 for nobody), cosines to the query.
+
+    A cosine of -inf is of one that must not speak. are_all: nobody else may be found.
+    """
+
+    places: Rows
+    artists: Rows
+    cosines: Doubles
+    are_all: bool
+
+
+class Witnesses(NamedTuple):
+    """The paintings whose nearness tells surroundings apart (surroundings.py): which number the one at a place has
+    among them, and their vectors (m, d)."""
+
+    numbers: dict[int, int]
+    vectors: Array
+
+
+class VectorStore(Protocol):
+    """One generation of an index, or those of its paintings that a filter allows; never changes."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in sentences."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the generation says of itself."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the manifest, and so of all that the generation is."""
+
+    @property
+    def is_approximate(self) -> bool:
+        """Whether `nearest` may miss a neighbour."""
+
+    @property
+    def facts(self) -> list[str]:
+        """What else is to be said of how the paintings are kept and searched, in sentences."""
+
+    @property
+    def artists(self) -> Artists:
+        """All artists of the generation."""
+
+    @property
+    def witnesses(self) -> Witnesses:
+        """The generation's, whatever is allowed."""
+
+    @property
+    def middles(self) -> Array:
+        """(artists, d) of unit length: the mean of each artist's vectors in the generation."""
+
+    @property
+    def label_names(self) -> list[str]:
+        """The columns of the table that every index need not have."""
+
+    def __len__(self) -> int:
+        """How many paintings may be found."""
+
+    def only(self, where: str | None, exclude: str | None) -> VectorStore:
+        """Those for which `where` holds and `exclude` does not (where.py). Raises BadSetting."""
+
+    def places(self, column: str, value: str) -> list[int]:
+        """Where the id, the path or the sha256 has this value, allowed or not."""
+
+    def paintings(self, places: Sequence[int]) -> list[Painting]:
+        """The paintings at these places."""
+
+    def contents(self, places: Sequence[int]) -> list[str]:
+        """sha256 of the images at these places, empty where it is not known."""
+
+    def artists_at(self, places: Sequence[int]) -> Rows:
+        """The artists' numbers, -1 for nobody, of those paintings at these places that may be found."""
+
+    def vectors_at(self, places: Sequence[int]) -> Array:
+        """(p, d) their vectors, bit for bit as they were stored."""
+
+    def nearest(self, query: Array, k: int) -> tuple[Rows, Doubles]:
+        """The k places nearest to a query (d,) and their distances, nearest first; fewer where there are no more."""
+
+    def speakers(self, query: Array, silent: Sequence[int]) -> Speakers:
+        """Who speaks for the artists: all that may be found, or the nearest of many, without those at silent places."""
+
+    def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
+        """Places of paintings in whose artist, title and id all the words occur, and how many there are in all.
+
+        words: without case and accents (`folded`); artist: only theirs.
+        """
+
+    def sample(self, most: int) -> Rows:
+        """(m,) places of all paintings of the generation, or of `most` that are as good as drawn by lot."""
+
+    def rows(self, places: Sequence[int]) -> pd.DataFrame:
+        """The table's rows at these places."""
+
+    def whole(self) -> tuple[pd.DataFrame, Array]:
+        """All paintings of the generation and their vectors (n, d), in memory. Raises BadSetting where that is too
+        much."""

@@ -1,0 +1,513 @@
+"""Two stores of vectors, one meaning: what a folder searched by FAISS answers, a collection in Milvus answers, too.
+
+Milvus is Milvus Lite, in a process of its own; or the server that ARTIDX_TEST_MILVUS names, as in 127.0.0.1:19530.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import threading
+import uuid
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from artidx import Embedder, Index
+from artidx.cli.main import artidx
+from artidx.errors import BadIndex, BadModel, BadSetting, ModelMismatch, UnknownPainting
+from artidx.index.as_json import as_json
+from artidx.index.milvus import layout, milvus_store
+from artidx.index.milvus import push as pushing
+from artidx.index.milvus.address import Address
+from artidx.index.milvus.layout import Kind
+from artidx.index.milvus.server import connected
+from artidx.index.vector_store import HEARD
+from lite import MilvusLite
+from made import DIM, painting, small_model
+from served import TOKEN, form, served
+
+AWKWARD = ["Baroque", "", "ba'r\"o\\que", "100", "-2.5", "1e3", "Été\u0301", "%_\\", "b\tc", "日本", "inf"]
+
+
+class Place:
+    """A server, and names on it that nobody else has; what was made is dropped in the end."""
+
+    def __init__(self, where):
+        self.where = where
+
+    def address(self):
+        return Address.of(f"milvus+http://{self.where}/t{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory):
+    if named := os.environ.get("ARTIDX_TEST_MILVUS"):
+        yield Place(named)
+    else:
+        with MilvusLite(tmp_path_factory.mktemp("milvus")) as server:
+            yield Place(f"127.0.0.1:{server.port}")
+
+
+@pytest.fixture(scope="session")
+def museum_there(milvus, museum_index):
+    address = milvus.address()
+    assert museum_index.push(address).written == len(museum_index)
+    return Index.open(address, embedder=museum_index.embedder)
+
+
+@pytest.fixture(scope="session", params=["folder", "milvus"])
+def museum(request, museum_index):
+    """The same paintings in either store."""
+    return museum_index if request.param == "folder" else request.getfixturevalue("museum_there")
+
+
+@pytest.fixture(scope="session")
+def small_embedder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "small.onnx"
+    path.write_bytes(small_model())
+    return Embedder.load(path)
+
+
+def imported(folder, embedder, table, seed=0):
+    """An index of made-up vectors with these labels."""
+    vectors = np.random.default_rng(seed).normal(size=(len(table), DIM)).astype(np.float32)
+    folder.mkdir()
+    np.save(folder / "vectors.npy", vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    table.to_parquet(folder / "paintings.parquet")
+    return Index.import_vectors(folder / "i.artidx", folder, embedder=embedder)[0]
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory, small_embedder):
+    """An index whose labels try everything that text can be."""
+    rows = 60
+    table = pd.DataFrame({
+        "id": [f"p {i} 'é\"" for i in range(rows)],
+        "artist": pd.Series([("Ann", "Bé", None, "unknown", "Ann, Mary")[i % 5] for i in range(rows)], dtype="str"),
+        "title": pd.Series([AWKWARD[i % len(AWKWARD)] or None for i in range(rows)], dtype="str"),
+        "year": pd.array([None if i % 4 == 0 else 1500 + i for i in range(rows)], dtype="Int64"),
+        "style": pd.Series([AWKWARD[i % 7] or None for i in range(rows)], dtype="str"),
+        "born": pd.Series([("1600", "about 1600", None, "1600.5")[i % 4] for i in range(rows)], dtype="str"),
+    })
+    return imported(tmp_path_factory.mktemp("labelled") / "x", small_embedder, table)
+
+
+@pytest.fixture(scope="session")
+def labelled_there(milvus, labelled, small_embedder):
+    address = milvus.address()
+    labelled.push(address)
+    return Index.open(address, embedder=small_embedder)
+
+
+def ids(index, k=100):
+    query = np.zeros(DIM, np.float32)
+    query[0] = 1
+    return [n.painting.id for n in index.nearest_to(index.query_of_vector(query, "q"), k=k).paintings]
+
+
+# What every store must do, held to the same numbers.
+
+
+def test_every_painting_finds_itself_and_its_neighbours(museum, museum_index):
+    table = museum_index.generation.table
+    for name in table["id"]:
+        query, expected = museum.query_of_id(name), museum_index.query_of_id(name)
+        assert query.vector.tobytes() == expected.vector.tobytes()
+        assert query.painting == expected.painting
+        assert museum.nearest_to(query, k=30).paintings == museum_index.nearest_to(expected, k=30).paintings
+
+
+def test_pair_says_the_same_to_the_bit_and_its_artists_nearly(museum, museum_index):
+    names = museum_index.generation.table["id"].tolist()
+    for a, b in zip(names[:-1:3], names[1::3], strict=False):
+        ours, theirs = museum.pair(a, b), museum_index.pair(a, b)
+        assert (ours.distance, ours.threshold, ours.probability) == (theirs.distance, theirs.threshold,
+                                                                    theirs.probability)
+        assert ours.shared == theirs.shared
+        assert ours.a.unknown == pytest.approx(theirs.a.unknown, abs=1e-5)
+
+
+def test_artists_are_ranked_the_same_with_the_same_evidence(museum, museum_index):
+    for name in museum_index.generation.table["id"][::5]:
+        ours, theirs = museum.nearest(name, k=8), museum_index.nearest(name, k=8)
+        assert [a.artist for a in ours.artists] == [a.artist for a in theirs.artists]
+        assert [a.paintings for a in ours.artists] == [a.paintings for a in theirs.artists]
+        assert [a.probability for a in ours.artists] == pytest.approx([a.probability for a in theirs.artists], abs=1e-5)
+        assert (ours.model, ours.generation, ours.searched) == (theirs.model, theirs.generation, theirs.searched)
+
+
+def test_a_picture_gets_the_distances_that_its_id_gets(museum, museum_index):
+    row = museum_index.generation.table.iloc[3]
+    by_path, by_id = museum.nearest_paintings(row["path"]), museum.nearest_paintings(f"id:{row['id']}")
+    assert by_path.paintings == by_id.paintings
+
+
+def test_the_collection_is_looked_through_the_same(museum, museum_index):
+    ours, theirs = museum.collection, museum_index.collection
+    assert ours.artists == theirs.artists
+    artist = theirs.artists[0]
+    assert ours.search(artist=artist.id, start=1, count=2) == theirs.search(artist=artist.id, start=1, count=2)
+    assert ours.near(artist) == theirs.near(artist)
+    painting = theirs.search().paintings[0]
+    assert ours.painting(painting.id) == theirs.painting(painting.id)
+    assert ours.labels(painting) == theirs.labels(painting)
+
+
+def test_evaluation_sees_the_same_table_and_vectors(museum, museum_index):
+    (ours, vectors), (theirs, expected) = museum.whole(), museum_index.whole()
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert vectors.tobytes() == expected.tobytes()
+
+
+def test_what_is_wrong_is_said_in_the_same_words(museum, museum_index):
+    def said(index, ask):
+        with pytest.raises((UnknownPainting, BadSetting)) as problem:
+            ask(index)
+        return str(problem.value).replace(index.name, "INDEX")
+
+    for ask in (lambda i: i.query_of_id("none"), lambda i: i.pair("none", "none"), lambda i: i.only("nothing == 1"),
+                lambda i: i.only("year == 'x'"), lambda i: i.only("year < 2"), lambda i: i.only("year <"),
+                lambda i: i.nearest(museum_index.generation.table["id"][0], k=0),
+                lambda i: i.collection.artist("Nobody Known"), lambda i: i.collection.painting("none")):
+        assert said(museum, ask) == said(museum_index, ask)
+
+
+def test_another_models_questions_are_refused(museum, small_embedder):
+    with pytest.raises(ModelMismatch, match="built with model"):
+        Index.open(museum.source, embedder=small_embedder)
+
+
+# Filters mean what they mean over a table.
+
+TEXT_COLUMNS = ["style", "title", "born", "artist", "id"]
+OPERATORS = ["==", "!=", "<", "<=", ">", ">="]
+simple = st.one_of(
+    st.tuples(st.just("year"), st.sampled_from(OPERATORS),
+              st.one_of(st.integers(1495, 1560), st.sampled_from([1500.5, -1, 10**30, -1e300])).map(repr)),
+    st.tuples(st.sampled_from(TEXT_COLUMNS), st.sampled_from(OPERATORS),
+              st.sampled_from([*AWKWARD, "Ann", "mary ann", "Été", "p 7 'é\""]).map(repr)),
+    st.tuples(st.sampled_from([*TEXT_COLUMNS, "year"]), st.sampled_from(["==", "!="]), st.just("None")),
+    st.tuples(st.sampled_from(["style", "born", "title"]), st.sampled_from(OPERATORS),
+              st.sampled_from(["100", "-2.5", "1600", "1600.5", "0"])),
+    st.tuples(st.sampled_from(["style", "title"]), st.sampled_from(["in", "not in"]),
+              st.sampled_from(["()", "('Baroque', '100', None)", "(100,)"])),
+    st.tuples(st.just("row"), st.sampled_from(OPERATORS), st.integers(-1, 61).map(str)))
+
+
+def expressions():
+    return st.recursive(simple.map(" ".join), lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(lambda t: f"({t[0]}) {t[1]} ({t[2]})"),
+        inner.map(lambda text: f"not ({text})")), max_leaves=6)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(expressions(), st.one_of(st.none(), simple.map(" ".join)))
+def test_a_filter_lets_through_the_same_paintings(labelled, labelled_there, where, exclude):
+    try:
+        expected = labelled.only(where, exclude)
+    except BadSetting as problem:
+        words = str(problem).replace(labelled.name, labelled_there.name)
+    else:
+        words = None
+    if words:
+        with pytest.raises(BadSetting, match=f"^{re.escape(words)}$"):
+            labelled_there.only(where, exclude)
+        return
+    found = labelled_there.only(where, exclude)
+    assert len(found) == len(expected)
+    assert ids(found) == ids(expected)
+    assert found.store.artists.paintings.tolist() == expected.store.artists.paintings.tolist()
+
+
+def test_filters_add_up(labelled, labelled_there):
+    for index in (labelled, labelled_there):
+        assert ids(index.only("year > 1510").only("style == 'Baroque'")) == ids(
+            labelled.only("year > 1510 and style == 'Baroque'"))
+
+
+@pytest.mark.parametrize("words", ["ete", "baroque ann", "%_", "日本", "o\\q", "p 7 '", "nothing at all", "100"])
+def test_words_find_the_same_paintings(words, labelled, labelled_there):
+    if labelled_there.store._server.version.startswith("v2.3"):
+        with pytest.raises(BadSetting, match=r"cannot look for words; 2\.4 and newer can"):
+            labelled_there.collection.search(words)
+        return
+    assert labelled_there.collection.search(words, count=5) == labelled.collection.search(words, count=5)
+
+
+# The way to Milvus.
+
+
+def test_a_push_is_published_at_once_and_readers_keep_what_they_opened(milvus, index, tmp_path):
+    address, embedder = milvus.address(), index.embedder
+    index.push(address)
+    reader = Index.open(address, embedder=embedder)
+    assert reader.is_current()
+    index.add(painting(tmp_path / "new.png", 900))
+    assert index.push(address).generation == 2
+    assert not reader.is_current()
+    assert len(reader.nearest_paintings("id:Red Painter/R0.png", k=50).paintings) == 11
+    newer = reader.renewed()
+    assert (len(reader), len(newer)) == (12, 13)
+    assert newer.query_of_id("new.png").painting.id == "new.png"
+    again = index.push(address)
+    assert (again.written, again.generation) == (0, 2)
+
+
+def test_generations_before_the_last_are_dropped(milvus, index):
+    address = milvus.address()
+    for removed in (None, "Red Painter/R0.png", "Red Painter/R1.png"):
+        if removed:
+            index.remove([removed])
+        index.push(address)
+    names = [name for name in connected(address).ask("list_collections") if name.startswith(f"{address.collection}_")]
+    assert sorted({layout.generation_of(address.collection, name) for name in names}) == [2, 3]
+    assert len(names) == 4
+
+
+def test_an_interrupted_push_changes_nothing_and_goes_on_where_it_was(milvus, index, tmp_path, monkeypatch):
+    address = milvus.address()
+    index.push(address)
+    index.add(painting(tmp_path / "new.png", 900))
+    monkeypatch.setattr(pushing, "ROWS", 5)
+
+    def stopping(done):
+        stopping.seen += done
+        if stopping.seen >= 10:
+            raise KeyboardInterrupt
+
+    stopping.seen = 0
+    with pytest.raises(KeyboardInterrupt):
+        index.push(address, progress=stopping)
+    assert len(Index.open(address, embedder=index.embedder)) == 12
+    assert index.push(address).written == 3  # of 13, 10 were there
+    assert len(Index.open(address, embedder=index.embedder)) == 13
+
+
+def test_a_push_that_loses_a_painting_is_not_published(milvus, index, monkeypatch):
+    address = milvus.address()
+    whole = layout.entities
+    monkeypatch.setattr(layout, "entities", lambda *args: whole(*args)[:-1])
+    with pytest.raises(BadIndex, match="11 of 12 paintings have arrived; push again"):
+        index.push(address)
+    monkeypatch.undo()
+    with pytest.raises(BadIndex, match="no such index; bring one there with artidx push"):
+        Index.open(address)
+    assert index.push(address).written == 12
+
+
+def test_a_push_that_bends_a_vector_is_not_published(milvus, index, monkeypatch):
+    whole = layout.entities
+
+    def bent(*args):
+        rows = whole(*args)
+        rows[0]["vector"] = rows[0]["vector"] * np.float32(0.5)
+        return rows
+
+    monkeypatch.setattr(layout, "entities", bent)
+    with pytest.raises(BadIndex, match="does not come back as it was sent"):
+        index.push(milvus.address())
+
+
+def test_what_is_kept_about_a_generation_is_checked(milvus, index):
+    address = milvus.address()
+    index.push(address)
+    server = connected(address)
+    about = server.published() + layout.ABOUT
+    row = server.rows(about, "row == 0", ["text", "vector"])[0]
+    server.ask("upsert", about, [{**row, "text": row["text"].replace("small", "large")}])
+    server.count(about, is_exact=True)
+    with pytest.raises(BadIndex, match=r"is damaged .*; push the index again"):
+        Index.open(address)
+
+
+@pytest.mark.parametrize("kind", [Kind("HNSW", 128), Kind("IVF_SQ8", 32)])
+def test_many_paintings_are_searched_by_lists_or_a_graph_and_measured_anew(milvus, kind, tmp_path, small_embedder):
+    rows = HEARD + 1000
+    table = pd.DataFrame({"id": [str(i) for i in range(rows)], "artist": [f"artist {i % 50}" for i in range(rows)]})
+    index = imported(tmp_path / "x", small_embedder, table)
+    address = milvus.address()
+    found = pushing.push(index.source, address, kind=kind)
+    assert found.kind == kind.type
+    assert found.recall_at_10 > 0.9
+    there = Index.open(address, embedder=small_embedder)
+    for name in ("5", "77", "2999"):
+        ours, theirs = there.nearest(name, k=5), index.nearest(name, k=5)
+        assert ours.approximate
+        known = {n.painting.id: n.distance for n in index.nearest_paintings(name, k=rows).paintings}
+        assert [n.distance for n in ours.paintings] == [known[n.painting.id] for n in ours.paintings]
+        assert len({n.painting.id for n in ours.paintings} & {n.painting.id for n in theirs.paintings}) >= 4
+        assert sum(a.probability for a in there.nearest(name, k=50).artists) + ours.unknown == pytest.approx(1)
+    assert ids(there.only("id == '5'")) == ["5"]
+
+
+def test_the_index_over_the_vectors_follows_their_number():
+    assert [layout.kind_for(n).type for n in (1, 20_000, 20_001, 20_000_000, 20_000_001)] == [
+        "FLAT", "FLAT", "HNSW", "HNSW", "IVF_SQ8"]
+    assert [layout.partitions_for(n) for n in (1, 1_999_999, 2_000_000, 10**8, 10**10)] == [1, 1, 2, 100, 1024]
+
+
+def test_ids_spread_evenly():
+    found = np.bincount([layout.spread_of(f"painting {i}.jpg") % 16 for i in range(16_000)], minlength=16)
+    assert 850 < found.min() <= found.max() < 1150
+
+
+# Addresses, and who is there.
+
+
+@pytest.mark.parametrize(("address", "reason"), [
+    ("milvus+http://host", "cannot be a collection's name"), ("milvus+http://host/a/b", "cannot be a collection's"),
+    ("milvus+http://host/1a", "no digit first"), ("milvus+http:///a", "not an address"),
+    ("milvus+ftp://host/a", "not an address"), ("milvus+http://host:x/a", "not an address"),
+    ("milvus+http://host/a?b=1", "not an address"), ("milvus+http://host/" + "a" * 300, "200 at most"),
+    ("milvus+https://me:secret@host/a", "credentials do not belong into an address; set ARTIDX_MILVUS_TOKEN")])
+def test_an_address_that_is_none_is_refused(address, reason):
+    with pytest.raises(BadSetting, match=reason) as problem:
+        Address.of(address)
+    assert "secret" not in str(problem.value)
+
+
+def test_an_address_is_read_and_written():
+    assert str(Address.of("milvus+https://example.org/a_1")) == "milvus+https://example.org:19530/a_1"
+    assert Address.of("milvus+http://[::1]:1/a").server == "http://[::1]:1"
+
+
+def test_nobody_there_is_one_line_soon(monkeypatch):
+    monkeypatch.setattr("artidx.index.milvus.server.CONNECT_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(BadIndex, match="no Milvus answers there"):
+        Index.open(f"milvus+http://127.0.0.1:{port}/a")
+
+
+def test_a_server_that_says_nothing_is_given_up(monkeypatch):
+    monkeypatch.setattr("artidx.index.milvus.server.CONNECT_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(BadIndex, match="no Milvus answers there"):
+        Index.open(f"milvus+http://127.0.0.1:{silent.getsockname()[1]}/a")
+
+
+def test_a_collection_of_another_program_is_left_alone(milvus, index):
+    address = milvus.address()
+    server = connected(address)
+    server.ask("create_collection", address.collection, dimension=4)
+    for ask in (lambda: index.push(address), lambda: Index.open(address)):
+        with pytest.raises(BadIndex, match="a collection that artidx did not make; choose another name"):
+            ask()
+    server.ask("drop_collection", address.collection)
+
+
+def test_a_server_that_goes_and_comes_back_gives_the_same_answers(tmp_path, museum_index, monkeypatch):
+    with MilvusLite(tmp_path) as server:
+        address = server.address("museum")
+        museum_index.push(address)
+        reader = Index.open(address, embedder=museum_index.embedder)
+        name = museum_index.generation.table["id"][0]
+        before = as_json(reader.nearest(name))
+        server.stop()
+        monkeypatch.setattr("artidx.index.milvus.server.RETURN_S", 0.5)
+        with pytest.raises(BadIndex, match="Milvus cannot"):
+            Index.open(address)
+        monkeypatch.undo()
+        server.start()
+        assert as_json(Index.open(address, embedder=museum_index.embedder).nearest(name)) == before
+
+
+def test_without_its_model_an_index_there_answers_by_id_only(labelled_there, tmp_path, monkeypatch):
+    monkeypatch.delenv("ARTIDX_MODEL", raising=False)
+    there = Index.open(labelled_there.source)
+    assert there.nearest_paintings("id:p 7 'é\"", k=1).paintings
+    with pytest.raises(BadModel, match=r"not the default one .*give it with --model"):
+        there.nearest(painting(tmp_path / "x.png", 1))
+
+
+@pytest.mark.parametrize("change", [
+    lambda i: i.remove(["x"]), lambda i: i.add("nowhere"), lambda i: i.calibrate(), lambda i: i.check(),
+    lambda i: i.export_vectors("nowhere"), lambda i: i.push("milvus+http://nowhere/x"), lambda i: i.history])
+def test_an_index_there_is_changed_by_changing_its_folder(change, museum_there, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nowhere").mkdir()
+    painting(tmp_path / "nowhere" / "a.png", 1)
+    with pytest.raises(BadIndex, match="change or ask the folder, and bring the change here with artidx push"):
+        change(museum_there)
+
+
+def test_more_than_fits_into_memory_is_not_read(museum_there, monkeypatch):
+    monkeypatch.setattr(milvus_store, "WHOLE_AT_MOST", 23)
+    with pytest.raises(BadSetting, match="24 paintings are more than are read into memory"):
+        museum_there.whole()
+
+
+# The command line and the service.
+
+
+def said(*words, status=0):
+    found = CliRunner().invoke(artidx, [str(word) for word in words], catch_exceptions=False)
+    assert found.exit_code == status, found.output
+    return found.stdout
+
+
+def test_the_command_line_takes_an_address_where_it_takes_an_index(milvus, museum_index):
+    address = milvus.address()
+    assert "24 paintings, generation 1; FLAT, all are looked at" in said("push", museum_index.source, address)
+    assert json.loads(said("push", museum_index.source, address, "--json"))["written"] == 0
+    first, second = museum_index.generation.table["id"][:2]
+    assert said("evaluate", address) == said("evaluate", museum_index.source)
+    told = said("info", address)
+    assert f"{address}: 24 paintings by" in told
+    assert "FLAT, all are looked at" in told
+    ours = json.loads(said("nearest", first, "--index", address, "--json", "--where", "year > 1000"))
+    theirs = json.loads(said("nearest", first, "--index", museum_index.source, "--json", "--where", "year > 1000"))
+    assert ours["paintings"] == theirs["paintings"]
+    verdicts = [json.loads(CliRunner().invoke(artidx, [
+        "pair", first, second, "--json", "--index", str(place)]).stdout) for place in (address, museum_index.source)]
+    assert verdicts[0]["distance"] == verdicts[1]["distance"]
+
+
+def test_build_brings_the_index_to_a_store(milvus, collection, model_file, tmp_path):
+    address = milvus.address()
+    out = said("build", collection, "-o", tmp_path / "i.artidx", "--model", model_file, "--store", address)
+    assert f"{address}: 12 paintings, generation 1; FLAT" in out
+    assert len(Index.open(address)) == 12
+
+
+def test_a_verb_that_changes_a_folder_says_what_to_do_about_an_address(museum_there):
+    found = CliRunner().invoke(artidx, ["remove", str(museum_there.source), "x"])
+    assert isinstance(found.exception, BadIndex)
+    assert "an address in Milvus, which is a copy of a folder" in str(found.exception)
+
+
+def test_the_service_answers_from_milvus_and_takes_up_what_is_pushed(milvus, index, tmp_path, monkeypatch):
+    monkeypatch.setenv("ARTIDX_MODEL", str(index.generation.model_path))
+    address = milvus.address()
+    index.push(address)
+    with served(address, write_token=TOKEN, uploads=tmp_path) as service, service.client() as client:
+        answer = client.post("/v1/nearest", **form(image="Red Painter/R0.png"))
+        assert answer.status_code == 200
+        assert answer.headers["artidx-index"] == address.collection
+        assert answer.json()["paintings"] == json.loads(as_json(index.nearest("id:Red Painter/R0.png")))["paintings"]
+        assert client.get("/v1/artists/red painter").json()["artist"]["paintings"] == 4
+        assert client.get("/v1/paintings?artist=Red Painter").json()["total"] == 4
+        assert client.get("/v1/paintings/none").status_code == 404
+        refused = service.client(TOKEN).delete("/v1/paintings/Red Painter/R0.png")
+        assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (409, "not-to-be-changed")
+        deadline = threading.Event()
+        while (drawn := client.get("/v1/map")).status_code == 202:
+            assert not deadline.wait(0.2)
+        assert sorted(drawn.json()["ids"]) == sorted(index.generation.table["id"])
+        index.remove(["Red Painter/R0.png"])
+        index.push(address)
+        service_s = 20.0
+        with contextlib.suppress(StopIteration):
+            for _ in range(int(service_s / 0.2)):
+                if client.get("/v1/index").json()["paintings"] == 11:
+                    break
+                deadline.wait(0.2)
+        assert client.get("/v1/index").json()["paintings"] == 11
+        assert client.post("/v1/nearest", **form(image="Red Painter/R0.png")).status_code == 404
