@@ -10,6 +10,8 @@ ArtidxError
 │   └── IndexBusy      another process is writing to it
 ├── UnknownPainting    no file and no painting of the index goes by this name
 ├── Uncalibrated       a threshold or probability was asked of something never calibrated
+├── UnreachableStorage where images lie cannot be reached, or does not know us
+├── ClusterFailed      the Ray cluster cannot be joined, or failed
 ├── MissingPackage     an optional package is needed here
 └── BadSetting         a setting has a value that cannot work
 """
@@ -56,6 +58,14 @@ class UnknownPainting(ArtidxError):
 
 class Uncalibrated(ArtidxError):
     """A threshold or a probability was asked of a model that was never calibrated."""
+
+
+class UnreachableStorage(ArtidxError):
+    """Where images lie cannot be reached, or does not let us in; trying the next image would not help."""
+
+
+class ClusterFailed(ArtidxError):
+    """The Ray cluster cannot be joined, or has failed at its work."""
 
 
 class MissingPackage(ArtidxError):

@@ -27,8 +27,8 @@ def add(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **o
     from ..index.opened import Index
     from .report import show_report
 
-    catalog = read_catalog(source, column_names(options))
+    catalog = read_catalog(source, column_names(options), options["allow"])
     opened = Index.open(index, device=device)
-    with progress(len(catalog), "adding") as advance:
-        report = opened.add(catalog, settings=settings(options), dry_run=dry_run, progress=advance)
+    with settings(options) as chosen, progress(len(catalog), "adding") as advance:
+        report = opened.add(catalog, settings=chosen, dry_run=dry_run, progress=advance)
     show_report(opened, report, as_json)

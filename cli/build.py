@@ -49,11 +49,11 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
     from ..index.opened import Index
     from .report import note_exact, push_shown, show_report
 
-    catalog = read_catalog(source, column_names(options))
+    catalog = read_catalog(source, column_names(options), options["allow"])
     embedder = Embedder.load(model, device=device)
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
-    with progress(len(catalog), "embedding") as advance:
-        index, report = Index.build(output, catalog, embedder=embedder, settings=settings(options),
+    with settings(options) as chosen, progress(len(catalog), "embedding") as advance:
+        index, report = Index.build(output, catalog, embedder=embedder, settings=chosen,
                                     layout=layout(half, approximate), replace=replace, progress=advance)
     show_report(index, report, as_json)
     note_exact(index, approximate)

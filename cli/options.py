@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -111,10 +112,15 @@ query_options = _together(asked_index_option, same_model_option, device_option, 
 
 embedding_options = _together(
     device_option,
-    click.option("--workers", type=click.IntRange(min=1), help="Threads.  [default: one a core]"),
+    click.option("--workers", type=click.IntRange(min=1), help="Threads, or processes on Ray.  [default: one a core]"),
     click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True,
                  help="Images the model takes at once, on a GPU; on a CPU every thread takes one at a time."),
     pixels_option,
+    click.option("--ray", "ray", metavar="auto|HOST:PORT",
+                 help="Embed on a Ray cluster; auto is the one that runs here, else this machine's cores.  Needs "
+                      "artidx[ray], here and on its nodes."),
+    click.option("--gpu-share", type=click.FloatRange(0, 1, min_open=True), default=0.25, show_default=True,
+                 help="Of a GPU, for each worker on Ray, with --device cuda."),
     click.option("--strict", is_flag=True, help="Stop at the first image that cannot be used."),
     json_option,
 )
@@ -125,8 +131,10 @@ catalog_options = _together(
     click.option("--title-column", metavar="NAME", help="Column with the titles.  [default: guessed]"),
     click.option("--year-column", metavar="NAME", help="Column with the years.  [default: guessed]"),
     click.option("--id-column", metavar="NAME", help="Column with the ids.  [default: guessed, else the file name]"),
-    click.option("--images", type=PATH, metavar="FOLDER",
+    click.option("--images", metavar="FOLDER",
                  help="Where a table's images lie.  [default: beside the table, or in images/ beside it]"),
+    click.option("--allow", multiple=True, metavar="s3://BUCKET/FOLDER", envvar="ARTIDX_ALLOW", show_envvar=True,
+                 help="Read from object storage or the web below this prefix (s3, gs, abfs, https); may be repeated."),
 )
 
 
@@ -144,13 +152,28 @@ def column_names(options: dict[str, Any]) -> Any:
     return ColumnNames(**taken, images=options.pop("images"))
 
 
-def settings(options: dict[str, Any]) -> Any:
-    """The embedding options of a command, taken out of its keyword arguments."""
+@contextmanager
+def settings(options: dict[str, Any]) -> Iterator[Any]:
+    """The embedding options of a command, taken out of its keyword arguments; a cluster is held for as long."""
     from ..embedder.images import MAX_PIXELS
     from ..index.build import Settings
 
-    return Settings(workers=options.pop("workers"), batch_size=options.pop("batch_size"),
-                    max_pixels=options.pop("max_pixels") or MAX_PIXELS, strict=options.pop("strict"))
+    found = Settings(workers=options.pop("workers"), batch_size=options.pop("batch_size"),
+                    max_pixels=options.pop("max_pixels") or MAX_PIXELS, strict=options.pop("strict"),
+                     allowed=options.pop("allow", ()), gpu_share=options.pop("gpu_share"))
+    ray = options.pop("ray")
+    if ray is None:
+        yield found
+        return
+    from dataclasses import replace
+
+    from ..index.cluster import joined
+    from .output import note
+
+    with joined(ray) as cluster:
+        gpus = f", {cluster.gpus:g} GPUs" if cluster.gpus else ""
+        note(f"on Ray: {cluster.nodes} nodes, {cluster.cores:g} cores{gpus}")
+        yield replace(found, cluster=cluster)
 
 
 def layout(half: bool, approximate: bool) -> Any:

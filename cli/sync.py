@@ -28,6 +28,6 @@ def sync(index: Path, folder: Path, dry_run: bool, device: str, as_json: bool, *
 
     catalog = read_catalog(folder)
     opened = Index.open(index, device=device)
-    with progress(len(catalog), "following") as advance:
-        report = opened.sync(catalog, settings=settings(options), dry_run=dry_run, progress=advance)
+    with settings(options) as chosen, progress(len(catalog), "following") as advance:
+        report = opened.sync(catalog, settings=chosen, dry_run=dry_run, progress=advance)
     show_report(opened, report, as_json)

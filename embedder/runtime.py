@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +58,7 @@ class Embedder:
     def __init__(self, data: bytes, source: str, device: str = "cpu") -> None:
         self.source = source
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._data = data
+        self.data = data
         self._session = _session(data, source, device)
         self.provider: str = self._session.get_providers()[0]  # the one that really runs
         if self.provider != PROVIDERS[device]:
@@ -80,7 +80,7 @@ class Embedder:
 
     def save(self, path: Path) -> None:
         """Write the model file, byte for byte as it was read."""
-        path.write_bytes(self._data)
+        path.write_bytes(self.data)
 
     def transform(self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, workers: int | None = None,
                   max_pixels: int = MAX_PIXELS) -> Array:
@@ -97,15 +97,16 @@ class Embedder:
         return np.stack(vectors) if vectors else np.empty((0, self.dim), np.float32)
 
     def embed(self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, workers: int | None = None,
-              max_pixels: int = MAX_PIXELS) -> Iterator[Embedding]:
+              max_pixels: int = MAX_PIXELS, allowed: Sequence[str] = ()) -> Iterator[Embedding]:
         """One Embedding for each image, in order; a bad image carries its problem and stops nothing.
 
-        workers: threads, by default one a core; batch_size: images the network takes at once, on a GPU only.
+        workers: threads, by default one a core; batch_size: images the network takes at once, on a GPU only; allowed:
+        prefixes of object storage from which may be read (remote.py). Raises UnreachableStorage.
         """
         workers = available_cores() if workers is None else workers
         if batch_size < 1 or workers < 1:
             raise BadSetting("--batch-size and --workers must be 1 or more")
-        with Reader(max_pixels) as reader:
+        with Reader(max_pixels, allowed) as reader:
             def whole(image: ImageLike) -> Embedding:
                 return self._embed_one(image, reader)
 

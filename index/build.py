@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,12 @@ import pandas as pd
 from ..embedder.catalog import COLUMNS, Catalog, artist_key
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute
-from ..embedder.runtime import BATCH_SIZE, Embedder
+from ..embedder.runtime import BATCH_SIZE, Embedder, Embedding
 from ..errors import BadIndex, UnreadableImage, damaged
 from . import approximate, history, store
 from .artists import artist_codes
 from .centre import centre_of, centred, people, uncentred
+from .cluster import Cluster, Piece, Work
 from .files import write_atomically
 from .manifest import Storage
 from .plan import plan
@@ -37,17 +38,23 @@ from .segments import OWN_COLUMNS, TYPES, Segment, new_segment
 from .vectors import Array, Vectors
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
+GPU_SHARE = 0.25
 SAMPLE = 500  # paintings by which the cost of storing them smaller is measured
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How images are read and embedded. workers: threads; batch_size: on a GPU; strict: a bad image is an error."""
+    """How images are read and embedded. workers: threads, or processes of a cluster; batch_size: on a GPU; strict: a
+    bad image is an error; allowed: prefixes of object storage from which may be read; cluster: who embeds, if not this
+    process; gpu_share: of a GPU, for each of its workers."""
 
     workers: int | None = None
     batch_size: int = BATCH_SIZE
     max_pixels: int = MAX_PIXELS
     strict: bool = False
+    allowed: tuple[str, ...] = ()
+    cluster: Cluster | None = None
+    gpu_share: float = GPU_SHARE
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,8 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         before = store.read(index)
         store.check_model(index, before.manifest, embedder)
         _check_strict(catalog.skipped, settings)
-        todo = plan(before.table, catalog.table, folder, settings.max_pixels, settings.workers)
+        reader = Reader(settings.max_pixels, settings.allowed)
+        todo = plan(before.table, catalog.table, folder, reader, settings.workers)
         fresh = todo.to_embed()
         _check_strict(todo.skipped, settings)
         progress(len(catalog) - len(fresh))
@@ -229,20 +237,24 @@ class _Embedded(NamedTuple):
 def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Settings, progress: Progress
            ) -> _Embedded:
     building.mkdir(exist_ok=True)
-    shards, embedded, started = [], 0, time.monotonic()
+    started = time.monotonic()
+    parts = [table.iloc[start : start + SHARD] for start in range(0, len(table), SHARD)]
     with Reader(settings.max_pixels) as reader:
-        for start in range(0, len(table), SHARD):
-            rows = table.iloc[start : start + SHARD]
-            path = building / f"{_shard_prefix(embedder)}{_shard_digest(rows, reader)}.parquet"
-            shard = _usable_shard(path, rows, embedder)
-            if shard is None:
-                shard = _embedded_shard(rows, embedder, settings, progress)
-                write_atomically(path, shard.to_parquet(index=False))
-                embedded += int((shard["problem"] == "").sum())
-            else:
-                progress(len(rows))
+        paths = [building / f"{_shard_prefix(embedder)}{_shard_digest(rows, reader)}.parquet" for rows in parts]
+    shards = [_usable_shard(path, rows, embedder) for path, rows in zip(paths, parts, strict=True)]
+    for shard in shards:
+        if shard is not None:
             _check_strict(_problems(shard), settings)
-            shards.append(shard)
+            progress(len(shard))
+    missing = [number for number, shard in enumerate(shards) if shard is None]
+    embedded = 0
+    for at, outcomes in _whole_shards(_pieces([parts[number] for number in missing], embedder, settings),
+                                      [parts[number] for number in missing], settings, progress):
+        number = missing[at]
+        shard = _shard_of(parts[number], outcomes)
+        write_atomically(paths[number], shard.to_parquet(index=False))
+        embedded += int((shard["problem"] == "").sum())
+        shards[number] = shard
     found = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame(columns=SHARD_COLUMNS)
     kept = (found["problem"] == "").to_numpy(bool)
     embeddings = np.frombuffer(b"".join(found["embedding"][kept]), np.float32).reshape(-1, embedder.dim)
@@ -250,16 +262,39 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
                      int(kept.sum()) - embedded, time.monotonic() - started)
 
 
-def _embedded_shard(rows: pd.DataFrame, embedder: Embedder, settings: Settings, progress: Progress) -> pd.DataFrame:
-    done = []
-    outcomes = embedder.embed(rows["path"], batch_size=settings.batch_size, workers=settings.workers,
-                              max_pixels=settings.max_pixels)
-    for path, outcome in zip(rows["path"], outcomes, strict=True):
-        if outcome.vector is None:
-            _check_strict([(path, outcome.problem)], settings)
-        embedding = b"" if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes()
-        done.append((path, outcome.sha256, outcome.problem, embedding))
-        progress(1)
+def _pieces(parts: Sequence[pd.DataFrame], embedder: Embedder, settings: Settings) -> Iterator[Piece]:
+    """The outcomes of all images in some shards, made here or by a cluster."""
+    if settings.cluster is not None:
+        yield from settings.cluster.pieces([rows["path"].tolist() for rows in parts], embedder, Work(
+            settings.batch_size, settings.max_pixels, settings.allowed, settings.workers, settings.gpu_share))
+        return
+    for number, rows in enumerate(parts):
+        outcomes = embedder.embed(rows["path"], batch_size=settings.batch_size, workers=settings.workers,
+                                  max_pixels=settings.max_pixels, allowed=settings.allowed)
+        for place, outcome in enumerate(outcomes):
+            yield Piece(number, place, [outcome])
+
+
+def _whole_shards(pieces: Iterator[Piece], parts: Sequence[pd.DataFrame], settings: Settings, progress: Progress
+                  ) -> Iterator[tuple[int, list[Embedding]]]:
+    """Each shard's number and outcomes once it is whole; pieces come in any order."""
+    waiting: dict[int, dict[int, Embedding]] = {}
+    for piece in pieces:
+        done = waiting.setdefault(piece.shard, {})
+        paths = parts[piece.shard]["path"]
+        for place, outcome in enumerate(piece.outcomes, start=piece.start):
+            if outcome.vector is None:
+                _check_strict([(paths.iloc[place], outcome.problem)], settings)
+            done[place] = outcome
+        progress(len(piece.outcomes))
+        if len(done) == len(paths):
+            yield piece.shard, [outcome for _, outcome in sorted(waiting.pop(piece.shard).items())]
+
+
+def _shard_of(rows: pd.DataFrame, outcomes: Sequence[Embedding]) -> pd.DataFrame:
+    done = [(path, outcome.sha256, outcome.problem,
+             b"" if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes())
+            for path, outcome in zip(rows["path"], outcomes, strict=True)]
     return pd.DataFrame(done, columns=SHARD_COLUMNS)
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import ahead
+from ..embedder.remote import is_remote
 from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
 from . import history
@@ -120,10 +121,10 @@ def _makes_room(name: str, old: str, new: str) -> bool:
     return old == new or (not _is_made_of(name, new) and (not old or _is_gone(old)))
 
 
-def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, max_pixels: int, workers: int | None
+def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, reader: Reader, workers: int | None
          ) -> Plan:
     """Compare a catalog with an index's table. folder: its paintings that are there no more count as gone."""
-    contents = _contents(catalog["path"].tolist(), max_pixels, workers or available_cores())
+    contents = _contents(catalog["path"].tolist(), reader, workers or available_cores())
     paths = [absolute(path) for path in catalog["path"]]
     now = dict(zip(paths, contents, strict=True))
     stored = before["path"].tolist()
@@ -149,9 +150,9 @@ def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, max_p
     return Plan(before, catalog, new, moved, np.array(gone, np.int64), ()).checked()
 
 
-def _contents(locations: Sequence[str], max_pixels: int, workers: int) -> list[str | None]:
+def _contents(locations: Sequence[str], reader: Reader, workers: int) -> list[str | None]:
     """sha256 of every file; None for one that cannot be read."""
-    with Reader(max_pixels) as reader:
+    with reader:
         def content(location: str) -> str | None:
             try:
                 with reader.open(location) as stream:
@@ -164,6 +165,8 @@ def _contents(locations: Sequence[str], max_pixels: int, workers: int) -> list[s
 
 def _is_gone(location: str) -> bool:
     """Whether there is nothing by that name; what merely cannot be looked at is there."""
+    if is_remote(location):  # nobody looks
+        return False
     try:
         os.lstat(split_location(location)[0])
         return False

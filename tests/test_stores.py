@@ -495,7 +495,8 @@ def test_the_service_answers_from_milvus_and_takes_up_what_is_pushed(milvus, ind
         assert client.get("/v1/artists/red painter").json()["artist"]["paintings"] == 4
         assert client.get("/v1/paintings?artist=Red Painter").json()["total"] == 4
         assert client.get("/v1/paintings/none").status_code == 404
-        refused = service.client(TOKEN).delete("/v1/paintings/Red Painter/R0.png")
+        with service.client(TOKEN) as writer:
+            refused = writer.delete("/v1/paintings/Red Painter/R0.png")
         assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (409, "not-to-be-changed")
         deadline = threading.Event()
         while (drawn := client.get("/v1/map")).status_code == 202:

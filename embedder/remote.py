@@ -1,0 +1,143 @@
+"""Images and tables in object storage and on the web, read through fsspec: s3://, gs://, abfs://, https://.
+
+Nothing is read but below the prefixes that whoever runs artidx has allowed, no redirection is followed, and every
+read is bounded in bytes and time. Credentials are those that the storage's own library finds in the environment.
+What is wrong with one object is that image's problem; storage that cannot be reached, or does not know us, stops the
+run, since every image after it would have the same problem.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from ..errors import BadSetting, MissingPackage, UnreachableStorage, UnreadableImage
+
+KINDS = {"s3": "s3fs", "gs": "gcsfs", "abfs": "adlfs", "https": "aiohttp"}  # and the package that each needs
+READ_S = 60.0  # an object
+LIST_S = 3600.0  # the names of some ten million
+CONNECT_S = 10.0
+TRIES = 3
+CHUNK = 1 << 16
+S3 = {"connect_timeout": CONNECT_S, "read_timeout": READ_S / TRIES,
+      "retries": {"total_max_attempts": TRIES, "mode": "standard"}}
+OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": S3}, "https": {"encoded": True}}
+
+
+def is_remote(location: str) -> bool:
+    """Whether a location is not on this machine."""
+    return location.partition("://")[0] in KINDS and "://" in location
+
+
+class Remote:
+    """Reads objects below allowed prefixes. Safe to share between threads."""
+
+    def __init__(self, allowed: Sequence[str] = ()) -> None:
+        """allowed: such as s3://bucket/scans. Raises BadSetting for what is no such prefix."""
+        self.allowed = tuple(_checked_prefix(prefix) for prefix in allowed)
+
+    def read(self, location: str, limit: int, seconds: float = READ_S) -> bytes:
+        """The bytes of an object, limit + 1 at most. Raises UnreadableImage; UnreachableStorage."""
+        self.check(location)
+        kind = location.partition("://")[0]
+        system = self._system(kind)
+        try:
+            if kind == "https":
+                return bytes(_sync(system.loop, _fetched, system, location, limit, timeout=seconds))
+            return bytes(system.cat_file(location, start=0, end=limit + 1, timeout=seconds))
+        except Exception as problem:
+            raise _said(location, problem, seconds) from None
+
+    def listing(self, folder: str) -> list[str]:
+        """All objects below a folder, in order. Raises UnreachableStorage; BadSetting for the web, which has no lists.
+        """
+        self.check(folder)
+        kind = folder.partition("://")[0]
+        if kind == "https":
+            raise BadSetting(f"{folder}: the web has no lists of files; give a table of them")
+        try:
+            return sorted(f"{kind}://{name}" for name in self._system(kind).find(folder, timeout=LIST_S))
+        except FileNotFoundError:
+            return []
+        except Exception as problem:
+            raise _said(folder, problem, LIST_S) from None
+
+    def check(self, location: str) -> None:
+        """Raises UnreadableImage unless the location lies below an allowed prefix."""
+        if re.search(r"/\.{1,2}(/|$)|%2e|[\\\s]", location, re.IGNORECASE):
+            raise UnreadableImage("not a plain address")
+        if not any(location.startswith(prefix) for prefix in self.allowed):
+            raise UnreadableImage(f"not below an allowed prefix; allow it with --allow {_parent(location)}")
+
+    def _system(self, kind: str) -> Any:
+        return self._systems[kind] if kind in self._systems else self._systems.setdefault(kind, _opened(kind))
+
+    @cached_property
+    def _systems(self) -> dict[str, Any]:
+        return {}
+
+
+def _opened(kind: str) -> Any:
+    try:
+        fsspec = importlib.import_module("fsspec")
+        return fsspec.filesystem(kind, use_listings_cache=False, **OPTIONS.get(kind, {}))
+    except ImportError:
+        raise MissingPackage(f"{kind}:// needs fsspec and {KINDS[kind]}; pip install 'artidx[ray]' {KINDS[kind]}"
+                             ) from None
+
+
+def _sync(*args: Any, timeout: float) -> Any:
+    return importlib.import_module("fsspec.asyn").sync(*args, timeout=timeout)
+
+
+async def _fetched(system: Any, url: str, limit: int) -> bytes:
+    """fsspec would follow a redirection to where nothing is allowed, and read as much as is sent."""
+    session = await system.set_session()
+    found = bytearray()
+    async with session.get(url, allow_redirects=False) as response:
+        if response.status in (404, 410):
+            raise FileNotFoundError
+        if response.status in (401, 403):
+            raise UnreadableImage(f"the server refuses it ({response.status})")
+        if 300 <= response.status < 400:
+            raise UnreadableImage(f"the server points elsewhere, where nothing is allowed ({response.status})")
+        if response.status != 200:
+            raise OSError(f"the server answers {response.status}")
+        async for chunk in response.content.iter_chunked(CHUNK):
+            found += chunk[: limit + 1 - len(found)]
+            if len(found) > limit:
+                break
+    return bytes(found)
+
+
+def _said(location: str, problem: Exception, seconds: float) -> Exception:
+    """What went wrong with reading, as an error of ours."""
+    if isinstance(problem, UnreadableImage):
+        return problem
+    if isinstance(problem, FileNotFoundError):
+        return UnreadableImage("no such object")
+    if isinstance(problem, TimeoutError):
+        return UnreadableImage(f"took longer than {seconds:.0f} s to read")
+    answer = getattr(problem.__cause__, "response", None)
+    code = answer["Error"].get("Code") if isinstance(answer, dict) and "Error" in answer else None
+    if code == "AccessDenied":
+        return UnreadableImage("the storage refuses it (AccessDenied)")
+    if code == "InvalidRange":
+        return UnreadableImage("the object is empty")
+    reason = " ".join(str(problem).split())[:200] or type(problem).__name__
+    return UnreachableStorage(f"{location}: cannot be read: {reason}; what is done is kept: mend the address or its "
+                              f"credentials, and run the same again")
+
+
+def _checked_prefix(prefix: str) -> str:
+    if not is_remote(prefix) or not prefix.partition("://")[2].strip("/"):
+        raise BadSetting(f"--allow {prefix}: expected such as s3://bucket/folder, with {', '.join(KINDS)}")
+    return prefix.rstrip("/") + "/"
+
+
+def _parent(location: str) -> str:
+    kind, _, rest = location.partition("://")
+    return f"{kind}://{rest.partition('/')[0]}/"

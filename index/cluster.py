@@ -1,0 +1,199 @@
+"""Embed on a Ray cluster: the catalog goes out in small pieces, a pool of actors embeds them, the vectors come back.
+
+Each actor holds one model and reads its images itself, from paths that every node has or from object storage; what it
+gives is what the same images give here, so that shards, resuming and the published generation are those of a local
+build. Ray Data grows the pool with the cluster, holds it back when results wait, and gives the work of a lost worker to
+another: a piece may be embedded twice, and counts once. Needs artidx[ray] here and on every node.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import errors
+from ..embedder.locations import absolute
+from ..embedder.runtime import PROVIDERS, Embedder, Embedding
+from ..errors import ArtidxError, BadSetting, ClusterFailed, MissingPackage
+
+AUTO = "auto"  # the cluster that runs here or that $RAY_ADDRESS names; else one made of this machine
+PIECE = 32  # paintings: seconds of one core, so that little is done twice when a worker is lost
+CONNECT_S = 5.0
+GPU_CORES = 4  # beside a share of a GPU, to decode for it
+PACKAGES = ("artidx", "onnxruntime", "pillow", "numpy")  # that must be the same everywhere for the same bits
+
+
+class Piece(NamedTuple):
+    """Outcomes of some images that follow each other: in which shard, and from which place of it on."""
+
+    shard: int
+    start: int
+    outcomes: list[Embedding]
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a worker embeds. workers: at most; gpu_share: of a GPU for each, where the model runs on one."""
+
+    batch_size: int
+    max_pixels: int
+    allowed: tuple[str, ...]
+    workers: int | None
+    gpu_share: float
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that was joined."""
+
+    nodes: int
+    cores: float
+    gpus: float
+
+    def pieces(self, shards: Sequence[Sequence[str]], embedder: Embedder, work: Work) -> Iterator[Piece]:
+        """The outcomes of all locations in some shards, as they are done. Raises ClusterFailed, and what a worker
+        raised."""
+        ray: Any = importlib.import_module("ray")
+        data: Any = importlib.import_module("ray.data")
+        on_gpu = embedder.provider == PROVIDERS["cuda"]
+        if on_gpu and not self.gpus:
+            raise ClusterFailed("the Ray cluster has no GPU; leave out --device cuda")
+        rows = [{"shard": number, "start": start, "paths": [absolute(path) for path in paths[start : start + PIECE]]}
+                for number, paths in enumerate(shards) for start in range(0, len(paths), PIECE)]
+        if not rows:
+            return
+        room = int(self.gpus / work.gpu_share if on_gpu else self.cores)
+        first = max(1, min(room, work.workers or room, len(rows)))
+        model = ray.put(embedder.data)
+        settings = data.DataContext.get_current()
+        settings.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        done = data.from_items(rows, override_num_blocks=len(rows)).map(
+            _Worker, fn_constructor_args=[[model], embedder.source, "cuda" if on_gpu else "cpu", work, _versions()],
+            compute=data.ActorPoolStrategy(min_size=first, max_size=work.workers),
+            num_cpus=GPU_CORES if on_gpu else 1, num_gpus=work.gpu_share if on_gpu else 0)
+        try:
+            for row in done.iter_rows():
+                if row["error"]:
+                    raise getattr(errors, row["error"])(row["problems"][0])
+                yield Piece(int(row["shard"]), int(row["start"]), _outcomes(row, embedder.dim))
+        except ray.exceptions.RayError as problem:
+            raise ClusterFailed(f"the Ray cluster failed: {_reason(problem)}; what is done is kept: run the same again"
+                                ) from None
+
+
+@contextmanager
+def joined(address: str) -> Iterator[Cluster]:
+    """Join the cluster at an address, or AUTO, for as long as it is needed. Raises ClusterFailed, MissingPackage."""
+    try:
+        ray: Any = importlib.import_module("ray")
+        importlib.import_module("ray.data")
+    except ModuleNotFoundError as problem:
+        raise MissingPackage(f"--ray needs {problem.name}; pip install 'artidx[cpu,ray]'") from None
+    # What nodes have to say Ray prints on stdout, which is for data.
+    with contextlib.redirect_stdout(sys.stderr):
+        _join(ray, address)
+        try:
+            facts = ray.cluster_resources()
+            nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+            yield Cluster(nodes, facts.get("CPU", 0.0), facts.get("GPU", 0.0))
+        finally:
+            ray.shutdown()
+
+
+def _join(ray: Any, address: str) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address != AUTO:
+        _check_there(address)
+    try:
+        host = address.rpartition(":")[0]
+        # On a cluster of this machine alone, Ray would look for itself at the machine's outer address.
+        own = {"_node_ip_address": host} if host.startswith("127.") else {}
+        try:
+            ray.init(address=address, **quiet, **own)
+        except ConnectionError:
+            if address != AUTO:
+                raise
+            ray.init(include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as problem:
+        raise ClusterFailed(f"--ray {address}: cannot be joined: {_reason(problem)}") from None
+
+
+def _check_there(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise BadSetting(f"--ray {address}: expected {AUTO} or HOST:PORT, as ray start said it")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except (OSError, OverflowError) as problem:
+        raise ClusterFailed(f"--ray {address}: nobody answers there ({problem}); start the cluster, or mend the "
+                            f"address") from None
+
+
+class _Worker:
+    """Embeds pieces, in a process of its own on some node."""
+
+    def __init__(self, model: list[Any], source: str, device: str, work: Work, versions: dict[str, str]) -> None:
+        import ray
+
+        self.work, self.problem = work, _difference(versions)
+        if not self.problem:
+            self.embedder = Embedder(ray.get(model[0]), source, device)
+            self.cores = GPU_CORES if device == "cuda" else 1
+
+    def __call__(self, piece: dict[str, Any]) -> dict[str, Any]:
+        """A row of vectors, contents and problems; or of the one error that ends the build."""
+        found = {"shard": piece["shard"], "start": piece["start"], "error": "", "sha256": [], "vectors": b""}
+        if self.problem:
+            return found | {"error": "ClusterFailed", "problems": [self.problem]}
+        try:
+            done = list(self.embedder.embed(
+                list(piece["paths"]), batch_size=self.work.batch_size, workers=self.cores,
+                max_pixels=self.work.max_pixels, allowed=self.work.allowed))
+        except ArtidxError as problem:
+            return found | {"error": type(problem).__name__, "problems": [str(problem)]}
+        vectors = [each.vector for each in done if each.vector is not None]
+        return found | {"problems": [each.problem for each in done], "sha256": [each.sha256 for each in done],
+                        "vectors": np.array(vectors, "<f4").tobytes()}
+
+
+def _outcomes(row: dict[str, Any], dim: int) -> list[Embedding]:
+    vectors = iter(np.frombuffer(row["vectors"], "<f4").reshape(-1, dim))
+    return [Embedding(None if problem else next(vectors), sha256, problem)
+            for sha256, problem in zip(row["sha256"], row["problems"], strict=True)]
+
+
+def _versions() -> dict[str, str]:
+    return {"Python": sys.version.split()[0]} | {name: _installed(name) for name in PACKAGES}
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except ModuleNotFoundError:
+        return "none"
+
+
+def _difference(theirs: dict[str, str]) -> str:
+    """Why a worker must not embed for a build: the same image would get other bits."""
+    ours = _versions()
+    wrong = [f"{name} {ours[name]} instead of {theirs[name]}" for name in theirs if ours[name] != theirs[name]]
+    return f"a worker on {socket.gethostname()} has {', '.join(wrong)}; install the same on every node" if wrong else ""
+
+
+def _reason(problem: Exception) -> str:
+    text = " ".join(str(problem).split())
+    if "No module named 'artidx" in text:
+        return "a worker has no artidx; install artidx[cpu,ray] on every node"
+    return text[-300:] or type(problem).__name__

@@ -1,0 +1,172 @@
+"""Embedding on Ray: two nodes of one machine give the bits of a local build, and lose nothing when one is killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from artidx import Embedder, Index
+from artidx.embedder.runtime import Embedding
+from artidx.errors import BadSetting, ClusterFailed
+from artidx.index import build as building
+from artidx.index.build import SHARD
+from artidx.index.cluster import PIECE, Piece, Work, _difference, _outcomes, _versions, _Worker, joined
+from made import DIM, MUSEUM, painting
+from ray_nodes import TwoNodes
+
+ARTIDX = Path(sys.executable).with_name("artidx")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with TwoNodes() as nodes:
+        nodes.wait_for_both()
+        yield nodes
+
+
+def build(cluster, source, output, *words):
+    return subprocess.Popen(
+        [ARTIDX, "build", str(source), "-o", str(output), "--ray", cluster.address, "--json", *map(str, words)],
+        env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process, status=0):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == status, err
+    return out, err
+
+
+def same(a, b):
+    ours, theirs = Index.open(a), Index.open(b)
+    assert ours.generation.table.equals(theirs.generation.table)
+    assert ours.generation.vectors.matrix.tobytes() == theirs.generation.vectors.matrix.tobytes()
+    assert ours.generation.contents.skipped == theirs.generation.contents.skipped
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """48 real paintings, and one that is none."""
+    folder = tmp_path_factory.mktemp("real")
+    for path in sorted(MUSEUM.glob("*.jpg"))[:48]:
+        (folder / path.name).symlink_to(path)
+    (folder / "zz.jpg").write_text("no image")
+    Index.build(folder / "local.artidx", folder)
+    return folder
+
+
+def test_a_build_of_real_paintings_on_two_nodes_is_that_of_one_machine_to_the_bit(cluster, real, tmp_path):
+    out, err = finished(build(cluster, real, tmp_path / "i.artidx"))
+    assert "on Ray: 2 nodes, 2 cores" in err
+    report = json.loads(out)  # and nothing else is on stdout
+    assert report["embedded"] == 48
+    assert [Path(each["path"]).name for each in report["skipped"]] == ["zz.jpg"]
+    same(tmp_path / "i.artidx", real / "local.artidx")
+
+
+def test_a_strict_build_ends_with_the_bad_image(cluster, real, tmp_path):
+    _, err = finished(build(cluster, real, tmp_path / "i.artidx", "--strict"), status=2)
+    assert "zz.jpg: not an image" in err.splitlines()[-1]
+
+
+def test_what_was_done_before_is_taken_from_its_shards_wherever_it_was_done(cluster, tmp_path, model_file):
+    for number in range(SHARD + 2 * PIECE + 1):
+        painting(tmp_path / "many" / f"{number:03d}.png", number, side=16)
+    seen = []
+
+    def stopping(done):
+        seen.append(done)
+        if len(seen) > SHARD:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file), progress=stopping)
+    report = json.loads(finished(build(cluster, tmp_path / "many", tmp_path / "i.artidx", "--model", model_file))[0])
+    assert (report["resumed"], report["embedded"]) == (SHARD, 2 * PIECE + 1)
+    Index.build(tmp_path / "local.artidx", tmp_path / "many", embedder=Embedder.load(model_file))
+    same(tmp_path / "i.artidx", tmp_path / "local.artidx")
+
+
+def test_a_node_that_is_killed_costs_time_and_no_painting(real, tmp_path):
+    with TwoNodes() as nodes:
+        nodes.wait_for_both()
+        many = tmp_path / "many"
+        for copy in range(5):
+            for path in sorted(MUSEUM.glob("*.jpg"))[:48]:
+                (many / str(copy)).mkdir(parents=True, exist_ok=True)
+                (many / str(copy) / path.name).symlink_to(path)
+        process = build(nodes, many, tmp_path / "i.artidx")
+        nodes.wait_for_workers(2)
+        time.sleep(3)
+        assert process.poll() is None
+        nodes.kill_other()
+        report = json.loads(finished(process)[0])
+    assert report["paintings"] == 240
+    one, whole = Index.open(real / "local.artidx"), Index.open(tmp_path / "i.artidx")
+    contents = dict(zip(one.generation.table["sha256"], one.generation.embeddings, strict=True))
+    found = whole.generation.embeddings
+    for content, embedding in zip(whole.generation.table["sha256"], found, strict=True):
+        np.testing.assert_allclose(embedding, contents[content], atol=1e-6)
+
+
+@pytest.mark.parametrize(("address", "error", "words"), [
+    ("nowhere", BadSetting, "expected auto or HOST:PORT"), ("127.0.0.2:1", ClusterFailed, "nobody answers there"),
+    ("127.0.0.2:99999", ClusterFailed, "nobody answers there"), (":1", BadSetting, "expected auto or HOST:PORT")])
+def test_a_cluster_that_is_not_there_is_one_line_at_once(address, error, words):
+    started = time.monotonic()
+    with pytest.raises(error, match=words), joined(address):
+        pass
+    assert time.monotonic() - started < 5
+
+
+# A worker, without Ray around it.
+
+
+def worker(model_file, **versions):
+    found = _Worker.__new__(_Worker)
+    found.work = Work(1, 200_000_000, (), None, 0.25)
+    found.problem = _difference(_versions() | versions)
+    found.embedder, found.cores = Embedder.load(model_file), 1
+    return found
+
+
+def test_a_worker_gives_what_the_embedder_gives(model_file, collection):
+    paths = [*sorted(map(str, collection.rglob("*.png"))), "none.png"]
+    row = worker(model_file)({"shard": 3, "start": 64, "paths": np.array(paths, object)})
+    assert (row["shard"], row["start"], row["error"]) == (3, 64, "")
+    for ours, theirs in zip(_outcomes(row, DIM), Embedder.load(model_file).embed(paths), strict=True):
+        assert (ours.sha256, ours.problem) == (theirs.sha256, theirs.problem)
+        assert ours.problem or ours.vector.tobytes() == theirs.vector.tobytes()
+
+
+def test_a_worker_with_other_packages_embeds_nothing(model_file):
+    row = worker(model_file, pillow="1.0")({"shard": 0, "start": 0, "paths": []})
+    assert row["error"] == "ClusterFailed"
+    assert "has pillow" in row["problems"][0]
+    assert "instead of 1.0; install the same on every node" in row["problems"][0]
+
+
+def test_storage_that_a_worker_cannot_reach_ends_the_build(model_file):
+    found = worker(model_file)
+    found.work = Work(1, 200_000_000, ("https://127.0.0.1:1/",), None, 0.25)
+    row = found({"shard": 0, "start": 0, "paths": ["https://127.0.0.1:1/a.jpg"]})
+    assert row["error"] == "UnreachableStorage"
+
+
+def test_pieces_in_any_order_make_whole_shards(collection):
+    parts = [pd.DataFrame({"path": [f"{number}-{place}" for place in range(count)]})
+             for number, count in ((0, 3), (1, 2))]
+    outcomes = {path: Embedding(np.zeros(DIM, np.float32), sha256=path) for part in parts for path in part["path"]}
+    pieces = [Piece(1, 1, [outcomes["1-1"]]), Piece(0, 2, [outcomes["0-2"]]), Piece(1, 0, [outcomes["1-0"]]),
+              Piece(0, 0, [outcomes["0-0"], outcomes["0-1"]])]
+    seen = []
+    found = list(building._whole_shards(iter(pieces), parts, building.Settings(), seen.append))
+    assert [(number, [each.sha256 for each in done]) for number, done in found] == [
+        (1, ["1-0", "1-1"]), (0, ["0-0", "0-1", "0-2"])]
+    assert sum(seen) == 5
