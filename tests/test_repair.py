@@ -39,15 +39,15 @@ def changed(index, collection):
 @pytest.mark.parametrize("kind", ["cut", "flipped", "missing"])
 @pytest.mark.parametrize("suffix", [".npy", "model.onnx", "CURRENT", "manifest.sha256"])
 def test_vectors_model_and_current_are_made_anew_as_they_were(changed, suffix, kind):
-    before = State.of(changed.path)
+    before = State.of(changed.source)
     names = {".npy": sorted(path.name for path in changed.generation.folder.glob("0*.npy"))}.get(suffix, [suffix])
     for name in names:
-        damage(changed.path / name if name == "CURRENT" else changed.generation.folder / name, kind)
-    found = repair(changed.path)
+        damage(changed.source / name if name == "CURRENT" else changed.generation.folder / name, kind)
+    found = repair(changed.source)
     assert len(found) == len(names)
     assert all(name in line for name, line in zip(names, found, strict=True))
-    assert State.of(changed.path) == before
-    assert repair(changed.path) == []
+    assert State.of(changed.source) == before
+    assert repair(changed.source) == []
 
 
 def test_a_flipped_byte_costs_one_image_or_none(index, collection):
@@ -63,20 +63,20 @@ def test_a_flipped_byte_costs_one_image_or_none(index, collection):
 
 
 def test_another_generations_copy_needs_no_image(changed, collection):
-    before = State.of(changed.path)
+    before = State.of(changed.source)
     damage(next(changed.generation.folder.glob("000001*.npy")), "missing")  # elsewhere the file has another name
     shutil.rmtree(collection)
-    repair(changed.path)
-    assert State.of(changed.path) == before
+    repair(changed.source)
+    assert State.of(changed.source) == before
 
 
 def test_a_missing_current_is_no_reason_to_collect_anything(changed, collection):
-    (changed.path / "CURRENT").unlink()
-    folders = sorted(changed.path.glob("generations/*"))
+    (changed.source / "CURRENT").unlink()
+    folders = sorted(changed.source.glob("generations/*"))
     for change in (lambda: changed.add(collection), lambda: changed.remove(["Red Painter/R0.png"])):
         with pytest.raises(BadIndex, match="damaged: missing; try artidx check --repair"):
             change()
-    assert sorted(changed.path.glob("generations/*")) == folders
+    assert sorted(changed.source.glob("generations/*")) == folders
 
 
 def test_an_image_that_has_changed_is_not_taken_for_the_one_that_was_indexed(index, collection):
@@ -102,10 +102,10 @@ def test_shards_of_an_interrupted_build_give_vectors_without_images(index, colle
 @pytest.mark.parametrize("name", ["000001-0.parquet", "removed.npy", "history.parquet", "manifest.json"])
 def test_what_only_one_file_knew_is_named_and_nothing_changed(changed, name):
     damage(changed.generation.folder / name, "flipped")
-    files = {path: path.read_bytes() for path in changed.path.rglob("*") if path.is_file() and path.name != "LOCK"}
+    files = {path: path.read_bytes() for path in changed.source.rglob("*") if path.is_file() and path.name != "LOCK"}
     with pytest.raises(BadIndex, match=rf"{name}: cannot be rebuilt"):
-        repair(changed.path)
-    assert {path: path.read_bytes() for path in changed.path.rglob("*")
+        repair(changed.source)
+    assert {path: path.read_bytes() for path in changed.source.rglob("*")
             if path.is_file() and path.name != "LOCK"} == files
 
 
@@ -114,8 +114,8 @@ def test_what_only_one_file_knew_is_named_and_nothing_changed(changed, name):
     lambda index, source: Index.build(index.source, source, embedder=index.embedder),
     lambda index, source: repair(index.source)])
 def test_no_damage_to_current_costs_a_generation(changed, collection, change):
-    before, path = State.of(changed.path), changed.path / "CURRENT"
-    data, folders = path.read_bytes(), sorted(changed.path.glob("generations/*"))
+    before, path = State.of(changed.source), changed.source / "CURRENT"
+    data, folders = path.read_bytes(), sorted(changed.source.glob("generations/*"))
     for at in range(0, len(data), 3):
         damaged = bytearray(data)
         damaged[at] ^= 1  # one number becomes another
@@ -124,8 +124,8 @@ def test_no_damage_to_current_costs_a_generation(changed, collection, change):
             change(changed, collection)
         except BadIndex:
             path.write_bytes(data)
-        assert {*folders} <= {*changed.path.glob("generations/*")}
-        assert State.of(changed.path) == before
+        assert {*folders} <= {*changed.source.glob("generations/*")}
+        assert State.of(changed.source) == before
 
 
 def test_an_index_whose_centre_has_been_set_anew_is_repaired_from_its_images_up_to_rounding(tmp_path, index):
@@ -160,25 +160,25 @@ def test_what_was_removed_or_has_moved_is_no_obstacle(index, collection):
 
 
 def test_a_lost_current_leads_to_the_newest_generation_even_if_that_must_be_mended(changed):
-    before = State.of(changed.path)
+    before = State.of(changed.source)
     damage(changed.generation.folder / "skipped.csv", "flipped")
     damage(next(changed.generation.folder.glob("000001*.npy")), "flipped")
-    (changed.path / "CURRENT").unlink()
-    found = repair(changed.path)
+    (changed.source / "CURRENT").unlink()
+    found = repair(changed.source)
     assert f"for generation {changed.manifest.generation} of" in found[0]
     assert len(found) == 3
-    assert State.of(changed.path) == before
+    assert State.of(changed.source) == before
 
 
 def test_an_index_beyond_repair_can_be_built_anew(changed, collection):
-    (changed.path / "CURRENT").unlink()
-    for manifest in changed.path.glob("generations/*/manifest.json"):
+    (changed.source / "CURRENT").unlink()
+    for manifest in changed.source.glob("generations/*/manifest.json"):
         manifest.write_text("{}")
     with pytest.raises(BadIndex, match="none of its generations can be mended"):
-        repair(changed.path)
+        repair(changed.source)
     with pytest.raises(BadIndex, match="damaged: missing"):
-        Index.build(changed.path, collection, embedder=changed.embedder)
-    index, _ = Index.build(changed.path, collection, embedder=changed.embedder, replace=True)
+        Index.build(changed.source, collection, embedder=changed.embedder)
+    index, _ = Index.build(changed.source, collection, embedder=changed.embedder, replace=True)
     assert index.check() == []
 
 
@@ -186,11 +186,11 @@ def test_going_back_to_the_generation_before_is_told_and_works(changed):
     damage(changed.generation.folder / "manifest.json", "cut")
     folder, number = changed.generation.folder, changed.manifest.generation
     with pytest.raises(BadIndex, match=rf"Generation {number - 1} of .* is whole, with 14 paintings: without .*CURR"):
-        repair(changed.path)
-    (changed.path / "CURRENT").unlink()
+        repair(changed.source)
+    (changed.source / "CURRENT").unlink()
     shutil.rmtree(folder)
-    assert f"for generation {number - 1} of" in repair(changed.path)[0]
-    assert len(Index.open(changed.path)) == 14
+    assert f"for generation {number - 1} of" in repair(changed.source)[0]
+    assert len(Index.open(changed.source)) == 14
 
 
 def test_the_list_of_skipped_paintings_is_emptied_when_it_is_lost(index):
