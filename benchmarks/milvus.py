@@ -26,7 +26,6 @@ from search import clustered
 
 from artidx import Index
 from artidx.errors import BadIndex
-from artidx.index.milvus import server as milvus_server
 
 PORT, ASKED = 19532, 200
 SERVER = """
@@ -35,7 +34,7 @@ from milvus import default_server
 default_server.set_base_dir(sys.argv[1])
 default_server.listen_port = int(sys.argv[2])
 default_server.start()
-print("up", flush=True)
+print(default_server.listen_port, flush=True)
 time.sleep(1 << 30)
 """
 
@@ -52,7 +51,7 @@ class Milvus:
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                          start_new_session=True)
         assert self._process.stdout
-        self._process.stdout.readline()
+        self.address = f"milvus+http://127.0.0.1:{int(self._process.stdout.readline())}/paintings"  # a free port
         return time.perf_counter() - started
 
     def kill(self) -> None:
@@ -95,7 +94,6 @@ def main() -> None:
         here = Index.import_vectors(folder / "i.artidx", folder / "from")[0]
         names = [f"{i}.jpg" for i in np.random.default_rng(1).choice(count, ASKED, replace=False)]
         print(f"{count:,} vectors of 256; server up in {server.start():.1f} s, {server.megabytes} MB")
-        address = f"milvus+http://127.0.0.1:{PORT}/paintings"
         sent = 0
 
         def killing(done: int) -> None:
@@ -105,15 +103,14 @@ def main() -> None:
                 server.kill()
 
         try:
-            here.push(address, progress=killing)
+            here.push(server.address, progress=killing)
         except BadIndex as problem:
             print(f"killed after {sent:,}: {problem}")
-        milvus_server._connected.cache_clear()
         print(f"started again in {server.start():.1f} s")
-        pushed = here.push(address)
+        pushed = here.push(server.address)
         print(f"pushed again: {pushed.written:,} of {pushed.paintings:,} in {pushed.seconds:.1f} s; {pushed.kind}, "
               f"recall of the ten nearest {pushed.recall_at_10:.4f}; {server.megabytes} MB")
-        there = Index.open(address)
+        there = Index.open(server.address)
         exact, ours = found(here, names), found(there, names)
         assert all(mine[name] == theirs[name] for theirs, mine in zip(exact, ours, strict=True)
                    for name in mine if name in theirs)
@@ -123,9 +120,8 @@ def main() -> None:
             same = np.mean([a == b for a, b in zip(whom, known, strict=True)])
             print(f"nearest by id: in Milvus {slow}; in the folder {quick}; the same first artist for {same:.1%}")
         server.kill()
-        milvus_server._connected.cache_clear()
         print(f"killed, and started again in {server.start():.1f} s")
-        again = found(Index.open(address), names)
+        again = found(Index.open(server.address), names)
         print(f"the same answers to {np.mean([a == b for a, b in zip(again, ours, strict=True)]):.1%} of the questions")
     finally:
         server.kill()

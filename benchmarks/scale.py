@@ -26,7 +26,7 @@ from artidx import Index
 K, ASKED, DIM = 10, 500, 256
 LAYOUTS = {"float32": "Flat", "float16": "SQfp16", "8 bits": "SQ8", "product codes, 64 B": "PQ64",
            "product codes, 32 B": "PQ32", "product codes, 16 B": "PQ16"}
-PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+PEAK = "print(next(int(line.split()[1]) // 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
 PUBLISH = "import sys; from artidx import Index; Index.import_vectors(sys.argv[2], sys.argv[1])"
 ANSWER = "import sys; from artidx import Index; Index.open(sys.argv[2]).nearest('id:0.jpg')"
 
@@ -74,8 +74,8 @@ def main() -> None:
         layouts(np.array(Index.open().generation.vectors.matrix))
         return
     vectors, artists = clustered(200_000, DIM, np.random.default_rng(0))
-    layouts(vectors)
     memory(vectors, artists)
+    layouts(vectors)
 
 
 if __name__ == "__main__":

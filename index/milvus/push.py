@@ -82,6 +82,8 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, progre
         partitions = layout.partitions_for(len(table))
         server.ask("create_collection", name, schema=layout.schema(server.client, generation.manifest.model.dim),
                    num_partitions=partitions, index_params=parameters, consistency_level="Bounded")
+    else:  # a server that was restarted does not load what is not whole
+        server.load(name, READY_S)
     codes = artist_codes(table["artist_key"])[0]
     ranks = _ranks(table)
     written = 0

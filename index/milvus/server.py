@@ -14,6 +14,7 @@ from .address import TOKEN, Address
 
 RETURN_S = 10.0  # for a server that is being restarted
 AWAY = 2  # pymilvus' code for a server that cannot be reached
+EAGER = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 1000}  # else minutes, in the end
 CALL_S = 60.0  # an answer; longer and the server is not well
 CONNECT_S = 10.0
 MOST_FOUND = 16384  # rows that Milvus gives to one question
@@ -35,7 +36,7 @@ class Server:
         self.address = address
         self._problems = (MilvusException, RpcError)
         try:
-            self.client = MilvusClient(uri=address.server, token=token, timeout=CONNECT_S)
+            self.client = MilvusClient(uri=address.server, token=token, timeout=CONNECT_S, grpc_options=EAGER)
             self.version: str = self.client.get_server_version(timeout=CONNECT_S)
         except self._problems as problem:
             raise BadIndex(f"{address}: no Milvus answers there, or it does not take {TOKEN} ({_reason(problem)}); "
