@@ -1,6 +1,7 @@
 """What a painting costs, so that ten million or a billion can be reckoned: bytes by layout, what each finds, memory.
 
     python benchmarks/scale.py            # 200,000 made-up vectors of 256 numbers
+    python benchmarks/scale.py 1000000    # so many, and memory alone
     python benchmarks/scale.py reference  # those of the reference gallery, which are real
 
 Layouts are FAISS' own codes, all looked at, so that what is missed is the code's doing: recall is of the ten nearest.
@@ -73,9 +74,10 @@ def main() -> None:
     if "reference" in sys.argv:
         layouts(np.array(Index.open().generation.vectors.matrix))
         return
-    vectors, artists = clustered(200_000, DIM, np.random.default_rng(0))
+    vectors, artists = clustered(int(sys.argv[1]) if sys.argv[1:] else 200_000, DIM, np.random.default_rng(0))
     memory(vectors, artists)
-    layouts(vectors)
+    if not sys.argv[1:]:
+        layouts(vectors)
 
 
 if __name__ == "__main__":
