@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from .options import PATH, catalog_options, column_names, dry_run_option, embedding_options, settings
+from .options import INDEX_FOLDER, catalog_options, column_names, dry_run_option, embedding_options, settings
 from .output import progress
 
 
 @click.command()
-@click.argument("index", type=PATH)
+@click.argument("index", type=INDEX_FOLDER)
 @click.argument("source")
 @dry_run_option
 @catalog_options

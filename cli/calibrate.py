@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from .options import PATH, json_option
+from .options import INDEX_FOLDER, json_option
 from .output import say, say_json
 
 
 @click.command()
-@click.argument("index", type=PATH)
+@click.argument("index", type=INDEX_FOLDER)
 @click.option("--split", metavar="NAME", help="Take the pairs of these paintings only.  [default: all with an artist]")
 @click.option("--split-column", metavar="NAME", help="Column that names the split.  [default: split]")
 @json_option

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from .options import PATH
+from .options import INDEX_FOLDER
 from .output import say
 
 
 @click.command()
-@click.argument("index", type=PATH)
+@click.argument("index", type=INDEX_FOLDER)
 @click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt: vectors, approximate index, model, CURRENT.")
 def check(index: Path, repair: bool) -> None:
     """Is every file and every vector of INDEX as it was written?  Exits 1 where one is not, 2 for other trouble.

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from .options import PATH
+from .options import INDEX_FOLDER, PATH
 from .output import say
 
 
 @click.command("export-vectors")
-@click.argument("index", type=PATH)
+@click.argument("index", type=INDEX_FOLDER)
 @click.argument("folder", type=PATH)
 def export_vectors(index: Path, folder: Path) -> None:
     """Write the vectors and paintings of INDEX into a new FOLDER, for other programs: numpy and parquet."""

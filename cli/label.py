@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, dry_run_option, json_option
+from .options import INDEX_FOLDER, PATH, dry_run_option, json_option
 from .output import say, say_json
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("index", type=PATH)
+@click.argument("index", type=INDEX_FOLDER)
 @click.argument("table", type=PATH, required=False, metavar="FILE.csv")
 @click.option("--by", metavar="NAME", envvar="ARTIDX_BY", show_envvar=True,
               help="Who says so.  [default: your name on this machine]")

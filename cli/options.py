@@ -33,6 +33,18 @@ class _AddressType(click.ParamType[Any]):
             self.fail(str(problem), param, ctx)
 
 
+class _FolderType(click.ParamType[Any]):
+    name = "index"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from ..index.milvus.address import is_address
+
+        if is_address(value):
+            self.fail(f"{value} is a copy in Milvus of an index in a folder; name the folder, and bring what is new "
+                      f"there with artidx push", param, ctx)
+        return PATH.convert(value, param, ctx)
+
+
 class _IndexType(_AddressType):
     """A folder, or an address in Milvus."""
 
@@ -45,6 +57,7 @@ class _IndexType(_AddressType):
 
 
 ADDRESS = _AddressType()
+INDEX_FOLDER = _FolderType()  # for who changes it, or needs its files
 ANY_INDEX = _IndexType()  # for who only asks
 INDEX = Path("paintings.artidx")
 
@@ -58,7 +71,7 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 index_option = click.option(
-    "--index", "-i", type=PATH, envvar="ARTIDX_INDEX", default=INDEX, show_default=True,
+    "--index", "-i", type=INDEX_FOLDER, envvar="ARTIDX_INDEX", default=INDEX, show_default=True,
     show_envvar=True, help="The index to ask.")
 
 asked_index_option = click.option(
@@ -75,7 +88,7 @@ def asked_index(named: Source) -> Source:
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 output_option = click.option(
-    "-o", "--output", type=PATH, required=True, metavar="NAME.artidx", help="The index to make.")
+    "-o", "--output", type=INDEX_FOLDER, required=True, metavar="NAME.artidx", help="The index to make.")
 
 replace_option = click.option(
     "--replace", is_flag=True, help="Build anew where an index stands, forgetting corrections made in it; it answers "

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from .options import PATH
+from .options import INDEX_FOLDER, PATH
 from .output import say
 
 
 @click.command()
-@click.argument("index", type=PATH)
+@click.argument("index", type=INDEX_FOLDER)
 @click.option("-o", "--output", type=PATH, required=True, metavar="FILE",
               help="space.png for a picture, space.html for a page that can be turned in a browser.")
 @click.option("--artists", type=click.IntRange(1, 20), default=10, show_default=True,

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import ADDRESS, PATH, json_option
+from .options import ADDRESS, INDEX_FOLDER, json_option
 
 if TYPE_CHECKING:
     from ..index.milvus.address import Address
 
 
 @click.command()
-@click.argument("index", type=PATH)
+@click.argument("index", type=INDEX_FOLDER)
 @click.argument("address", type=ADDRESS, metavar="milvus+http://HOST:PORT/COLLECTION")
 @json_option
 def push(index: Path, address: Address, as_json: bool) -> None:

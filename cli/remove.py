@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from .options import PATH, dry_run_option, json_option
+from .options import INDEX_FOLDER, PATH, dry_run_option, json_option
 
 
 @click.command()
-@click.argument("index", type=PATH)
+@click.argument("index", type=INDEX_FOLDER)
 @click.argument("ids", nargs=-1)
 @click.option("--list", "listed", type=PATH, metavar="FILE", help="Also those of a CSV with a column id, or of a text "
                                                                   "file with one id a line.")

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from .options import PATH, dry_run_option, embedding_options, settings
+from .options import INDEX_FOLDER, PATH, dry_run_option, embedding_options, settings
 from .output import progress
 
 
 @click.command()
-@click.argument("index", type=PATH)
+@click.argument("index", type=INDEX_FOLDER)
 @click.argument("folder", type=PATH)
 @dry_run_option
 @embedding_options

@@ -22,10 +22,10 @@ from .milvus.address import Address, is_address
 from .sources import open_store
 from .space import principal_components
 from .store import read_generation
-from .vector_store import VectorStore
+from .vector_store import SAMPLED, VectorStore
 from .vectors import Array
 
-MOST = 20_000  # paintings: a minute of one core, and as many as a browser moves smoothly
+MOST = SAMPLED  # paintings: a minute of one core, and as many as a browser moves smoothly
 COMPONENTS = 50
 PERPLEXITY = 30
 FEWEST = 12  # paintings; fewer are shown by their two principal components

@@ -49,7 +49,6 @@ from . import segments as pieces
 from .centre import uncentred
 from .files import sha256_of, sync, write_atomically
 from .manifest import FORMAT, MAX_BYTES, Manifest, Model, SegmentFacts, Storage, check_file, read_manifest
-from .milvus.address import is_address
 from .segments import Segment
 from .vectors import Array, Rows, Vectors
 
@@ -178,9 +177,6 @@ def exists(index: Path) -> bool:
 def current(index: Path) -> tuple[int, str]:
     """The published generation's number, and the sha256 of its manifest. Raises BadIndex."""
     path = index / "CURRENT"
-    if is_address(str(index)):
-        raise BadIndex(f"{index}: an address in Milvus, which is a copy of a folder; change or ask the folder, and "
-                       f"bring the change there with artidx push")
     if not index.is_dir():
         raise BadIndex(f"{index}: no such index; make one with artidx build SOURCE -o NAME{SUFFIX}")
     if not path.is_file():

@@ -19,6 +19,7 @@ import pandas as pd
 from .manifest import Manifest
 from .vectors import Array, Doubles, Rows
 
+SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
 HEARD = 2000  # paintings, the nearest, that are heard one by one where not all are
 
 
@@ -143,7 +144,7 @@ class VectorStore(Protocol):
         """
 
     def sample(self, most: int) -> Rows:
-        """(m,) places of all paintings of the generation, or of `most` that are as good as drawn by lot."""
+        """(m,) places of all paintings of the generation, or of `most`, SAMPLED at most, as good as drawn by lot."""
 
     def rows(self, places: Sequence[int]) -> pd.DataFrame:
         """The table's rows at these places."""

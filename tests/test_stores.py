@@ -481,9 +481,11 @@ def test_build_brings_the_index_to_a_store(milvus, collection, model_file, tmp_p
 
 
 def test_a_verb_that_changes_a_folder_says_what_to_do_about_an_address(museum_there):
-    found = CliRunner().invoke(artidx, ["remove", str(museum_there.source), "x"])
-    assert isinstance(found.exception, BadIndex)
-    assert "an address in Milvus, which is a copy of a folder" in str(found.exception)
+    for words in (["remove", str(museum_there.source), "x"], ["build", "x", "-o", str(museum_there.source)],
+                  ["submit", "x.csv", "-o", "y.csv", "--index", str(museum_there.source)]):
+        found = CliRunner().invoke(artidx, words)
+        assert found.exit_code == 2
+        assert "is a copy in Milvus of an index in a folder; name the folder" in found.output
 
 
 def test_the_service_answers_from_milvus_and_takes_up_what_is_pushed(milvus, index, tmp_path, monkeypatch):

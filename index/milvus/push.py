@@ -18,9 +18,9 @@ import pandas as pd
 from ...errors import BadIndex
 from .. import store
 from ..artists import artist_codes, artist_names, middles_of
-from ..map import MOST as DRAWN
 from ..store import Generation
 from ..surroundings import smallest
+from ..vector_store import SAMPLED
 from ..vectors import Rows, Vectors
 from ..words import searched_text
 from . import layout
@@ -181,7 +181,7 @@ def _drop_older(server: Server, kept: set[str | None]) -> None:
 def _ranks(table: pd.DataFrame) -> Rows:
     """(n,) the rank of each painting's hash, for those that are witnesses or drawn on a map (surroundings.smallest)."""
     hashes = table["vector_sha256"].to_numpy(object)
-    few = smallest(hashes, DRAWN)
+    few = smallest(hashes, SAMPLED)
     ranks = np.full(len(hashes), layout.UNRANKED)
     ranks[few[np.argsort(hashes[few].astype(str), kind="stable")]] = np.arange(len(few))
     return ranks
