@@ -56,18 +56,22 @@ class Desk:
         except UnreadableImage as problem:
             raise type(problem)(f"{asked.name}: {problem}") from None
 
-    async def query(self, index: Index, asked: Asked) -> Query:
-        """The painting asked about, embedded unless the index has it. Raises UnknownPainting, UnreadableImage."""
+    async def query(self, index: Index, asked: Asked) -> Callable[[], Query]:
+        """The painting asked about, embedded unless the index has it. Raises UnreadableImage.
+
+        To be called in the thread that goes on to search, where an id is looked up and may raise UnknownPainting: one
+        way to a thread and back takes as long as the look.
+        """
         stream = asked.stream
         if stream is None:
-            return await self.searched(lambda: index.query_of_id(asked.name))
+            return lambda: index.query_of_id(asked.name)
         known = await self.searched(lambda: index.query_of_content(content_hash(stream), asked.name))
         if known:
-            return known
+            return lambda: known
         embedder, most = index.embedder, self.settings.max_pixels
         squares = await self.squares(asked, lambda: square(stream, embedder.size, max_pixels=most)[None])
         vectors = await self.engine.embed(embedder, squares)
-        return index.query_of_vector(vectors[0], asked.name)
+        return lambda: index.query_of_vector(vectors[0], asked.name)
 
     async def close(self) -> None:
         """Finish what was taken, and stop what nobody waits for."""

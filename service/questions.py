@@ -46,7 +46,7 @@ async def pair(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
                             usual.prior if prior is None else prior)
         _ = index.calibration, index.calibration.pairs.by_distance.probability(0, decision.prior)  # before the work
         a, b = [await desk.query(index, form.painting(name)) for name in ("a", "b")]
-        return answer(await desk.searched(lambda: index.verdict(a, b, decision)))
+        return answer(await desk.searched(lambda: index.verdict(a(), b(), decision)))
 
 
 @router.post("/nearest", response_model=Answer, responses=answered(ANSWER), openapi_extra=described({
@@ -65,7 +65,7 @@ async def nearest(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
         if where is not None or exclude is not None:
             among = await desk.searched(lambda: index.only(where, exclude))
         query = await desk.query(index, form.painting("image"))
-        return answer(await desk.searched(lambda: among.answer(query, k=k)))
+        return answer(await desk.searched(lambda: among.answer(query(), k=k)))
 
 
 @router.post("/regions", response_model=Regions, openapi_extra=described(

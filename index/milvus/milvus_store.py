@@ -241,7 +241,8 @@ class MilvusStore:
                 for hit in found[0]]
 
     def _records(self, places: Sequence[int]) -> list[_Record]:
-        read = {place: self._read[place] for place in places if place in self._read}
+        known = self._read  # another thread may begin anew
+        read = {place: known[place] for place in places if place in known}
         missing = [place for place in places if place not in read]
         for start in range(0, len(missing), ROWS):
             found = self._server.rows(self._collection, _among(missing[start : start + ROWS]), FIELDS)
