@@ -7,6 +7,7 @@ ArtidxError
 ├── BadModel           the model file cannot be used
 │   └── ModelMismatch  the index was built with another model
 ├── BadIndex           the index is missing, damaged or from a newer artidx
+│   ├── IndexAway      the server that keeps it does not answer
 │   └── IndexBusy      another process is writing to it
 ├── UnknownPainting    no file and no painting of the index goes by this name
 ├── Uncalibrated       a threshold or probability was asked of something never calibrated
@@ -46,6 +47,10 @@ class ModelMismatch(BadModel):
 
 class BadIndex(ArtidxError):
     """The index is missing, damaged, or written by a newer artidx."""
+
+
+class IndexAway(BadIndex):
+    """The server that keeps the index does not answer, now."""
 
 
 class IndexBusy(BadIndex):

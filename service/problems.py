@@ -17,6 +17,7 @@ from ..errors import (
     ArtidxError,
     BadCatalog,
     BadSetting,
+    IndexAway,
     IndexBusy,
     NotAnImage,
     Uncalibrated,
@@ -44,7 +45,7 @@ REASONS = {
 }
 STATUSES: dict[type[ArtidxError], int] = {
     NotAnImage: 415, UnreadableImage: 422, BadSetting: 422, BadCatalog: 422, UnknownPainting: 404, Uncalibrated: 409,
-    IndexBusy: 503}
+    IndexBusy: 503, IndexAway: 503}
 RETRY_AFTER_S = 2
 
 

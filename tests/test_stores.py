@@ -415,7 +415,7 @@ def test_a_server_that_goes_and_comes_back_gives_the_same_answers(tmp_path, muse
         before = as_json(reader.nearest(name))
         server.stop()
         monkeypatch.setattr("artidx.index.milvus.server.RETURN_S", 0.5)
-        with pytest.raises(BadIndex, match="Milvus cannot"):
+        with pytest.raises(BadIndex, match="Milvus does not answer"):
             Index.open(address)
         monkeypatch.undo()
         server.start()
@@ -517,3 +517,26 @@ def test_the_service_answers_from_milvus_and_takes_up_what_is_pushed(milvus, ind
                 deadline.wait(0.2)
         assert client.get("/v1/index").json()["paintings"] == 11
         assert client.post("/v1/nearest", **form(image="Red Painter/R0.png")).status_code == 404
+
+
+def test_the_service_says_that_milvus_is_away_and_goes_on_when_it_is_back(tmp_path, index, monkeypatch):
+    monkeypatch.setenv("ARTIDX_MODEL", str(index.generation.model_path))
+    monkeypatch.setattr("artidx.index.milvus.server.RETURN_S", 0.5)
+    with MilvusLite(tmp_path) as milvus:
+        index.push(milvus.address("paintings"))
+        with served(milvus.address("paintings")) as service, service.client() as client:
+            milvus.stop()
+            answer = client.post("/v1/nearest", **form(image="Blue Painter/B3.png"))
+            assert (answer.status_code, answer.json()["type"]) == (503, "urn:artidx:index-away")
+            assert answer.json()["detail"].startswith("paintings: Milvus does not answer")
+            assert str(milvus.port) not in answer.text
+            assert client.get("/livez").status_code == 200
+            milvus.start()
+            connected(Address.of(milvus.address("paintings"))).load(
+                connected(Address.of(milvus.address("paintings"))).published())
+            deadline = threading.Event()
+            for _ in range(100):
+                if (again := client.post("/v1/nearest", **form(image="Blue Painter/B3.png"))).status_code == 200:
+                    break
+                deadline.wait(0.2)
+            assert again.status_code == 200

@@ -9,7 +9,7 @@ from functools import cache
 from time import monotonic, sleep
 from typing import Any
 
-from ...errors import BadIndex, MissingPackage
+from ...errors import BadIndex, IndexAway, MissingPackage
 from .address import TOKEN, Address
 
 RETURN_S = 10.0  # for a server that is being restarted
@@ -25,7 +25,7 @@ class Server:
     """A connection to the server of an address, made by `connected`; safe to share between threads."""
 
     def __init__(self, address: Address, token: str) -> None:
-        """Raises BadIndex where nobody answers, or does not know us; MissingPackage."""
+        """Raises IndexAway where nobody answers, or does not know us; MissingPackage."""
         try:
             from grpc import RpcError
             from pymilvus import MilvusClient, MilvusException
@@ -39,8 +39,8 @@ class Server:
             self.client = MilvusClient(uri=address.server, token=token, timeout=CONNECT_S, grpc_options=EAGER)
             self.version: str = self.client.get_server_version(timeout=CONNECT_S)
         except self._problems as problem:
-            raise BadIndex(f"{address}: no Milvus answers there, or it does not take {TOKEN} ({_reason(problem)}); "
-                           f"start it, or mend the one or the other") from None
+            raise IndexAway(f"{address}: no Milvus answers there, or it does not take {TOKEN} ({_reason(problem)}); "
+                            f"start it, or mend the one or the other") from None
 
     def ask(self, what: str, *args: Any, seconds: float = CALL_S, **more: Any) -> Any:
         """Call a method of MilvusClient; a server that has just gone is given some time to come back. Raises BadIndex.
@@ -52,6 +52,8 @@ class Server:
             except self._problems as problem:
                 if not _is_away(problem) or monotonic() > deadline:
                     what = what.replace("_", " ")
+                    if _is_away(problem):
+                        raise IndexAway(f"{self.address}: Milvus does not answer (to {what}); is it running?") from None
                     raise BadIndex(f"{self.address}: Milvus cannot {what}: {_reason(problem)}") from None
             sleep(0.2)
 
@@ -104,8 +106,8 @@ _connected = cache(Server)  # one that is lost comes back by itself, a new one w
 
 
 def _is_away(problem: Exception) -> bool:
-    """Whether nobody has heard the question."""
-    return getattr(problem, "code", None) == AWAY
+    """Whether nobody has heard the question, or answered it in time: then it is gRPC's own error, not pymilvus'."""
+    return getattr(problem, "code", None) == AWAY or not hasattr(problem, "message")
 
 
 def _reason(problem: Exception) -> str:
