@@ -400,9 +400,12 @@ def test_a_collection_of_another_program_is_left_alone(milvus, index):
     address = milvus.address()
     server = connected(address)
     server.ask("create_collection", address.collection, dimension=4)
-    for ask in (lambda: index.push(address), lambda: Index.open(address)):
-        with pytest.raises(BadIndex, match="a collection that artidx did not make; choose another name"):
-            ask()
+    server.ask("create_alias", address.collection, f"{address.collection}_too")
+    for theirs in (str(address), f"{address}_too"):
+        for ask in (index.push, Index.open):
+            with pytest.raises(BadIndex, match="a collection that artidx did not make; choose another name"):
+                ask(theirs)
+    server.ask("drop_alias", f"{address.collection}_too")
     server.ask("drop_collection", address.collection)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import BadIndex, IndexAway, MissingPackage
 from .address import TOKEN, Address
+from .layout import generation_of
 
 RETURN_S = 10.0  # for a server that is being restarted
 AWAY = 2  # pymilvus' code for a server that cannot be reached
@@ -60,14 +61,16 @@ class Server:
     def published(self) -> str | None:
         """The collection of the generation that answers; None where nothing goes by the address' name.
 
-        Raises BadIndex where a collection of another program has that name.
+        Raises BadIndex where a collection or an alias of another program has that name.
         """
         name = self.address.collection
-        if name in self.ask("list_collections"):
+        collection: str = name
+        if name not in self.ask("list_collections"):
+            if not self.ask("has_collection", name):
+                return None
+            collection = self.ask("describe_alias", name)["collection_name"]
+        if generation_of(name, collection) is None:
             raise BadIndex(f"{self.address}: a collection that artidx did not make; choose another name")
-        if not self.ask("has_collection", name):
-            return None
-        collection: str = self.ask("describe_alias", name)["collection_name"]
         return collection
 
     def load(self, collection: str, seconds: float = CALL_S) -> None:
