@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from .options import INDEX_FOLDER, catalog_options, column_names, dry_run_option, embedding_options, settings
+from .options import (
+    INDEX_FOLDER,
+    catalog_options,
+    column_names,
+    dry_run_option,
+    embedding_options,
+    own_device,
+    settings,
+)
 from .output import progress
 
 
@@ -28,7 +36,7 @@ def add(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **o
     from .report import show_report
 
     catalog = read_catalog(source, column_names(options), options["allow"])
-    opened = Index.open(index, device=device)
-    with settings(options) as chosen, progress(len(catalog), "adding") as advance:
+    opened = Index.open(index, device=own_device(options, device))
+    with settings(options, device) as chosen, progress(len(catalog), "adding") as advance:
         report = opened.add(catalog, settings=chosen, dry_run=dry_run, progress=advance)
     show_report(opened, report, as_json)

@@ -15,6 +15,7 @@ from .options import (
     layout_options,
     model_option,
     output_option,
+    own_device,
     replace_option,
     settings,
     store_option,
@@ -47,15 +48,20 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
     from ..embedder.catalog import read_catalog
     from ..embedder.runtime import Embedder
     from ..index.opened import Index
-    from .report import note_exact, push_shown, show_report
+    from .report import note_exact, pushed, show_push, show_report
 
+    if store:  # hours before it is needed: nobody there, or who does not know us, is to be known now
+        from ..index.milvus.server import connected
+
+        connected(store).published()
     catalog = read_catalog(source, column_names(options), options["allow"])
-    embedder = Embedder.load(model, device=device)
+    embedder = Embedder.load(model, device=own_device(options, device))
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
-    with settings(options) as chosen, progress(len(catalog), "embedding") as advance:
+    with settings(options, device) as chosen, progress(len(catalog), "embedding") as advance:
         index, report = Index.build(output, catalog, embedder=embedder, settings=chosen,
                                     layout=layout(half, approximate), replace=replace, progress=advance)
-    show_report(index, report, as_json)
+    found = pushed(index, store) if store and as_json else None
+    show_report(index, report, as_json, found)
     note_exact(index, approximate)
-    if store:
-        push_shown(index, store, as_json)
+    if store and not as_json:  # the report first: a push takes long
+        show_push(store, pushed(index, store))

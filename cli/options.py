@@ -165,16 +165,21 @@ def column_names(options: dict[str, Any]) -> Any:
     return ColumnNames(**taken, images=options.pop("images"))
 
 
+def own_device(options: dict[str, Any], device: str) -> str:
+    """Where this process runs the model: with Ray others do, and here need be no GPU."""
+    return "cpu" if options["ray"] else device
+
+
 @contextmanager
-def settings(options: dict[str, Any]) -> Iterator[Any]:
+def settings(options: dict[str, Any], device: str) -> Iterator[Any]:
     """The embedding options of a command, taken out of its keyword arguments; a cluster is held for as long."""
     from ..embedder.images import MAX_PIXELS
     from ..index.build import Settings
 
     found = Settings(workers=options.pop("workers"), batch_size=options.pop("batch_size"),
                     max_pixels=options.pop("max_pixels") or MAX_PIXELS, strict=options.pop("strict"),
-                     allowed=options.pop("allow", ()), gpu_share=options.pop("gpu_share"))
-    ray = options.pop("ray")
+                     allowed=options.pop("allow", ()))
+    ray, share = options.pop("ray"), options.pop("gpu_share")
     if ray is None:
         yield found
         return
@@ -186,7 +191,7 @@ def settings(options: dict[str, Any]) -> Iterator[Any]:
     with joined(ray) as cluster:
         gpus = f", {cluster.gpus:g} GPUs" if cluster.gpus else ""
         note(f"on Ray: {cluster.nodes} nodes, {cluster.cores:g} cores{gpus}")
-        yield replace(found, cluster=cluster)
+        yield replace(found, cluster=cluster, gpu_share=share if device == "cuda" else 0.0)
 
 
 def layout(half: bool, approximate: bool) -> Any:

@@ -25,6 +25,11 @@ def push(index: Path, address: Address, as_json: bool) -> None:
     user:password or a key, come from ARTIDX_MILVUS_TOKEN.
     """
     from ..index.opened import Index
-    from .report import push_shown
+    from .output import say_json
+    from .report import pushed, show_push
 
-    push_shown(Index.open(index), address, as_json)
+    found = pushed(Index.open(index), address)
+    if as_json:
+        say_json({"address": address, **vars(found)})
+    else:
+        show_push(address, found)

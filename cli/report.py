@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ..index.build import Report
 from ..index.milvus.address import Address
+from ..index.milvus.push import Pushed
 from ..index.opened import Index
 from .output import note, progress, say, say_json
 
 SHOWN = 5  # of the skipped paintings; skipped.csv has them all
 
 
-def show_report(index: Index, report: Report, as_json: bool) -> None:
+def show_report(index: Index, report: Report, as_json: bool, store: Pushed | None = None) -> None:
     """The summary: what is in the index now, what was done and how fast, what was skipped and why."""
     if as_json:
         say_json({
@@ -20,7 +21,7 @@ def show_report(index: Index, report: Report, as_json: bool) -> None:
             "removed": report.removed, "corrected": report.corrected,
             "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
             "seconds": round(report.seconds, 3), "images_per_second": round(report.images_per_second, 2),
-            "dry_run": report.dry_run,
+            "dry_run": report.dry_run, **({"pushed": store} if store else {}),
         })
         return
     if report.dry_run:
@@ -54,14 +55,14 @@ def note_exact(index: Index, approximate: bool) -> None:
              "for one to pay; all are looked at")
 
 
-def push_shown(index: Index, address: Address, as_json: bool) -> None:
-    """Bring the index to Milvus, and say what was done."""
+def pushed(index: Index, address: Address) -> Pushed:
+    """Bring the index to Milvus, with a bar."""
     with progress(len(index), "pushing") as advance:
-        found = index.push(address, progress=advance)
-    if as_json:
-        say_json({"address": str(address), **vars(found)})
-        return
-    how = "all are looked at" if found.recall_at_10 == 1 and found.kind == "FLAT" else (
-        f"finds {found.recall_at_10:.1%} of the ten nearest")
+        return index.push(address, progress=advance)
+
+
+def show_push(address: Address, found: Pushed) -> None:
+    """What a push has done, in words."""
+    how = "all are looked at" if found.kind == "FLAT" else f"finds {found.recall_at_10:.1%} of the ten nearest"
     say(f"{address}: {found.paintings:,} paintings, generation {found.generation}; {found.kind}, {how}")
     say(f"written: {found.written:,} in {found.seconds:.1f} s" if found.written else "was there already")

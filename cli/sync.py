@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import INDEX_FOLDER, PATH, dry_run_option, embedding_options, settings
+from .options import INDEX_FOLDER, PATH, dry_run_option, embedding_options, own_device, settings
 from .output import progress
 
 
@@ -27,7 +27,7 @@ def sync(index: Path, folder: Path, dry_run: bool, device: str, as_json: bool, *
     from .report import show_report
 
     catalog = read_catalog(folder)
-    opened = Index.open(index, device=device)
-    with settings(options) as chosen, progress(len(catalog), "following") as advance:
+    opened = Index.open(index, device=own_device(options, device))
+    with settings(options, device) as chosen, progress(len(catalog), "following") as advance:
         report = opened.sync(catalog, settings=chosen, dry_run=dry_run, progress=advance)
     show_report(opened, report, as_json)

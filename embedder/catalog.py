@@ -193,7 +193,7 @@ def _folder(root: Path) -> Rows:
             inside = path.relative_to(root)
             if name.startswith(".") or not _looks_like_image(name):
                 continue
-            if not _is_text(str(path)):
+            if not is_text(str(path)):
                 skipped.append((ascii(str(inside)), NOT_UTF_8))
                 continue
             artist = inside.parts[0] if len(inside.parts) > 1 else None
@@ -205,6 +205,8 @@ def _remote(url: str, names: ColumnNames, remote: Remote) -> pd.DataFrame:
     """A table in object storage or on the web, or a folder of images in object storage."""
     name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
     suffix = Path(name).suffix.lower()
+    if suffix == ".parquet" or _looks_like_image(name):
+        raise BadCatalog(f"{url}: neither a folder nor a CSV or TSV; there only these are read")
     if suffix not in (".csv", ".tsv", ".txt"):
         root = url.rstrip("/") + "/"
         found = [location.removeprefix(root) for location in remote.listing(root)]
@@ -217,7 +219,10 @@ def _remote(url: str, names: ColumnNames, remote: Remote) -> pd.DataFrame:
         copy.write(remote.read(url, MAX_TABLE_BYTES, TABLE_S))
         copy.flush()
         path = Path(copy.name)
-        return _described(path, _read_text_table(path), names, url.partition("?")[0].rpartition("/")[0])
+        try:
+            return _described(path, _read_text_table(path), names, url.partition("?")[0].rpartition("/")[0])
+        except BadCatalog as problem:
+            raise BadCatalog(str(problem).replace(str(path), url)) from None
 
 
 def _described(path: Path, table: pd.DataFrame, names: ColumnNames, url: str | None) -> pd.DataFrame:
@@ -414,7 +419,7 @@ def _finish(source: str, table: pd.DataFrame, skipped: list[tuple[str, str]]) ->
     table["year"] = pd.array([year_of(value) for value in table["year"]], dtype="Int64")
     nameless = table["id"].isna()
     skipped += [(f"row {i + 1}", "no file name") for i in table.index[nameless]]
-    unprintable = ~table["path"].map(lambda path: _is_text(str(path)))
+    unprintable = ~table["path"].map(lambda path: is_text(str(path)))
     skipped += [(ascii(path), NOT_UTF_8) for path in table["path"][unprintable]]
     nameless |= unprintable
     again = table["id"].duplicated() & ~nameless
@@ -440,9 +445,10 @@ def _looks_like_image(name: str) -> bool:
     return name.lower().endswith(OTHER_IMAGES) or (mimetypes.guess_type(name)[0] or "").startswith("image/")
 
 
-def _is_text(path: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether it can be written as UTF-8; the name of a file need not be."""
     try:
-        path.encode("utf-8")
+        name.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True

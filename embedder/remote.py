@@ -16,6 +16,8 @@ from typing import Any
 
 from ..errors import BadSetting, MissingPackage, UnreachableStorage, UnreadableImage
 
+NOT_PLAIN = re.compile(r"/\.{1,2}(/|$)|[\x00-\x1f\x7f]")
+NOT_PLAIN_ON_THE_WEB = re.compile(r"/\.{1,2}(/|\?|#|$)|%2e|[\\\s\x00-\x1f\x7f]", re.IGNORECASE)
 KINDS = {"s3": "s3fs", "gs": "gcsfs", "abfs": "adlfs", "https": "aiohttp"}  # and the package that each needs
 READ_S = 60.0  # an object
 LIST_S = 3600.0  # the names of some ten million
@@ -67,8 +69,8 @@ class Remote:
 
     def check(self, location: str) -> None:
         """Raises UnreadableImage unless the location lies below an allowed prefix."""
-        if re.search(r"/\.{1,2}(/|$)|%2e|[\\\s]", location, re.IGNORECASE):
-            raise UnreadableImage("not a plain address")
+        if (NOT_PLAIN_ON_THE_WEB if location.startswith("https:") else NOT_PLAIN).search(location):
+            raise UnreadableImage("not a plain address: it has .. in it, or what does not belong there")
         if not any(location.startswith(prefix) for prefix in self.allowed):
             raise UnreadableImage(f"not below an allowed prefix; allow it with --allow {_parent(location)}")
 
@@ -100,8 +102,8 @@ async def _fetched(system: Any, url: str, limit: int) -> bytes:
     async with session.get(url, allow_redirects=False) as response:
         if response.status in (404, 410):
             raise FileNotFoundError
-        if response.status in (401, 403):
-            raise UnreadableImage(f"the server refuses it ({response.status})")
+        if response.status == 403:
+            raise UnreadableImage("the server refuses it (403)")
         if 300 <= response.status < 400:
             raise UnreadableImage(f"the server points elsewhere, where nothing is allowed ({response.status})")
         if response.status != 200:
@@ -119,7 +121,8 @@ def _said(location: str, problem: Exception, seconds: float) -> Exception:
         return problem
     if isinstance(problem, FileNotFoundError):
         return UnreadableImage("no such object")
-    if isinstance(problem, TimeoutError):
+    # A server that cannot even be reached in time (aiohttp.ConnectionTimeoutError) is away for every image after it.
+    if isinstance(problem, TimeoutError) and "Connect" not in type(problem).__name__:
         return UnreadableImage(f"took longer than {seconds:.0f} s to read")
     answer = getattr(problem.__cause__, "response", None)
     code = answer["Error"].get("Code") if isinstance(answer, dict) and "Error" in answer else None

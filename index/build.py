@@ -25,6 +25,7 @@ import pandas as pd
 from ..embedder.catalog import COLUMNS, Catalog, artist_key
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute
+from ..embedder.remote import is_remote
 from ..embedder.runtime import BATCH_SIZE, Embedder, Embedding
 from ..errors import BadIndex, UnreadableImage, damaged
 from . import approximate, history, store
@@ -38,7 +39,6 @@ from .segments import OWN_COLUMNS, TYPES, Segment, new_segment
 from .vectors import Array, Vectors
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
-GPU_SHARE = 0.25
 SAMPLE = 500  # paintings by which the cost of storing them smaller is measured
 
 
@@ -46,7 +46,7 @@ SAMPLE = 500  # paintings by which the cost of storing them smaller is measured
 class Settings:
     """How images are read and embedded. workers: threads, or processes of a cluster; batch_size: on a GPU; strict: a
     bad image is an error; allowed: prefixes of object storage from which may be read; cluster: who embeds, if not this
-    process; gpu_share: of a GPU, for each of its workers."""
+    process; gpu_share: of a GPU, for each of its workers, 0 where they run on cores."""
 
     workers: int | None = None
     batch_size: int = BATCH_SIZE
@@ -54,7 +54,7 @@ class Settings:
     strict: bool = False
     allowed: tuple[str, ...] = ()
     cluster: Cluster | None = None
-    gpu_share: float = GPU_SHARE
+    gpu_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -309,6 +309,8 @@ def read_shard(path: Path) -> pd.DataFrame | None:
 def _usable_shard(path: Path, rows: pd.DataFrame, embedder: Embedder) -> pd.DataFrame | None:
     shard = read_shard(path)
     if shard is None:
+        return None
+    if any(map(is_remote, shard["path"][shard["problem"] != ""])):  # perhaps it can be had now
         return None
     lengths = {len(data) for data in shard["embedding"][shard["problem"] == ""]}
     return shard if shard["path"].tolist() == rows["path"].tolist() and lengths <= {4 * embedder.dim} else None

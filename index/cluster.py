@@ -23,7 +23,7 @@ import numpy as np
 
 from .. import errors
 from ..embedder.locations import absolute
-from ..embedder.runtime import PROVIDERS, Embedder, Embedding
+from ..embedder.runtime import Embedder, Embedding
 from ..errors import ArtidxError, BadSetting, ClusterFailed, MissingPackage
 
 AUTO = "auto"  # the cluster that runs here or that $RAY_ADDRESS names; else one made of this machine
@@ -43,7 +43,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """How a worker embeds. workers: at most; gpu_share: of a GPU for each, where the model runs on one."""
+    """How a worker embeds. workers: at most; gpu_share: of a GPU for each, 0 where the model runs on a core."""
 
     batch_size: int
     max_pixels: int
@@ -65,7 +65,7 @@ class Cluster:
         raised."""
         ray: Any = importlib.import_module("ray")
         data: Any = importlib.import_module("ray.data")
-        on_gpu = embedder.provider == PROVIDERS["cuda"]
+        on_gpu = work.gpu_share > 0
         if on_gpu and not self.gpus:
             raise ClusterFailed("the Ray cluster has no GPU; leave out --device cuda")
         rows = [{"shard": number, "start": start, "paths": [absolute(path) for path in paths[start : start + PIECE]]}

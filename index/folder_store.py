@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
+from ..embedder.catalog import is_text
 from ..errors import BadSetting
 from .artists import artist_codes, artist_names, middles_of
 from .manifest import Manifest
@@ -62,7 +63,7 @@ class FolderStore:
         return FolderStore(self.generation, self.name, allowed)
 
     def places(self, column: str, value: str) -> list[int]:
-        return [int(place) for place in np.flatnonzero(self._table[column] == value)]
+        return [int(place) for place in np.flatnonzero(self._table[column] == value)] if is_text(value) else []
 
     def paintings(self, places: Sequence[int]) -> list[Painting]:
         return [self._painting(place) for place in places]

@@ -84,7 +84,8 @@ class Index:
               settings: Settings | None = None, layout: Layout | None = None, replace: bool = False,
               progress: Progress = lambda done: None) -> tuple[Index, Report]:
         """Embed a catalog, or what `read_catalog` makes of a source, into a new index."""
-        catalog = source if isinstance(source, Catalog) else read_catalog(source, names)
+        settings = settings or Settings()
+        catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
         embedder = embedder or Embedder.load()
         report = building.build(Path(path), catalog, embedder, settings or Settings(), layout or Layout(),
                                 replace=replace, progress=progress)
@@ -112,7 +113,8 @@ class Index:
     def add(self, source: str | os.PathLike[str] | Catalog, *, names: ColumnNames | None = None,
             settings: Settings | None = None, dry_run: bool = False, progress: Progress = lambda done: None) -> Report:
         """Add a catalog's paintings; this object then stands at the new generation."""
-        catalog = source if isinstance(source, Catalog) else read_catalog(source, names)
+        settings = settings or Settings()
+        catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
         report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(), dry_run=dry_run,
                               progress=progress)
         self._reopen()

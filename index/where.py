@@ -23,6 +23,7 @@ from ..errors import BadSetting
 from .vectors import Mask
 
 LONGEST = 4000  # characters
+LARGEST = 1e300  # number
 MOST_VALUES = 100  # compared with: each is a pass over the table
 Value = str | int | float | None
 OPERATORS: dict[type[ast.cmpop], str] = {
@@ -163,6 +164,10 @@ class _Reading:
                 return -value
         if isinstance(node, ast.Constant) and not isinstance(node.value, bool) and (
                 node.value is None or isinstance(node.value, str | int | float)):
+            if isinstance(node.value, str):
+                node.value.encode()  # half a character, as "\\ud800", is a ValueError
+            elif node.value is not None and not abs(node.value) < LARGEST:
+                raise self._refused(node, "is too large a number")
             return node.value
         raise self._refused(node, "is neither text in quotes nor a number")
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from artidx.cli.build import build
+from artidx.cli.push import push
 from artidx.index.milvus.address import Address
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +22,7 @@ KUBERNETES = "1.32"
 DOCUMENTS = list(yaml.safe_load_all((FOLDER / "build.yaml").read_text()))
 JOB = next(document for document in DOCUMENTS if document["kind"] == "RayJob")
 CLUSTER = JOB["spec"]["rayClusterSpec"]
+COMMANDS = [shlex.split(part) for part in re.split(r"\|\||;", shlex.split(JOB["spec"]["entrypoint"])[2])]
 GROUPS = [CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]]
 # Of KubeRay's own kinds, ray.io/v1: what they may hold, as its API reference lists it.
 JOB_FIELDS = {
@@ -52,8 +54,8 @@ def test_the_volume_is_one_and_the_head_mounts_it():
     kubernetes_validate.validate(volume, KUBERNETES, strict=True)
     spec = CLUSTER["headGroupSpec"]["template"]["spec"]
     assert spec["volumes"][0]["persistentVolumeClaim"]["claimName"] == volume["metadata"]["name"]
-    output = shlex.split(JOB["spec"]["entrypoint"])[shlex.split(JOB["spec"]["entrypoint"]).index("-o") + 1]
-    assert output.startswith(spec["containers"][0]["volumeMounts"][0]["mountPath"] + "/")
+    assert COMMANDS[1][COMMANDS[1].index("-o") + 1] == COMMANDS[2][2]
+    assert COMMANDS[2][2].startswith(spec["containers"][0]["volumeMounts"][0]["mountPath"] + "/")
 
 
 def test_the_job_has_no_field_that_kuberay_does_not_know():
@@ -71,12 +73,11 @@ def test_the_job_has_no_field_that_kuberay_does_not_know():
 
 
 def test_the_job_calls_artidx_as_it_can_be_called():
-    name, verb, *words = shlex.split(JOB["spec"]["entrypoint"])
-    assert (name, verb) == ("artidx", "build")
-    found = build.make_context("build", words).params
+    assert [command[:2] for command in COMMANDS] == [["test", "-f"], ["artidx", "build"], ["artidx", "push"]]
+    found = build.make_context("build", COMMANDS[1][2:]).params
     assert found["ray"] == "auto"
-    assert isinstance(found["store"], Address)
     assert found["source"].startswith(found["allow"][0])
+    assert isinstance(push.make_context("push", COMMANDS[2][2:]).params["address"], Address)
 
 
 def test_ray_is_of_one_version_everywhere():

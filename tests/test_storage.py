@@ -143,16 +143,25 @@ def test_paintings_in_a_storage_are_not_gone_because_nobody_looks(storage, tmp_p
 
 @pytest.mark.parametrize("location", [
     "s3://scans-evil/a.png", "s3://scan/a.png", "https://scans/a.png", "s3://scans/../other/a.png",
-    "s3://scans/a/%2E%2e/b.png", "s3://scans/./a.png", "s3://scans/a b.png", "S3://scans/a.png", "s3://scans\\a.png"])
+    "s3://scans/./a.png", "s3://scans/a\nb.png", "S3://scans/a.png", "s3://scans\\a.png", "https://web/scans/..?x=1", "https://web/scans/..#a",
+    "https://web/scans/%2E%2e/a.png", "https://web/scans/a b.png", "https://web/scans/..\\a.png"])
 def test_nothing_outside_the_allowed_prefix_is_read(location):
     with pytest.raises(UnreadableImage):
-        Remote(ALLOWED).check(location)
+        Remote((*ALLOWED, "https://web/scans")).check(location)
 
 
 @pytest.mark.parametrize("prefix", ["scans", "/scans", "file:///scans", "s3://", "http://host/", "ftp://host/a"])
 def test_a_prefix_that_allows_too_much_or_nothing_is_refused(prefix):
     with pytest.raises(BadSetting, match="expected such as s3://bucket/folder"):
         Remote([prefix])
+
+
+def test_a_key_in_a_storage_may_be_any_text(storage, tmp_path, embedder):
+    path = painting(tmp_path / "x.png", 3)
+    storage.put("new/Claude Monet/Été 100%2e.png", path.read_bytes())
+    index, report = Index.build(tmp_path / "i.artidx", f"{ROOT}new", embedder=embedder,
+                                settings=Settings(allowed=ALLOWED))
+    assert (report.embedded, index.generation.table["artist"][0]) == (1, "Claude Monet")
 
 
 def test_addresses_are_told_from_files():

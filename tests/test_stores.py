@@ -176,6 +176,8 @@ def test_what_is_wrong_is_said_in_the_same_words(museum, museum_index):
     for ask in (lambda i: i.query_of_id("none"), lambda i: i.pair("none", "none"), lambda i: i.only("nothing == 1"),
                 lambda i: i.only("year == 'x'"), lambda i: i.only("year < 2"), lambda i: i.only("year <"),
                 lambda i: i.nearest(museum_index.generation.table["id"][0], k=0),
+                lambda i: i.only("year < 1e999"), lambda i: i.only(f"year == {'9' * 400}"),
+                lambda i: i.query("\udcff"), lambda i: i.only("artist == '\\ud800'"),
                 lambda i: i.collection.artist("Nobody Known"), lambda i: i.collection.painting("none")):
         assert said(museum, ask) == said(museum_index, ask)
 
@@ -329,6 +331,30 @@ def test_what_is_kept_about_a_generation_is_checked(milvus, index):
     server.count(about, is_exact=True)
     with pytest.raises(BadIndex, match=r"is damaged .*; push the index again"):
         Index.open(address)
+    assert index.push(address).written == 0  # the paintings are there
+    assert len(Index.open(address)) == 12
+
+
+def test_paintings_that_are_lost_there_come_back_with_the_next_push(milvus, index):
+    address = milvus.address()
+    index.push(address)
+    server = connected(address)
+    server.ask("delete", server.published(), ids=[3, 4])
+    assert index.push(address).written == 12  # those of the window that is not whole
+    assert len(Index.open(address).whole()[0]) == 12
+
+
+def test_an_index_built_anew_with_a_lower_number_takes_the_place_of_the_old(milvus, index, tmp_path, collection):
+    address = milvus.address()
+    index.remove(["Red Painter/R0.png"])
+    index.push(address)
+    for number in range(2):
+        anew = Index.build(tmp_path / f"{number}.artidx", collection / "Blue Painter" / f"B{number}.png",
+                           embedder=index.embedder)[0]
+        anew.push(address)
+        assert len(Index.open(address)) == 1
+    names = [name for name in connected(address).ask("list_collections") if name.startswith(f"{address.collection}_")]
+    assert len(names) == 4  # the last and the one before
 
 
 @pytest.mark.parametrize("kind", [Kind("HNSW", 128), Kind("IVF_SQ8", 32)])
@@ -534,6 +560,7 @@ def test_the_service_says_that_milvus_is_away_and_goes_on_when_it_is_back(tmp_pa
             assert answer.json()["detail"].startswith("paintings: Milvus does not answer")
             assert str(milvus.port) not in answer.text
             assert client.get("/livez").status_code == 200
+            monkeypatch.setattr("artidx.index.milvus.server.RETURN_S", 20.0)
             milvus.start()
             connected(Address.of(milvus.address("paintings"))).load(
                 connected(Address.of(milvus.address("paintings"))).published())

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...embedder.catalog import is_text
 from ...errors import BadIndex, BadSetting
 from ..folder_store import nothing_left
 from ..manifest import Manifest, read_manifest
@@ -128,6 +129,8 @@ class MilvusStore:
         return chosen
 
     def places(self, column: str, value: str) -> list[int]:
+        if not is_text(value):
+            return []
         partition = f"spread == {spread_of(value)} and " if column == "id" else ""
         found = self._server.rows(self._collection, f"{partition}{column} == {quoted(value)}", FIELDS) if value else []
         self._remember(found)
@@ -148,7 +151,7 @@ class MilvusStore:
         return np.array([row["artist_number"] for row in found], np.int64)
 
     def nearest(self, query: Array, k: int) -> tuple[Rows, Doubles]:
-        found = self._search(query, min(k + MARGIN, MOST_FOUND), FIELDS)
+        found = self._search(query, min(k, len(self)) + MARGIN, FIELDS)
         self._remember([hit["entity"] | {"row": hit["row"]} for hit in found])
         places = np.array([hit["row"] for hit in found], np.int64)
         apart = distances(query[None], self.vectors_at(places.tolist())) if len(places) else np.empty(0)
@@ -161,7 +164,7 @@ class MilvusStore:
         heard = [hit for hit in found if hit["row"] not in silent][:HEARD]
         return Speakers(np.array([hit["row"] for hit in heard], np.int64),
                         np.array([hit["entity"]["artist_number"] for hit in heard], np.int64),
-                        np.array([hit["distance"] for hit in heard], np.float64), are_all=len(found) < wanted)
+                        np.array([hit["distance"] for hit in heard], np.float64), are_all=len(found) >= len(self))
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         if words and self._server.version.removeprefix("v").split(".")[:2] in (["2", str(n)] for n in range(4)):
@@ -205,8 +208,9 @@ class MilvusStore:
         if not self._filter:
             return known
         # Milvus counts no groups: the artists of all that are allowed are read, some bytes a painting.
-        pages = self._server.windows(self._collection, range(0, self.manifest.next_row, MOST_FOUND), ["artist_number"],
-                                     condition=self._filter)
+        whole = range(0, self.manifest.next_row, MOST_FOUND)
+        pages = ([self._server.rows(self._collection, self._filter, ["artist_number"])] if len(self) <= MOST_FOUND else
+                 self._server.windows(self._collection, whole, ["artist_number"], condition=self._filter))
         numbers = np.array([row["artist_number"] for page in pages for row in page], np.int64)
         return replace(known, paintings=np.bincount(numbers + 1, minlength=len(keys) + 1)[1:])
 
@@ -220,7 +224,10 @@ class MilvusStore:
     def middles(self) -> Array:
         numbers = range(MIDDLES, MIDDLES + len(self.about.artists), ROWS)
         pages = self._server.windows(self._collection + ABOUT, numbers, ["vector"])
-        return _vectors([row for page in pages for row in page], self.manifest.model.dim)
+        found = [row for page in pages for row in page]
+        if len(found) != len(self.about.artists):
+            raise BadIndex(f"{self.name}: what is kept about {self._collection} is damaged; push the index again")
+        return _vectors(found, self.manifest.model.dim)
 
     @cached_property
     def _length(self) -> int:

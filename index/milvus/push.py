@@ -15,7 +15,7 @@ from time import monotonic, sleep
 import numpy as np
 import pandas as pd
 
-from ...errors import BadIndex
+from ...errors import BadIndex, IndexAway
 from .. import store
 from ..artists import artist_codes, artist_names, middles_of
 from ..store import Generation
@@ -60,17 +60,33 @@ def push(index: Path, address: Address, progress: Callable[[int], None] = lambda
     before = server.published()
     name = layout.collection_name(address.collection, generation.manifest.generation, generation.sha256)
     written = 0
-    if before != name:
+    if before != name or not _is_whole(server, name, generation):
         kind = kind or layout.kind_for(len(generation.table))
         written = _write(server, name, generation, kind, progress)
         _wait_until_ready(server, name)
-        _write_about(server, name, generation, kind, _checked(server, name, generation, kind))
+        recall = _checked(server, name, generation, kind)
+        if server.published() != before:
+            raise BadIndex(f"{address}: another generation has been published there meanwhile; push again if this one "
+                           f"is to take its place")
+        _write_about(server, name, generation, kind, recall)
         MilvusStore.of(server, name)  # what cannot be read back is not published
-        server.ask("create_alias" if before is None else "alter_alias", name, address.collection)
+        if before != name:
+            server.ask("create_alias" if before is None else "alter_alias", name, address.collection)
         _drop_older(server, kept={name, before})
     about = MilvusStore.of(server, name).about
     return Pushed(len(generation.table), generation.manifest.generation, written, about.kind.type,
                   about.recall_at_10, monotonic() - started)
+
+
+def _is_whole(server: Server, name: str, generation: Generation) -> bool:
+    """Whether what answers has all its paintings, and is known to be what it is."""
+    try:
+        MilvusStore.of(server, name)
+    except IndexAway:
+        raise
+    except BadIndex:
+        return False
+    return server.count(name, is_exact=True) == len(generation.table)
 
 
 def _write(server: Server, name: str, generation: Generation, kind: Kind, progress: Callable[[int], None]) -> int:
@@ -165,16 +181,18 @@ def _write_about(server: Server, name: str, generation: Generation, kind: Kind, 
     for start in range(0, len(rows), ROWS):
         server.ask("insert", name + ABOUT, rows[start : start + ROWS])
     server.ask("flush", name + ABOUT, seconds=READY_S)
-    server.count(name + ABOUT, is_exact=True)
+    if server.count(name + ABOUT, is_exact=True) != len(rows):
+        raise BadIndex(f"{server.address}: not all that is to be known about {name} has arrived; push again")
 
 
 def _drop_older(server: Server, kept: set[str | None]) -> None:
-    """Drop the generations before those that are kept; a later one is another push's."""
+    """Drop the other generations, but for later ones that are not done: those another push is writing."""
     name = server.address.collection
-    oldest = min(layout.generation_of(name, each) or 0 for each in kept if each)
-    for collection in server.ask("list_collections"):
-        number = layout.generation_of(name, collection)
-        if number is not None and number < oldest:
+    latest = max(layout.generation_of(name, each) or 0 for each in kept if each)
+    there = set(server.ask("list_collections"))
+    for collection in sorted(there):
+        number, paintings = layout.generation_of(name, collection), collection.removesuffix(ABOUT)
+        if number is not None and paintings not in kept and (number <= latest or paintings + ABOUT in there):
             server.ask("drop_collection", collection)
 
 
