@@ -169,8 +169,8 @@ class Index:
     def only(self, where: str | None = None, exclude: str | None = None) -> Index:
         """The same index, answering from those paintings alone for which `where` holds and `exclude` does not.
 
-        Both are expressions over its columns (where.py), such as "year < 1700 and style == 'Baroque'". Every allowed
-        painting is then looked at. Raises BadSetting where an expression is wrong, or leaves nothing.
+        Both are expressions over its columns (where.py), such as "year < 1700 and style == 'Baroque'". In a folder
+        every allowed painting is then looked at. Raises BadSetting where an expression is wrong, or leaves nothing.
         """
         return Index(self.source, self.store.only(where, exclude), self._embedder, self._device)
 
