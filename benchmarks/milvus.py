@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -96,14 +98,18 @@ def main() -> None:
         print(f"{count:,} vectors of 256; server up in {server.start():.1f} s, {server.megabytes} MB")
         sent = 0
 
-        def killing(done: int) -> None:
+        def count_and_kill(done: int) -> None:
             nonlocal sent
             sent += done
             if sent == count // 2:
                 server.kill()
 
+        @contextmanager
+        def killing(total: int, stage: str) -> Iterator[Callable[[int], None]]:
+            yield count_and_kill
+
         try:
-            here.push(server.address, progress=killing)
+            here.push(server.address, bar=killing)
         except BadIndex as problem:
             print(f"killed after {sent:,}: {problem}")
         print(f"started again in {server.start():.1f} s")

@@ -37,6 +37,6 @@ def add(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **o
 
     catalog = read_catalog(source, column_names(options), options["allow"])
     opened = Index.open(index, device=own_device(options, device))
-    with settings(options, device) as chosen, progress(len(catalog), "adding") as advance:
-        report = opened.add(catalog, settings=chosen, dry_run=dry_run, progress=advance)
+    with settings(options, device) as chosen:
+        report = opened.add(catalog, settings=chosen, dry_run=dry_run, bar=progress)
     show_report(opened, report, as_json)

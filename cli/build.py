@@ -57,9 +57,9 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
     catalog = read_catalog(source, column_names(options), options["allow"])
     embedder = Embedder.load(model, device=own_device(options, device))
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
-    with settings(options, device) as chosen, progress(len(catalog), "embedding") as advance:
+    with settings(options, device) as chosen:
         index, report = Index.build(output, catalog, embedder=embedder, settings=chosen,
-                                    layout=layout(half, approximate), replace=replace, progress=advance)
+                                    layout=layout(half, approximate), replace=replace, bar=progress)
     found = pushed(index, store) if store and as_json else None
     show_report(index, report, as_json, found)
     note_exact(index, approximate)

@@ -81,9 +81,8 @@ def _opened(source: str, model: Path | None) -> Iterator[Index]:
         return
     catalog = read_catalog(source)
     with tempfile.TemporaryDirectory() as folder:
-        with progress(len(catalog), "paintings") as advance:
-            index, report = Index.build(Path(folder) / "evaluated.artidx", catalog, embedder=Embedder.load(model),
-                                        progress=advance)
+        index, report = Index.build(Path(folder) / "evaluated.artidx", catalog, embedder=Embedder.load(model),
+                                    bar=progress)
         if report.skipped:
             note(f"skipped {len(report.skipped):,} paintings; the first: {': '.join(report.skipped[0])}")
         yield index

@@ -16,7 +16,7 @@ import click
 
 from ..index.as_json import as_json
 
-REFRESH_S = 0.1
+REFRESH_S, LOGGED_S = 0.1, 60.0  # between two words about progress, on a terminal and in a log
 
 
 def plain(text: object) -> str:
@@ -41,29 +41,36 @@ def say_json(value: Any) -> None:
 
 @contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
-    """A bar with rate and time left on stderr, on a terminal only; call what it gives with each count just done."""
-    if not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    started = shown = time.monotonic()
-    reached = 0
+    """A stage's progress on stderr, with rate and time left; call what it gives with each count just done.
+
+    On a terminal a bar, which goes when the stage ends; in a log a line a minute.
+    """
+    is_terminal = sys.stderr.isatty()
+    refresh = REFRESH_S if is_terminal else LOGGED_S
+    started = time.monotonic()
+    reached, shown = 0, started - refresh if is_terminal else started
 
     def advance(done: int) -> None:
         nonlocal reached, shown
         reached += done
         now = time.monotonic()
-        if now - shown >= REFRESH_S or reached >= total:
-            shown = now
-            rate = reached / max(now - started, 1e-9)
-            left = (total - reached) / rate if rate else 0
-            bar = "█" * (20 * reached // max(total, 1))
-            click.echo(f"\r{what} {bar:░<20} {reached:,}/{total:,}  {rate:.1f}/s  {_clock(left)} left \x1b[K",
-                       err=True, nl=False)
+        if now - shown < refresh and not (is_terminal and reached >= total):
+            return
+        shown = now
+        rate = reached / max(now - started, 1e-9)
+        state = f"{reached:,}/{total:,}  {rate:.1f}/s  {_clock((total - reached) / rate if rate else 0)} left"
+        if is_terminal:
+            click.echo(f"\r{what} {'█' * (20 * reached // max(total, 1)):░<20} {state} \x1b[K", err=True, nl=False)
+        else:
+            note(f"{what} {state}")
 
+    if is_terminal:
+        advance(0)
     try:
         yield advance
     finally:
-        click.echo("\r\x1b[K", err=True, nl=False)
+        if is_terminal:
+            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def _clock(seconds: float) -> str:

@@ -21,6 +21,7 @@ def show_report(index: Index, report: Report, as_json: bool, store: Pushed | Non
             "removed": report.removed, "corrected": report.corrected,
             "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
             "seconds": round(report.seconds, 3), "images_per_second": round(report.images_per_second, 2),
+            "reading": round(report.reading, 3),
             "dry_run": report.dry_run, **({"pushed": store} if store else {}),
         })
         return
@@ -31,7 +32,8 @@ def show_report(index: Index, report: Report, as_json: bool, store: Pushed | Non
             f"{index.manifest.generation}")
     if report.embedded:
         say(f"embed {report.embedded:,}" if report.dry_run else
-            f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s")
+            f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s; "
+            f"{report.reading:.0%} of the work was reading")
     for count, what in ((report.resumed, "taken from an interrupted run"),
                         (report.already_there, "already there, left with their labels"), (report.removed, "removed"),
                         (report.corrected, "labels corrected")):
@@ -56,9 +58,8 @@ def note_exact(index: Index, approximate: bool) -> None:
 
 
 def pushed(index: Index, address: Address) -> Pushed:
-    """Bring the index to Milvus, with a bar."""
-    with progress(len(index), "pushing") as advance:
-        return index.push(address, progress=advance)
+    """Bring the index to Milvus, with a bar for each stage."""
+    return index.push(address, bar=progress)
 
 
 def show_push(address: Address, found: Pushed) -> None:

@@ -28,6 +28,6 @@ def sync(index: Path, folder: Path, dry_run: bool, device: str, as_json: bool, *
 
     catalog = read_catalog(folder)
     opened = Index.open(index, device=own_device(options, device))
-    with settings(options, device) as chosen, progress(len(catalog), "following") as advance:
-        report = opened.sync(catalog, settings=chosen, dry_run=dry_run, progress=advance)
+    with settings(options, device) as chosen:
+        report = opened.sync(catalog, settings=chosen, dry_run=dry_run, bar=progress)
     show_report(opened, report, as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -13,6 +13,12 @@ Bar = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]  # of 
 
 A = TypeVar("A")
 B = TypeVar("B")
+
+
+@contextmanager
+def no_bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """A Bar that shows nothing."""
+    yield lambda done: None
 
 
 def ahead(function: Callable[[A], B], items: Iterable[A], *, workers: int, most: int) -> Iterator[B]:

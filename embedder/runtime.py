@@ -16,7 +16,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,11 +46,16 @@ BATCH_SIZE = 32  # images, on a GPU
 
 @dataclass(frozen=True)
 class Embedding:
-    """One image's outcome: a unit vector (d,) float32, or the problem; and the sha256 of its bytes, if it has any."""
+    """One image's outcome: a unit vector (d,) float32, or the problem; and the sha256 of its bytes, if it has any.
+
+    reading, embedding: seconds that its thread took to fetch and decode the image, and to run the network on it.
+    """
 
     vector: Array | None
     sha256: str = ""
     problem: str = ""
+    reading: float = 0.0
+    embedding: float = 0.0
 
 
 class Embedder:
@@ -110,16 +116,19 @@ class Embedder:
             def whole(image: ImageLike) -> Embedding:
                 return self._embed_one(image, reader)
 
-            def first_half(image: ImageLike) -> tuple[Pixels | None, str, str]:
+            def first_half(image: ImageLike) -> _Decoded:
                 return _decode(image, reader, self.size)
 
             if self.provider == PROVIDERS["cpu"]:
                 yield from ahead(whole, images, workers=workers, most=2 * workers)
                 return
             for batch in batches(ahead(first_half, images, workers=workers, most=2 * batch_size), batch_size):
-                vectors = iter(self._run(_stacked([pixels for pixels, _, _ in batch if pixels is not None])))
-                for pixels, sha256, problem in batch:
-                    yield Embedding(None if pixels is None else next(vectors), sha256, problem)
+                started = monotonic()
+                vectors = iter(self._run(_stacked([each.pixels for each in batch if each.pixels is not None])))
+                share = (monotonic() - started) / len(batch)
+                for each in batch:
+                    yield Embedding(None if each.pixels is None else next(vectors), each.sha256, each.problem,
+                                    each.seconds, share)
 
     def infer(self, squares: Pixels, *, batch_size: int = BATCH_SIZE, workers: int | None = None) -> Array:
         """(n, size, size, 3) uint8 -> (n, d) float32: the network alone, as `embed` runs it."""
@@ -130,8 +139,10 @@ class Embedder:
         return np.concatenate(found) if found else np.empty((0, self.dim), np.float32)
 
     def _embed_one(self, image: ImageLike, reader: Reader) -> Embedding:
-        pixels, sha256, problem = _decode(image, reader, self.size)
-        return Embedding(None if pixels is None else self._run(pixels[None])[0], sha256, problem)
+        found = _decode(image, reader, self.size)
+        started = monotonic()
+        vector = None if found.pixels is None else self._run(found.pixels[None])[0]
+        return Embedding(vector, found.sha256, found.problem, found.seconds, monotonic() - started)
 
     def _run(self, squares: Pixels) -> Array:
         if not len(squares):
@@ -215,20 +226,30 @@ def _checked_dim(session: onnxruntime.InferenceSession, size: int, source: str) 
     raise BadModel(f"{source}: the graph must take image (n, {size}, {size}, 3) uint8 and give (n, d) float32")
 
 
-def _decode(image: ImageLike, reader: Reader, size: int) -> tuple[Pixels | None, str, str]:
-    """(pixels, sha256 of the bytes, problem); one of pixels and problem is empty."""
-    sha256 = ""
+class _Decoded(NamedTuple):
+    """One of pixels and problem is empty; sha256 is that of the bytes, if there are any."""
+
+    pixels: Pixels | None
+    sha256: str
+    problem: str
+    seconds: float
+
+
+def _decode(image: ImageLike, reader: Reader, size: int) -> _Decoded:
+    started, sha256, pixels, problem = monotonic(), "", None, ""
     try:
         if isinstance(image, str | os.PathLike):
             with reader.open(os.fspath(image)) as stream:
                 sha256 = content_hash(stream)
-                return square(stream, size, max_pixels=reader.max_pixels), sha256, ""
-        if isinstance(image, bytes):
-            check_size(len(image), reader.max_pixels)
-            sha256 = hashlib.sha256(image).hexdigest()
-        return square(image, size, max_pixels=reader.max_pixels), sha256, ""
-    except UnreadableImage as problem:
-        return None, sha256, str(problem)
+                pixels = square(stream, size, max_pixels=reader.max_pixels)
+        else:
+            if isinstance(image, bytes):
+                check_size(len(image), reader.max_pixels)
+                sha256 = hashlib.sha256(image).hexdigest()
+            pixels = square(image, size, max_pixels=reader.max_pixels)
+    except UnreadableImage as unreadable:
+        problem = str(unreadable)
+    return _Decoded(pixels, sha256, problem, monotonic() - started)
 
 
 def _stacked(squares: list[Pixels]) -> Pixels:

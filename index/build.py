@@ -25,6 +25,7 @@ import pandas as pd
 from ..embedder.catalog import COLUMNS, Catalog, artist_key
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute
+from ..embedder.parallel import Bar, no_bar
 from ..embedder.remote import is_remote
 from ..embedder.runtime import BATCH_SIZE, Embedder, Embedding
 from ..errors import BadIndex, UnreadableImage, damaged
@@ -69,9 +70,10 @@ class Layout:
 class Report:
     """What a change has done, or in a dry run would do.
 
-    embedded: paintings whose vectors were made in this run, in `seconds`; resumed: taken from one that was
-    interrupted; already_there: left alone; moved: ids of paintings whose files have another name now; replaced: ids
-    whose content is new; removed: how many; corrected: labels; skipped: (path, reason) pairs.
+    embedded: paintings whose vectors were made in this run, in `seconds`, the share `reading` of which went into
+    fetching and decoding images; resumed: taken from one that was interrupted; already_there: left alone; moved: ids of
+    paintings whose files have another name now; replaced: ids whose content is new; removed: how many; corrected:
+    labels; skipped: (path, reason) pairs.
     """
 
     paintings: int  # in the index now
@@ -84,6 +86,7 @@ class Report:
     corrected: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
+    reading: float = 0.0
     dry_run: bool = False
     published: bool = False  # a new generation, whose skipped.csv then has what was skipped
 
@@ -94,11 +97,10 @@ class Report:
 
 
 SHARD_COLUMNS = ["path", "sha256", "problem", "embedding"]
-Progress = Callable[[int], None]  # called with the number of paintings just finished
 
 
 def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, layout: Layout, *,
-          replace: bool = False, progress: Progress = lambda done: None) -> Report:
+          replace: bool = False, bar: Bar = no_bar) -> Report:
     """Embed a whole catalog into a new index at `index`. Raises BadIndex where one stands already, unless `replace`.
 
     With replace the old generation answers until the new one is published.
@@ -106,23 +108,26 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
     with store.writer(index):
         check_free(index, replace)
         _check_strict(catalog.skipped, settings)
-        found = _embed(catalog.table, embedder, index / "building", settings, progress)
+        found = _embed(catalog.table, embedder, index / "building", settings, bar)
         table = _rows(catalog.table, found, first_row=0)
         skipped = (*catalog.skipped, *found.skipped)
         if table.empty:
             shutil.rmtree(index / "building")
             raise BadIndex(f"{index}: not one image of {catalog.source} could be read; the first: "
                            f"{': '.join(skipped[0])}")
-        codes = artist_codes(table["artist_key"])[0]
-        centre = centre_of(found.embeddings, codes)
-        contents = new_contents(table, centred(found.embeddings, centre), centre, people(codes), layout)
-        store.publish(index, dataclasses.replace(contents, skipped=skipped), store.ModelFile.of(embedder))
+        with bar(len(table), "publishing") as advance:
+            codes = artist_codes(table["artist_key"])[0]
+            centre = centre_of(found.embeddings, codes)
+            contents = new_contents(table, centred(found.embeddings, centre), centre, people(codes), layout)
+            store.publish(index, dataclasses.replace(contents, skipped=skipped), store.ModelFile.of(embedder))
+            advance(len(table))
         shutil.rmtree(index / "building")  # with the shards of paintings that have changed since
-    return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds, published=True)
+    return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds,
+                  reading=found.reading, published=True)
 
 
 def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, folder: Path | None = None,
-        dry_run: bool = False, progress: Progress = lambda done: None) -> Report:
+        dry_run: bool = False, bar: Bar = no_bar) -> Report:
     """Add a catalog's paintings to the index; with a folder, also remove those whose files in it are gone.
 
     A painting whose content is there already is left alone, but for the name of its file where that has moved. One
@@ -133,10 +138,10 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         store.check_model(index, before.manifest, embedder)
         _check_strict(catalog.skipped, settings)
         reader = Reader(settings.max_pixels, settings.allowed)
-        todo = plan(before.table, catalog.table, folder, reader, settings.workers)
+        with bar(len(catalog), "comparing") as advance:
+            todo = plan(before.table, catalog.table, folder, reader, settings.workers, advance)
         fresh = todo.to_embed()
         _check_strict(todo.skipped, settings)
-        progress(len(catalog) - len(fresh))
         report = Report(0, already_there=todo.already_there, removed=len(todo.gone), dry_run=dry_run,
                         moved=tuple(before.table["id"].iloc[[*todo.moved]]))
         if dry_run:
@@ -145,7 +150,7 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
                 report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(fresh),
                 embedded=len(fresh), replaced=tuple(before.table["id"].iloc[replaced]),
                 skipped=(*catalog.skipped, *todo.skipped))
-        found = _embed(fresh, embedder, index / "building", settings, progress)
+        found = _embed(fresh, embedder, index / "building", settings, bar)
         added = _rows(fresh, found, first_row=before.manifest.next_row)
         replaced = todo.replaced(added)
         skipped = (*catalog.skipped, *todo.skipped, *found.skipped)
@@ -158,12 +163,15 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
                 before.contents, skipped=skipped, next_row=before.manifest.next_row + len(added),
                 removed=np.concatenate([before.contents.removed, rows[todo.gone], rows[replaced]]),
                 history=pd.concat(words, ignore_index=True))
-            store.publish(index, grown(contents, added, found.embeddings), store.ModelFile.of(before), before)
+            everything = len(before.table) + len(added)
+            with bar(everything, "publishing") as advance:
+                store.publish(index, grown(contents, added, found.embeddings), store.ModelFile.of(before), before)
+                advance(everything)
         _clear(index / "building", embedder, {*before.table["sha256"], *added["sha256"]})
     return dataclasses.replace(
         report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added), embedded=found.embedded,
         resumed=found.resumed, replaced=tuple(before.table["id"].iloc[replaced]), skipped=skipped,
-        seconds=found.seconds, published=is_change)
+        seconds=found.seconds, reading=found.reading, published=is_change)
 
 
 def check_free(index: Path, replace: bool) -> None:
@@ -232,34 +240,37 @@ class _Embedded(NamedTuple):
     embedded: int
     resumed: int
     seconds: float
+    reading: float
 
 
-def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Settings, progress: Progress
-           ) -> _Embedded:
+def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Settings, bar: Bar) -> _Embedded:
     building.mkdir(exist_ok=True)
     started = time.monotonic()
     parts = [table.iloc[start : start + SHARD] for start in range(0, len(table), SHARD)]
     with Reader(settings.max_pixels) as reader:
         paths = [building / f"{_shard_prefix(embedder)}{_shard_digest(rows, reader)}.parquet" for rows in parts]
     shards = [_usable_shard(path, rows, embedder) for path, rows in zip(paths, parts, strict=True)]
-    for shard in shards:
-        if shard is not None:
-            _check_strict(_problems(shard), settings)
-            progress(len(shard))
     missing = [number for number, shard in enumerate(shards) if shard is None]
-    embedded = 0
-    for at, outcomes in _whole_shards(_pieces([parts[number] for number in missing], embedder, settings),
-                                      [parts[number] for number in missing], settings, progress):
-        number = missing[at]
-        shard = _shard_of(parts[number], outcomes)
-        write_atomically(paths[number], shard.to_parquet(index=False))
-        embedded += int((shard["problem"] == "").sum())
-        shards[number] = shard
+    embedded, reading, running = 0, 0.0, 0.0
+    with bar(len(table), "embedding") as advance:
+        for shard in shards:
+            if shard is not None:
+                _check_strict(_problems(shard), settings)
+                advance(len(shard))
+        for at, outcomes in _whole_shards(_pieces([parts[number] for number in missing], embedder, settings),
+                                          [parts[number] for number in missing], settings, advance):
+            number = missing[at]
+            shard = _shard_of(parts[number], outcomes)
+            write_atomically(paths[number], shard.to_parquet(index=False))
+            embedded += int((shard["problem"] == "").sum())
+            reading += sum(outcome.reading for outcome in outcomes)
+            running += sum(outcome.embedding for outcome in outcomes)
+            shards[number] = shard
     found = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame(columns=SHARD_COLUMNS)
     kept = (found["problem"] == "").to_numpy(bool)
     embeddings = np.frombuffer(b"".join(found["embedding"][kept]), np.float32).reshape(-1, embedder.dim)
     return _Embedded(kept, found["sha256"][kept].tolist(), embeddings, _problems(found), embedded,
-                     int(kept.sum()) - embedded, time.monotonic() - started)
+                     int(kept.sum()) - embedded, time.monotonic() - started, reading / max(reading + running, 1e-9))
 
 
 def _pieces(parts: Sequence[pd.DataFrame], embedder: Embedder, settings: Settings) -> Iterator[Piece]:
@@ -275,8 +286,8 @@ def _pieces(parts: Sequence[pd.DataFrame], embedder: Embedder, settings: Setting
             yield Piece(number, place, [outcome])
 
 
-def _whole_shards(pieces: Iterator[Piece], parts: Sequence[pd.DataFrame], settings: Settings, progress: Progress
-                  ) -> Iterator[tuple[int, list[Embedding]]]:
+def _whole_shards(pieces: Iterator[Piece], parts: Sequence[pd.DataFrame], settings: Settings,
+                  advance: Callable[[int], None]) -> Iterator[tuple[int, list[Embedding]]]:
     """Each shard's number and outcomes once it is whole; pieces come in any order."""
     waiting: dict[int, dict[int, Embedding]] = {}
     for piece in pieces:
@@ -286,7 +297,7 @@ def _whole_shards(pieces: Iterator[Piece], parts: Sequence[pd.DataFrame], settin
             if outcome.vector is None:
                 _check_strict([(paths.iloc[place], outcome.problem)], settings)
             done[place] = outcome
-        progress(len(piece.outcomes))
+        advance(len(piece.outcomes))
         if len(done) == len(paths):
             yield piece.shard, [outcome for _, outcome in sorted(waiting.pop(piece.shard).items())]
 

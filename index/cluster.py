@@ -154,7 +154,8 @@ class _Worker:
 
     def __call__(self, piece: dict[str, Any]) -> dict[str, Any]:
         """A row of vectors, contents and problems; or of the one error that ends the build."""
-        found = {"shard": piece["shard"], "start": piece["start"], "error": "", "sha256": [], "vectors": b""}
+        found = {"shard": piece["shard"], "start": piece["start"], "error": "", "sha256": [], "reading": [],
+                 "embedding": [], "vectors": b""}
         if self.problem:
             return found | {"error": "ClusterFailed", "problems": [self.problem]}
         try:
@@ -165,13 +166,15 @@ class _Worker:
             return found | {"error": type(problem).__name__, "problems": [str(problem)]}
         vectors = [each.vector for each in done if each.vector is not None]
         return found | {"problems": [each.problem for each in done], "sha256": [each.sha256 for each in done],
+                        "reading": [each.reading for each in done], "embedding": [each.embedding for each in done],
                         "vectors": np.array(vectors, "<f4").tobytes()}
 
 
 def _outcomes(row: dict[str, Any], dim: int) -> list[Embedding]:
     vectors = iter(np.frombuffer(row["vectors"], "<f4").reshape(-1, dim))
-    return [Embedding(None if problem else next(vectors), sha256, problem)
-            for sha256, problem in zip(row["sha256"], row["problems"], strict=True)]
+    return [Embedding(None if problem else next(vectors), sha256, problem, float(reading), float(embedding))
+            for sha256, problem, reading, embedding in zip(
+                row["sha256"], row["problems"], row["reading"], row["embedding"], strict=True)]
 
 
 def _versions() -> dict[str, str]:

@@ -19,12 +19,12 @@ import pandas as pd
 from ..embedder.catalog import Catalog, ColumnNames, read_catalog
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute, content_hash, split_location
-from ..embedder.parallel import ahead
+from ..embedder.parallel import Bar, ahead, no_bar
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import build as building
 from . import change, interchange, store
-from .build import Layout, Progress, Report, Settings
+from .build import Layout, Report, Settings
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .centre import centred, uncentred
 from .collection import Collection
@@ -82,13 +82,13 @@ class Index:
     def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog, *,
               embedder: Embedder | None = None, names: ColumnNames | None = None,
               settings: Settings | None = None, layout: Layout | None = None, replace: bool = False,
-              progress: Progress = lambda done: None) -> tuple[Index, Report]:
+              bar: Bar = no_bar) -> tuple[Index, Report]:
         """Embed a catalog, or what `read_catalog` makes of a source, into a new index."""
         settings = settings or Settings()
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
         embedder = embedder or Embedder.load()
         report = building.build(Path(path), catalog, embedder, settings or Settings(), layout or Layout(),
-                                replace=replace, progress=progress)
+                                replace=replace, bar=bar)
         return cls.open(path, embedder=embedder), report
 
     @classmethod
@@ -104,24 +104,24 @@ class Index:
         """Write all vectors and paintings into a new folder, for other programs (interchange.py)."""
         interchange.export_vectors(self.generation, Path(folder))
 
-    def push(self, address: str | Address, *, progress: Progress = lambda done: None) -> Pushed:
+    def push(self, address: str | Address, *, bar: Bar = no_bar) -> Pushed:
         """Bring the published generation to Milvus, where it then answers at `address` (milvus/). Raises BadIndex."""
         from .milvus.push import push
 
-        return push(self._own_path(), address if isinstance(address, Address) else Address.of(address), progress)
+        return push(self._own_path(), address if isinstance(address, Address) else Address.of(address), bar)
 
     def add(self, source: str | os.PathLike[str] | Catalog, *, names: ColumnNames | None = None,
-            settings: Settings | None = None, dry_run: bool = False, progress: Progress = lambda done: None) -> Report:
+            settings: Settings | None = None, dry_run: bool = False, bar: Bar = no_bar) -> Report:
         """Add a catalog's paintings; this object then stands at the new generation."""
         settings = settings or Settings()
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
         report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(), dry_run=dry_run,
-                              progress=progress)
+                              bar=bar)
         self._reopen()
         return report
 
     def sync(self, folder: str | os.PathLike[str] | Catalog, *, settings: Settings | None = None,
-             dry_run: bool = False, progress: Progress = lambda done: None) -> Report:
+             dry_run: bool = False, bar: Bar = no_bar) -> Report:
         """Follow a folder, or a catalog of one: add what is new, embed anew what has changed, remove what is gone.
 
         Paintings of the index that are not from the folder are left alone. Raises BadCatalog where the folder has no
@@ -131,7 +131,7 @@ class Index:
         if not os.path.isdir(catalog.source):
             raise BadCatalog(f"{catalog.source}: not a folder; artidx sync follows a folder of images")
         report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(),
-                              folder=Path(catalog.source), dry_run=dry_run, progress=progress)
+                              folder=Path(catalog.source), dry_run=dry_run, bar=bar)
         self._reopen()
         return report
 

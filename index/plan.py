@@ -7,7 +7,7 @@ index has it no longer leads to that content, the painting has moved; else it is
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -121,10 +121,10 @@ def _makes_room(name: str, old: str, new: str) -> bool:
     return old == new or (not _is_made_of(name, new) and (not old or _is_gone(old)))
 
 
-def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, reader: Reader, workers: int | None
-         ) -> Plan:
+def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, reader: Reader, workers: int | None,
+         advance: Callable[[int], None] = lambda done: None) -> Plan:
     """Compare a catalog with an index's table. folder: its paintings that are there no more count as gone."""
-    contents = _contents(catalog["path"].tolist(), reader, workers or available_cores())
+    contents = _contents(catalog["path"].tolist(), reader, workers or available_cores(), advance)
     paths = [absolute(path) for path in catalog["path"]]
     now = dict(zip(paths, contents, strict=True))
     stored = before["path"].tolist()
@@ -150,7 +150,8 @@ def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, reade
     return Plan(before, catalog, new, moved, np.array(gone, np.int64), ()).checked()
 
 
-def _contents(locations: Sequence[str], reader: Reader, workers: int) -> list[str | None]:
+def _contents(locations: Sequence[str], reader: Reader, workers: int, advance: Callable[[int], None]
+              ) -> list[str | None]:
     """sha256 of every file; None for one that cannot be read."""
     with reader:
         def content(location: str) -> str | None:
@@ -160,7 +161,11 @@ def _contents(locations: Sequence[str], reader: Reader, workers: int) -> list[st
             except UnreadableImage:
                 return None
 
-        return list(ahead(content, locations, workers=workers, most=4 * workers))
+        found = []
+        for each in ahead(content, locations, workers=workers, most=4 * workers):
+            found.append(each)
+            advance(1)
+        return found
 
 
 def _is_gone(location: str) -> bool:

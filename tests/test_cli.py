@@ -12,6 +12,7 @@ import pytest
 
 from artidx.cli import main as command_line
 from artidx.cli.main import VERBS, artidx
+from artidx.cli.output import progress
 from made import HUES, painting, small_model
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +60,25 @@ def test_build_says_what_it_did_on_stdout_and_notes_go_to_stderr(run, tmp_path, 
     assert "model small" in err
     assert "CPUExecutionProvider" in err
     assert "\r" not in err, "no progress bar where stderr is no terminal"
+
+
+def test_in_a_log_a_stage_that_takes_long_is_told_once_a_minute(capsys, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with progress(1000, "embedding") as advance:
+        for _ in range(5):
+            now += 24
+            advance(100)
+    assert capsys.readouterr().err.splitlines() == ["embedding 300/1,000  4.2/s  2:48 left"]
+
+
+def test_on_a_terminal_a_stage_is_a_bar_from_its_beginning_and_goes_in_the_end(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress(10, "publishing") as advance:
+        assert "publishing ░░" in capsys.readouterr().err
+        advance(10)
+        assert "██ 10/10" in capsys.readouterr().err
+    assert capsys.readouterr().err == "\r\x1b[K"
 
 
 def test_build_as_json_is_one_object(run, tmp_path, collection):

@@ -18,7 +18,7 @@ from artidx.errors import BadSetting, ClusterFailed
 from artidx.index import build as building
 from artidx.index.build import SHARD
 from artidx.index.cluster import PIECE, Piece, Work, _difference, _outcomes, _versions, _Worker, joined
-from made import DIM, MUSEUM, painting
+from made import DIM, MUSEUM, painting, watched
 from ray_nodes import TwoNodes
 
 ARTIDX = Path(sys.executable).with_name("artidx")
@@ -66,6 +66,7 @@ def test_a_build_of_real_paintings_on_two_nodes_is_that_of_one_machine_to_the_bi
     assert "on Ray: 2 nodes, 2 cores" in err
     report = json.loads(out)  # and nothing else is on stdout
     assert report["embedded"] == 48
+    assert 0 < report["reading"] < 1
     assert [Path(each["path"]).name for each in report["skipped"]] == ["zz.jpg"]
     same(tmp_path / "i.artidx", real / "local.artidx")
 
@@ -86,7 +87,8 @@ def test_what_was_done_before_is_taken_from_its_shards_wherever_it_was_done(clus
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file), progress=stopping)
+        Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file),
+                    bar=watched(stopping))
     report = json.loads(finished(build(cluster, tmp_path / "many", tmp_path / "i.artidx", "--model", model_file))[0])
     assert (report["resumed"], report["embedded"]) == (SHARD, 2 * PIECE + 1)
     Index.build(tmp_path / "local.artidx", tmp_path / "many", embedder=Embedder.load(model_file))

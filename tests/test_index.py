@@ -25,7 +25,7 @@ from artidx.index.build import SHARD
 from artidx.index.centre import centred
 from artidx.index.files import sha256_of
 from artidx.index.manifest import FORMAT
-from made import DIM, HUES, painting, small_model
+from made import DIM, HUES, Stages, painting, small_model
 
 
 def contents(index: Index) -> tuple[bytes, bytes]:
@@ -158,6 +158,19 @@ def test_add_takes_new_leaves_known_and_replaces_changed_paintings(tmp_path, ind
     assert index.check() == []
     changed = as_stored(index, embedder, collection / "Red Painter" / "R0.png")
     assert index.query("Red Painter/R0.png").vector.tobytes() == changed
+
+
+def test_every_stage_is_told_with_how_far_it_went(tmp_path, collection, embedder):
+    (collection / "bad.jpg").write_text("no")
+    built, added, nothing = Stages(), Stages(), Stages()
+    index, report = Index.build(tmp_path / "staged.artidx", collection, embedder=embedder, bar=built)
+    assert built.seen == [("embedding", 13, 13), ("publishing", 12, 12)]
+    assert 0 < report.reading < 1
+    painting(collection / "new.png", 500)
+    index.add(collection, bar=added)
+    assert added.seen == [("comparing", 14, 14), ("embedding", 2, 2), ("publishing", 13, 13)]
+    index.add(collection, bar=nothing)
+    assert nothing.seen == [("comparing", 14, 14), ("embedding", 1, 1)]
 
 
 def test_adding_what_is_there_changes_nothing(index, collection):

@@ -22,7 +22,7 @@ from artidx.embedder.locations import Reader, absolute
 from artidx.embedder.remote import Remote, is_remote
 from artidx.errors import ArtidxError, BadCatalog, BadSetting, UnreachableStorage, UnreadableImage
 from artidx.index.build import Settings
-from made import painting
+from made import painting, watched
 from storage import BUCKET, Storage
 
 ROOT = f"s3://{BUCKET}/"
@@ -102,7 +102,7 @@ def test_expired_credentials_stop_the_build_and_keep_what_is_done(storage, tmp_p
 
     expiring.seen = 0
     with pytest.raises(UnreachableStorage, match=r"provided token has expired.*, and run the same again"):
-        Index.build(tmp_path / "i.artidx", catalog, embedder=embedder, settings=settings, progress=expiring)
+        Index.build(tmp_path / "i.artidx", catalog, embedder=embedder, settings=settings, bar=watched(expiring))
     storage.expired = False
     _, report = Index.build(tmp_path / "i.artidx", catalog, embedder=embedder, settings=settings)
     assert report.resumed >= 2

@@ -31,7 +31,7 @@ from artidx.index.milvus.layout import Kind
 from artidx.index.milvus.server import connected
 from artidx.index.vector_store import HEARD
 from lite import MilvusLite
-from made import DIM, painting, small_model
+from made import DIM, Stages, painting, small_model, watched
 from served import TOKEN, form, served
 
 AWKWARD = ["Baroque", "", "ba'r\"o\\que", "100", "-2.5", "1e3", "Été\u0301", "%_\\", "b\tc", "日本", "inf"]
@@ -287,13 +287,19 @@ def test_an_interrupted_push_changes_nothing_and_goes_on_where_it_was(milvus, in
 
     stopping.seen = 0
     with pytest.raises(KeyboardInterrupt):
-        index.push(address, progress=stopping)
+        index.push(address, bar=watched(stopping))
     assert len(Index.open(address, embedder=index.embedder)) == 12
     half = next(name for name in connected(address).ask("list_collections")
                 if layout.generation_of(address.collection, name) == 2)
     connected(address).ask("release_collection", half)  # as a server that is restarted does
     assert index.push(address).written == 3  # of 13, 10 were there
     assert len(Index.open(address, embedder=index.embedder)) == 13
+
+
+def test_the_stages_of_a_push_are_told(milvus, index):
+    stages = Stages()
+    index.push(milvus.address(), bar=stages)
+    assert stages.seen == [("pushing", 12, 12), ("indexing", 12, 12), ("checking", 12, 12)]
 
 
 def test_a_push_that_loses_a_painting_is_not_published(milvus, index, monkeypatch):

@@ -79,14 +79,17 @@ class MobileNetV2(PooledTrunk):
 
 
 class DinoV2Small(PooledTrunk):
-    """timm's DINOv2 ViT-S/14 (Oquab et al., 2023), patch tokens after blocks 5 to 8; later blocks are not run."""
+    """timm's DINOv2 ViT-S/14 (Oquab et al., 2023), patch tokens after blocks 5 to 8; later blocks are not run.
+
+    Takes squares whose side is a multiple of 14 px: positions are stretched to them.
+    """
 
     read = (5, 6, 7, 8)
     channels = (384,) * 4
 
     def __init__(self) -> None:
         super().__init__(IMAGENET_MEAN, IMAGENET_STD)
-        vit: Any = _timm_model("vit_small_patch14_dinov2", img_size=224, num_classes=0)
+        vit: Any = _timm_model("vit_small_patch14_dinov2", img_size=224, num_classes=0, dynamic_img_size=True)
         vit.blocks = vit.blocks[: max(self.read) + 1]
         vit.norm = nn.Identity()
         self.vit: Any = vit

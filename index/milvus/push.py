@@ -7,7 +7,6 @@ was interrupted, given again, goes on where it was; what answers is touched by i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -15,6 +14,7 @@ from time import monotonic, sleep
 import numpy as np
 import pandas as pd
 
+from ...embedder.parallel import Bar, no_bar
 from ...errors import BadIndex, IndexAway
 from .. import store
 from ..artists import artist_codes, artist_names, middles_of
@@ -48,8 +48,7 @@ class Pushed:
     seconds: float
 
 
-def push(index: Path, address: Address, progress: Callable[[int], None] = lambda done: None,
-         kind: Kind | None = None) -> Pushed:
+def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None) -> Pushed:
     """Make the published generation of a folder the one that answers at an address. Raises BadIndex.
 
     kind: of the index over the vectors; by default the one for so many paintings.
@@ -62,9 +61,9 @@ def push(index: Path, address: Address, progress: Callable[[int], None] = lambda
     written = 0
     if before != name or not _is_whole(server, name, generation):
         kind = kind or layout.kind_for(len(generation.table))
-        written = _write(server, name, generation, kind, progress)
-        _wait_until_ready(server, name)
-        recall = _checked(server, name, generation, kind)
+        written = _write(server, name, generation, kind, bar)
+        _wait_until_ready(server, name, len(generation.table), bar)
+        recall = _checked(server, name, generation, kind, bar)
         if server.published() != before:
             raise BadIndex(f"{address}: another generation has been published there meanwhile; push again if this one "
                            f"is to take its place")
@@ -89,7 +88,7 @@ def _is_whole(server: Server, name: str, generation: Generation) -> bool:
     return server.count(name, is_exact=True) == len(generation.table)
 
 
-def _write(server: Server, name: str, generation: Generation, kind: Kind, progress: Callable[[int], None]) -> int:
+def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> int:
     """Write the paintings that are not there yet; returns how many those were."""
     table, is_new = generation.table, not server.ask("has_collection", name)
     if is_new:
@@ -103,31 +102,37 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, progre
     codes = artist_codes(table["artist_key"])[0]
     ranks = _ranks(table)
     written = 0
-    for start in range(0, len(table), ROWS):
-        part = table.iloc[start : start + ROWS]
-        numbers = part["row"].tolist()
-        if is_new or server.count(name, f"row >= {numbers[0]} and row <= {numbers[-1]}", is_exact=True) < len(part):
-            places = np.arange(start, start + len(part))
-            server.ask("upsert", name, layout.entities(
-                part, generation.vectors.at(places), codes[places], ranks[places],
-                searched_text(part).to_pylist()))
-            written += len(part)
-        progress(len(part))
+    with bar(len(table), "pushing") as advance:
+        for start in range(0, len(table), ROWS):
+            part = table.iloc[start : start + ROWS]
+            numbers = part["row"].tolist()
+            if is_new or server.count(name, f"row >= {numbers[0]} and row <= {numbers[-1]}", is_exact=True) < len(part):
+                places = np.arange(start, start + len(part))
+                server.ask("upsert", name, layout.entities(
+                    part, generation.vectors.at(places), codes[places], ranks[places],
+                    searched_text(part).to_pylist()))
+                written += len(part)
+            advance(len(part))
     return written
 
 
-def _wait_until_ready(server: Server, name: str) -> None:
+def _wait_until_ready(server: Server, name: str, paintings: int, bar: Bar) -> None:
     """Until all is in sealed segments, and the index over them is made and loaded. Raises BadIndex."""
-    server.ask("flush", name, seconds=READY_S)
-    deadline = monotonic() + READY_S
-    while int(server.ask("describe_index", name, "vector").get("pending_index_rows", 0)):
-        if monotonic() > deadline:
-            raise BadIndex(f"{server.address}: the index is not done after {READY_S / 3600:.0f} hours; push again")
-        sleep(WAIT_S)
-    server.load(name, READY_S)
+    with bar(paintings, "indexing") as advance:
+        server.ask("flush", name, seconds=READY_S)
+        deadline, done = monotonic() + READY_S, 0
+        while pending := int(server.ask("describe_index", name, "vector").get("pending_index_rows", 0)):
+            if monotonic() > deadline:
+                raise BadIndex(f"{server.address}: the index is not done after {READY_S / 3600:.0f} hours; push again")
+            if paintings - pending > done:
+                advance(paintings - pending - done)
+                done = paintings - pending
+            sleep(WAIT_S)
+        server.load(name, READY_S)
+        advance(paintings - done)
 
 
-def _checked(server: Server, name: str, generation: Generation, kind: Kind) -> float:
+def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> float:
     """The recall of the search, once all paintings are there and some are found to be as they were written.
 
     Raises BadIndex.
@@ -138,13 +143,16 @@ def _checked(server: Server, name: str, generation: Generation, kind: Kind) -> f
     sample = smallest(generation.table["vector_sha256"].to_numpy(object), CHECKED)
     vectors = generation.vectors.at(sample)
     numbers = generation.table["row"].to_numpy(np.int64)
-    found = {row["row"]: np.array(row["vector"], np.float32) for row in server.rows(
-        name, f"row in {numbers[sample].tolist()}", ["vector"])}
-    if not all(number in found and np.array_equal(found[number], vector)
-               for number, vector in zip(numbers[sample].tolist(), vectors, strict=True)):
-        raise BadIndex(f"{server.address}: a vector does not come back as it was sent; drop the collection {name}, and "
-                       f"push again")
-    return 1.0 if kind.is_exact else _recall(server, name, generation, kind, sample)
+    with bar(len(sample), "checking") as advance:
+        found = {row["row"]: np.array(row["vector"], np.float32) for row in server.rows(
+            name, f"row in {numbers[sample].tolist()}", ["vector"])}
+        if not all(number in found and np.array_equal(found[number], vector)
+                   for number, vector in zip(numbers[sample].tolist(), vectors, strict=True)):
+            raise BadIndex(f"{server.address}: a vector does not come back as it was sent; drop the collection {name}, "
+                           f"and push again")
+        recall = 1.0 if kind.is_exact else _recall(server, name, generation, kind, sample)
+        advance(len(sample))
+    return recall
 
 
 def _recall(server: Server, name: str, generation: Generation, kind: Kind, sample: Rows) -> float:
