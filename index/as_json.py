@@ -14,22 +14,30 @@ def as_json(value: Any) -> str:
 
     A lone surrogate, from a file name that is no UTF-8, is written as an escape.
     """
-    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_members)
+    except ValueError:  # something in it is not a number
+        text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _plain(value: Any) -> Any:
-    if type(value) in (str, int, bool, type(None)):  # most values: the rest of the questions is not asked
-        return value
+def _members(value: Any) -> Any:
+    """What json does not know: a dataclass as its fields, a path as text."""
+    if names := _fields(value.__class__):
+        return {name: getattr(value, name) for name in names}
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON")
+
+
+def _without_nan(value: Any) -> Any:
     if isinstance(value, float):
         return value if value == value else None
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_without_nan(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if names := _fields(value.__class__):
-        return {name: _plain(getattr(value, name)) for name in names}
-    return str(value) if isinstance(value, Path) else value
+        return {key: _without_nan(item) for key, item in value.items()}
+    return value if isinstance(value, str | int | None) else _without_nan(_members(value))
 
 
 @lru_cache(maxsize=256)
