@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ArtidxError, BadIndex, MissingPackage
+from ..errors import ArtidxError, BadIndex, IndexAway, MissingPackage
 from .files import write_atomically
 from .folder_store import FolderStore
 from .milvus.address import Address, is_address
@@ -29,6 +29,7 @@ MOST = SAMPLED  # paintings: a minute of one core, and as many as a browser move
 COMPONENTS = 50
 PERPLEXITY = 30
 FEWEST = 12  # paintings; fewer are shown by their two principal components
+AWAY = os.EX_TEMPFAIL  # the exit status where what is to be drawn cannot be reached just now
 
 
 def drawn(opened: VectorStore) -> Array:
@@ -76,5 +77,8 @@ def _opened(kept_at: str, manifest_sha256: str) -> VectorStore:
 if __name__ == "__main__":
     try:
         main()
+    except IndexAway as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(AWAY)
     except ArtidxError as problem:
         sys.exit(str(problem))

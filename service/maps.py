@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..index.map import AWAY
 from ..index.milvus.address import Address
 from ..index.opened import Index
 from ..index.vectors import Array
@@ -65,7 +66,9 @@ class Maps:
 
     async def _wait(self, process: asyncio.subprocess.Process, sha256: str) -> None:
         _, said = await process.communicate()
-        if process.returncode:  # killed, too: for want of memory there is none the next time either
+        if process.returncode == AWAY:
+            log.warning("the map is not drawn yet: %s", said.decode(errors="replace").strip())
+        elif process.returncode:  # killed, too: for want of memory there is none the next time either
             self._failed.add(sha256)
             log.error("the map could not be drawn: %s", said.decode(errors="replace")[-500:])
         self._drawing = None

@@ -23,6 +23,7 @@ class Shelf:
     def __init__(self, source: Source, device: str | None = None) -> None:
         """Raises ArtidxError where it cannot be opened or has no model."""
         self._renewing = asyncio.Lock()
+        self._said = ""  # of what cannot be opened
         self.index = Index.open(source, device=device)
         _warm(self.index)
 
@@ -32,8 +33,11 @@ class Shelf:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.renew()
+                self._said = ""
             except (ArtidxError, OSError) as problem:  # damaged, or just being replaced: what is open goes on answering
-                log.error("the new generation cannot be opened: %s", problem)
+                if str(problem) != self._said:  # once, not every second
+                    log.error("the new generation cannot be opened: %s", problem)
+                self._said = str(problem)
             except Exception:  # a bug, or no memory: the next generation may be better
                 log.exception("the new generation cannot be opened")
 

@@ -30,6 +30,7 @@ from artidx.cli.main import artidx
 from artidx.index import store
 from artidx.index.as_json import as_json
 from artidx.index.collection import Collection, Listed
+from artidx.index.map import AWAY
 from artidx.service.engine import Engine
 from artidx.service.metrics import Metrics
 from artidx.service.settings import is_loopback
@@ -382,6 +383,36 @@ def test_a_damaged_new_generation_leaves_the_old_one_answering(client, index, ca
         time.sleep(0.05)
     assert client.post("/v1/nearest", **form(image=RED)).status_code == 200
     assert client.get("/readyz").status_code == 200
+
+
+def test_what_cannot_be_opened_is_logged_once_and_not_every_second(client, index, caplog, monkeypatch):
+    monkeypatch.setattr("artidx.service.shelf.LOOK_S", 0.01)
+    looks = []
+    is_current = Index.is_current
+    monkeypatch.setattr(Index, "is_current", lambda self: looks.append(1) or is_current(self))
+    (index.source / "CURRENT").write_text("rubbish")
+    deadline = time.monotonic() + 20
+    while "cannot be opened" not in caplog.text or len(looks) < 10:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert caplog.text.count("cannot be opened") == 1
+
+
+def test_a_map_of_an_index_that_is_away_is_drawn_when_it_is_back(client, monkeypatch, tmp_path, caplog):
+    python = tmp_path / "away"
+    python.write_text(f"#!/bin/sh\necho nobody answers >&2\nexit {AWAY}\n")
+    python.chmod(0o755)
+    with monkeypatch.context() as away:
+        away.setattr("artidx.service.maps.sys.executable", str(python))
+        deadline = time.monotonic() + 20
+        while "the map is not drawn yet: nobody answers" not in caplog.text:
+            assert client.get("/v1/map").status_code == 202
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    while client.get("/v1/map").status_code == 202:
+        assert time.monotonic() < deadline + 60
+        time.sleep(0.2)
+    assert client.get("/v1/map").status_code == 200
 
 
 def test_one_address_may_not_take_all_the_room(index, tmp_path):

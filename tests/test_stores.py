@@ -302,6 +302,15 @@ def test_the_stages_of_a_push_are_told(milvus, index):
     assert stages.seen == [("pushing", 12, 12), ("indexing", 12, 12), ("checking", 12, 12)]
 
 
+def test_labels_that_milvus_cannot_keep_are_refused_before_anything_is_written(milvus, index):
+    address = milvus.address()
+    painting_id = index.generation.table["id"][3]
+    index.label(pd.DataFrame({"id": [painting_id], "title": ["x" * 66_000]}), by="a talker")
+    with pytest.raises(BadIndex, match=rf"{painting_id}: has more than the 64 KB of labels"):
+        index.push(address)
+    assert not any(name.startswith(address.collection) for name in connected(address).ask("list_collections"))
+
+
 def test_a_push_that_loses_a_painting_is_not_published(milvus, index, monkeypatch):
     address = milvus.address()
     whole = layout.entities

@@ -16,8 +16,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from ...errors import BadIndex
 from ..segments import OWN_COLUMNS
 from ..vectors import Array
 
@@ -131,6 +133,17 @@ def about_schema(client: Any, dim: int) -> Any:
     made.add_field("text", DataType.VARCHAR, max_length=LONGEST_TEXT)
     made.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
     return made
+
+
+def check_fits(table: pd.DataFrame) -> None:
+    """Raises BadIndex for the first painting whose texts together are more than Milvus can keep in one field."""
+    texts = table[[*TEXTS, *(name for name in table.columns if name not in OWN_COLUMNS)]].fillna("")
+    at_most = 6 * sum(texts[name].str.len() + len(name) for name in texts)  # bytes, as JSON escapes them
+    for place in np.flatnonzero(at_most.to_numpy() > LONGEST_TEXT):
+        row = texts.iloc[place].to_dict()
+        if len(json.dumps(row, ensure_ascii=False).encode()) > LONGEST_TEXT:
+            raise BadIndex(f"{row['id'][:200]}: has more than the 64 KB of labels that Milvus can keep of a painting; "
+                           f"shorten them, and push again")
 
 
 def entities(table: pd.DataFrame, vectors: Array, numbers: Any, ranks: Any, words: list[str]) -> list[dict[str, Any]]:

@@ -60,6 +60,7 @@ def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = N
     name = layout.collection_name(address.collection, generation.manifest.generation, generation.sha256)
     written = 0
     if before != name or not _is_whole(server, name, generation):
+        layout.check_fits(generation.table)
         kind = kind or layout.kind_for(len(generation.table))
         written = _write(server, name, generation, kind, bar)
         _wait_until_ready(server, name, len(generation.table), bar)
