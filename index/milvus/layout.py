@@ -137,9 +137,10 @@ def about_schema(client: Any, dim: int) -> Any:
 
 def check_fits(table: pd.DataFrame) -> None:
     """Raises BadIndex for the first painting whose texts together are more than Milvus can keep in one field."""
-    texts = table[[*TEXTS, *(name for name in table.columns if name not in OWN_COLUMNS)]].fillna("")
-    at_most = 6 * sum(texts[name].str.len() + len(name) for name in texts)  # bytes, as JSON escapes them
-    for place in np.flatnonzero(at_most.to_numpy() > LONGEST_TEXT):
+    names = [*TEXTS, *(name for name in table.columns if name not in OWN_COLUMNS)]
+    texts = table[names].fillna("")
+    lengths = np.sum([texts[name].str.len() + len(name) for name in names], axis=0)  # characters
+    for place in np.flatnonzero(6 * lengths > LONGEST_TEXT):  # bytes of one at most, as JSON escapes it
         row = texts.iloc[place].to_dict()
         if len(json.dumps(row, ensure_ascii=False).encode()) > LONGEST_TEXT:
             raise BadIndex(f"{row['id'][:200]}: has more than the 64 KB of labels that Milvus can keep of a painting; "
