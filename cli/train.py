@@ -9,7 +9,7 @@ import click
 from .options import PATH, is_given
 from .output import note, say
 
-OPTIONS = {"tuned": ("trunks", "precision"), "linear": ("trunks",),
+OPTIONS = {"tuned": ("trunks", "precision", "all_splits"), "linear": ("trunks",),
            "paper": ("settings", "devices", "nodes", "precision")}  # of each recipe
 
 
@@ -27,13 +27,16 @@ OPTIONS = {"tuned": ("trunks", "precision"), "linear": ("trunks",),
 @click.option("--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="paper: machines.")
 @click.option("--precision", type=click.Choice(["bf16-mixed", "32-true"]), default="bf16-mixed", show_default=True,
               help="tuned, paper: numbers that the networks are trained in.")
+@click.option("--all-splits", is_flag=True,
+              help="tuned: once the model is measured and calibrated, let it learn the artists of all splits, and "
+                   "write that one.")
 @click.option("--work", type=PATH, required=True, metavar="FOLDER",
               help="Where work is kept; a run that was interrupted goes on from there.")
 @click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx",
               help="The model to make; its card is written beside it.")
 @click.option("--name", default="base", show_default=True, help="The model's name.")
 def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None, devices: int, nodes: int,
-          precision: str, work: Path, output: Path, name: str) -> None:
+          precision: str, all_splits: bool, work: Path, output: Path, name: str) -> None:
     """Train a model on CATALOG, measure and calibrate it, and write it as one ONNX file with a model card.
 
     CATALOG is anything artidx build takes. Its column `split` says which paintings to train on (train) and which
@@ -42,7 +45,7 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
     """
     for option in sorted({name for names in OPTIONS.values() for name in names} - {*OPTIONS[recipe]}):
         if is_given(option):
-            raise click.UsageError(f"--{option} is not for the recipe {recipe}")
+            raise click.UsageError(f"--{option.replace('_', '-')} is not for the recipe {recipe}")
     from ..embedder.catalog import read_catalog
     from ..errors import BadSetting, MissingPackage
     from .scores import show_scores
@@ -51,18 +54,20 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
         from . import training
     except ModuleNotFoundError as missing:
         raise MissingPackage(f"training needs {missing.name}; pip install 'artidx[train]'") from None
-    trained: training.Trained | None
     table = training.labelled(read_catalog(catalog).table)
+
     if recipe == "paper":
-        trained = training.by_paper_recipe(table, settings, work, devices, nodes, precision, note)
+        found = training.by_paper_recipe(table, settings, work, devices, nodes, precision, note)
     elif not trunks:
         raise BadSetting(f"the recipe {recipe} needs --trunks FOLDER, where the pretrained weights lie")
     elif recipe == "tuned":
-        trained = training.by_tuned_recipe(table, trunks, work, precision, note)
+        found = training.by_tuned_recipe(table, trunks, work, precision, note)
     else:
-        trained = training.by_linear_recipe(table, trunks, work, note)
-    if trained is None:
-        return  # a helping process of many: the first one goes on alone
-    scores = training.finish(trained, table, work, output, name, note)
+        found = training.by_linear_recipe(table, trunks, work, note)
+    model = training.measured(found, table, work, output, name, note)
+    if all_splits and trunks:
+        found = training.by_tuned_recipe(table, trunks, work, precision, note, classify=training.ALL_SPLITS)
+        model = training.in_its_place(model, found, table, output, name, note)
+    training.write(model, output)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
-    show_scores(scores)
+    show_scores(model.scores)

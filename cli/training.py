@@ -6,11 +6,12 @@ Measured is the exported file itself, through the same index and search that use
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import numpy as np
 import pandas as pd
 from lightning_fabric import Fabric
@@ -27,6 +28,7 @@ from ..embedder.training.paper import PaperSettings, describe_paper, load_traine
 from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
 from ..embedder.training.tuned import train_tuned
 from ..errors import BadSetting, UnreadableImage
+from ..index.calibrate import Calibration
 from ..index.evaluate import SplitScores, evaluate
 from ..index.files import write_atomically
 from ..index.fit import calibrate_model
@@ -37,6 +39,7 @@ from ..index.store import exists
 from .model_card import model_card
 from .output import progress
 
+ALL_SPLITS = (TRAIN, SEEN, UNSEEN)
 EXAMPLES = 32  # paintings on which ONNX is held against PyTorch
 
 Note = Callable[[str], None]
@@ -50,6 +53,16 @@ class Trained(NamedTuple):
     made: str
 
 
+class Measured(NamedTuple):
+    """An exported file, not calibrated yet; how it was made; what it, or the one before it, reached."""
+
+    data: bytes
+    made: str
+    calibration: Calibration
+    scores: list[SplitScores]
+    is_of_all_splits: bool = False
+
+
 def by_linear_recipe(table: pd.DataFrame, trunks: Path, work: Path, note: Note) -> Trained:
     """Frozen trunks and linear discriminants."""
     training = table[table["split"] == TRAIN].reset_index(drop=True)
@@ -57,21 +70,22 @@ def by_linear_recipe(table: pd.DataFrame, trunks: Path, work: Path, note: Note) 
     return Trained(ensemble, SIZE, describe_linear(len(training), training["artist"].nunique()))
 
 
-def by_tuned_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: str, note: Note) -> Trained:
-    """Fine-tuned trunks beside the linear recipe's model."""
+def by_tuned_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: str, note: Note, *,
+                    classify: Sequence[str] = (TRAIN,)) -> Trained:
+    """Fine-tuned trunks beside the linear recipe's model, and the artists of the splits `classify`."""
     fabric = _fabric(1, 1, precision)
-    ensemble, made = train_tuned(table, trunks, work, fabric, triplet_accuracy, note, progress)
+    ensemble, made = train_tuned(table, trunks, work, fabric, triplet_accuracy, note, progress, classify=classify)
     return Trained(ensemble, SIZE, made)
 
 
 def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devices: int, nodes: int, precision: str,
-                    note: Note) -> Trained | None:
-    """Siamese networks for a few artists each, joined. None in all processes but the first."""
+                    note: Note) -> Trained:
+    """Siamese networks for a few artists each, joined. All processes but the first end here."""
     chosen = read_settings(settings) if settings else PaperSettings()
     fabric = _fabric(devices, nodes, precision)
     outcome = train_paper(table, work, chosen, fabric, triplet_accuracy, note, progress)
     if not fabric.is_global_zero:
-        return None
+        raise click.exceptions.Exit
     return Trained(outcome.ensemble, outcome.size, describe_paper(chosen, outcome))
 
 
@@ -82,23 +96,36 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def finish(trained: Trained, table: pd.DataFrame, work: Path, output: Path, name: str, note: Note
-           ) -> list[SplitScores]:
-    """Write the model and its card to `output` and beside it; returns the scores on the splits kept apart."""
-    uncalibrated = export(trained.network, trained.size, name, _examples(table, trained.size))
-    embedder = Embedder(uncalibrated, str(output))
+def measured(trained: Trained, table: pd.DataFrame, work: Path, output: Path, name: str, note: Note) -> Measured:
+    """Export a network, and measure and calibrate the file on the splits kept apart. output: where it is to lie."""
+    model = export(trained.network, trained.size, name, _examples(table, trained.size))
+    embedder = Embedder(model, str(output))
     note(_parity(embedder))
-
-    index = _measured(work / "measured.artidx", Catalog("training catalog", table), embedder, note)
+    index = _index_of(work / "measured.artidx", Catalog("training catalog", table), embedder, note)
     rows, embeddings = index.generation.table, index.generation.embeddings
     names = split_names(rows, "split")
     calibration = calibrate_model(rows, embeddings, names, gallery=TRAIN, seen=SEEN, unseen=UNSEEN)
     scores = evaluate(rows, embeddings, names, [SEEN, UNSEEN], TRAIN, calibration)
+    return Measured(model, trained.made, calibration, scores)
+
+
+def in_its_place(before: Measured, trained: Trained, table: pd.DataFrame, output: Path, name: str, note: Note
+                 ) -> Measured:
+    """The network that has learnt the artists of all splits, with the calibration and the scores of the one before.
+
+    Nothing is left to measure it on. For artists it has not seen it is what the one before was for those kept apart.
+    """
+    model = export(trained.network, trained.size, name, _examples(table, trained.size))
+    note(_parity(Embedder(model, str(output))))
+    return Measured(model, trained.made, before.calibration, before.scores, is_of_all_splits=True)
+
+
+def write(model: Measured, output: Path) -> None:
+    """Write a model and its card to `output` and beside it."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output, with_metadata(uncalibrated, {"calibration": calibration.to_json()}))
-    card = model_card(Embedder.load(output), trained.made, scores, calibration)
+    write_atomically(output, with_metadata(model.data, {"calibration": model.calibration.to_json()}))
+    card = model_card(Embedder.load(output), model.made, model.scores, model.calibration, model.is_of_all_splits)
     write_atomically(output.with_suffix(".md"), card.encode())
-    return scores
 
 
 def export_trained(work: Path, network: str, output: Path, name: str, note: Note) -> None:
@@ -130,7 +157,7 @@ def _parity(embedder: Embedder) -> str:
             f"largest cosine lost to weights of few bits {parity['largest_cosine_lost_to_stored_weights']:.1e}")
 
 
-def _measured(path: Path, catalog: Catalog, embedder: Embedder, note: Note) -> Index:
+def _index_of(path: Path, catalog: Catalog, embedder: Embedder, note: Note) -> Index:
     """An index of the whole catalog by the exported model; one that a run before has made will do."""
     if exists(path):
         index = Index.open(path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
@@ -175,6 +177,21 @@ def test_an_exported_ensemble_gives_pytorchs_vectors(tmp_path):
         expected = ensemble(torch.from_numpy(squares).permute(0, 3, 1, 2).float()).numpy()
     np.testing.assert_allclose(embedder.infer(squares), expected, atol=5e-3)
     assert data == export(ensemble, 48, "tiny", squares), "the same network gives the same file"
+
+
+def test_members_with_equal_blocks_share_them_and_their_work(tmp_path):
+    first, second = TinyTrunk(), TinyTrunk()
+    with torch.no_grad():
+        second.blocks[1].weight *= 2  # trained on
+    head = LinearHead([10, 14] * 2, torch.zeros(48), torch.randn(48, 6))
+    squares = pictures(tmp_path, 4, 48)
+    data = export(Ensemble([first, second], head).eval(), 48, "two", squares)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    onnxruntime.InferenceSession(data, options)
+    nodes = [node.op_type for node in onnx.load(tmp_path / "loaded.onnx").graph.node]
+    assert nodes.count("Conv") == 3, "the first block once, each of the second blocks"
 
 
 def test_large_weights_are_stored_in_eight_bits_unless_that_loses_too_much(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner
 from lightning_fabric import Fabric
 from safetensors.torch import save_file
+from sklearn.linear_model import LogisticRegression
 
 from artidx import Embedder
 from artidx.cli.main import artidx
@@ -20,6 +21,7 @@ from artidx.embedder.training import linear, tuned
 from artidx.embedder.training.ensemble import Ensemble, Projection
 from artidx.embedder.training.losses import artist_softmax
 from artidx.embedder.training.networks import TRUNKS
+from artidx.embedder.training.posteriors import CONFIDENCE, ITERATIONS, posterior_of, principal, with_posteriors
 from artidx.embedder.training.tuned import MemberRecipe, train_member
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.retrieval import triplet_accuracy
@@ -39,7 +41,7 @@ def weights(tmp_path, monkeypatch):
     kind = TRUNKS["mobilenet_v2"]._replace(make=TinyTrunk, weights_file="tiny.safetensors", rename=str, channels=(5, 7))
     monkeypatch.setitem(TRUNKS, "tiny", kind)
     for name, value in {"CROP": 24, "SCALED": 32, "SIZE": 48, "DIM": 4, "BATCH": 8, "MEMBERS": (RECIPE,),
-                        "WEIGHTS": (0.5,)}.items():
+                        "WEIGHTS": (0.5,), "JOINED_DIM": 6}.items():
         monkeypatch.setattr(tuned, name, value)
     for name, value in {"MEMBERS": ("tiny",), "SIZE": 48}.items():
         monkeypatch.setattr(linear, name, value)
@@ -155,29 +157,43 @@ def test_artist_softmax_equals_the_loop():
     assert artist_softmax(proxies, 20, 0.1)(vectors, codes).item() == pytest.approx(total / 7, rel=1e-5)
 
 
-def test_joined_vectors_keep_the_weighted_cosines_of_the_members(tmp_path, weights):
+def test_joined_vectors_keep_the_weighted_cosines_of_the_members():
     """With as many axes as the vectors have directions, PCA only turns and centres them."""
-    class Constant(torch.nn.Module):
-        def __init__(self, vectors):
-            super().__init__()
-            self.vectors = torch.nn.functional.normalize(vectors, dim=1)
+    chance = np.random.default_rng(0)
+    members = chance.normal(size=(5, 8)).astype(np.float32)  # 5 points: 4 directions around their mean
+    scales = np.repeat([1.0, 0.5], 4)
+    joined = principal(members, scales, 4)
+    found = torch.nn.functional.normalize(joined(torch.from_numpy(members)), dim=1).numpy()
+    expected = members * scales - (members * scales).mean(axis=0)
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-5)
 
-        def forward(self, x):
-            return self.vectors[x[:, 0, 0, 0].long()]
 
-    class Numbers:
-        def __getitem__(self, places):
-            return torch.from_numpy(places).view(-1, 1, 1, 1).expand(-1, 3, 1, 1)
+@pytest.mark.parametrize("classes", [2, 5])
+def test_a_posterior_is_the_root_of_what_scikit_learn_says(classes):
+    chance = np.random.default_rng(0)
+    labels = np.array([f"artist {i % classes}" for i in range(60)])
+    vectors = chance.normal(size=(60, 6)) + np.eye(6)[np.arange(60) % classes]
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    expected = LogisticRegression(C=CONFIDENCE, class_weight="balanced", max_iter=ITERATIONS).fit(
+        vectors, labels).predict_proba(vectors)
+    found = posterior_of(vectors, labels)(torch.from_numpy(vectors)).numpy()
+    np.testing.assert_allclose(found**2, expected, atol=1e-5)
+    np.testing.assert_allclose((found**2).sum(axis=1), 1, atol=1e-5)
 
-    torch.manual_seed(0)
-    a, b = Constant(torch.randn(5, 4)), Constant(torch.randn(5, 4))  # 5 points: 4 directions around their mean
-    data = tuned.Data(Numbers(), tuned.Labelled(None, np.arange(5), np.zeros(5, np.int64)), None, "")
-    joined = tuned.join([a, b], (1.0, 0.5), data, Fabric(accelerator="cpu", devices=1))
-    with torch.inference_mode():
-        found = joined(torch.arange(5).view(-1, 1, 1, 1).expand(-1, 3, 1, 1))
-    expected = torch.cat([a.vectors, 0.5 * b.vectors], dim=1)
-    expected = torch.nn.functional.normalize(expected - expected.mean(0), dim=1)
-    torch.testing.assert_close(found @ found.T, expected @ expected.T, atol=1e-5, rtol=1e-5)
+
+def test_vectors_with_posteriors_have_the_products_of_their_parts():
+    """Turned, not changed: cosines of the joined vector and of weighted roots of probabilities, around their mean."""
+    chance = np.random.default_rng(1)
+    vectors = chance.normal(size=(40, 3)).astype(np.float32)
+    artists, nothing = np.array([f"{i % 3}" for i in range(38)] + ["", ""]), np.full(40, "")
+    head = with_posteriors(principal(vectors, np.ones(3), 3), vectors, [(artists, 0.7), (nothing, 0.3)], 6)
+    assert len(head.posteriors) == 1, "of styles that nobody knows there is no posterior"
+    found = head(torch.from_numpy(vectors)).numpy()
+    unit = torch.nn.functional.normalize(head.joined(torch.from_numpy(vectors)), dim=1)
+    parts = np.hstack([unit.numpy(), 0.7 * head.posteriors[0](unit).numpy()])
+    parts -= parts.mean(axis=0)
+    np.testing.assert_allclose(found @ found.T, parts @ parts.T, atol=1e-5)
 
 
 def test_a_projection_scales_before_it_centres():
@@ -192,4 +208,39 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card(tmp_path, weights, catalog
                               "-o", str(model), "--precision", "32-true"], catch_exceptions=False,
                        standalone_mode=False)
     assert (Embedder.load(model).size, Embedder.load(model).dim) == (48, 4)
-    assert "`tiny`, all but the first 1 of its parts, 3 epochs" in model.with_suffix(".md").read_text()
+    card = model.with_suffix(".md").read_text()
+    assert "`tiny`, all but the first 1 of its parts, 3 epochs" in card
+    assert "which of 4\nartists, with weight 0.7; learnt on\n21 paintings (train)" in card
+    assert "The exported file itself" in card
+
+
+def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_of_the_one_before(
+        tmp_path, weights, catalog):
+    table = pd.read_csv(catalog)
+    table.assign(style=["old" if i % 2 else "new" for i in range(len(table))]).to_csv(catalog, index=False)
+    models = []
+    for number, words in enumerate(((), ("--all-splits",))):
+        path = tmp_path / f"model{number}.onnx"
+        CliRunner().invoke(artidx, ["train", str(catalog), "--trunks", str(weights), "--work", str(tmp_path / "work"),
+                                  "-o", str(path), "--precision", "32-true", *words], catch_exceptions=False,
+                           standalone_mode=False)
+        models.append((Embedder.load(path), path.with_suffix(".md").read_text()))
+    (before, card_before), (after, card) = models
+    assert after.sha256 != before.sha256
+    assert after.metadata["calibration"] == before.metadata["calibration"]
+    assert "which of 6\nartists, with weight 0.7, and which of 2 styles, with weight 0.3; learnt" in card
+    assert "learnt on\n49 paintings (train, val_seen, val_unseen)" in card
+    assert "The model before, whose classifiers had learnt the split train alone" in card
+    scores = [line for line in card_before.splitlines() if line.startswith("| val_")]
+    assert scores
+    assert all(line in card for line in scores)
+
+
+def test_what_members_see_is_kept_and_not_made_again(tmp_path, weights, catalog, monkeypatch):
+    words = ["train", str(catalog), "--trunks", str(weights), "--work", str(tmp_path / "work"), "--precision",
+             "32-true", "-o"]
+    for number in range(2):
+        CliRunner().invoke(artidx, [*words, str(tmp_path / f"{number}.onnx")], catch_exceptions=False,
+                           standalone_mode=False)
+        monkeypatch.setattr(tuned, "_HalfRedigitised", None)
+    assert Embedder.load(tmp_path / "0.onnx").sha256 == Embedder.load(tmp_path / "1.onnx").sha256

@@ -49,6 +49,7 @@ def export(network: nn.Module, size: int, name: str, example: Pixels) -> bytes:
     """
     whole = _FromPixels(network).eval()
     model = _converted(whole, example[:2])
+    _share_weights(model)
     with torch.inference_mode():
         expected = torch.cat([whole(torch.from_numpy(picture[None])) for picture in example]).numpy()
     exact = _infer(with_metadata(_bytes(model), _facts(size, name)), example)
@@ -96,6 +97,25 @@ def _converted(whole: nn.Module, example: Pixels) -> onnx.ModelProto:
         del node.metadata_props[:]
         node.doc_string = ""
     return model
+
+
+def _share_weights(model: onnx.ModelProto) -> None:
+    """Keep equal weights once. Members with the same frozen blocks then share what these compute, too: ONNX Runtime merges
+    equal operations on equal inputs when it loads."""
+    first: dict[tuple[Any, ...], str] = {}
+    same, kept = {}, []
+    for weight in model.graph.initializer:
+        content = weight.data_type, tuple(weight.dims), numpy_helper.to_array(weight).tobytes()
+        if content in first:
+            same[weight.name] = first[content]
+        else:
+            first[content] = weight.name
+            kept.append(weight)
+    for node in model.graph.node:
+        for at, name in enumerate(node.input):
+            node.input[at] = same.get(name, name)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 def _shrink_weights(model: onnx.ModelProto) -> None:

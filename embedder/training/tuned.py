@@ -7,12 +7,16 @@ crops of re-digitised paintings (augment.py), smaller than what the network is u
 and networks gain by being used on larger pictures than they were trained on (Touvron et al., 2019). Batch
 normalisation keeps its pretrained statistics for an epoch; from then on it takes those of the batches and learns those
 of paintings, in the first blocks too.
+
+The members' vectors are joined, and what two classifiers make of them is added: which artist, and which style
+(posteriors.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -36,11 +40,12 @@ from . import checkpoint
 from .augment import redigitised
 from .batches import Places
 from .curves import Epoch, draw_curves
-from .ensemble import Ensemble, LinearHead, Projection, balanced
+from .ensemble import Ensemble, LinearHead, balanced
 from .linear import SIZE, describe_linear, discriminants, train_linear
 from .losses import artist_softmax
 from .networks import TRUNKS, PooledTrunk, load_trunk
 from .packed import Packed, pack
+from .posteriors import principal, with_posteriors
 from .splits import SEEN, TRAIN, labels_sha256
 from .trainer import Labelled, Score, embed
 
@@ -52,10 +57,13 @@ WARM_UP = 0.1  # of all steps, while the rates rise; they fall with a cosine aft
 EVENNESS = 0.5  # an artist is drawn as often as paintings ** this, times a constant
 SCALE, MARGIN = 20.0, 0.1  # of the loss
 COMPONENTS, DIM = 1024, 256
+JOINED_DIM = 512  # of the members' vectors together, before they are classified
 HEAD_RATE = 1e-3  # relative to the size of the weights
 WEIGHT_DECAY = 0.02
+SHOWN = 256  # paintings between two words of progress
 LONGEST_GRADIENT = 5.0
-JOINED_ON = 2048  # training paintings, drawn for the axes of the joined vectors
+OF_ARTIST, OF_STYLE = 0.7, 0.3  # weights of the posteriors, beside the joined vector of unit length
+SMALLEST_STYLE = 20  # paintings
 
 
 class MemberRecipe(NamedTuple):
@@ -69,9 +77,10 @@ class MemberRecipe(NamedTuple):
 
 
 MEMBERS = (MemberRecipe("mobilenet_v2", frozen=7, epochs=8, rate=3e-4),
-           MemberRecipe("xception", frozen=5, epochs=7, rate=2e-4))
+           MemberRecipe("xception", frozen=5, epochs=7, rate=2e-4),
+           MemberRecipe("dinov2_vits14", frozen=4, epochs=8, rate=1e-4))
 LINEAR = 1.0  # weight of the linear recipe's vector
-WEIGHTS = (0.5, 1.0)  # of the members' vectors
+WEIGHTS = (0.5, 1.0, 0.75)  # of the members' vectors
 
 
 class Data(NamedTuple):
@@ -86,13 +95,22 @@ class Data(NamedTuple):
     digest: str
 
 
+class Classified(NamedTuple):
+    """Paintings for the classifiers. places: (n,) in what is packed; artists: (n,) names; styles: (n,), "" for none."""
+
+    places: Places
+    artists: npt.NDArray[Any]
+    styles: npt.NDArray[Any]
+
+
 def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score,
-                note: Callable[[str], None], bar: Bar) -> tuple[Ensemble, str]:
+                note: Callable[[str], None], bar: Bar, *, classify: Sequence[str] = (TRAIN,)) -> tuple[Ensemble, str]:
     """Train on a catalog's table; the model, and how it was made as Markdown for its card.
 
-    The table's column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the trunks' folder. A run
-    that was interrupted goes on from its last epoch. Raises BadModel for missing weights, BadCatalog where there are
-    too few artists, and BadSetting where `work` holds a run on other paintings.
+    The table's column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the trunks' folder;
+    classify: the splits whose artists and styles the classifiers learn, the members only those of TRAIN. A run that was
+    interrupted goes on from its last epoch. Raises BadModel for missing weights, BadCatalog where there are too few
+    artists, and BadSetting where `work` holds a run on other paintings.
     """
     for recipe in MEMBERS:
         load_trunk(recipe.trunk, weights)  # what is missing is told now, not after hours
@@ -102,16 +120,28 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
                           lambda what, done, total: note(f"{what}: {done:,} of {total:,} paintings"))
     members = [train_member(recipe, weights, data, work / FOLDER / recipe.trunk, fabric, score, note, bar)
                for recipe in MEMBERS]
-    joined = join([linear, *members], (LINEAR, *WEIGHTS), data, fabric)
-    return joined, _described(data, describe_linear(len(training), training["artist"].nunique()))
+    named = {"linear": linear, **{recipe.trunk: member for recipe, member in zip(MEMBERS, members, strict=True)}}
+    seen = {split: [_vectors(member, name, split, table, data, work, fabric, bar) for name, member in named.items()]
+            for split in {TRAIN, *classify}}
+    scales = np.concatenate([np.full(part.shape[1], weight)
+                             for part, weight in zip(seen[TRAIN], (LINEAR, *WEIGHTS), strict=True)])
+    joined = principal(np.concatenate(seen[TRAIN], axis=1), scales, JOINED_DIM)
+    classified = _classified(table, np.concatenate([_places(table, data.packed, split) for split in classify]))
+    vectors = np.concatenate([np.concatenate(seen[split], axis=1) for split in classify])
+    head = with_posteriors(joined, vectors, [(classified.artists, OF_ARTIST), (classified.styles, OF_STYLE)], DIM)
+    model = Ensemble([*named.values()], head).cpu().eval()
+    return model, _described(data, describe_linear(len(training), training["artist"].nunique()), classified, classify)
 
 
-def _described(data: Data, linear: str) -> str:
+def _described(data: Data, linear: str, classified: Classified, classify: Sequence[str]) -> str:
     members = "\n".join(
         f"- `{m.trunk}`, all but the first {m.frozen} of its parts, {m.epochs} epochs at a rate of {m.rate:g}, weight "
         f"{weight:g}; pretrained under {TRUNKS[m.trunk].licence}" for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
-    paintings, artists = len(data.training.places), int(data.training.artists.max()) + 1
-    return f"""Pretrained trunks fine-tuned to tell {artists} artists apart on {paintings:,} paintings (CosFace,
+    paintings, told_apart = len(data.training.places), int(data.training.artists.max()) + 1
+    artists, styles = (len({*labels} - {""}) for labels in (classified.artists, classified.styles))
+    said = f"which of {artists:,}\nartists, with weight {OF_ARTIST:g}" + (
+        f", and which of {styles} styles, with weight {OF_STYLE:g}" if styles > 1 else "")
+    return f"""Pretrained trunks fine-tuned to tell {told_apart} artists apart on {paintings:,} paintings (CosFace,
 scale {SCALE:g}, margin {MARGIN:g}; crops of {CROP} px of paintings re-digitised anew each time), each read at
 several depths and brought to {DIM} numbers:
 
@@ -121,21 +151,61 @@ Beside them, with weight {LINEAR:g}, the linear recipe's model:
 
 {linear}
 
-The vectors are concatenated, each times its weight, and brought to {DIM} numbers by PCA."""
+The vectors are concatenated, each times its weight, and brought to {JOINED_DIM} numbers by PCA. Beside them stand what
+classifiers of those say (multinomial logistic regression), as square roots of probabilities: {said}; learnt on
+{len(classified.places):,} paintings ({", ".join(classify)}). All is brought to {DIM} numbers by PCA."""
 
 
-def join(members: Sequence[nn.Module], weights: Sequence[float], data: Data, fabric: Fabric) -> Ensemble:
-    """Members of unit vectors side by side, weighted; together on the axes along which training paintings vary most."""
-    count = len(data.training.places)
-    drawn = np.random.default_rng(0).choice(count, min(JOINED_ON, count), replace=False)
-    with fabric.autocast():
-        found = [torch.from_numpy(embed(member.to(fabric.device), data.packed, data.training.places[drawn], fabric))
-                 for member in members]  # of each: (n, d), unit vectors
-    scales = torch.cat([torch.full(part.shape[1:], weight) for part, weight in zip(found, weights, strict=True)])
-    vectors = torch.cat(found, dim=1) * scales
-    centre = vectors.mean(dim=0)
-    axes = torch.linalg.svd(vectors - centre, full_matrices=False).Vh[:DIM].T  # (f, d)
-    return Ensemble(members, Projection(scales, centre, axes)).cpu().eval()
+def _vectors(member: Ensemble, name: str, split: str, table: pd.DataFrame, data: Data, work: Path, fabric: Fabric,
+             bar: Bar) -> npt.NDArray[np.float32]:
+    """(n, d) of one member for a split, made once. About half of the paintings are re-digitised: so are those that
+    will be asked about."""
+    kept = work / FOLDER / name / f"{split}-{data.digest[:12]}.npy"
+    if kept.exists():
+        found: npt.NDArray[np.float32] = np.load(kept, allow_pickle=False)
+        return found
+    places, inputs, parts = _places(table, data.packed, split), _HalfRedigitised(data.packed), []
+    with bar(len(places), f"{name}, vectors of {split}, paintings") as advance, fabric.autocast():
+        member = member.to(fabric.device)
+        for start in range(0, len(places), SHOWN):
+            parts.append(embed(member, inputs, places[start : start + SHOWN], fabric))
+            advance(len(parts[-1]))
+    found = np.concatenate(parts)
+    kept.parent.mkdir(exist_ok=True)
+    unfinished = kept.with_suffix(".part")
+    with unfinished.open("wb") as stream:
+        np.save(stream, found, allow_pickle=False)
+    os.replace(unfinished, kept)
+    return found
+
+
+class _HalfRedigitised:
+    """Inputs: paintings as they are and, at every odd place, as another museum might have published them."""
+
+    def __init__(self, packed: Packed) -> None:
+        self.packed = packed
+
+    def __getitem__(self, places: Places, /) -> Tensor:
+        squares = [redigitised(square, SIZE, random.Random(f"joined {place}")) if place % 2 else square
+                   for place, square in zip(places.tolist(), self.packed.squares(places), strict=True)]
+        return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+
+
+def _places(table: pd.DataFrame, packed: Packed, split: str) -> Places:
+    """Of the paintings of a split that can be read and have an artist."""
+    is_known = np.array([artist_key(name) is not None for name in table["artist"]])
+    return np.flatnonzero(packed.is_read & is_known & (table["split"] == split).to_numpy(bool))
+
+
+def _classified(table: pd.DataFrame, places: Places) -> Classified:
+    """What is learnt of these places: no artist with one painting, no style with a few."""
+    rows = table.iloc[places]
+    artists = pd.Series([artist_key(name) for name in rows["artist"]], dtype=object)
+    styles = (rows["style"] if "style" in rows else pd.Series("", rows.index)).fillna("").astype(object).reset_index(
+        drop=True)
+    for labels, fewest in ((artists, 2), (styles, SMALLEST_STYLE)):
+        labels[labels.map(labels.value_counts()) < fewest] = ""
+    return Classified(places, artists.to_numpy(str), styles.to_numpy(str))
 
 
 def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, fabric: Fabric, score: Score,
