@@ -100,7 +100,7 @@ def _converted(whole: nn.Module, example: Pixels) -> onnx.ModelProto:
 
 
 def _share_weights(model: onnx.ModelProto) -> None:
-    """Keep equal weights once. Members with the same frozen blocks then share what these compute, too: ONNX Runtime merges
+    """Keep equal weights once. Members with the same frozen blocks then share what these compute: ONNX Runtime merges
     equal operations on equal inputs when it loads."""
     first: dict[tuple[Any, ...], str] = {}
     same, kept = {}, []
