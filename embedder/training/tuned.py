@@ -95,8 +95,8 @@ class Data(NamedTuple):
     digest: str
 
 
-class Classified(NamedTuple):
-    """Paintings for the classifiers. places: (n,) in what is packed; artists: (n,) names; styles: (n,), "" for none."""
+class Labels(NamedTuple):
+    """What classifiers learn. places: (n,) in what is packed; artists, styles: (n,), "" where nothing is learnt."""
 
     places: Places
     artists: npt.NDArray[Any]
@@ -126,19 +126,19 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
     scales = np.concatenate([np.full(part.shape[1], weight)
                              for part, weight in zip(seen[TRAIN], (LINEAR, *WEIGHTS), strict=True)])
     joined = principal(np.concatenate(seen[TRAIN], axis=1), scales, JOINED_DIM)
-    classified = _classified(table, np.concatenate([_places(table, data.packed, split) for split in classify]))
+    known = labels_of(table, np.concatenate([places_of(table, data.packed, split) for split in classify]))
     vectors = np.concatenate([np.concatenate(seen[split], axis=1) for split in classify])
-    head = with_posteriors(joined, vectors, [(classified.artists, OF_ARTIST), (classified.styles, OF_STYLE)], DIM)
+    head = with_posteriors(joined, vectors, [(known.artists, OF_ARTIST), (known.styles, OF_STYLE)], DIM)
     model = Ensemble([*named.values()], head).cpu().eval()
-    return model, _described(data, describe_linear(len(training), training["artist"].nunique()), classified, classify)
+    return model, _described(data, describe_linear(len(training), training["artist"].nunique()), known, classify)
 
 
-def _described(data: Data, linear: str, classified: Classified, classify: Sequence[str]) -> str:
+def _described(data: Data, linear: str, known: Labels, classify: Sequence[str]) -> str:
     members = "\n".join(
         f"- `{m.trunk}`, all but the first {m.frozen} of its parts, {m.epochs} epochs at a rate of {m.rate:g}, weight "
         f"{weight:g}; pretrained under {TRUNKS[m.trunk].licence}" for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
     paintings, told_apart = len(data.training.places), int(data.training.artists.max()) + 1
-    artists, styles = (len({*labels} - {""}) for labels in (classified.artists, classified.styles))
+    artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
     said = f"which of {artists:,}\nartists, with weight {OF_ARTIST:g}" + (
         f", and which of {styles} styles, with weight {OF_STYLE:g}" if styles > 1 else "")
     return f"""Pretrained trunks fine-tuned to tell {told_apart} artists apart on {paintings:,} paintings (CosFace,
@@ -153,7 +153,7 @@ Beside them, with weight {LINEAR:g}, the linear recipe's model:
 
 The vectors are concatenated, each times its weight, and brought to {JOINED_DIM} numbers by PCA. Beside them stand what
 classifiers of those say (multinomial logistic regression), as square roots of probabilities: {said}; learnt on
-{len(classified.places):,} paintings ({", ".join(classify)}). All is brought to {DIM} numbers by PCA."""
+{len(known.places):,} paintings ({", ".join(classify)}). All is brought to {DIM} numbers by PCA."""
 
 
 def _vectors(member: Ensemble, name: str, split: str, table: pd.DataFrame, data: Data, work: Path, fabric: Fabric,
@@ -164,7 +164,7 @@ def _vectors(member: Ensemble, name: str, split: str, table: pd.DataFrame, data:
     if kept.exists():
         found: npt.NDArray[np.float32] = np.load(kept, allow_pickle=False)
         return found
-    places, inputs, parts = _places(table, data.packed, split), _HalfRedigitised(data.packed), []
+    places, inputs, parts = places_of(table, data.packed, split), _HalfRedigitised(data.packed), []
     with bar(len(places), f"{name}, vectors of {split}, paintings") as advance, fabric.autocast():
         member = member.to(fabric.device)
         for start in range(0, len(places), SHOWN):
@@ -191,13 +191,13 @@ class _HalfRedigitised:
         return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
 
 
-def _places(table: pd.DataFrame, packed: Packed, split: str) -> Places:
+def places_of(table: pd.DataFrame, packed: Packed, split: str) -> Places:
     """Of the paintings of a split that can be read and have an artist."""
     is_known = np.array([artist_key(name) is not None for name in table["artist"]])
     return np.flatnonzero(packed.is_read & is_known & (table["split"] == split).to_numpy(bool))
 
 
-def _classified(table: pd.DataFrame, places: Places) -> Classified:
+def labels_of(table: pd.DataFrame, places: Places) -> Labels:
     """What is learnt of these places: no artist with one painting, no style with a few."""
     rows = table.iloc[places]
     artists = pd.Series([artist_key(name) for name in rows["artist"]], dtype=object)
@@ -205,7 +205,7 @@ def _classified(table: pd.DataFrame, places: Places) -> Classified:
         drop=True)
     for labels, fewest in ((artists, 2), (styles, SMALLEST_STYLE)):
         labels[labels.map(labels.value_counts()) < fewest] = ""
-    return Classified(places, artists.to_numpy(str), styles.to_numpy(str))
+    return Labels(places, artists.to_numpy(str), styles.to_numpy(str))
 
 
 def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, fabric: Fabric, score: Score,

@@ -1,0 +1,112 @@
+"""What each part of the tuned recipe's head gives: members, their weights, posteriors of artists and styles.
+
+    artidx train CATALOG --trunks FOLDER --work WORK -o model.onnx --all-splits
+    python benchmarks/head.py CATALOG WORK
+
+Of what the run above has kept: no image is embedded anew. All heads learn the split train alone, and are judged on the
+other two by distance alone, each split around its own centre; about half of the paintings are re-digitised, so that
+numbers are a little lower than those of the exported file. "Artist first": of val_seen among the paintings of train, by
+the sum of exp(24 cosine) over an artist's paintings, divided by the root of their number.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score, roc_curve
+from torch.nn.functional import normalize
+
+from artidx import read_catalog
+from artidx.embedder.catalog import artist_key
+from artidx.embedder.training import tuned
+from artidx.embedder.training.packed import pack
+from artidx.embedder.training.posteriors import principal, with_posteriors
+from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, splits
+
+NAMES = ("linear", *(recipe.trunk for recipe in tuned.MEMBERS))
+CHOSEN = (tuned.LINEAR, *tuned.WEIGHTS)
+STEEPNESS = 24.0
+
+
+class Seen(NamedTuple):
+    """Paintings of a split: (n, f) of each member, (n,) who painted them, and what of that may be learnt."""
+
+    members: list[np.ndarray]
+    artists: np.ndarray
+    labels: tuned.Labels
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def pairs(vectors: np.ndarray, artists: np.ndarray) -> tuple[float, float, float]:
+    """AUC over all pairs, the share of same-artist pairs found at 1 % false positives, of neighbours by the artist."""
+    vectors = unit(vectors - vectors.mean(axis=0))
+    cosines = vectors @ vectors.T
+    above = np.triu_indices(len(vectors), 1)
+    same = (artists[:, None] == artists)[above]
+    wrong, right, _ = roc_curve(same, cosines[above])
+    np.fill_diagonal(cosines, -np.inf)
+    return (roc_auc_score(same, cosines[above]), float(np.interp(0.01, wrong, right)),
+            float((artists[cosines.argmax(axis=1)] == artists).mean()))
+
+
+def artists_found(gallery: np.ndarray, known: np.ndarray, asked: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    """The share of paintings whose artist comes first, and among the first five."""
+    centre = gallery.mean(axis=0)
+    voices = np.exp(STEEPNESS * unit(asked - centre) @ unit(gallery - centre).T)
+    names, codes, counts = np.unique(known, return_inverse=True, return_counts=True)
+    said = np.stack([voices[:, codes == code].sum(axis=1) for code in range(len(names))], axis=1) / np.sqrt(counts)
+    right = names[np.argsort(-said, axis=1)[:, :5]] == true[:, None]
+    return float(right[:, 0].mean()), float(right.any(axis=1).mean())
+
+
+def show(what: str, seen: dict[str, Seen], weights: tuple[float, ...], of_artist: float, of_style: float) -> None:
+    """Learn a head, and print a line about it."""
+    def beside(split: str) -> np.ndarray:
+        return np.concatenate(seen[split].members, axis=1)
+
+    scales = np.repeat(weights, [part.shape[1] for part in seen[TRAIN].members])
+    train, dim = seen[TRAIN].labels, min(tuned.JOINED_DIM, 256 * sum(weight > 0 for weight in weights))
+    joined = principal(beside(TRAIN), scales, dim)
+    labels = [(texts, weight) for texts, weight in ((train.artists, of_artist), (train.styles, of_style)) if weight]
+    head = with_posteriors(joined, beside(TRAIN), labels, tuned.DIM)
+    with torch.inference_mode():
+        found = {split: normalize(head(torch.from_numpy(beside(split))), dim=1).numpy() for split in seen}
+    unseen, known = (pairs(found[split], seen[split].artists) for split in (UNSEEN, SEEN))
+    first, five = artists_found(found[TRAIN], seen[TRAIN].artists, found[SEEN], seen[SEEN].artists)
+    print(f"| {what} | {unseen[0]:.3f} / {known[0]:.3f} | {unseen[1]:.3f} / {known[1]:.3f} | "
+          f"{unseen[2]:.3f} / {known[2]:.3f} | {first:.3f} / {five:.3f} |", flush=True)
+
+
+def main() -> None:
+    table = read_catalog(sys.argv[1]).table
+    table = table.assign(split=splits(table))
+    work = Path(sys.argv[2])
+    packed = pack(table, work, tuned.SIZE, lambda done: None)
+    seen = {}
+    for split in (TRAIN, SEEN, UNSEEN):
+        kept = [next((work / tuned.FOLDER / name).glob(f"{split}-*.npy")) for name in NAMES]
+        members = [np.load(path, allow_pickle=False) for path in kept]
+        places = tuned.places_of(table, packed, split)
+        artists = np.array([artist_key(name) for name in table["artist"].iloc[places]])
+        seen[split] = Seen(members, artists, tuned.labels_of(table, places))
+    print("| what | AUC unseen / seen | found at 1 % | neighbour by the artist | artist first / in five |")
+    for number, name in enumerate(NAMES):
+        alone = tuple(float(at == number) for at in range(len(NAMES)))
+        show(f"{name} alone", seen, alone, 0, 0)
+    show("all members", seen, CHOSEN, 0, 0)
+    for number, name in enumerate(NAMES):
+        without = tuple(0.0 if at == number else weight for at, weight in enumerate(CHOSEN))
+        show(f"all but {name}, with posteriors", seen, without, tuned.OF_ARTIST, tuned.OF_STYLE)
+    for artist, style in ((0.4, 0), (0.7, 0), (1.0, 0), (0, 0.3), (0.7, 0.15), (0.7, 0.3), (0.7, 0.5), (1.0, 0.3)):
+        show(f"all members, posteriors of artists {artist:g}, of styles {style:g}", seen, CHOSEN, artist, style)
+
+
+if __name__ == "__main__":
+    main()
