@@ -6,6 +6,7 @@ Text that came from a file or a table is stripped of control characters: it coul
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -43,34 +44,49 @@ def say_json(value: Any) -> None:
 def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
     """A stage's progress on stderr, with rate and time left; call what it gives with each count just done.
 
-    On a terminal a bar, which goes when the stage ends; in a log a line a minute.
+    On a terminal a bar, which goes when the stage ends; in a log a line a minute, whether it moves or not.
     """
-    is_terminal = sys.stderr.isatty()
-    refresh = REFRESH_S if is_terminal else LOGGED_S
     started = time.monotonic()
-    reached, shown = 0, started - refresh if is_terminal else started
+    reached = 0
+
+    def state() -> str:
+        seconds = time.monotonic() - started
+        rate = reached / max(seconds, 1e-9)
+        pace = f"{rate:.1f}/s  {_clock((total - reached) / rate)} left" if reached else f"{_clock(seconds)} so far"
+        return f"{reached:,}/{total:,}  {pace}"
+
+    if not sys.stderr.isatty():
+        ended = threading.Event()
+
+        def tell() -> None:
+            while not ended.wait(LOGGED_S):
+                note(f"{what} {state()}")
+
+        def count(done: int) -> None:
+            nonlocal reached
+            reached += done
+
+        threading.Thread(target=tell, daemon=True).start()
+        try:
+            yield count
+        finally:
+            ended.set()
+        return
+
+    shown = -REFRESH_S
 
     def advance(done: int) -> None:
         nonlocal reached, shown
         reached += done
-        now = time.monotonic()
-        if now - shown < refresh and not (is_terminal and reached >= total):
-            return
-        shown = now
-        rate = reached / max(now - started, 1e-9)
-        state = f"{reached:,}/{total:,}  {rate:.1f}/s  {_clock((total - reached) / rate if rate else 0)} left"
-        if is_terminal:
-            click.echo(f"\r{what} {'█' * (20 * reached // max(total, 1)):░<20} {state} \x1b[K", err=True, nl=False)
-        else:
-            note(f"{what} {state}")
+        if time.monotonic() - shown >= REFRESH_S or reached >= total:
+            shown = time.monotonic()
+            click.echo(f"\r{what} {'█' * (20 * reached // max(total, 1)):░<20} {state()} \x1b[K", err=True, nl=False)
 
-    if is_terminal:
-        advance(0)
+    advance(0)
     try:
         yield advance
     finally:
-        if is_terminal:
-            click.echo("\r\x1b[K", err=True, nl=False)
+        click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def _clock(seconds: float) -> str:

@@ -33,7 +33,7 @@ def show_report(index: Index, report: Report, as_json: bool, store: Pushed | Non
     if report.embedded:
         say(f"embed {report.embedded:,}" if report.dry_run else
             f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s; "
-            f"{report.reading:.0%} of the work was reading")
+            f"{report.reading:.0%} of the threads' time for reading")
     for count, what in ((report.resumed, "taken from an interrupted run"),
                         (report.already_there, "already there, left with their labels"), (report.removed, "removed"),
                         (report.corrected, "labels corrected")):

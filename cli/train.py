@@ -69,5 +69,6 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
         found = training.by_tuned_recipe(table, trunks, work, precision, note, classify=training.ALL_SPLITS)
         model = training.in_its_place(model, found, table, output, name, note)
     training.write(model, output)
-    say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    what = "; measured before it learnt all splits" if all_splits else ""
+    say(f"{output}: {output.stat().st_size / 1e6:.1f} MB{what}")
     show_scores(model.scores)

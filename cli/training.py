@@ -20,6 +20,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from ..embedder.catalog import Catalog
 from ..embedder.images import Pixels
 from ..embedder.locations import Reader
+from ..embedder.parallel import no_bar
 from ..embedder.runtime import Embedder
 from ..embedder.training.export import export, with_metadata
 from ..embedder.training.linear import SIZE, describe_linear, train_linear
@@ -83,7 +84,8 @@ def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devi
     """Siamese networks for a few artists each, joined. All processes but the first end here."""
     chosen = read_settings(settings) if settings else PaperSettings()
     fabric = _fabric(devices, nodes, precision)
-    outcome = train_paper(table, work, chosen, fabric, triplet_accuracy, note, progress)
+    bar = progress if fabric.is_global_zero else no_bar
+    outcome = train_paper(table, work, chosen, fabric, triplet_accuracy, note, bar)
     if not fabric.is_global_zero:
         raise click.exceptions.Exit
     return Trained(outcome.ensemble, outcome.size, describe_paper(chosen, outcome))
@@ -113,7 +115,8 @@ def in_its_place(before: Measured, trained: Trained, table: pd.DataFrame, output
                  ) -> Measured:
     """The network that has learnt the artists of all splits, with the calibration and the scores of the one before.
 
-    Nothing is left to measure it on. For artists it has not seen it is what the one before was for those kept apart.
+    Nothing is left to measure it on. Members and joined vectors are those of the one before; what the classifiers say
+    of artists unknown to them spreads over more names.
     """
     model = export(trained.network, trained.size, name, _examples(table, trained.size))
     note(_parity(Embedder(model, str(output))))

@@ -70,10 +70,10 @@ class Layout:
 class Report:
     """What a change has done, or in a dry run would do.
 
-    embedded: paintings whose vectors were made in this run, in `seconds`, the share `reading` of which went into
-    fetching and decoding images; resumed: taken from one that was interrupted; already_there: left alone; moved: ids of
-    paintings whose files have another name now; replaced: ids whose content is new; removed: how many; corrected:
-    labels; skipped: (path, reason) pairs.
+    embedded: paintings whose vectors were made in this run, in `seconds`; reading: the share of its threads' time that
+    went into fetching and decoding images; resumed: taken from one that was interrupted; already_there: left alone;
+    moved: ids of paintings whose files have another name now; replaced: ids whose content is new; removed: how many;
+    corrected: labels; skipped: (path, reason) pairs.
     """
 
     paintings: int  # in the index now
@@ -163,7 +163,7 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
                 before.contents, skipped=skipped, next_row=before.manifest.next_row + len(added),
                 removed=np.concatenate([before.contents.removed, rows[todo.gone], rows[replaced]]),
                 history=pd.concat(words, ignore_index=True))
-            everything = len(before.table) + len(added)
+            everything = len(before.table) + len(added) - len(todo.gone) - len(replaced)
             with bar(everything, "publishing") as advance:
                 store.publish(index, grown(contents, added, found.embeddings), store.ModelFile.of(before), before)
                 advance(everything)
@@ -252,11 +252,10 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
     shards = [_usable_shard(path, rows, embedder) for path, rows in zip(paths, parts, strict=True)]
     missing = [number for number, shard in enumerate(shards) if shard is None]
     embedded, reading, running = 0, 0.0, 0.0
-    with bar(len(table), "embedding") as advance:
-        for shard in shards:
-            if shard is not None:
-                _check_strict(_problems(shard), settings)
-                advance(len(shard))
+    for shard in shards:
+        if shard is not None:
+            _check_strict(_problems(shard), settings)
+    with bar(sum(len(parts[number]) for number in missing), "embedding") as advance:
         for at, outcomes in _whole_shards(_pieces([parts[number] for number in missing], embedder, settings),
                                           [parts[number] for number in missing], settings, advance):
             number = missing[at]

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ..index.milvus.address import Address
 from ..index.opened import Index
 from ..index.vectors import Array
 
+AGAIN_S = 60.0  # until an index that was away is asked for again
 log = logging.getLogger("artidx.service")
 
 
@@ -31,6 +33,7 @@ class Maps:
         self._asked = asyncio.Lock()  # two requests at once must not both begin to draw
         self._drawing: asyncio.subprocess.Process | None = None
         self._failed: set[str] = set()
+        self._again_at = 0.0  # where what is to be drawn was away
         self._known: tuple[str, Array] | None = None
 
     async def points(self, index: Index) -> Array | None:
@@ -49,7 +52,7 @@ class Maps:
             return self._known[1]
         if sha256 in self._failed:
             raise ValueError("the map could not be drawn")
-        if self._drawing is None:
+        if self._drawing is None and time.monotonic() >= self._again_at:
             kept_at = index.source if isinstance(index.source, Address) else index.generation.folder
             self._drawing = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "artidx.index.map", str(kept_at), sha256, target,
@@ -67,6 +70,7 @@ class Maps:
     async def _wait(self, process: asyncio.subprocess.Process, sha256: str) -> None:
         _, said = await process.communicate()
         if process.returncode == AWAY:
+            self._again_at = time.monotonic() + AGAIN_S
             log.warning("the map is not drawn yet: %s", said.decode(errors="replace").strip())
         elif process.returncode:  # killed, too: for want of memory there is none the next time either
             self._failed.add(sha256)

@@ -402,6 +402,7 @@ def test_a_map_of_an_index_that_is_away_is_drawn_when_it_is_back(client, monkeyp
     python = tmp_path / "away"
     python.write_text(f"#!/bin/sh\necho nobody answers >&2\nexit {AWAY}\n")
     python.chmod(0o755)
+    monkeypatch.setattr("artidx.service.maps.AGAIN_S", 0.5)
     with monkeypatch.context() as away:
         away.setattr("artidx.service.maps.sys.executable", str(python))
         deadline = time.monotonic() + 20

@@ -302,13 +302,20 @@ def test_the_stages_of_a_push_are_told(milvus, index):
     assert stages.seen == [("pushing", 12, 12), ("indexing", 12, 12), ("checking", 12, 12)]
 
 
-def test_labels_that_milvus_cannot_keep_are_refused_before_anything_is_written(milvus, index):
+@pytest.mark.parametrize(("title", "field"), [("x" * 66_000, "title"), ("_" * 30_000, "text to look in"),
+                                              ("\ufdfa" * 15_000, "text to look in")])
+def test_texts_that_milvus_cannot_keep_are_refused_before_anything_is_written(milvus, index, title, field):
     address = milvus.address()
     painting_id = index.generation.table["id"][3]
-    index.label(pd.DataFrame({"id": [painting_id], "title": ["x" * 66_000]}), by="a talker")
-    with pytest.raises(BadIndex, match=rf"{painting_id}: has more than the 64 KB of labels"):
+    index.label(pd.DataFrame({"id": [painting_id], "title": [title]}), by="a talker")
+    with pytest.raises(BadIndex, match=rf"{painting_id}: its {field} is more than the 64 KB"):
         index.push(address)
     assert not any(name.startswith(address.collection) for name in connected(address).ask("list_collections"))
+
+
+def test_long_texts_that_milvus_can_keep_are_pushed(milvus, index):
+    index.label(pd.DataFrame({"id": [index.generation.table["id"][3]], "title": ["x" * 40_000]}), by="a talker")
+    assert index.push(milvus.address()).written == 12
 
 
 def test_a_push_that_loses_a_painting_is_not_published(milvus, index, monkeypatch):

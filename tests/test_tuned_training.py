@@ -210,7 +210,7 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card(tmp_path, weights, catalog
     assert (Embedder.load(model).size, Embedder.load(model).dim) == (48, 4)
     card = model.with_suffix(".md").read_text()
     assert "`tiny`, all but the first 1 of its parts, 3 epochs" in card
-    assert "which of 4\nartists, with weight 0.7; learnt on\n21 paintings (train)" in card
+    assert "which of 4\nartists, with weight 0.7; learnt on\n20 paintings (train)" in card
     assert "The exported file itself" in card
 
 

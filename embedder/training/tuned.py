@@ -51,7 +51,7 @@ from .trainer import Labelled, Score, embed
 
 FOLDER = "tuned"
 CROP = 154  # px, of a painting re-digitised at SCALED; 11 of DINOv2's patches
-SCALED = 200  # px: crops show a painting at 0.93 to 1.16 of the size it is used at
+SCALED = 200  # px: crops show a painting at 0.89 to 1.12 of the size it is used at
 BATCH = 32
 WARM_UP = 0.1  # of all steps, while the rates rise; they fall with a cosine afterwards
 EVENNESS = 0.5  # an artist is drawn as often as paintings ** this, times a constant
@@ -139,6 +139,7 @@ def _described(data: Data, linear: str, known: Labels, classify: Sequence[str]) 
         f"{weight:g}; pretrained under {TRUNKS[m.trunk].licence}" for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
     paintings, told_apart = len(data.training.places), int(data.training.artists.max()) + 1
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
+    learnt = int(((known.artists != "") | (known.styles != "")).sum())
     said = f"which of {artists:,}\nartists, with weight {OF_ARTIST:g}" + (
         f", and which of {styles} styles, with weight {OF_STYLE:g}" if styles > 1 else "")
     return f"""Pretrained trunks fine-tuned to tell {told_apart} artists apart on {paintings:,} paintings (CosFace,
@@ -153,14 +154,17 @@ Beside them, with weight {LINEAR:g}, the linear recipe's model:
 
 The vectors are concatenated, each times its weight, and brought to {JOINED_DIM} numbers by PCA. Beside them stand what
 classifiers of those say (multinomial logistic regression), as square roots of probabilities: {said}; learnt on
-{len(known.places):,} paintings ({", ".join(classify)}). All is brought to {DIM} numbers by PCA."""
+{learnt:,} paintings ({", ".join(classify)}). All is brought to {DIM} numbers by PCA."""
 
 
 def _vectors(member: Ensemble, name: str, split: str, table: pd.DataFrame, data: Data, work: Path, fabric: Fabric,
              bar: Bar) -> npt.NDArray[np.float32]:
     """(n, d) of one member for a split, made once. About half of the paintings are re-digitised: so are those that
     will be asked about."""
-    kept = work / FOLDER / name / f"{split}-{data.digest[:12]}.npy"
+    digest = hashlib.sha256(data.digest.encode())
+    for weight in member.state_dict().values():
+        digest.update(weight.cpu().numpy().tobytes())
+    kept = work / FOLDER / name / f"{split}-{digest.hexdigest()[:12]}.npy"
     if kept.exists():
         found: npt.NDArray[np.float32] = np.load(kept, allow_pickle=False)
         return found
@@ -216,7 +220,7 @@ def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
-    origin = {"recipe": [*recipe], "paintings": data.digest}
+    origin = {"recipe": [*recipe], "crops": [SCALED, CROP], "paintings": data.digest}
     trunk = load_trunk(recipe.trunk, weights).to(fabric.device)
     if last.exists():
         tensors, facts = checkpoint.load(last)

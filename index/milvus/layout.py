@@ -22,6 +22,7 @@ import pandas as pd
 from ...errors import BadIndex
 from ..segments import OWN_COLUMNS
 from ..vectors import Array
+from ..words import searched_text
 
 TEXTS = ("id", "path", "artist", "artist_key", "title", "sha256", "vector_sha256")
 WHOLE = ("row", "year")
@@ -33,6 +34,7 @@ UNRANKED = 1 << 62
 LONGEST_TEXT = 65535  # bytes, that Milvus can keep in one field
 PIECE = 10_000  # characters of the facts in one row: at most four bytes each
 PIECES = 100  # read at once
+MOST_BYTES = 60  # that a character can become, folded and in UTF-8
 UNLIKE = str.maketrans({"%": "％", "_": "＿", "\\": "＼"})  # what `like` would not take as itself
 
 EXACT_UP_TO = 20_000  # paintings that are all looked at
@@ -136,15 +138,19 @@ def about_schema(client: Any, dim: int) -> Any:
 
 
 def check_fits(table: pd.DataFrame) -> None:
-    """Raises BadIndex for the first painting whose texts together are more than Milvus can keep in one field."""
-    names = [*TEXTS, *(name for name in table.columns if name not in OWN_COLUMNS)]
-    texts = table[names].fillna("")
-    lengths = np.sum([texts[name].str.len() + len(name) for name in names], axis=0)  # characters
-    for place in np.flatnonzero(6 * lengths > LONGEST_TEXT):  # bytes of one at most, as JSON escapes it
+    """Raises BadIndex for the first painting with more text in one field than Milvus can keep."""
+    others = [name for name in table.columns if name not in OWN_COLUMNS]
+    texts = table[[*TEXTS, *others]].fillna("")
+    lengths = np.sum([texts[name].str.len() + len(name) for name in texts], axis=0)  # characters
+    for place in np.flatnonzero(MOST_BYTES * lengths > LONGEST_TEXT).tolist():
         row = texts.iloc[place].to_dict()
-        if len(json.dumps(row, ensure_ascii=False).encode()) > LONGEST_TEXT:
-            raise BadIndex(f"{row['id'][:200]}: has more than the 64 KB of labels that Milvus can keep of a painting; "
-                           f"shorten them, and push again")
+        fields = {name: row[name] for name in TEXTS} | {
+            "text to look in": plain_words(searched_text(table.iloc[[place]]).to_pylist()[0]),
+            "labels": json.dumps({name: row[name] for name in others}, ensure_ascii=False)}
+        for name, text in fields.items():
+            if len(text.encode("utf-8", "surrogatepass")) > LONGEST_TEXT:
+                raise BadIndex(f"{row['id'][:200]}: its {name} is more than the 64 KB that Milvus keeps in a field; "
+                               f"shorten it, and push again")
 
 
 def entities(table: pd.DataFrame, vectors: Array, numbers: Any, ranks: Any, words: list[str]) -> list[dict[str, Any]]:
