@@ -140,8 +140,9 @@ def about_schema(client: Any, dim: int) -> Any:
 def check_fits(table: pd.DataFrame) -> None:
     """Raises BadIndex for the first painting with more text in one field than Milvus can keep."""
     others = [name for name in table.columns if name not in OWN_COLUMNS]
-    texts = table[[*TEXTS, *others]].fillna("")
-    lengths = np.sum([texts[name].str.len() + len(name) for name in texts], axis=0)  # characters
+    names = [*TEXTS, *others]
+    texts = table[names].fillna("")
+    lengths = np.sum([texts[name].str.len() + len(name) for name in names], axis=0)  # characters
     for place in np.flatnonzero(MOST_BYTES * lengths > LONGEST_TEXT).tolist():
         row = texts.iloc[place].to_dict()
         fields = {name: row[name] for name in TEXTS} | {
