@@ -43,7 +43,7 @@ def main() -> None:
         started = time.perf_counter()
         index, report = Index.build(Path(folder, "benchmark.artidx"), catalog, embedder=embedder)
         seconds = time.perf_counter() - started
-        on_disk = sum(p.stat().st_size for p in index.path.rglob("*") if p.is_file())
+        on_disk = sum(p.stat().st_size for p in index.source.rglob("*") if p.is_file())
     after = model_rate(embedder, squares)
     rate, alone = report.paintings / seconds, (before + after) / 2
     print(f"whole build   {report.paintings:,} paintings in {seconds:.1f} s, {rate:.1f} images/s")

@@ -23,6 +23,7 @@ from artidx.embedder.runtime import DEFAULT_MODEL, available_cores
 from artidx.embedder.training import linear, tuned
 from artidx.embedder.training.ensemble import Ensemble, LinearHead, Projection
 from artidx.embedder.training.networks import TRUNKS, load_trunk
+from artidx.embedder.training.posteriors import Posterior, WithPosteriors
 
 IMAGES, BATCH, ROUNDS = 32, 16, 5
 
@@ -35,8 +36,15 @@ def member(trunks: tuple[str, ...], folder: Path) -> Ensemble:
 
 def same_network(folder: Path) -> Ensemble:
     members = [member(linear.MEMBERS, folder), *(member((recipe.trunk,), folder) for recipe in tuned.MEMBERS)]
-    width = tuned.DIM * len(members)
-    return Ensemble(members, Projection(torch.ones(width), torch.zeros(width), torch.randn(width, tuned.DIM))).eval()
+    joined, classes = tuned.JOINED_DIM, (256, 9)
+    posteriors = [Posterior(torch.randn(joined, count), torch.zeros(count)) for count in classes]
+    head = WithPosteriors(projection(tuned.DIM * len(members), joined), posteriors,
+                          projection(joined + sum(classes), tuned.DIM))
+    return Ensemble(members, head).eval()
+
+
+def projection(before: int, after: int) -> Projection:
+    return Projection(torch.ones(before), torch.zeros(before), torch.randn(before, after))
 
 
 def rate(run: Callable[[], object]) -> float:
