@@ -55,7 +55,6 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
     except ModuleNotFoundError as missing:
         raise MissingPackage(f"training needs {missing.name}; pip install 'artidx[train]'") from None
     table = training.labelled(read_catalog(catalog).table)
-
     if recipe == "paper":
         found = training.by_paper_recipe(table, settings, work, devices, nodes, precision, note)
     elif not trunks:

@@ -1,6 +1,7 @@
 """From a catalog to a finished model: train by a recipe, export, measure, calibrate, describe.
 
-Measured is the exported file itself, through the same index and search that users have, never PyTorch's features.
+Measured is an exported file, through the same index and search that users have, never PyTorch's features: the one that
+is written or, where that has learnt all splits, the one before.
 """
 
 from __future__ import annotations
@@ -100,15 +101,13 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 
 def measured(trained: Trained, table: pd.DataFrame, work: Path, output: Path, name: str, note: Note) -> Measured:
     """Export a network, and measure and calibrate the file on the splits kept apart. output: where it is to lie."""
-    model = export(trained.network, trained.size, name, _examples(table, trained.size))
-    embedder = Embedder(model, str(output))
-    note(_parity(embedder))
+    embedder = _exported(trained, table, output, name, note)
     index = _index_of(work / "measured.artidx", Catalog("training catalog", table), embedder, note)
     rows, embeddings = index.generation.table, index.generation.embeddings
     names = split_names(rows, "split")
     calibration = calibrate_model(rows, embeddings, names, gallery=TRAIN, seen=SEEN, unseen=UNSEEN)
     scores = evaluate(rows, embeddings, names, [SEEN, UNSEEN], TRAIN, calibration)
-    return Measured(model, trained.made, calibration, scores)
+    return Measured(embedder.data, trained.made, calibration, scores)
 
 
 def in_its_place(before: Measured, trained: Trained, table: pd.DataFrame, output: Path, name: str, note: Note
@@ -118,9 +117,8 @@ def in_its_place(before: Measured, trained: Trained, table: pd.DataFrame, output
     Nothing is left to measure it on. Members and joined vectors are those of the one before; what the classifiers say
     of artists unknown to them spreads over more names.
     """
-    model = export(trained.network, trained.size, name, _examples(table, trained.size))
-    note(_parity(Embedder(model, str(output))))
-    return Measured(model, trained.made, before.calibration, before.scores, is_of_all_splits=True)
+    embedder = _exported(trained, table, output, name, note)
+    return Measured(embedder.data, trained.made, before.calibration, before.scores, is_of_all_splits=True)
 
 
 def write(model: Measured, output: Path) -> None:
@@ -138,6 +136,12 @@ def export_trained(work: Path, network: str, output: Path, name: str, note: Note
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, data)
     note(_parity(Embedder(data, str(output))))
+
+
+def _exported(trained: Trained, table: pd.DataFrame, output: Path, name: str, note: Note) -> Embedder:
+    embedder = Embedder(export(trained.network, trained.size, name, _examples(table, trained.size)), str(output))
+    note(_parity(embedder))
+    return embedder
 
 
 def _fabric(devices: int, nodes: int, precision: str) -> Fabric:

@@ -122,8 +122,9 @@ def _makes_room(name: str, old: str, new: str) -> bool:
 
 
 def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, reader: Reader, workers: int | None,
-         advance: Callable[[int], None] = lambda done: None) -> Plan:
-    """Compare a catalog with an index's table. folder: its paintings that are there no more count as gone."""
+         advance: Callable[[int], None]) -> Plan:
+    """Compare a catalog with an index's table. folder: its paintings that are there no more count as gone; advance: is
+    told of each painting that was looked at."""
     contents = _contents(catalog["path"].tolist(), reader, workers or available_cores(), advance)
     paths = [absolute(path) for path in catalog["path"]]
     now = dict(zip(paths, contents, strict=True))
