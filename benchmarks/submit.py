@@ -67,7 +67,7 @@ def made_up(names: np.ndarray[tuple[int], np.dtype[np.str_]], folder: Path) -> G
     contents = Contents([Segment(table, vectors.astype(np.float32))], np.zeros(DIM, np.float32), ARTISTS, IMAGES)
     manifest = Manifest(FORMAT, 1, "", "", Model("", "", DIM), IMAGES, ARTISTS, 0, IMAGES, [0.0] * DIM, ARTISTS, None,
                         contents.storage, contents.approximate_from, [], {})
-    return Generation(folder, manifest, table, contents.vectors(), contents, folder / "model.onnx")
+    return Generation(folder, manifest, table, contents.vectors(), contents, folder / "model.onnx", sha256="")
 
 
 def main() -> None:

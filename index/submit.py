@@ -14,13 +14,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from threading import Lock
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv  # as pa.csv
+from threadpoolctl import threadpool_limits
 
 from ..embedder.parallel import ahead
+from ..embedder.runtime import available_cores
 from ..errors import BadCatalog
 from .artists import artist_codes
 from .calibrate import PairCalibration
@@ -31,6 +36,7 @@ from .vectors import Array
 
 PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
 BLOCK_BYTES = 8 << 20  # of the file read at once: some 300,000 pairs
+MOST_WORKERS = 4  # blocks answered at once; each takes some 100 MB
 DENSE = 16  # a Gram matrix with at most so many entries for each pair asked for is cheaper than gathering
 GATHER = 1 << 12  # pairs whose vectors are gathered at once
 SEEN_GROUPS = {"train_and_test", "train_only"}  # values of Painter by Numbers' column artist_group
@@ -41,6 +47,7 @@ BEGINNINGS = np.frombuffer("".join(f"0.{n:02d}" for n in range(100)).encode(), n
 FOUR = np.frombuffer("".join(f"{n:04d}" for n in range(10_000)).encode(), np.uint32)
 
 Places = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -62,62 +69,98 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
     """Write `index,sameArtist` for each `index, first image, second image` of source, columns by position.
 
     Images are ids of the index; sameArtist is the probability under the prior. The target appears whole or not at
-    all. progress is called with the bytes just read. Raises BadCatalog.
+    all. progress is called with the bytes just answered. Raises BadCatalog.
     """
-    ids = pd.Index(generation.table["id"])
-    judge = _Judge(generation, calibration)
-    counted = _Counted(generation.table)
+    judge, counter, asked = _Judge(generation, calibration), _Counter(generation.table), _Asked(source, generation)
     scale = calibration.scale(judge.has_witnesses)
 
-    def judged(block: _Block) -> _Judged:
-        a, b = block.first.places(ids), block.second.places(ids)
+    def answered(rows: bytes) -> _Answered:
+        numbers, a, b = asked.pairs(rows)
         is_known = (a >= 0) & (b >= 0)
         apart = np.zeros(len(a), np.float32)
         apart[is_known] = judge.separations(a[is_known], b[is_known])
         probability = np.where(is_known, scale.probabilities(apart, prior), np.float32(prior))
-        return _Judged(block, a, b, is_known, apart, _ten_digits(probability))
+        counts = counter.counts(a[is_known], b[is_known], apart[is_known])
+        return _Answered(_written(numbers, _ten_digits(probability)), len(a), int((~is_known).sum()), counts, len(rows))
 
     pairs = unanswered = 0
-    with _appears_whole(target) as stream:
+    counts = counter.none
+    # A core a block: BLAS on all cores would wait between its products by keeping the other blocks' cores busy.
+    with threadpool_limits(1, "blas"), _appears_whole(target) as stream:
         stream.write(b"index,sameArtist\n")
-        for found in ahead(judged, _blocks(source), workers=2, most=3):
-            _write(stream, found.block.numbers, found.text)
-            counted.add(found)
-            pairs, unanswered = pairs + len(found.a), unanswered + int((~found.is_known).sum())
-            progress(found.block.size)
-    return Submission(pairs, unanswered, *counted.aucs())
+        progress(asked.header_bytes)
+        workers = min(available_cores(), MOST_WORKERS)
+        for block in ahead(answered, asked.blocks(), workers=workers, most=workers + 1):
+            stream.write(block.text)
+            counts += block.counts
+            pairs, unanswered = pairs + block.pairs, unanswered + block.unanswered
+            progress(block.size)
+    return Submission(pairs, unanswered, *_aucs(counts))
 
 
-class _Names(NamedTuple):
-    """A column of names: the different ones, and which of them stands in each row."""
+class _Answered(NamedTuple):
+    """A block of rows; text: theirs in the submission; counts: of _Counter; size: of what was read, in bytes."""
 
-    names: list[str]
-    rows: npt.NDArray[np.int32]
-
-    def places(self, ids: pd.Index[str]) -> Places:
-        """(p,) where each row's name is among the ids, or -1."""
-        found: Places = ids.get_indexer(pd.Index(self.names, dtype=object))[self.rows]
-        return found
-
-
-class _Block(NamedTuple):
-    """Some rows of the file; size: in bytes."""
-
-    numbers: Any
-    first: _Names
-    second: _Names
+    text: pa.Buffer
+    pairs: int
+    unanswered: int
+    counts: Counts
     size: int
 
 
-class _Judged(NamedTuple):
-    """A block with where its paintings are, how far apart they are, and the probabilities as text."""
+class _Asked:
+    """The file of pairs. Raises BadCatalog where it is none."""
 
-    block: _Block
-    a: Places
-    b: Places
-    is_known: npt.NDArray[np.bool_]
-    apart: Array
-    text: npt.NDArray[np.uint32]
+    def __init__(self, source: Path, generation: Generation) -> None:
+        self.source = source
+        self._place = {name.encode(): place for place, name in enumerate(generation.table["id"])}
+        try:
+            with source.open("rb") as stream, self._readable():
+                header = stream.readline(BLOCK_BYTES)
+                columns = pa.csv.read_csv(pa.BufferReader(header)).num_columns
+        except FileNotFoundError:
+            raise BadCatalog(f"{source}: no such file") from None
+        if columns < 3:
+            raise BadCatalog(f"{source}: has {columns} columns; expected index, first image, second image")
+        self.header_bytes, self._columns = len(header), [str(place) for place in range(columns)]  # names may repeat
+
+    def blocks(self) -> Iterator[bytes]:
+        """All rows below the header, a few megabytes at a time."""
+        with self.source.open("rb") as stream:
+            stream.seek(self.header_bytes)
+            begun = b""
+            while read := stream.read(BLOCK_BYTES):
+                end = read.rfind(b"\n") + 1
+                if not end and begun:
+                    raise BadCatalog(f"{self.source}: has a row of {BLOCK_BYTES >> 20} MB; this is no list of pairs")
+                if end:
+                    yield begun + read[:end]
+                begun = read[end:]
+            if begun:
+                yield begun
+
+    def pairs(self, rows: bytes) -> tuple[pa.Array, Places, Places]:
+        """The first column, and (p,) where the paintings of the other two are, -1 for one that is not there."""
+        names = pa.dictionary(pa.int32(), pa.binary())  # bytes: to check every row for UTF-8 would cost a second
+        options = pa.csv.ConvertOptions(column_types={"0": pa.binary(), "1": names, "2": names},
+                                        include_columns=self._columns[:3])
+        reading = pa.csv.ReadOptions(use_threads=False, block_size=len(rows), column_names=self._columns)
+        with self._readable():
+            found = pa.csv.read_csv(pa.BufferReader(rows), reading, convert_options=options)
+        numbers, first, second = (column.combine_chunks() for column in found.columns)
+        return numbers, self._places(first), self._places(second)
+
+    def _places(self, names: pa.DictionaryArray) -> Places:
+        places = np.array([self._place.get(name, -1) for name in names.dictionary.to_pylist()], np.int64)
+        found: Places = places[names.indices.to_numpy()]
+        return found
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except pa.ArrowInvalid as problem:
+            raise BadCatalog(f"{self.source}: {' '.join(str(problem).split())[:200]}") from None
 
 
 class _Judge:
@@ -132,7 +175,7 @@ class _Judge:
         number[self.witnesses[:count]] = np.arange(len(self.witnesses[:count]))
         # Only the rows that are asked about are ever written, and only those take memory.
         self.surroundings = Surroundings(np.empty((count, len(self.witnesses)), np.float32), number)
-        self.is_seen = np.zeros(count, bool)
+        self.is_seen, self.looking = np.zeros(count, bool), Lock()
 
     def separations(self, a: Places, b: Places) -> Array:
         """(p,) between paintings of these places."""
@@ -162,10 +205,11 @@ class _Judge:
         return found
 
     def _look_around(self, places: Places) -> None:
-        fresh = places[~self.is_seen[places]]
-        if len(fresh):
-            seen = Surroundings.of(self.matrix[fresh], self.matrix[self.witnesses], self.surroundings.own[fresh])
-            self.surroundings.roots[fresh], self.is_seen[fresh] = seen.roots, True
+        with self.looking:
+            fresh = places[~self.is_seen[places]]
+            if len(fresh):
+                seen = Surroundings.of(self.matrix[fresh], self.matrix[self.witnesses], self.surroundings.own[fresh])
+                self.surroundings.roots[fresh], self.is_seen[fresh] = seen.roots, True
 
 
 def _distinct(places: Places, count: int) -> tuple[Places, Places]:
@@ -190,44 +234,16 @@ def _appears_whole(target: Path) -> Iterator[BinaryIO]:
         aside.unlink(missing_ok=True)
 
 
-def _blocks(source: Path) -> Iterator[_Block]:
-    import pyarrow as pa
-    import pyarrow.csv
-
-    try:
-        columns = [str(place) for place in range(len(pyarrow.csv.open_csv(source).schema.names))]  # names may repeat
-        if len(columns) < 3:
-            raise BadCatalog(f"{source}: has {len(columns)} columns; expected index, first image, second image")
-        names = pa.dictionary(pa.int32(), pa.binary())  # bytes: to check every row for UTF-8 would cost a second
-        options = pyarrow.csv.ConvertOptions(column_types={"0": pa.binary(), "1": names, "2": names},
-                                             include_columns=columns[:3])
-        reading = pyarrow.csv.ReadOptions(block_size=BLOCK_BYTES, column_names=columns, skip_rows=1)
-        with pa.OSFile(str(source)) as stream:
-            before = 0
-            for batch in pyarrow.csv.open_csv(stream, read_options=reading, convert_options=options):
-                first, second = (_Names([name.decode("utf-8", "replace") for name in column.dictionary.to_pylist()],
-                                        column.indices.to_numpy(zero_copy_only=False))
-                                 for column in batch.columns[1:])
-                position = stream.tell()
-                yield _Block(batch[0], first, second, position - before)
-                before = position
-    except pa.ArrowInvalid as problem:
-        raise BadCatalog(f"{source}: {' '.join(str(problem).split())[:200]}") from None
-    except FileNotFoundError:
-        raise BadCatalog(f"{source}: no such file") from None
-
-
-def _write(stream: Any, numbers: Any, text: npt.NDArray[np.uint32]) -> None:
-    import pyarrow as pa
-    import pyarrow.csv
-
+def _written(numbers: pa.Array, text: npt.NDArray[np.uint32]) -> pa.Buffer:
     ends = np.arange(0, text.nbytes + 1, DIGITS + 2, dtype=np.int32)
     column = pa.StringArray.from_buffers(len(text), pa.py_buffer(ends), pa.py_buffer(text))
-    table = pa.table({"index": numbers, "sameArtist": column})
+    written = pa.BufferOutputStream()
     try:
-        pyarrow.csv.write_csv(table, stream, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none"))
+        pa.csv.write_csv(pa.table({"index": numbers, "sameArtist": column}), written,
+                         pa.csv.WriteOptions(include_header=False, quoting_style="none"))
     except pa.ArrowInvalid:
         raise BadCatalog("the first column, index, has a comma, quote or line break in it; number the pairs") from None
+    return written.getvalue()
 
 
 def _ten_digits(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
@@ -241,29 +257,31 @@ def _ten_digits(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
     return text
 
 
-class _Counted:
-    """The labelled pairs so far, by separation, kind and what their artists have in common."""
+class _Counter:
+    """Counts labelled pairs by separation, kind and what their artists have in common: (BINS, 2, groups)."""
 
     def __init__(self, table: pd.DataFrame) -> None:
         self._codes = artist_codes(table["artist_key"])[0]
         self._groups = _groups(table)
-        self._counts = np.zeros((BINS, 2, len(GROUPS)), np.int64)
 
-    def add(self, block: _Judged) -> None:
-        """A block's pairs, where both paintings are known."""
-        apart, a, b = block.apart, block.a, block.b
-        if not block.is_known.all():
-            apart, a, b = apart[block.is_known], a[block.is_known], b[block.is_known]
+    @property
+    def none(self) -> Counts:
+        """Before any pair."""
+        return np.zeros((BINS, 2, len(GROUPS)), np.int64)
+
+    def counts(self, a: Places, b: Places, apart: Array) -> Counts:
+        """Of pairs of paintings of these places (p,)."""
         first, second = self._codes[a], self._codes[b]
         group = np.where(self._groups[a] == self._groups[b], self._groups[a], 0)
         cell = (bins_of(apart).astype(np.int64) * 2 + (first == second)) * len(GROUPS) + group
         cell = cell[(first >= 0) & (second >= 0)]
-        self._counts += np.bincount(cell, minlength=self._counts.size).reshape(self._counts.shape)
+        return np.bincount(cell, minlength=self.none.size).reshape(self.none.shape)
 
-    def aucs(self) -> list[float]:
-        """Over all pairs, those of two seen artists, those of two unseen ones."""
-        return [PairCurve(counts[:, 1], counts[:, 0]).auc for counts in (
-            self._counts.sum(axis=2), self._counts[..., 1], self._counts[..., 2])]
+
+def _aucs(counts: Counts) -> list[float]:
+    """Over all pairs, those of two seen artists, those of two unseen ones."""
+    return [PairCurve(kinds[:, 1], kinds[:, 0]).auc for kinds in (
+        counts.sum(axis=2), counts[..., 1], counts[..., 2])]
 
 
 def _groups(table: pd.DataFrame) -> npt.NDArray[np.int8]:

@@ -122,6 +122,23 @@ def test_progress_adds_up_to_the_size_of_the_file(tmp_path, index, pairs_file, m
     assert sum(done) == pairs_file.stat().st_size
 
 
+def test_rows_end_as_they_like_and_blank_ones_are_no_pairs(tmp_path, index):
+    rows = ["i,a,b", "7,Red Painter/R0.png,Blue Painter/B0.png", "8,Red Painter/R0.png,Red Painter/R1.png"]
+    for name, text in (("unix", "\n".join(rows)), ("windows", "\r\n".join([*rows, "", ""]))):
+        (tmp_path / f"{name}.csv").write_bytes(text.encode())
+        done = submit(index.generation, index.calibration.pairs, tmp_path / f"{name}.csv", tmp_path / f"{name}.out")
+        assert (done.pairs, done.unanswered) == (2, 0)
+    assert (tmp_path / "unix.out").read_bytes() == (tmp_path / "windows.out").read_bytes()
+
+
+def test_a_row_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, index, monkeypatch):
+    monkeypatch.setattr(submitting, "BLOCK_BYTES", 100)
+    (tmp_path / "pairs.csv").write_text("i,a,b\n7,Red Painter/R0.png,Blue Painter/B0.png\n8," + "a" * 1000)
+    with pytest.raises(BadCatalog, match="no list of pairs"):
+        submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_pairs_with_a_painting_that_is_not_there_get_the_prior(tmp_path, index):
     (tmp_path / "pairs.csv").write_text("i,a,b\n"
                                         "7,Red Painter/R0.png,nobody.jpg\n"
