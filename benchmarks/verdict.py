@@ -19,7 +19,7 @@ from artidx.index.artists import artist_codes
 from artidx.index.centre import centre_of, centred
 from artidx.index.curve import PairCurve
 from artidx.index.search import split_names, voices_of
-from artidx.index.surroundings import SHARPNESS, Surroundings, witness_places
+from artidx.index.surroundings import Surroundings, scatter_of, witness_places
 
 NEAREST = 0.1  # share of the index whose mean cosine local scaling takes
 SUMS = (("distance",), ("local scaling",), ("surroundings",), ("artist lists",), ("distance", "local scaling"),
@@ -44,7 +44,8 @@ def terms_of(index: Index, split: str | None) -> tuple[Terms, np.ndarray]:
     witnesses = witness_places(table["vector_sha256"][here].to_numpy(object))
     own = np.full(len(vectors), -1)
     own[witnesses] = np.arange(len(witnesses))
-    agreement = Surroundings.of(vectors, vectors[witnesses], own).agreement(slice(None), slice(None))
+    scatter = scatter_of(vectors[witnesses])
+    agreement = Surroundings.of(vectors, vectors[witnesses], scatter, own).agreement(slice(None), slice(None))
     centre = centre_of(embeddings[there], codes[there])
     gallery, queries = centred(embeddings[there], centre), centred(embeddings[here], centre)
     heard = voices_of(gallery, codes[there], len(keys), queries, np.arange(len(queries)) if there is here else None)
@@ -69,7 +70,7 @@ def main(paths: list[str]) -> None:
         for split in ("val_unseen", "val_seen") if has_splits else (None,):
             settings[split or path] = terms_of(index, split)
     taught_by, is_same = settings["val_unseen"]
-    print(f"{'':42}" + "".join(f"{name[-16:]:>18}" for name in settings), f"   (sharpness {SHARPNESS:g})")
+    print(f"{'':42}" + "".join(f"{name[-16:]:>18}" for name in settings))
     for names in SUMS:
         model = LogisticRegression(C=1e6, class_weight="balanced", max_iter=1000)
         model.fit(np.column_stack([taught_by[name] for name in names]), is_same)

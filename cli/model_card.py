@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..embedder.runtime import Embedder
+from ..embedder.runtime import PREPROCESSING, Embedder
 from ..index.calibrate import Calibration
 from ..index.evaluate import SplitScores
 from .scores import NAN, share
@@ -32,8 +32,8 @@ def model_card(embedder: Embedder, made: str, scores: Sequence[SplitScores], cal
 sha256 `{embedder.sha256}`
 
 Turns a picture of a painting into a vector of {embedder.dim} numbers of unit length. Vectors of paintings by one artist
-lie nearer to each other than to those of others. Input: RGB, squashed to {embedder.size} x {embedder.size} px; all of the
-path from there on is in the file.
+lie nearer to each other than to those of others. Input: RGB, squashed to {embedder.size} x {embedder.size} px and saved as a JPEG of
+quality {PREPROCESSING["jpeg_quality"]}, so that all collections' pictures are alike in that; all of the path from there on is in the file.
 
 ## How it was made
 
@@ -67,7 +67,8 @@ Calibration of artists: {calibration.artists.measured_on}.
 
 Meant for finding candidates and comparing works in a collection: a lead for someone who then looks, reads and tests.
 Not evidence of authorship: do not use it to authenticate, price, insure or accuse. It compares photographs, and
-so also how they were taken: a painting asked of another collection's index is at a disadvantage. Copies, prints after
+so also how they were taken: a painting asked of another collection's index is at a disadvantage, and two from a
+collection that the index does not hold look alike to it. Copies, prints after
 a painting and works of one school look like one hand. It has seen no other paintings than those it was trained on,
 and its probabilities hold for paintings like those of the calibration.
 """

@@ -21,6 +21,7 @@ from .vectors import Doubles
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
 DEFAULT_PRIOR = 0.5  # someone asks about two chosen works
+VERSION = 2  # of what is stored: version 1 was fitted to agreements, and to voices, of another steepness
 UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared and not measured
 
 
@@ -171,7 +172,7 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """As kept in manifests and model files."""
-        return asdict(self)
+        return {"version": VERSION, **asdict(self)}
 
     @classmethod
     def from_json(cls, found: dict[str, Any] | None, where: str) -> Calibration:
@@ -180,6 +181,8 @@ class Calibration:
             raise Uncalibrated(f"{where}: was never calibrated, so there is no threshold and no probability; make them "
                                f"with artidx calibrate, or ask for distances with artidx nearest --paintings")
         try:
+            if found["version"] != VERSION:
+                raise ValueError("version")
             pairs = found["pairs"] | {name: Scale.from_json(found["pairs"][name])
                                       for name in ("by_distance", "by_separation")}
             calibration = cls(PairCalibration(**pairs), ArtistCalibration(**found["artists"]))

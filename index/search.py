@@ -17,7 +17,7 @@ from .surroundings import FEWEST, agreement
 from .vector_store import Painting, Speakers, VectorStore
 from .vectors import Array, Doubles, distances
 
-KERNEL = 16.0  # a painting's voice is exp(KERNEL * cosine); chosen among 12, 16, 20 and 25 with the calibration
+KERNEL = 20.0  # a painting's voice is exp(KERNEL * cosine); chosen among 16, 18, 20, 22 and 24 with the calibration
 SPEAKERS = 3  # paintings shown as the evidence for an artist
 
 
@@ -79,13 +79,13 @@ class Gallery:
 
         The paintings themselves, both, do not speak.
         """
-        witness, vectors = self.store.witnesses
-        if len(witness) < FEWEST:
+        witnesses = self.store.witnesses
+        if len(witnesses) < FEWEST:
             return None
-        silent = [witness[place] for place in a.own | b.own if place in witness]
-        near_a, near_b = ((vectors @ query.vector).astype(np.float64) for query in (a, b))
+        silent = [witnesses.numbers[place] for place in a.own | b.own if place in witnesses.numbers]
+        near_a, near_b = ((witnesses.vectors @ query.vector).astype(np.float64) for query in (a, b))
         near_a[silent] = near_b[silent] = -np.inf
-        return agreement(near_a, near_b)
+        return agreement(near_a, near_b, witnesses.scatter)
 
     def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
         """The k paintings nearest to the query, itself left out."""

@@ -31,7 +31,7 @@ from .artists import artist_codes
 from .calibrate import PairCalibration
 from .curve import BINS, PairCurve, bins_of
 from .store import Generation
-from .surroundings import FEWEST, Surroundings, witness_places
+from .surroundings import FEWEST, Surroundings, scatter_of, witness_places
 from .vectors import Array
 
 PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
@@ -176,6 +176,7 @@ class _Judge:
         # Only the rows that are asked about are ever written, and only those take memory.
         self.surroundings = Surroundings(np.empty((count, len(self.witnesses)), np.float32), number)
         self.is_seen, self.looking = np.zeros(count, bool), Lock()
+        self.scatter = scatter_of(self.matrix[self.witnesses]) if self.has_witnesses else 1.0
 
     def separations(self, a: Places, b: Places) -> Array:
         """(p,) between paintings of these places."""
@@ -208,7 +209,8 @@ class _Judge:
         with self.looking:
             fresh = places[~self.is_seen[places]]
             if len(fresh):
-                seen = Surroundings.of(self.matrix[fresh], self.matrix[self.witnesses], self.surroundings.own[fresh])
+                seen = Surroundings.of(self.matrix[fresh], self.matrix[self.witnesses], self.scatter,
+                                       self.surroundings.own[fresh])
                 self.surroundings.roots[fresh], self.is_seen[fresh] = seen.roots, True
 
 

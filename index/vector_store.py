@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .manifest import Manifest
+from .surroundings import scatter_of
 from .vectors import Array, Doubles, Rows
 
 SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
@@ -63,12 +64,21 @@ class Speakers(NamedTuple):
     are_all: bool
 
 
-class Witnesses(NamedTuple):
+@dataclass(frozen=True)
+class Witnesses:
     """The paintings whose nearness tells surroundings apart (surroundings.py): which number the one at a place has
     among them, and their vectors (m, d)."""
 
     numbers: dict[int, int]
     vectors: Array
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def scatter(self) -> float:
+        """Of two or more."""
+        return scatter_of(self.vectors)
 
 
 class VectorStore(Protocol):

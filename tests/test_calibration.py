@@ -18,7 +18,15 @@ from artidx.errors import BadCatalog, BadSetting, Uncalibrated
 from artidx.index.calibrate import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
 from artidx.index.curve import Pairs
 from artidx.index.evaluate import evaluate
-from artidx.index.fit import brier, calibrate_artists, calibrate_model, calibrate_pairs, reliability, setting_within
+from artidx.index.fit import (
+    _thinned,
+    brier,
+    calibrate_artists,
+    calibrate_model,
+    calibrate_pairs,
+    reliability,
+    setting_within,
+)
 from artidx.index.retrieval import triplet_accuracy
 from artidx.index.surroundings import FEWEST
 from made import CALIBRATION, curve_of
@@ -222,6 +230,23 @@ def test_a_prior_outside_0_and_1_is_refused(prior):
 
 def test_a_calibration_survives_json():
     assert Calibration.from_json(CALIBRATION.to_json(), "test") == CALIBRATION
+
+
+@pytest.mark.parametrize("version", [1, 3, None])
+def test_a_calibration_of_another_version_is_refused(version):
+    # Version 1 was fitted to agreements of another kind: its probabilities would be wrong without a word.
+    with pytest.raises(Uncalibrated, match=r"another version.*artidx calibrate"):
+        Calibration.from_json(CALIBRATION.to_json() | {"version": version}, "test")
+
+
+def test_thin_galleries_keep_a_painting_of_everybody_and_more_of_those_who_painted_more():
+    codes = np.repeat(np.arange(60), [2, 20, 200] * 20)
+    kept = np.bincount(codes[_thinned(np.arange(len(codes)), codes, 10.0)], minlength=60).reshape(20, 3)
+    assert (kept >= 1).all()
+    assert (kept <= [2, 20, 200]).all()
+    few, some, many = kept.mean(axis=0)
+    assert few < some < many / 3
+    assert kept.mean() == pytest.approx(10, rel=0.4)
 
 
 def heard(scores, paintings=1.0):

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from artidx.embedder import images
 from artidx.embedder.images import FORMATS, SMALLEST_FILE_LIMIT, square
+from artidx.embedder.runtime import PREPROCESSING
 from artidx.errors import UnreadableImage
+from made import MUSEUM
 
 SIZE = 16
 Colour = tuple[int, int, int]
 A, B, C, D = (200, 40, 30), (40, 180, 60), (30, 60, 190), (220, 200, 40)  # top left, top right, bottom left, right
 LEVELS = (0, 80, 160, 255)
 GREYS = [(level, level, level) for level in LEVELS]
+ROUNDING = 3  # of a JPEG's colours, at its best
 fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=150)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fine_jpeg() -> Iterator[None]:
+    """What saving them as JPEG does to squares has a test of its own; in the others it does next to nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "JPEG_QUALITY", 100)
+        patch.setattr(images, "JPEG_SUBSAMPLING", "4:4:4")
+        yield
 
 
 def quarters(values: Sequence[Any], dtype: Any = np.uint8, height: int = 64, width: int = 64) -> npt.NDArray[Any]:
@@ -54,7 +67,7 @@ def assert_quarters(pixels: npt.NDArray[np.uint8], expected: Sequence[Colour], w
     assert pixels.dtype == np.uint8
     low, high = SIZE // 4, 3 * SIZE // 4
     found = pixels[[low, low, high, high], [low, high, low, high]].astype(int)
-    assert np.abs(found - np.array(expected)).max() <= within, f"{found.tolist()} is not {expected}"
+    assert np.abs(found - np.array(expected)).max() <= within + ROUNDING, f"{found.tolist()} is not {expected}"
 
 
 def png(width: int, height: int, rows: bytes, *, bits: int = 8, colour: int = 2, extra: bytes = b"") -> bytes:
@@ -125,6 +138,20 @@ def test_an_animation_gives_its_first_frame(file_format: str) -> None:
     assert_quarters(square(data, SIZE), [A, B, C, D])
 
 
+def test_every_square_has_been_a_jpeg_like_the_paintings_that_the_model_learnt_from(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A museum's large files once came out so much cleaner than those that all its paintings looked alike.
+    monkeypatch.setattr(images, "JPEG_QUALITY", PREPROCESSING["jpeg_quality"])
+    monkeypatch.setattr(images, "JPEG_SUBSAMPLING", PREPROCESSING["jpeg_subsampling"])
+    with Image.open(sorted(MUSEUM.glob("*.jpg"))[0]) as museum:
+        small = museum.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+        found = square(museum, SIZE)
+    small.save(tmp_path / "published.jpg", quality=75, subsampling="4:2:0")
+    with Image.open(tmp_path / "published.jpg") as published:
+        np.testing.assert_array_equal(found, np.asarray(published))
+    assert np.abs(square(tmp_path / "published.jpg", SIZE).astype(int) - found).mean() < 1, "once is as good as twice"
+
+
 def test_a_wide_picture_is_squashed_not_cropped() -> None:
     assert_quarters(square(picture(height=32, width=256), SIZE), [A, B, C, D])
 
@@ -133,7 +160,7 @@ def test_a_wide_picture_is_squashed_not_cropped() -> None:
 def test_the_square_has_the_size_that_was_asked_for_and_may_be_larger_than_the_picture(size: int) -> None:
     pixels = square(Image.new("RGB", (5, 3), A), size)
     assert pixels.shape == (size, size, 3)
-    assert (pixels == A).all()
+    assert np.abs(pixels.astype(int) - A).max() <= ROUNDING
 
 
 # Modes

@@ -98,6 +98,7 @@ def test_two_pictures_are_compared_and_what_looks_alike_is_shown(open_page, muse
     expect(page.locator("#verdict")).to_contain_text("The same artist" if verdict.same else "Different artists")
     expect(page.get_by_label("Verdict")).to_contain_text(f"Their distance is {verdict.distance:.3f}")
     expect(page.get_by_label("Verdict")).to_contain_text(f"{verdict.threshold:.3f}")
+    expect(page.locator(".caution")).to_have_count(0)
     expect(page.locator("svg.chart")).to_have_attribute("role", "img")
     page.get_by_role("button", name="Show the parts that look most alike").click()
     expect(page.locator(".part")).to_have_count(6)
@@ -205,6 +206,14 @@ def test_the_reference_gallery_answers_without_pictures(open_page, gallery):
     photographed(page, "identify-gallery")
     page.goto(f"{gallery.url}/#/compare?a={monet}&b={monet}")
     expect(page.get_by_text("The index has no image of one of them")).to_be_visible()
+
+
+def test_two_pictures_from_outside_come_with_a_caution(open_page, gallery):
+    page = open_page(gallery)
+    page.get_by_label("One painting: choose a file").set_input_files(MUSEUM / "437430.jpg")
+    page.get_by_label("The other: choose a file").set_input_files(MUSEUM / "459110.jpg")
+    expect(page.locator(".caution")).to_contain_text("one collection that it does not hold")
+    photographed(page, "compare-outside")
 
 
 def test_the_map_shows_all_paintings_and_opens_them(open_page, museum, museum_index):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from artidx import Embedder
 from artidx.embedder.images import square
+from artidx.embedder.runtime import PREPROCESSING
 from artidx.errors import BadModel, BadSetting, UnreadableImage
 from artidx.index.calibrate import Calibration
 from made import DIM, MUSEUM, SIZE, painting, small_model, without_our_metadata
@@ -99,8 +100,7 @@ def test_the_model_may_come_from_the_environment(model_file, monkeypatch):
     (small_model(format=99), "another version"),
     (small_model(preprocessing={"size": SIZE, "colour": "BGR"}), "another version"),
     (small_model(preprocessing=7), "damaged"),
-    (small_model(preprocessing={"size": 64, "colour": "RGB", "fit": "squash", "filter": "bicubic",
-                                "jpeg_reduced_to_at_least": 2}), "must take image"),
+    (small_model(preprocessing={"size": 64, **PREPROCESSING}), "must take image"),
 ], ids=["empty", "junk", "cut", "stranger", "newer", "other-colours", "broken-metadata", "other-size"])
 def test_a_file_that_is_no_model_of_ours_is_refused_in_one_line(tmp_path, data, reason):
     path = tmp_path / "model.onnx"

@@ -17,7 +17,7 @@ from artidx.errors import BadCatalog
 from artidx.index import submit as submitting
 from artidx.index.curve import BINS
 from artidx.index.submit import PRIOR, _Judge, _ten_digits, submit
-from artidx.index.surroundings import FEWEST, agreement
+from artidx.index.surroundings import FEWEST, agreement, scatter_of
 from artidx.index.vectors import distances, vector_hash
 from made import CALIBRATION
 
@@ -82,7 +82,7 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
         for pair, (one, other) in enumerate(zip(a, b, strict=True)):
             heard = [np.where(np.isin(np.arange(paintings), (one, other)), -np.inf, near[place])
                      for place in (one, other)]
-            expected[pair] += CALIBRATION.pairs.disagreement * (1 - agreement(*heard))
+            expected[pair] += CALIBRATION.pairs.disagreement * (1 - agreement(*heard, scatter_of(matrix)))
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 

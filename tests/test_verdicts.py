@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from artidx.cli.main import artidx
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index import surroundings
 from artidx.index.submit import submit
-from artidx.index.surroundings import SHARPNESS, Surroundings, agreement, surroundings_among, witness_places
+from artidx.index.surroundings import Surroundings, agreement, scatter_of, surroundings_among, witness_places
 from made import CALIBRATION, HUES, painting
 
 
@@ -39,12 +40,36 @@ def unit(chance, *shape):
 
 def test_agreement_equals_the_sum_written_out():
     a, b = np.array([0.9, 0.2, -0.5]), np.array([0.7, 0.3, -0.9])
-    p, q = (np.exp(SHARPNESS * x) / np.exp(SHARPNESS * x).sum() for x in (a, b))
-    assert agreement(a, b) == pytest.approx(sum((p * q) ** 0.5))
-    assert agreement(a, a) == pytest.approx(1)
+    p, q = (np.exp(x / 0.2) / np.exp(x / 0.2).sum() for x in (a, b))
+    assert agreement(a, b, 0.2) == pytest.approx(sum((p * q) ** 0.5))
+    assert agreement(a, a, 0.2) == pytest.approx(1)
     silent = np.array([0.9, -np.inf, -0.5])
-    p, q = (np.exp(SHARPNESS * x[[0, 2]]) / np.exp(SHARPNESS * x[[0, 2]]).sum() for x in (a, b))
-    assert agreement(silent, np.where(np.isinf(silent), silent, b)) == pytest.approx(sum((p * q) ** 0.5))
+    p, q = (np.exp(x[[0, 2]] / 0.2) / np.exp(x[[0, 2]] / 0.2).sum() for x in (a, b))
+    assert agreement(silent, np.where(np.isinf(silent), silent, b), 0.2) == pytest.approx(sum((p * q) ** 0.5))
+
+
+def test_scatter_is_the_root_mean_square_of_the_cosines_of_two_different_witnesses():
+    vectors = unit(np.random.default_rng(0), 30, 8)
+    cosines = [float(a @ b) for a, b in itertools.combinations(vectors.astype(np.float64), 2)]
+    assert scatter_of(vectors) == pytest.approx(np.sqrt(np.mean(np.square(cosines))), abs=1e-6)
+    assert scatter_of(vectors[::-1].copy()) == scatter_of(vectors), "the order does not count"
+    assert scatter_of(np.eye(5, dtype=np.float32)) == surroundings.LEAST_SCATTER
+
+
+def test_paintings_agree_as_much_where_all_lie_twice_as_far_apart():
+    # By the same steepness in every index, a calibration made in one misjudged pairs in another.
+    wide, narrow = (chance_around(np.random.default_rng(0), distance) for distance in (0.8, 0.4))
+    wide, narrow = (Surroundings.of(v, v, scatter_of(v), np.arange(len(v))).agreement(slice(None), slice(None))
+                    for v in (wide, narrow))
+    above = np.triu_indices(len(wide), 1)
+    found, expected = (np.quantile(agreements[above], (0.1, 0.5, 0.9)) for agreements in (narrow, wide))
+    assert found == pytest.approx(expected, abs=0.03)
+
+
+def chance_around(chance, width):
+    """300 vectors whose parts along 20 axes are `width` long in all; each has an axis of its own, too."""
+    shared = width * unit(chance, 300, 20)
+    return np.hstack([shared, np.sqrt(1 - width**2) * np.eye(300)]).astype(np.float32)
 
 
 @settings(deadline=None, max_examples=30)
@@ -55,7 +80,8 @@ def test_agreements_of_many_equal_those_of_each_pair_with_neither_of_the_two_spe
     witnesses = np.sort(chance.choice(count, max(2, count // 2), replace=False))
     own = np.full(count, -1)
     own[witnesses] = np.arange(len(witnesses))
-    found = Surroundings.of(vectors, vectors[witnesses], own)
+    scatter = scatter_of(vectors[witnesses])
+    found = Surroundings.of(vectors, vectors[witnesses], scatter, own)
     a, b = np.triu_indices(count, 1)
     together = found.agreement(np.arange(count), np.arange(count))
     np.testing.assert_allclose(found.agreement_of_pairs(a, b), together[a, b], atol=1e-4)
@@ -63,7 +89,7 @@ def test_agreements_of_many_equal_those_of_each_pair_with_neither_of_the_two_spe
         is_silent = np.isin(witnesses, (i, j))
         near = [np.where(is_silent, -np.inf, vectors[witnesses].astype(float) @ vectors[k]) for k in (i, j)]
         if np.isfinite(near[0]).any():
-            assert together[i, j] == pytest.approx(agreement(*near), abs=1e-3)
+            assert together[i, j] == pytest.approx(agreement(*near, scatter), abs=1e-3)
 
 
 def test_witnesses_are_few_drawn_by_hash_and_stay_when_others_come():
@@ -148,10 +174,11 @@ def test_calibrate_publishes_thresholds_that_were_counted_on_the_index(larger):
     assert found.pairs.disagreement > 0
     assert np.array_equal(larger.generation.vectors.matrix, before.vectors.matrix)
     point = found.pairs.by_separation.point(0.1)
-    called = [larger.pair(f"id:{a}", f"id:{b}").same for a, b in
-              zip(before.table["id"][:180:9], before.table["id"][26:206:9], strict=True)]
+    rows = before.table[["id", "artist"]].sample(400, replace=True, random_state=0).to_numpy().tolist()
+    called = [larger.pair(f"id:{a}", f"id:{b}").same for (a, one), (b, other) in
+              zip(rows[:200], rows[200:], strict=True) if one != other]
     assert point.false_positive_rate <= 0.1
-    assert sum(called) <= 4
+    assert 0.05 < sum(called) / len(called) < 0.15
 
 
 def test_calibrating_survives_adding_and_a_split_that_is_not_there_is_refused(larger, tmp_path):

@@ -20,6 +20,7 @@ import torch
 from ..images import Pixels
 from ..locations import Reader, absolute
 from ..parallel import ahead, batches
+from ..runtime import PREPROCESSING
 from .augment import redigitised
 from .networks import load_trunk
 
@@ -57,8 +58,9 @@ def trunk_features(
 
 
 def _digest(rows: pd.DataFrame) -> str:
-    """Other paintings under the same numbers must not pass for these."""
-    return hashlib.sha256("\n".join([*rows["id"], *map(absolute, rows["path"])]).encode()).hexdigest()[:12]
+    """Other paintings under the same numbers must not pass for these, nor squares made otherwise."""
+    facts = [str(PREPROCESSING), *rows["id"], *map(absolute, rows["path"])]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
 
 
 def _features(trunk: torch.nn.Module, rows: pd.DataFrame, copy: int, size: int) -> Array:

@@ -24,7 +24,7 @@ from ...errors import BadModel, UnreadableImage
 from ..images import Pixels
 from ..locations import Reader, absolute
 from ..parallel import ahead
-from ..runtime import available_cores
+from ..runtime import PREPROCESSING, available_cores
 
 SHARD = 512  # paintings; 100 MB at 256 px, seconds of work
 
@@ -118,6 +118,6 @@ def _reasons(path: Path) -> Path:
 
 
 def _digest(rows: pd.DataFrame, reader: Reader) -> str:
-    """Other paintings, or changed files, under the same numbers must not pass for these."""
+    """Other paintings, or changed files, under the same numbers must not pass for these, nor squares made otherwise."""
     facts = [fact for location in rows["path"] for fact in (absolute(location), reader.fingerprint(location))]
-    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:12]
+    return hashlib.sha256("\0".join([str(PREPROCESSING), *facts]).encode()).hexdigest()[:12]

@@ -62,7 +62,7 @@ HEAD_RATE = 1e-3  # relative to the size of the weights
 WEIGHT_DECAY = 0.02
 SHOWN = 256  # paintings between two words of progress
 LONGEST_GRADIENT = 5.0
-OF_ARTIST, OF_STYLE = 0.7, 0.3  # weights of the posteriors, beside the joined vector of unit length
+OF_ARTIST, OF_STYLE = 0.8, 0.3  # weights of the posteriors, beside the joined vector of unit length
 SMALLEST_STYLE = 20  # paintings
 
 
