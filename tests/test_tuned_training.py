@@ -210,7 +210,7 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card(tmp_path, weights, catalog
     assert (Embedder.load(model).size, Embedder.load(model).dim) == (48, 4)
     card = model.with_suffix(".md").read_text()
     assert "`tiny`, all but the first 1 of its parts, 3 epochs" in card
-    assert "which of 4\nartists, with weight 0.7; learnt on\n20 paintings (train)" in card
+    assert "which of 4\nartists, with weight 0.8; learnt on\n20 paintings (train)" in card
     assert "The exported file itself" in card
 
 
@@ -228,7 +228,7 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
     (before, card_before), (after, card) = models
     assert after.sha256 != before.sha256
     assert after.metadata["calibration"] == before.metadata["calibration"]
-    assert "which of 6\nartists, with weight 0.7, and which of 2 styles, with weight 0.3; learnt" in card
+    assert "which of 6\nartists, with weight 0.8, and which of 2 styles, with weight 0.3; learnt" in card
     assert "learnt on\n49 paintings (train, val_seen, val_unseen)" in card
     assert "The model before, whose classifiers had learnt the split train alone" in card
     scores = [line for line in card_before.splitlines() if line.startswith("| val_")]
