@@ -74,9 +74,10 @@ def _show(verdict: Verdict, artists: int) -> None:
     else:
         say(f"   {percent(verdict.probability_by_distance)} by their distance alone; their surroundings in the index "
             f"agree {verdict.agreement:.2f} of 1")
-    if verdict.a.painting is None and verdict.b.painting is None:
-        say("neither is in the index: if both were published by one collection that it does not hold, they look alike "
-            "to it\n   and this is far too sure; build an index of that collection and ask it there")
+    if verdict.same and verdict.a.painting is None and verdict.b.painting is None:
+        say("   neither is in the index, and to an index two photographs of one collection that it does not hold look "
+            "alike:\n   if these are such, the probability is far too high; build an index of that collection and ask "
+            "it there")
     say(f"measured on {verdict.measured_on}")
     for letter, side in (("A", verdict.a), ("B", verdict.b)):
         say(f"{letter}  {named(side.painting) if side.painting else side.name}")

@@ -181,9 +181,9 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _scaled(rgb: Image.Image, size: int) -> Pixels:
-    saved = io.BytesIO()
-    rgb.resize((size, size), Image.Resampling.BILINEAR).save(saved, "JPEG", quality=JPEG_QUALITY,
-                                                             subsampling=JPEG_SUBSAMPLING)
+    small, saved = rgb.resize((size, size), Image.Resampling.BILINEAR), io.BytesIO()
+    small.info.clear()  # a long comment could not be saved, and is nothing to look at
+    small.save(saved, "JPEG", quality=JPEG_QUALITY, subsampling=JPEG_SUBSAMPLING)
     return np.asarray(Image.open(saved, formats=["JPEG"]), dtype=np.uint8)
 
 

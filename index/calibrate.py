@@ -21,7 +21,7 @@ from .vectors import Doubles
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
 DEFAULT_PRIOR = 0.5  # someone asks about two chosen works
-VERSION = 2  # of what is stored: version 1 was fitted to agreements, and to voices, of another steepness
+VERSION = 2  # raised where agreements (surroundings.py) or voices (search.KERNEL) change: fits to others are wrong
 UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared and not measured
 
 
@@ -129,7 +129,7 @@ class ArtistCalibration:
     intercept: float
     crowding: float
     measured_on: str
-    prominence: float = 0.0  # all artists alike, as in calibrations that are without it
+    prominence: float = 0.0  # all artists alike
 
     def evidence(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
         """(q, a) log of likelihood ratio times prior."""

@@ -32,7 +32,7 @@ from .store import Generation
 from .surroundings import surroundings_among
 from .vectors import Array, Doubles
 
-THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average, before all have one
+THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average; a little more, as nobody has none
 ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept
 BINS = 15  # of probability, for the calibration error
 STIFFNESS = 100.0  # the inverse of regularisation: nothing to thousands of pairs, but a dozen may be separable
@@ -290,8 +290,8 @@ def _some(places: Codes, codes: Codes) -> Codes:
 
 
 def _thinned(places: Codes, codes: Codes, mean: float) -> Codes:
-    """Few paintings of most artists, as museums have, and more by those who are asked about more: geometric numbers
-    in proportion to what there is, the same ones at every run."""
+    """Few paintings of most artists, as museums have: for each a geometric number, on average in proportion to what
+    there is of the artist and one at least; the same ones at every run."""
     chance = np.random.default_rng(0)
     artists, counts = np.unique(codes[places], return_counts=True)
     kept = []

@@ -1,15 +1,16 @@
 """Answer a file of pairs, millions of them, as the competition Painter by Numbers asks for it.
 
 The file is read and written in blocks, so that memory does not grow with it, but with the paintings asked about: 8 KB
-for each. A block of pairs mostly joins few
-paintings with few others: then their Gram matrices are made and read off, which costs a small part of what gathering
-every pair's two vectors would. Separations here are float32, good to the sixth digit: enough to rank by, while `pair`
+for each, and as much again for those of the blocks at work. A block of pairs mostly joins few paintings with few
+others: then their Gram matrices are made and read off, which costs a small part of what gathering every pair's two
+vectors would. Separations here are float32, good to the sixth digit: enough to rank by, while `pair`
 is exact to the last bit.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from .vectors import Array
 
 PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
 BLOCK_BYTES = 8 << 20  # of the file read at once: some 300,000 pairs
-MOST_WORKERS = 4  # blocks answered at once; each takes some 100 MB
+MOST_WORKERS = 4  # blocks answered at once; each takes some 100 MB, with 2,000 paintings in it
 DENSE = 16  # a Gram matrix with at most so many entries for each pair asked for is cheaper than gathering
 GATHER = 1 << 12  # pairs whose vectors are gathered at once
 SEEN_GROUPS = {"train_and_test", "train_only"}  # values of Painter by Numbers' column artist_group
@@ -69,7 +70,8 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
     """Write `index,sameArtist` for each `index, first image, second image` of source, columns by position.
 
     Images are ids of the index; sameArtist is the probability under the prior. The target appears whole or not at
-    all. progress is called with the bytes just answered. Raises BadCatalog.
+    all. progress is called with the bytes just answered. While it runs, the process' BLAS keeps to one thread a
+    product. Raises BadCatalog.
     """
     judge, counter, asked = _Judge(generation, calibration), _Counter(generation.table), _Asked(source, generation)
     scale = calibration.scale(judge.has_witnesses)
@@ -85,7 +87,7 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
 
     pairs = unanswered = 0
     counts = counter.none
-    # A core a block: BLAS on all cores would wait between its products by keeping the other blocks' cores busy.
+    # A core a block: the threads of a BLAS on all cores spin while they wait, on cores that other blocks need.
     with threadpool_limits(1, "blas"), _appears_whole(target) as stream:
         stream.write(b"index,sameArtist\n")
         progress(asked.header_bytes)
@@ -120,6 +122,8 @@ class _Asked:
                 columns = pa.csv.read_csv(pa.BufferReader(header)).num_columns
         except FileNotFoundError:
             raise BadCatalog(f"{source}: no such file") from None
+        if b"\r" in header.rstrip(b"\r\n"):
+            raise BadCatalog(f"{source}: its rows end in carriage returns alone; save it with line feeds")
         if columns < 3:
             raise BadCatalog(f"{source}: has {columns} columns; expected index, first image, second image")
         self.header_bytes, self._columns = len(header), [str(place) for place in range(columns)]  # names may repeat
@@ -131,11 +135,12 @@ class _Asked:
             begun = b""
             while read := stream.read(BLOCK_BYTES):
                 end = read.rfind(b"\n") + 1
-                if not end and begun:
-                    raise BadCatalog(f"{self.source}: has a row of {BLOCK_BYTES >> 20} MB; this is no list of pairs")
                 if end:
                     yield begun + read[:end]
-                begun = read[end:]
+                begun = read[end:] if end else begun + read
+                if len(begun) > BLOCK_BYTES:
+                    raise BadCatalog(f"{self.source}: has a row of over {BLOCK_BYTES >> 20} MB; this is no list of "
+                                     f"pairs")
             if begun:
                 yield begun
 
@@ -160,7 +165,8 @@ class _Asked:
         try:
             yield
         except pa.ArrowInvalid as problem:
-            raise BadCatalog(f"{self.source}: {' '.join(str(problem).split())[:200]}") from None
+            reason = re.sub(r"Row #\d+: ", "", " ".join(str(problem).split()))  # counted from where its block begins
+            raise BadCatalog(f"{self.source}: {reason[:200]}") from None
 
 
 class _Judge:

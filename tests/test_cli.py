@@ -104,9 +104,13 @@ def test_pair_exits_0_for_same_and_1_for_different(run, built, other, status, wo
 
 def test_pair_warns_where_both_paintings_may_be_of_a_collection_that_the_index_does_not_hold(run, built, tmp_path):
     # 65 % of a museum's pairs by different artists were once called the same, asked of a gallery without the museum.
-    strangers = [painting(tmp_path / f"{hue}.png", hue, (hue, 90, 160)) for hue in (10, 240)]
-    assert "neither is in the index" in run("pair", *strangers)[1]
-    assert "neither is in the index" not in run("pair", RED, strangers[0])[1]
+    one, alike, other = (painting(tmp_path / f"{seed}.png", seed, hue)
+                         for seed, hue in ((900, (40, 90, 160)), (901, (40, 90, 160)), (902, (240, 90, 20))))
+    (status, said, _), (other_status, other_said, _) = run("pair", one, alike), run("pair", one, other)
+    assert (status, other_status) == (0, 1)
+    assert "neither is in the index" in said
+    assert "neither is in the index" not in other_said, "nothing is too sure there"
+    assert "neither is in the index" not in run("pair", RED, RED_TOO)[1]
 
 
 def test_a_lower_false_positive_rate_asks_for_a_smaller_distance(run, built):

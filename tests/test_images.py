@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from artidx.embedder import images
 from artidx.embedder.images import FORMATS, SMALLEST_FILE_LIMIT, square
@@ -150,6 +151,17 @@ def test_every_square_has_been_a_jpeg_like_the_paintings_that_the_model_learnt_f
     with Image.open(tmp_path / "published.jpg") as published:
         np.testing.assert_array_equal(found, np.asarray(published))
     assert np.abs(square(tmp_path / "published.jpg", SIZE).astype(int) - found).mean() < 1, "once is as good as twice"
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "PNG"])
+def test_a_comment_too_long_for_a_jpeg_does_not_cost_the_picture(file_format: str) -> None:
+    if file_format == "GIF":
+        data = encoded(picture(), "GIF", comment=b"x" * 70_000)
+    else:
+        text = PngInfo()
+        text.add_text("comment", "x" * 70_000)
+        data = encoded(picture(), "PNG", pnginfo=text)
+    assert_quarters(square(data, SIZE), [A, B, C, D])
 
 
 def test_a_wide_picture_is_squashed_not_cropped() -> None:

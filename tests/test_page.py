@@ -210,8 +210,8 @@ def test_the_reference_gallery_answers_without_pictures(open_page, gallery):
 
 def test_two_pictures_from_outside_come_with_a_caution(open_page, gallery):
     page = open_page(gallery)
-    page.get_by_label("One painting: choose a file").set_input_files(MUSEUM / "437430.jpg")
-    page.get_by_label("The other: choose a file").set_input_files(MUSEUM / "459110.jpg")
+    page.get_by_label("One painting: choose a file").set_input_files(MUSEUM / "459083.jpg")
+    page.get_by_label("The other: choose a file").set_input_files(MUSEUM / "459084.jpg")
     expect(page.locator(".caution")).to_contain_text("one collection that it does not hold")
     photographed(page, "compare-outside")
 

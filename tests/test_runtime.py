@@ -54,7 +54,10 @@ def test_the_shipped_model_is_calibrated_small_enough_and_has_a_card():
     path = Path(Embedder.load().source)
     Calibration.from_json(Embedder.load().metadata["calibration"], "the shipped model")
     assert path.stat().st_size <= 60e6
-    assert Embedder.load().sha256 in path.with_suffix(".md").read_text("utf-8")
+    card = path.with_suffix(".md").read_text("utf-8")
+    assert Embedder.load().sha256 in card
+    assert "## The model that ships" in card, "written by hand: training writes the rest anew, and knows nothing of it"
+    assert "Licence of this model: MIT" in card
 
 
 def test_no_image_gives_no_vector(embedder):

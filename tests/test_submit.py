@@ -133,6 +133,13 @@ def test_rows_end_as_they_like_and_blank_ones_are_no_pairs(tmp_path, index):
     np.testing.assert_allclose(unix, windows, rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [30, 45, 60, 77, 200])
+def test_a_last_row_without_an_end_is_a_row_wherever_blocks_end(tmp_path, index, monkeypatch, size):
+    monkeypatch.setattr(submitting, "BLOCK_BYTES", size)
+    (tmp_path / "p.csv").write_text("i,a,b\n1,x.png,Red Painter/R0.png\n2,x.png,y.png\n3,x.png,y.png")
+    assert submit(index.generation, index.calibration.pairs, tmp_path / "p.csv", tmp_path / "o.csv").pairs == 3
+
+
 def test_a_row_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, index, monkeypatch):
     monkeypatch.setattr(submitting, "BLOCK_BYTES", 100)
     (tmp_path / "pairs.csv").write_text("i,a,b\n7,Red Painter/R0.png,Blue Painter/B0.png\n8," + "a" * 1000)
@@ -150,7 +157,7 @@ def test_pairs_with_a_painting_that_is_not_there_get_the_prior(tmp_path, index):
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "7,0.2000000030"
 
 
-@pytest.mark.parametrize("text", [None, "", "a,b\n1,2\n", "a,b,c\n1,2\n"])
+@pytest.mark.parametrize("text", [None, "", "a,b\n1,2\n", "a,b,c\n1,2\n", "a,b,c\r1,2,3\r2,3,4\r"])
 def test_a_file_that_is_no_list_of_pairs_is_refused_and_nothing_is_written(tmp_path, index, text):
     if text is not None:
         (tmp_path / "pairs.csv").write_text(text)

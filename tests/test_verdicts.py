@@ -58,7 +58,7 @@ def test_scatter_is_the_root_mean_square_of_the_cosines_of_two_different_witness
 
 def test_paintings_agree_as_much_where_all_lie_twice_as_far_apart():
     # By the same steepness in every index, a calibration made in one misjudged pairs in another.
-    wide, narrow = (chance_around(np.random.default_rng(0), distance) for distance in (0.8, 0.4))
+    wide, narrow = (chance_around(np.random.default_rng(0), width) for width in (0.8, 0.57))
     wide, narrow = (Surroundings.of(v, v, scatter_of(v), np.arange(len(v))).agreement(slice(None), slice(None))
                     for v in (wide, narrow))
     above = np.triu_indices(len(wide), 1)
@@ -66,9 +66,21 @@ def test_paintings_agree_as_much_where_all_lie_twice_as_far_apart():
     assert found == pytest.approx(expected, abs=0.03)
 
 
+def test_two_of_the_same_painting_among_far_witnesses_agree_in_float32_as_exactly():
+    # With a scatter of 0.04 each took all of the other's share: 0.83 together, 1.0 of the pair alone.
+    vectors = unit(np.random.default_rng(0), 400, 512)
+    vectors[1] = vectors[0]
+    scatter = scatter_of(vectors)
+    near = vectors.astype(np.float64) @ vectors[0]
+    near[:2] = -np.inf
+    assert agreement(near, near, scatter) == pytest.approx(1)
+    found = Surroundings.of(vectors, vectors, scatter, np.arange(400))
+    assert found.agreement(np.arange(2), np.arange(2))[0, 1] == pytest.approx(1, abs=1e-3)
+
+
 def chance_around(chance, width):
-    """300 vectors whose parts along 20 axes are `width` long in all; each has an axis of its own, too."""
-    shared = width * unit(chance, 300, 20)
+    """300 vectors whose parts along 10 axes are `width` long in all; each has an axis of its own, too."""
+    shared = width * unit(chance, 300, 10)
     return np.hstack([shared, np.sqrt(1 - width**2) * np.eye(300)]).astype(np.float32)
 
 

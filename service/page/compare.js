@@ -49,8 +49,8 @@ function told(verdict, manifest, sides, slots, signal) {
         `which ${(100 * verdict.false_positive_rate).toPrecision(2)}% of pairs by different artists pass. `,
         verdict.agreement == null ? "The index has too few paintings to compare their surroundings."
           : `By the distance alone it would be ${percent(verdict.probability_by_distance)}; their surroundings in the index agree ${verdict.agreement.toFixed(2)} of 1.`),
-      verdict.a.painting || verdict.b.painting ? "" : h("p", { class: "caution" }, "Neither is in this index: if both were published by one collection that it does not hold, ",
-        "they look alike to it and this is far too sure. Build an index of that collection and ask it there."),
+      !verdict.same || verdict.a.painting || verdict.b.painting ? "" : h("p", { class: "caution" }, "Neither is in this index, and to an index two photographs of one collection that it does not hold look alike: ",
+        "if these are such, the probability is far too high. Build an index of that collection and ask it there."),
       distributions(scale, verdict, shift),
       h("p", { class: "quiet" }, `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
         shift ? "seen from how far the surroundings of these two agree; " : "", `${percent(beyond(scale))} of those by two lie farther out. Measured on ${verdict.measured_on}.`)),
