@@ -58,7 +58,7 @@ def test_scatter_is_the_root_mean_square_of_the_cosines_of_two_different_witness
 
 def test_paintings_agree_as_much_where_all_lie_twice_as_far_apart():
     # By the same steepness in every index, a calibration made in one misjudged pairs in another.
-    wide, narrow = (chance_around(np.random.default_rng(0), width) for width in (0.8, 0.57))
+    wide, narrow = (chance_around(np.random.default_rng(0), width) for width in (0.9, 0.636))
     wide, narrow = (Surroundings.of(v, v, scatter_of(v), np.arange(len(v))).agreement(slice(None), slice(None))
                     for v in (wide, narrow))
     above = np.triu_indices(len(wide), 1)
