@@ -9,6 +9,7 @@ is exact to the last bit.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ DENSE = 16  # a Gram matrix with at most so many entries for each pair asked for
 GATHER = 1 << 12  # pairs whose vectors are gathered at once
 SEEN_GROUPS = {"train_and_test", "train_only"}  # values of Painter by Numbers' column artist_group
 GROUPS = ("neither", "seen", "unseen")  # what two paintings of a pair have in common
+COUNTED = (BINS, 2, len(GROUPS))  # by separation, by whether one artist made both, by what the artists have in common
 
 DIGITS = 10  # of a probability
 BEGINNINGS = np.frombuffer("".join(f"0.{n:02d}" for n in range(100)).encode(), np.uint32)
@@ -86,7 +88,7 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
         return _Answered(_written(numbers, _ten_digits(probability)), len(a), int((~is_known).sum()), counts, len(rows))
 
     pairs = unanswered = 0
-    counts = counter.none
+    counts = np.zeros(COUNTED, np.int64)
     # A core a block: the threads of a BLAS on all cores spin while they wait, on cores that other blocks need.
     with threadpool_limits(1, "blas"), _appears_whole(target) as stream:
         stream.write(b"index,sameArtist\n")
@@ -266,16 +268,11 @@ def _ten_digits(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
 
 
 class _Counter:
-    """Counts labelled pairs by separation, kind and what their artists have in common: (BINS, 2, groups)."""
+    """Counts labelled pairs into COUNTED cells."""
 
     def __init__(self, table: pd.DataFrame) -> None:
         self._codes = artist_codes(table["artist_key"])[0]
         self._groups = _groups(table)
-
-    @property
-    def none(self) -> Counts:
-        """Before any pair."""
-        return np.zeros((BINS, 2, len(GROUPS)), np.int64)
 
     def counts(self, a: Places, b: Places, apart: Array) -> Counts:
         """Of pairs of paintings of these places (p,)."""
@@ -283,7 +280,7 @@ class _Counter:
         group = np.where(self._groups[a] == self._groups[b], self._groups[a], 0)
         cell = (bins_of(apart).astype(np.int64) * 2 + (first == second)) * len(GROUPS) + group
         cell = cell[(first >= 0) & (second >= 0)]
-        return np.bincount(cell, minlength=self.none.size).reshape(self.none.shape)
+        return np.bincount(cell, minlength=math.prod(COUNTED)).reshape(COUNTED)
 
 
 def _aucs(counts: Counts) -> list[float]:
