@@ -1,6 +1,6 @@
 """Answer a file of pairs, millions of them, as the competition Painter by Numbers asks for it.
 
-The file is read and written in blocks, so that memory does not grow with it, but with the paintings asked about: 8 KB
+The file is read and written in blocks, so that memory does not grow with it, but with the paintings asked about: 10 KB
 for each, and as much again for those of the blocks at work. A block of pairs mostly joins few paintings with few
 others: then their Gram matrices are made and read off, which costs a small part of what gathering every pair's two
 vectors would. Separations here are float32, good to the sixth digit: enough to rank by, while `pair`
@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv  # as pa.csv
 from threadpoolctl import threadpool_limits
 
@@ -40,6 +40,7 @@ PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
 BLOCK_BYTES = 8 << 20  # of the file read at once: some 300,000 pairs
 MOST_WORKERS = 4  # blocks answered at once; each takes some 100 MB, with 2,000 paintings in it
 DENSE = 16  # a Gram matrix with at most so many entries for each pair asked for is cheaper than gathering
+PACKING = 35  # a matrix product of r rows takes as long as r + 35 are worth: so much goes into laying out the columns
 GATHER = 1 << 12  # pairs whose vectors are gathered at once
 SEEN_GROUPS = {"train_and_test", "train_only"}  # values of Painter by Numbers' column artist_group
 GROUPS = ("neither", "seen", "unseen")  # what two paintings of a pair have in common
@@ -48,6 +49,8 @@ COUNTED = (BINS, 2, len(GROUPS))  # by separation, by whether one artist made bo
 DIGITS = 10  # of a probability
 BEGINNINGS = np.frombuffer("".join(f"0.{n:02d}" for n in range(100)).encode(), np.uint32)
 FOUR = np.frombuffer("".join(f"{n:04d}" for n in range(10_000)).encode(), np.uint32)
+
+T = TypeVar("T", bound=np.generic)
 
 Places = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
@@ -78,24 +81,34 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
     judge, counter, asked = _Judge(generation, calibration), _Counter(generation.table), _Asked(source, generation)
     scale = calibration.scale(judge.has_witnesses)
 
-    def answered(rows: bytes) -> _Answered:
-        numbers, a, b = asked.pairs(rows)
-        is_known = (a >= 0) & (b >= 0)
-        apart = np.zeros(len(a), np.float32)
-        apart[is_known] = judge.separations(a[is_known], b[is_known])
+    def numbered(block: _Block) -> tuple[_Block, Places, Places]:
+        return block, block.a.of(judge.numbers(block.a.places)), block.b.of(judge.numbers(block.b.places))
+
+    def answered(item: tuple[_Block, Places, Places]) -> _Answered:
+        block, a, b = item
+        is_known = block.a.of(block.a.places >= 0) & block.b.of(block.b.places >= 0)
+        apart = judge.separations(a, b)
         probability = np.where(is_known, scale.probabilities(apart, prior), np.float32(prior))
-        counts = counter.counts(a[is_known], b[is_known], apart[is_known])
-        return _Answered(_written(numbers, _ten_digits(probability)), len(a), int((~is_known).sum()), counts, len(rows))
+        counts = counter.counts(block.a, block.b, apart)
+        return _Answered(_written(block.index, _ten_digits(probability)), len(apart), int((~is_known).sum()), counts,
+                         block.size)
 
     pairs = unanswered = 0
     counts = np.zeros(COUNTED, np.int64)
     # A core a block: the threads of a BLAS on all cores spin while they wait, on cores that other blocks need.
     with threadpool_limits(1, "blas"), _appears_whole(target) as stream:
+        def saved(block: _Answered) -> _Answered:
+            stream.write(block.text)
+            _save(stream)
+            return block
+
         stream.write(b"index,sameArtist\n")
         progress(asked.header_bytes)
         workers = min(available_cores(), MOST_WORKERS)
-        for block in ahead(answered, asked.blocks(), workers=workers, most=workers + 1):
-            stream.write(block.text)
+        read = ahead(asked.pairs, asked.blocks(), workers=workers, most=workers + 1)
+        # Numbered in the order of the file, whichever was read first: the same file gives the same answers to the bit.
+        judged = ahead(answered, map(numbered, read), workers=workers, most=workers + 1)
+        for block in ahead(saved, judged, workers=1, most=2):  # the disk works beside the cores, not after them
             counts += block.counts
             pairs, unanswered = pairs + block.pairs, unanswered + block.unanswered
             progress(block.size)
@@ -109,6 +122,29 @@ class _Answered(NamedTuple):
     pairs: int
     unanswered: int
     counts: Counts
+    size: int
+
+
+class _Named(NamedTuple):
+    """One side of some pairs (p,). places: (k,) where its paintings are in the index, -1 for one that is not there.
+
+    which: (p,) of these each pair means.
+    """
+
+    places: Places
+    which: Places
+
+    def of(self, facts: npt.NDArray[T]) -> npt.NDArray[T]:
+        """(p,) what is said of the paintings (k,), for each pair."""
+        return facts[self.which]
+
+
+class _Block(NamedTuple):
+    """Some rows of the file: what stands in their first column, their paintings, and their size in bytes."""
+
+    index: pa.Array
+    a: _Named
+    b: _Named
     size: int
 
 
@@ -130,37 +166,32 @@ class _Asked:
             raise BadCatalog(f"{source}: has {columns} columns; expected index, first image, second image")
         self.header_bytes, self._columns = len(header), [str(place) for place in range(columns)]  # names may repeat
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Iterator[memoryview]:
         """All rows below the header, a few megabytes at a time."""
-        with self.source.open("rb") as stream:
+        with self.source.open("rb", buffering=0) as stream:
             stream.seek(self.header_bytes)
-            begun = b""
             while read := stream.read(BLOCK_BYTES):
                 end = read.rfind(b"\n") + 1
-                if end:
-                    yield begun + read[:end]
-                begun = read[end:] if end else begun + read
-                if len(begun) > BLOCK_BYTES:
+                if not end and len(read) == BLOCK_BYTES:
                     raise BadCatalog(f"{self.source}: has a row of over {BLOCK_BYTES >> 20} MB; this is no list of "
                                      f"pairs")
-            if begun:
-                yield begun
+                yield memoryview(read)[: end or None]
+                stream.seek(end - len(read) if end else 0, os.SEEK_CUR)  # back to where the next row begins
 
-    def pairs(self, rows: bytes) -> tuple[pa.Array, Places, Places]:
-        """The first column, and (p,) where the paintings of the other two are, -1 for one that is not there."""
+    def pairs(self, rows: memoryview) -> _Block:
+        """Those in these rows."""
         names = pa.dictionary(pa.int32(), pa.binary())  # bytes: to check every row for UTF-8 would cost a second
         options = pa.csv.ConvertOptions(column_types={"0": pa.binary(), "1": names, "2": names},
                                         include_columns=self._columns[:3])
         reading = pa.csv.ReadOptions(use_threads=False, block_size=len(rows), column_names=self._columns)
         with self._readable():
             found = pa.csv.read_csv(pa.BufferReader(rows), reading, convert_options=options)
-        numbers, first, second = (column.combine_chunks() for column in found.columns)
-        return numbers, self._places(first), self._places(second)
+        index, first, second = (column.combine_chunks() for column in found.columns)
+        return _Block(index, self._named(first), self._named(second), len(rows))
 
-    def _places(self, names: pa.DictionaryArray) -> Places:
-        places = np.array([self._place.get(name, -1) for name in names.dictionary.to_pylist()], np.int64)
-        found: Places = places[names.indices.to_numpy()]
-        return found
+    def _named(self, names: pa.DictionaryArray) -> _Named:
+        places = [self._place.get(name, -1) for name in names.dictionary.to_pylist()]
+        return _Named(np.array(places, np.int64), names.indices.to_numpy().astype(np.int64))
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -172,63 +203,81 @@ class _Asked:
 
 
 class _Judge:
-    """Separations of pairs of a generation's paintings, in float32."""
+    """Separations of pairs of a generation's paintings, in float32.
+
+    Paintings are numbered as they are first asked about, and what is needed of them is kept in that order. Files mostly
+    go through one group of paintings after the other: so the numbers in a stretch of pairs lie side by side, and their
+    rows need not be gathered.
+    """
 
     def __init__(self, generation: Generation, calibration: PairCalibration) -> None:
         self.calibration, self.matrix = calibration, generation.vectors.matrix
-        self.witnesses = witness_places(generation.table["vector_sha256"].to_numpy(object))
-        self.has_witnesses = len(self.witnesses) >= FEWEST
-        count = len(self.matrix) if self.has_witnesses else 0
-        number = np.full(count, -1)
-        number[self.witnesses[:count]] = np.arange(len(self.witnesses[:count]))
-        # Only the rows that are asked about are ever written, and only those take memory.
-        self.surroundings = Surroundings(np.empty((count, len(self.witnesses)), np.float32), number)
-        self.is_seen, self.looking = np.zeros(count, bool), Lock()
-        self.scatter = scatter_of(self.matrix[self.witnesses]) if self.has_witnesses else 1.0
+        witnesses = witness_places(generation.table["vector_sha256"].to_numpy(object))
+        self.has_witnesses = len(witnesses) >= FEWEST
+        self.witnesses = self.matrix[witnesses if self.has_witnesses else []]  # (m, d)
+        self.scatter = scatter_of(self.witnesses) if self.has_witnesses else 1.0
+        count = len(self.matrix)
+        self.is_witness = np.full(count, -1)  # which one, or -1
+        self.is_witness[witnesses] = np.arange(len(witnesses))
+        self.number, self.asked = np.full(count, -1), 0
+        # By number. Only the rows that are asked about are ever written, and only those take memory.
+        self.vectors = np.zeros(self.matrix.shape, np.float32)
+        self.surroundings = Surroundings(np.zeros((count, len(self.witnesses)), np.float32), np.full(count, -1))
+
+    def numbers(self, places: Places) -> Places:
+        """(k,) of the paintings at these places, each once, the new ones looked at; any number for a place of -1."""
+        fresh = places[places >= 0]
+        fresh = fresh[self.number[fresh] < 0]
+        if len(fresh):
+            new = slice(self.asked, self.asked + len(fresh))
+            self.number[fresh], self.asked = np.arange(new.start, new.stop), new.stop
+            self.vectors[new], self.surroundings.own[new] = self.matrix[fresh], self.is_witness[fresh]
+            if self.has_witnesses:
+                self.surroundings.roots[new] = Surroundings.of(self.vectors[new], self.witnesses, self.scatter,
+                                                               self.surroundings.own[new]).roots
+        numbers = self.number[places]
+        return np.where(places >= 0, numbers, numbers.max(initial=0))
 
     def separations(self, a: Places, b: Places) -> Array:
-        """(p,) between paintings of these places."""
-        rows, row = _distinct(a, len(self.matrix))
-        columns, column = _distinct(b, len(self.matrix))
-        if self.has_witnesses:
-            self._look_around(rows)
-            self._look_around(columns)
-        if len(rows) * len(columns) <= DENSE * len(a):
-            found: Array = self._grid(rows, columns)[row, column]
-            return found
-        parts = [self._each(a[i : i + GATHER], b[i : i + GATHER]) for i in range(0, len(a), GATHER)]
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        """(p,) of the pairs of paintings with these numbers (p,)."""
+        return np.concatenate([np.empty(0, np.float32), *self._stretches(a, b)])
 
-    def _grid(self, rows: Places, columns: Places) -> Array:
-        apart: Array = 1 - self.matrix[rows] @ self.matrix[columns].T
+    def _stretches(self, a: Places, b: Places) -> Iterator[Array]:
+        """The same, one stretch of the pairs after the other."""
+        pairs, half = len(a), len(a) // 2
+        if pairs > GATHER and _cost(a[:half], b[:half]) + _cost(a[half:], b[half:]) < _cost(a, b):
+            yield from self._stretches(a[:half], b[:half])
+            yield from self._stretches(a[half:], b[half:])
+        elif pairs and _cost(a, b) <= DENSE * pairs:
+            rows, columns = _span(a), _span(b)
+            yield self._grid(rows, columns)[a - rows.start, b - columns.start]
+        else:
+            for start in range(0, pairs, GATHER):
+                yield self._each(a[start : start + GATHER], b[start : start + GATHER])
+
+    def _grid(self, rows: slice, columns: slice) -> Array:
+        apart: Array = 1 - self.vectors[rows] @ self.vectors[columns].T
         if not self.has_witnesses:
             return apart
         found: Array = self.calibration.separations(apart, self.surroundings.agreement(rows, columns))
         return found
 
     def _each(self, a: Places, b: Places) -> Array:
-        apart: Array = 1 - np.einsum("pd,pd->p", self.matrix[a], self.matrix[b])
+        apart: Array = 1 - np.einsum("pd,pd->p", self.vectors[a], self.vectors[b])
         if not self.has_witnesses:
             return apart
         found: Array = self.calibration.separations(apart, self.surroundings.agreement_of_pairs(a, b))
         return found
 
-    def _look_around(self, places: Places) -> None:
-        with self.looking:
-            fresh = places[~self.is_seen[places]]
-            if len(fresh):
-                seen = Surroundings.of(self.matrix[fresh], self.matrix[self.witnesses], self.scatter,
-                                       self.surroundings.own[fresh])
-                self.surroundings.roots[fresh], self.is_seen[fresh] = seen.roots, True
+
+def _cost(a: Places, b: Places) -> int:
+    """Of the Gram matrix that holds these pairs (p,), in entries."""
+    rows, columns = _span(a), _span(b)
+    return int((rows.stop - rows.start + PACKING) * (columns.stop - columns.start))
 
 
-def _distinct(places: Places, count: int) -> tuple[Places, Places]:
-    """np.unique with its inverse for places below count: counting, not sorting."""
-    number = np.zeros(count, np.int64)
-    number[places] = 1
-    found = np.flatnonzero(number)
-    number[found] = np.arange(len(found))
-    return found, number[places]
+def _span(numbers: Places) -> slice:
+    return slice(numbers.min(), numbers.max() + 1)
 
 
 @contextmanager
@@ -237,23 +286,29 @@ def _appears_whole(target: Path) -> Iterator[BinaryIO]:
     try:
         with aside.open("wb") as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+            _save(stream)
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
 
 
+def _save(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
 def _written(numbers: pa.Array, text: npt.NDArray[np.uint32]) -> pa.Buffer:
-    ends = np.arange(0, text.nbytes + 1, DIGITS + 2, dtype=np.int32)
-    column = pa.StringArray.from_buffers(len(text), pa.py_buffer(ends), pa.py_buffer(text))
-    written = pa.BufferOutputStream()
-    try:
-        pa.csv.write_csv(pa.table({"index": numbers, "sameArtist": column}), written,
-                         pa.csv.WriteOptions(include_header=False, quoting_style="none"))
-    except pa.ArrowInvalid:
-        raise BadCatalog("the first column, index, has a comma, quote or line break in it; number the pairs") from None
-    return written.getvalue()
+    """Rows of the submission; numbers: (p,) the first column, text: of _ten_digits."""
+    if not len(numbers):
+        return pa.py_buffer(b"")
+    named = numbers.buffers()[2].to_pybytes()
+    if any(mark in named for mark in (b",", b'"', b"\n", b"\r")):
+        raise BadCatalog("the first column, index, has a comma, quote or line break in it; number the pairs")
+    ended = np.empty((len(text), DIGITS + 3), np.uint8)  # each text and the end of its row
+    ended[:, :-1], ended[:, -1] = text.view(np.uint8), ord("\n")
+    starts = np.arange(0, ended.size + 1, ended.shape[1], dtype=np.int32)
+    texts = pa.BinaryArray.from_buffers(pa.binary(), len(ended), [None, pa.py_buffer(starts), pa.py_buffer(ended)])
+    return pc.binary_join_element_wise(numbers, texts, b",").buffers()[2]
 
 
 def _ten_digits(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
@@ -271,15 +326,17 @@ class _Counter:
     """Counts labelled pairs into COUNTED cells."""
 
     def __init__(self, table: pd.DataFrame) -> None:
-        self._codes = artist_codes(table["artist_key"])[0]
+        self._codes = artist_codes(table["artist_key"])[0].astype(np.int32)
         self._groups = _groups(table)
 
-    def counts(self, a: Places, b: Places, apart: Array) -> Counts:
-        """Of pairs of paintings of these places (p,)."""
-        first, second = self._codes[a], self._codes[b]
-        group = np.where(self._groups[a] == self._groups[b], self._groups[a], 0)
-        cell = (bins_of(apart).astype(np.int64) * 2 + (first == second)) * len(GROUPS) + group
-        cell = cell[(first >= 0) & (second >= 0)]
+    def counts(self, a: _Named, b: _Named, apart: Array) -> Counts:
+        """Of the pairs of two paintings whose artists are known."""
+        first, second = (side.of(np.where(side.places >= 0, self._codes[side.places], -1)) for side in (a, b))
+        group, other = a.of(self._groups[a.places]), b.of(self._groups[b.places])
+        group = np.where(group == other, group, 0)
+        cell = (bins_of(apart) * 2 + (first == second)) * len(GROUPS) + group
+        is_labelled = (first >= 0) & (second >= 0)
+        cell = cell if is_labelled.all() else cell[is_labelled]
         return np.bincount(cell, minlength=math.prod(COUNTED)).reshape(COUNTED)
 
 

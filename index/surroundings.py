@@ -43,7 +43,7 @@ class Surroundings:
         np.exp(roots, out=roots)
         is_own = np.flatnonzero(own >= 0)
         roots[is_own, own[is_own]] = 0
-        roots /= np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-12)
+        roots /= np.maximum(np.sqrt(np.einsum("nm,nm->n", roots, roots)), 1e-12)[:, None]
         return cls(roots, own)
 
     def agreement(self, a: Rows | slice, b: Rows | slice) -> Array:

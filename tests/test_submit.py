@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from artidx.errors import BadCatalog
 from artidx.index import submit as submitting
 from artidx.index.curve import BINS
-from artidx.index.submit import PRIOR, _Judge, _ten_digits, submit
+from artidx.index.submit import PRIOR, _Judge, _Named, _ten_digits, submit
 from artidx.index.surroundings import FEWEST, agreement, scatter_of
 from artidx.index.vectors import distances, vector_hash
 from made import CALIBRATION
@@ -75,7 +75,9 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(submitting, "DENSE", dense)
         patch.setattr(submitting, "GATHER", 7)
-        found = _Judge(generation(matrix), CALIBRATION.pairs).separations(a, b)
+        judge = _Judge(generation(matrix), CALIBRATION.pairs)
+        named = [_Named(*np.unique(places, return_inverse=True)) for places in (a, b)]
+        found = judge.separations(*(side.of(judge.numbers(side.places)) for side in named))
     expected = distances(matrix[a], matrix[b])
     if paintings >= FEWEST:
         near = matrix.astype(np.float64) @ matrix.T
@@ -114,6 +116,15 @@ def test_a_number_with_a_comma_is_refused_and_nothing_is_written(tmp_path, index
     with pytest.raises(BadCatalog, match="number the pairs"):
         submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_same_file_gives_the_same_answers_to_the_bit(tmp_path, index, pairs_file, monkeypatch):
+    # Paintings were once looked at in the order in which threads came to ask about them.
+    monkeypatch.setattr(submitting, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(submitting, "available_cores", lambda: 4)
+    for name in ("one", "other"):
+        submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
 
 
 def test_progress_adds_up_to_the_size_of_the_file(tmp_path, index, pairs_file, monkeypatch):
