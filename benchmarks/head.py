@@ -66,14 +66,16 @@ def artists_found(gallery: np.ndarray, known: np.ndarray, asked: np.ndarray, tru
     return float(right[:, 0].mean()), float(right.any(axis=1).mean())
 
 
-def show(what: str, seen: dict[str, Seen], weights: tuple[float, ...], of_artist: float, of_style: float) -> None:
-    """Learn a head, and print a line about it."""
+def show(what: str, seen: dict[str, Seen], whole: np.ndarray | None, weights: tuple[float, ...], of_artist: float,
+         of_style: float) -> None:
+    """Learn a head, and print a line about it. whole: (m, f) of the paintings tuned.shifted, photographed whole."""
     def beside(split: str) -> np.ndarray:
         return np.concatenate(seen[split].members, axis=1)
 
     scales = np.repeat(weights, [part.shape[1] for part in seen[TRAIN].members])
     train, dim = seen[TRAIN].labels, min(tuned.JOINED_DIM, 256 * sum(weight > 0 for weight in weights))
-    joined = principal(beside(TRAIN), scales, dim)
+    shifts = None if whole is None else whole - beside(TRAIN)[tuned.shifted(len(beside(TRAIN)))]
+    joined = principal(beside(TRAIN), scales, dim, shifts)
     labels = [(texts, weight) for texts, weight in ((train.artists, of_artist), (train.styles, of_style)) if weight]
     head = with_posteriors(joined, beside(TRAIN), labels, tuned.DIM)
     with torch.inference_mode():
@@ -89,23 +91,26 @@ def main() -> None:
     table = table.assign(split=splits(table))
     work = Path(sys.argv[2])
     packed = pack(table, work, tuned.SIZE, lambda done: None)
-    seen = {}
+    def kept(what: str) -> list[np.ndarray]:
+        return [np.load(next((work / tuned.FOLDER / name).glob(f"{what}-*.npy")), allow_pickle=False)
+                for name in NAMES]
+
+    seen, whole = {}, np.concatenate(kept(tuned.WHOLE), axis=1)
     for split in (TRAIN, SEEN, UNSEEN):
-        kept = [next((work / tuned.FOLDER / name).glob(f"{split}-*.npy")) for name in NAMES]
-        members = [np.load(path, allow_pickle=False) for path in kept]
         places = tuned.places_of(table, packed, split)
         artists = np.array([artist_key(name) for name in table["artist"].iloc[places]])
-        seen[split] = Seen(members, artists, tuned.labels_of(table, places))
+        seen[split] = Seen(kept(split), artists, tuned.labels_of(table, places))
     print("| what | AUC unseen / seen | found at 1 % | neighbour by the artist | artist first / in five |")
     for number, name in enumerate(NAMES):
         alone = tuple(float(at == number) for at in range(len(NAMES)))
-        show(f"{name} alone", seen, alone, 0, 0)
-    show("all members", seen, CHOSEN, 0, 0)
+        show(f"{name} alone", seen, whole, alone, 0, 0)
+    show("all members", seen, whole, CHOSEN, 0, 0)
+    show("all members, nothing looked past", seen, None, CHOSEN, 0, 0)
     for number, name in enumerate(NAMES):
         without = tuple(0.0 if at == number else weight for at, weight in enumerate(CHOSEN))
-        show(f"all but {name}, with posteriors", seen, without, tuned.OF_ARTIST, tuned.OF_STYLE)
+        show(f"all but {name}, with posteriors", seen, whole, without, tuned.OF_ARTIST, tuned.OF_STYLE)
     for artist, style in ((0.4, 0), (0.7, 0), (1.0, 0), (0, 0.3), (0.7, 0.15), (0.7, 0.3), (0.7, 0.5), (1.0, 0.3)):
-        show(f"all members, posteriors of artists {artist:g}, of styles {style:g}", seen, CHOSEN, artist, style)
+        show(f"all members, posteriors of artists {artist:g}, of styles {style:g}", seen, whole, CHOSEN, artist, style)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ def model_card(embedder: Embedder, made: str, scores: Sequence[SplitScores], cal
 sha256 `{embedder.sha256}`
 
 Turns a picture of a painting into a vector of {embedder.dim} numbers of unit length. Vectors of paintings by one artist
-lie nearer to each other than to those of others. Input: RGB, squashed to {embedder.size} x {embedder.size} px and saved as a JPEG of
-quality {PREPROCESSING["jpeg_quality"]}, so that all collections' pictures are alike in that; all of the path from there on is in the file.
+lie nearer to each other than to those of others. Input: RGB without the outermost {PREPROCESSING["inset"]:.0%} of
+each side (less where fewer than {embedder.size} px would be left), squashed to {embedder.size} x {embedder.size} px and saved as a JPEG of quality {PREPROCESSING["jpeg_quality"]},
+so that all collections' pictures are alike in that; all of the path from there on is in the file.
 
 ## How it was made
 

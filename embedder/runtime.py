@@ -24,7 +24,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage
-from .images import JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_PIXELS, Pixels, check_size, square
+from .images import INSET, JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_PIXELS, Pixels, check_size, square
 from .locations import Reader, content_hash
 from .parallel import ahead, batches
 
@@ -37,8 +37,8 @@ ImageLike = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.generi
 DEFAULT_MODEL = Path(__file__).with_name("models") / "base.onnx"
 METADATA_KEY = "artidx"
 METADATA_FORMAT = 1
-PREPROCESSING = {"colour": "RGB", "fit": "squash", "filter": "bilinear", "jpeg_reduced_to_at_least": 2,
-                 "jpeg_quality": JPEG_QUALITY, "jpeg_subsampling": JPEG_SUBSAMPLING}
+PREPROCESSING = {"colour": "RGB", "inset": INSET, "inset_leaves_at_least": 1, "fit": "squash", "filter": "bilinear",
+                 "jpeg_reduced_to_at_least": 2, "jpeg_quality": JPEG_QUALITY, "jpeg_subsampling": JPEG_SUBSAMPLING}
 SIZES = range(16, 2049)  # px, sides of the square a model may ask for
 MAX_MODEL_BYTES = 2 << 30  # what protobuf can hold
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

@@ -1,7 +1,7 @@
 """Which parts of two paintings the model sees as most alike: a picture for the eye, not a part of the verdict.
 
-Nine overlapping parts of each, half as wide and half as high as the whole, are embedded like paintings of their own
-and paired off, the nearest two first.
+Nine overlapping parts of each, almost half as wide and half as high as the whole, are embedded like paintings of their own
+and paired off, the nearest two first. The outermost strip is left out, as of the whole.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..embedder.images import MAX_PIXELS, Box, Pixels, squares
+from ..embedder.images import INSET, MAX_PIXELS, Box, Pixels, squares
 from .centre import centred
 from .opened import Index
 from .vectors import Array, distances
 
-STARTS = (0.0, 0.25, 0.5)
-BOXES: tuple[Box, ...] = tuple((left, top, left + 0.5, top + 0.5) for top in STARTS for left in STARTS)
+SIDE = (1 - 2 * INSET) / 2  # of width and of height
+STARTS = (INSET, INSET + SIDE / 2, INSET + SIDE)
+BOXES: tuple[Box, ...] = tuple((left, top, left + SIDE, top + SIDE) for top in STARTS for left in STARTS)
 
 
 @dataclass(frozen=True)

@@ -250,7 +250,8 @@ class _Judge:
             yield from self._stretches(a[half:], b[half:])
         elif pairs and _cost(a, b) <= DENSE * pairs:
             rows, columns = _span(a), _span(b)
-            yield self._grid(rows, columns)[a - rows.start, b - columns.start]
+            grid = self._grid(rows, columns)
+            yield grid.ravel().take((a - rows.start) * grid.shape[1] + (b - columns.start))
         else:
             for start in range(0, pairs, GATHER):
                 yield self._each(a[start : start + GATHER], b[start : start + GATHER])

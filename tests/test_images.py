@@ -23,7 +23,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from artidx.embedder import images
-from artidx.embedder.images import FORMATS, SMALLEST_FILE_LIMIT, square
+from artidx.embedder.images import FORMATS, SMALLEST_FILE_LIMIT, inner, square, squares
 from artidx.embedder.runtime import PREPROCESSING
 from artidx.errors import UnreadableImage
 from made import MUSEUM
@@ -145,12 +145,14 @@ def test_every_square_has_been_a_jpeg_like_the_paintings_that_the_model_learnt_f
     monkeypatch.setattr(images, "JPEG_QUALITY", PREPROCESSING["jpeg_quality"])
     monkeypatch.setattr(images, "JPEG_SUBSAMPLING", PREPROCESSING["jpeg_subsampling"])
     with Image.open(sorted(MUSEUM.glob("*.jpg"))[0]) as museum:
-        small = museum.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+        inside = (0.04 * museum.width, 0.04 * museum.height, 0.96 * museum.width, 0.96 * museum.height)
+        small = museum.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=inside)
         found = square(museum, SIZE)
     small.save(tmp_path / "published.jpg", quality=75, subsampling="4:2:0")
     with Image.open(tmp_path / "published.jpg") as published:
         np.testing.assert_array_equal(found, np.asarray(published))
-    assert np.abs(square(tmp_path / "published.jpg", SIZE).astype(int) - found).mean() < 1, "once is as good as twice"
+    again = squares(tmp_path / "published.jpg", [(0, 0, 1, 1)], SIZE)[0]
+    assert np.abs(again.astype(int) - found).mean() < 1, "once is as good as twice"
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "PNG"])
@@ -162,6 +164,27 @@ def test_a_comment_too_long_for_a_jpeg_does_not_cost_the_picture(file_format: st
         text.add_text("comment", "x" * 70_000)
         data = encoded(picture(), "PNG", pnginfo=text)
     assert_quarters(square(data, SIZE), [A, B, C, D])
+
+
+@given(st.integers(60, 400), st.integers(60, 400), st.integers(0, 255))
+@settings(deadline=None, max_examples=20)
+def test_what_lies_behind_a_canvas_does_not_show(width: int, height: int, grey: int) -> None:
+    # A museum photographs a canvas to its edge and beyond. All that had such a strip once looked alike.
+    canvas = picture(height, width).resize((width, height))
+    behind = Image.new("RGB", canvas.size, (grey, grey, grey))
+    x, y = round(0.02 * width), round(0.02 * height)
+    behind.paste(canvas.crop((x, y, width - x, height - y)), (x, y))
+    np.testing.assert_allclose(square(behind, 48), square(canvas, 48), atol=1)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 300))
+def test_what_is_left_out_is_the_same_on_both_sides_and_enlarges_nothing(width: int, height: int, size: int) -> None:
+    left, top, right, bottom = inner(width, height, size)
+    assert (left, top) == pytest.approx((1 - right, 1 - bottom))
+    for start, end, side in ((left, right, width), (top, bottom, height)):
+        assert 0 <= start <= 0.04
+        assert (end - start) * side >= min(side, size) - 1e-9
+        assert start == 0.04 or (end - start) * side == pytest.approx(min(side, size)), "no more is kept than need be"
 
 
 def test_a_wide_picture_is_squashed_not_cropped() -> None:

@@ -15,7 +15,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from artidx import Embedder, read_catalog
 from artidx.embedder.training import features as features_module
-from artidx.embedder.training.augment import redigitised
+from artidx.embedder.training.augment import photographed_whole, redigitised
 from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
 from artidx.embedder.training.export import _in_eight_bits, export
 from artidx.embedder.training.features import trunk_features
@@ -89,6 +89,20 @@ def test_redigitising_keeps_the_colours_of_a_painting(tmp_path):
     for seed in range(20):
         copy = redigitised(picture, 224, random.Random(seed))
         assert np.abs(copy.mean((0, 1)) - picture.mean((0, 1))).max() < 40
+
+
+def test_a_painting_photographed_whole_is_all_there_with_a_strip_around_it(tmp_path):
+    picture = np.full((224, 224, 3), (200, 40, 30), np.uint8)
+    strips = set()
+    for seed in range(20):
+        found = photographed_whole(picture, random.Random(seed))
+        assert found.shape == picture.shape
+        assert np.array_equal(found, photographed_whole(picture, random.Random(seed)))
+        is_painting = np.abs(found.astype(int) - picture).max(axis=2) < 40
+        assert is_painting[20:204, 20:204].all()
+        strips.add(int((~is_painting[:, 112]).sum()))
+    assert len(strips) > 10
+    assert max(strips) <= 2 * round(0.05 * 224) + 2 * 2 + 16, "no more than strips, edges and what JPEG blurs"
 
 
 def test_splits_keep_unseen_artists_wholly_apart():

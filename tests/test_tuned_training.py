@@ -21,7 +21,7 @@ from artidx.embedder.training import linear, tuned
 from artidx.embedder.training.ensemble import Ensemble, Projection
 from artidx.embedder.training.losses import artist_softmax
 from artidx.embedder.training.networks import TRUNKS
-from artidx.embedder.training.posteriors import CONFIDENCE, ITERATIONS, posterior_of, principal, with_posteriors
+from artidx.embedder.training.posteriors import CONFIDENCE, ITERATIONS, PAST, posterior_of, principal, with_posteriors
 from artidx.embedder.training.tuned import MemberRecipe, train_member
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.retrieval import triplet_accuracy
@@ -169,6 +169,16 @@ def test_joined_vectors_keep_the_weighted_cosines_of_the_members():
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-5)
 
 
+def test_what_shifts_vectors_is_looked_past_and_nothing_else():
+    """A worked example: of the shifts' mean square 2 along the first axis, at PAST 32, 1 / sqrt(1 + 64) is left."""
+    chance = np.random.default_rng(0)
+    members = chance.normal(size=(50, 3)).astype(np.float32)
+    shifts = np.array([[1, 0, 0], [np.sqrt(3), 0, 0]], np.float32)
+    found = principal(members, np.ones(3), 3, shifts)(torch.from_numpy(members)).numpy()
+    expected = (members - members.mean(axis=0)) * np.array([(1 + PAST * 2) ** -0.5, 1, 1])
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-4)
+
+
 @pytest.mark.parametrize("classes", [2, 5])
 def test_a_posterior_is_the_root_of_what_scikit_learn_says(classes):
     chance = np.random.default_rng(0)
@@ -242,5 +252,5 @@ def test_what_members_see_is_kept_and_not_made_again(tmp_path, weights, catalog,
     for number in range(2):
         CliRunner().invoke(artidx, [*words, str(tmp_path / f"{number}.onnx")], catch_exceptions=False,
                            standalone_mode=False)
-        monkeypatch.setattr(tuned, "_HalfRedigitised", None)
+        monkeypatch.setattr(tuned, "half_redigitised", None)
     assert Embedder.load(tmp_path / "0.onnx").sha256 == Embedder.load(tmp_path / "1.onnx").sha256

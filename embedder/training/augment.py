@@ -12,12 +12,16 @@ import random
 import numpy as np
 from PIL import Image
 
-from ..images import Pixels
+from ..images import Pixels, published
 
 CROP = (0.8, 1.0)  # share of each side that is kept
 SCALE = (112, 320)  # px, the side at which the copy is saved
 GAMMA = WHITE_BALANCE = (0.9, 1.1)
 QUALITY = (35, 95)  # JPEG
+STRIP = (0.0, 0.05)  # share of each side that shows what lies around a canvas
+EDGE = (0, 2)  # px of the canvas' own edge
+BEHIND = ((0, 25), (0, 25), (60, 200), (225, 255))  # black cloth more often than not, grey, white
+WOOD = ((60, 140), (45, 110), (30, 90))  # red, green, blue of a stretcher or panel, seen from the side
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
 
@@ -32,6 +36,19 @@ def redigitised(pixels: Pixels, size: int, chance: random.Random) -> Pixels:
     image.save(saved, "JPEG", quality=chance.randint(*QUALITY), subsampling=chance.choice((0, 2)))
     reopened = Image.open(saved).resize((size, size), chance.choice(FILTERS))
     return np.asarray(reopened, dtype=np.uint8)
+
+
+def photographed_whole(pixels: Pixels, chance: random.Random) -> Pixels:
+    """(h, w, 3) uint8, the same size: with the strip around the canvas that a museum's photograph shows."""
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = (round(side * chance.uniform(*STRIP)) for side in (width, height, width, height))
+    grey, edge = chance.randint(*chance.choice(BEHIND)), chance.randint(*EDGE)
+    photograph = Image.new("RGB", (width, height), (grey, grey, grey))
+    canvas = Image.new("RGB", (width - left - right, height - top - bottom), tuple(chance.randint(*c) for c in WOOD))
+    painted = (canvas.width - 2 * edge, canvas.height - 2 * edge)
+    canvas.paste(Image.fromarray(pixels).resize(painted, Image.Resampling.BICUBIC), (edge, edge))
+    photograph.paste(canvas, (left, top))
+    return published(photograph)
 
 
 def _cropped(image: Image.Image, chance: random.Random) -> Image.Image:

@@ -37,7 +37,7 @@ from ..images import Pixels
 from ..parallel import Bar, ahead, batches
 from ..runtime import available_cores
 from . import checkpoint
-from .augment import redigitised
+from .augment import photographed_whole, redigitised
 from .batches import Places
 from .curves import Epoch, draw_curves
 from .ensemble import Ensemble, LinearHead, balanced
@@ -79,8 +79,13 @@ class MemberRecipe(NamedTuple):
 MEMBERS = (MemberRecipe("mobilenet_v2", frozen=7, epochs=8, rate=3e-4),
            MemberRecipe("xception", frozen=5, epochs=7, rate=2e-4),
            MemberRecipe("dinov2_vits14", frozen=4, epochs=8, rate=1e-4))
+SHIFTED = 1000  # training paintings, about
+WHOLE = "whole"
 LINEAR = 1.0  # weight of the linear recipe's vector
 WEIGHTS = (0.5, 1.0, 0.75)  # of the members' vectors
+
+
+Change = Callable[[Pixels, int], Pixels]  # of a painting's square, with its place in what is packed
 
 
 class Data(NamedTuple):
@@ -121,11 +126,18 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
     members = [train_member(recipe, weights, data, work / FOLDER / recipe.trunk, fabric, score, note, bar)
                for recipe in MEMBERS]
     named = {"linear": linear, **{recipe.trunk: member for recipe, member in zip(MEMBERS, members, strict=True)}}
-    seen = {split: [_vectors(member, name, split, table, data, work, fabric, bar) for name, member in named.items()]
+    def vectors_of(what: str, places: Places, change: Change) -> list[npt.NDArray[np.float32]]:
+        return [_vectors(member, name, what, places, _Changed(data.packed, change), data, work, fabric, bar)
+                for name, member in named.items()]
+
+    seen = {split: vectors_of(split, places_of(table, data.packed, split), half_redigitised)
             for split in {TRAIN, *classify}}
     scales = np.concatenate([np.full(part.shape[1], weight)
                              for part, weight in zip(seen[TRAIN], (LINEAR, *WEIGHTS), strict=True)])
-    joined = principal(np.concatenate(seen[TRAIN], axis=1), scales, JOINED_DIM)
+    some = shifted(len(seen[TRAIN][0]))
+    whole = vectors_of(WHOLE, places_of(table, data.packed, TRAIN)[some], half_redigitised_whole)
+    train = np.concatenate(seen[TRAIN], axis=1)
+    joined = principal(train, scales, JOINED_DIM, np.concatenate(whole, axis=1) - train[some])
     known = labels_of(table, np.concatenate([places_of(table, data.packed, split) for split in classify]))
     vectors = np.concatenate([np.concatenate(seen[split], axis=1) for split in classify])
     head = with_posteriors(joined, vectors, [(known.artists, OF_ARTIST), (known.styles, OF_STYLE)], DIM)
@@ -152,24 +164,24 @@ Beside them, with weight {LINEAR:g}, the linear recipe's model:
 
 {linear}
 
-The vectors are concatenated, each times its weight, and brought to {JOINED_DIM} numbers by PCA. Beside them stand what
+The vectors are concatenated, each times its weight, made shorter along the ways in which a strip of background around
+the canvas shifts them, and brought to {JOINED_DIM} numbers by PCA. Beside them stand what
 classifiers of those say (multinomial logistic regression), as square roots of probabilities: {said}; learnt on
 {learnt:,} paintings ({", ".join(classify)}). All is brought to {DIM} numbers by PCA."""
 
 
-def _vectors(member: Ensemble, name: str, split: str, table: pd.DataFrame, data: Data, work: Path, fabric: Fabric,
-             bar: Bar) -> npt.NDArray[np.float32]:
-    """(n, d) of one member for a split, made once. About half of the paintings are re-digitised: so are those that
-    will be asked about."""
+def _vectors(member: Ensemble, name: str, what: str, places: Places, inputs: _Changed, data: Data, work: Path,
+             fabric: Fabric, bar: Bar) -> npt.NDArray[np.float32]:
+    """(n, d) of one member for what is at these places, made once and kept under the name `what`."""
     digest = hashlib.sha256(data.digest.encode())
     for weight in member.state_dict().values():
         digest.update(weight.cpu().numpy().tobytes())
-    kept = work / FOLDER / name / f"{split}-{digest.hexdigest()[:12]}.npy"
+    kept = work / FOLDER / name / f"{what}-{digest.hexdigest()[:12]}.npy"
     if kept.exists():
         found: npt.NDArray[np.float32] = np.load(kept, allow_pickle=False)
         return found
-    places, inputs, parts = places_of(table, data.packed, split), _HalfRedigitised(data.packed), []
-    with bar(len(places), f"{name}, vectors of {split}, paintings") as advance, fabric.autocast():
+    parts = []
+    with bar(len(places), f"{name}, vectors of {what}, paintings") as advance, fabric.autocast():
         member = member.to(fabric.device)
         for start in range(0, len(places), SHOWN):
             parts.append(embed(member, inputs, places[start : start + SHOWN], fabric))
@@ -183,16 +195,31 @@ def _vectors(member: Ensemble, name: str, split: str, table: pd.DataFrame, data:
     return found
 
 
-class _HalfRedigitised:
-    """Inputs: paintings as they are and, at every odd place, as another museum might have published them."""
+class _Changed:
+    """Inputs: packed paintings, each changed."""
 
-    def __init__(self, packed: Packed) -> None:
-        self.packed = packed
+    def __init__(self, packed: Packed, change: Change) -> None:
+        self.packed, self.change = packed, change
 
     def __getitem__(self, places: Places, /) -> Tensor:
-        squares = [redigitised(square, SIZE, random.Random(f"joined {place}")) if place % 2 else square
+        squares = [self.change(square, place)
                    for place, square in zip(places.tolist(), self.packed.squares(places), strict=True)]
         return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+
+
+def half_redigitised(square: Pixels, place: int) -> Pixels:
+    """At every odd place as another museum might have published it: so are half of those that will be asked about."""
+    return redigitised(square, SIZE, random.Random(f"joined {place}")) if place % 2 else square
+
+
+def half_redigitised_whole(square: Pixels, place: int) -> Pixels:
+    """The same, photographed with what is around the canvas."""
+    return photographed_whole(half_redigitised(square, place), random.Random(f"whole {place}"))
+
+
+def shifted(count: int) -> Places:
+    """Which of so many training paintings are looked at whole, too, to learn how that shifts their vectors."""
+    return np.arange(0, count, max(1, count // SHIFTED))
 
 
 def places_of(table: pd.DataFrame, packed: Packed, split: str) -> Places:
