@@ -23,7 +23,7 @@ demo: $(DEMO)/installed
 	@echo "  $(DEMO)/bin/artidx build YOUR_FOLDER -o mine.artidx     # one folder of images an artist"
 
 test: check
-	$(DEV)/bin/python -m pytest
+	$(DEV)/bin/python -m pytest -n 2 --dist loadfile
 
 # An index broken on purpose, at length: 300 kills, 500 flipped bytes, 200 publishes, 5,000 bad images; and a service
 # among bad clients: 2,000 malformed uploads, 50 generations under load. Minutes.

@@ -23,7 +23,8 @@ from served import served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; apt install chromium libatomic1")
-WAIT_MS = 20_000
+WAIT_MS = 30_000  # other tests run beside these
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def open_page(browser):
         page.on("pageerror", lambda error: said.append(str(error)))
         opened.append((context, said, expected))
         page.goto(f"{service.url}/{view and '#/' + view}")
-        expect(page.locator("h1")).to_be_visible(timeout=WAIT_MS)
+        expect(page.locator("h1")).to_be_visible()
         return page
 
     yield opens

@@ -111,4 +111,5 @@ def _looking_past(shifts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     Within-class covariance normalisation (Hatch, Kajarekar and Stolcke, 2006), with a painting as its class.
     """
     spread, axes = np.linalg.eigh(np.eye(shifts.shape[1]) + PAST * (shifts.T @ shifts) / len(shifts))
-    return (axes / np.sqrt(spread)) @ axes.T
+    root: npt.NDArray[np.float64] = (axes / np.sqrt(spread)) @ axes.T
+    return root
