@@ -39,7 +39,7 @@ export function distributions(scale, verdict, shift) {
     "aria-label": `The distance ${verdict.distance.toFixed(3)} among the distances of pairs by one artist and by two; the threshold is ${verdict.threshold.toFixed(3)}.` },
   svg("path", { class: "different", d: area(curves.different) }), svg("path", { class: "same", d: area(curves.same) }),
   label(x(peak(curves.same)[0]) - 60, y(peak(curves.same)[1] * 0.3), "one artist", "name-same"),
-  label(x(peak(curves.different)[0]) , y(peak(curves.different)[1] * 0.65), "two artists", "name-different"),
+  label(x(peak(curves.different)[0]) - 44, y(peak(curves.different)[1] * 0.65), "two artists", "name-different"),
   svg("line", { class: "axis", x1: SIDE, x2: width - SIDE, y1: y(0), y2: y(0) }),
   ticks.map((tick) => label(x(tick + shift), HEIGHT - BOTTOM + 16, tick.toFixed(2))),
   label(width / 2, HEIGHT - 6, "distance"),
