@@ -36,9 +36,9 @@ class Surroundings:
     own: Rows
 
     @classmethod
-    def of(cls, vectors: Array, witnesses: Array, scatter: float, own: Rows) -> Surroundings:
-        """vectors: (n, d) and witnesses: (m, d), unit length; scatter: of the witnesses."""
-        roots = vectors @ witnesses.T
+    def of(cls, vectors: Array, witnesses: Array, scatter: float, own: Rows, out: Array | None = None) -> Surroundings:
+        """vectors: (n, d) and witnesses: (m, d), unit length; scatter: of the witnesses; out: (n, m) for the roots."""
+        roots = np.matmul(vectors, witnesses.T, out=out)
         roots /= 2 * scatter
         np.exp(roots, out=roots)
         is_own = np.flatnonzero(own >= 0)

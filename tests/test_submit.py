@@ -127,6 +127,18 @@ def test_the_same_file_gives_the_same_answers_to_the_bit(tmp_path, index, pairs_
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
 
 
+@pytest.mark.parametrize("numbers", [["10", "11"], ["9", "10"], ["", ""], ["ä", "b"]])
+def test_the_first_column_is_written_as_it_was_read(tmp_path, index, numbers):
+    pairs = "".join(f"{number},Red Painter/R0.png,Blue Painter/B0.png\n" for number in numbers)
+    (tmp_path / "pairs.csv").write_text(f"i,a,b\n{pairs}", encoding="utf-8")
+    submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv")
+    header, *rows = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
+    assert header == "index,sameArtist"
+    assert [row.split(",")[0] for row in rows] == numbers
+    assert len({row.split(",")[1] for row in rows}) == 1
+    assert all(len(row.split(",")[1]) == 12 for row in rows)
+
+
 def test_progress_adds_up_to_the_size_of_the_file(tmp_path, index, pairs_file, monkeypatch):
     monkeypatch.setattr(submitting, "BLOCK_BYTES", 300)
     done = []
