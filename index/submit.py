@@ -168,7 +168,7 @@ class _Asked:
 
     def blocks(self) -> Iterator[memoryview]:
         """All rows below the header, a few megabytes at a time."""
-        with self.source.open("rb", buffering=0) as stream:
+        with self.source.open("rb") as stream:
             stream.seek(self.header_bytes)
             while read := stream.read(BLOCK_BYTES):
                 end = read.rfind(b"\n") + 1
