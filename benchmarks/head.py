@@ -92,8 +92,10 @@ def main() -> None:
     work = Path(sys.argv[2])
     packed = pack(table, work, tuned.SIZE, lambda done: None)
     def kept(what: str) -> list[np.ndarray]:
-        return [np.load(next((work / tuned.FOLDER / name).glob(f"{what}-*.npy")), allow_pickle=False)
-                for name in NAMES]
+        found = [[*(work / tuned.FOLDER / name).glob(f"{what}-*.npy")] for name in NAMES]
+        if any(len(paths) != 1 for paths in found):
+            sys.exit(f"{work}: holds no vectors of {what}, or those of several runs; train anew with another --work")
+        return [np.load(path, allow_pickle=False) for (path,) in found]
 
     seen, whole = {}, np.concatenate(kept(tuned.WHOLE), axis=1)
     for split in (TRAIN, SEEN, UNSEEN):

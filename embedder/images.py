@@ -196,6 +196,7 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
 def _scaled(rgb: Image.Image, box: Box, size: int) -> Pixels:
     left, top, right, bottom = box
     part = (left * rgb.width, top * rgb.height, right * rgb.width, bottom * rgb.height)
+    # Filters look past the box by half a pixel of the square: the shipped model was measured so.
     small = rgb.resize((size, size), Image.Resampling.BILINEAR, box=part)
     small.info.clear()  # a long comment could not be saved, and is nothing to look at
     return published(small)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
@@ -21,7 +21,7 @@ def no_bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
     yield lambda done: None
 
 
-def ahead(function: Callable[[A], B], items: Iterable[A], *, workers: int, most: int) -> Iterator[B]:
+def ahead(function: Callable[[A], B], items: Iterable[A], *, workers: int, most: int) -> Generator[B, None, None]:
     """function(item) for every item, in order; threads run on while the caller works, by at most `most` results."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[B]] = deque()

@@ -1,7 +1,7 @@
 """Which parts of two paintings the model sees as most alike: a picture for the eye, not a part of the verdict.
 
 Nine overlapping parts of each, almost half as wide and half as high as the whole, are embedded like paintings of their
-own and paired off, the nearest two first. The outermost strip is left out, as of the whole.
+own and paired off, the nearest two first. The outermost strip is left out, of small pictures too.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
@@ -105,13 +105,15 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
         stream.write(b"index,sameArtist\n")
         progress(asked.header_bytes)
         workers = min(available_cores(), MOST_WORKERS)
-        read = ahead(asked.pairs, asked.blocks(), workers=workers, most=2 * workers)
-        # Numbered in the order of the file, whichever was read first: the same file gives the same answers to the bit.
-        judged = ahead(answered, map(numbered, read), workers=workers, most=2 * workers)
-        for block in ahead(saved, judged, workers=1, most=2):  # the disk works beside the cores, not after them
-            counts += block.counts
-            pairs, unanswered = pairs + block.pairs, unanswered + block.unanswered
-            progress(block.size)
+        # Closed, so that no thread works on after an error. Numbered in the order of the file, whichever was read
+        # first: the same file gives the same answers to the bit. The disk works beside the cores, not after them.
+        with closing(ahead(asked.pairs, asked.blocks(), workers=workers, most=2 * workers)) as read, \
+                closing(ahead(answered, map(numbered, read), workers=workers, most=2 * workers)) as judged, \
+                closing(ahead(saved, judged, workers=1, most=2)) as done:
+            for block in done:
+                counts += block.counts
+                pairs, unanswered = pairs + block.pairs, unanswered + block.unanswered
+                progress(block.size)
     return Submission(pairs, unanswered, *_aucs(counts))
 
 
@@ -235,11 +237,15 @@ class _Judge:
             if self.has_witnesses:
                 Surroundings.of(self.vectors[new], self.witnesses, self.scatter, self.surroundings.own[new],
                                 self.surroundings.roots[new])
-        numbers = self.number[places]
-        return np.where(places >= 0, numbers, numbers.max(initial=0))
+        numbers, is_known = np.zeros(len(places), np.int64), places >= 0
+        numbers[is_known] = self.number[places[is_known]]
+        numbers[~is_known] = numbers[is_known].min() if is_known.any() else 0  # widens no span
+        return numbers
 
     def separations(self, a: Places, b: Places) -> Array:
         """(p,) of the pairs of paintings with these numbers (p,)."""
+        if not self.asked:  # none of them is in the index
+            return np.zeros(len(a), np.float32)
         return np.concatenate([np.empty(0, np.float32), *self._stretches(a, b)])
 
     def _stretches(self, a: Places, b: Places) -> Iterator[Array]:
@@ -332,13 +338,14 @@ class _Counter:
     """Counts labelled pairs into COUNTED cells."""
 
     def __init__(self, table: pd.DataFrame) -> None:
-        self._codes = artist_codes(table["artist_key"])[0].astype(np.int32)
-        self._groups = _groups(table)
+        # One more at the end, of nobody: a place of -1 is a painting that is not in the index.
+        self._codes = np.append(artist_codes(table["artist_key"])[0], -1).astype(np.int32)
+        self._groups = np.append(_groups(table), 0).astype(np.int8)
 
     def counts(self, a: _Named, b: _Named, apart: Array) -> Counts:
         """Of the pairs of two paintings whose artists are known."""
-        first, second = (side.of(np.where(side.places >= 0, self._codes[side.places], -1)) for side in (a, b))
-        group, other = a.of(self._groups[a.places]), b.of(self._groups[b.places])
+        first, second = (side.of(self._codes[side.places]) for side in (a, b))
+        group, other = (side.of(self._groups[side.places]) for side in (a, b))
         group = np.where(group == other, group, 0)
         cell = (bins_of(apart) * 2 + (first == second)) * len(GROUPS) + group
         is_labelled = (first >= 0) & (second >= 0)

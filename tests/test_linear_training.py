@@ -93,13 +93,16 @@ def test_redigitising_keeps_the_colours_of_a_painting(tmp_path):
 
 def test_a_painting_photographed_whole_is_all_there_with_a_strip_around_it(tmp_path):
     picture = np.full((224, 224, 3), (200, 40, 30), np.uint8)
+    picture[:24, :24] = picture[-24:, -24:] = (30, 60, 190)
     strips = set()
     for seed in range(20):
         found = photographed_whole(picture, random.Random(seed))
         assert found.shape == picture.shape
         assert np.array_equal(found, photographed_whole(picture, random.Random(seed)))
         is_painting = np.abs(found.astype(int) - picture).max(axis=2) < 40
-        assert is_painting[20:204, 20:204].all()
+        assert is_painting[40:184, 40:184].all()
+        is_corner = np.abs(found.astype(int) - (30, 60, 190)).max(axis=2) < 40
+        assert min(is_corner[:40, :40].sum(), is_corner[-40:, -40:].sum()) > 300, "squashed, not cut"
         strips.add(int((~is_painting[:, 112]).sum()))
     assert len(strips) > 10
     assert max(strips) <= 2 * round(0.05 * 224) + 2 * 2 + 16, "no more than strips, edges and what JPEG blurs"

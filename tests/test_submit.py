@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,7 +68,7 @@ def test_many_blocks_give_the_same_file_as_one(tmp_path, index, pairs_file, monk
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(1, 130), st.integers(0, 200), st.integers(0, 10))
+@given(st.integers(1, 130), st.integers(0, 200), st.sampled_from([0, 10**6]))
 def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(paintings, pairs, dense):
     chance = np.random.default_rng(pairs)
     matrix = chance.normal(size=(paintings, 16)).astype(np.float32)
@@ -74,6 +76,7 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
     a, b = chance.integers(0, paintings, (2, pairs))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(submitting, "DENSE", dense)
+        patch.setattr(submitting, "PACKING", 0)
         patch.setattr(submitting, "GATHER", 7)
         judge = _Judge(generation(matrix), CALIBRATION.pairs)
         named = [_Named(*np.unique(places, return_inverse=True)) for places in (a, b)]
@@ -118,13 +121,53 @@ def test_a_number_with_a_comma_is_refused_and_nothing_is_written(tmp_path, index
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_the_same_file_gives_the_same_answers_to_the_bit(tmp_path, index, pairs_file, monkeypatch):
+def test_many_paintings_in_many_blocks_are_answered_to_the_bit_whichever_is_read_first(tmp_path, monkeypatch):
     # Paintings were once looked at in the order in which threads came to ask about them.
-    monkeypatch.setattr(submitting, "BLOCK_BYTES", 100)
-    monkeypatch.setattr(submitting, "available_cores", lambda: 4)
-    for name in ("one", "other"):
-        submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / name)
+    chance = np.random.default_rng(0)
+    matrix = chance.normal(size=(130, 16)).astype(np.float32)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    many = generation(matrix)
+    many.table["id"], many.table["artist_key"] = [f"{i}.png" for i in range(130)], [str(i % 9) for i in range(130)]
+    names = ["nobody.png", *chance.permutation(many.table["id"])]
+    asked = list(itertools.combinations(names, 2))
+    rows = "".join(f"{i},{a},{b}\n" for i, (a, b) in enumerate(asked))
+    (tmp_path / "pairs.csv").write_text(f"i,a,b\n{rows}")
+    monkeypatch.setattr(submitting, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(submitting, "GATHER", 100)
+    read = submitting._Asked.pairs
+    slow = iter([0.2, 0.0, 0.1])
+    monkeypatch.setattr(submitting._Asked, "pairs", lambda self, rows: (time.sleep(next(slow, 0)), read(self, rows))[1])
+    for name, cores in (("one", 1), ("other", 4)):
+        monkeypatch.setattr(submitting, "available_cores", lambda cores=cores: cores)
+        done = submit(many, CALIBRATION.pairs, tmp_path / "pairs.csv", tmp_path / name)
+        assert (done.pairs, done.unanswered) == (len(asked), 130)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+    found, near = pd.read_csv(tmp_path / "one")["sameArtist"], matrix.astype(np.float64) @ matrix.T
+    for number in chance.choice(np.arange(130, len(asked)), 50, replace=False):
+        a, b = (int(name.removesuffix(".png")) for name in asked[number])
+        heard = [np.where(np.isin(np.arange(130), (a, b)), -np.inf, near[place]) for place in (a, b)]
+        apart = float(distances(matrix[a], matrix[b])) + CALIBRATION.pairs.disagreement * (
+            1 - agreement(*heard, scatter_of(matrix)))
+        assert found[number] == pytest.approx(CALIBRATION.pairs.by_separation.probability(apart, PRIOR), rel=1e-3)
+
+
+def test_of_an_index_without_a_painting_every_pair_gets_the_prior(tmp_path, pairs_file):
+    nothing = generation(np.zeros((0, 16), np.float32))
+    nothing.table = nothing.table.assign(id="", artist_key="", vector_sha256="")
+    done = submit(nothing, CALIBRATION.pairs, pairs_file, tmp_path / "out.csv", prior=0.25)
+    assert (done.pairs, done.unanswered) == (66, 66)
+    assert set(pd.read_csv(tmp_path / "out.csv")["sameArtist"]) == {0.25}
+
+
+def test_after_an_error_no_thread_works_on(tmp_path, index, monkeypatch):
+    monkeypatch.setattr(submitting, "BLOCK_BYTES", 100)
+    row = "7,Red Painter/R0.png,Blue Painter/B0.png\n"
+    (tmp_path / "pairs.csv").write_text("i,a,b\n" + row * 20 + '"1,x",Red Painter/R0.png,y.png\n' + row * 20)
+    before = threading.active_count()
+    with pytest.raises(BadCatalog) as held:
+        submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv")
+    assert held.value
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("numbers", [["10", "11"], ["9", "10"], ["", ""], ["ä", "b"]])

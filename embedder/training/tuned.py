@@ -173,7 +173,7 @@ classifiers of those say (multinomial logistic regression), as square roots of p
 def _vectors(member: Ensemble, name: str, what: str, places: Places, inputs: _Changed, data: Data, work: Path,
              fabric: Fabric, bar: Bar) -> npt.NDArray[np.float32]:
     """(n, d) of one member for what is at these places, made once and kept under the name `what`."""
-    digest = hashlib.sha256(data.digest.encode())
+    digest = hashlib.sha256(data.digest.encode() + places.tobytes())
     for weight in member.state_dict().values():
         digest.update(weight.cpu().numpy().tobytes())
     kept = work / FOLDER / name / f"{what}-{digest.hexdigest()[:12]}.npy"
