@@ -91,6 +91,7 @@ def main() -> None:
     table = table.assign(split=splits(table))
     work = Path(sys.argv[2])
     packed = pack(table, work, tuned.SIZE, lambda done: None)
+
     def kept(what: str) -> list[np.ndarray]:
         found = [[*(work / tuned.FOLDER / name).glob(f"{what}-*.npy")] for name in NAMES]
         if any(len(paths) != 1 for paths in found):

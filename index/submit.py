@@ -219,8 +219,8 @@ class _Judge:
         self.witnesses = self.matrix[witnesses if self.has_witnesses else []]  # (m, d)
         self.scatter = scatter_of(self.witnesses) if self.has_witnesses else 1.0
         count = len(self.matrix)
-        self.is_witness = np.full(count, -1)  # which one, or -1
-        self.is_witness[witnesses] = np.arange(len(witnesses))
+        self.as_witness = np.full(count, -1)  # which one, or -1
+        self.as_witness[witnesses] = np.arange(len(witnesses))
         self.number, self.asked = np.full(count, -1), 0
         # By number. Only the rows that are asked about are ever written, and only those take memory.
         self.vectors = np.zeros(self.matrix.shape, np.float32)
@@ -233,7 +233,7 @@ class _Judge:
         if len(fresh):
             new = slice(self.asked, self.asked + len(fresh))
             self.number[fresh], self.asked = np.arange(new.start, new.stop), new.stop
-            self.vectors[new], self.surroundings.own[new] = self.matrix[fresh], self.is_witness[fresh]
+            self.vectors[new], self.surroundings.own[new] = self.matrix[fresh], self.as_witness[fresh]
             if self.has_witnesses:
                 Surroundings.of(self.vectors[new], self.witnesses, self.scatter, self.surroundings.own[new],
                                 self.surroundings.roots[new])
