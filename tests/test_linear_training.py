@@ -108,6 +108,16 @@ def test_a_painting_photographed_whole_is_all_there_with_a_strip_around_it(tmp_p
     assert max(strips) <= 2 * round(0.05 * 224) + 2 * 2 + 16, "no more than strips, edges and what JPEG blurs"
 
 
+def test_a_painting_photographed_whole_is_darker_and_brighter_where_it_is_dark_and_bright():
+    picture = np.full((224, 224, 3), 30, np.uint8)
+    picture[112:] = 200
+    dark, bright = np.array([[found[80, 112, 0], found[150, 112, 0]] for found in (
+        photographed_whole(picture, random.Random(seed)) for seed in range(40))], dtype=int).T
+    assert (bright > dark + 120).all()
+    assert dark.min() < 15 < 30 < dark.max() + 5
+    assert bright.min() < 195 < 220 < bright.max()
+
+
 def test_splits_keep_unseen_artists_wholly_apart():
     table = pd.DataFrame({"id": [str(i) for i in range(3000)], "artist": [f"Artist {i % 150}" for i in range(3000)]})
     found = splits(table)
@@ -169,6 +179,14 @@ def test_features_are_kept_and_a_second_run_goes_on_from_them(tmp_path, tiny_wei
     again = trunk_features("tiny", tiny_weights, table, 1, tmp_path / "work", 48)
     assert np.array_equal(found, again)
     assert kept[0].stat().st_mtime_ns == stamp
+
+
+def test_features_by_other_weights_are_made_anew(tmp_path, tiny_weights, collection):
+    table = read_catalog(collection).table
+    before = trunk_features("tiny", tiny_weights, table, 0, tmp_path / "work", 48)
+    other = {k: v * 2 for k, v in TinyTrunk().state_dict().items() if k not in ("mean", "std")}
+    save_file(other, tmp_path / "tiny.safetensors")
+    assert not np.allclose(before, trunk_features("tiny", tiny_weights, table, 0, tmp_path / "work", 48))
 
 
 def test_a_trunk_without_its_weights_is_refused(tmp_path, tiny_weights):

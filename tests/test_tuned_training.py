@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from artidx import Embedder
 from artidx.cli.main import artidx
 from artidx.embedder.catalog import read_catalog
-from artidx.embedder.training import linear, tuned
+from artidx.embedder.training import checkpoint, linear, tuned
 from artidx.embedder.training.ensemble import Ensemble, Projection
 from artidx.embedder.training.losses import artist_softmax
 from artidx.embedder.training.networks import TRUNKS
@@ -28,7 +28,7 @@ from artidx.index.retrieval import triplet_accuracy
 from made import painting
 from made_trunk import TinyTrunk
 
-RECIPE = MemberRecipe("tiny", frozen=1, epochs=3, rate=1e-3)
+RECIPE = MemberRecipe("tiny", frozen=1, epochs=3, again=2, rate=1e-3)
 
 
 @pytest.fixture
@@ -88,19 +88,20 @@ def test_the_frozen_part_stays_and_the_rest_learns(tmp_path, weights, catalog):
     found, notes, _ = member(tmp_path / "work", weights, catalog)
     trunk, before = found.members[0], TinyTrunk()
     assert torch.equal(trunk.blocks[0][0].weight, before.blocks[0][0].weight)
-    assert trunk.blocks[0][1].num_batches_tracked == 2 * 3, "statistics are learnt after the first epoch of three"
+    assert trunk.blocks[0][1].num_batches_tracked == 4 * 3, "statistics are learnt after the first epoch of five"
     assert not torch.equal(trunk.blocks[1].weight, before.blocks[1].weight)
-    assert len(notes) == 3
+    assert len(notes) == 5
     assert (tmp_path / "work" / "member" / "curves.png").exists()
 
 
-def test_a_member_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path, weights, catalog):
+@pytest.mark.parametrize("number", [3, 5])  # in the first cycle and in the second
+def test_a_member_killed_in_mid_epoch_goes_on_to_the_same_result(number, tmp_path, weights, catalog):
     whole = member(tmp_path / "whole", weights, catalog)[0]
 
     @contextmanager
     def killing(total, what):
         def advance(done):
-            if "epoch 3" in what:
+            if f"epoch {number}" in what:
                 raise KeyboardInterrupt
 
         yield advance
@@ -110,6 +111,18 @@ def test_a_member_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path, weigh
     resumed = member(tmp_path / "killed", weights, catalog)[0]
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_a_member_has_the_mean_of_the_weights_at_the_ends_of_both_cycles(tmp_path, weights, catalog):
+    found = member(tmp_path / "work", weights, catalog)[0].state_dict()
+    stored = checkpoint.load(tmp_path / "work" / "member" / "checkpoint.safetensors")[0]
+    first, last = (checkpoint.without_prefix(prefix, stored) for prefix in ("first.", "member."))
+    alone = member(tmp_path / "alone", weights, catalog, recipe=RECIPE._replace(again=0))[0].state_dict()
+    for name, value in found.items():
+        if value.is_floating_point():
+            assert torch.equal(value, (first[name] + last[name]) / 2), name
+            assert torch.equal(first[name], alone[name]), name
+    assert not torch.equal(first["head.projection"], last["head.projection"])
 
 
 def test_a_members_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog):
@@ -132,6 +145,22 @@ def test_the_rate_rises_from_nothing_to_the_highest_and_falls_to_nothing():
     assert tuned._pace(tuned.WARM_UP) == 1
     assert tuned._pace(0.55) == pytest.approx(0.5)
     assert tuned._pace(1.0) == pytest.approx(0)
+    shares = [tuned._share_of_cycle(passed, RECIPE) for passed in (0.0, 1.5, 3.0, 4.0)]
+    assert shares == [0, 0.5, 0, 0.5], "three epochs, then two"
+
+
+def test_half_of_the_second_cycles_crops_are_photographed_with_what_is_around_a_canvas(tmp_path, weights):
+    class Squares:
+        def squares(self, rows):
+            return np.full((len(rows), 48, 48, 3), 128, np.uint8)
+
+    data = tuned.Data(Squares(), tuned.Labelled(None, np.arange(200), np.repeat([0, 1], 100)), None, "")
+    shares = []
+    for number in range(1, 6):
+        crops = torch.cat([x for x, _ in tuned._drawn(data, RECIPE, number)])
+        shares.append(float((crops.amax((1, 2, 3)) - crops.amin((1, 2, 3)) > 40).float().mean()))
+    assert shares[:3] == [0, 0, 0]
+    assert all(0.3 < share < 0.7 for share in shares[3:])
 
 
 def test_prolific_artists_are_drawn_less_often_than_their_share(tmp_path, weights):
@@ -141,7 +170,7 @@ def test_prolific_artists_are_drawn_less_often_than_their_share(tmp_path, weight
 
     artists = np.repeat([0, 1], [360, 40])
     data = tuned.Data(Squares(), tuned.Labelled(None, np.arange(400), artists), None, "")
-    drawn = torch.cat([codes for _, codes in tuned._drawn(data, 0, 1)])
+    drawn = torch.cat([codes for _, codes in tuned._drawn(data, RECIPE, 1)])
     assert len(drawn) == 400
     assert float((drawn == 1).float().mean()) == pytest.approx(0.25, abs=0.06), "sqrt(40) of sqrt(40) + sqrt(360)"
 
@@ -219,7 +248,7 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card(tmp_path, weights, catalog
                        standalone_mode=False)
     assert (Embedder.load(model).size, Embedder.load(model).dim) == (48, 4)
     card = model.with_suffix(".md").read_text()
-    assert "`tiny`, all but the first 1 of its parts, 3 epochs" in card
+    assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in card
     assert "which of 4\nartists, with weight 0.8; learnt on\n20 paintings (train)" in card
     assert "The exported file itself" in card
 

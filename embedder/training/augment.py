@@ -22,6 +22,7 @@ STRIP = (0.0, 0.05)  # share of each side that shows what lies around a canvas
 EDGE = (0, 2)  # px of the canvas' own edge
 BEHIND = ((0, 25), (0, 25), (60, 200), (225, 255))  # black cloth more often than not, grey, white
 WOOD = ((60, 140), (45, 110), (30, 90))  # red, green, blue of a stretcher or panel, seen from the side
+BLACK, WHITE = (-25, 5), (240, 300)  # what 0 and 255 become in another light: of museums' photographs, further apart
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
 
@@ -39,7 +40,7 @@ def redigitised(pixels: Pixels, size: int, chance: random.Random) -> Pixels:
 
 
 def photographed_whole(pixels: Pixels, chance: random.Random) -> Pixels:
-    """(h, w, 3) uint8, the same size: with the strip around the canvas that a museum's photograph shows."""
+    """(h, w, 3) uint8, the same size: in another light, with the strip around the canvas that photographs show."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = (round(side * chance.uniform(*STRIP)) for side in (width, height, width, height))
     grey, edge = chance.randint(*chance.choice(BEHIND)), chance.randint(*EDGE)
@@ -48,7 +49,9 @@ def photographed_whole(pixels: Pixels, chance: random.Random) -> Pixels:
     painted = (canvas.width - 2 * edge, canvas.height - 2 * edge)
     canvas.paste(Image.fromarray(pixels).resize(painted, Image.Resampling.BICUBIC), (edge, edge))
     photograph.paste(canvas, (left, top))
-    return published(photograph)
+    black, white = chance.randint(*BLACK), chance.randint(*WHITE)
+    light = [min(255, max(0, round(black + (white - black) * value / 255))) for value in range(256)]
+    return published(photograph.point(light * 3))
 
 
 def _cropped(image: Image.Image, chance: random.Random) -> Image.Image:

@@ -22,7 +22,7 @@ from ..locations import Reader, absolute
 from ..parallel import ahead, batches
 from ..runtime import PREPROCESSING
 from .augment import redigitised
-from .networks import load_trunk
+from .networks import load_trunk, weights_sha256
 
 SHARD = 512  # paintings; under a minute of work
 BATCH = 16
@@ -36,15 +36,15 @@ def trunk_features(
 ) -> Array:
     """(n, d) float32 features by the named trunk of copy `copy` of every painting of the table (n rows).
 
-    Raises UnreadableImage for the first image that cannot be read: training data should be whole.
+    Raises UnreadableImage for the first image that cannot be read: training data should be whole; BadModel.
     """
     folder = folder / f"{name}-{size}" / f"copy-{copy}"
     folder.mkdir(parents=True, exist_ok=True)
-    trunk = None
+    trunk, made_by = None, weights_sha256(name, weights)
     parts = []
     for start in range(0, len(table), SHARD):
         rows = table.iloc[start : start + SHARD]
-        path = folder / f"{start:06d}-{_digest(rows)}.npy"
+        path = folder / f"{start:06d}-{_digest(rows, made_by)}.npy"
         if not path.exists():
             trunk = trunk or load_trunk(name, weights)
             part = _features(trunk, rows, copy, size)
@@ -57,9 +57,9 @@ def trunk_features(
     return np.concatenate(parts).astype(np.float32)
 
 
-def _digest(rows: pd.DataFrame) -> str:
-    """Other paintings under the same numbers must not pass for these, nor squares made otherwise."""
-    facts = [str(PREPROCESSING), *rows["id"], *map(absolute, rows["path"])]
+def _digest(rows: pd.DataFrame, made_by: str) -> str:
+    """Other paintings under the same numbers must not pass for these, nor squares made otherwise, nor other weights."""
+    facts = [made_by, str(PREPROCESSING), *rows["id"], *map(absolute, rows["path"])]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
 
 

@@ -6,6 +6,7 @@ share one input. Does not combine them (ensemble.py).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -206,10 +207,7 @@ def load_trunk(name: str, folder: Path) -> PooledTrunk:
         from safetensors.torch import load_file
     except ModuleNotFoundError:
         raise MissingPackage("training needs more packages; pip install 'artidx[train]'") from None
-    kind = TRUNKS[name]
-    path = folder / kind.weights_file
-    if not path.is_file():
-        raise BadModel(f"{path}: no such file; the trunks' weights are expected there")
+    kind, path = TRUNKS[name], _weights_of(name, folder)
     stored = {kind.rename(k): v for k, v in load_file(path).items()}
     trunk = kind.make()
     if "vit.pos_embed" in stored:
@@ -219,6 +217,19 @@ def load_trunk(name: str, folder: Path) -> PooledTrunk:
     if missing:
         raise BadModel(f"{path}: lacks {missing[0]} and {len(missing) - 1} more weights of {name}")
     return trunk.eval().requires_grad_(False)
+
+
+def weights_sha256(name: str, folder: Path) -> str:
+    """Of the file with the named trunk's weights. Raises BadModel."""
+    with _weights_of(name, folder).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _weights_of(name: str, folder: Path) -> Path:
+    path = folder / TRUNKS[name].weights_file
+    if not path.is_file():
+        raise BadModel(f"{path}: no such file; the trunks' weights are expected there")
+    return path
 
 
 def _resized_positions(stored: Tensor, wanted: Tensor) -> Tensor:
