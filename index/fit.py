@@ -168,11 +168,12 @@ def calibrate_model(table: pd.DataFrame, embeddings: Array, splits: pd.Series[st
         return ArtistCase(known, codes[of[seen]], unknown)
 
     whole = np.flatnonzero(of[gallery])
-    galleries = [whole, *(_thinned(whole, codes, mean) for mean in THIN_GALLERIES)]
+    thin = [_thinned(whole, codes, mean) for mean in THIN_GALLERIES]
+    means = ", ".join(f"{len(among) / len(np.unique(codes[among])):.1f}" for among in thin)
     pairs = calibrate_pairs(settings, f"all pairs of {described[unseen]}, by artists the model was not trained on")
-    artists = calibrate_artists([case(among) for among in galleries], f"{described[seen]} as known and "
+    artists = calibrate_artists([case(among) for among in (whole, *thin)], f"{described[seen]} as known and "
                                 f"{described[unseen]} as unknown, against {described[gallery]} and against "
-                                f"{', '.join(f'{mean:g}' for mean in THIN_GALLERIES)} paintings of each on average")
+                                f"{means} paintings of each on average")
     return Calibration(pairs, artists)
 
 

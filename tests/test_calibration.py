@@ -19,6 +19,7 @@ from artidx.index.calibrate import ArtistCalibration, ArtistCase, Calibration, S
 from artidx.index.curve import Pairs
 from artidx.index.evaluate import evaluate
 from artidx.index.fit import (
+    THIN_GALLERIES,
     _thinned,
     brier,
     calibrate_artists,
@@ -361,6 +362,10 @@ def test_a_calibration_says_what_it_was_measured_on(split_table):
     found = calibrate_model(table, vectors, splits, gallery="train", seen="val_seen", unseen="val_unseen")
     assert "3 artists (val_unseen)" in found.pairs.measured_on
     assert "9 artists (train)" in found.artists.measured_on
+    codes = np.unique(table["artist_key"], return_inverse=True)[1]
+    among = _thinned(np.flatnonzero((splits == "train").to_numpy()), codes, THIN_GALLERIES[-1])
+    mean = np.bincount(codes[among])[np.unique(codes[among])].mean()
+    assert found.artists.measured_on.endswith(f", {mean:.1f} paintings of each on average"), "as it came out"
     assert found.pairs.by_distance.slope < 0 < found.artists.slope
 
 
