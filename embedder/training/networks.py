@@ -93,6 +93,8 @@ class DinoV2Small(PooledTrunk):
         vit: Any = _timm_model("vit_small_patch14_dinov2", img_size=224, num_classes=0, dynamic_img_size=True)
         vit.blocks = vit.blocks[: max(self.read) + 1]
         vit.norm = nn.Identity()
+        for block in vit.blocks:
+            block.attn.fused_attn = False  # on a CPU, training is half as fast again without it
         self.vit: Any = vit
 
     def parts(self) -> list[nn.Module]:

@@ -87,7 +87,7 @@ class MemberRecipe(NamedTuple):
 
 MEMBERS = (MemberRecipe("mobilenet_v2", frozen=7, epochs=8, again=5, rate=3e-4),
            MemberRecipe("xception", frozen=5, epochs=7, again=3, rate=2e-4),
-           MemberRecipe("dinov2_vits14", frozen=4, epochs=8, again=3, rate=1e-4))
+           MemberRecipe("dinov2_vits14", frozen=4, epochs=8, again=2, rate=1e-4))
 SHIFTED = 1000  # training paintings, about
 WHOLE = "whole"
 LINEAR = 1.0  # weight of the linear recipe's vector
