@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 import shutil
+import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -184,6 +185,7 @@ def duration_s(change: str, place: Place, target: Path) -> float:
 def kill_at_random(change: str, root: Path, times: int, seed: int = 0) -> int:
     """Kill a change at so many random moments, and check each time what is left; how many fell into the change.
 
+    The moments are spread evenly: each has its own stretch of the time that an unbroken change usually takes.
     What was published stays, and the same command again ends in the state of an unbroken one.
     """
     place = prepare(change, root)
@@ -192,11 +194,11 @@ def kill_at_random(change: str, root: Path, times: int, seed: int = 0) -> int:
     CHANGES[change](whole)
     after = State.of(whole.index)
     assert before != after
-    longest = max(duration_s(change, place, root / "timed.artidx") for _ in range(3))
+    usual_s = statistics.median(duration_s(change, place, root / "timed.artidx") for _ in range(3))
     chance, hits = random.Random(f"{change} {seed}"), 0
     for number in range(times):
         at = copied(place, root / "killed.artidx")
-        hits += killed(change, at, chance.uniform(0, longest))
+        hits += killed(change, at, (number + chance.random()) / times * usual_s)
         found = State.of(at.index)
         assert found in (before, after), f"{change}, kill {number}: neither the state before nor the one after"
         CHANGES[change](at)
