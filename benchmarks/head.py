@@ -1,12 +1,13 @@
 """What each part of the tuned recipe's head gives: members, their weights, posteriors of artists and styles.
 
-    artidx train CATALOG --trunks FOLDER --work WORK -o model.onnx --all-splits
-    python benchmarks/head.py CATALOG WORK
+    artidx train CATALOG --trunks FOLDER --work WORK -o model.onnx
+    python benchmarks/head.py CATALOG FOLDER WORK
 
-Of what the run above has kept: no image is embedded anew. All heads learn the split train alone, and are judged on the
-other two by distance alone, each split around its own centre; about half of the paintings are re-digitised, so that
-numbers are a little lower than those of the exported file. "Artist first": of val_seen among the paintings of train, by
-the sum of exp(24 cosine) over an artist's paintings, divided by the root of their number.
+Of the members that the run above has kept, which embed the two validation splits once more. All heads learn the split
+train alone, and are judged on the other two by distance alone, each split around its own centre; about half of the
+paintings are re-digitised, so that numbers are a little lower than those of the exported file. "Artist first": of
+val_seen among the paintings of train, by the sum of exp(24 cosine) over an artist's paintings, divided by the root of
+their number.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch.nn.functional import normalize
 
 from artidx import read_catalog
 from artidx.embedder.catalog import artist_key
+from artidx.embedder.parallel import no_bar
 from artidx.embedder.training import tuned
-from artidx.embedder.training.packed import pack
+from artidx.embedder.training.linear import train_linear
 from artidx.embedder.training.posteriors import principal, with_posteriors
 from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, splits
+from artidx.index.retrieval import triplet_accuracy
 
 NAMES = ("linear", *(recipe.trunk for recipe in tuned.MEMBERS))
 CHOSEN = (tuned.LINEAR, *tuned.WEIGHTS)
@@ -87,22 +91,27 @@ def show(what: str, seen: dict[str, Seen], whole: np.ndarray | None, weights: tu
 
 
 def main() -> None:
-    table = read_catalog(sys.argv[1]).table
+    catalog, trunks, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    table = read_catalog(catalog).table
     table = table.assign(split=splits(table))
-    work = Path(sys.argv[2])
-    packed = pack(table, work, tuned.SIZE, lambda done: None)
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    data = tuned.data_of(table, work, print, no_bar)
+    members = {"linear": train_linear(table[table["split"] == TRAIN].reset_index(drop=True), trunks, work,
+                                      lambda what, done, total: None)}
+    for recipe in tuned.MEMBERS:
+        members[recipe.trunk] = tuned.train_member(recipe, trunks, data, work / tuned.FOLDER / recipe.trunk, fabric,
+                                                   triplet_accuracy, print, no_bar)
 
-    def kept(what: str) -> list[np.ndarray]:
-        found = [[*(work / tuned.FOLDER / name).glob(f"{what}-*.npy")] for name in NAMES]
-        if any(len(paths) != 1 for paths in found):
-            sys.exit(f"{work}: holds no vectors of {what}, or those of several runs; train anew with another --work")
-        return [np.load(path, allow_pickle=False) for (path,) in found]
+    def kept(what: str, places: np.ndarray, change: tuned.Change) -> list[np.ndarray]:
+        return [tuned.vectors(member, work / tuned.FOLDER / name, what, places, change, data, fabric, no_bar)
+                for name, member in members.items()]
 
-    seen, whole = {}, np.concatenate(kept(tuned.WHOLE), axis=1)
-    for split in (TRAIN, SEEN, UNSEEN):
-        places = tuned.places_of(table, packed, split)
-        artists = np.array([artist_key(name) for name in table["artist"].iloc[places]])
-        seen[split] = Seen(kept(split), artists, tuned.labels_of(table, places))
+    places = {split: tuned.places_of(table, data.packed, split) for split in (TRAIN, SEEN, UNSEEN)}
+    some = places[TRAIN][tuned.shifted(len(places[TRAIN]))]
+    seen, whole = {}, np.concatenate(kept(tuned.WHOLE, some, tuned.half_redigitised_whole), axis=1)
+    for split, here in places.items():
+        artists = np.array([artist_key(name) for name in table["artist"].iloc[here]])
+        seen[split] = Seen(kept(split, here, tuned.half_redigitised), artists, tuned.labels_of(table, here))
     print("| what | AUC unseen / seen | found at 1 % | neighbour by the artist | artist first / in five |")
     for number, name in enumerate(NAMES):
         alone = tuple(float(at == number) for at in range(len(NAMES)))

@@ -11,9 +11,9 @@ from .scores import NAN, share
 
 MEASURED = """The exported file itself, on paintings it was not trained on: val_seen are other works by training artists, val_unseen
 are by other artists."""
-MEASURED_BEFORE = """The model before, whose classifiers had learnt the split train alone, exported, on paintings it was not trained on:
-val_seen are other works by training artists, val_unseen are by other artists. Those of this file have learnt all three splits:
-nothing is left to measure it on. It has the calibration of the model before."""
+MEASURED_BEFORE = """The model before, which had learnt the split train alone, exported, on paintings it was not trained on: val_seen are
+other works by training artists, val_unseen are by other artists. This file has then learnt all three splits: nothing is
+left to measure it on. It has the calibration of the model before."""
 
 
 def model_card(embedder: Embedder, made: str, scores: Sequence[SplitScores], calibration: Calibration,

@@ -65,7 +65,7 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
         found = training.by_linear_recipe(table, trunks, work, note)
     model = training.measured(found, table, work, output, name, note)
     if all_splits and trunks:
-        found = training.by_tuned_recipe(table, trunks, work, precision, note, classify=training.ALL_SPLITS)
+        found = training.by_tuned_recipe(table, trunks, work, precision, note, learn=training.ALL_SPLITS)
         model = training.in_its_place(model, found, table, output, name, note)
     training.write(model, output)
     what = "; measured before it learnt all splits" if all_splits else ""

@@ -73,10 +73,10 @@ def by_linear_recipe(table: pd.DataFrame, trunks: Path, work: Path, note: Note) 
 
 
 def by_tuned_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: str, note: Note, *,
-                    classify: Sequence[str] = (TRAIN,)) -> Trained:
-    """Fine-tuned trunks beside the linear recipe's model, and the artists of the splits `classify`."""
+                    learn: Sequence[str] = (TRAIN,)) -> Trained:
+    """Fine-tuned trunks beside the linear recipe's model, which have learnt the artists of the splits `learn`."""
     fabric = _fabric(1, 1, precision)
-    ensemble, made = train_tuned(table, trunks, work, fabric, triplet_accuracy, note, progress, classify=classify)
+    ensemble, made = train_tuned(table, trunks, work, fabric, triplet_accuracy, note, progress, learn=learn)
     return Trained(ensemble, SIZE, made)
 
 
@@ -114,8 +114,7 @@ def in_its_place(before: Measured, trained: Trained, table: pd.DataFrame, output
                  ) -> Measured:
     """The network that has learnt the artists of all splits, with the calibration and the scores of the one before.
 
-    Nothing is left to measure it on. Members and joined vectors are those of the one before; what the classifiers say
-    of artists unknown to them spreads over more names.
+    Nothing is left to measure it on. It is the one before, taught a little further.
     """
     embedder = _exported(trained, table, output, name, note)
     return Measured(embedder.data, trained.made, before.calibration, before.scores, is_of_all_splits=True)

@@ -22,13 +22,13 @@ from artidx.embedder.training.ensemble import Ensemble, Projection
 from artidx.embedder.training.losses import artist_softmax
 from artidx.embedder.training.networks import TRUNKS
 from artidx.embedder.training.posteriors import CONFIDENCE, ITERATIONS, PAST, posterior_of, principal, with_posteriors
-from artidx.embedder.training.tuned import MemberRecipe, train_member
+from artidx.embedder.training.tuned import MemberRecipe, learn_rest, train_member
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.retrieval import triplet_accuracy
 from made import painting
 from made_trunk import TinyTrunk
 
-RECIPE = MemberRecipe("tiny", frozen=1, epochs=3, again=2, rate=1e-3)
+RECIPE = MemberRecipe("tiny", frozen=1, epochs=3, again=2, rest=2, rate=1e-3)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def quiet(total, what):
 def member(folder, weights, catalog, bar=quiet, recipe=RECIPE):
     table = read_catalog(str(catalog)).table
     notes = []
-    data = tuned._data(table, folder, notes.append, bar)
+    data = tuned.data_of(table, folder, notes.append, bar)
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     found = train_member(recipe, weights, data, folder / "member", fabric, triplet_accuracy, notes.append, bar)
     return found, notes, data
@@ -125,6 +125,51 @@ def test_a_member_has_the_mean_of_the_weights_at_the_ends_of_both_cycles(tmp_pat
     assert not torch.equal(first["head.projection"], last["head.projection"])
 
 
+def rest(folder, weights, catalog, bar=quiet):
+    """What train_member has made, and what it is after all splits."""
+    before = member(folder, weights, catalog)[0]
+    kept = {name: value.clone() for name, value in before.state_dict().items()}
+    notes = []
+    table = read_catalog(str(catalog)).table
+    data = tuned.data_of(table, folder, notes.append, quiet, ("train", "val_seen", "val_unseen"))
+    fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
+    after = learn_rest(RECIPE, before, data, folder / "member" / "all-splits", fabric, triplet_accuracy, notes.append,
+                       bar)
+    return kept, after.state_dict(), data, notes
+
+
+def test_the_last_cycle_teaches_the_artists_of_all_splits_and_keeps_the_mean(tmp_path, weights, catalog):
+    before, after, data, notes = rest(tmp_path / "work", weights, catalog)
+    assert len(data.training.places) == 48
+    assert set(data.training.artists) == set(range(6))
+    assert [note.split(":")[0] for note in notes] == ["tiny, epoch 6", "tiny, epoch 7"]
+    stored = checkpoint.load(tmp_path / "work" / "member" / "all-splits" / "checkpoint.safetensors")[0]
+    last = checkpoint.without_prefix("member.", stored)
+    assert stored["loss.W"].shape[1] == 6, "a proxy for each artist"
+    for name, value in after.items():
+        if value.is_floating_point():
+            assert torch.equal(value, (before[name] + last[name]) / 2), name
+    assert not torch.equal(before["head.projection"], last["head.projection"])
+
+
+def test_a_last_cycle_that_was_killed_goes_on_to_the_same_result(tmp_path, weights, catalog):
+    whole = rest(tmp_path / "whole", weights, catalog)[1]
+
+    @contextmanager
+    def killing(total, what):
+        def advance(done):
+            if "epoch 7" in what:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        rest(tmp_path / "killed", weights, catalog, killing)
+    resumed = rest(tmp_path / "killed", weights, catalog)[1]
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+
+
 def test_a_members_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog):
     member(tmp_path / "work", weights, catalog)
     with pytest.raises(BadSetting, match="other settings"):
@@ -145,8 +190,8 @@ def test_the_rate_rises_from_nothing_to_the_highest_and_falls_to_nothing():
     assert tuned._pace(tuned.WARM_UP) == 1
     assert tuned._pace(0.55) == pytest.approx(0.5)
     assert tuned._pace(1.0) == pytest.approx(0)
-    shares = [tuned._share_of_cycle(passed, RECIPE) for passed in (0.0, 1.5, 3.0, 4.0)]
-    assert shares == [0, 0.5, 0, 0.5], "three epochs, then two"
+    shares = [tuned._share_of_cycle(passed, RECIPE) for passed in (0.0, 1.5, 3.0, 4.0, 5.0, 6.0)]
+    assert shares == [0, 0.5, 0, 0.5, 0, 0.5], "three epochs, then two, and two of all splits"
 
 
 def test_half_of_the_second_cycles_crops_are_photographed_with_what_is_around_a_canvas(tmp_path, weights):
@@ -269,7 +314,9 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
     assert after.metadata["calibration"] == before.metadata["calibration"]
     assert "which of 6\nartists, with weight 0.8, and which of 2 styles, with weight 0.3; learnt" in card
     assert "learnt on\n49 paintings (train, val_seen, val_unseen)" in card
-    assert "The model before, whose classifiers had learnt the split train alone" in card
+    assert "3 and 2, then 2 epochs at a rate" in card
+    assert "taught the members all splits, 48 paintings by 6\nartists" in card
+    assert "The model before, which had learnt the split train alone" in card
     scores = [line for line in card_before.splitlines() if line.startswith("| val_")]
     assert scores
     assert all(line in card for line in scores)

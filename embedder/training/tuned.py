@@ -12,6 +12,9 @@ A second, shorter cycle of rates follows, on crops of which half are as museums 
 canvas. The mean of the weights at the ends of both cycles is kept: it lies in a wider optimum than either (Izmailov
 et al., 2018; Wortsman et al., 2022), at no cost to those who use it. MobileNetV2's was better than both.
 
+When all has been measured, a last short cycle teaches the members the artists of the other splits too, and again the
+mean of the weights before and after it is kept.
+
 The members' vectors are joined, and what two classifiers make of them is added: which artist, and which style
 (posteriors.py).
 """
@@ -26,7 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -74,20 +77,22 @@ SMALLEST_STYLE = 20  # paintings
 class MemberRecipe(NamedTuple):
     """Which trunk, how many of its first parts keep their weights, for how long, and how fast the others learn.
 
-    epochs: of the first cycle; again: of the second.
+    epochs: of the first cycle; again: of the second; rest: of the last, on all splits.
     """
 
     trunk: str
     frozen: int
     epochs: int
     again: int
+    rest: int
     rate: float
     seed: int = 0
 
 
-MEMBERS = (MemberRecipe("mobilenet_v2", frozen=7, epochs=8, again=5, rate=3e-4),
-           MemberRecipe("xception", frozen=5, epochs=7, again=3, rate=2e-4),
-           MemberRecipe("dinov2_vits14", frozen=4, epochs=8, again=2, rate=1e-4))
+MEMBERS = (MemberRecipe("mobilenet_v2", frozen=7, epochs=8, again=5, rest=3, rate=3e-4),
+           MemberRecipe("xception", frozen=5, epochs=7, again=3, rest=1, rate=2e-4),
+           MemberRecipe("dinov2_vits14", frozen=4, epochs=8, again=2, rest=2, rate=1e-4))
+REST = "all-splits"
 SHIFTED = 1000  # training paintings, about
 WHOLE = "whole"
 LINEAR = 1.0  # weight of the linear recipe's vector
@@ -118,48 +123,58 @@ class Labels(NamedTuple):
 
 
 def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score,
-                note: Callable[[str], None], bar: Bar, *, classify: Sequence[str] = (TRAIN,)) -> tuple[Ensemble, str]:
+                note: Callable[[str], None], bar: Bar, *, learn: Sequence[str] = (TRAIN,)) -> tuple[Ensemble, str]:
     """Train on a catalog's table; the model, and how it was made as Markdown for its card.
 
     The table's column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the trunks' folder;
-    classify: the splits whose artists and styles the classifiers learn, the members only those of TRAIN. A run that was
-    interrupted goes on from its last epoch. Raises BadModel for missing weights, BadCatalog where there are too few
+    learn: the splits whose artists and styles are learnt, those beyond TRAIN in a last cycle of the members. A run that
+    was interrupted goes on from its last epoch. Raises BadModel for missing weights, BadCatalog where there are too few
     artists, and BadSetting where `work` holds a run on other paintings.
     """
     for recipe in MEMBERS:
         load_trunk(recipe.trunk, weights)  # what is missing is told now, not after hours
-    data = _data(table, work, note, bar)
+    data = data_of(table, work, note, bar)
     training = table[(table["split"] == TRAIN) & data.packed.is_read].reset_index(drop=True)
     linear = train_linear(training, weights, work,
                           lambda what, done, total: note(f"{what}: {done:,} of {total:,} paintings"))
-    members = [train_member(recipe, weights, data, work / FOLDER / recipe.trunk, fabric, score, note, bar)
-               for recipe in MEMBERS]
-    named = {"linear": linear, **{recipe.trunk: member for recipe, member in zip(MEMBERS, members, strict=True)}}
+    named = {"linear": linear}
+    more = data_of(table, work, note, bar, learn) if {*learn} != {TRAIN} else None
+    for recipe in MEMBERS:
+        folder = work / FOLDER / recipe.trunk
+        member = train_member(recipe, weights, data, folder, fabric, score, note, bar)
+        if more:
+            named[f"{recipe.trunk}/{REST}"] = learn_rest(recipe, member, more, folder / REST, fabric, score, note, bar)
+        else:
+            named[recipe.trunk] = member
+
     def vectors_of(what: str, places: Places, change: Change) -> list[npt.NDArray[np.float32]]:
-        return [_vectors(member, name, what, places, _Changed(data.packed, change), data, work, fabric, bar)
+        return [vectors(member, work / FOLDER / name, what, places, change, data, fabric, bar)
                 for name, member in named.items()]
 
-    seen = {split: vectors_of(split, places_of(table, data.packed, split), half_redigitised)
-            for split in {TRAIN, *classify}}
+    places = [places_of(table, data.packed, split) for split in learn]
+    parts = [vectors_of(split, here, half_redigitised) for split, here in zip(learn, places, strict=True)]
     scales = np.concatenate([np.full(part.shape[1], weight)
-                             for part, weight in zip(seen[TRAIN], (LINEAR, *WEIGHTS), strict=True)])
-    some = shifted(len(seen[TRAIN][0]))
-    whole = vectors_of(WHOLE, places_of(table, data.packed, TRAIN)[some], half_redigitised_whole)
-    train = np.concatenate(seen[TRAIN], axis=1)
-    joined = principal(train, scales, JOINED_DIM, np.concatenate(whole, axis=1) - train[some])
-    known = labels_of(table, np.concatenate([places_of(table, data.packed, split) for split in classify]))
-    vectors = np.concatenate([np.concatenate(seen[split], axis=1) for split in classify])
-    head = with_posteriors(joined, vectors, [(known.artists, OF_ARTIST), (known.styles, OF_STYLE)], DIM)
+                             for part, weight in zip(parts[0], (LINEAR, *WEIGHTS), strict=True)])
+    every, seen = np.concatenate(places), np.concatenate([np.concatenate(part, axis=1) for part in parts])
+    some = shifted(len(every))
+    whole = np.concatenate(vectors_of(WHOLE, every[some], half_redigitised_whole), axis=1)
+    joined = principal(seen, scales, JOINED_DIM, whole - seen[some])
+    known = labels_of(table, every)
+    head = with_posteriors(joined, seen, [(known.artists, OF_ARTIST), (known.styles, OF_STYLE)], DIM)
     model = Ensemble([*named.values()], head).cpu().eval()
-    return model, _described(data, describe_linear(len(training), training["artist"].nunique()), known, classify)
+    return model, _described(data, more, describe_linear(len(training), training["artist"].nunique()), known, learn)
 
 
-def _described(data: Data, linear: str, known: Labels, classify: Sequence[str]) -> str:
+def _described(data: Data, more: Data | None, linear: str, known: Labels, learn: Sequence[str]) -> str:
     members = "\n".join(
-        f"- `{m.trunk}`, all but the first {m.frozen} of its parts, {m.epochs} and {m.again} epochs at a rate of "
+        f"- `{m.trunk}`, all but the first {m.frozen} of its parts, {m.epochs} and {m.again}"
+        + (f", then {m.rest} " if more else " ") + f"epochs at a rate of "
         f"{m.rate:g}, weight {weight:g}; pretrained under {TRUNKS[m.trunk].licence}"
         for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
     paintings, told_apart = len(data.training.places), int(data.training.artists.max()) + 1
+    rest = f""" A last cycle
+taught the members all splits, {len(more.training.places):,} paintings by {int(more.training.artists.max()) + 1:,}
+artists; again the mean of the weights before and after it was kept.""" if more else ""
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
     learnt = int(((known.artists != "") | (known.styles != "")).sum())
     said = f"which of {artists:,}\nartists, with weight {OF_ARTIST:g}" + (
@@ -168,7 +183,7 @@ def _described(data: Data, linear: str, known: Labels, classify: Sequence[str]) 
 scale {SCALE:g}, margin {MARGIN:g}; crops of {CROP} px of paintings re-digitised anew each time), in two cycles: in
 the second, {PHOTOGRAPHED:.0%} of the crops were in another light, with a strip of background around them, as in
 museums' photographs. Each member has the mean of both cycles' weights, is read at several depths and brought to
-{DIM} numbers:
+{DIM} numbers.{rest}
 
 {members}
 
@@ -179,27 +194,27 @@ Beside them, with weight {LINEAR:g}, the linear recipe's model:
 The vectors are concatenated, each times its weight, made shorter along the ways in which another light and a strip of
 background around the canvas shift them, and brought to {JOINED_DIM} numbers by PCA. Beside them stand what
 classifiers of those say (multinomial logistic regression), as square roots of probabilities: {said}; learnt on
-{learnt:,} paintings ({", ".join(classify)}). All is brought to {DIM} numbers by PCA."""
+{learnt:,} paintings ({", ".join(learn)}). All is brought to {DIM} numbers by PCA."""
 
 
-def _vectors(member: Ensemble, name: str, what: str, places: Places, inputs: _Changed, data: Data, work: Path,
-             fabric: Fabric, bar: Bar) -> npt.NDArray[np.float32]:
-    """(n, d) of one member for what is at these places, made once and kept under the name `what`."""
+def vectors(member: Ensemble, folder: Path, what: str, places: Places, change: Change, data: Data, fabric: Fabric,
+            bar: Bar) -> npt.NDArray[np.float32]:
+    """(n, d) of one member for what is at these places, made once and kept in its folder under the name `what`."""
     digest = hashlib.sha256(data.digest.encode() + places.tobytes())
     for weight in member.state_dict().values():
         digest.update(weight.cpu().numpy().tobytes())
-    kept = work / FOLDER / name / f"{what}-{digest.hexdigest()[:12]}.npy"
+    kept = folder / f"{what}-{digest.hexdigest()[:12]}.npy"
     if kept.exists():
         found: npt.NDArray[np.float32] = np.load(kept, allow_pickle=False)
         return found
-    parts = []
-    with bar(len(places), f"{name}, vectors of {what}, paintings") as advance, fabric.autocast():
+    parts, inputs = [], _Changed(data.packed, change)
+    with bar(len(places), f"{folder.name}, vectors of {what}, paintings") as advance, fabric.autocast():
         member = member.to(fabric.device)
         for start in range(0, len(places), SHOWN):
             parts.append(embed(member, inputs, places[start : start + SHOWN], fabric))
             advance(len(parts[-1]))
     found = np.concatenate(parts)
-    kept.parent.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     unfinished = kept.with_suffix(".part")
     with unfinished.open("wb") as stream:
         np.save(stream, found, allow_pickle=False)
@@ -257,44 +272,84 @@ def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, 
 
     data.validation is looked at, for the curves, and nothing is chosen by it.
     """
+    trunk = load_trunk(recipe.trunk, weights).to(fabric.device)
+    widths = TRUNKS[recipe.trunk].widths
+
+    def begin() -> tuple[Ensemble, Tensor]:
+        head, proxies = _first_head(trunk, widths, recipe, data, fabric, bar)
+        return Ensemble([trunk], head), proxies
+
+    def empty(dim: int) -> Ensemble:
+        return Ensemble([trunk], LinearHead(widths, torch.zeros(sum(widths)), torch.zeros(sum(widths), dim)))
+
+    return _taught(recipe, range(1, recipe.epochs + recipe.again + 1), begin, empty, data, folder, fabric, score, note,
+                   bar)
+
+
+def learn_rest(recipe: MemberRecipe, member: Ensemble, data: Data, folder: Path, fabric: Fabric, score: Score,
+               note: Callable[[str], None], bar: Bar) -> Ensemble:
+    """A member that has been measured, taught the artists of `data` too; kept as by train_member.
+
+    data.validation is among what is learnt now: curves show how fast, and no longer how well.
+    """
+    member = member.to(fabric.device)
+
+    def begin() -> tuple[Ensemble, Tensor]:
+        with bar(len(data.training.places), f"{folder.parent.name}, artists' means, paintings") as advance:
+            return member, _means(_of_crops(member, recipe, data, fabric, advance), data.training.artists)
+
+    done = recipe.epochs + recipe.again
+    return _taught(recipe, range(done + 1, done + recipe.rest + 1), begin, lambda dim: member, data, folder, fabric,
+                   score, note, bar)
+
+
+def _taught(recipe: MemberRecipe, numbers: range, begin: Callable[[], tuple[Ensemble, Tensor]],
+            empty: Callable[[int], Ensemble], data: Data, folder: Path, fabric: Fabric, score: Score,
+            note: Callable[[str], None], bar: Bar) -> Ensemble:
+    """The mean of the weights at the beginning, or the end of the first cycle, and after the epochs of these numbers.
+
+    begin: makes a member and proxies (a, d); empty: a member for vectors of d numbers, for kept weights to be put into.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
     origin = {"recipe": [*recipe], "crops": [SCALED, CROP], "paintings": data.digest}
-    trunk = load_trunk(recipe.trunk, weights).to(fabric.device)
     if last.exists():
         tensors, facts = checkpoint.load(last)
         if {name: facts.get(name) for name in origin} != origin:
             raise BadSetting(f"{last}: of another run, with other settings or paintings; give another --work folder")
-        head = LinearHead(TRUNKS[recipe.trunk].widths, *(torch.zeros_like(tensors[f"member.head.{name}"])
-                                                         for name in ("centre", "projection")))
         proxies = torch.zeros_like(tensors["loss.W"]).T
+        member = empty(proxies.shape[1])
     else:
-        with bar(len(data.training.places), f"{folder.name}, discriminants, paintings") as advance:
-            head, proxies = _first_head(trunk, recipe, data, fabric, advance)
-        tensors, facts = {}, {"history": [], "rates": _rates(recipe, head)}
-    member, loss = Ensemble([trunk], head), artist_softmax(proxies, SCALE, MARGIN).to(fabric.device)
-    optimizer = torch.optim.AdamW(_trained(trunk, head, loss, recipe), weight_decay=WEIGHT_DECAY)
+        member, proxies = begin()
+        tensors, facts = {}, {"history": [], "rates": _rates(recipe, member)}
+    loss = artist_softmax(proxies, SCALE, MARGIN).to(fabric.device)
+    optimizer = torch.optim.AdamW(_trained(member, loss, recipe), weight_decay=WEIGHT_DECAY)
     run = _Run(recipe, facts["rates"], data, fabric, member, loss, optimizer, score)
+    first = _copied(member)
     if tensors:
+        first = checkpoint.without_prefix("first.", tensors)
         member.load_state_dict(checkpoint.without_prefix("member.", tensors))
         loss.load_state_dict(checkpoint.without_prefix("loss.", tensors))
         checkpoint.restore_optimizer(optimizer, checkpoint.without_prefix("optimizer.", tensors))
     history = [Epoch(**epoch) for epoch in facts["history"]]
-    first = checkpoint.without_prefix("first.", tensors)  # the weights at the end of the first cycle
-    for number in range(len(history) + 1, recipe.epochs + recipe.again + 1):
-        with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
+    for number in numbers[len(history):]:
+        with bar(run.steps, f"{recipe.trunk}, epoch {number}, batches") as advance:
             history.append(run.epoch(number, advance))
         if number == recipe.epochs:
-            first = {name: weight.detach().clone() for name, weight in member.state_dict().items()}
+            first = _copied(member)
         checkpoint.save(last, checkpoint.with_prefix("member.", member.state_dict())
                         | checkpoint.with_prefix("first.", first)
                         | checkpoint.with_prefix("loss.", loss.state_dict())
                         | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(optimizer)),
                         {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]})
-        draw_curves(history, folder.name, folder / "curves.png")
-        note(f"{folder.name}, {history[-1]}")
+        draw_curves(history, recipe.trunk, folder / "curves.png")
+        note(f"{recipe.trunk}, {history[-1]}")
     member.cpu().load_state_dict(_mean(first, member.state_dict()))
     return member.eval()
+
+
+def _copied(member: Ensemble) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in member.state_dict().items()}
 
 
 class _Run:
@@ -340,14 +395,16 @@ class _Run:
         return float(loss), self.score(vectors, validation.artists)
 
 
-def _data(table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: Bar) -> Data:
+def data_of(table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: Bar, learn: Sequence[str] = (TRAIN,)
+            ) -> Data:
+    """What members learn: the paintings of these splits by artists with two or more there."""
     with bar(len(table), "packing paintings") as advance:
         packed = pack(table, work, SIZE, advance)
     if skipped := int((~packed.is_read).sum()):
         note(f"{skipped:,} paintings cannot be read; listed in {work / f'packed-{SIZE}' / 'skipped.csv'}")
     keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
     split = table["split"].to_numpy(str)
-    is_training = packed.is_read & (split == TRAIN)
+    is_training = packed.is_read & np.isin(split, [*learn])
     counts = keys[is_training].value_counts()
     artists = sorted(counts.index[counts > 1])
     if len(artists) < 2:
@@ -373,7 +430,11 @@ def _mean(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]
 
 def _share_of_cycle(passed: float, recipe: MemberRecipe) -> float:
     """How much of the cycle that it is in is done after so many epochs."""
-    return passed / recipe.epochs if passed < recipe.epochs else (passed - recipe.epochs) / recipe.again
+    for epochs in (recipe.epochs, recipe.again):
+        if passed < epochs:
+            return passed / epochs
+        passed -= epochs
+    return passed / recipe.rest
 
 
 def _pace(share: float) -> float:
@@ -381,34 +442,52 @@ def _pace(share: float) -> float:
     return share / WARM_UP if share < WARM_UP else 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
 
 
-def _rates(recipe: MemberRecipe, head: LinearHead) -> list[float]:
+def _rates(recipe: MemberRecipe, member: Ensemble) -> list[float]:
     """The highest learning rates of trunk, projection and proxies; numbers of a projection may have any size."""
-    return [recipe.rate, HEAD_RATE * float(head.projection.detach().pow(2).mean().sqrt()), HEAD_RATE]
+    return [recipe.rate, HEAD_RATE * float(_projection(member).detach().pow(2).mean().sqrt()), HEAD_RATE]
 
 
-def _trained(trunk: PooledTrunk, head: LinearHead, loss: nn.Module, recipe: MemberRecipe) -> list[dict[str, Any]]:
+def _trained(member: Ensemble, loss: nn.Module, recipe: MemberRecipe) -> list[dict[str, Any]]:
     """What the optimizer is to change; its rates are set before each step."""
-    trained = [weight for block in trunk.parts()[recipe.frozen:] for weight in block.parameters()]
-    for weight in (*trained, head.projection):
+    (trunk,), projection = member.members, _projection(member)
+    parts = cast(PooledTrunk, trunk).parts()
+    trained = [weight for block in parts[recipe.frozen:] for weight in block.parameters()]
+    for weight in (*trained, projection):
         weight.requires_grad_(True)
-    return [{"params": trained}, {"params": [head.projection], "weight_decay": 0.0},
+    return [{"params": trained}, {"params": [projection], "weight_decay": 0.0},
             {"params": list(loss.parameters()), "weight_decay": 0.0}]
 
 
-def _first_head(trunk: PooledTrunk, recipe: MemberRecipe, data: Data, fabric: Fabric,
-                advance: Callable[[int], None]) -> tuple[LinearHead, Tensor]:
+def _projection(member: Ensemble) -> nn.Parameter:
+    return member.head.get_parameter("projection")
+
+
+def _first_head(trunk: PooledTrunk, widths: Sequence[int], recipe: MemberRecipe, data: Data, fabric: Fabric, bar: Bar
+                ) -> tuple[LinearHead, Tensor]:
     """The discriminants of the frozen trunk on one crop of every painting, and the artists' mean vectors (a, d)."""
-    codes, widths, found = data.training.artists, TRUNKS[recipe.trunk].widths, []
-    with torch.inference_mode(), fabric.autocast():
-        for x, _ in _crops(data, np.arange(len(codes)), recipe.seed, 0, 0.0):
-            found.append(balanced(trunk(fabric.to_device(x)).float(), widths).cpu())
-            advance(len(x))
-    features = torch.cat(found)
-    centre, projection = discriminants(features.numpy(), codes, components=COMPONENTS, dim=DIM)
+    with bar(len(data.training.places), f"{recipe.trunk}, discriminants, paintings") as advance:
+        features = _of_crops(lambda x: balanced(trunk(x).float(), widths), recipe, data, fabric, advance)
+    centre, projection = discriminants(features.numpy(), data.training.artists, components=COMPONENTS, dim=DIM)
     head = LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     vectors = nn.functional.normalize((features - head.centre) @ head.projection, dim=1)
-    proxies = torch.zeros(int(codes.max()) + 1, vectors.shape[1]).index_add_(0, torch.from_numpy(codes), vectors)
-    return head, nn.functional.normalize(proxies, dim=1)
+    return head, _means(vectors, data.training.artists)
+
+
+def _of_crops(network: Callable[[Tensor], Tensor], recipe: MemberRecipe, data: Data, fabric: Fabric,
+              advance: Callable[[int], None]) -> Tensor:
+    """(n, f) of one crop of every training painting."""
+    found = []
+    with torch.inference_mode(), fabric.autocast():
+        for x, _ in _crops(data, np.arange(len(data.training.places)), recipe.seed, 0, 0.0):
+            found.append(network(fabric.to_device(x)).float().cpu())
+            advance(len(x))
+    return torch.cat(found)
+
+
+def _means(vectors: Tensor, codes: Places) -> Tensor:
+    """(a, d) of unit length: each artist's mean of vectors (n, d)."""
+    sums = torch.zeros(int(codes.max()) + 1, vectors.shape[1])
+    return nn.functional.normalize(sums.index_add_(0, torch.from_numpy(codes), vectors), dim=1)
 
 
 def _drawn(data: Data, recipe: MemberRecipe, number: int) -> Iterator[tuple[Tensor, Tensor]]:
