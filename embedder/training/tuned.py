@@ -171,15 +171,14 @@ def _described(data: Data, more: Data | None, linear: str, known: Labels, learn:
         + (f", then {m.rest} " if more and m.rest else " ") + f"epochs at a rate of "
         f"{m.rate:g}, weight {weight:g}; pretrained under {TRUNKS[m.trunk].licence}"
         for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
-    paintings, told_apart = len(data.training.places), int(data.training.artists.max()) + 1
     rest = f""" Those with
-a third number of epochs were then taught all splits in a last cycle, {len(more.training.places):,} paintings by
-{int(more.training.artists.max()) + 1:,} artists; again the mean of the weights before and after it was kept.""" if more else ""
+a third number of epochs were then taught all splits in a last cycle, {_counted(more)};
+again the mean of the weights before and after it was kept.""" if more else ""
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
     learnt = int(((known.artists != "") | (known.styles != "")).sum())
     said = f"which of {artists:,}\nartists, with weight {OF_ARTIST:g}" + (
         f", and which of {styles} styles, with weight {OF_STYLE:g}" if styles > 1 else "")
-    return f"""Pretrained trunks fine-tuned to tell {told_apart} artists apart on {paintings:,} paintings (CosFace,
+    return f"""Pretrained trunks fine-tuned to tell artists apart on {_counted(data)} (CosFace,
 scale {SCALE:g}, margin {MARGIN:g}; crops of {CROP} px of paintings re-digitised anew each time), in two cycles: in
 the second, {PHOTOGRAPHED:.0%} of the crops were in another light, with a strip of background around them, as in
 museums' photographs. Each member has the mean of both cycles' weights, is read at several depths and brought to
@@ -195,6 +194,10 @@ The vectors are concatenated, each times its weight, made shorter along the ways
 background around the canvas shift them, and brought to {JOINED_DIM} numbers by PCA. Beside them stand what
 classifiers of those say (multinomial logistic regression), as square roots of probabilities: {said}; learnt on
 {learnt:,} paintings ({", ".join(learn)}). All is brought to {DIM} numbers by PCA."""
+
+
+def _counted(data: Data) -> str:
+    return f"{len(data.training.places):,} paintings by {int(data.training.artists.max()) + 1:,} artists"
 
 
 def vectors(member: Ensemble, folder: Path, what: str, places: Places, change: Change, data: Data, fabric: Fabric,
