@@ -96,8 +96,8 @@ def main() -> None:
     table = table.assign(split=splits(table))
     fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
     data = tuned.data_of(table, work, print, no_bar)
-    members = {"linear": train_linear(table[table["split"] == TRAIN].reset_index(drop=True), trunks, work,
-                                      lambda what, done, total: None)}
+    training = table[(table["split"] == TRAIN) & data.packed.is_read].reset_index(drop=True)
+    members = {"linear": train_linear(training, trunks, work, lambda what, done, total: None)}
     for recipe in tuned.MEMBERS:
         members[recipe.trunk] = tuned.train_member(recipe, trunks, data, work / tuned.FOLDER / recipe.trunk, fabric,
                                                    triplet_accuracy, print, no_bar)

@@ -105,7 +105,7 @@ def test_a_node_that_is_killed_costs_time_and_no_painting(real, tmp_path):
                 (many / str(copy) / path.name).symlink_to(path)
         process = build(nodes, many, tmp_path / "i.artidx")
         nodes.wait_for_workers(2)
-        time.sleep(1)
+        time.sleep(3)
         assert process.poll() is None
         nodes.kill_other()
         report = json.loads(finished(process)[0])

@@ -35,7 +35,7 @@ def test_a_kill_at_any_moment_loses_nothing_and_the_same_command_then_ends_as_un
     times = full(50, 4)
     hits = faults.kill_at_random(change, tmp_path / "k", times)
     print(f"\n{change}: {times} kills, {hits} of them before it had finished")
-    assert hits >= times // 4
+    assert hits > times // 4
 
 
 def test_every_cut_file_and_every_flipped_byte_is_found(tmp_path):

@@ -133,7 +133,7 @@ def rest(folder, weights, catalog, bar=quiet):
     table = read_catalog(str(catalog)).table
     data = tuned.data_of(table, folder, notes.append, quiet, ("train", "val_seen", "val_unseen"))
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
-    after = learn_rest(RECIPE, before, data, folder / "member" / "all-splits", fabric, triplet_accuracy, notes.append,
+    after = learn_rest(RECIPE, before, data, folder / "member-all-splits", fabric, triplet_accuracy, notes.append,
                        bar)
     return kept, after.state_dict(), data, notes
 
@@ -142,8 +142,8 @@ def test_the_last_cycle_teaches_the_artists_of_all_splits_and_keeps_the_mean(tmp
     before, after, data, notes = rest(tmp_path / "work", weights, catalog)
     assert len(data.training.places) == 48
     assert set(data.training.artists) == set(range(6))
-    assert [note.split(":")[0] for note in notes] == ["tiny, epoch 6", "tiny, epoch 7"]
-    stored = checkpoint.load(tmp_path / "work" / "member" / "all-splits" / "checkpoint.safetensors")[0]
+    assert [note.split(":")[0] for note in notes] == ["member-all-splits, epoch 6", "member-all-splits, epoch 7"]
+    stored = checkpoint.load(tmp_path / "work" / "member-all-splits" / "checkpoint.safetensors")[0]
     last = checkpoint.without_prefix("member.", stored)
     assert stored["loss.W"].shape[1] == 6, "a proxy for each artist"
     for name, value in after.items():

@@ -140,12 +140,12 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
     named = {"linear": linear}
     more = data_of(table, work, note, bar, learn) if {*learn} != {TRAIN} else None
     for recipe in MEMBERS:
-        folder = work / FOLDER / recipe.trunk
-        member = train_member(recipe, weights, data, folder, fabric, score, note, bar)
+        name = recipe.trunk
+        member = train_member(recipe, weights, data, work / FOLDER / name, fabric, score, note, bar)
         if more and recipe.rest:
-            named[f"{recipe.trunk}/{REST}"] = learn_rest(recipe, member, more, folder / REST, fabric, score, note, bar)
-        else:
-            named[recipe.trunk] = member
+            name = f"{recipe.trunk}-{REST}"
+            member = learn_rest(recipe, member, more, work / FOLDER / name, fabric, score, note, bar)
+        named[name] = member
 
     def vectors_of(what: str, places: Places, change: Change) -> list[npt.NDArray[np.float32]]:
         return [vectors(member, work / FOLDER / name, what, places, change, data, fabric, bar)
@@ -279,7 +279,8 @@ def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, 
     widths = TRUNKS[recipe.trunk].widths
 
     def begin() -> tuple[Ensemble, Tensor]:
-        head, proxies = _first_head(trunk, widths, recipe, data, fabric, bar)
+        with bar(len(data.training.places), f"{folder.name}, discriminants, paintings") as advance:
+            head, proxies = _first_head(trunk, recipe, data, fabric, advance)
         return Ensemble([trunk], head), proxies
 
     def empty(dim: int) -> Ensemble:
@@ -298,7 +299,7 @@ def learn_rest(recipe: MemberRecipe, member: Ensemble, data: Data, folder: Path,
     member = member.to(fabric.device)
 
     def begin() -> tuple[Ensemble, Tensor]:
-        with bar(len(data.training.places), f"{folder.parent.name}, artists' means, paintings") as advance:
+        with bar(len(data.training.places), f"{folder.name}, artists' means, paintings") as advance:
             return member, _means(_of_crops(member, recipe, data, fabric, advance), data.training.artists)
 
     done = recipe.epochs + recipe.again
@@ -336,7 +337,7 @@ def _taught(recipe: MemberRecipe, numbers: range, begin: Callable[[], tuple[Ense
         checkpoint.restore_optimizer(optimizer, checkpoint.without_prefix("optimizer.", tensors))
     history = [Epoch(**epoch) for epoch in facts["history"]]
     for number in numbers[len(history):]:
-        with bar(run.steps, f"{recipe.trunk}, epoch {number}, batches") as advance:
+        with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
             history.append(run.epoch(number, advance))
         if number == recipe.epochs:
             first = _copied(member)
@@ -345,8 +346,8 @@ def _taught(recipe: MemberRecipe, numbers: range, begin: Callable[[], tuple[Ense
                         | checkpoint.with_prefix("loss.", loss.state_dict())
                         | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(optimizer)),
                         {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]})
-        draw_curves(history, recipe.trunk, folder / "curves.png")
-        note(f"{recipe.trunk}, {history[-1]}")
+        draw_curves(history, folder.name, folder / "curves.png")
+        note(f"{folder.name}, {history[-1]}")
     member.cpu().load_state_dict(_mean(first, member.state_dict()))
     return member.eval()
 
@@ -465,11 +466,11 @@ def _projection(member: Ensemble) -> nn.Parameter:
     return member.head.get_parameter("projection")
 
 
-def _first_head(trunk: PooledTrunk, widths: Sequence[int], recipe: MemberRecipe, data: Data, fabric: Fabric, bar: Bar
-                ) -> tuple[LinearHead, Tensor]:
+def _first_head(trunk: PooledTrunk, recipe: MemberRecipe, data: Data, fabric: Fabric,
+                advance: Callable[[int], None]) -> tuple[LinearHead, Tensor]:
     """The discriminants of the frozen trunk on one crop of every painting, and the artists' mean vectors (a, d)."""
-    with bar(len(data.training.places), f"{recipe.trunk}, discriminants, paintings") as advance:
-        features = _of_crops(lambda x: balanced(trunk(x).float(), widths), recipe, data, fabric, advance)
+    widths = TRUNKS[recipe.trunk].widths
+    features = _of_crops(lambda x: balanced(trunk(x).float(), widths), recipe, data, fabric, advance)
     centre, projection = discriminants(features.numpy(), data.training.artists, components=COMPONENTS, dim=DIM)
     head = LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     vectors = nn.functional.normalize((features - head.centre) @ head.projection, dim=1)
