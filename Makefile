@@ -1,6 +1,7 @@
 # make demo: an index of 168 museum paintings and three questions.  make test: all checks and tests.
 PYTHON ?= python3
-INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Python compiles what it imports, a small part of what is installed; pip would compile all of it, for half a minute.
+INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 DEMO = .venv
 DEV = .venv-dev
 INDEX = museum.artidx

@@ -44,7 +44,7 @@ class TwoNodes:
             except OSError:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-        self._start(f"--address={self.address}", f"--node-ip-address={OTHER}")
+        self.start_other()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,9 +54,13 @@ class TwoNodes:
             node.wait(30)
         self._folder.cleanup()
 
+    def start_other(self) -> None:
+        """The second node, at first or after it was killed."""
+        self._start(f"--address={self.address}", f"--node-ip-address={OTHER}")
+
     def kill_other(self) -> None:
         """At once, with all that runs on it."""
-        _kill_session(self.nodes[1].pid)
+        _kill_session(self.nodes[-1].pid)
 
     def wait_for_both(self) -> None:
         """Until the second node has joined."""

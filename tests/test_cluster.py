@@ -71,8 +71,8 @@ def test_a_build_of_real_paintings_on_two_nodes_is_that_of_one_machine_to_the_bi
     same(tmp_path / "i.artidx", real / "local.artidx")
 
 
-def test_a_strict_build_ends_with_the_bad_image(cluster, real, tmp_path):
-    _, err = finished(build(cluster, real, tmp_path / "i.artidx", "--strict"), status=2)
+def test_a_strict_build_ends_with_the_bad_image(cluster, real, tmp_path, model_file):
+    _, err = finished(build(cluster, real, tmp_path / "i.artidx", "--strict", "--model", model_file), status=2)
     assert "zz.jpg: not an image" in err.splitlines()[-1]
 
 
@@ -95,26 +95,27 @@ def test_what_was_done_before_is_taken_from_its_shards_wherever_it_was_done(clus
     same(tmp_path / "i.artidx", tmp_path / "local.artidx")
 
 
-def test_a_node_that_is_killed_costs_time_and_no_painting(real, tmp_path):
-    with TwoNodes() as nodes:
-        nodes.wait_for_both()
-        many = tmp_path / "many"
-        for copy in range(3):
-            for path in sorted(MUSEUM.glob("*.jpg"))[:48]:
-                (many / str(copy)).mkdir(parents=True, exist_ok=True)
-                (many / str(copy) / path.name).symlink_to(path)
-        process = build(nodes, many, tmp_path / "i.artidx")
-        nodes.wait_for_workers(2)
-        time.sleep(3)
+def test_a_node_that_is_killed_costs_time_and_no_painting(cluster, real, tmp_path, model_file):
+    pictures, many, output = sorted(real.glob("*.jpg")), tmp_path / "many", tmp_path / "i.artidx"
+    copies = 2 * SHARD // len(pictures)
+    for copy in range(copies):
+        (many / str(copy)).mkdir(parents=True)
+        for path in pictures:
+            (many / str(copy) / path.name).symlink_to(path)
+    process = build(cluster, many, output, "--model", model_file)
+    cluster.wait_for_workers(2)
+    while not any((output / "building").glob("*.parquet")):  # the first shard: half is done
         assert process.poll() is None
-        nodes.kill_other()
-        report = json.loads(finished(process)[0])
-    assert report["paintings"] == 144
-    one, whole = Index.open(real / "local.artidx"), Index.open(tmp_path / "i.artidx")
-    contents = dict(zip(one.generation.table["sha256"], one.generation.embeddings, strict=True))
-    found = whole.generation.embeddings
-    for content, embedding in zip(whole.generation.table["sha256"], found, strict=True):
-        np.testing.assert_allclose(embedding, contents[content], atol=1e-6)
+        time.sleep(0.05)
+    cluster.kill_other()
+    report = json.loads(finished(process)[0])
+    cluster.start_other()
+    assert (report["paintings"], len(report["skipped"])) == (copies * 48, copies)
+    found = Embedder.load(model_file).embed([str(path) for path in pictures])
+    alone = {path.name: each.vector for path, each in zip(pictures, found, strict=True)}
+    whole = Index.open(output).generation
+    for path, embedding in zip(whole.table["path"], whole.embeddings, strict=True):
+        np.testing.assert_allclose(embedding, alone[Path(path).name], atol=1e-6)
 
 
 @pytest.mark.parametrize(("address", "error", "words"), [
