@@ -104,12 +104,17 @@ def test_a_node_that_is_killed_costs_time_and_no_painting(cluster, real, tmp_pat
             (many / str(copy) / path.name).symlink_to(path)
     process = build(cluster, many, output, "--model", model_file)
     cluster.wait_for_workers(2)
+    deadline = time.monotonic() + 60
     while not any((output / "building").glob("*.parquet")):  # the first shard: half is done
-        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.05)
+    assert process.poll() is None
     cluster.kill_other()
-    report = json.loads(finished(process)[0])
-    cluster.start_other()
+    try:
+        report = json.loads(finished(process)[0])
+    finally:
+        cluster.start_other()
+        cluster.wait_for_both()
     assert (report["paintings"], len(report["skipped"])) == (copies * 48, copies)
     found = Embedder.load(model_file).embed([str(path) for path in pictures])
     alone = {path.name: each.vector for path, each in zip(pictures, found, strict=True)}
