@@ -170,7 +170,8 @@ def calibrate_model(table: pd.DataFrame, embeddings: Array, splits: pd.Series[st
     whole = np.flatnonzero(of[gallery])
     thin = [_thinned(whole, codes, mean) for mean in THIN_GALLERIES]
     means = ", ".join(f"{len(among) / len(np.unique(codes[among])):.1f}" for among in thin)
-    pairs = calibrate_pairs(settings, f"all pairs of {described[unseen]}, by artists the model was not trained on")
+    pairs = calibrate_pairs(settings, f"all pairs of {described[unseen]}, whom the model had not learnt when it was "
+                                      f"measured")
     artists = calibrate_artists([case(among) for among in (whole, *thin)], f"{described[seen]} as known and "
                                 f"{described[unseen]} as unknown, against {described[gallery]} and against "
                                 f"{means} paintings of each on average")

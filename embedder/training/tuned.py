@@ -12,8 +12,9 @@ A second, shorter cycle of rates follows, on crops of which half are as museums 
 canvas. The mean of the weights at the ends of both cycles is kept: it lies in a wider optimum than either (Izmailov
 et al., 2018; Wortsman et al., 2022), at no cost to those who use it. MobileNetV2's was better than both.
 
-When all has been measured, a last short cycle teaches the faster members the artists of the other splits too, and
-again the mean of the weights before and after it is kept.
+When all has been measured, a last short cycle teaches the members the artists of the other splits too, and
+again the mean of the weights before and after it is kept. So MobileNetV2 tells those artists apart a little better, and
+others no worse.
 
 The members' vectors are joined, and what two classifiers make of them is added: which artist, and which style
 (posteriors.py).
@@ -77,7 +78,7 @@ SMALLEST_STYLE = 20  # paintings
 class MemberRecipe(NamedTuple):
     """Which trunk, how many of its first parts keep their weights, for how long, and how fast the others learn.
 
-    epochs: of the first cycle; again: of the second; rest: of the last, on all splits; 0 for none.
+    epochs: of the first cycle; again: of the second, 0 for none; rest: of the last, on all splits.
     """
 
     trunk: str
@@ -90,7 +91,7 @@ class MemberRecipe(NamedTuple):
 
 
 MEMBERS = (MemberRecipe("mobilenet_v2", frozen=7, epochs=8, again=5, rest=3, rate=3e-4),
-           MemberRecipe("xception", frozen=5, epochs=7, again=3, rest=0, rate=2e-4),
+           MemberRecipe("xception", frozen=5, epochs=7, again=3, rest=2, rate=2e-4),
            MemberRecipe("dinov2_vits14", frozen=4, epochs=8, again=2, rest=2, rate=1e-4))
 REST = "all-splits"
 SHIFTED = 1000  # training paintings, about
@@ -142,7 +143,7 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
     for recipe in MEMBERS:
         name = recipe.trunk
         member = train_member(recipe, weights, data, work / FOLDER / name, fabric, score, note, bar)
-        if more and recipe.rest:
+        if more:
             name = f"{recipe.trunk}-{REST}"
             member = learn_rest(recipe, member, more, work / FOLDER / name, fabric, score, note, bar)
         named[name] = member
@@ -168,12 +169,12 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
 def _described(data: Data, more: Data | None, linear: str, known: Labels, learn: Sequence[str]) -> str:
     members = "\n".join(
         f"- `{m.trunk}`, all but the first {m.frozen} of its parts, {m.epochs} and {m.again}"
-        + (f", then {m.rest} " if more and m.rest else " ") + f"epochs at a rate of "
+        + (f", then {m.rest} " if more else " ") + f"epochs at a rate of "
         f"{m.rate:g}, weight {weight:g}; pretrained under {TRUNKS[m.trunk].licence}"
         for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
-    rest = f""" Those with
-a third number of epochs were then taught all splits in a last cycle, {_counted(more)};
-again the mean of the weights before and after it was kept.""" if more else ""
+    rest = f""" The members were then
+taught all splits in a last cycle, {_counted(more)}; again the mean
+of the weights before and after it was kept.""" if more else ""
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
     learnt = int(((known.artists != "") | (known.styles != "")).sum())
     said = f"which of {artists:,}\nartists, with weight {OF_ARTIST:g}" + (
