@@ -9,24 +9,24 @@ import click
 from .options import PATH, is_given
 from .output import note, say
 
-OPTIONS = {"tuned": ("trunks", "precision", "all_splits"), "linear": ("trunks",),
+OPTIONS = {"tuned": ("trunks", "precision", "all_splits"), "distilled": ("trunks", "precision"), "linear": ("trunks",),
            "paper": ("settings", "devices", "nodes", "precision")}  # of each recipe
 
 
 @click.command()
 @click.argument("catalog")
 @click.option("--recipe", type=click.Choice(list(OPTIONS)), default="tuned", show_default=True,
-              help="tuned: pretrained trunks, fine-tuned. linear: trunks as they are and a projection, much "
-                   "faster. paper: siamese networks from nothing.")
+              help="tuned: pretrained trunks, fine-tuned. distilled: one small network that learns to do as they do. "
+                   "linear: trunks as they are and a projection, much faster. paper: siamese networks from nothing.")
 @click.option("--trunks", type=PATH, metavar="FOLDER",
-              help="tuned, linear: where the trunks' pretrained weights lie.")
+              help="tuned, distilled, linear: where the trunks' pretrained weights lie.")
 @click.option("--settings", type=PATH, metavar="FILE.toml",
               help="paper: sizes, batches, rates ...  [default: the paper's]")
 @click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True,
               help="paper: GPUs (or processes, on a CPU) of each machine.")
 @click.option("--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="paper: machines.")
 @click.option("--precision", type=click.Choice(["bf16-mixed", "32-true"]), default="bf16-mixed", show_default=True,
-              help="tuned, paper: numbers that the networks are trained in.")
+              help="tuned, distilled, paper: numbers that the networks are trained in.")
 @click.option("--all-splits", is_flag=True,
               help="tuned: once the model is measured and calibrated, let it learn the artists of all splits, and "
                    "write that one.")
@@ -61,6 +61,8 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
         raise BadSetting(f"the recipe {recipe} needs --trunks FOLDER, where the pretrained weights lie")
     elif recipe == "tuned":
         found = training.by_tuned_recipe(table, trunks, work, precision, note)
+    elif recipe == "distilled":
+        found = training.by_distilled_recipe(table, trunks, work, precision, note)
     else:
         found = training.by_linear_recipe(table, trunks, work, note)
     model = training.measured(found, table, work, output, name, note)

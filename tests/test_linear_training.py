@@ -20,7 +20,7 @@ from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
 from artidx.embedder.training.export import _in_eight_bits, export
 from artidx.embedder.training.features import trunk_features
 from artidx.embedder.training.linear import discriminants
-from artidx.embedder.training.networks import TRUNKS, MobileNetV2, load_trunk
+from artidx.embedder.training.networks import TRUNKS, load_trunk
 from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
 from artidx.errors import BadCatalog, BadModel
 from made import painting
@@ -249,6 +249,15 @@ def test_eight_bits_of_a_kernel_are_off_by_half_a_step_at_most():
     assert (np.abs(eight * scale - kernel) <= scale / 2 + 1e-7).all()
 
 
+@pytest.mark.parametrize("by_row", [True, False])
+def test_eight_bits_of_a_matrix_have_scales_along_the_axis_that_differs_most_in_size(by_row):
+    sizes = np.logspace(-3, 0, 40)
+    matrix = np.random.default_rng(0).normal(size=(40, 40)) * (sizes[:, None] if by_row else sizes)
+    eight, scale = _in_eight_bits(matrix.astype(np.float32))
+    assert scale.shape == ((40, 1) if by_row else (1, 40))
+    assert (np.abs(eight * scale - matrix) <= scale / 2 + 1e-7).all()
+
+
 def test_a_graph_that_lost_parity_is_not_exported(tmp_path, monkeypatch):
     monkeypatch.setattr("artidx.embedder.training.export.PARITY_LIMIT", 0.0)
     head = LinearHead([10, 14], torch.zeros(24), torch.randn(24, 6))
@@ -256,7 +265,8 @@ def test_a_graph_that_lost_parity_is_not_exported(tmp_path, monkeypatch):
         export(Ensemble([TinyTrunk()], head).eval(), 48, "tiny", pictures(tmp_path, 2, 48))
 
 
-def test_the_real_trunks_have_the_channels_they_say(tmp_path):
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite2"])
+def test_the_real_trunks_have_the_channels_they_say(name, tmp_path):
     x = torch.from_numpy(pictures(tmp_path, 1, 64)).permute(0, 3, 1, 2).float()
     with torch.inference_mode():
-        assert MobileNetV2().eval()(x).shape == (1, 2 * sum(TRUNKS["mobilenet_v2"].channels))
+        assert TRUNKS[name].make().eval()(x).shape == (1, sum(TRUNKS[name].widths))

@@ -1,4 +1,4 @@
-"""The tuned recipe: members that begin at their discriminants, are fine-tuned, and are joined."""
+"""The tuned recipe: members that begin at their discriminants, are fine-tuned, and are joined; and its student."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from click.testing import CliRunner
 from lightning_fabric import Fabric
 from safetensors.torch import save_file
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from artidx import Embedder
 from artidx.cli.main import artidx
 from artidx.embedder.catalog import read_catalog
-from artidx.embedder.training import checkpoint, linear, tuned
+from artidx.embedder.training import checkpoint, crops, distilled, linear, tuned
 from artidx.embedder.training.ensemble import Ensemble, Projection
 from artidx.embedder.training.losses import artist_softmax
 from artidx.embedder.training.networks import TRUNKS
@@ -40,11 +40,14 @@ def weights(tmp_path, monkeypatch):
               folder / "tiny.safetensors")
     kind = TRUNKS["mobilenet_v2"]._replace(make=TinyTrunk, weights_file="tiny.safetensors", rename=str, channels=(5, 7))
     monkeypatch.setitem(TRUNKS, "tiny", kind)
-    for name, value in {"CROP": 24, "SCALED": 32, "SIZE": 48, "DIM": 4, "BATCH": 8, "MEMBERS": (RECIPE,),
-                        "WEIGHTS": (0.5,), "JOINED_DIM": 6}.items():
+    for name, value in {"SIZE": 48, "DIM": 4, "MEMBERS": (RECIPE,), "WEIGHTS": (0.5,), "JOINED_DIM": 6}.items():
         monkeypatch.setattr(tuned, name, value)
+    for name, value in {"CROP": 24, "SCALED": 32, "BATCH": 8}.items():
+        monkeypatch.setattr(crops, name, value)
     for name, value in {"MEMBERS": ("tiny",), "SIZE": 48}.items():
         monkeypatch.setattr(linear, name, value)
+    for name, value in {"TRUNK": "tiny", "SIZE": 48, "FROZEN": 1, "EPOCHS": 3}.items():
+        monkeypatch.setattr(distilled, name, value)
     monkeypatch.setattr("artidx.cli.training.SIZE", 48)
     return folder
 
@@ -186,10 +189,10 @@ def test_paintings_without_anything_to_validate_on_are_refused(tmp_path, weights
 
 
 def test_the_rate_rises_from_nothing_to_the_highest_and_falls_to_nothing():
-    assert tuned._pace(0.0) == 0
-    assert tuned._pace(tuned.WARM_UP) == 1
-    assert tuned._pace(0.55) == pytest.approx(0.5)
-    assert tuned._pace(1.0) == pytest.approx(0)
+    assert tuned.pace(0.0) == 0
+    assert tuned.pace(tuned.WARM_UP) == 1
+    assert tuned.pace(0.55) == pytest.approx(0.5)
+    assert tuned.pace(1.0) == pytest.approx(0)
     shares = [tuned._share_of_cycle(passed, RECIPE) for passed in (0.0, 1.5, 3.0, 4.0, 5.0, 6.0)]
     assert shares == [0, 0.5, 0, 0.5, 0, 0.5], "three epochs, then two, and two of all splits"
 
@@ -202,8 +205,8 @@ def test_half_of_the_second_cycles_crops_are_photographed_with_what_is_around_a_
     data = tuned.Data(Squares(), tuned.Labelled(None, np.arange(200), np.repeat([0, 1], 100)), None, "")
     shares = []
     for number in range(1, 6):
-        crops = torch.cat([x for x, _ in tuned._drawn(data, RECIPE, number)])
-        shares.append(float((crops.amax((1, 2, 3)) - crops.amin((1, 2, 3)) > 40).float().mean()))
+        shown = torch.cat([x for x, _ in tuned._drawn(data, RECIPE, number)])
+        shares.append(float((shown.amax((1, 2, 3)) - shown.amin((1, 2, 3)) > 40).float().mean()))
     assert shares[:3] == [0, 0, 0]
     assert all(0.3 < share < 0.7 for share in shares[3:])
 
@@ -325,3 +328,73 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
     scores = [line for line in card_before.splitlines() if line.startswith("| val_")]
     assert scores
     assert all(line in card for line in scores)
+
+
+def student(folder, weights, catalog, bar=quiet):
+    notes = []
+    found, made = distilled.train_distilled(
+        read_catalog(str(catalog)).table, weights, folder, Fabric(accelerator="cpu", devices=1, precision="32-true"),
+        triplet_accuracy, notes.append, bar)
+    return found, made, notes
+
+
+def test_a_student_begins_at_the_ridge_regression_of_its_teachers_vectors(monkeypatch):
+    monkeypatch.setattr(distilled, "RIDGE", 0.5)
+    chance = np.random.default_rng(0)
+    features, taught = chance.normal(size=(60, 7)).astype(np.float32), chance.normal(2, 1, (60, 3)).astype(np.float32)
+    head = distilled.first_head(features, taught, [7])
+    found = (features - head.centre.numpy()) @ head.projection.detach().numpy()
+    strength = 0.5 * features.var(axis=0).mean() * len(features)
+    np.testing.assert_allclose(found, Ridge(alpha=strength).fit(features, taught).predict(features), atol=1e-4)
+
+
+def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(tmp_path, weights, catalog, monkeypatch):
+    for owner, name, value in ((distilled, "EPOCHS", 12), (distilled, "RATE", 1e-2), (tuned, "HEAD_RATE", 2e-2)):
+        monkeypatch.setattr(owner, name, value)
+    found, made, notes = student(tmp_path / "work", weights, catalog)
+    history = [line for line in notes if line.startswith("distilled, epoch")]
+    losses = [float(line.split("loss ")[1].split(",")[0]) for line in history]
+    assert len(losses) == 12
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[1:4]), "from when batch normalisation takes batches' statistics"
+    before = TinyTrunk()
+    assert torch.equal(found.members[0].blocks[0][0].weight, before.blocks[0][0].weight)
+    assert not torch.equal(found.members[0].blocks[1].weight, before.blocks[1].weight)
+    assert "21 training paintings" in made, "that by an artist with no other, too"
+    assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in made, "of the teacher"
+
+
+def test_a_student_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path, weights, catalog):
+    whole = student(tmp_path / "whole", weights, catalog)[0]
+
+    @contextmanager
+    def killing(total, what):
+        def advance(done):
+            if what.startswith("distilled, epoch 3"):
+                raise KeyboardInterrupt
+
+        yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        student(tmp_path / "killed", weights, catalog, killing)
+    resumed = student(tmp_path / "killed", weights, catalog)[0]
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_a_students_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog, monkeypatch):
+    student(tmp_path / "work", weights, catalog)
+    monkeypatch.setattr(distilled, "RATE", 1.0)
+    with pytest.raises(BadSetting, match="of another run"):
+        student(tmp_path / "work", weights, catalog)
+
+
+def test_the_distilled_recipe_ends_in_a_model_of_the_students_size_with_a_card(tmp_path, weights, catalog):
+    words = ["train", str(catalog), "--trunks", str(weights), "--work", str(tmp_path / "work")]
+    for recipe in ("tuned", "distilled"):
+        CliRunner().invoke(artidx, [*words, "--recipe", recipe, "-o", str(tmp_path / f"{recipe}.onnx")],
+                           catch_exceptions=False, standalone_mode=False)
+    teacher, pupil = (Embedder.load(tmp_path / f"{recipe}.onnx") for recipe in ("tuned", "distilled"))
+    assert pupil.dim == teacher.dim
+    assert len(pupil.data) < 0.8 * len(teacher.data)
+    assert pupil.metadata["calibration"] != teacher.metadata["calibration"]
+    assert "The teacher, which is not in this file:" in (tmp_path / "distilled.md").read_text()

@@ -141,16 +141,22 @@ def _shrink_weights(model: onnx.ModelProto) -> None:
 
 
 def _in_eight_bits(weight: Array) -> tuple[npt.NDArray[np.int8], Array] | None:
-    """(numbers from -127 to 127, a scale for each output) whose product is the weight, or None if it loses too much.
+    """(numbers from -127 to 127, scales) whose product is the weight, or None if it loses too much.
 
-    Outputs are the first axis of a kernel (o, i, h, w) and, as PyTorch's exporter has most of them, the second of a
-    matrix (i, o); where it is the first, a scale for each input does as well.
+    A kernel (o, i, h, w) has a scale for each output; a matrix has one for each row or each column, whichever loses
+    less: rows of a projection, which belong to features, differ more in size than its columns.
     """
-    inputs = tuple(range(1, weight.ndim)) if weight.ndim > 2 else (0,)
-    scale = np.maximum(np.abs(weight).max(axis=inputs, keepdims=True) / 127, np.finfo(np.float32).tiny)
-    eight = np.round(weight / scale).astype(np.int8)
-    error = float(np.mean((eight * scale - weight) ** 2))
-    return (eight, scale.astype(np.float32)) if error <= EIGHT_BIT_ERROR**2 * float(np.mean(weight**2)) else None
+    ways = [tuple(range(1, weight.ndim))] if weight.ndim > 2 else [(0,), (1,)]
+    rounded = [_rounded(weight, axes) for axes in ways]
+    errors = [float(np.mean((eight * scale - weight) ** 2)) for eight, scale in rounded]
+    least = int(np.argmin(errors))
+    return rounded[least] if errors[least] <= EIGHT_BIT_ERROR**2 * float(np.mean(weight**2)) else None
+
+
+def _rounded(weight: Array, axes: tuple[int, ...]) -> tuple[npt.NDArray[np.int8], Array]:
+    """Numbers from -127 to 127 and their scales, one for all that lies along these axes."""
+    scale = np.maximum(np.abs(weight).max(axis=axes, keepdims=True) / 127, np.finfo(np.float32).tiny)
+    return np.round(weight / scale).astype(np.int8), scale.astype(np.float32)
 
 
 def _bytes(model: onnx.ModelProto) -> bytes:

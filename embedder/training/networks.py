@@ -138,6 +138,31 @@ class Xception(PooledTrunk):
         return found
 
 
+class EfficientNetLite2(PooledTrunk):
+    """timm's EfficientNet-Lite2 (Tan and Le, 2019, without squeeze and excitation), after five of its seven stages."""
+
+    read = (2, 3, 4, 5, 6)
+    channels = (48, 88, 120, 208, 352)
+
+    def __init__(self) -> None:
+        super().__init__((0.5,) * 3, (0.5,) * 3)
+        trunk: Any = _timm_model("tf_efficientnet_lite2", num_classes=0)
+        self.stem = nn.Sequential(trunk.conv_stem, trunk.bn1)
+        self.blocks: Any = trunk.blocks
+
+    def parts(self) -> list[nn.Module]:
+        return [self.stem, *self.blocks]
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        x = self.stem(x)
+        found = []
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number in self.read:
+                found.append(x)
+        return found
+
+
 class SiameseNetwork(nn.Module):
     """The student project's network, learnt from nothing: blocks of convolution, ReLU, max pooling and dropout, then
     two fully connected layers with ReLU. Kaiming initialisation (He et al., 2015). forward: (b, 3, s, s) -> (b, d).
@@ -194,11 +219,20 @@ def _xception_key(key: str) -> str:
     return f"blocks.{int(block[5:]) - 1}.{rest}" if block.startswith("block") else f"unused.{key}"
 
 
+def _efficientnet_key(key: str) -> str:
+    for place, name in (("0", "conv_stem"), ("1", "bn1")):
+        if key.startswith(f"{name}."):
+            return f"stem.{place}.{key[len(name) + 1:]}"
+    return key
+
+
 TRUNKS = {
     "mobilenet_v2": TrunkKind(MobileNetV2, "mobilenet_v2.safetensors", str, MobileNetV2.channels,
                                 "BSD-3-Clause (torchvision)"),
     "dinov2_vits14": TrunkKind(DinoV2Small, "dinov2_vits14.safetensors", lambda k: f"vit.{k}",
                                  DinoV2Small.channels, "Apache-2.0 (Meta)"),
+    "efficientnet_lite2": TrunkKind(EfficientNetLite2, "efficientnet_lite2.safetensors", _efficientnet_key,
+                                    EfficientNetLite2.channels, "Apache-2.0 (Google)"),
     "xception": TrunkKind(Xception, "xception.safetensors", _xception_key, Xception.channels, "MIT (Keras)"),
 }
 

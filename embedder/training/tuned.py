@@ -3,10 +3,8 @@
 A member begins where the linear recipe ends: its projection is the discriminants of the frozen trunk's features, and
 every artist's proxy the mean of their vectors, so that no early step of training spoils what the trunk knows. Then all
 but its first blocks are trained with a cosine softmax over the artists and a margin (CosFace; Wang et al., 2018), on
-crops of re-digitised paintings (augment.py), smaller than what the network is used on: twice as many images a second,
-and networks gain by being used on larger pictures than they were trained on (Touvron et al., 2019). Batch
-normalisation keeps its pretrained statistics for an epoch; from then on it takes those of the batches and learns those
-of paintings, in the first blocks too.
+crops of re-digitised paintings (crops.py). Batch normalisation keeps its pretrained statistics for an epoch; from then
+on it takes those of the batches and learns those of paintings, in the first blocks too.
 
 A second, shorter cycle of rates follows, on crops of which half are as museums photograph them, with what is around a
 canvas. The mean of the weights at the ends of both cycles is kept: it lies in a wider optimum than either (Izmailov
@@ -42,9 +40,8 @@ from torch import Tensor, nn
 from ...errors import BadCatalog, BadSetting
 from ..catalog import artist_key
 from ..images import Pixels
-from ..parallel import Bar, ahead, batches
-from ..runtime import available_cores
-from . import checkpoint
+from ..parallel import Bar
+from . import checkpoint, crops
 from .augment import photographed_whole, redigitised
 from .batches import Places
 from .curves import Epoch, draw_curves
@@ -58,9 +55,6 @@ from .splits import SEEN, TRAIN, labels_sha256
 from .trainer import Labelled, Score, embed
 
 FOLDER = "tuned"
-CROP = 154  # px, of a painting re-digitised at SCALED; 11 of DINOv2's patches
-SCALED = 200  # px: crops show a painting at 0.89 to 1.12 of the size it is used at
-BATCH = 32
 WARM_UP = 0.1  # of a cycle's steps, while the rates rise; they fall with a cosine afterwards
 EVENNESS = 0.5  # an artist is drawn as often as paintings ** this, times a constant
 SCALE, MARGIN = 20.0, 0.1  # of the loss
@@ -115,6 +109,18 @@ class Data(NamedTuple):
     digest: str
 
 
+class Tuned(NamedTuple):
+    """A trained model, how it was made as Markdown for its card, and its vectors (n, d) of what it has learnt.
+
+    places: (n,) of these paintings in what is packed; half of them were seen re-digitised.
+    """
+
+    model: Ensemble
+    made: str
+    places: Places
+    vectors: npt.NDArray[np.float32]
+
+
 class Labels(NamedTuple):
     """What classifiers learn. places: (n,) in what is packed; artists, styles: (n,), "" where nothing is learnt."""
 
@@ -124,8 +130,8 @@ class Labels(NamedTuple):
 
 
 def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score,
-                note: Callable[[str], None], bar: Bar, *, learn: Sequence[str] = (TRAIN,)) -> tuple[Ensemble, str]:
-    """Train on a catalog's table; the model, and how it was made as Markdown for its card.
+                note: Callable[[str], None], bar: Bar, *, learn: Sequence[str] = (TRAIN,)) -> Tuned:
+    """Train on a catalog's table.
 
     The table's column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the trunks' folder;
     learn: the splits whose artists and styles are learnt, those beyond TRAIN in a last cycle of the members. A run that
@@ -162,8 +168,10 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
     joined = principal(seen, scales, JOINED_DIM, whole - seen[some])
     known = labels_of(table, every)
     head = with_posteriors(joined, seen, [(known.artists, OF_ARTIST), (known.styles, OF_STYLE)], DIM)
-    model = Ensemble([*named.values()], head).cpu().eval()
-    return model, _described(data, more, describe_linear(len(training), training["artist"].nunique()), known, learn)
+    made = _described(data, more, describe_linear(len(training), training["artist"].nunique()), known, learn)
+    with torch.inference_mode():
+        given = nn.functional.normalize(head(torch.from_numpy(seen)), dim=1).numpy()
+    return Tuned(Ensemble([*named.values()], head).cpu().eval(), made, every, given)
 
 
 def _described(data: Data, more: Data | None, linear: str, known: Labels, learn: Sequence[str]) -> str:
@@ -180,8 +188,8 @@ of the weights before and after it was kept.""" if more else ""
     said = f"which of {artists:,}\nartists, with weight {OF_ARTIST:g}" + (
         f", and which of {styles} styles, with weight {OF_STYLE:g}" if styles > 1 else "")
     return f"""Pretrained trunks fine-tuned to tell artists apart on {_counted(data)} (CosFace,
-scale {SCALE:g}, margin {MARGIN:g}; crops of {CROP} px of paintings re-digitised anew each time), in two cycles: in
-the second, {PHOTOGRAPHED:.0%} of the crops were in another light, with a strip of background around them, as in
+scale {SCALE:g}, margin {MARGIN:g}; crops of {crops.CROP} px of paintings re-digitised anew each time), in two cycles:
+in the second, {PHOTOGRAPHED:.0%} of the crops were in another light, with a strip of background around them, as in
 museums' photographs. Each member has the mean of both cycles' weights, is read at several depths and brought to
 {DIM} numbers.{rest}
 
@@ -317,7 +325,7 @@ def _taught(recipe: MemberRecipe, numbers: range, begin: Callable[[], tuple[Ense
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
-    origin = {"recipe": [*recipe], "crops": [SCALED, CROP], "paintings": data.digest}
+    origin = {"recipe": [*recipe], "crops": [crops.SCALED, crops.CROP], "paintings": data.digest}
     if last.exists():
         tensors, facts = checkpoint.load(last)
         if {name: facts.get(name) for name in origin} != origin:
@@ -364,7 +372,7 @@ class _Run:
                  loss: Any, optimizer: torch.optim.Optimizer, score: Score) -> None:
         self.recipe, self.data, self.fabric, self.member, self.score = recipe, data, fabric, member, score
         self.loss, self.rates = loss, rates
-        self.steps = math.ceil(len(data.training.places) / BATCH)
+        self.steps = math.ceil(len(data.training.places) / crops.BATCH)
         self.wrapped, self.optimizer = fabric.setup(member, optimizer)
 
     def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
@@ -372,9 +380,9 @@ class _Run:
         self.wrapped.train(number > 1)  # batch normalisation
         started, losses, right = time.monotonic(), [], []
         for step, (x, codes) in enumerate(_drawn(self.data, self.recipe, number)):
-            pace = _pace(_share_of_cycle(number - 1 + step / self.steps, self.recipe))
+            now = pace(_share_of_cycle(number - 1 + step / self.steps, self.recipe))
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * pace
+                group["lr"] = rate * now
             vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
             loss = self.loss(vectors, self.fabric.to_device(codes))
             self.optimizer.zero_grad()
@@ -442,7 +450,7 @@ def _share_of_cycle(passed: float, recipe: MemberRecipe) -> float:
     return passed / recipe.rest
 
 
-def _pace(share: float) -> float:
+def pace(share: float) -> float:
     """Of the highest rate, after this share of a cycle's steps."""
     return share / WARM_UP if share < WARM_UP else 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
 
@@ -483,7 +491,7 @@ def _of_crops(network: Callable[[Tensor], Tensor], recipe: MemberRecipe, data: D
     """(n, f) of one crop of every training painting."""
     found = []
     with torch.inference_mode(), fabric.autocast():
-        for x, _ in _crops(data, np.arange(len(data.training.places)), recipe.seed, 0, 0.0):
+        for x in crops.drawn(data.packed, data.training.places, recipe.seed, 0):
             found.append(network(fabric.to_device(x)).float().cpu())
             advance(len(x))
     return torch.cat(found)
@@ -497,27 +505,9 @@ def _means(vectors: Tensor, codes: Places) -> Tensor:
 
 def _drawn(data: Data, recipe: MemberRecipe, number: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of one epoch: paintings drawn so that prolific artists do not outweigh the others by too much."""
-    counts = np.bincount(data.training.artists)
-    weight = counts[data.training.artists] ** (EVENNESS - 1.0)
-    chance = np.random.default_rng((recipe.seed, number))
-    return _crops(data, chance.choice(len(weight), len(weight), p=weight / weight.sum()), recipe.seed, number,
-                  PHOTOGRAPHED if number > recipe.epochs else 0.0)
-
-
-def _crops(data: Data, drawn: Places, seed: int, number: int, photographed: float) -> Iterator[tuple[Tensor, Tensor]]:
-    """((b, 3, CROP, CROP) float, (b,) codes) of the drawn training paintings, each re-digitised anew.
-
-    photographed: the share of crops that are photographed whole, as if the painting were no larger.
-    """
-    def crop(item: tuple[int, int]) -> Pixels:
-        turn, which = item
-        chance = random.Random(f"{seed} {number} {turn}")
-        square = redigitised(data.packed.squares([data.training.places[which]])[0], SCALED, chance)
-        left, top = chance.randint(0, SCALED - CROP), chance.randint(0, SCALED - CROP)
-        shown = square[top : top + CROP, left : left + CROP]
-        return photographed_whole(shown, chance) if chance.random() < photographed else shown
-
-    crops = ahead(crop, enumerate(drawn.tolist()), workers=available_cores(), most=4 * BATCH)
-    for squares, which in zip(batches(crops, BATCH), batches(drawn, BATCH), strict=True):
-        yield torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float(), torch.from_numpy(
-            data.training.artists[np.array(which)])
+    artists = data.training.artists
+    weight = np.bincount(artists)[artists] ** (EVENNESS - 1.0)
+    chosen = np.random.default_rng((recipe.seed, number)).choice(len(weight), len(weight), p=weight / weight.sum())
+    shown = crops.drawn(data.packed, data.training.places[chosen], recipe.seed, number,
+                        photographed=PHOTOGRAPHED if number > recipe.epochs else 0.0)
+    return zip(shown, torch.split(torch.from_numpy(artists[chosen]), crops.BATCH), strict=True)

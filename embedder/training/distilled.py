@@ -1,0 +1,195 @@
+"""The distilled recipe: one small network that learns to give the vectors of the tuned recipe's model.
+
+The ensemble is the teacher (Hinton, Vinyals and Dean, 2015), and its vectors of the training paintings, posteriors of
+artists and styles among them, are what the student is to give. They say more of a painting than whose it is, and so a
+student learns more from as many pictures. It begins at the ridge regression of those vectors on what its frozen trunk
+sees, and is shown crops (crops.py), some of them photographed whole: the teacher's vectors are of the pictures without
+that, and so the student learns to look past it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from ...errors import BadSetting
+from ..catalog import artist_key
+from ..parallel import Bar
+from . import checkpoint, crops, tuned
+from .batches import Places
+from .curves import Epoch, draw_curves
+from .ensemble import Ensemble, LinearHead, balanced
+from .features import trunk_features
+from .linear import SIZE
+from .networks import TRUNKS, PooledTrunk, load_trunk
+from .splits import SEEN
+from .trainer import Score, embed
+
+FOLDER = "distilled"
+TRUNK, FROZEN = "efficientnet_lite2", 4  # of its parts keep their weights
+EPOCHS, SEED = 14, 0
+RATE = 4e-4
+PHOTOGRAPHED = 0.25  # of the crops
+RIDGE = 0.01  # of the mean variance of a feature
+COPIES = 2  # that the regression sees of each painting: as it is, and re-digitised
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Lesson(NamedTuple):
+    """Paintings by their places in what is packed, the teacher's vectors of them (n, d), and codes of their artists."""
+
+    places: Places
+    taught: Tensor
+    artists: Places
+
+
+def train_distilled(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score,
+                    note: Callable[[str], None], bar: Bar) -> tuple[Ensemble, str]:
+    """Train on a catalog's table, the teacher first; the model, and how it was made as Markdown for its card.
+
+    What the tuned recipe has kept below `work` is taken from there. Raises what train_tuned does.
+    """
+    trunk = load_trunk(TRUNK, weights)  # missing weights are told now
+    teacher = tuned.train_tuned(table, weights, work, fabric, score, note, bar)
+    data = tuned.data_of(table, work, note, bar)
+    seen = tuned.places_of(table, data.packed, SEEN)
+    expected = tuned.vectors(teacher.model, work / FOLDER / "teacher", SEEN, seen, lambda square, place: square, data,
+                             fabric, bar)
+    lesson, exam = (Lesson(places, torch.from_numpy(taught), _codes(table, places))
+                    for places, taught in ((teacher.places, teacher.vectors), (seen, expected)))
+    features = _features(table.iloc[lesson.places].reset_index(drop=True), weights, work, note)
+    head = first_head(features, np.tile(teacher.vectors, (COPIES, 1)), TRUNKS[TRUNK].widths)
+    student = Ensemble([trunk], head).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _teach(student, lesson, exam, data, work / FOLDER, fabric, score, note, bar)
+    return student.cpu().eval(), _described(teacher)
+
+
+def _described(teacher: tuned.Tuned) -> str:
+    return f"""One `{TRUNK}`, pretrained under {TRUNKS[TRUNK].licence}, read at several depths (mean and standard
+deviation of every channel), that has learnt to give the vectors of a larger model, its teacher, for the
+{len(teacher.places):,} training paintings. It began at their ridge regression on what the pretrained trunk sees; then
+all but the first {FROZEN} of its parts learnt for {EPOCHS} epochs at a rate of {RATE:g}, on crops of {crops.CROP} px of
+paintings re-digitised anew each time, {PHOTOGRAPHED:.0%} of them in another light and with a strip of background
+around them.
+
+The teacher, which is not in this file:
+
+{teacher.made}"""
+
+
+def _codes(table: pd.DataFrame, places: Places) -> Places:
+    return pd.factorize(np.array([artist_key(name) for name in table["artist"].iloc[places]], dtype=object))[0]
+
+
+def _features(rows: pd.DataFrame, weights: Path, work: Path, note: Callable[[str], None]) -> Vectors:
+    """(COPIES * n, f) of the frozen trunk, balanced."""
+    found = []
+    for copy in range(COPIES):
+        note(f"{TRUNK}, copy {copy + 1} of {COPIES}: {len(rows):,} paintings")
+        found.append(trunk_features(TRUNK, weights, rows, copy, work / "features", SIZE))
+    return balanced(torch.from_numpy(np.concatenate(found)), TRUNKS[TRUNK].widths).numpy()
+
+
+def first_head(features: Vectors, taught: Vectors, widths: list[int]) -> LinearHead:
+    """The head that gives vectors (n, d) of balanced features (n, f) by ridge regression."""
+    centre, mean = features.mean(axis=0, dtype=np.float64), taught.mean(axis=0, dtype=np.float64)
+    centred = features - centre
+    scatter = centred.T @ centred
+    ridge = RIDGE * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
+    projection = np.linalg.solve(scatter + ridge, centred.T @ (taught - mean))
+    offset = np.linalg.lstsq(projection.T, mean, rcond=None)[0]  # a head has no bias: its centre moves instead
+    return LinearHead(widths, torch.from_numpy(centre - offset).float(), torch.from_numpy(projection).float())
+
+
+def _teach(student: Ensemble, lesson: Lesson, exam: Lesson, data: tuned.Data, folder: Path, fabric: Fabric,
+           score: Score, note: Callable[[str], None], bar: Bar) -> None:
+    """Train it for EPOCHS; kept below `folder` and taken up again after the last whole epoch.
+
+    The exam is looked at, for the curves, and nothing is chosen by it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    last = folder / "checkpoint.safetensors"
+    origin = {"recipe": [TRUNK, FROZEN, EPOCHS, RATE, SEED], "crops": [crops.SCALED, crops.CROP],
+              "paintings": data.digest}
+    run = _Run(student, lesson, exam, data, fabric, score)
+    history: list[Epoch] = []
+    if last.exists():
+        tensors, facts = checkpoint.load(last)
+        if {name: facts.get(name) for name in origin} != origin:
+            raise BadSetting(f"{last}: of another run, with other settings or paintings; give another --work folder")
+        student.load_state_dict(checkpoint.without_prefix("student.", tensors))
+        checkpoint.restore_optimizer(run.plain, checkpoint.without_prefix("optimizer.", tensors))
+        history = [Epoch(**epoch) for epoch in facts["history"]]
+    for number in range(len(history) + 1, EPOCHS + 1):
+        with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
+            history.append(run.epoch(number, advance))
+        checkpoint.save(last, checkpoint.with_prefix("student.", student.state_dict())
+                        | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(run.plain)),
+                        {**origin, "history": [asdict(epoch) for epoch in history]})
+        draw_curves(history, folder.name, folder / "curves.png")
+        note(f"{folder.name}, {history[-1]}")
+
+
+class _Run:
+    """What stays the same from epoch to epoch."""
+
+    def __init__(self, student: Ensemble, lesson: Lesson, exam: Lesson, data: tuned.Data, fabric: Fabric, score: Score
+                 ) -> None:
+        self.student, self.lesson, self.exam = student, lesson, exam
+        self.data, self.fabric, self.score = data, fabric, score
+        self.steps = math.ceil(len(lesson.places) / crops.BATCH)
+        (trunk,), projection = student.members, student.head.get_parameter("projection")
+        learnt = [weight for part in cast(PooledTrunk, trunk).parts()[FROZEN:] for weight in part.parameters()]
+        for weight in (*learnt, projection):
+            weight.requires_grad_(True)
+        self.rates = RATE, tuned.HEAD_RATE * float(projection.detach().pow(2).mean().sqrt())
+        groups: list[dict[str, Any]] = [{"params": learnt}, {"params": [projection], "weight_decay": 0.0}]
+        self.plain = torch.optim.AdamW(groups, weight_decay=tuned.WEIGHT_DECAY)
+        self.wrapped, self.optimizer = fabric.setup(student, self.plain)
+
+    def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
+        """Show every training painting once, then look at the exam."""
+        self.wrapped.train(number > 1)  # batch normalisation
+        started, losses, right = time.monotonic(), [], []
+        for step, (x, taught, artists) in enumerate(self._drawn(number)):
+            now = tuned.pace((number - 1 + step / self.steps) / EPOCHS)
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * now
+            vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
+            loss = _difference(vectors, self.fabric.to_device(taught))
+            self.optimizer.zero_grad()
+            self.fabric.backward(loss)
+            self.fabric.clip_gradients(self.student, self.optimizer, max_norm=tuned.LONGEST_GRADIENT)
+            self.optimizer.step()
+            losses.append(float(loss.detach()))
+            right.append(self.score(vectors.detach().cpu().numpy(), artists))
+            advance(1)
+        seconds = time.monotonic() - started
+        found = embed(self.wrapped, self.data.packed, self.exam.places, self.fabric)
+        return Epoch(number, float(np.mean(losses)), float(_difference(torch.from_numpy(found), self.exam.taught)),
+                     float(np.nanmean(right)), self.score(found, self.exam.artists),
+                     self.optimizer.param_groups[0]["lr"], len(self.lesson.places), seconds)
+
+    def _drawn(self, number: int) -> Iterator[tuple[Tensor, Tensor, Places]]:
+        turn = np.random.default_rng((SEED, number)).permutation(len(self.lesson.places))
+        shown = crops.drawn(self.data.packed, self.lesson.places[turn], SEED, number, photographed=PHOTOGRAPHED)
+        for start, x in zip(range(0, len(turn), crops.BATCH), shown, strict=True):
+            here = turn[start : start + crops.BATCH]
+            yield x, self.lesson.taught[here], self.lesson.artists[here]
+
+
+def _difference(vectors: Tensor, taught: Tensor) -> Tensor:
+    """One minus the cosine, on average; both (n, d) of unit length."""
+    return 1 - (vectors * taught).sum(dim=1).mean()
