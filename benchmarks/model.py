@@ -1,10 +1,10 @@
-"""How fast the model that ships is against the same network in eager PyTorch, in images a second.
+"""How fast the models that ship are against the same networks in eager PyTorch, and how much work an image is.
 
     python benchmarks/model.py TRUNKS
 
 TRUNKS: the folder with the trunks' pretrained weights. PyTorch has those and a projection of chance: other numbers, the
-same work. Both use every core: ONNX Runtime one image a core, as artidx runs it, PyTorch batches of 16. The two are
-timed in turn, and the median of the rounds is shown.
+same work. Both use every core: ONNX Runtime one image a core, as artidx runs it, PyTorch batches of 16. All are
+timed in turn, and the medians of the rounds are shown. A multiplication and its addition count as two operations.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from artidx import Embedder
-from artidx.embedder.runtime import DEFAULT_MODEL, available_cores
-from artidx.embedder.training import linear, tuned
+from artidx.embedder.runtime import SHIPPED, available_cores
+from artidx.embedder.training import distilled, linear, tuned
 from artidx.embedder.training.ensemble import Ensemble, LinearHead, Projection
 from artidx.embedder.training.networks import TRUNKS, load_trunk
 from artidx.embedder.training.posteriors import Posterior, WithPosteriors
@@ -34,13 +36,17 @@ def member(trunks: tuple[str, ...], folder: Path) -> Ensemble:
     return Ensemble([load_trunk(name, folder) for name in trunks], head)
 
 
-def same_network(folder: Path) -> Ensemble:
+def base(folder: Path) -> Ensemble:
     members = [member(linear.MEMBERS, folder), *(member((recipe.trunk,), folder) for recipe in tuned.MEMBERS)]
     joined, classes = tuned.JOINED_DIM, (256, 9)
     posteriors = [Posterior(torch.randn(joined, count), torch.zeros(count)) for count in classes]
     head = WithPosteriors(projection(tuned.DIM * len(members), joined), posteriors,
                           projection(joined + sum(classes), tuned.DIM))
     return Ensemble(members, head).eval()
+
+
+def small(folder: Path) -> Ensemble:
+    return member((distilled.TRUNK,), folder).eval()
 
 
 def projection(before: int, after: int) -> Projection:
@@ -53,22 +59,38 @@ def rate(run: Callable[[], object]) -> float:
     return IMAGES / (time.perf_counter() - started)
 
 
+def operations(network: nn.Module, size: int) -> int:
+    """Of one image, in PyTorch: frozen blocks that two members have in common are run, and counted, twice."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.zeros(1, 3, size, size))
+    return counter.get_total_flops()
+
+
 def main() -> None:
-    embedder, network = Embedder.load(DEFAULT_MODEL), same_network(Path(sys.argv[1]))
     torch.set_num_threads(available_cores())
-    squares = np.random.default_rng(0).integers(0, 256, (IMAGES, embedder.size, embedder.size, 3), np.uint8)
+    embedders = {name: Embedder.load(name) for name in SHIPPED}
+    networks = {"base": base(Path(sys.argv[1])), "small": small(Path(sys.argv[1]))}
+    size = embedders["base"].size
+    squares = np.random.default_rng(0).integers(0, 256, (IMAGES, size, size, 3), np.uint8)
     x = torch.from_numpy(squares).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
 
-    def eager() -> None:
+    def eager(network: nn.Module) -> None:
         with torch.inference_mode():
             for batch in x.split(BATCH):
                 network(batch)
 
-    rates = [(rate(lambda: embedder.infer(squares)), rate(eager)) for _ in range(ROUNDS + 1)][1:]  # the first warms up
-    onnx, torches = (statistics.median(column) for column in zip(*rates, strict=True))
-    print(f"ONNX Runtime  {onnx:.1f} images/s, {DEFAULT_MODEL.stat().st_size / 1e6:.1f} MB")
-    print(f"PyTorch       {torches:.1f} images/s")
-    print(f"ratio         {onnx / torches:.2f}")
+    def turn() -> dict[str, tuple[float, float]]:
+        return {name: (rate(lambda name=name: embedders[name].infer(squares)),
+                       rate(lambda name=name: eager(networks[name]))) for name in SHIPPED}
+
+    turns = [turn() for _ in range(ROUNDS + 1)][1:]  # the first warms up
+    medians = {}
+    for name, embedder in embedders.items():
+        onnx, torches = (statistics.median(each[name][at] for each in turns) for at in (0, 1))
+        medians[name] = onnx
+        print(f"{name:6} ONNX Runtime {onnx:.1f} images/s, PyTorch {torches:.1f}, ratio {onnx / torches:.2f}; "
+              f"{len(embedder.data) / 1e6:.1f} MB; {operations(networks[name], size) / 1e9:.1f} GFLOP an image")
+    print(f"small / base {medians['small'] / medians['base']:.2f}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ OPTIONS = {"tuned": ("trunks", "precision", "all_splits"), "distilled": ("trunks
 @click.command()
 @click.argument("catalog")
 @click.option("--recipe", type=click.Choice(list(OPTIONS)), default="tuned", show_default=True,
-              help="tuned: pretrained trunks, fine-tuned. distilled: one small network that learns to do as they do. "
-                   "linear: trunks as they are and a projection, much faster. paper: siamese networks from nothing.")
+              help="tuned: pretrained trunks, fine-tuned. distilled: one small network that learns to give the vectors "
+                   "of the tuned model in WORK, which is made first where it is not there. linear: trunks as they are "
+                   "and a projection, much faster. paper: siamese networks from nothing.")
 @click.option("--trunks", type=PATH, metavar="FOLDER",
               help="tuned, distilled, linear: where the trunks' pretrained weights lie.")
 @click.option("--settings", type=PATH, metavar="FILE.toml",
@@ -34,9 +35,9 @@ OPTIONS = {"tuned": ("trunks", "precision", "all_splits"), "distilled": ("trunks
               help="Where work is kept; a run that was interrupted goes on from there.")
 @click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx",
               help="The model to make; its card is written beside it.")
-@click.option("--name", default="base", show_default=True, help="The model's name.")
+@click.option("--name", help="The model's name.  [default: base; small, if distilled]")
 def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None, devices: int, nodes: int,
-          precision: str, all_splits: bool, work: Path, output: Path, name: str) -> None:
+          precision: str, all_splits: bool, work: Path, output: Path, name: str | None) -> None:
     """Train a model on CATALOG, measure and calibrate it, and write it as one ONNX file with a model card.
 
     CATALOG is anything artidx build takes. Its column `split` says which paintings to train on (train) and which
@@ -54,6 +55,7 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
         from . import training
     except ModuleNotFoundError as missing:
         raise MissingPackage(f"training needs {missing.name}; pip install 'artidx[train]'") from None
+    name = name or ("small" if recipe == "distilled" else "base")
     table = training.labelled(read_catalog(catalog).table)
     if recipe == "paper":
         found = training.by_paper_recipe(table, settings, work, devices, nodes, precision, note)

@@ -381,6 +381,34 @@ def test_a_student_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path, weig
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+def test_a_student_is_shown_each_painting_once_with_its_own_vector_some_photographed_whole(weights):
+    class Squares:
+        def squares(self, rows):
+            return np.repeat(np.uint8(rows), 48 * 48 * 3).reshape(-1, 48, 48, 3)
+
+    places = np.arange(40, 200, 2)
+    taught = torch.from_numpy(places[:, None]).float()
+    lesson = distilled.Lesson(places, taught, places % 7)
+    data = tuned.Data(Squares(), None, None, "")
+    run = distilled._Run(Ensemble([TinyTrunk()], distilled.LinearHead([10, 14], torch.zeros(24), torch.zeros(24, 1))),
+                         lesson, lesson, data, [1.0, 1.0], Fabric(accelerator="cpu", devices=1), triplet_accuracy)
+    shown, vectors, artists = (list(part) for part in zip(*run._drawn(1), strict=True))
+    x, given = torch.cat(shown), torch.cat(vectors)[:, 0]
+    assert sorted(given.tolist()) == places.tolist()
+    assert (np.concatenate(artists) == given.numpy().astype(int) % 7).all()
+    is_plain = x.amax((1, 2, 3)) - x.amin((1, 2, 3)) < 40
+    assert 0.6 < is_plain.float().mean() < 0.9
+    middle = x.mean((1, 2, 3))[is_plain]
+    assert np.corrcoef(middle, given[is_plain])[0, 1] > 0.9, "slightly toned"
+
+
+def test_a_student_does_not_go_on_with_another_teacher(tmp_path, weights, catalog, monkeypatch):
+    student(tmp_path / "work", weights, catalog)
+    monkeypatch.setattr(tuned, "OF_ARTIST", 0.1)
+    with pytest.raises(BadSetting, match="paintings or teacher"):
+        student(tmp_path / "work", weights, catalog)
+
+
 def test_a_students_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog, monkeypatch):
     student(tmp_path / "work", weights, catalog)
     monkeypatch.setattr(distilled, "RATE", 1.0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -42,6 +42,7 @@ EPOCHS, SEED = 14, 0
 RATE = 4e-4
 PHOTOGRAPHED = 0.25  # of the crops
 RIDGE = 0.01  # of the mean variance of a feature
+SAME_TEACHER = 1e-3  # largest difference of cosine
 COPIES = 2  # that the regression sees of each painting: as it is, and re-digitised
 
 Vectors = npt.NDArray[np.float32]
@@ -63,7 +64,7 @@ def train_distilled(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabr
     """
     trunk = load_trunk(TRUNK, weights)  # missing weights are told now
     teacher = tuned.train_tuned(table, weights, work, fabric, score, note, bar)
-    data = tuned.data_of(table, work, note, bar)
+    data = teacher.data
     seen = tuned.places_of(table, data.packed, SEEN)
     expected = tuned.vectors(teacher.model, work / FOLDER / "teacher", SEEN, seen, lambda square, place: square, data,
                              fabric, bar)
@@ -121,40 +122,54 @@ def _teach(student: Ensemble, lesson: Lesson, exam: Lesson, data: tuned.Data, fo
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
-    origin = {"recipe": [TRUNK, FROZEN, EPOCHS, RATE, SEED], "crops": [crops.SCALED, crops.CROP],
-              "paintings": data.digest}
-    run = _Run(student, lesson, exam, data, fabric, score)
+    origin = {"recipe": [TRUNK, FROZEN, EPOCHS, RATE, PHOTOGRAPHED, RIDGE, SEED],
+              "crops": [crops.SCALED, crops.CROP, crops.BATCH], "paintings": data.digest}
     history: list[Epoch] = []
     if last.exists():
         tensors, facts = checkpoint.load(last)
-        if {name: facts.get(name) for name in origin} != origin:
-            raise BadSetting(f"{last}: of another run, with other settings or paintings; give another --work folder")
+        taught = tensors.get("taught", torch.empty(0))
+        if {name: facts.get(name) for name in origin} != origin or not _is_same_teacher(taught, lesson.taught):
+            raise BadSetting(f"{last}: of another run, with other settings, paintings or teacher; give another --work "
+                             f"folder")
+        run = _Run(student, lesson._replace(taught=taught), exam, data, facts["rates"], fabric, score)
         student.load_state_dict(checkpoint.without_prefix("student.", tensors))
         checkpoint.restore_optimizer(run.plain, checkpoint.without_prefix("optimizer.", tensors))
         history = [Epoch(**epoch) for epoch in facts["history"]]
+    else:
+        run = _Run(student, lesson, exam, data, _rates(student), fabric, score)
     for number in range(len(history) + 1, EPOCHS + 1):
         with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
             history.append(run.epoch(number, advance))
         checkpoint.save(last, checkpoint.with_prefix("student.", student.state_dict())
-                        | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(run.plain)),
-                        {**origin, "history": [asdict(epoch) for epoch in history]})
+                        | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(run.plain))
+                        | {"taught": run.lesson.taught},
+                        {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]})
         draw_curves(history, folder.name, folder / "curves.png")
         note(f"{folder.name}, {history[-1]}")
+
+
+def _is_same_teacher(kept: Tensor, taught: Tensor) -> bool:
+    """Classifiers fitted anew differ in their last bits; a run goes on with the vectors that it began with."""
+    return kept.shape == taught.shape and bool((kept * taught).sum(dim=1).min() > 1 - SAME_TEACHER)
+
+
+def _rates(student: Ensemble) -> list[float]:
+    """The highest learning rates of the trunk and of the projection, whose numbers may have any size."""
+    return [RATE, tuned.HEAD_RATE * float(student.head.get_parameter("projection").detach().pow(2).mean().sqrt())]
 
 
 class _Run:
     """What stays the same from epoch to epoch."""
 
-    def __init__(self, student: Ensemble, lesson: Lesson, exam: Lesson, data: tuned.Data, fabric: Fabric, score: Score
-                 ) -> None:
+    def __init__(self, student: Ensemble, lesson: Lesson, exam: Lesson, data: tuned.Data, rates: Sequence[float],
+                 fabric: Fabric, score: Score) -> None:
         self.student, self.lesson, self.exam = student, lesson, exam
-        self.data, self.fabric, self.score = data, fabric, score
+        self.data, self.rates, self.fabric, self.score = data, rates, fabric, score
         self.steps = math.ceil(len(lesson.places) / crops.BATCH)
         (trunk,), projection = student.members, student.head.get_parameter("projection")
         learnt = [weight for part in cast(PooledTrunk, trunk).parts()[FROZEN:] for weight in part.parameters()]
         for weight in (*learnt, projection):
             weight.requires_grad_(True)
-        self.rates = RATE, tuned.HEAD_RATE * float(projection.detach().pow(2).mean().sqrt())
         groups: list[dict[str, Any]] = [{"params": learnt}, {"params": [projection], "weight_decay": 0.0}]
         self.plain = torch.optim.AdamW(groups, weight_decay=tuned.WEIGHT_DECAY)
         self.wrapped, self.optimizer = fabric.setup(student, self.plain)
@@ -169,10 +184,7 @@ class _Run:
                 group["lr"] = rate * now
             vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
             loss = _difference(vectors, self.fabric.to_device(taught))
-            self.optimizer.zero_grad()
-            self.fabric.backward(loss)
-            self.fabric.clip_gradients(self.student, self.optimizer, max_norm=tuned.LONGEST_GRADIENT)
-            self.optimizer.step()
+            tuned.take_step(self.fabric, self.student, self.optimizer, loss)
             losses.append(float(loss.detach()))
             right.append(self.score(vectors.detach().cpu().numpy(), artists))
             advance(1)

@@ -112,11 +112,13 @@ class Data(NamedTuple):
 class Tuned(NamedTuple):
     """A trained model, how it was made as Markdown for its card, and its vectors (n, d) of what it has learnt.
 
-    places: (n,) of these paintings in what is packed; half of them were seen re-digitised.
+    data: all that its members were trained on; places: (n,) of the paintings with vectors in what is packed there, half
+    of them seen re-digitised.
     """
 
     model: Ensemble
     made: str
+    data: Data
     places: Places
     vectors: npt.NDArray[np.float32]
 
@@ -171,7 +173,7 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
     made = _described(data, more, describe_linear(len(training), training["artist"].nunique()), known, learn)
     with torch.inference_mode():
         given = nn.functional.normalize(head(torch.from_numpy(seen)), dim=1).numpy()
-    return Tuned(Ensemble([*named.values()], head).cpu().eval(), made, every, given)
+    return Tuned(Ensemble([*named.values()], head).cpu().eval(), made, data, every, given)
 
 
 def _described(data: Data, more: Data | None, linear: str, known: Labels, learn: Sequence[str]) -> str:
@@ -385,12 +387,7 @@ class _Run:
                 group["lr"] = rate * now
             vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
             loss = self.loss(vectors, self.fabric.to_device(codes))
-            self.optimizer.zero_grad()
-            self.fabric.backward(loss)
-            length = self.fabric.clip_gradients(self.member, self.optimizer, max_norm=LONGEST_GRADIENT,
-                                                error_if_nonfinite=False)
-            if length is None or torch.isfinite(length):  # else one bad batch would spoil all weights
-                self.optimizer.step()
+            take_step(self.fabric, self.member, self.optimizer, loss)
             losses.append(float(loss.detach()))
             right.append(self.score(vectors.detach().cpu().numpy(), codes.numpy()))
             advance(1)
@@ -406,6 +403,15 @@ class _Run:
             loss = self.loss(self.fabric.to_device(torch.from_numpy(vectors)),
                              self.fabric.to_device(torch.from_numpy(validation.artists)))
         return float(loss), self.score(vectors, validation.artists)
+
+
+def take_step(fabric: Fabric, network: nn.Module, optimizer: Any, loss: Tensor) -> None:
+    """A step of the optimizer down the loss; none where the gradient is not finite: it would spoil all weights."""
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    length = fabric.clip_gradients(network, optimizer, max_norm=LONGEST_GRADIENT, error_if_nonfinite=False)
+    if length is None or torch.isfinite(length):
+        optimizer.step()
 
 
 def data_of(table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: Bar, learn: Sequence[str] = (TRAIN,)
