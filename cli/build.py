@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @model_option
 @embedding_options
 def build(source: str, output: Path, replace: bool, half: bool, approximate: bool, store: Address | None,
-          model: Path | None, device: str, as_json: bool, **options: Any) -> None:
+          model: str | None, device: str, as_json: bool, **options: Any) -> None:
     """Build an index from SOURCE.
 
     SOURCE is a folder with one folder of images an artist, a flat folder of images, a CSV or TSV with a column of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, json_option
+from .options import MODEL, PATH, json_option
 from .output import note, progress, say_json
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 @click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
               help="Share of same-artist pairs, for the precision.")
 @click.option("--report", type=PATH, metavar="FILE.html", help="Write a page with pictures, too.")
-@click.option("--model", type=PATH, help="The model for a CATALOG, or to make sure that INDEX was built with it.  "
+@click.option("--model", type=MODEL, help="The model for a CATALOG, or to make sure that INDEX was built with it.  "
               "[default: that of build, or the index's own]")
 @json_option
 def evaluate(index: str, split_column: str | None, gallery: str | None, prior: float, report: Path | None,
-             model: Path | None, as_json: bool) -> None:
+             model: str | None, as_json: bool) -> None:
     """How good the answers of INDEX are on its own labelled paintings, split by split.
 
     A CATALOG, anything artidx build takes, is embedded first and not kept. In brackets are 95 % intervals, by bootstrap
@@ -68,7 +68,7 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
 
 
 @contextmanager
-def _opened(source: str, model: Path | None) -> Iterator[Index]:
+def _opened(source: str, model: str | None) -> Iterator[Index]:
     """The index, or one of the catalog for as long as it is needed."""
     from ..embedder.catalog import read_catalog
     from ..embedder.runtime import Embedder

@@ -16,7 +16,7 @@ from .options import PATH, json_option, layout, layout_options, model_option, ou
 @layout_options
 @model_option
 @json_option
-def import_vectors(folder: Path, output: Path, replace: bool, half: bool, approximate: bool, model: Path | None,
+def import_vectors(folder: Path, output: Path, replace: bool, half: bool, approximate: bool, model: str | None,
                    as_json: bool) -> None:
     """Make an index of vectors that artidx export-vectors wrote, or another program.
 

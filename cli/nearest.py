@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--exclude", metavar="EXPRESSION", help="Look only among paintings for which it does not hold.")
 @query_options
 def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: bool, where: str | None,
-            exclude: str | None, index: Source, model: Path | None, device: str, max_pixels: int | None,
+            exclude: str | None, index: Source, model: str | None, device: str, max_pixels: int | None,
             as_json: bool) -> None:
     """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for it.
 

@@ -106,12 +106,16 @@ layout_options = _together(
                  help="Search 10,000 paintings and more by an approximate index.  [default: a million and more]"),
 )
 
+MODEL = click.Path()  # a text: the names of those that ship are not paths
+
 model_option = click.option(
-    "--model", type=PATH, envvar="ARTIDX_MODEL", show_envvar=True,
-    help="An ONNX model made by artidx train.  [default: the one that ships]")
+    "--model", type=MODEL, envvar="ARTIDX_MODEL", show_envvar=True,
+    help="base or small, which ship (small is several times faster and less accurate), or an ONNX file made by artidx "
+         "train.  [default: base]")
 
 same_model_option = click.option(
-    "--model", type=PATH, help="Make sure that the index was built with this model.  [default: the index's own]")
+    "--model", type=MODEL, help="Make sure that the index was built with this model: base, small or a file.  "
+                                "[default: the index's own]")
 
 device_option = click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), envvar="ARTIDX_DEVICE", show_envvar=True, default="cpu",

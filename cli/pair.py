@@ -30,7 +30,7 @@ SHARED = 5  # neighbours shown; --json has them all
               help="Call the same what is nearer than this, instead of --fpr.")
 @query_options
 def pair(paintings: tuple[str, ...], pairs: Path | None, prior: float, fpr: str, threshold: float | None,
-         index: Source, model: Path | None, device: str, max_pixels: int | None, as_json: bool) -> None:
+         index: Source, model: str | None, device: str, max_pixels: int | None, as_json: bool) -> None:
     """Were A and B painted by the same artist?  Exits 0 for same, 1 for different, 2 for trouble.
 
     A and B are image files, ids of paintings in the index (id:NAME where a file has that name too), or - for an

@@ -22,7 +22,7 @@ STDIN = "-"
 TITLE = 60  # characters shown
 
 
-def open_index(named: Source, model: Path | None, device: str) -> Index:
+def open_index(named: Source, model: str | None, device: str) -> Index:
     """The index, with the given model if there is one. None named: the usual one, else the reference gallery."""
     source = asked_index(named)
     embedder = Embedder.load(model, device=device) if model else None

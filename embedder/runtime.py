@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float32]
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.generic]
 
-DEFAULT_MODEL = Path(__file__).with_name("models") / "base.onnx"
+MODELS = Path(__file__).with_name("models")
+DEFAULT_MODEL = MODELS / "base.onnx"
+SHIPPED = ("base", "small")  # names that may stand for a path
 METADATA_KEY = "artidx"
 METADATA_FORMAT = 1
 PREPROCESSING = {"colour": "RGB", "inset": INSET, "inset_leaves_at_least": 1, "fit": "squash", "filter": "bilinear",
@@ -78,11 +80,11 @@ class Embedder:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None, *, device: str | None = None) -> Embedder:
-        """Open the model at `path` (default: $ARTIDX_MODEL, else the one that ships) on `device`, cpu or cuda.
+        """Open the model at `path` (default: $ARTIDX_MODEL, else base) on `device`, cpu or cuda.
 
-        Raises BadModel, and BadSetting where the device cannot be had.
+        "base" and "small" are those that ship. Raises BadModel, and BadSetting where the device cannot be had.
         """
-        path = Path(path) if path else default_model()
+        path = model_file(path) if path else default_model()
         return cls(read_model(path), str(path), device or os.environ.get("ARTIDX_DEVICE") or "cpu")
 
     def save(self, path: Path) -> None:
@@ -158,8 +160,14 @@ class Embedder:
 
 
 def default_model() -> Path:
-    """$ARTIDX_MODEL, else the model that ships."""
-    return Path(os.environ.get("ARTIDX_MODEL") or DEFAULT_MODEL)
+    """$ARTIDX_MODEL, else base, which ships."""
+    named = os.environ.get("ARTIDX_MODEL")
+    return model_file(named) if named else DEFAULT_MODEL
+
+
+def model_file(model: str | os.PathLike[str]) -> Path:
+    """The file of a model that ships, by its name as text; any other text, and any Path, is the file's own."""
+    return MODELS / f"{model}.onnx" if model in SHIPPED else Path(model)
 
 
 def available_cores() -> int:
@@ -170,7 +178,7 @@ def available_cores() -> int:
 def read_model(path: Path) -> bytes:
     """The bytes of a model file. Raises BadModel if it is missing or no plain file."""
     if not path.is_file():
-        raise BadModel(f"{path}: no such model file; give one with --model, or reinstall artidx for the default one")
+        raise BadModel(f"{path}: no such model file; base and small are those that ship, with artidx installed whole")
     if path.stat().st_size > MAX_MODEL_BYTES:
         raise BadModel(f"{path}: over {MAX_MODEL_BYTES >> 30} GB, more than one ONNX file can hold")
     return path.read_bytes()

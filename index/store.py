@@ -220,7 +220,7 @@ def check_model(index: Path | str, manifest: Manifest, embedder: Embedder) -> No
     theirs = manifest.model.sha256
     if embedder.sha256 != theirs:
         raise ModelMismatch(f"{index}: built with model {theirs[:12]}, {embedder.source} is {embedder.sha256[:12]}; "
-                            f"leave out --model to use the index's own, or rebuild with artidx build --replace")
+                            f"leave out --model to use the index's own, or build one with that model")
 
 
 @contextmanager

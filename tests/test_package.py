@@ -40,7 +40,8 @@ def test_the_wheel_holds_nothing_but_artidx_with_the_model_inside(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     outside = [n for n in names if not n.startswith("artidx/") and ".dist-info/" not in n]
     assert outside == []
-    assert {"artidx/embedder/models/base.onnx", "artidx/embedder/models/base.md", "artidx/py.typed"} <= {*names}
+    models = {f"artidx/embedder/models/{name}" for name in ("base.onnx", "base.md", "small.onnx", "small.md")}
+    assert {*models, "artidx/py.typed"} <= {*names}
     assert not [n for n in names if "tests/" in n or "benchmarks/" in n]
     assert wheel.stat().st_size <= 95e6
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,30 @@ def test_the_gallery_refuses_another_model(embedder):
         Index.open(embedder=embedder)
 
 
+def test_an_index_by_the_small_model_answers_and_the_gallery_refuses_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = sorted(MUSEUM.glob("*.jpg"))[:6]
+    for number, path in enumerate(paths):
+        (tmp_path / "works" / f"Artist {number % 2}").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "works" / f"Artist {number % 2}")
+    built = CliRunner().invoke(artidx, ["build", "works", "-o", "works.artidx", "--model", "small"])
+    assert built.exit_code == 0, built.output
+    assert Index.open("works.artidx").manifest.model.sha256 == Embedder.load("small").sha256
+    asked = ["pair", str(paths[0]), str(paths[2]), "--json"]
+    found = CliRunner().invoke(artidx, [*asked, "--index", "works.artidx", "--model", "small"])
+    index = Index.open("works.artidx")
+    assert json.loads(found.stdout)["distance"] == pytest.approx(index.pair(paths[0], paths[2]).distance, abs=1e-6)
+    cosines = Embedder.load("small").transform(paths) @ index.generation.embeddings.T
+    assert cosines.max(axis=1) == pytest.approx(1, abs=1e-5)
+    shutil.rmtree("works.artidx")
+    refused = CliRunner().invoke(artidx, [*asked, "--model", "small"])
+    assert refused.exit_code == 2
+    assert "the reference gallery: built with model" in refused.stderr
+
+
 @pytest.fixture
-def small(model_file, monkeypatch):
-    """The small model stands for the one that ships."""
+def tiny(model_file, monkeypatch):
+    """A tiny model stands for the one that ships."""
     monkeypatch.setattr(reference, "DEFAULT_MODEL", model_file)
 
 
@@ -81,7 +103,7 @@ def test_a_gallery_is_made_of_the_model_that_ships_only(tmp_path, index):
         reference.write(index.generation, tmp_path / "packed")
 
 
-def test_a_gallery_made_of_an_index_gives_its_distances(tmp_path, index, small):
+def test_a_gallery_made_of_an_index_gives_its_distances(tmp_path, index, tiny):
     reference.write(index.generation, tmp_path / "packed")
     packed = reference.read(tmp_path / "packed")
     assert packed.table["artist"].equals(index.generation.table["artist"])
@@ -91,7 +113,7 @@ def test_a_gallery_made_of_an_index_gives_its_distances(tmp_path, index, small):
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "paintings.npy", "paintings.parquet"])
-def test_a_damaged_or_missing_file_of_the_gallery_is_one_clear_line(tmp_path, index, small, name):
+def test_a_damaged_or_missing_file_of_the_gallery_is_one_clear_line(tmp_path, index, tiny, name):
     reference.write(index.generation, tmp_path / "packed")
     path = tmp_path / "packed" / name
     path.write_bytes(path.read_bytes()[:-9])

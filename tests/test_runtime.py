@@ -11,7 +11,7 @@ from PIL import Image
 
 from artidx import Embedder
 from artidx.embedder.images import square
-from artidx.embedder.runtime import PREPROCESSING
+from artidx.embedder.runtime import PREPROCESSING, SHIPPED
 from artidx.errors import BadModel, BadSetting, UnreadableImage
 from artidx.index.calibrate import Calibration
 from made import DIM, MUSEUM, SIZE, painting, small_model, without_our_metadata
@@ -50,12 +50,15 @@ def test_the_shipped_model_gives_a_painting_the_same_bits_alone_and_among_others
     assert embedder.infer(squares).tobytes() == together.tobytes()
 
 
-def test_the_shipped_model_is_calibrated_small_enough_and_has_a_card():
-    path = Path(Embedder.load().source)
-    Calibration.from_json(Embedder.load().metadata["calibration"], "the shipped model")
-    assert path.stat().st_size <= 60e6
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_calibrated_small_enough_and_has_a_card(name):
+    shipped = Embedder.load(name)
+    assert shipped.name == name
+    Calibration.from_json(shipped.metadata["calibration"], "the shipped model")
+    path = Path(shipped.source)
+    assert path.stat().st_size <= (60e6 if name == "base" else 10e6)
     card = path.with_suffix(".md").read_text("utf-8")
-    assert Embedder.load().sha256 in card
+    assert shipped.sha256 in card
     assert "## The model that ships" in card, "written by hand: training writes the rest anew, and knows nothing of it"
     assert "Licence of this model: MIT" in card
 
@@ -92,7 +95,17 @@ def test_a_device_that_is_not_there_is_an_error_that_names_the_one_that_is(model
 
 def test_the_model_may_come_from_the_environment(model_file, monkeypatch):
     monkeypatch.setenv("ARTIDX_MODEL", str(model_file))
-    assert Embedder.load().name == "small"
+    assert Embedder.load().sha256 == Embedder.load(model_file).sha256
+    monkeypatch.setenv("ARTIDX_MODEL", "small")
+    assert Embedder.load().sha256 == Embedder.load("small").sha256 != Embedder.load("base").sha256
+
+
+def test_a_file_with_the_name_of_a_shipped_model_is_reached_by_a_longer_path(model_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").write_bytes(model_file.read_bytes())
+    assert Embedder.load("small").sha256 != Embedder.load(model_file).sha256
+    for path in ("./small", Path("small"), tmp_path / "small"):
+        assert Embedder.load(path).sha256 == Embedder.load(model_file).sha256
 
 
 @pytest.mark.parametrize(("data", "reason"), [
