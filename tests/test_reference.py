@@ -88,8 +88,8 @@ def test_an_index_by_the_small_model_answers_and_the_gallery_refuses_it(tmp_path
     assert cosines.max(axis=1) == pytest.approx(1, abs=1e-5)
     shutil.rmtree("works.artidx")
     refused = CliRunner().invoke(artidx, [*asked, "--model", "small"])
-    assert refused.exit_code == 2
-    assert "the reference gallery: built with model" in refused.stderr
+    assert isinstance(refused.exception, ModelMismatch)
+    assert "the reference gallery: built with model" in str(refused.exception)
 
 
 @pytest.fixture
