@@ -71,6 +71,19 @@ def quiet(total, what):
     yield lambda done: None
 
 
+def killing(words):
+    """A bar that ends the run in the middle of what it calls so."""
+    @contextmanager
+    def bar(total, what):
+        def advance(done):
+            if words in what:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    return bar
+
+
 def member(folder, weights, catalog, bar=quiet, recipe=RECIPE):
     table = read_catalog(str(catalog)).table
     notes = []
@@ -100,17 +113,8 @@ def test_the_frozen_part_stays_and_the_rest_learns(tmp_path, weights, catalog):
 @pytest.mark.parametrize("number", [3, 5])  # in the first cycle and in the second
 def test_a_member_killed_in_mid_epoch_goes_on_to_the_same_result(number, tmp_path, weights, catalog):
     whole = member(tmp_path / "whole", weights, catalog)[0]
-
-    @contextmanager
-    def killing(total, what):
-        def advance(done):
-            if f"epoch {number}" in what:
-                raise KeyboardInterrupt
-
-        yield advance
-
     with pytest.raises(KeyboardInterrupt):
-        member(tmp_path / "killed", weights, catalog, killing)
+        member(tmp_path / "killed", weights, catalog, killing(f"epoch {number}"))
     resumed = member(tmp_path / "killed", weights, catalog)[0]
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -157,17 +161,8 @@ def test_the_last_cycle_teaches_the_artists_of_all_splits_and_keeps_the_mean(tmp
 
 def test_a_last_cycle_that_was_killed_goes_on_to_the_same_result(tmp_path, weights, catalog):
     whole = rest(tmp_path / "whole", weights, catalog)[1]
-
-    @contextmanager
-    def killing(total, what):
-        def advance(done):
-            if "epoch 7" in what:
-                raise KeyboardInterrupt
-
-        yield advance
-
     with pytest.raises(KeyboardInterrupt):
-        rest(tmp_path / "killed", weights, catalog, killing)
+        rest(tmp_path / "killed", weights, catalog, killing("epoch 7"))
     resumed = rest(tmp_path / "killed", weights, catalog)[1]
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
@@ -365,17 +360,8 @@ def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(tmp_pat
 
 def test_a_student_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path, weights, catalog):
     whole = student(tmp_path / "whole", weights, catalog)[0]
-
-    @contextmanager
-    def killing(total, what):
-        def advance(done):
-            if what.startswith("distilled, epoch 3"):
-                raise KeyboardInterrupt
-
-        yield advance
-
     with pytest.raises(KeyboardInterrupt):
-        student(tmp_path / "killed", weights, catalog, killing)
+        student(tmp_path / "killed", weights, catalog, killing("distilled, epoch 3"))
     resumed = student(tmp_path / "killed", weights, catalog)[0]
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
