@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
               help="Share of same-artist pairs, for the precision.")
 @click.option("--report", type=PATH, metavar="FILE.html", help="Write a page with pictures, too.")
-@click.option("--model", type=MODEL, help="The model for a CATALOG, or to make sure that INDEX was built with it.  "
-              "[default: that of build, or the index's own]")
+@click.option("--model", type=MODEL, help="base, small or a file: the model for a CATALOG, or to make sure that INDEX "
+              "was built with it.  [default: that of build, or the index's own]")
 @json_option
 def evaluate(index: str, split_column: str | None, gallery: str | None, prior: float, report: Path | None,
              model: str | None, as_json: bool) -> None:

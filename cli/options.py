@@ -18,6 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
 PATH = click.Path(path_type=Path)
+MODEL = click.Path()  # a text: the names of those that ship are not paths
 
 
 class _AddressType(click.ParamType[Any]):
@@ -105,8 +106,6 @@ layout_options = _together(
     click.option("--approximate", is_flag=True,
                  help="Search 10,000 paintings and more by an approximate index.  [default: a million and more]"),
 )
-
-MODEL = click.Path()  # a text: the names of those that ship are not paths
 
 model_option = click.option(
     "--model", type=MODEL, envvar="ARTIDX_MODEL", show_envvar=True,

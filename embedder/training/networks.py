@@ -30,6 +30,7 @@ class PooledTrunk(nn.Module):
 
     mean: Tensor
     std: Tensor
+    read: tuple[int, ...]  # numbers of the parts after which it is read
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
@@ -38,7 +39,12 @@ class PooledTrunk(nn.Module):
 
     def layers(self, x: Tensor) -> list[Tensor]:
         """Feature maps (b, c, ...) at the depths read."""
-        raise NotImplementedError
+        found = []
+        for number, part in enumerate(self.parts()):
+            x = part(x)
+            if number in self.read:
+                found.append(x)
+        return found
 
     def parts(self) -> list[nn.Module]:
         """Its parts in the order they are run, as far as it is run."""
@@ -70,14 +76,6 @@ class MobileNetV2(PooledTrunk):
     def parts(self) -> list[nn.Module]:
         return list(self.features)
 
-    def layers(self, x: Tensor) -> list[Tensor]:
-        found = []
-        for number, block in enumerate(self.features):
-            x = block(x)
-            if number in self.read:
-                found.append(x)
-        return found
-
 
 class DinoV2Small(PooledTrunk):
     """timm's DINOv2 ViT-S/14 (Oquab et al., 2023), patch tokens after blocks 5 to 8; later blocks are not run.
@@ -85,7 +83,7 @@ class DinoV2Small(PooledTrunk):
     Takes squares whose side is a multiple of 14 px: positions are stretched to them.
     """
 
-    read = (5, 6, 7, 8)
+    read = (5, 6, 7, 8)  # numbers of blocks
     channels = (384,) * 4
 
     def __init__(self) -> None:
@@ -128,20 +126,11 @@ class Xception(PooledTrunk):
     def parts(self) -> list[nn.Module]:
         return [self.stem, *self.blocks]
 
-    def layers(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        found = []
-        for number, block in enumerate(self.blocks, start=1):
-            x = block(x)
-            if number in self.read:
-                found.append(x)
-        return found
-
 
 class EfficientNetLite2(PooledTrunk):
     """timm's EfficientNet-Lite2 (Tan and Le, 2019, without squeeze and excitation), after five of its seven stages."""
 
-    read = (2, 3, 4, 5, 6)
+    read = (3, 4, 5, 6, 7)
     channels = (48, 88, 120, 208, 352)
 
     def __init__(self) -> None:
@@ -152,15 +141,6 @@ class EfficientNetLite2(PooledTrunk):
 
     def parts(self) -> list[nn.Module]:
         return [self.stem, *self.blocks]
-
-    def layers(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        found = []
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            if number in self.read:
-                found.append(x)
-        return found
 
 
 class SiameseNetwork(nn.Module):
