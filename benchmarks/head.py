@@ -27,7 +27,6 @@ from artidx.embedder.catalog import artist_key
 from artidx.embedder.parallel import no_bar
 from artidx.embedder.training import tuned
 from artidx.embedder.training.linear import train_linear
-from artidx.embedder.training.posteriors import principal, with_posteriors
 from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, splits
 from artidx.index.retrieval import triplet_accuracy
 
@@ -70,20 +69,20 @@ def artists_found(gallery: np.ndarray, known: np.ndarray, asked: np.ndarray, tru
     return float(right[:, 0].mean()), float(right.any(axis=1).mean())
 
 
-def show(what: str, seen: dict[str, Seen], whole: np.ndarray | None, weights: tuple[float, ...], of_artist: float,
-         of_style: float) -> None:
-    """Learn a head, and print a line about it. whole: (m, f) of the paintings tuned.shifted, photographed whole."""
-    def beside(split: str) -> np.ndarray:
-        return np.concatenate(seen[split].members, axis=1)
+def show(what: str, seen: dict[str, Seen], whole: list[np.ndarray] | None, weights: tuple[float, ...],
+         of_artist: float, of_style: float) -> None:
+    """Learn a head of the members that have a weight, and print a line about it.
 
-    scales = np.repeat(weights, [part.shape[1] for part in seen[TRAIN].members])
-    train, dim = seen[TRAIN].labels, min(tuned.JOINED_DIM, 256 * sum(weight > 0 for weight in weights))
-    shifts = None if whole is None else whole - beside(TRAIN)[tuned.shifted(len(beside(TRAIN)))]
-    joined = principal(beside(TRAIN), scales, dim, shifts)
-    labels = [(texts, weight) for texts, weight in ((train.artists, of_artist), (train.styles, of_style)) if weight]
-    head = with_posteriors(joined, beside(TRAIN), labels, tuned.DIM)
+    whole: (m, f) of each member, the paintings tuned.shifted photographed whole.
+    """
+    kept = [number for number, weight in enumerate(weights) if weight]
+    members = {split: [found.members[number] for number in kept] for split, found in seen.items()}
+    some = tuned.shifted(len(members[TRAIN][0]))
+    shifts = [whole[number] - seen[TRAIN].members[number][some] for number in kept] if whole else None
+    head = tuned.head_of(members[TRAIN], shifts, seen[TRAIN].labels, [weights[number] for number in kept], of_artist,
+                         of_style)
     with torch.inference_mode():
-        found = {split: normalize(head(torch.from_numpy(beside(split))), dim=1).numpy() for split in seen}
+        found = {split: normalize(head(torch.from_numpy(np.hstack(members[split]))), dim=1).numpy() for split in seen}
     unseen, known = (pairs(found[split], seen[split].artists) for split in (UNSEEN, SEEN))
     first, five = artists_found(found[TRAIN], seen[TRAIN].artists, found[SEEN], seen[SEEN].artists)
     print(f"| {what} | {unseen[0]:.3f} / {known[0]:.3f} | {unseen[1]:.3f} / {known[1]:.3f} | "
@@ -108,7 +107,7 @@ def main() -> None:
 
     places = {split: tuned.places_of(table, data.packed, split) for split in (TRAIN, SEEN, UNSEEN)}
     some = places[TRAIN][tuned.shifted(len(places[TRAIN]))]
-    seen, whole = {}, np.concatenate(kept(tuned.WHOLE, some, tuned.half_redigitised_whole), axis=1)
+    seen, whole = {}, kept(tuned.WHOLE, some, tuned.half_redigitised_whole)
     for split, here in places.items():
         artists = np.array([artist_key(name) for name in table["artist"].iloc[here]])
         seen[split] = Seen(kept(split, here, tuned.half_redigitised), artists, tuned.labels_of(table, here))

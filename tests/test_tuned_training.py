@@ -21,7 +21,17 @@ from artidx.embedder.training import checkpoint, crops, distilled, linear, tuned
 from artidx.embedder.training.ensemble import Ensemble, Projection
 from artidx.embedder.training.losses import artist_softmax
 from artidx.embedder.training.networks import TRUNKS
-from artidx.embedder.training.posteriors import CONFIDENCE, ITERATIONS, PAST, posterior_of, principal, with_posteriors
+from artidx.embedder.training.posteriors import (
+    CONFIDENCE,
+    ITERATIONS,
+    PAST,
+    MeanPosterior,
+    Posterior,
+    Question,
+    posterior_of,
+    principal,
+    with_posteriors,
+)
 from artidx.embedder.training.tuned import MemberRecipe, learn_rest, train_member
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.retrieval import triplet_accuracy
@@ -269,13 +279,34 @@ def test_vectors_with_posteriors_have_the_products_of_their_parts():
     chance = np.random.default_rng(1)
     vectors = chance.normal(size=(40, 3)).astype(np.float32)
     artists, nothing = np.array([f"{i % 3}" for i in range(38)] + ["", ""]), np.full(40, "")
-    head = with_posteriors(principal(vectors, np.ones(3), 3), vectors, [(artists, 0.7), (nothing, 0.3)], 6)
+    joined = principal(vectors, np.ones(3), 3)
+    head = with_posteriors(joined, vectors, [Question(artists, 0.7, [joined]), Question(nothing, 0.3, [joined])], 6)
     assert len(head.posteriors) == 1, "of styles that nobody knows there is no posterior"
     found = head(torch.from_numpy(vectors)).numpy()
-    unit = torch.nn.functional.normalize(head.joined(torch.from_numpy(vectors)), dim=1)
-    parts = np.hstack([unit.numpy(), 0.7 * head.posteriors[0](unit).numpy()])
+    unit = torch.nn.functional.normalize(head.joined(torch.from_numpy(vectors)), dim=1).numpy()
+    parts = np.hstack([unit, 0.7 * posterior_of(unit[:38], artists[:38])(torch.from_numpy(unit)).numpy()])
     parts -= parts.mean(axis=0)
-    np.testing.assert_allclose(found @ found.T, parts @ parts.T, atol=1e-5)
+    np.testing.assert_allclose(found @ found.T, parts @ parts.T, atol=1e-4)
+
+
+def test_classifiers_of_parts_say_the_mean_of_their_probabilities():
+    """A worked example: sure of the first class, and undecided between both, make three to one."""
+    views = [Projection(torch.ones(width), torch.zeros(width), torch.eye(width)) for width in (1, 2)]
+    sure = Posterior(torch.tensor([[100.0, -100.0]]), torch.zeros(2))
+    undecided = Posterior(torch.zeros(2, 2), torch.zeros(2))
+    found = MeanPosterior(views, [sure, undecided])(torch.tensor([[2.0, 5.0, -1.0]]))
+    assert (found**2).tolist() == [pytest.approx([0.75, 0.25])]
+
+
+def test_each_member_has_a_classifier_of_its_own_and_the_head_can_do_without_any():
+    chance = np.random.default_rng(2)
+    parts = [chance.normal(size=(40, width)).astype(np.float32) for width in (3, 5)]
+    artists, styles = (np.array([f"{i % kinds}" for i in range(40)]) for kinds in (3, 2))
+    known = tuned.Labels(np.arange(40), artists, styles)
+    head = tuned.head_of(parts, None, known, (1.0, 0.5), 0.8, 0.3)
+    assert [[view.axes.shape[0] for view in posterior.views] for posterior in head.posteriors] == [[3, 5], [8]]
+    assert head(torch.from_numpy(np.hstack(parts))).shape == (40, 8 + 3 + 2)
+    assert not tuned.head_of(parts, None, known, (1.0, 0.5), 0, 0).posteriors
 
 
 def test_a_projection_scales_before_it_centres():

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +19,17 @@ from artidx import Index
 from artidx.cli.main import artidx
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index import surroundings
+from artidx.index.search import Gallery
 from artidx.index.submit import submit
-from artidx.index.surroundings import Surroundings, agreement, scatter_of, surroundings_among, witness_places
-from made import CALIBRATION, HUES, painting
+from artidx.index.surroundings import (
+    Surroundings,
+    agreement,
+    among_nearest,
+    scatter_of,
+    surroundings_among,
+    witness_places,
+)
+from made import CALIBRATION, HUES, among_its_nearest, painting
 
 
 @pytest.fixture
@@ -120,6 +129,50 @@ def test_too_few_witnesses_say_nothing():
     vectors = unit(np.random.default_rng(0), surroundings.FEWEST - 1, 8)
     hashes = np.array([f"{n:016x}" for n in range(len(vectors))], object)
     assert surroundings_among(vectors, vectors, hashes, np.arange(len(vectors))) is None
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 40), st.integers(0, 2**31))
+def test_paintings_of_the_index_are_heard_among_their_nearest_and_others_where_they_are(count, seed):
+    chance = np.random.default_rng(seed)
+    gallery, strangers = unit(chance, count, 8), unit(chance, 3, 8)
+    own = chance.permutation(count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surroundings, "DRAWN_AT_ONCE", 7)
+        found = among_nearest(np.concatenate([gallery[own], strangers]), gallery,
+                              np.concatenate([own, np.full(3, -1)]))
+    np.testing.assert_allclose(found[:count], among_its_nearest(gallery)[own], atol=1e-5)
+    assert np.array_equal(found[count:], strangers)
+
+
+def test_a_painting_that_is_in_the_index_many_times_is_heard_among_five_of_them():
+    gallery = np.repeat(unit(np.random.default_rng(0), 2, 8), (9, 1), axis=0)
+    found = among_nearest(gallery, gallery, np.arange(10))
+    np.testing.assert_allclose(found[:9], gallery[:9], atol=1e-6)
+
+
+def test_a_pair_is_judged_by_its_surroundings_as_all_pairs_of_an_index_are(larger):
+    table, vectors = larger.generation.table, larger.generation.vectors.matrix
+    places = np.arange(len(vectors))
+    around = surroundings_among(vectors, vectors, table["vector_sha256"].to_numpy(object), places)
+    for a, b in ((0, 1), (3, 90), (207, 120)):
+        expected = around.agreement_of_pairs(places[[a]], places[[b]])
+        found = larger.pair(f"id:{table['id'][a]}", f"id:{table['id'][b]}").agreement
+        assert found == pytest.approx(expected[0], abs=1e-3)
+
+
+def test_neither_a_filter_nor_a_picture_saved_anew_changes_where_a_painting_stands(larger):
+    one, other = larger.generation.table["id"][[3, 90]]
+    expected = larger.pair(f"id:{one}", f"id:{other}").agreement
+    few = larger.only("artist == 'Artist 0' or artist == 'Artist 1'")
+    assert few.pair(f"id:{one}", f"id:{other}").agreement == expected
+    gallery, path = Gallery(larger.store), larger.generation.table["path"][3]
+    before = larger.query(path)
+    assert not np.allclose(gallery._standing(before), before.vector)
+    painting(Path(path), 9999, (10, 200, 30))
+    anew = larger.query(path)
+    assert anew.own == before.own
+    assert np.array_equal(gallery._standing(anew), anew.vector)
 
 
 # --- the verdict

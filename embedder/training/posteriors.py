@@ -8,8 +8,8 @@ embedding beside what holds for artists nobody has seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from .ensemble import Projection
 
-CONFIDENCE = 13.0  # scikit-learn's C, for unit vectors: the inverse of how strongly weights are held back
+CONFIDENCE = 25.0  # scikit-learn's C, for unit vectors: the inverse of how strongly weights are held back
 ITERATIONS = 300
 PAST = 32.0  # how strongly shifts are looked past; with 16 or 64 validation gave the same within noise
 
@@ -40,22 +40,50 @@ class Posterior(nn.Module):
         return functional.softmax(vectors @ self.weight + self.bias, dim=1).clamp_min(1e-12).sqrt()
 
 
-class WithPosteriors(nn.Module):
-    """Joined vectors and what classifiers make of them, brought to one. forward: (b, f) -> (b, d), not normalised."""
+class MeanPosterior(nn.Module):
+    """What classifiers say on average. forward: (b, f) -> (b, c) square roots of the mean probabilities.
 
-    def __init__(self, joined: Projection, posteriors: Sequence[Posterior], projection: Projection) -> None:
+    Each sees its own part of the features. Classifiers that learn from different networks are wrong about different
+    paintings, and together less sure where they are wrong.
+    """
+
+    def __init__(self, views: Sequence[Projection], posteriors: Sequence[Posterior]) -> None:
+        """views: of the parts of the features, one after the other; posteriors: one for each, of the same classes."""
+        super().__init__()
+        self.views, self.posteriors = nn.ModuleList(views), nn.ModuleList(posteriors)
+        self.widths = [len(view.scales) for view in views]
+        self.classes = len(posteriors[0].bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        parts = torch.split(features, self.widths, dim=1)
+        said = [posterior(functional.normalize(view(part), dim=1)) ** 2
+                for view, posterior, part in zip(self.views, self.posteriors, parts, strict=True)]
+        return torch.stack(said).mean(dim=0).sqrt()
+
+
+class WithPosteriors(nn.Module):
+    """Joined vectors and what classifiers say beside, brought to one. forward: (b, f) -> (b, d), not normalised."""
+
+    def __init__(self, joined: Projection, posteriors: Sequence[MeanPosterior], projection: Projection) -> None:
         """projection: of the joined vector at unit length and the posteriors after it, weighted by its scales."""
         super().__init__()
         self.joined, self.posteriors, self.projection = joined, nn.ModuleList(posteriors), projection
 
     def forward(self, features: Tensor) -> Tensor:
-        found: Tensor = self.projection(self.parts(features))
+        found: Tensor = self.projection(_side_by_side(features, self.joined, self.posteriors))
         return found
 
-    def parts(self, features: Tensor) -> Tensor:
-        """(b, f) -> (b, d + classes): the unit vector and the posteriors side by side."""
-        vectors = functional.normalize(self.joined(features), dim=1)
-        return torch.cat([vectors, *(posterior(vectors) for posterior in self.posteriors)], dim=1)
+
+class Question(NamedTuple):
+    """What classifiers are to tell of paintings.
+
+    labels: (n,) texts, "" where there is none; weight: of the answer beside a joined vector of unit length; views: what
+    each of the classifiers sees, projections of parts of the features, one after the other.
+    """
+
+    labels: npt.NDArray[Any]
+    weight: float
+    views: Sequence[Projection]
 
 
 def posterior_of(vectors: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> Posterior:
@@ -72,24 +100,37 @@ def posterior_of(vectors: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> 
     return Posterior(torch.from_numpy(weight).float(), torch.from_numpy(bias).float())
 
 
-def with_posteriors(joined: Projection, vectors: npt.NDArray[np.float32],
-                    labels: Sequence[tuple[npt.NDArray[Any], float]], dim: int) -> WithPosteriors:
+def with_posteriors(joined: Projection, features: npt.NDArray[np.float32], questions: Sequence[Question], dim: int
+                    ) -> WithPosteriors:
     """A head that adds posteriors to joined vectors, and brings both to `dim` numbers.
 
-    vectors: (n, f) that `joined` takes; labels: for each posterior (n,) texts, "" where there is none, and its weight
-    beside the joined vector of unit length. Of fewer than two labels none is made.
+    features: (n, f) that `joined` takes. Where there are fewer than two labels nothing is learnt.
     """
+    posteriors, scales = [], [np.ones(joined.axes.shape[1])]
+    for question in questions:
+        if len({*question.labels} - {""}) > 1:
+            posteriors.append(_learnt(question, features))
+            scales.append(np.full(posteriors[-1].classes, question.weight))
     with torch.inference_mode():
-        unit = functional.normalize(joined(torch.from_numpy(vectors)), dim=1)
-    posteriors, scales = [], [np.ones(unit.shape[1])]
-    for texts, weight in labels:
-        is_labelled = texts != ""
-        if len(np.unique(texts[is_labelled])) > 1:
-            posteriors.append(posterior_of(unit.numpy()[is_labelled], texts[is_labelled]))
-            scales.append(np.full(len(posteriors[-1].bias), weight))
-    with torch.inference_mode():
-        parts = torch.cat([unit, *(posterior(unit) for posterior in posteriors)], dim=1).numpy()
+        parts = _side_by_side(torch.from_numpy(features), joined, posteriors).numpy()
     return WithPosteriors(joined, posteriors, principal(parts, np.concatenate(scales), dim))
+
+
+def _side_by_side(features: Tensor, joined: nn.Module, posteriors: Iterable[nn.Module]) -> Tensor:
+    """(b, f) -> (b, d + classes): the joined vector at unit length, and the posteriors."""
+    return torch.cat([functional.normalize(joined(features), dim=1),
+                      *(posterior(features) for posterior in posteriors)], dim=1)
+
+
+def _learnt(question: Question, features: npt.NDArray[np.float32]) -> MeanPosterior:
+    is_labelled = question.labels != ""
+    known, labels = torch.from_numpy(features[is_labelled]), question.labels[is_labelled]
+    posteriors, widths = [], [len(view.scales) for view in question.views]
+    for view, part in zip(question.views, torch.split(known, widths, dim=1), strict=True):
+        with torch.inference_mode():
+            seen = functional.normalize(view(part), dim=1).numpy()
+        posteriors.append(posterior_of(seen, labels))
+    return MeanPosterior(question.views, posteriors)
 
 
 def principal(vectors: npt.NDArray[np.float32], scales: npt.NDArray[np.float64], dim: int,

@@ -14,8 +14,8 @@ When all has been measured, a last short cycle teaches the members the artists o
 again the mean of the weights before and after it is kept. So MobileNetV2 tells those artists apart a little better, and
 others no worse.
 
-The members' vectors are joined, and what two classifiers make of them is added: which artist, and which style
-(posteriors.py).
+The members' vectors are joined, and what classifiers make of them is added: which artist, by one classifier for each
+member, and which style (posteriors.py).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from .linear import SIZE, describe_linear, discriminants, train_linear
 from .losses import artist_softmax
 from .networks import TRUNKS, PooledTrunk, load_trunk
 from .packed import Packed, pack
-from .posteriors import principal, with_posteriors
+from .posteriors import Question, WithPosteriors, principal, with_posteriors
 from .splits import SEEN, TRAIN, labels_sha256
 from .trainer import Labelled, Score, embed
 
@@ -59,7 +59,7 @@ WARM_UP = 0.1  # of a cycle's steps, while the rates rise; they fall with a cosi
 EVENNESS = 0.5  # an artist is drawn as often as paintings ** this, times a constant
 SCALE, MARGIN = 20.0, 0.1  # of the loss
 COMPONENTS, DIM = 1024, 256
-JOINED_DIM = 512  # of the members' vectors together, before they are classified
+JOINED_DIM = 512  # of the members' vectors together, by which styles are told
 HEAD_RATE = 1e-3  # relative to the size of the weights
 WEIGHT_DECAY = 0.02
 PHOTOGRAPHED = 0.5  # of the second cycle's crops are photographed whole
@@ -162,18 +162,32 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
 
     places = [places_of(table, data.packed, split) for split in learn]
     parts = [vectors_of(split, here, half_redigitised) for split, here in zip(learn, places, strict=True)]
-    scales = np.concatenate([np.full(part.shape[1], weight)
-                             for part, weight in zip(parts[0], (LINEAR, *WEIGHTS), strict=True)])
-    every, seen = np.concatenate(places), np.concatenate([np.concatenate(part, axis=1) for part in parts])
+    every = np.concatenate(places)
+    seen = [np.concatenate(part) for part in zip(*parts, strict=True)]  # of each member
     some = shifted(len(every))
-    whole = np.concatenate(vectors_of(WHOLE, every[some], half_redigitised_whole), axis=1)
-    joined = principal(seen, scales, JOINED_DIM, whole - seen[some])
+    whole = vectors_of(WHOLE, every[some], half_redigitised_whole)
     known = labels_of(table, every)
-    head = with_posteriors(joined, seen, [(known.artists, OF_ARTIST), (known.styles, OF_STYLE)], DIM)
+    shifts = [moved - part[some] for moved, part in zip(whole, seen, strict=True)]
+    head = head_of(seen, shifts, known, (LINEAR, *WEIGHTS), OF_ARTIST, OF_STYLE)
     made = _described(data, more, describe_linear(len(training), training["artist"].nunique()), known, learn)
     with torch.inference_mode():
-        given = nn.functional.normalize(head(torch.from_numpy(seen)), dim=1).numpy()
+        given = nn.functional.normalize(head(torch.from_numpy(np.hstack(seen))), dim=1).numpy()
     return Tuned(Ensemble([*named.values()], head).cpu().eval(), made, data, every, given)
+
+
+def head_of(parts: Sequence[npt.NDArray[np.float32]], shifts: Sequence[npt.NDArray[np.float32]] | None, known: Labels,
+            weights: Sequence[float], of_artist: float, of_style: float) -> WithPosteriors:
+    """The head of members, learnt from their vectors of labelled paintings, each (n, d).
+
+    shifts: (m, d) by which another light and a canvas' surroundings move those of each member; weights: of the
+    members; of_artist, of_style: of what classifiers say, 0 for nothing.
+    """
+    scales = [np.full(part.shape[1], weight) for part, weight in zip(parts, weights, strict=True)]
+    joined = principal(np.hstack(parts), np.hstack(scales), JOINED_DIM, np.hstack(shifts) if shifts else None)
+    members = [principal(part, scale, len(scale), shifts[number] if shifts else None)
+               for number, (part, scale) in enumerate(zip(parts, scales, strict=True))]
+    questions = [Question(known.artists, of_artist, members), Question(known.styles, of_style, [joined])]
+    return with_posteriors(joined, np.hstack(parts), [each for each in questions if each.weight], DIM)
 
 
 def _described(data: Data, more: Data | None, linear: str, known: Labels, learn: Sequence[str]) -> str:
@@ -202,8 +216,9 @@ Beside them, with weight {LINEAR:g}, the linear recipe's model:
 {linear}
 
 The vectors are concatenated, each times its weight, made shorter along the ways in which another light and a strip of
-background around the canvas shift them, and brought to {JOINED_DIM} numbers by PCA. Beside them stand what
-classifiers of those say (multinomial logistic regression), as square roots of probabilities: {said}; learnt on
+background around the canvas shift them, and brought to {JOINED_DIM} numbers by PCA. Beside them stands what
+classifiers say (multinomial logistic regression), as square roots of probabilities, those of artists the mean of one
+classifier for each member: {said}; learnt on
 {learnt:,} paintings ({", ".join(learn)}). All is brought to {DIM} numbers by PCA."""
 
 

@@ -128,6 +128,11 @@ class MilvusStore:
             raise nothing_left(self.name, where, exclude)
         return chosen
 
+    @property
+    def everything(self) -> MilvusStore:
+        return self if self._condition is None else MilvusStore(self._server, self._collection, self.about,
+                                                                self.manifest, self.sha256)
+
     def places(self, column: str, value: str) -> list[int]:
         if not is_text(value):
             return []
