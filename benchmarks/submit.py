@@ -4,7 +4,8 @@
 
 The shape is the competition's: 23,817 test images in 13 groups, 21,916,047 pairs within the groups, 512 numbers a
 vector; the vectors are made up. The bare work, in the same process: the products of the images with the witnesses,
-the 13 Gram matrices of vectors and of what the witnesses say, and writing as many bytes.
+the 13 Gram matrices of vectors and of what the witnesses say, and writing as many bytes. To look for the nearest of
+each image is not counted in.
 """
 
 from __future__ import annotations
