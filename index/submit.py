@@ -1,9 +1,10 @@
 """Answer a file of pairs, millions of them, as the competition Painter by Numbers asks for it.
 
 The file is read and written in blocks, so that memory does not grow with it, but with the paintings asked about: 10 KB
-for each, and as much again for those of the blocks at work. Of each, the nearest in the index are looked for. A block
-of pairs mostly joins few paintings with few others: then their Gram matrices are made and read off, which costs a small
-part of what gathering every pair's two vectors would. Separations here are float32, good to the sixth digit: enough to
+for each, and as much again for those of the blocks at work. Of each, the nearest in the index are looked for, by all
+cores and many at once, while the blocks before are still answered. A block of pairs mostly joins few paintings with few
+others: then their Gram matrices are made and read off, which costs a small part of what gathering every pair's two
+vectors would. Separations here are float32, good to the sixth digit: enough to
 rank by, while `pair` is exact to the last bit.
 """
 
@@ -24,7 +25,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv  # as pa.csv
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from ..embedder.parallel import ahead
 from ..embedder.runtime import available_cores
@@ -42,6 +43,7 @@ MOST_WORKERS = 4  # blocks answered at once; each takes some 100 MB, with 2,000 
 DENSE = 16  # a Gram matrix with at most so many entries for each pair asked for is cheaper than gathering
 PACKING = 35  # a matrix product of r rows takes as long as r + 35 are worth: so much goes into laying out the columns
 GATHER = 1 << 12  # pairs whose vectors are gathered at once
+LOOKED_AT = 512  # paintings whose nearest a core looks for at once; with fewer, products take longer
 SEEN_GROUPS = {"train_and_test", "train_only"}  # values of Painter by Numbers' column artist_group
 GROUPS = ("neither", "seen", "unseen")  # what two paintings of a pair have in common
 COUNTED = (BINS, 2, len(GROUPS))  # by separation, by whether one artist made both, by what the artists have in common
@@ -78,10 +80,13 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
     all. progress is called with the bytes just answered. While it runs, the process' BLAS keeps to one thread a
     product. Raises BadCatalog.
     """
-    judge, counter, asked = _Judge(generation, calibration), _Counter(generation.table), _Asked(source, generation)
+    workers = min(available_cores(), MOST_WORKERS)
+    judge = _Judge(generation, calibration, workers)
+    counter, asked = _Counter(generation.table), _Asked(source, generation)
     scale = calibration.scale(judge.has_witnesses)
 
     def numbered(block: _Block) -> tuple[_Block, Places, Places]:
+        judge.look_at(np.concatenate([block.a.places, block.b.places]))
         return block, judge.numbers(block.a.places), judge.numbers(block.b.places)
 
     def answered(item: tuple[_Block, Places, Places]) -> _Answered:
@@ -104,11 +109,11 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
 
         stream.write(b"index,sameArtist\n")
         progress(asked.header_bytes)
-        workers = min(available_cores(), MOST_WORKERS)
         # Closed, so that no thread works on after an error. Numbered in the order of the file, whichever was read
         # first: the same file gives the same answers to the bit. The disk works beside the cores, not after them.
         with closing(ahead(asked.pairs, asked.blocks(), workers=workers, most=2 * workers)) as read, \
-                closing(ahead(answered, map(numbered, read), workers=workers, most=2 * workers)) as judged, \
+                closing(ahead(numbered, read, workers=1, most=2 * workers)) as named, \
+                closing(ahead(answered, named, workers=workers, most=2 * workers)) as judged, \
                 closing(ahead(saved, judged, workers=1, most=2)) as done:
             for block in done:
                 counts += block.counts
@@ -212,8 +217,9 @@ class _Judge:
     rows need not be gathered.
     """
 
-    def __init__(self, generation: Generation, calibration: PairCalibration) -> None:
-        self.calibration, self.matrix = calibration, generation.vectors.matrix
+    def __init__(self, generation: Generation, calibration: PairCalibration, workers: int) -> None:
+        """workers: threads that look for the nearest of paintings."""
+        self.calibration, self.matrix, self.workers = calibration, generation.vectors.matrix, workers
         witnesses = witness_places(generation.table["vector_sha256"].to_numpy(object))
         self.has_witnesses = len(witnesses) >= FEWEST
         self.witnesses = among_each_other(self.matrix[witnesses if self.has_witnesses else []])  # (m, d)
@@ -222,21 +228,34 @@ class _Judge:
         self.as_witness = np.full(count, -1)  # which one, or -1
         self.as_witness[witnesses] = np.arange(len(witnesses))
         self.number, self.asked = np.full(count, -1), 0
+        self.threads = ThreadpoolController()
         # By number. Only the rows that are asked about are ever written, and only those take memory.
         self.vectors = np.zeros(self.matrix.shape, np.float32)
         self.surroundings = Surroundings(np.zeros((count, len(self.witnesses)), np.float32), np.full(count, -1))
 
-    def numbers(self, places: Places) -> Places:
-        """(k,) of the paintings at these places, each once, the new ones looked at; any number for a place of -1."""
-        fresh = places[places >= 0]
+    def look_at(self, places: Places) -> None:
+        """Number the paintings at these places, -1 for none, that have no number yet, and look around them."""
+        fresh = pd.unique(places[places >= 0])  # in the order they are asked about
         fresh = fresh[self.number[fresh] < 0]
-        if len(fresh):
-            new = slice(self.asked, self.asked + len(fresh))
-            self.number[fresh], self.asked = np.arange(new.start, new.stop), new.stop
-            self.vectors[new], self.surroundings.own[new] = self.matrix[fresh], self.as_witness[fresh]
-            if self.has_witnesses:
-                Surroundings.of(among_nearest(self.matrix[fresh], self.matrix, fresh), self.witnesses, self.scatter,
-                                self.surroundings.own[new], self.surroundings.roots[new])
+        numbers = np.arange(self.asked, self.asked + len(fresh))
+        self.number[fresh], self.asked = numbers, self.asked + len(fresh)
+        self.vectors[numbers], self.surroundings.own[numbers] = self.matrix[fresh], self.as_witness[fresh]
+        if self.has_witnesses and len(fresh):
+            parts = max(1, len(fresh) // LOOKED_AT)
+            each = zip(np.array_split(fresh, parts), np.array_split(numbers, parts), strict=True)
+            for _ in ahead(self._look_around, each, workers=self.workers, most=parts):
+                pass
+
+    def _look_around(self, paintings: tuple[Places, Places]) -> None:
+        """The paintings at these places, which have these numbers."""
+        places, new = paintings[0], _span(paintings[1])
+        with self.threads.limit(limits=1):  # also OpenMP's, of which every thread has its own
+            standing = among_nearest(self.matrix[places], self.matrix, places)
+            Surroundings.of(standing, self.witnesses, self.scatter, self.surroundings.own[new],
+                            self.surroundings.roots[new])
+
+    def numbers(self, places: Places) -> Places:
+        """(k,) of the paintings at these places, which were looked at; any number for a place of -1."""
         numbers, is_known = np.zeros(len(places), np.int64), places >= 0
         numbers[is_known] = self.number[places[is_known]]
         numbers[~is_known] = numbers[is_known].min() if is_known.any() else 0  # widens no span

@@ -78,7 +78,10 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
         patch.setattr(submitting, "DENSE", dense)
         patch.setattr(submitting, "PACKING", 0)
         patch.setattr(submitting, "GATHER", 7)
-        judge = _Judge(generation(matrix), CALIBRATION.pairs)
+        patch.setattr(submitting, "LOOKED_AT", 20)
+        judge = _Judge(generation(matrix), CALIBRATION.pairs, workers=2)
+        for places in (a, np.append(b, -1)):  # some of b are known by then
+            judge.look_at(places)
         named = [_Named(*np.unique(places, return_inverse=True)) for places in (a, b)]
         found = judge.separations(*(side.of(judge.numbers(side.places)) for side in named))
     expected = distances(matrix[a], matrix[b])
