@@ -592,3 +592,20 @@ def test_the_service_says_that_milvus_is_away_and_goes_on_when_it_is_back(tmp_pa
                     break
                 deadline.wait(0.2)
             assert again.status_code == 200
+
+
+def test_the_service_says_that_milvus_has_released_a_collection(tmp_path, index, monkeypatch):
+    # Once an error 500, as if artidx had a bug.
+    monkeypatch.setenv("ARTIDX_MODEL", str(index.generation.model_path))
+    monkeypatch.setattr("artidx.index.milvus.server.RETURN_S", 0.5)
+    with MilvusLite(tmp_path) as milvus:
+        address = milvus.address("paintings")
+        index.push(address)
+        with served(address) as service, service.client() as client:
+            server = connected(Address.of(address))
+            server.ask("release_collection", server.published())
+            answer = client.post("/v1/nearest", **form(image="Blue Painter/B3.png"))
+            assert (answer.status_code, answer.json()["type"]) == (503, "urn:artidx:index-away")
+            assert answer.json()["detail"].startswith("paintings: Milvus has not loaded the collection; load it there")
+            server.load(server.published())
+            assert client.post("/v1/nearest", **form(image="Blue Painter/B3.png")).status_code == 200

@@ -15,6 +15,7 @@ from .layout import generation_of
 
 RETURN_S = 10.0  # for a server that is being restarted
 AWAY = 2  # pymilvus' code for a server that cannot be reached
+NOT_LOADED = (101, 103, 106)  # Milvus' codes for a collection that is released, on its way to memory, or recovering
 EAGER = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 1000}  # else minutes, in the end
 CALL_S = 60.0  # an answer; longer and the server is not well
 CONNECT_S = 10.0
@@ -44,15 +45,20 @@ class Server:
                             f"start it, or mend the one or the other") from None
 
     def ask(self, what: str, *args: Any, seconds: float = CALL_S, **more: Any) -> Any:
-        """Call a method of MilvusClient; a server that has just gone is given some time to come back. Raises BadIndex.
+        """Call a method of MilvusClient; a server that has just gone, or has yet to load a collection, is given some
+        time to come back. Raises BadIndex.
         """
         deadline = monotonic() + RETURN_S
         while True:
             try:
                 return getattr(self.client, what)(*args, timeout=seconds, **more)
             except self._problems as problem:
-                if not _is_away(problem) or monotonic() > deadline:
+                is_loaded = getattr(problem, "code", None) not in NOT_LOADED
+                if (is_loaded and not _is_away(problem)) or monotonic() > deadline:
                     what = what.replace("_", " ")
+                    if not is_loaded:
+                        raise IndexAway(f"{self.address}: Milvus has not loaded the collection; load it there, or open "
+                                        f"the index anew") from None
                     if _is_away(problem):
                         raise IndexAway(f"{self.address}: Milvus does not answer (to {what}); is it running?") from None
                     raise BadIndex(f"{self.address}: Milvus cannot {what}: {_reason(problem)}") from None
