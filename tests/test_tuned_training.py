@@ -346,6 +346,8 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
     (before, card_before), (after, card) = models
     assert after.sha256 != before.sha256
     assert after.metadata["calibration"] == before.metadata["calibration"]
+    assert "Trained on 21 paintings by 5\nartists" in card_before
+    assert "Trained on 49 paintings by 7\nartists" in card, "the linear part, too"
     assert "which of 6\nartists, with weight 0.8, and which of 2 styles, with weight 0.3; learnt" in card
     assert "learnt on\n49 paintings (train, val_seen, val_unseen)" in card
     assert "3 and 2, then 2 epochs at a rate" in card

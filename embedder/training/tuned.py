@@ -12,7 +12,7 @@ et al., 2018; Wortsman et al., 2022), at no cost to those who use it. MobileNetV
 
 When all has been measured, a last short cycle teaches the members the artists of the other splits too, and
 again the mean of the weights before and after it is kept. So MobileNetV2 tells those artists apart a little better, and
-others no worse.
+others no worse. The linear recipe's discriminants are found anew, among the artists of all splits.
 
 The members' vectors are joined, and what classifiers make of them is added: which artist, by one classifier for each
 member, and which style (posteriors.py).
@@ -136,15 +136,16 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
     """Train on a catalog's table.
 
     The table's column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the trunks' folder;
-    learn: the splits whose artists and styles are learnt, those beyond TRAIN in a last cycle of the members. A run that
-    was interrupted goes on from its last epoch. Raises BadModel for missing weights, BadCatalog where there are too few
-    artists, and BadSetting where `work` holds a run on other paintings.
+    learn: the splits whose artists and styles are learnt, TRAIN first, of which features and members are kept; the
+    members learn the others in a last cycle. A run that was interrupted goes on from its last epoch. Raises BadModel
+    for missing weights, BadCatalog where there are too few artists, and BadSetting where `work` holds a run on other
+    paintings.
     """
     for recipe in MEMBERS:
         load_trunk(recipe.trunk, weights)  # what is missing is told now, not after hours
     data = data_of(table, work, note, bar)
-    training = table[(table["split"] == TRAIN) & data.packed.is_read].reset_index(drop=True)
-    linear = train_linear(training, weights, work,
+    learnt = pd.concat([table[(table["split"] == split) & data.packed.is_read] for split in learn], ignore_index=True)
+    linear = train_linear(learnt, weights, work,
                           lambda what, done, total: note(f"{what}: {done:,} of {total:,} paintings"))
     named = {"linear": linear}
     more = data_of(table, work, note, bar, learn) if {*learn} != {TRAIN} else None
@@ -169,7 +170,7 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
     known = labels_of(table, every)
     shifts = [moved - part[some] for moved, part in zip(whole, seen, strict=True)]
     head = head_of(seen, shifts, known, (LINEAR, *WEIGHTS), OF_ARTIST, OF_STYLE)
-    made = _described(data, more, describe_linear(len(training), training["artist"].nunique()), known, learn)
+    made = _described(data, more, describe_linear(len(learnt), learnt["artist"].nunique()), known, learn)
     with torch.inference_mode():
         given = nn.functional.normalize(head(torch.from_numpy(np.hstack(seen))), dim=1).numpy()
     return Tuned(Ensemble([*named.values()], head).cpu().eval(), made, data, every, given)
