@@ -25,11 +25,16 @@ def mean_interval(values: Doubles, artists: Codes) -> Interval:
         return float("nan"), float("nan")
     _, places = np.unique(artists, return_inverse=True)
     sums, counts = np.bincount(places, values), np.bincount(places)
-    return _interval([float(drawn @ sums / (drawn @ counts)) for drawn in _draws(len(counts))])
+    return interval_of([float(drawn @ sums / (drawn @ counts)) for drawn in _draws(len(counts))])
 
 
 def pair_intervals(x: Array, pairs: Pairs) -> dict[str, Interval]:
     """Of `auc` and the shares found, where x (p,) is what the pairs are ranked by, least first."""
+    return {name: interval_of(values) for name, values in pair_draws(x, pairs).items()}
+
+
+def pair_draws(x: Array, pairs: Pairs) -> dict[str, list[float]]:
+    """The same figures of each draw. Pairs of the same artists are judged on the same draws, whatever they rank by."""
     order = np.argsort(x, kind="stable")
     artists, places = np.unique(np.concatenate([pairs.first[order], pairs.second[order]]), return_inverse=True)
     first, second = np.split(places, 2)
@@ -45,7 +50,7 @@ def pair_intervals(x: Array, pairs: Pairs) -> dict[str, Interval]:
         for name, rate in (("found_at_1_percent", 0.01), ("found_at_0_1_percent", 0.001)):
             place = int(np.searchsorted(false, rate, side="right")) - 1
             found[name].append(float(true[place]) if place >= 0 else 0.0)
-    return {name: _interval(values) for name, values in found.items()}
+    return found
 
 
 def thinned(pairs: Pairs, share_same: float, share_different: float, chance: np.random.Generator) -> Pairs:
@@ -61,7 +66,8 @@ def _draws(count: int) -> Iterator[npt.NDArray[np.int64]]:
         yield chance.multinomial(count, np.full(count, 1 / count))
 
 
-def _interval(values: list[float]) -> Interval:
+def interval_of(values: list[float]) -> Interval:
+    """The middle 95 % of what the draws gave."""
     if not values:
         return float("nan"), float("nan")
     low, high = np.nanpercentile(values, (2.5, 97.5)).tolist()

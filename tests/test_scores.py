@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, precision_score, roc_auc_score
 
-from artidx.index.bootstrap import mean_interval, pair_intervals, thinned
+from artidx.index.bootstrap import interval_of, mean_interval, pair_draws, pair_intervals, thinned
 from artidx.index.calibrate import ArtistCalibration, Voices
 from artidx.index.curve import Pairs, blocks
 from artidx.index.evaluate import evaluate
@@ -141,6 +141,14 @@ def test_pair_intervals_hold_the_values_of_the_whole(labelled):
     assert low < curve.auc < high < low + 0.2
     low, high = found["found_at_1_percent"]
     assert low <= curve.at(0.01).true_positive_rate <= high
+
+
+def test_two_rankings_of_the_same_pairs_are_judged_on_the_same_draws(labelled):
+    pairs = Pairs.joined(list(blocks(*labelled)))
+    noise = np.random.default_rng(0).normal(scale=0.02, size=len(pairs.distances)).astype(np.float32)
+    one, other = (np.array(pair_draws(x, pairs)["auc"]) for x in (pairs.distances, pairs.distances + noise))
+    assert interval_of(one.tolist()) == pair_intervals(pairs.distances, pairs)["auc"]
+    assert np.std(one - other) < 0.2 * np.std(one), "what artists make of it falls out of the difference"
 
 
 def test_thinning_keeps_each_kind_by_its_share(labelled):
