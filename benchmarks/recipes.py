@@ -5,7 +5,8 @@
 MobileNetV2 with the weights in FOLDER, three epochs of one cycle on the split train, otherwise as the tuned recipe
 fine-tunes it (embedder/training/tuned.py); each is judged by distance alone on the other two splits, around the
 split's own centre. Then the difference to the recipe as it is with the same seed, with a 95 % interval by bootstrap
-over artists: both are judged on the same draws of artists. What is done is kept below WORK/recipes, and a run that
+over artists: both are judged on the same draws of artists. That training itself is a matter of chance, only the seeds
+show. What is done is kept below WORK/recipes, and a run that
 was interrupted goes on after its last whole recipe.
 """
 
@@ -55,8 +56,8 @@ SUB_CENTRES = 3
 TEMPERATURE = 0.1
 TRIPLET_MARGIN = 0.4
 NEAR = 320  # px; of a painting scaled to that, a crop shows a quarter
-QUARTER = 144  # px of 224; four overlap a little
-WHOLE, QUARTERS = "the whole", "with its quarters"
+CORNER = 144  # px of 224: each of four shows 41 % of the picture
+WHOLE, CORNERS = "the whole", "with its corners"
 
 Pool = Callable[[Tensor], list[Tensor]]  # (b, c, positions) -> some of (b, c)
 
@@ -153,7 +154,7 @@ class Recipe(NamedTuple):
     """What differs from the recipe as it is.
 
     by_artist: batches have several paintings of each artist; near: the share of crops that show a quarter;
-    quarters: judged once more, with the vectors of four quarters beside the whole's; crops: sides in px, one an epoch.
+    corners: judged once more, with the vectors of four corners beside the whole's; crops: sides in px, one an epoch.
     """
 
     name: str
@@ -162,20 +163,20 @@ class Recipe(NamedTuple):
     by_artist: bool = False
     styles: bool = False
     near: float = 0.0
-    quarters: bool = False
+    corners: bool = False
     crops: tuple[int, ...] = (CROP,) * EPOCHS
     keeps_statistics: bool = False
     seeds: int = 1
 
 
 RECIPES = (
-    Recipe("CosFace, as it is", quarters=True, seeds=3),
+    Recipe("CosFace, as it is", corners=True, seeds=3),
     Recipe("ArcFace, sub-centres, margin by paintings", arcface, seeds=3),
     Recipe("supervised contrastive", contrastive, by_artist=True),
     Recipe("triplets, hard batches", hard_triplets, by_artist=True),
     Recipe("styles, too", styles=True),
     Recipe("generalised means", pool=generalised_means),
-    Recipe("half of the crops near", near=0.5, quarters=True),
+    Recipe("half of the crops near", near=0.5, corners=True),
     Recipe("crops of 98, 126 and 182 px", crops=(98, 126, 182)),
     Recipe("statistics as pretrained", keeps_statistics=True, seeds=3),
     Recipe("statistics as pretrained, and ArcFace", arcface, keeps_statistics=True),
@@ -203,7 +204,7 @@ def drawn(recipe: Recipe, task: Task, seed: int, number: int) -> Iterator[tuple[
     if recipe.by_artist:
         works = Works(codes)
         shown = epoch(lambda chance: artists(works, BATCH, chance, per_artist=PER_ARTIST), len(codes), seed, number)
-        # Artists with fewer paintings leave gaps: batches are cut anew, nearly all between two artists.
+        # Artists with fewer paintings leave gaps; batches are cut anew, and split the artists at their ends.
         chosen = np.fromiter(islice((place for batch in shown for place in batch.places), len(codes)), np.int64)
     else:
         weight = np.bincount(codes)[codes] ** (tuned.EVENNESS - 1.0)
@@ -260,8 +261,8 @@ def taught(recipe: Recipe, start: Start, task: Task, seed: int, fabric: Fabric) 
     return member.eval()
 
 
-class Quarters:
-    """Inputs: one of the four overlapping quarters of each packed painting, enlarged to the size of the whole."""
+class Corners:
+    """Inputs: one of the four overlapping corners of each packed painting, enlarged to the size of the whole."""
 
     def __init__(self, data: tuned.Data, number: int) -> None:
         self.packed = data.packed
@@ -269,20 +270,20 @@ class Quarters:
 
     def __getitem__(self, places: np.ndarray, /) -> Tensor:
         whole = self.packed[places].float()
-        first = whole.shape[2] - QUARTER
-        quarter = whole[:, :, self.top * first :, self.left * first :][:, :, :QUARTER, :QUARTER]
-        return functional.interpolate(quarter, whole.shape[2:], mode="bicubic", antialias=True).clamp(0, 255)
+        first = whole.shape[2] - CORNER
+        corner = whole[:, :, self.top * first :, self.left * first :][:, :, :CORNER, :CORNER]
+        return functional.interpolate(corner, whole.shape[2:], mode="bicubic", antialias=True).clamp(0, 255)
 
 
 def embedded(recipe: Recipe, member: Ensemble, data: tuned.Data, places: np.ndarray, fabric: Fabric
              ) -> dict[str, np.ndarray]:
-    """(n, d) of the whole, and where the recipe says so of the whole and the mean of its quarters."""
+    """(n, d) of the whole, and where the recipe says so of the whole and the mean of its corners."""
     with fabric.autocast():
         whole = embed(member, data.packed, places, fabric)
-        if not recipe.quarters:
+        if not recipe.corners:
             return {WHOLE: whole}
-        quarters = [embed(member, Quarters(data, number), places, fabric) for number in range(4)]
-    return {WHOLE: whole, QUARTERS: unit(whole + np.mean(quarters, axis=0))}
+        corners = [embed(member, Corners(data, number), places, fabric) for number in range(4)]
+    return {WHOLE: whole, CORNERS: unit(whole + np.mean(corners, axis=0))}
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -381,9 +382,11 @@ def main() -> None:
     chosen: list[dict[str, Judged]] = []
     for recipe in RECIPES:
         of_seeds = [bench.judged(recipe, seed) for seed in range(recipe.seeds)]
-        chosen = chosen or [one[WHOLE] for one in of_seeds]
+        if not chosen:
+            chosen = [one[WHOLE] for one in of_seeds]
+            print(row(f"{recipe.name}, seed 0 alone", chosen[:1], chosen), flush=True)
         for shown in of_seeds[0]:
-            print(row(recipe.name + (f"; {QUARTERS}" if shown == QUARTERS else ""), [one[shown] for one in of_seeds],
+            print(row(recipe.name + (f"; {CORNERS}" if shown == CORNERS else ""), [one[shown] for one in of_seeds],
                       chosen), flush=True)
 
 

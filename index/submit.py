@@ -1,11 +1,11 @@
 """Answer a file of pairs, millions of them, as the competition Painter by Numbers asks for it.
 
 The file is read and written in blocks, so that memory does not grow with it, but with the paintings asked about: 10 KB
-for each, and as much again for those of the blocks at work. Of each, the nearest in the index are looked for, by all
-cores and many at once, while the blocks before are still answered. A block of pairs mostly joins few paintings with few
-others: then their Gram matrices are made and read off, which costs a small part of what gathering every pair's two
-vectors would. Separations here are float32, good to the sixth digit: enough to
-rank by, while `pair` is exact to the last bit.
+for each, and as much again for those of the blocks at work. Of each, the nearest in the index are looked for, many at
+once and by several cores, while the blocks before are still answered. A block of pairs mostly joins few paintings with
+few others: then their Gram matrices are made and read off, which costs a small part of what gathering every pair's two
+vectors would. Separations here are float32, good to the sixth digit: enough to rank by, while `pair` is exact to the
+last bit.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class _Judge:
         self.as_witness = np.full(count, -1)  # which one, or -1
         self.as_witness[witnesses] = np.arange(len(witnesses))
         self.number, self.asked = np.full(count, -1), 0
-        self.threads = ThreadpoolController()
+        self.threads = ThreadpoolController().select(user_api="openmp")
         # By number. Only the rows that are asked about are ever written, and only those take memory.
         self.vectors = np.zeros(self.matrix.shape, np.float32)
         self.surroundings = Surroundings(np.zeros((count, len(self.witnesses)), np.float32), np.full(count, -1))
@@ -249,7 +249,7 @@ class _Judge:
     def _look_around(self, paintings: tuple[Places, Places]) -> None:
         """The paintings at these places, which have these numbers."""
         places, new = paintings[0], _span(paintings[1])
-        with self.threads.limit(limits=1):  # also OpenMP's, of which every thread has its own
+        with self.threads.limit(limits=1):  # beside BLAS': of OpenMP's, every thread has its own
             standing = among_nearest(self.matrix[places], self.matrix, places)
             Surroundings.of(standing, self.witnesses, self.scatter, self.surroundings.own[new],
                             self.surroundings.roots[new])

@@ -15,7 +15,8 @@ from .layout import generation_of
 
 RETURN_S = 10.0  # for a server that is being restarted
 AWAY = 2  # pymilvus' code for a server that cannot be reached
-NOT_LOADED = (101, 103, 106)  # Milvus' codes for a collection that is released, on its way to memory, or recovering
+READING = ("query", "search")
+RELEASED, LOADING = 101, (103, 106)  # Milvus' codes for a collection that cannot be read, and that soon can be
 EAGER = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 1000}  # else minutes, in the end
 CALL_S = 60.0  # an answer; longer and the server is not well
 CONNECT_S = 10.0
@@ -45,24 +46,28 @@ class Server:
                             f"start it, or mend the one or the other") from None
 
     def ask(self, what: str, *args: Any, seconds: float = CALL_S, **more: Any) -> Any:
-        """Call a method of MilvusClient; a server that has just gone, or has yet to load a collection, is given some
-        time to come back. Raises BadIndex.
+        """Call a method of MilvusClient; a server that has just gone, or is loading what is read, is given some time.
+
+        Raises IndexAway where it does not come back, and where what is read was released; else BadIndex.
         """
         deadline = monotonic() + RETURN_S
         while True:
             try:
                 return getattr(self.client, what)(*args, timeout=seconds, **more)
             except self._problems as problem:
-                is_loaded = getattr(problem, "code", None) not in NOT_LOADED
-                if (is_loaded and not _is_away(problem)) or monotonic() > deadline:
-                    what = what.replace("_", " ")
-                    if not is_loaded:
-                        raise IndexAway(f"{self.address}: Milvus has not loaded the collection; load it there, or open "
-                                        f"the index anew") from None
-                    if _is_away(problem):
-                        raise IndexAway(f"{self.address}: Milvus does not answer (to {what}); is it running?") from None
-                    raise BadIndex(f"{self.address}: Milvus cannot {what}: {_reason(problem)}") from None
+                may_pass = _is_away(problem) or (what in READING and _code(problem) in LOADING)
+                if not may_pass or monotonic() > deadline:
+                    raise self._refusal(what, problem) from None
             sleep(0.2)
+
+    def _refusal(self, what: str, problem: Exception) -> BadIndex:
+        if what in READING and _code(problem) in (RELEASED, *LOADING):
+            return IndexAway(f"{self.address}: Milvus has not loaded the collection; load it there, or open the index "
+                             f"anew")
+        what = what.replace("_", " ")
+        if _is_away(problem):
+            return IndexAway(f"{self.address}: Milvus does not answer (to {what}); is it running?")
+        return BadIndex(f"{self.address}: Milvus cannot {what}: {_reason(problem)}")
 
     def published(self) -> str | None:
         """The collection of the generation that answers; None where nothing goes by the address' name.
@@ -116,7 +121,11 @@ _connected = cache(Server)  # one that is lost comes back by itself, a new one w
 
 def _is_away(problem: Exception) -> bool:
     """Whether nobody has heard the question, or answered it in time: then it is gRPC's own error, not pymilvus'."""
-    return getattr(problem, "code", None) == AWAY or not hasattr(problem, "message")
+    return _code(problem) == AWAY or not hasattr(problem, "message")
+
+
+def _code(problem: Exception) -> object:
+    return getattr(problem, "code", None)
 
 
 def _reason(problem: Exception) -> str:
