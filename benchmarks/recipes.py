@@ -6,8 +6,7 @@ MobileNetV2 with the weights in FOLDER, three epochs of one cycle on the split t
 fine-tunes it (embedder/training/tuned.py); each is judged by distance alone on the other two splits, around the
 split's own centre. Then the difference to the recipe as it is with the same seed, with a 95 % interval by bootstrap
 over artists: both are judged on the same draws of artists. That training itself is a matter of chance, only the seeds
-show. What is done is kept below WORK/recipes, and a run that
-was interrupted goes on after its last whole recipe.
+show. What is done is kept below WORK/recipes, and a run that was interrupted goes on after its last whole recipe.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ EPOCHS = 3
 MEMBER = tuned.MEMBERS[0]
 PER_ARTIST = 4  # paintings, where the loss compares those of a batch
 FROM_STYLE = 0.3  # weight of its loss
-POWER = 3.0  # of generalised means (Radenovic et al., 2018), where they begin there
+POWER = 3.0  # of generalised means (Radenovic et al., 2018, who begin with it)
 SUB_CENTRES = 3
 TEMPERATURE = 0.1
 TRIPLET_MARGIN = 0.4
