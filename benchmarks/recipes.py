@@ -39,7 +39,7 @@ from artidx.embedder.training.crops import BATCH, CROP, SCALED
 from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
 from artidx.embedder.training.linear import discriminants
 from artidx.embedder.training.losses import artist_softmax, hard_batch, triplet_loss
-from artidx.embedder.training.networks import MobileNetV2, load_trunk
+from artidx.embedder.training.networks import MobileNetV2, load_trunk, means_and_deviations
 from artidx.embedder.training.splits import SEEN, UNSEEN, splits
 from artidx.embedder.training.trainer import embed
 from artidx.index.bootstrap import interval_of, pair_draws
@@ -59,11 +59,6 @@ CORNER = 144  # px of 224: each of four shows 41 % of the picture
 WHOLE, CORNERS = "the whole", "with its corners"
 
 Pool = Callable[[Tensor], list[Tensor]]  # (b, c, positions) -> some of (b, c)
-
-
-def means_and_deviations(feature: Tensor) -> list[Tensor]:
-    centre = feature.mean(2, keepdim=True)
-    return [centre.squeeze(2), ((feature - centre) ** 2).mean(2).clamp_min(1e-8).sqrt()]
 
 
 def generalised_means(feature: Tensor) -> list[Tensor]:

@@ -51,13 +51,14 @@ class PooledTrunk(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = []
-        for feature in self.layers((x - self.mean) / self.std):
-            flat = feature.float().flatten(2)  # (b, c, positions)
-            centre = flat.mean(2, keepdim=True)
-            spread = ((flat - centre) ** 2).mean(2).clamp_min(1e-8).sqrt()
-            pooled += [centre.squeeze(2), spread]
-        return torch.cat(pooled, dim=1)
+        layers = self.layers((x - self.mean) / self.std)
+        return torch.cat([part for layer in layers for part in means_and_deviations(layer.float().flatten(2))], dim=1)
+
+
+def means_and_deviations(feature: Tensor) -> list[Tensor]:
+    """(b, c, positions) -> two of (b, c)."""
+    centre = feature.mean(2, keepdim=True)
+    return [centre.squeeze(2), ((feature - centre) ** 2).mean(2).clamp_min(1e-8).sqrt()]
 
 
 class MobileNetV2(PooledTrunk):
