@@ -1,10 +1,12 @@
-"""How fast the models that ship are against the same networks in eager PyTorch, and how much work an image is.
+"""How fast the models that ship are, against the same networks and the simple line in eager PyTorch, and how much work
+an image is.
 
     python benchmarks/model.py TRUNKS
 
 TRUNKS: the folder with the trunks' pretrained weights. PyTorch has those and a projection of chance: other numbers, the
-same work. Both use every core: ONNX Runtime one image a core, as artidx runs it, PyTorch batches of 16. All are
-timed in turn, and the medians of the rounds are shown. A multiplication and its addition count as two operations.
+same work. All use every core: ONNX Runtime one image a core, as artidx runs it, PyTorch batches of 16. All are timed
+in turn, and the medians of the rounds are shown. The simple line (docs/experiments.md) is nine blocks of DINOv2 and
+a projection. A multiplication and its addition count as two operations.
 """
 
 from __future__ import annotations
@@ -54,6 +56,10 @@ def small(folder: Path) -> Ensemble:
     return member((distilled.TRUNK,), folder).eval()
 
 
+def simple_line(folder: Path) -> Ensemble:
+    return member(("dinov2_vits14",), folder).eval()
+
+
 def projection(before: int, after: int) -> Projection:
     return Projection(torch.ones(before), torch.zeros(before), torch.randn(before, after))
 
@@ -75,6 +81,7 @@ def main() -> None:
     torch.set_num_threads(available_cores())
     embedders = {name: Embedder.load(name) for name in SHIPPED}
     networks = {"base": base(Path(sys.argv[1])), "small": small(Path(sys.argv[1]))}
+    line = simple_line(Path(sys.argv[1]))
     size = embedders["base"].size
     squares = np.random.default_rng(0).integers(0, 256, (IMAGES, size, size, 3), np.uint8)
     x = torch.from_numpy(squares).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
@@ -84,18 +91,20 @@ def main() -> None:
             for batch in x.split(BATCH):
                 network(batch)
 
-    def turn() -> dict[str, tuple[float, float]]:
-        return {name: (rate(lambda name=name: embedders[name].infer(squares)),
-                       rate(lambda name=name: eager(networks[name]))) for name in SHIPPED}
-
-    turns = [turn() for _ in range(ROUNDS + 1)][1:]  # the first warms up
-    medians = {}
+    contestants: dict[tuple[str, str], Callable[[], object]] = {("line", "PyTorch"): lambda: eager(line)}
+    for name in SHIPPED:
+        contestants[name, "ONNX Runtime"] = lambda name=name: embedders[name].infer(squares)
+        contestants[name, "PyTorch"] = lambda name=name: eager(networks[name])
+    turns = [{who: rate(run) for who, run in contestants.items()} for _ in range(ROUNDS + 1)][1:]  # the first warms up
+    medians = {who: statistics.median(turn[who] for turn in turns) for who in contestants}
+    of_line = medians["line", "PyTorch"]
+    print(f"simple line, PyTorch {of_line:.1f} images/s; {operations(line, size) / 1e9:.1f} GFLOP an image")
     for name, embedder in embedders.items():
-        onnx, torches = (statistics.median(each[name][at] for each in turns) for at in (0, 1))
-        medians[name] = onnx
-        print(f"{name:6} ONNX Runtime {onnx:.1f} images/s, PyTorch {torches:.1f}, ratio {onnx / torches:.2f}; "
+        onnx, torches = medians[name, "ONNX Runtime"], medians[name, "PyTorch"]
+        print(f"{name:6} ONNX Runtime {onnx:.1f} images/s, PyTorch {torches:.1f}, ratio {onnx / torches:.2f}, "
+              f"to the simple line {onnx / of_line:.2f}; "
               f"{len(embedder.data) / 1e6:.1f} MB; {operations(networks[name], size) / 1e9:.1f} GFLOP an image")
-    print(f"small / base {medians['small'] / medians['base']:.2f}")
+    print(f"small / base {medians['small', 'ONNX Runtime'] / medians['base', 'ONNX Runtime']:.2f}")
 
 
 if __name__ == "__main__":
