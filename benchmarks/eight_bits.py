@@ -23,13 +23,12 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from recipes import judged
+from recipes import asked_about, judged
 
 from artidx import Embedder, read_catalog
-from artidx.embedder.catalog import artist_key
 from artidx.embedder.parallel import no_bar
 from artidx.embedder.training import tuned
-from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, splits
+from artidx.embedder.training.splits import TRAIN, UNSEEN, splits
 
 CALIBRATING, TIMED, ROUNDS = 32, 32, 5
 CPU = ["CPUExecutionProvider"]
@@ -109,9 +108,7 @@ def main(catalog: str, work: str, model: str = "base") -> None:
     table = read_catalog(catalog).table
     table = table.assign(split=splits(table))
     packed = tuned.data_of(table, Path(work), print, no_bar).packed
-    places = {split: tuned.places_of(table, packed, split) for split in (UNSEEN, SEEN)}
-    codes = {split: np.unique([artist_key(name) for name in table["artist"].iloc[here]], return_inverse=True)[1]
-             for split, here in places.items()}
+    places, codes = asked_about(table, packed)
     training = tuned.places_of(table, packed, TRAIN)
     calibrating = packed.squares(np.sort(np.random.default_rng(0).choice(training, CALIBRATING, replace=False)))
     timed = packed.squares(places[UNSEEN][:TIMED])

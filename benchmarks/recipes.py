@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from pytorch_metric_learning.losses import SupConLoss
@@ -40,6 +41,7 @@ from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
 from artidx.embedder.training.linear import discriminants
 from artidx.embedder.training.losses import artist_softmax, hard_batch, triplet_loss
 from artidx.embedder.training.networks import MobileNetV2, load_trunk, means_and_deviations
+from artidx.embedder.training.packed import Packed
 from artidx.embedder.training.splits import SEEN, UNSEEN, splits
 from artidx.embedder.training.trainer import embed
 from artidx.index.bootstrap import interval_of, pair_draws
@@ -337,6 +339,14 @@ class Bench(NamedTuple):
                 for shown, of in self.vectors(recipe, seed).items()}
 
 
+def asked_about(table: pd.DataFrame, packed: Packed) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Places of the paintings in each validation split, and codes of their artists."""
+    places = {split: tuned.places_of(table, packed, split) for split in (UNSEEN, SEEN)}
+    codes = {split: np.unique([artist_key(name) for name in table["artist"].iloc[here]], return_inverse=True)[1]
+             for split, here in places.items()}
+    return places, codes
+
+
 def ready(catalog: str, trunks: Path, work: Path) -> Bench:
     table = read_catalog(catalog).table
     table = table.assign(split=splits(table))
@@ -346,9 +356,7 @@ def ready(catalog: str, trunks: Path, work: Path) -> Bench:
     styles = {style: code for code, style in enumerate(sorted({*labels.styles} - {""}))}
     task = Task(data, torch.from_numpy(data.training.artists),
                 torch.tensor([styles.get(style, -1) for style in labels.styles]))
-    places = {split: tuned.places_of(table, data.packed, split) for split in (UNSEEN, SEEN)}
-    codes = {split: np.unique([artist_key(name) for name in table["artist"].iloc[here]], return_inverse=True)[1]
-             for split, here in places.items()}
+    places, codes = asked_about(table, data.packed)
     folder = work / "recipes"
     folder.mkdir(parents=True, exist_ok=True)
     return Bench(task, trunks, folder, places, codes, Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), {})
