@@ -42,7 +42,7 @@ so that all collections' pictures are alike in that; all of the path from there 
 
 The training images are not part of the model. Made by `artidx train`; largest difference of any number to PyTorch:
 {parity["largest_difference_to_pytorch"]:.1e}; weights are stored in 8 and 16 bits, which turns a vector by {parity["largest_cosine_lost_to_stored_weights"]:.1e} of cosine at most.
-{_sums(parity)}
+{said_of_sums(parity)}
 ## What it was measured at
 
 {MEASURED_BEFORE if is_of_all_splits else MEASURED}
@@ -75,10 +75,10 @@ and its probabilities hold for paintings like those of the calibration.
 """
 
 
-def _sums(parity: dict[str, float]) -> str:
+def said_of_sums(parity: dict[str, float]) -> str:
     """What sums in 8 bits cost, where some are made so."""
     if "mean_cosine_lost_to_sums_in_8_bits" not in parity:
         return ""
-    return f"""Products of tokens with weights, and the pointwise halves of separable convolutions, sum in 8 bits, which turns it by
-{parity["mean_cosine_lost_to_sums_in_8_bits"]:.1e} of cosine on average and {parity["largest_cosine_lost_to_sums_in_8_bits"]:.1e} at most, on other paintings than those that gave the ranges.
+    return f"""Products of tokens with weights, or the pointwise halves of separable convolutions, sum in 8 bits, from ranges that some
+training paintings gave. That turns the vectors of others by {parity["mean_cosine_lost_to_sums_in_8_bits"]:.1e} of cosine on average and {parity["largest_cosine_lost_to_sums_in_8_bits"]:.1e} at most.
 """

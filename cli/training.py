@@ -43,7 +43,7 @@ from .model_card import model_card
 from .output import progress
 
 ALL_SPLITS = (TRAIN, SEEN, UNSEEN)
-EXAMPLES = 64  # paintings on which ONNX is held against PyTorch
+EXAMPLES = 64  # paintings on which ONNX is held against PyTorch; half of them give the ranges of sums in 8 bits
 
 Note = Callable[[str], None]
 
@@ -141,12 +141,12 @@ def export_trained(work: Path, network: str, output: Path, name: str, note: Note
     data = export(ensemble, settings.size, name, packed_examples(work, settings.size, EXAMPLES))
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, data)
-    note(_parity(Embedder(data, str(output))))
+    note(said_of_parity(Embedder(data, str(output))))
 
 
 def _exported(trained: Trained, table: pd.DataFrame, output: Path, name: str, note: Note) -> Embedder:
     embedder = Embedder(export(trained.network, trained.size, name, _examples(table, trained.size)), str(output))
-    note(_parity(embedder))
+    note(said_of_parity(embedder))
     return embedder
 
 
@@ -164,7 +164,8 @@ def _progress(note: Note) -> Callable[[str, int, int], None]:
     return lambda what, done, total: note(f"{what}: {done:,} of {total:,} paintings")
 
 
-def _parity(embedder: Embedder) -> str:
+def said_of_parity(embedder: Embedder) -> str:
+    """How far an exported file is from PyTorch, in one line."""
     parity = embedder.metadata["parity"]
     sums = (f", to sums in 8 bits {parity['largest_cosine_lost_to_sums_in_8_bits']:.1e}"
             if "largest_cosine_lost_to_sums_in_8_bits" in parity else "")

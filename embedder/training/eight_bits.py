@@ -1,8 +1,8 @@
-"""Sums in 8 bits for the operations that bear them: half the time of DINOv2 and Xception, on a CPU.
+"""Sums in 8 bits, that is, of numbers of 8 bits, for operations that bear them: twice as fast on a CPU with VNNI.
 
 That is a transformer's products of tokens with weights, and the pointwise half of separable convolutions. The rest
 stays in float32: heads have little to do, and MobileNetV2's convolutions lose too much (docs/experiments.md). The
-ranges of what flows in are fixed, so that a picture's vector does not depend on others. Does not decide whether such
+ranges of what is rounded are fixed, so that a picture's vector does not depend on others. Does not decide whether such
 sums lose too much (export.py).
 """
 
@@ -23,7 +23,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from ..images import Pixels
 from ..runtime import PROVIDERS
 
-MOST = 64  # 7 bits: with 8, CPUs without VNNI instructions overflow in the middle of a sum and give other vectors
+# As ONNX Runtime's reduce_range has it. CPUs without VNNI sum two products in 16 bits, which hold 2 x 255 x 64.
+MOST = 64
 DAMPING = 0.01  # of the mean square of what flows in, as in GPTQ
 
 Doubles = npt.NDArray[np.float64]
@@ -32,9 +33,10 @@ Doubles = npt.NDArray[np.float64]
 def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels) -> onnx.ModelProto | None:
     """The graph with such sums, by ONNX Runtime's static quantisation, or None if nothing in it bears them.
 
-    model: its weights are plain float32 numbers; typical: (n, size, size, 3) pictures, which give the ranges. Each is
-    the mean of the pictures' own: a few excite Xception many times as much as others, and a range for these would
-    leave all others a few steps. Weights are whole numbers from -64 to 64, with a scale for each column or kernel.
+    model: its weights are plain float32 numbers; typical: (n, size, size, 3) pictures, which give the ranges of what
+    flows in, and of what convolutions give. Each is the mean of the pictures' own, and what lies beyond is cut: a few
+    pictures excite Xception many times as much as others, and a range for these would leave all others a few steps.
+    Weights are whole numbers from -64 to 64, with a scale for each column or kernel.
     """
     with TemporaryDirectory() as folder:
         given, ready, quantised = (Path(folder) / f"{name}.onnx" for name in ("given", "ready", "quantised"))
@@ -56,17 +58,24 @@ def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels) -> onnx.Mod
 
 
 def _bear_eight_bits(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Products of tokens (b, n, c) with weights, and convolutions of what a depthwise one gives."""
-    weights = {weight.name for weight in graph.initializer}
+    """Products of tokens (b, n, c) with weights, and pointwise convolutions of what a depthwise one gives, as it is."""
+    shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
     tokens = {value.name for value in graph.value_info if len(value.type.tensor_type.shape.dim) == 3}
-    depthwise = {node.output[0] for node in graph.node if node.op_type == "Conv" and _groups(node) > 1}
-    return [node for node in graph.node
-            if (node.op_type == "MatMul" and node.input[0] in tokens and node.input[1] in weights)
-            or (node.op_type == "Conv" and node.input[0] in depthwise)]
+    depthwise = {node.output[0] for node in graph.node if node.op_type == "Conv" and _is_depthwise(node, shapes)}
+
+    def bears(node: onnx.NodeProto) -> bool:
+        if node.op_type == "MatMul":
+            return node.input[0] in tokens and len(shapes.get(node.input[1], ())) == 2
+        return (node.op_type == "Conv" and node.input[0] in depthwise and not _is_depthwise(node, shapes)
+                and shapes.get(node.input[1], ())[2:] == (1, 1))
+
+    return [node for node in graph.node if bears(node)]
 
 
-def _groups(node: onnx.NodeProto) -> int:
-    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+def _is_depthwise(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Whether each of several channels is convolved for itself."""
+    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+    return groups > 1 and shapes.get(node.input[1], ())[1:2] == (1,)
 
 
 def _round_anew(quantised: onnx.ModelProto, exact: onnx.ModelProto, nodes: Sequence[onnx.NodeProto],

@@ -62,14 +62,15 @@ def export(network: nn.Module, size: int, name: str, example: Pixels) -> bytes:
 
     difference = float(np.abs(vectors_of(model) - expected).max())
     stored = with_stored_weights(model)
-    turned = float(_cosines_lost(vectors_of(stored), expected).max())
+    in_float = vectors_of(stored)
+    turned = float(_cosines_lost(in_float, expected).max())
     if not (difference <= PARITY_LIMIT and turned <= STORED_LIMIT):
         raise BadModel(f"{name}: ONNX and PyTorch differ by {difference:.1e}, and as stored by {turned:.1e} of cosine")
     parity = {"largest_difference_to_pytorch": difference, "largest_cosine_lost_to_stored_weights": turned}
     quantised = with_sums_in_eight_bits(model, example[::2])
-    if quantised:
+    if quantised is not None:
         quantised = with_stored_weights(quantised)
-        lost = _cosines_lost(vectors_of(quantised), expected)[1::2]
+        lost = _cosines_lost(vectors_of(quantised), in_float)[1::2]
         if lost.mean() <= EIGHT_BIT_SUMS_LIMIT:
             stored = quantised
             parity |= {"mean_cosine_lost_to_sums_in_8_bits": float(lost.mean()),
