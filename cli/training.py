@@ -49,11 +49,15 @@ Note = Callable[[str], None]
 
 
 class Trained(NamedTuple):
-    """What a recipe has made: a network (b, 3, size, size) -> (b, d), and how, for its card."""
+    """What a recipe has made: a network (b, 3, size, size) -> (b, d), and how, for its card.
+
+    all_pointwise: whether all of its pointwise convolutions bear sums in 8 bits.
+    """
 
     network: Any
     size: int
     made: str
+    all_pointwise: bool = False
 
 
 class Measured(NamedTuple):
@@ -84,7 +88,7 @@ def by_tuned_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: st
 def by_distilled_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: str, note: Note) -> Trained:
     """One small network that gives the vectors of the tuned recipe's model."""
     network, made = train_distilled(table, trunks, work, _fabric(1, 1, precision), triplet_accuracy, note, progress)
-    return Trained(network, SIZE, made)
+    return Trained(network, SIZE, made, all_pointwise=True)
 
 
 def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devices: int, nodes: int, precision: str,
@@ -145,7 +149,9 @@ def export_trained(work: Path, network: str, output: Path, name: str, note: Note
 
 
 def _exported(trained: Trained, table: pd.DataFrame, output: Path, name: str, note: Note) -> Embedder:
-    embedder = Embedder(export(trained.network, trained.size, name, _examples(table, trained.size)), str(output))
+    data = export(trained.network, trained.size, name, _examples(table, trained.size),
+                  all_pointwise=trained.all_pointwise)
+    embedder = Embedder(data, str(output))
     note(said_of_parity(embedder))
     return embedder
 

@@ -74,10 +74,15 @@ def eight_bit_weights(graph):
             if node.op_type == "DequantizeLinear" and node.input[0] in stored and stored[node.input[0]].ndim > 1}
 
 
-@pytest.mark.parametrize(("network", "kernels"), [(Tokens, [(8, 24), (24, 8)]), (Separable, [(16, 8, 1, 1)])])
-def test_products_of_tokens_and_halves_of_separable_convolutions_sum_in_eight_bits(network, kernels, squares):
+@pytest.mark.parametrize(("network", "all_pointwise", "kernels"), [
+    (Tokens, False, [(8, 24), (24, 8)]),
+    (Separable, False, [(16, 8, 1, 1)]),
+    (Separable, True, [(8, 16, 1, 1), (16, 8, 1, 1)]),
+])
+def test_products_of_tokens_and_pointwise_convolutions_that_bear_it_sum_in_eight_bits(network, all_pointwise, kernels,
+                                                                                      squares):
     network = network().eval()
-    data = export(network, SIDE, "tiny", squares)
+    data = export(network, SIDE, "tiny", squares, all_pointwise=all_pointwise)
     weights = eight_bit_weights(onnx.load_from_string(data).graph)
     assert sorted(w.shape for w in weights.values()) == sorted(kernels), "not heads, not other convolutions"
     with torch.inference_mode():
@@ -85,7 +90,7 @@ def test_products_of_tokens_and_halves_of_separable_convolutions_sum_in_eight_bi
     embedder = Embedder(data, "tiny")
     assert ((embedder.infer(squares) * expected).sum(axis=1) > 1 - 5e-3).all()
     assert 0 < embedder.metadata["parity"]["mean_cosine_lost_to_sums_in_8_bits"] < 5e-3
-    assert data == export(network, SIDE, "tiny", squares), "the same network gives the same file"
+    assert data == export(network, SIDE, "tiny", squares, all_pointwise=all_pointwise), "the same file again"
 
 
 def test_two_products_fit_in_sixteen_bits_so_that_no_cpu_overflows(squares):

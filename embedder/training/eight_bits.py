@@ -1,9 +1,9 @@
 """Sums in 8 bits, that is, of numbers of 8 bits, for operations that bear them: twice as fast on a CPU with VNNI.
 
-That is a transformer's products of tokens with weights, and the pointwise half of separable convolutions. The rest
-stays in float32: heads have little to do, and MobileNetV2's convolutions lose too much (docs/experiments.md). The
-ranges of what is rounded are fixed, so that a picture's vector does not depend on others. Does not decide whether such
-sums lose too much (export.py).
+That is a transformer's products of tokens with weights, and the pointwise half of separable convolutions; in networks
+like EfficientNet-Lite, built to be quantised, every pointwise convolution. The rest stays in float32: heads have little
+to do, and MobileNetV2's convolutions lose too much (docs/experiments.md). The ranges of what is rounded are fixed, so
+that a picture's vector does not depend on others. Does not decide whether such sums lose too much (export.py).
 """
 
 from __future__ import annotations
@@ -30,20 +30,22 @@ DAMPING = 0.01  # of the mean square of what flows in, as in GPTQ
 Doubles = npt.NDArray[np.float64]
 
 
-def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels) -> onnx.ModelProto | None:
+def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels, *, all_pointwise: bool = False
+                            ) -> onnx.ModelProto | None:
     """The graph with such sums, by ONNX Runtime's static quantisation, or None if nothing in it bears them.
 
     model: its weights are plain float32 numbers; typical: (n, size, size, 3) pictures, which give the ranges of what
     flows in, and of what convolutions give. Each is the mean of the pictures' own, and what lies beyond is cut: a few
     pictures excite Xception many times as much as others, and a range for these would leave all others a few steps.
-    Weights are whole numbers from -64 to 64, with a scale for each column or kernel.
+    Weights are whole numbers from -64 to 64, with a scale for each column or kernel. all_pointwise: whether every
+    pointwise convolution bears it, not only those of what a depthwise one gives, as it is.
     """
     with TemporaryDirectory() as folder:
         given, ready, quantised = (Path(folder) / f"{name}.onnx" for name in ("given", "ready", "quantised"))
         onnx.save(model, given)  # as a file: handed over in memory, its weights would be looked for in another one
         quant_pre_process(given, ready, skip_symbolic_shape=True)
         exact = onnx.load(ready)
-        chosen = _bear_eight_bits(exact.graph)
+        chosen = _bear_eight_bits(exact.graph, all_pointwise)
         if not chosen:
             return None
         quantize_static(ready, quantised, _OneByOne(typical), nodes_to_quantize=[node.name for node in chosen],
@@ -57,8 +59,8 @@ def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels) -> onnx.Mod
     return found
 
 
-def _bear_eight_bits(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Products of tokens (b, n, c) with weights, and pointwise convolutions of what a depthwise one gives, as it is."""
+def _bear_eight_bits(graph: onnx.GraphProto, all_pointwise: bool) -> list[onnx.NodeProto]:
+    """Products of tokens (b, n, c) with weights; pointwise convolutions, of what a depthwise one gives or all."""
     shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
     tokens = {value.name for value in graph.value_info if len(value.type.tensor_type.shape.dim) == 3}
     depthwise = {node.output[0] for node in graph.node if node.op_type == "Conv" and _is_depthwise(node, shapes)}
@@ -66,8 +68,8 @@ def _bear_eight_bits(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     def bears(node: onnx.NodeProto) -> bool:
         if node.op_type == "MatMul":
             return node.input[0] in tokens and len(shapes.get(node.input[1], ())) == 2
-        return (node.op_type == "Conv" and node.input[0] in depthwise and not _is_depthwise(node, shapes)
-                and shapes.get(node.input[1], ())[2:] == (1, 1))
+        return (node.op_type == "Conv" and (all_pointwise or node.input[0] in depthwise)
+                and not _is_depthwise(node, shapes) and shapes.get(node.input[1], ())[2:] == (1, 1))
 
     return [node for node in graph.node if bears(node)]
 

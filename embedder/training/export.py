@@ -45,11 +45,12 @@ class _FromPixels(nn.Module):
         return vectors
 
 
-def export(network: nn.Module, size: int, name: str, example: Pixels) -> bytes:
+def export(network: nn.Module, size: int, name: str, example: Pixels, *, all_pointwise: bool = False) -> bytes:
     """The ONNX file of a network (b, 3, s, s) float in [0, 255] -> (b, d), with the parity measured in its metadata.
 
     example: (n, size, size, 3), two or more real pictures to measure it on; every second one gives the ranges of sums
-    in 8 bits, and the others what these lose. Raises BadModel if parity is lost.
+    in 8 bits, and the others what these lose; all_pointwise: whether all of its pointwise convolutions bear these
+    (eight_bits.py). Raises BadModel if parity is lost.
     """
     whole = _FromPixels(network).eval()
     model = _converted(whole, example[:2])
@@ -67,7 +68,7 @@ def export(network: nn.Module, size: int, name: str, example: Pixels) -> bytes:
     if not (difference <= PARITY_LIMIT and turned <= STORED_LIMIT):
         raise BadModel(f"{name}: ONNX and PyTorch differ by {difference:.1e}, and as stored by {turned:.1e} of cosine")
     parity = {"largest_difference_to_pytorch": difference, "largest_cosine_lost_to_stored_weights": turned}
-    quantised = with_sums_in_eight_bits(model, example[::2])
+    quantised = with_sums_in_eight_bits(model, example[::2], all_pointwise=all_pointwise)
     if quantised is not None:
         quantised = with_stored_weights(quantised)
         lost = _cosines_lost(vectors_of(quantised), in_float)[1::2]
