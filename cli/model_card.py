@@ -79,6 +79,6 @@ def said_of_sums(parity: dict[str, float]) -> str:
     """What sums in 8 bits cost, where some are made so."""
     if "mean_cosine_lost_to_sums_in_8_bits" not in parity:
         return ""
-    return f"""Products of tokens with weights and pointwise convolutions, where they bear it, sum in 8 bits, from ranges that some
-training paintings gave. That turns the vectors of others by {parity["mean_cosine_lost_to_sums_in_8_bits"]:.1e} of cosine on average and {parity["largest_cosine_lost_to_sums_in_8_bits"]:.1e} at most.
+    return f"""Operations that bear it sum in 8 bits: pointwise convolutions and, where it has tokens, their products with weights. Ranges
+are from some training paintings; that turned the vectors of as many others by {parity["mean_cosine_lost_to_sums_in_8_bits"]:.1e} of cosine on average and {parity["largest_cosine_lost_to_sums_in_8_bits"]:.1e} at most.
 """

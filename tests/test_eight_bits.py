@@ -41,13 +41,16 @@ class Tokens(nn.Module):
 
 
 class Separable(nn.Module):
-    """A separable convolution, as in Xception, among others: plain ones, one that is separable but for what lies
-    between its halves, as in MobileNetV2, and one that is not pointwise after a depthwise one."""
+    """A separable convolution, as in Xception, among others: plain ones, a pointwise one of what a plain one gives,
+    one of groups, one that is separable but for what lies between its halves, as in MobileNetV2, and one that is not
+    pointwise after a depthwise one."""
 
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
         self.first = nn.Conv2d(3, 8, 3, stride=2)
+        self.expand = nn.Conv2d(8, 12, 1)
+        self.grouped = nn.Conv2d(12, 8, 1, groups=2)
         self.depthwise = nn.Conv2d(8, 8, 3, groups=8, bias=False)
         self.pointwise = nn.Conv2d(8, 16, 1, bias=False)
         self.other = nn.Conv2d(16, 16, 3, groups=16)
@@ -57,6 +60,7 @@ class Separable(nn.Module):
 
     def forward(self, x):
         x = self.first(x / 255 - 0.5).relu()
+        x = self.grouped(self.expand(x).relu()).relu()
         x = self.pointwise(self.depthwise(x)).relu()
         x = self.after(functional.relu6(self.other(x)))
         return functional.normalize(self.wide(self.third(x)).amax((2, 3)), dim=1)
@@ -77,7 +81,8 @@ def eight_bit_weights(graph):
 @pytest.mark.parametrize(("network", "all_pointwise", "kernels"), [
     (Tokens, False, [(8, 24), (24, 8)]),
     (Separable, False, [(16, 8, 1, 1)]),
-    (Separable, True, [(8, 16, 1, 1), (16, 8, 1, 1)]),
+    (Tokens, True, [(8, 24), (24, 8)]),
+    (Separable, True, [(8, 16, 1, 1), (12, 8, 1, 1), (16, 8, 1, 1)]),
 ])
 def test_products_of_tokens_and_pointwise_convolutions_that_bear_it_sum_in_eight_bits(network, all_pointwise, kernels,
                                                                                       squares):

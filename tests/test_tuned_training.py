@@ -444,7 +444,7 @@ def test_the_distilled_recipe_ends_in_a_model_of_the_students_size_with_a_card(t
     assert pupil.dim == teacher.dim
     in_eight_bits = [recipe for recipe, model in (("tuned", teacher), ("distilled", pupil))
                      if "mean_cosine_lost_to_sums_in_8_bits" in model.metadata["parity"]]
-    assert in_eight_bits == ["distilled"], "pointwise convolutions of the student alone bear it"
+    assert in_eight_bits == ["distilled"], "of the same trunk, it alone lets pointwise convolutions sum so"
     assert len(pupil.data) < 0.8 * len(teacher.data)
     assert pupil.metadata["calibration"] != teacher.metadata["calibration"]
     assert "The teacher, which is not in this file:" in (tmp_path / "distilled.md").read_text()

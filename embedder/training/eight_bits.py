@@ -1,4 +1,4 @@
-"""Sums in 8 bits, that is, of numbers of 8 bits, for operations that bear them: twice as fast on a CPU with VNNI.
+"""Sums in 8 bits, that is, of numbers of 8 bits, for operations that bear them: CPUs with VNNI make them faster.
 
 That is a transformer's products of tokens with weights, and the pointwise half of separable convolutions; in networks
 like EfficientNet-Lite, built to be quantised, every pointwise convolution. The rest stays in float32: heads have little
@@ -60,7 +60,7 @@ def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels, *, all_poin
 
 
 def _bear_eight_bits(graph: onnx.GraphProto, all_pointwise: bool) -> list[onnx.NodeProto]:
-    """Products of tokens (b, n, c) with weights; pointwise convolutions, of what a depthwise one gives or all."""
+    """Products of tokens (b, n, c) with weights; pointwise convolutions, all or those right after depthwise ones."""
     shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
     tokens = {value.name for value in graph.value_info if len(value.type.tensor_type.shape.dim) == 3}
     depthwise = {node.output[0] for node in graph.node if node.op_type == "Conv" and _is_depthwise(node, shapes)}
@@ -69,15 +69,18 @@ def _bear_eight_bits(graph: onnx.GraphProto, all_pointwise: bool) -> list[onnx.N
         if node.op_type == "MatMul":
             return node.input[0] in tokens and len(shapes.get(node.input[1], ())) == 2
         return (node.op_type == "Conv" and (all_pointwise or node.input[0] in depthwise)
-                and not _is_depthwise(node, shapes) and shapes.get(node.input[1], ())[2:] == (1, 1))
+                and _groups(node) == 1 and shapes.get(node.input[1], ())[2:] == (1, 1))
 
     return [node for node in graph.node if bears(node)]
 
 
 def _is_depthwise(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> bool:
     """Whether each of several channels is convolved for itself."""
-    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
-    return groups > 1 and shapes.get(node.input[1], ())[1:2] == (1,)
+    return _groups(node) > 1 and shapes.get(node.input[1], ())[1:2] == (1,)
+
+
+def _groups(node: onnx.NodeProto) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
 
 
 def _round_anew(quantised: onnx.ModelProto, exact: onnx.ModelProto, nodes: Sequence[onnx.NodeProto],
