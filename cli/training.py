@@ -23,7 +23,7 @@ from ..embedder.images import Pixels
 from ..embedder.locations import Reader
 from ..embedder.parallel import no_bar
 from ..embedder.runtime import Embedder
-from ..embedder.training.distilled import train_distilled
+from ..embedder.training.distilled import ALL_POINTWISE, train_distilled
 from ..embedder.training.export import export, with_metadata
 from ..embedder.training.linear import SIZE, describe_linear, train_linear
 from ..embedder.training.packed import packed_examples
@@ -88,7 +88,7 @@ def by_tuned_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: st
 def by_distilled_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: str, note: Note) -> Trained:
     """One small network that gives the vectors of the tuned recipe's model."""
     network, made = train_distilled(table, trunks, work, _fabric(1, 1, precision), triplet_accuracy, note, progress)
-    return Trained(network, SIZE, made, all_pointwise=True)
+    return Trained(network, SIZE, made, ALL_POINTWISE)
 
 
 def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devices: int, nodes: int, precision: str,

@@ -38,6 +38,7 @@ from .trainer import Score, embed
 
 FOLDER = "distilled"
 TRUNK, FROZEN = "efficientnet_lite2", 4  # of its parts keep their weights
+ALL_POINTWISE = True  # convolutions of this trunk bear sums in 8 bits (eight_bits.py)
 EPOCHS, SEED = 14, 0
 RATE = 4e-4
 PHOTOGRAPHED = 0.25  # of the crops
