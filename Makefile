@@ -34,7 +34,7 @@ faults: $(DEV)/installed
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .
-	$(DEV)/bin/mypy --strict embedder index service cli errors.py __init__.py
+	$(DEV)/bin/mypy --strict embedder index service cli *.py
 
 $(DEMO)/installed: pyproject.toml constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)

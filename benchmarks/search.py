@@ -30,10 +30,10 @@ import numpy as np
 import pandas as pd
 
 from artidx import Embedder, Index
+from artidx.files import write_atomically
 from artidx.index import approximate, build, change, store
 from artidx.index.build import Layout, new_contents
 from artidx.index.calibrate import Calibration
-from artidx.index.files import write_atomically
 from artidx.index.folder_store import FolderStore
 from artidx.index.manifest import Model
 from artidx.index.search import Gallery, Query

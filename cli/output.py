@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from ..index.as_json import as_json
+from ..as_json import as_json
 
 REFRESH_S, LOGGED_S = 0.1, 60.0  # between two words about progress, on a terminal and in a log
 

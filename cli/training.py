@@ -31,9 +31,9 @@ from ..embedder.training.paper import PaperSettings, describe_paper, load_traine
 from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
 from ..embedder.training.tuned import train_tuned
 from ..errors import BadSetting, UnreadableImage
+from ..files import write_atomically
 from ..index.calibrate import Calibration
 from ..index.evaluate import SplitScores, evaluate
-from ..index.files import write_atomically
 from ..index.fit import calibrate_model
 from ..index.opened import Index
 from ..index.retrieval import triplet_accuracy

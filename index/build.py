@@ -29,11 +29,11 @@ from ..embedder.parallel import Bar, no_bar
 from ..embedder.remote import is_remote
 from ..embedder.runtime import BATCH_SIZE, Embedder, Embedding
 from ..errors import BadIndex, UnreadableImage, damaged
+from ..files import write_atomically
 from . import approximate, history, store
 from .artists import artist_codes
 from .centre import centre_of, centred, people, uncentred
 from .cluster import Cluster, Piece, Work
-from .files import write_atomically
 from .manifest import Storage
 from .plan import plan
 from .segments import OWN_COLUMNS, TYPES, Segment, new_segment

@@ -22,11 +22,11 @@ from ..embedder.catalog import COLUMNS, artist_key, year_of
 from ..embedder.locations import absolute
 from ..embedder.runtime import Embedder
 from ..errors import BadCatalog, BadIndex, ModelMismatch
+from ..files import write_atomically
 from . import store
 from .artists import artist_codes
 from .build import Layout, Report, check_free, new_contents
 from .centre import centre_of, centred, people
-from .files import write_atomically
 from .manifest import Model
 from .segments import OWN_COLUMNS
 from .vectors import Array

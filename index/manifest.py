@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadIndex, damaged
+from ..files import sha256_of
 from . import approximate
 from . import segments as pieces
 from .approximate import Approximate
-from .files import sha256_of
 
 FORMAT = 2
 MAX_BYTES = 1 << 20

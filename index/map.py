@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ArtidxError, BadIndex, IndexAway, MissingPackage
-from .files import write_atomically
+from ..files import write_atomically
 from .folder_store import FolderStore
 from .milvus.address import Address, is_address
 from .sources import open_store

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from ..embedder.runtime import DEFAULT_MODEL, Embedder
 from ..errors import ArtidxError, BadIndex
+from ..files import sha256_of
 from . import segments, store
 from .build import Layout, new_contents
-from .files import sha256_of
 from .manifest import SegmentFacts, manifest_sha256_of
 from .store import Generation
 

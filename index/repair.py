@@ -18,11 +18,11 @@ import pandas as pd
 
 from ..embedder.runtime import DEFAULT_MODEL, Embedder
 from ..errors import BadIndex
+from ..files import sha256_of, write_atomically
 from . import history, store
 from . import segments as pieces
 from .build import read_shard
 from .centre import centred
-from .files import sha256_of, write_atomically
 from .manifest import Manifest, damaged_files, manifest_sha256_of, read_manifest
 from .segments import Segment
 from .store import ModelFile

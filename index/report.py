@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingPackage
+from ..files import write_atomically
 from .evaluate import SplitScores
-from .files import write_atomically
 from .manifest import Manifest
 from .retrieval import NearestScores
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..embedder.runtime import default_model
 from ..errors import BadIndex, BadModel
+from ..files import sha256_of
 from . import reference, store
-from .files import sha256_of
 from .folder_store import FolderStore
 from .milvus.address import Address, is_address
 from .vector_store import VectorStore

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import BadIndex, BadSetting, MissingPackage
-from .files import write_atomically
+from ..files import write_atomically
 from .store import Generation
 from .vectors import Array
 

@@ -44,10 +44,10 @@ import pandas as pd
 
 from ..embedder.runtime import Embedder, read_model
 from ..errors import BadIndex, IndexBusy, ModelMismatch, damaged
+from ..files import sha256_of, sync, write_atomically
 from . import approximate, history
 from . import segments as pieces
 from .centre import uncentred
-from .files import sha256_of, sync, write_atomically
 from .manifest import FORMAT, MAX_BYTES, Manifest, Model, SegmentFacts, Storage, check_file, read_manifest
 from .segments import Segment
 from .vectors import Array, Rows, Vectors

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Response
 
-from ..index.as_json import as_json
+from ..as_json import as_json
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

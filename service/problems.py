@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from ..as_json import as_json
 from ..errors import (
     ArtidxError,
     BadCatalog,
@@ -24,7 +25,6 @@ from ..errors import (
     UnknownPainting,
     UnreadableImage,
 )
-from ..index.as_json import as_json
 from ..index.opened import Index
 
 MEDIA_TYPE = "application/problem+json"

@@ -12,8 +12,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ..as_json import as_json
 from ..errors import BadSetting
-from ..index.as_json import as_json
 
 HEAD_S = 10  # for a connection to say what it wants
 MAX_HEAD_BYTES = 64 << 10

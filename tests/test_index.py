@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from artidx import Embedder, Index, Settings, read_catalog
 from artidx.errors import BadIndex, BadModel, IndexBusy, ModelMismatch, UnknownPainting, UnreadableImage
+from artidx.files import sha256_of
 from artidx.index import store
 from artidx.index.build import SHARD
 from artidx.index.centre import centred
-from artidx.index.files import sha256_of
 from artidx.index.manifest import FORMAT
 from made import DIM, HUES, Stages, painting, small_model
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artidx.index.as_json import as_json
+from artidx.as_json import as_json
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from artidx import Embedder, Index
-from artidx.index.as_json import as_json
+from artidx.as_json import as_json
 from made import MUSEUM, painting, small_model
 from served import served
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from artidx import Embedder, Index
 from artidx.errors import BadIndex, BadSetting
+from artidx.files import sha256_of
 from artidx.index import approximate, segments
 from artidx.index.build import Layout
-from artidx.index.files import sha256_of
 from artidx.index.repair import repair
 from artidx.index.segments import DEAD, GROWTH, Segment, compacted, new_segment
 from artidx.index.vectors import Part, Vectors, distances, vector_hash

@@ -26,9 +26,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from artidx import Catalog, Embedder, Index
+from artidx.as_json import as_json
 from artidx.cli.main import artidx
 from artidx.index import store
-from artidx.index.as_json import as_json
 from artidx.index.collection import Collection, Listed
 from artidx.index.map import AWAY
 from artidx.service.engine import Engine

@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artidx import Embedder, Index
+from artidx.as_json import as_json
 from artidx.cli.main import artidx
 from artidx.errors import BadIndex, BadModel, BadSetting, ModelMismatch, UnknownPainting
-from artidx.index.as_json import as_json
 from artidx.index.milvus import layout, milvus_store
 from artidx.index.milvus import push as pushing
 from artidx.index.milvus.address import Address
