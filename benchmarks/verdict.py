@@ -18,7 +18,8 @@ from artidx import Index
 from artidx.index.artists import artist_codes
 from artidx.index.centre import centre_of, centred
 from artidx.index.curve import PairCurve
-from artidx.index.search import split_names, voices_of
+from artidx.index.kernel import voices_of
+from artidx.index.splits import split_names
 from artidx.index.surroundings import surroundings_among
 
 NEAREST = 0.1  # share of the index whose mean cosine local scaling takes

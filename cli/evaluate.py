@@ -38,7 +38,7 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
     """
     from ..errors import BadSetting, Uncalibrated
     from ..index import evaluate as scoring
-    from ..index.search import split_names
+    from ..index.splits import split_names
     from .scores import show_scores
 
     with _opened(index, model) as opened:

@@ -37,7 +37,7 @@ from ..index.evaluate import SplitScores, evaluate
 from ..index.fit import calibrate_model
 from ..index.opened import Index
 from ..index.retrieval import triplet_accuracy
-from ..index.search import split_names
+from ..index.splits import split_names
 from ..index.store import exists
 from .model_card import model_card
 from .output import progress

@@ -21,7 +21,7 @@ from .vectors import Doubles
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
 DEFAULT_PRIOR = 0.5  # someone asks about two chosen works
-VERSION = 3  # raised where agreements (surroundings.py) or voices (search.KERNEL) change: fits to others are wrong
+VERSION = 3  # raised where agreements (surroundings.py) or voices (kernel.KERNEL) change: fits to others are wrong
 UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared and not measured
 
 
@@ -109,7 +109,7 @@ class PairCalibration:
 class Voices:
     """What a gallery's artists say to some queries, before it is weighed.
 
-    scores: (q, a) how near each artist's paintings are (search.voices), -inf for an artist without a
+    scores: (q, a) how near each artist's paintings are (kernel.voices), -inf for an artist without a
     painting that counts; paintings: (q, a) how many of theirs counted.
     """
 

@@ -18,7 +18,7 @@ from ..errors import BadCatalog, BadSetting, UnknownPainting
 from . import history, store
 from .build import Report
 from .calibrate import Calibration
-from .search import split_names
+from .splits import split_names
 
 
 def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_run: bool = False) -> Report:

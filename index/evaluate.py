@@ -19,8 +19,8 @@ from .calibrate import DEFAULT_PRIOR, Calibration, PairCalibration, Voices
 from .centre import centre_of, centred
 from .curve import BINS, SPAN, Codes, OperatingPoint, PairCurve, Pairs, blocks
 from .fit import ROC_RATES, Reliability, brier, reliability
+from .kernel import silenced, voices_of
 from .retrieval import NearestScores, OpenSet, RetrievalScores, nearest_scores, retrieval_scores
-from .search import silenced, voices_of
 from .surroundings import surroundings_among
 from .vectors import Array
 

@@ -27,7 +27,7 @@ from .calibrate import (
 )
 from .centre import centre_of, centred
 from .curve import Codes, PairCurve, Pairs, blocks
-from .search import silenced, voices_of
+from .kernel import silenced, voices_of
 from .store import Generation
 from .surroundings import surroundings_among
 from .vectors import Array, Doubles

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..embedder.images import INSET, MAX_PIXELS, Box, Pixels, squares
 from .centre import centred
-from .opened import Index
+from .manifest import Manifest
 from .vectors import Array, distances
 
 SIDE = (1 - 2 * INSET) / 2  # of width and of height
@@ -44,9 +44,10 @@ def parts(image: BinaryIO, size: int, max_pixels: int = MAX_PIXELS) -> Pixels:
     return squares(image, BOXES, size, max_pixels=max_pixels)
 
 
-def alike(index: Index, a: Array, b: Array) -> Regions:
-    """a, b: (9, d) the vectors of two paintings' parts, as the model gave them."""
-    a, b = (np.stack([centred(vector, index.centre) for vector in part]) for part in (a, b))
+def alike(manifest: Manifest, a: Array, b: Array) -> Regions:
+    """a, b: (9, d) the vectors of two paintings' parts, as the model of the manifest's index gave them."""
+    centre = np.array(manifest.centre, np.float32)
+    a, b = (np.stack([centred(vector, centre) for vector in part]) for part in (a, b))
     apart = distances(a[:, None], b[None])  # (9, 9)
     pairs = []
     left = apart.copy()
@@ -54,4 +55,4 @@ def alike(index: Index, a: Array, b: Array) -> Regions:
         one, other = divmod(int(left.argmin()), len(BOXES))
         pairs.append(Alike(BOXES[one], BOXES[other], float(apart[one, other])))
         left[one, :] = left[:, other] = np.inf
-    return Regions(tuple(pairs), index.manifest.model.sha256, index.manifest.generation)
+    return Regions(tuple(pairs), manifest.model.sha256, manifest.generation)

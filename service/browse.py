@@ -11,11 +11,11 @@ import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from ..errors import UnreadableImage
-from ..index import map as plane
 from ..index.collection import Artist, NearArtist
 from ..index.manifest import Manifest
 from ..index.opened import Index
 from ..index.vector_store import Painting
+from . import projection
 from .answers import answer
 from .desk import AtDesk, Desk, HeldIndex
 from .problems import RETRY_AFTER_S, Problem, documented
@@ -174,7 +174,7 @@ async def the_map(desk: AtDesk, index: HeldIndex) -> Response:
 
 
 def _map_of(index: Index, points: Any) -> MapOfPaintings:
-    table = index.store.rows(index.store.sample(plane.MOST).tolist())
+    table = index.store.rows(index.store.sample(projection.MOST).tolist())
     rounded = np.round(points.astype(np.float64), 4)
     columns = {"artist": table["artist_key"].map({artist.id: artist.artist for artist in index.collection.artists})} | {
         name: table[name] for name in index.collection.label_names if table[name].nunique() <= MOST_COLOURS}

@@ -1,4 +1,4 @@
-"""The map of the index (index/map.py), drawn once for a generation by a process of its own, and kept in a folder.
+"""The map of the index (projection.py), drawn once for a generation by a process of its own, and kept in a folder.
 
 The folder is $ARTIDX_CACHE, else ~/.cache/artidx. A map that is not done yet is no error: it is asked for again.
 """
@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..index.map import AWAY
 from ..index.milvus.address import Address
 from ..index.opened import Index
 from ..index.vectors import Array
+from .projection import AWAY
 
 AGAIN_S = 60.0  # until an index that was away is asked for again
 log = logging.getLogger("artidx.service")
@@ -55,7 +55,7 @@ class Maps:
         if self._drawing is None and time.monotonic() >= self._again_at:
             kept_at = index.source if isinstance(index.source, Address) else index.generation.folder
             self._drawing = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "artidx.index.map", str(kept_at), sha256, target,
+                sys.executable, "-m", "artidx.service.projection", str(kept_at), sha256, target,
                 stderr=asyncio.subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
             self._watch = asyncio.create_task(self._wait(self._drawing, sha256))
         return None

@@ -75,7 +75,7 @@ async def alike(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
     the verdict, and take as long as embedding eighteen paintings."""
     async with form_of(request, ("a", "b")) as form:
         a, b = [await _parts(desk, index, form.painting(name)) for name in ("a", "b")]
-        return answer(await desk.searched(lambda: regions.alike(index, a, b)))
+        return answer(await desk.searched(lambda: regions.alike(index.manifest, a, b)))
 
 
 async def _parts(desk: Desk, index: Index, asked: Asked) -> Array:

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
-from artidx.index.search import KERNEL, voices
+from artidx.index.kernel import KERNEL, voices
 from artidx.index.vectors import NOBODY, Part, Vectors, distances
 from made import DIM, HUES, MUSEUM, painting, small_model
 

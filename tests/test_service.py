@@ -30,9 +30,9 @@ from artidx.as_json import as_json
 from artidx.cli.main import artidx
 from artidx.index import store
 from artidx.index.collection import Collection, Listed
-from artidx.index.map import AWAY
 from artidx.service.engine import Engine
 from artidx.service.metrics import Metrics
+from artidx.service.projection import AWAY
 from artidx.service.settings import is_loopback
 from made import MUSEUM, painting, small_model
 from served import TOKEN, form, served

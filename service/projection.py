@@ -1,8 +1,9 @@
 """The paintings of an index on a plane, those that the model sees as alike side by side.
 
 t-SNE (van der Maaten and Hinton, 2008; openTSNE, Poličar et al., 2019) of the vectors' principal components. Who is
-whose neighbour is true there, how far apart two groups lie is not. Needs artidx[serve]. `python -m artidx.index.map
-GENERATION SHA256 FILE.npy`, of a folder or an address in Milvus, draws one aside: a service goes on answering.
+whose neighbour is true there, how far apart two groups lie is not. Needs artidx[serve]. A service draws one
+aside and goes on answering: `python -m artidx.service.projection GENERATION SHA256 FILE.npy`, of a folder or an
+address in Milvus.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import numpy as np
 
 from ..errors import ArtidxError, BadIndex, IndexAway, MissingPackage
 from ..files import write_atomically
-from .folder_store import FolderStore
-from .milvus.address import Address, is_address
-from .sources import open_store
-from .space import principal_components
-from .store import read_generation
-from .vector_store import SAMPLED, VectorStore
-from .vectors import Array
+from ..index.folder_store import FolderStore
+from ..index.milvus.address import Address, is_address
+from ..index.sources import open_store
+from ..index.space import principal_components
+from ..index.store import read_generation
+from ..index.vector_store import SAMPLED, VectorStore
+from ..index.vectors import Array
 
 MOST = SAMPLED  # paintings: a minute of one core, and as many as a browser moves smoothly
 COMPONENTS = 50

@@ -1,0 +1,51 @@
+"""Make the reference gallery that ships (reference.py): `python -m artidx.index.make_reference INDEX`.
+
+INDEX: of the known paintings, by the default model. Images are not shipped, and vectors are in float16.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from ..embedder.runtime import DEFAULT_MODEL, Embedder
+from ..errors import ArtidxError
+from ..files import sha256_of
+from . import reference, segments, store
+from .build import Layout, new_contents
+from .manifest import SegmentFacts
+from .store import Generation
+
+SEGMENT = "paintings"
+COLUMNS = (*segments.OWN_COLUMNS, "style", "born", "died")
+
+
+def write(generation: Generation, folder: Path = reference.FOLDER) -> None:
+    """Make the gallery of a generation. Raises ModelMismatch."""
+    store.check_model(reference.NAME, generation.manifest, Embedder.load(DEFAULT_MODEL))
+    folder.mkdir(exist_ok=True)
+    table = generation.table[[name for name in COLUMNS if name in generation.table]]
+    table = table.assign(row=range(len(table)), path="")
+    contents = new_contents(table, generation.vectors.matrix, generation.centre, generation.manifest.centre_people,
+                            Layout(half=True))
+    segment = contents.segments[0]
+    segment.table.to_parquet(folder / f"{SEGMENT}.parquet", index=False, compression="zstd", compression_level=19)
+    segments.save_vectors(folder / f"{SEGMENT}.npy", segment)
+    manifest = dataclasses.replace(
+        generation.manifest, next_row=len(table), skipped=0, storage=contents.storage,
+        segments=[SegmentFacts(SEGMENT, len(table), None)],
+        files={name: sha256_of(folder / name) for name in segments.file_names(SEGMENT, None)})
+    (folder / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False), encoding="utf-8")
+    (folder / "manifest.sha256").write_text(f"{sha256_of(folder / 'manifest.json')}  manifest.json\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m artidx.index.make_reference INDEX")
+    try:
+        write(store.read(Path(sys.argv[1])))
+    except ArtidxError as problem:
+        sys.exit(str(problem))
