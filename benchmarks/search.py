@@ -33,9 +33,9 @@ from artidx import Embedder, Index
 from artidx.files import write_atomically
 from artidx.index import approximate, build, change, store
 from artidx.index.build import Layout, new_contents
-from artidx.index.calibrate import Calibration
 from artidx.index.folder_store import FolderStore
 from artidx.index.manifest import Model
+from artidx.index.scoring.calibrate import Calibration
 from artidx.index.search import Gallery, Query
 
 QUERIES, K, SINGLE = 1024, 10, 100

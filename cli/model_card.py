@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..embedder.runtime import PREPROCESSING, Embedder
-from ..index.calibrate import Calibration
 from ..index.evaluate import SplitScores
+from ..index.scoring.calibrate import Calibration
 from .scores import NAN, share
 
 MEASURED = """The exported file itself, on paintings it was not trained on: val_seen are other works by training artists, val_unseen

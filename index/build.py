@@ -31,13 +31,13 @@ from ..embedder.runtime import BATCH_SIZE, Embedder, Embedding
 from ..errors import BadIndex, UnreadableImage, damaged
 from ..files import write_atomically
 from . import approximate, history, store
-from .artists import artist_codes
-from .centre import centre_of, centred, people, uncentred
 from .cluster import Cluster, Piece, Work
 from .manifest import Storage
 from .plan import plan
+from .scoring.artists import artist_codes
+from .scoring.centre import centre_of, centred, people, uncentred
+from .scoring.vectors import Array, Vectors
 from .segments import OWN_COLUMNS, TYPES, Segment, new_segment
-from .vectors import Array, Vectors
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
 SAMPLE = 500  # paintings by which the cost of storing them smaller is measured

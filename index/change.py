@@ -17,7 +17,7 @@ from ..embedder.catalog import artist_key, year_of
 from ..errors import BadCatalog, BadSetting, UnknownPainting
 from . import history, store
 from .build import Report
-from .calibrate import Calibration
+from .scoring.calibrate import Calibration
 from .splits import split_names
 
 

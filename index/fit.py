@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import BadCatalog, MissingPackage
-from .artists import artist_codes
-from .calibrate import (
+from .scoring.artists import artist_codes
+from .scoring.calibrate import (
     FALSE_POSITIVE_RATES,
     ArtistCalibration,
     ArtistCase,
@@ -25,12 +25,12 @@ from .calibrate import (
     Scale,
     Voices,
 )
-from .centre import centre_of, centred
-from .curve import Codes, PairCurve, Pairs, blocks
-from .kernel import silenced, voices_of
+from .scoring.centre import centre_of, centred
+from .scoring.curve import Codes, PairCurve, Pairs, blocks
+from .scoring.kernel import silenced, voices_of
+from .scoring.surroundings import surroundings_among
+from .scoring.vectors import Array, Doubles
 from .store import Generation
-from .surroundings import surroundings_among
-from .vectors import Array, Doubles
 
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average; a little more, as nobody has none
 ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept

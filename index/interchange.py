@@ -24,12 +24,12 @@ from ..embedder.runtime import Embedder
 from ..errors import BadCatalog, BadIndex, ModelMismatch
 from ..files import write_atomically
 from . import store
-from .artists import artist_codes
 from .build import Layout, Report, check_free, new_contents
-from .centre import centre_of, centred, people
 from .manifest import Model
+from .scoring.artists import artist_codes
+from .scoring.centre import centre_of, centred, people
+from .scoring.vectors import Array
 from .segments import OWN_COLUMNS
-from .vectors import Array
 
 FORMAT = 1
 MAX_MANIFEST_BYTES = 1 << 20

@@ -25,16 +25,16 @@ from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPaint
 from . import build as building
 from . import change, interchange, store
 from .build import Layout, Report, Settings
-from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
-from .centre import centred, uncentred
 from .collection import Collection
 from .manifest import Manifest, damaged_files
 from .milvus.address import Address
+from .scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
+from .scoring.centre import centred, uncentred
+from .scoring.vectors import Array, vector_hash
 from .search import Answer, Gallery, Query, RankedArtist
 from .sources import Source, folder_store, model_path, open_store, published, source_of
 from .store import check_model
 from .vector_store import VectorStore
-from .vectors import Array, vector_hash
 from .verify import Decision, Judgement, Verdict, judge, verdict
 
 if TYPE_CHECKING:

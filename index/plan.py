@@ -20,7 +20,7 @@ from ..embedder.remote import is_remote
 from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
 from . import history
-from .vectors import Rows
+from .scoring.vectors import Rows
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from ..files import sha256_of, write_atomically
 from . import history, store
 from . import segments as pieces
 from .build import read_shard
-from .centre import centred
 from .manifest import Manifest, damaged_files, manifest_sha256_of, read_manifest
+from .scoring.centre import centred
+from .scoring.vectors import Array, Rows, vector_hash
 from .segments import Segment
 from .store import ModelFile
-from .vectors import Array, Rows, vector_hash
 
 
 def repair(index: Path) -> list[str]:

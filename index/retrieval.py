@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .bootstrap import Interval, mean_interval
-from .calibrate import ArtistCalibration, Voices
-from .curve import Codes
-from .vectors import Array, Doubles
+from .scoring.calibrate import ArtistCalibration, Voices
+from .scoring.curve import Codes
+from .scoring.vectors import Array, Doubles
 
 DEPTH = 10  # neighbours looked at for mAP and hubness
 FALSE_ACCEPTANCES = (0.01, 0.1)

@@ -47,10 +47,10 @@ from ..errors import BadIndex, IndexBusy, ModelMismatch, damaged
 from ..files import sha256_of, sync, write_atomically
 from . import approximate, history
 from . import segments as pieces
-from .centre import uncentred
 from .manifest import FORMAT, MAX_BYTES, Manifest, Model, SegmentFacts, Storage, check_file, read_manifest
+from .scoring.centre import uncentred
+from .scoring.vectors import Array, Rows, Vectors
 from .segments import Segment
-from .vectors import Array, Rows, Vectors
 
 SUFFIX = ".artidx"
 KEPT = 2  # generations at least: the published one, and the one before it for readers that are opening it

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from .manifest import Manifest
-from .surroundings import among_each_other, scatter_of
-from .vectors import Array, Doubles, Rows
+from .scoring.surroundings import among_each_other, scatter_of
+from .scoring.vectors import Array, Doubles, Rows
 
 SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
 HEARD = 2000  # paintings, the nearest, that are heard one by one where not all are

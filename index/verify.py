@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
+from .scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
+from .scoring.vectors import distances
 from .search import Gallery, Neighbour, Query, RankedArtist
 from .vector_store import Painting
-from .vectors import distances
 
 NEIGHBOURS = 15  # paintings looked at on each side for those they share
 ARTISTS = 3  # named on each side

@@ -20,7 +20,7 @@ import pandas as pd
 
 from ..embedder.catalog import artist_key
 from ..errors import BadSetting
-from .vectors import Mask
+from .scoring.vectors import Mask
 
 LONGEST = 4000  # characters
 LARGEST = 1e300  # number

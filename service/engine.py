@@ -16,7 +16,7 @@ import numpy as np
 
 from ..embedder.images import Pixels
 from ..embedder.runtime import BATCH_SIZE, PROVIDERS, Embedder, available_cores
-from ..index.vectors import Array
+from ..index.scoring.vectors import Array
 from .metrics import Metrics
 
 

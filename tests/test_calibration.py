@@ -15,8 +15,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from artidx.errors import BadCatalog, BadSetting, Uncalibrated
-from artidx.index.calibrate import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
-from artidx.index.curve import Pairs
 from artidx.index.evaluate import evaluate
 from artidx.index.fit import (
     THIN_GALLERIES,
@@ -29,7 +27,9 @@ from artidx.index.fit import (
     setting_within,
 )
 from artidx.index.retrieval import triplet_accuracy
-from artidx.index.surroundings import FEWEST
+from artidx.index.scoring.calibrate import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
+from artidx.index.scoring.curve import Pairs
+from artidx.index.scoring.surroundings import FEWEST
 from made import CALIBRATION, curve_of
 
 
@@ -52,7 +52,7 @@ def all_pairs(vectors, artists):
 
 
 def test_the_curve_counts_every_pair_once(labelled, monkeypatch):
-    monkeypatch.setattr("artidx.index.curve.BLOCK", 5000)
+    monkeypatch.setattr("artidx.index.scoring.curve.BLOCK", 5000)
     curve = curve_of(*labelled)
     _, is_same = all_pairs(*labelled)
     assert (curve.same.sum(), curve.different.sum()) == (is_same.sum(), (~is_same).sum())

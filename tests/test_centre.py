@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from artidx.index.centre import DOUBT, centre_of, centred, uncentred
-from artidx.index.vectors import distances
+from artidx.index.scoring.centre import DOUBT, centre_of, centred, uncentred
+from artidx.index.scoring.vectors import distances
 from made import painting
 
 

@@ -19,7 +19,7 @@ from bad_images import KINDS, MAX_PIXELS, make_bad
 
 from artidx import Embedder, Index, Settings
 from artidx.errors import BadIndex
-from artidx.index.centre import centred
+from artidx.index.scoring.centre import centred
 from made import painting
 
 FULL = os.environ.get("ARTIDX_FAULTS") == "full"

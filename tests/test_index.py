@@ -23,8 +23,8 @@ from artidx.errors import BadIndex, BadModel, IndexBusy, ModelMismatch, UnknownP
 from artidx.files import sha256_of
 from artidx.index import store
 from artidx.index.build import SHARD
-from artidx.index.centre import centred
 from artidx.index.manifest import FORMAT
+from artidx.index.scoring.centre import centred
 from made import DIM, HUES, Stages, painting, small_model
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from artidx import Embedder, Index
 from artidx.errors import BadCatalog, BadIndex, ModelMismatch
-from artidx.index.centre import centred
+from artidx.index.scoring.centre import centred
 from made import DIM, painting, small_model
 
 ROOT = Path(__file__).parent.parent

@@ -7,10 +7,10 @@ import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, precision_score, roc_auc_score
 
 from artidx.index.bootstrap import interval_of, mean_interval, pair_draws, pair_intervals, thinned
-from artidx.index.calibrate import ArtistCalibration, Voices
-from artidx.index.curve import Pairs, blocks
 from artidx.index.evaluate import evaluate
 from artidx.index.retrieval import nearest_scores, retrieval_scores
+from artidx.index.scoring.calibrate import ArtistCalibration, Voices
+from artidx.index.scoring.curve import Pairs, blocks
 from made import CALIBRATION, curve_of
 
 CALIBRATED = ArtistCalibration(slope=10, intercept=-3, crowding=0.5, measured_on="")

@@ -17,8 +17,8 @@ from artidx.files import sha256_of
 from artidx.index import approximate, segments
 from artidx.index.build import Layout
 from artidx.index.repair import repair
+from artidx.index.scoring.vectors import Part, Vectors, distances, vector_hash
 from artidx.index.segments import DEAD, GROWTH, Segment, compacted, new_segment
-from artidx.index.vectors import Part, Vectors, distances, vector_hash
 from made import DIM, painting
 
 

@@ -18,10 +18,8 @@ from hypothesis import strategies as st
 from artidx import Index
 from artidx.cli.main import artidx
 from artidx.errors import BadCatalog, BadSetting
-from artidx.index import surroundings
-from artidx.index.search import Gallery
-from artidx.index.submit import submit
-from artidx.index.surroundings import (
+from artidx.index.scoring import surroundings
+from artidx.index.scoring.surroundings import (
     Surroundings,
     agreement,
     among_nearest,
@@ -29,6 +27,8 @@ from artidx.index.surroundings import (
     surroundings_among,
     witness_places,
 )
+from artidx.index.search import Gallery
+from artidx.index.submit import submit
 from made import CALIBRATION, HUES, among_its_nearest, painting
 
 

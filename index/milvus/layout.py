@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from ...errors import BadIndex
+from ..scoring.vectors import Array
 from ..segments import OWN_COLUMNS
-from ..vectors import Array
 from ..words import searched_text
 
 TEXTS = ("id", "path", "artist", "artist_key", "title", "sha256", "vector_sha256")

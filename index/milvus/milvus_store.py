@@ -23,9 +23,9 @@ from ...embedder.catalog import is_text
 from ...errors import BadIndex, BadSetting
 from ..folder_store import nothing_left
 from ..manifest import Manifest, read_manifest
-from ..surroundings import WITNESSES
+from ..scoring.surroundings import WITNESSES
+from ..scoring.vectors import MARGIN, Array, Doubles, Rows, distances
 from ..vector_store import HEARD, Artists, Painting, Speakers, Witnesses
-from ..vectors import MARGIN, Array, Doubles, Rows, distances
 from ..where import All, Condition, Not, condition_of
 from .address import Address
 from .filters import ALWAYS, expression, quoted

@@ -17,11 +17,11 @@ import pandas as pd
 from ...embedder.parallel import Bar, no_bar
 from ...errors import BadIndex, IndexAway
 from .. import store
-from ..artists import artist_codes, artist_names, middles_of
+from ..scoring.artists import artist_codes, artist_names, middles_of
+from ..scoring.surroundings import smallest
+from ..scoring.vectors import Rows, Vectors
 from ..store import Generation
-from ..surroundings import smallest
 from ..vector_store import SAMPLED
-from ..vectors import Rows, Vectors
 from ..words import searched_text
 from . import layout
 from .address import Address

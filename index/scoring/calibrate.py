@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BadSetting, Uncalibrated
+from ...errors import BadSetting, Uncalibrated
 from .curve import OperatingPoint
 from .vectors import Doubles
 

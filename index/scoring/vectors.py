@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..embedder.parallel import ahead
-from ..embedder.runtime import available_cores
-from ..errors import MissingPackage
+from ...embedder.parallel import ahead
+from ...embedder.runtime import available_cores
+from ...errors import MissingPackage
 
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
