@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .index.build import Report, Settings
     from .index.opened import Index
     from .index.search import Answer, Neighbour, RankedArtist
-    from .index.vector_store import Painting
+    from .index.storage.vector_store import Painting
     from .index.verify import Verdict
 
 _HOMES = {
@@ -29,7 +29,7 @@ _HOMES = {
     "Embedder": ".embedder.runtime",
     "Index": ".index.opened",
     "Neighbour": ".index.search",
-    "Painting": ".index.vector_store",
+    "Painting": ".index.storage.vector_store",
     "RankedArtist": ".index.search",
     "Report": ".index.build",
     "Settings": ".index.build",

@@ -31,12 +31,13 @@ import pandas as pd
 
 from artidx import Embedder, Index
 from artidx.files import write_atomically
-from artidx.index import approximate, build, change, store
+from artidx.index import build, change
 from artidx.index.build import Layout, new_contents
-from artidx.index.folder_store import FolderStore
-from artidx.index.manifest import Model
 from artidx.index.scoring.calibrate import Calibration
 from artidx.index.search import Gallery, Query
+from artidx.index.storage import approximate, generations
+from artidx.index.storage.folder_store import FolderStore
+from artidx.index.storage.manifest import Model
 
 QUERIES, K, SINGLE = 1024, 10, 100
 NEVER = 1 << 62  # paintings for an approximate index: it is measured apart
@@ -94,11 +95,11 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
     return float(np.mean([len({*a} & {*b}) / len(b) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]))
 
 
-def publish(path: Path, contents: store.Contents) -> None:
-    model = store.ModelFile(Model(sha256(MODEL).hexdigest(), "made up", len(contents.centre)), None,
+def publish(path: Path, contents: generations.Contents) -> None:
+    model = generations.ModelFile(Model(sha256(MODEL).hexdigest(), "made up", len(contents.centre)), None,
                             partial(write_atomically, data=MODEL))
-    with store.writer(path):
-        store.publish(path, contents, model)
+    with generations.writer(path):
+        generations.publish(path, contents, model)
 
 
 def size_of(path: Path) -> float:
@@ -175,7 +176,7 @@ def opening(path: Path) -> str:
             f"reader's own")
 
 
-def named(generation: store.Generation, queries: np.ndarray) -> str:
+def named(generation: generations.Generation, queries: np.ndarray) -> str:
     """Artists named by the lists against those named by everybody, calibrated as the model that ships."""
     calibration = Calibration.from_json(Embedder.load().metadata["calibration"], "").artists
     by_lists, by_all = (Gallery(FolderStore(generation, "", allowed))
@@ -189,11 +190,11 @@ def named(generation: store.Generation, queries: np.ndarray) -> str:
             f"most, that of nobody by {nobody:.4f}")
 
 
-def publish_more(path: Path, before: store.Generation, table: pd.DataFrame, embeddings: np.ndarray) -> None:
-    with store.writer(path):
-        current = store.read(path)
+def publish_more(path: Path, before: generations.Generation, table: pd.DataFrame, embeddings: np.ndarray) -> None:
+    with generations.writer(path):
+        current = generations.read(path)
         contents = build.grown(current.contents, table, embeddings)
-        store.publish(path, contents, store.ModelFile.of(current), current)
+        generations.publish(path, contents, generations.ModelFile.of(current), current)
 
 
 def told(seconds: float, found: Callable[[int], np.ndarray], exact: np.ndarray, size: float) -> str:

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from artidx.index.manifest import FORMAT, Manifest, Model
 from artidx.index.scoring.calibrate import PairCalibration, Scale
 from artidx.index.scoring.curve import OperatingPoint
 from artidx.index.scoring.surroundings import WITNESSES
 from artidx.index.scoring.vectors import vector_hash
-from artidx.index.segments import Segment
-from artidx.index.store import Contents, Generation
+from artidx.index.storage.generations import Contents, Generation
+from artidx.index.storage.manifest import FORMAT, Manifest, Model
+from artidx.index.storage.segments import Segment
 from artidx.index.submit import submit
 
 IMAGES, GROUPS, PAIRS, DIM, ARTISTS = 23_817, 13, 21_916_047, 512, 1_584

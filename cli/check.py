@@ -22,8 +22,8 @@ def check(index: Path, repair: bool) -> None:
     is changed.
     """
     from ..errors import BadIndex
-    from ..index import store
     from ..index.opened import Index
+    from ..index.storage import generations
 
     if repair:
         from ..index.repair import repair as mend
@@ -34,7 +34,7 @@ def check(index: Path, repair: bool) -> None:
         opened = Index.open(index)
         wrong = opened.check()
     except BadIndex as problem:
-        if not store.numbers(index):
+        if not generations.numbers(index):
             raise
         wrong = [str(problem)]
     for line in wrong:

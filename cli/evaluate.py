@@ -74,7 +74,7 @@ def _opened(source: str, model: str | None) -> Iterator[Index]:
     from ..embedder.runtime import Embedder
     from ..index.milvus.address import is_address
     from ..index.opened import Index
-    from ..index.store import exists
+    from ..index.storage.generations import exists
 
     if is_address(source) or exists(Path(source)):
         yield Index.open(source, embedder=Embedder.load(model) if model else None)

@@ -14,7 +14,7 @@ from ..errors import BadSetting
 from ..index.opened import Index
 from ..index.search import RankedArtist
 from ..index.sources import Source
-from ..index.vector_store import Painting
+from ..index.storage.vector_store import Painting
 from .options import asked_index
 from .output import note
 

@@ -38,7 +38,7 @@ from ..index.opened import Index
 from ..index.retrieval import triplet_accuracy
 from ..index.scoring.calibrate import Calibration
 from ..index.splits import split_names
-from ..index.store import exists
+from ..index.storage.generations import exists
 from .model_card import model_card
 from .output import progress
 

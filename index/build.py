@@ -30,14 +30,14 @@ from ..embedder.remote import is_remote
 from ..embedder.runtime import BATCH_SIZE, Embedder, Embedding
 from ..errors import BadIndex, UnreadableImage, damaged
 from ..files import write_atomically
-from . import approximate, history, store
 from .cluster import Cluster, Piece, Work
-from .manifest import Storage
 from .plan import plan
 from .scoring.artists import artist_codes
 from .scoring.centre import centre_of, centred, people, uncentred
 from .scoring.vectors import Array, Vectors
-from .segments import OWN_COLUMNS, TYPES, Segment, new_segment
+from .storage import approximate, generations, history
+from .storage.manifest import Storage
+from .storage.segments import OWN_COLUMNS, TYPES, Segment, new_segment
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
 SAMPLE = 500  # paintings by which the cost of storing them smaller is measured
@@ -105,7 +105,7 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
 
     With replace the old generation answers until the new one is published.
     """
-    with store.writer(index):
+    with generations.writer(index):
         check_free(index, replace)
         _check_strict(catalog.skipped, settings)
         found = _embed(catalog.table, embedder, index / "building", settings, bar)
@@ -119,7 +119,8 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
             codes = artist_codes(table["artist_key"])[0]
             centre = centre_of(found.embeddings, codes)
             contents = new_contents(table, centred(found.embeddings, centre), centre, people(codes), layout)
-            store.publish(index, dataclasses.replace(contents, skipped=skipped), store.ModelFile.of(embedder))
+            model = generations.ModelFile.of(embedder)
+            generations.publish(index, dataclasses.replace(contents, skipped=skipped), model)
             advance(len(table))
         shutil.rmtree(index / "building")  # with the shards of paintings that have changed since
     return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds,
@@ -133,9 +134,9 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
     A painting whose content is there already is left alone, but for the name of its file where that has moved. One
     whose id or file is there with other content takes its place, with the labels people had corrected.
     """
-    with nullcontext() if dry_run else store.writer(index):
-        before = store.read(index)
-        store.check_model(index, before.manifest, embedder)
+    with nullcontext() if dry_run else generations.writer(index):
+        before = generations.read(index)
+        generations.check_model(index, before.manifest, embedder)
         _check_strict(catalog.skipped, settings)
         reader = Reader(settings.max_pixels, settings.allowed)
         with bar(len(catalog), "comparing") as advance:
@@ -165,7 +166,8 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
                 history=pd.concat(words, ignore_index=True))
             everything = len(before.table) + len(added) - len(todo.gone) - len(replaced)
             with bar(everything, "publishing") as advance:
-                store.publish(index, grown(contents, added, found.embeddings), store.ModelFile.of(before), before)
+                contents = grown(contents, added, found.embeddings)
+                generations.publish(index, contents, generations.ModelFile.of(before), before)
                 advance(everything)
         _clear(index / "building", embedder, {*before.table["sha256"], *added["sha256"]})
     return dataclasses.replace(
@@ -176,17 +178,17 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
 
 def check_free(index: Path, replace: bool) -> None:
     """Raises BadIndex where an index stands that is not to be replaced, or lies in pieces."""
-    if store.is_lost(index) and not replace:
+    if generations.is_lost(index) and not replace:
         raise damaged(index / "CURRENT", "missing")
-    if store.exists(index) and not replace:
+    if generations.exists(index) and not replace:
         raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")
 
 
 def new_contents(table: pd.DataFrame, vectors: Array, centre: Array, centre_people: int, layout: Layout
-                 ) -> store.Contents:
+                 ) -> generations.Contents:
     """What a new index holds: paintings and their vectors (n, d) as seen from the centre."""
     storage = _storage("float16" if layout.half else "float32", vectors)
-    return store.Contents(
+    return generations.Contents(
         [new_segment(table, vectors, storage.type)], centre, centre_people, next_row=len(table), storage=storage,
         approximate_from=approximate.FEWEST if layout.approximate else approximate.AUTOMATIC)
 
@@ -204,7 +206,7 @@ def _storage(type_: str, vectors: Array) -> Storage:
     return Storage(type_, float(np.abs(apart - apart_stored).max()), float(np.mean(stay)) / (k - 1))
 
 
-def grown(contents: store.Contents, added: pd.DataFrame, embeddings: Array) -> store.Contents:
+def grown(contents: generations.Contents, added: pd.DataFrame, embeddings: Array) -> generations.Contents:
     """With more paintings; around a new centre where they are by twice as many people as when it was set."""
     if len(added):
         more = new_segment(added, centred(embeddings, contents.centre), contents.storage.type)
@@ -220,7 +222,7 @@ def grown(contents: store.Contents, added: pd.DataFrame, embeddings: Array) -> s
         removed=contents.removed[:0], centre=centre, centre_people=people(codes))
 
 
-def _carried(before: store.Generation, added: pd.DataFrame, replaced: npt.NDArray[np.int64]) -> pd.DataFrame:
+def _carried(before: generations.Generation, added: pd.DataFrame, replaced: npt.NDArray[np.int64]) -> pd.DataFrame:
     """What was said of replaced paintings (rows), for those that take their places."""
     old = before.table[before.table["row"].isin(replaced)]
     by_path, by_id = (dict(zip(added[name], added["row"], strict=True)) for name in ("path", "id"))

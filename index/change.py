@@ -15,10 +15,10 @@ import pandas as pd
 
 from ..embedder.catalog import artist_key, year_of
 from ..errors import BadCatalog, BadSetting, UnknownPainting
-from . import history, store
 from .build import Report
 from .scoring.calibrate import Calibration
 from .splits import split_names
+from .storage import generations, history
 
 
 def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_run: bool = False) -> Report:
@@ -26,8 +26,8 @@ def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_
 
     Raises UnknownPainting, and removes nothing, if one of them is not there.
     """
-    with nullcontext() if dry_run else store.writer(index):
-        before = store.read(index)
+    with nullcontext() if dry_run else generations.writer(index):
+        before = generations.read(index)
         wanted, keys = set(ids), {artist_key(name): name for name in artists}
         check_ids(index, before.table, wanted, "removed")
         is_theirs = before.table["artist_key"].isin([key for key in keys if key is not None])
@@ -39,7 +39,7 @@ def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_
         if leaves.any() and not dry_run:
             rows = before.table["row"].to_numpy(np.int64)[leaves]
             contents = dataclasses.replace(before.contents, removed=np.concatenate([before.contents.removed, rows]))
-            store.publish(index, contents, store.ModelFile.of(before), before)
+            generations.publish(index, contents, generations.ModelFile.of(before), before)
     return report
 
 
@@ -54,8 +54,8 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
     if labels["id"].duplicated().any():
         again = labels["id"][labels["id"].duplicated()].iloc[0]
         raise BadCatalog(f"the id {again!r} stands more than once among the labels; nothing was corrected")
-    with nullcontext() if dry_run else store.writer(index):
-        before = store.read(index)
+    with nullcontext() if dry_run else generations.writer(index):
+        before = generations.read(index)
         check_ids(index, before.table, set(labels["id"]), "corrected")
         columns = [name for name in labels.columns if name != "id"]
         if strange := [name for name in columns if name in history.FIXED or name not in before.table]:
@@ -67,7 +67,7 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
         if len(words) and not dry_run:
             contents = dataclasses.replace(
                 before.contents, history=pd.concat([before.contents.history, words], ignore_index=True))
-            store.publish(index, contents, store.ModelFile.of(before), before)
+            generations.publish(index, contents, generations.ModelFile.of(before), before)
     return Report(len(before.table), corrected=len(words), dry_run=dry_run), words
 
 
@@ -75,8 +75,8 @@ def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
     """Publish the same paintings with a calibration fitted to their labels (fit.py)."""
     from .fit import calibrate_index  # needs more packages than answering does
 
-    with store.writer(index):
-        before = store.read(index)
+    with generations.writer(index):
+        before = generations.read(index)
         if split is not None and column not in before.table:
             raise BadSetting(f"{index}: has no column {column!r} to take the split {split!r} from")
         names = split_names(before.table, column)
@@ -84,8 +84,8 @@ def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
             raise BadSetting(f"{index}: no painting has {column} {split!r}; there are {', '.join(sorted(set(names)))}")
         chosen = np.ones(len(names), bool) if split is None else (names == split).to_numpy(bool)
         calibration = calibrate_index(before, chosen, split or "all of this index")
-        model = dataclasses.replace(store.ModelFile.of(before), calibration=calibration.to_json())
-        store.publish(index, before.contents, model, before)
+        model = dataclasses.replace(generations.ModelFile.of(before), calibration=calibration.to_json())
+        generations.publish(index, before.contents, model, before)
     return calibration
 
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from ..embedder.catalog import artist_key
 from ..errors import UnknownPainting
-from .vector_store import Painting, VectorStore
-from .words import folded
+from .storage.vector_store import Painting, VectorStore
+from .storage.words import folded
 
 NEAR = 8  # artists shown beside one
 FEWEST_NEAR = 2  # paintings that an artist must have to be shown beside another: one alone lies anywhere

@@ -30,7 +30,7 @@ from .scoring.curve import Codes, PairCurve, Pairs, blocks
 from .scoring.kernel import silenced, voices_of
 from .scoring.surroundings import surroundings_among
 from .scoring.vectors import Array, Doubles
-from .store import Generation
+from .storage.generations import Generation
 
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average; a little more, as nobody has none
 ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept

@@ -23,19 +23,19 @@ from ..embedder.locations import absolute
 from ..embedder.runtime import Embedder
 from ..errors import BadCatalog, BadIndex, ModelMismatch
 from ..files import write_atomically
-from . import store
 from .build import Layout, Report, check_free, new_contents
-from .manifest import Model
 from .scoring.artists import artist_codes
 from .scoring.centre import centre_of, centred, people
 from .scoring.vectors import Array
-from .segments import OWN_COLUMNS
+from .storage import generations
+from .storage.manifest import Model
+from .storage.segments import OWN_COLUMNS
 
 FORMAT = 1
 MAX_MANIFEST_BYTES = 1 << 20
 
 
-def export_vectors(generation: store.Generation, folder: Path) -> None:
+def export_vectors(generation: generations.Generation, folder: Path) -> None:
     """Write the vectors and paintings of an index into a new or empty folder. Raises BadIndex."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadIndex(f"{folder}: exists and is not an empty folder; choose another name")
@@ -48,7 +48,7 @@ def export_vectors(generation: store.Generation, folder: Path) -> None:
         generation.table.to_parquet(folder / "paintings.parquet", index=False)        # something else
         np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
     except OSError as problem:
-        raise store.unwritable(folder, problem) from None
+        raise generations.unwritable(folder, problem) from None
 
 
 def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout, *, replace: bool = False) -> Report:
@@ -68,12 +68,12 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
     else:
         centre, centre_people = centre_of(vectors, codes), people(codes)
         vectors = centred(vectors, centre)
-    with store.writer(index):
+    with generations.writer(index):
         check_free(index, replace)
-        model = store.ModelFile.of(embedder)
+        model = generations.ModelFile.of(embedder)
         if facts and facts["calibration"]:
-            model = store.ModelFile(model.facts, facts["calibration"], model.save)
-        store.publish(index, new_contents(table, vectors, centre, centre_people, layout), model)
+            model = generations.ModelFile(model.facts, facts["calibration"], model.save)
+        generations.publish(index, new_contents(table, vectors, centre, centre_people, layout), model)
     return Report(len(table))
 
 

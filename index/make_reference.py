@@ -14,10 +14,10 @@ from pathlib import Path
 from ..embedder.runtime import DEFAULT_MODEL, Embedder
 from ..errors import ArtidxError
 from ..files import sha256_of
-from . import reference, segments, store
 from .build import Layout, new_contents
-from .manifest import SegmentFacts
-from .store import Generation
+from .storage import generations, reference, segments
+from .storage.generations import Generation
+from .storage.manifest import SegmentFacts
 
 SEGMENT = "paintings"
 COLUMNS = (*segments.OWN_COLUMNS, "style", "born", "died")
@@ -25,7 +25,7 @@ COLUMNS = (*segments.OWN_COLUMNS, "style", "born", "died")
 
 def write(generation: Generation, folder: Path = reference.FOLDER) -> None:
     """Make the gallery of a generation. Raises ModelMismatch."""
-    store.check_model(reference.NAME, generation.manifest, Embedder.load(DEFAULT_MODEL))
+    generations.check_model(reference.NAME, generation.manifest, Embedder.load(DEFAULT_MODEL))
     folder.mkdir(exist_ok=True)
     table = generation.table[[name for name in COLUMNS if name in generation.table]]
     table = table.assign(row=range(len(table)), path="")
@@ -46,6 +46,6 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m artidx.index.make_reference INDEX")
     try:
-        write(store.read(Path(sys.argv[1])))
+        write(generations.read(Path(sys.argv[1])))
     except ArtidxError as problem:
         sys.exit(str(problem))

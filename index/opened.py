@@ -23,18 +23,19 @@ from ..embedder.parallel import Bar, ahead, no_bar
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import build as building
-from . import change, interchange, store
+from . import change, interchange
 from .build import Layout, Report, Settings
 from .collection import Collection
-from .manifest import Manifest, damaged_files
 from .milvus.address import Address
 from .scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, vector_hash
 from .search import Answer, Gallery, Query, RankedArtist
 from .sources import Source, folder_store, model_path, open_store, published, source_of
-from .store import check_model
-from .vector_store import VectorStore
+from .storage import generations
+from .storage.generations import check_model
+from .storage.manifest import Manifest, damaged_files
+from .storage.vector_store import VectorStore
 from .verify import Decision, Judgement, Verdict, judge, verdict
 
 if TYPE_CHECKING:
@@ -320,7 +321,7 @@ class Index:
         return int((self.store.artists.paintings > 0).sum())
 
     @property
-    def generation(self) -> store.Generation:
+    def generation(self) -> generations.Generation:
         """What was published in the folder when it was opened, or last changed by this object. Raises BadIndex for
         a collection in Milvus."""
         return folder_store(self.store).generation

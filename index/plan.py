@@ -19,8 +19,8 @@ from ..embedder.parallel import ahead
 from ..embedder.remote import is_remote
 from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
-from . import history
 from .scoring.vectors import Rows
+from .storage import history
 
 
 @dataclass(frozen=True)

@@ -19,22 +19,22 @@ import pandas as pd
 from ..embedder.runtime import DEFAULT_MODEL, Embedder
 from ..errors import BadIndex
 from ..files import sha256_of, write_atomically
-from . import history, store
-from . import segments as pieces
 from .build import read_shard
-from .manifest import Manifest, damaged_files, manifest_sha256_of, read_manifest
 from .scoring.centre import centred
 from .scoring.vectors import Array, Rows, vector_hash
-from .segments import Segment
-from .store import ModelFile
+from .storage import generations, history
+from .storage import segments as pieces
+from .storage.generations import ModelFile
+from .storage.manifest import Manifest, damaged_files, manifest_sha256_of, read_manifest
+from .storage.segments import Segment
 
 
 def repair(index: Path) -> list[str]:
     """What was done, one line each; nothing where nothing was wrong. Raises BadIndex for what cannot be rebuilt."""
-    with store.writer(index):
+    with generations.writer(index):
         done = _find_current(index)
-        number, sha256 = store.current(index)
-        folder = store.generation_folder(index, number)
+        number, sha256 = generations.current(index)
+        folder = generations.generation_folder(index, number)
         manifest = _manifest(folder, sha256)
         wrong = damaged_files(folder, manifest)
         if not wrong:
@@ -47,7 +47,7 @@ def repair(index: Path) -> list[str]:
         aside = index / "generations" / "repair.part"  # whatever ends so is cleared away if this is killed
         aside.mkdir()
         try:
-            store.publish(index, _mended(index, folder, manifest, wrong, aside, model, done), model)
+            generations.publish(index, _mended(index, folder, manifest, wrong, aside, model, done), model)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return done
@@ -59,18 +59,18 @@ def _find_current(index: Path) -> list[str]:
     A manifest has its sha256 in two places, so that it is known which of the three was damaged.
     """
     try:
-        number, sha256 = store.current(index)
-        folder = store.generation_folder(index, number)
+        number, sha256 = generations.current(index)
+        folder = generations.generation_folder(index, number)
         if sha256 in (manifest_sha256_of(folder), _sha256_of(folder / "manifest.json")):
             return []
     except BadIndex:
-        if not store.numbers(index):
+        if not generations.numbers(index):
             raise
-    for number in reversed(store.numbers(index)):
-        folder = store.generation_folder(index, number)
+    for number in reversed(generations.numbers(index)):
+        folder = generations.generation_folder(index, number)
         manifest = _known_manifest(folder)
         if manifest and not any(map(_is_truth, damaged_files(folder, manifest))):
-            store.make_current(index, number, sha256_of(folder / "manifest.json"))
+            generations.make_current(index, number, sha256_of(folder / "manifest.json"))
             return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that can be mended"]
     raise BadIndex(f"{index}: none of its generations can be mended; restore it from a copy, or rebuild with artidx "
                    f"build --replace")
@@ -104,19 +104,19 @@ def _manifest(folder: Path, sha256: str) -> Manifest:
 
 def _older(index: Path, number: int) -> str:
     """Which earlier generation is whole, if one is."""
-    for other in reversed([n for n in store.numbers(index) if n < number]):
-        folder = store.generation_folder(index, other)
+    for other in reversed([n for n in generations.numbers(index) if n < number]):
+        folder = generations.generation_folder(index, other)
         manifest = _known_manifest(folder)
         if manifest and not damaged_files(folder, manifest):
             return (f". Generation {other} of {manifest.created} is whole, with {manifest.paintings:,} paintings: "
-                    f"without {index / 'CURRENT'} and {store.generation_folder(index, number)}, artidx check --repair "
-                    f"goes back to it")
+                    f"without {index / 'CURRENT'} and {generations.generation_folder(index, number)}, "
+                    f"artidx check --repair goes back to it")
     return ""
 
 
 def _model(index: Path, folder: Path, manifest: Manifest) -> ModelFile:
     """The model of the generation: its own file, another generation's copy, or the one that ships."""
-    copies = [folder, *(store.generation_folder(index, number) for number in store.numbers(index))]
+    copies = [folder, *(generations.generation_folder(index, number) for number in generations.numbers(index))]
     for path in [*(copy / "model.onnx" for copy in copies), DEFAULT_MODEL]:
         if path.is_file() and sha256_of(path) == manifest.model.sha256:
             return ModelFile(manifest.model, manifest.calibration,
@@ -126,10 +126,10 @@ def _model(index: Path, folder: Path, manifest: Manifest) -> ModelFile:
 
 
 def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], aside: Path, model: ModelFile,
-            done: list[str]) -> store.Contents:
+            done: list[str]) -> generations.Contents:
     """The contents of the generation, with whatever was damaged made anew."""
     found = []
-    before = store.contents(folder, manifest, (), ())
+    before = generations.contents(folder, manifest, (), ())
     for facts in manifest.segments:
         table = pieces.read_table(folder / f"{facts.name}.parquet")
         vectors, lists = (f"{facts.name}.{suffix}" for suffix in ("npy", "faiss"))
@@ -156,8 +156,8 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
     if "skipped.csv" in wrong:
         done.append("skipped.csv: emptied; artidx add of the same source lists again what could not be read")
     else:
-        skipped = store.read_skipped(folder / "skipped.csv")
-    return store.contents(folder, manifest, found, skipped)
+        skipped = generations.read_skipped(folder / "skipped.csv")
+    return generations.contents(folder, manifest, found, skipped)
 
 
 def _vectors(index: Path, path: Path, table: pd.DataFrame, rows: Rows, length: int, manifest: Manifest, aside: Path,
@@ -179,7 +179,7 @@ def _vectors(index: Path, path: Path, table: pd.DataFrame, rows: Rows, length: i
             found[place] = stored
             is_missing[place] = False
 
-    others = [store.generation_folder(index, number) / path.name for number in store.numbers(index)]
+    others = [generations.generation_folder(index, number) / path.name for number in generations.numbers(index)]
     for copy in [path, *others]:
         for row, vector in _readable(copy, (length, manifest.model.dim), found.dtype):
             if row in place_of_row:

@@ -14,7 +14,7 @@ from .scoring.calibrate import ArtistCalibration
 from .scoring.kernel import KERNEL, joined_by, voices
 from .scoring.surroundings import FEWEST, NEAREST, agreement, drawn
 from .scoring.vectors import Array, distances
-from .vector_store import Painting, Speakers, VectorStore
+from .storage.vector_store import Painting, Speakers, VectorStore
 
 SPEAKERS = 3  # paintings shown as the evidence for an artist
 

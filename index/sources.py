@@ -9,10 +9,10 @@ from pathlib import Path
 from ..embedder.runtime import default_model
 from ..errors import BadIndex, BadModel
 from ..files import sha256_of
-from . import reference, store
-from .folder_store import FolderStore
 from .milvus.address import Address, is_address
-from .vector_store import VectorStore
+from .storage import generations, reference
+from .storage.folder_store import FolderStore
+from .storage.vector_store import VectorStore
 
 Source = Path | Address | None  # None: the reference gallery
 
@@ -30,7 +30,7 @@ def open_store(source: Source, device: str | None) -> VectorStore:
         from .milvus.milvus_store import MilvusStore
 
         return MilvusStore.open(source)
-    generation = reference.read() if source is None else store.read(source)
+    generation = reference.read() if source is None else generations.read(source)
     if device == "cuda":
         generation = dataclasses.replace(generation, vectors=generation.vectors.on_gpus())
     return FolderStore(generation, reference.NAME if source is None else str(source))
@@ -42,7 +42,7 @@ def published(source: Source) -> str | None:
         from .milvus.milvus_store import published_sha256
 
         return published_sha256(source)
-    return None if source is None else store.current(source)[1]
+    return None if source is None else generations.current(source)[1]
 
 
 def model_path(source: Source, opened: VectorStore) -> Path:
@@ -59,7 +59,7 @@ def model_path(source: Source, opened: VectorStore) -> Path:
         return path
     path = opened.generation.model_path
     if isinstance(source, Path) and not path.is_file():  # writers are two generations on; mostly with the same model
-        path = store.read(source).model_path
+        path = generations.read(source).model_path
     if not path.is_file() or sha256_of(path) != wanted:
         raise BadModel(f"{path}: not the model this index was opened with: damaged, or replaced meanwhile; open the "
                        f"index again, try artidx check --repair, or restore it from a copy")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from .scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
 from .scoring.vectors import distances
 from .search import Gallery, Neighbour, Query, RankedArtist
-from .vector_store import Painting
+from .storage.vector_store import Painting
 
 NEIGHBOURS = 15  # paintings looked at on each side for those they share
 ARTISTS = 3  # named on each side

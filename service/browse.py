@@ -12,9 +12,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from ..errors import UnreadableImage
 from ..index.collection import Artist, NearArtist
-from ..index.manifest import Manifest
 from ..index.opened import Index
-from ..index.vector_store import Painting
+from ..index.storage.manifest import Manifest
+from ..index.storage.vector_store import Painting
 from . import projection
 from .answers import answer
 from .desk import AtDesk, Desk, HeldIndex

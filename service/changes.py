@@ -22,7 +22,7 @@ from ..embedder.images import square
 from ..files import write_atomically
 from ..index.build import Settings as BuildSettings
 from ..index.opened import Index
-from ..index.vector_store import Painting
+from ..index.storage.vector_store import Painting
 from .answers import answer
 from .desk import AtDesk, Desk
 from .forms import Form, described, form_of

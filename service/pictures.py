@@ -16,7 +16,7 @@ from PIL import Image
 from ..embedder.images import picture
 from ..embedder.locations import Reader, content_hash
 from ..errors import UnreadableImage
-from ..index.vector_store import Painting
+from ..index.storage.vector_store import Painting
 
 T = TypeVar("T")
 QUALITY = 85

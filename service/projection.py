@@ -18,13 +18,13 @@ import numpy as np
 
 from ..errors import ArtidxError, BadIndex, IndexAway, MissingPackage
 from ..files import write_atomically
-from ..index.folder_store import FolderStore
 from ..index.milvus.address import Address, is_address
 from ..index.scoring.vectors import Array
 from ..index.sources import open_store
 from ..index.space import principal_components
-from ..index.store import read_generation
-from ..index.vector_store import SAMPLED, VectorStore
+from ..index.storage.folder_store import FolderStore
+from ..index.storage.generations import read_generation
+from ..index.storage.vector_store import SAMPLED, VectorStore
 
 MOST = SAMPLED  # paintings: a minute of one core, and as many as a browser moves smoothly
 COMPONENTS = 50

@@ -9,8 +9,8 @@ from ..index.opened import Index
 from ..index.regions import Regions
 from ..index.scoring.vectors import Array
 from ..index.search import Answer
+from ..index.storage.where import LONGEST
 from ..index.verify import Decision, Verdict
-from ..index.where import LONGEST
 from .answers import answer
 from .desk import AtDesk, Desk, HeldIndex
 from .examples import ANSWER, VERDICT

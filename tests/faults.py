@@ -25,8 +25,8 @@ import pytest
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadIndex, BadModel, IndexBusy, UnknownPainting
 from artidx.index import build as building
-from artidx.index import store
 from artidx.index.scoring.vectors import distances
+from artidx.index.storage import generations
 from made import HUES, painting, small_model
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -49,7 +49,7 @@ class Place:
 
 
 def build(at: Place) -> None:
-    if not store.exists(at.index):  # a second build of the same is refused
+    if not generations.exists(at.index):  # a second build of the same is refused
         Index.build(at.index, at.source, embedder=Embedder.load(at.model))
 
 
@@ -116,7 +116,7 @@ class State:
     @classmethod
     def of(cls, path: Path) -> State:
         """Every file is checked, as is every vector."""
-        if not store.exists(path):
+        if not generations.exists(path):
             with pytest.raises(BadIndex, match=r"has not finished|no such index|no file CURRENT"):
                 Index.open(path)
             return cls(None)

@@ -12,7 +12,7 @@ from faults import State
 from artidx import ColumnNames, Index, read_catalog
 from artidx.embedder.catalog import read_ids, read_labels
 from artidx.errors import BadCatalog, BadSetting, UnknownPainting
-from artidx.index import history
+from artidx.index.storage import history
 from made import HUES, painting
 
 

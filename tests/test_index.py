@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from artidx import Embedder, Index, Settings, read_catalog
 from artidx.errors import BadIndex, BadModel, IndexBusy, ModelMismatch, UnknownPainting, UnreadableImage
 from artidx.files import sha256_of
-from artidx.index import store
 from artidx.index.build import SHARD
-from artidx.index.manifest import FORMAT
 from artidx.index.scoring.centre import centred
+from artidx.index.storage import generations
+from artidx.index.storage.manifest import FORMAT
 from made import DIM, HUES, Stages, painting, small_model
 
 
@@ -227,7 +227,7 @@ def test_the_model_is_stored_once_for_generations_that_share_it(index):
 
 
 def test_one_writer_at_a_time(index):
-    with store.writer(index.source), pytest.raises(IndexBusy, match=f"process {os.getpid()} on "):
+    with generations.writer(index.source), pytest.raises(IndexBusy, match=f"process {os.getpid()} on "):
         index.remove(["Red Painter/R0.png"])
     assert len(Index.open(index.source)) == 12
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from artidx import Embedder, Index
 from artidx.errors import BadIndex, BadSetting
 from artidx.files import sha256_of
-from artidx.index import approximate, segments
 from artidx.index.build import Layout
 from artidx.index.repair import repair
 from artidx.index.scoring.vectors import Part, Vectors, distances, vector_hash
-from artidx.index.segments import DEAD, GROWTH, Segment, compacted, new_segment
+from artidx.index.storage import approximate, segments
+from artidx.index.storage.segments import DEAD, GROWTH, Segment, compacted, new_segment
 from made import DIM, painting
 
 

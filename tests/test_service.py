@@ -28,8 +28,8 @@ from PIL import Image
 from artidx import Catalog, Embedder, Index
 from artidx.as_json import as_json
 from artidx.cli.main import artidx
-from artidx.index import store
 from artidx.index.collection import Collection, Listed
+from artidx.index.storage import generations
 from artidx.service.engine import Engine
 from artidx.service.metrics import Metrics
 from artidx.service.projection import AWAY
@@ -327,7 +327,7 @@ def test_a_painting_is_added_found_and_removed_with_its_picture(service, client,
 
 def test_a_change_while_another_process_writes_is_to_be_tried_again_and_leaves_no_picture(service, index, tmp_path):
     new = painting(tmp_path / "new.png", 77)
-    with store.writer(index.source), service.client(TOKEN) as client:
+    with generations.writer(index.source), service.client(TOKEN) as client:
         for answer in (client.post("/v1/paintings", **form(image=new)), client.delete(f"/v1/paintings/{RED}")):
             assert (answer.status_code, answer.json()["type"]) == (503, "urn:artidx:index-busy")
             assert answer.headers["retry-after"]

@@ -29,7 +29,7 @@ from artidx.index.milvus import push as pushing
 from artidx.index.milvus.address import Address
 from artidx.index.milvus.layout import Kind
 from artidx.index.milvus.server import connected
-from artidx.index.vector_store import HEARD
+from artidx.index.storage.vector_store import HEARD
 from lite import MilvusLite
 from made import DIM, Stages, painting, small_model, watched
 from served import TOKEN, form, served

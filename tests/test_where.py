@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artidx.errors import BadSetting
-from artidx.index.where import matching
+from artidx.index.storage.where import matching
 
 TABLE = pd.DataFrame({
     "id": ["a", "b", "c", "d", "e"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 
-from ..where import All, Comparison, Condition, Not
+from ..storage.where import All, Comparison, Condition, Not
 from .layout import NO_YEAR, TEXTS, WHOLE
 
 NEVER = "row < 0"

@@ -21,8 +21,8 @@ import pandas as pd
 
 from ...errors import BadIndex
 from ..scoring.vectors import Array
-from ..segments import OWN_COLUMNS
-from ..words import searched_text
+from ..storage.segments import OWN_COLUMNS
+from ..storage.words import searched_text
 
 TEXTS = ("id", "path", "artist", "artist_key", "title", "sha256", "vector_sha256")
 WHOLE = ("row", "year")

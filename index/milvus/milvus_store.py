@@ -21,12 +21,12 @@ import pandas as pd
 
 from ...embedder.catalog import is_text
 from ...errors import BadIndex, BadSetting
-from ..folder_store import nothing_left
-from ..manifest import Manifest, read_manifest
 from ..scoring.surroundings import WITNESSES
 from ..scoring.vectors import MARGIN, Array, Doubles, Rows, distances
-from ..vector_store import HEARD, Artists, Painting, Speakers, Witnesses
-from ..where import All, Condition, Not, condition_of
+from ..storage.folder_store import nothing_left
+from ..storage.manifest import Manifest, read_manifest
+from ..storage.vector_store import HEARD, Artists, Painting, Speakers, Witnesses
+from ..storage.where import All, Condition, Not, condition_of
 from .address import Address
 from .filters import ALWAYS, expression, quoted
 from .layout import ABOUT, MIDDLES, NO_YEAR, PIECES, TEXTS, WHOLE, Kind, plain_words, spread_of

@@ -16,13 +16,13 @@ import pandas as pd
 
 from ...embedder.parallel import Bar, no_bar
 from ...errors import BadIndex, IndexAway
-from .. import store
 from ..scoring.artists import artist_codes, artist_names, middles_of
 from ..scoring.surroundings import smallest
 from ..scoring.vectors import Rows, Vectors
-from ..store import Generation
-from ..vector_store import SAMPLED
-from ..words import searched_text
+from ..storage import generations
+from ..storage.generations import Generation
+from ..storage.vector_store import SAMPLED
+from ..storage.words import searched_text
 from . import layout
 from .address import Address
 from .layout import ABOUT, Kind
@@ -54,7 +54,7 @@ def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = N
     kind: of the index over the vectors; by default the one for so many paintings.
     """
     started = monotonic()
-    generation = store.read(index)
+    generation = generations.read(index)
     server = connected(address)
     before = server.published()
     name = layout.collection_name(address.collection, generation.manifest.generation, generation.sha256)

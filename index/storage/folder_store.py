@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from ..embedder.catalog import is_text
-from ..errors import BadSetting
+from ...embedder.catalog import is_text
+from ...errors import BadSetting
+from ..scoring.artists import artist_codes, artist_names, middles_of
+from ..scoring.surroundings import smallest, witness_places
+from ..scoring.vectors import NOBODY, Array, Doubles, Mask, Rows
+from .generations import Generation
 from .manifest import Manifest
-from .scoring.artists import artist_codes, artist_names, middles_of
-from .scoring.surroundings import smallest, witness_places
-from .scoring.vectors import NOBODY, Array, Doubles, Mask, Rows
 from .segments import OWN_COLUMNS
-from .store import Generation
 from .vector_store import HEARD, Artists, Painting, Speakers, Witnesses
 from .where import matching
 from .words import searched_text

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..scoring.surroundings import among_each_other, scatter_of
+from ..scoring.vectors import Array, Doubles, Rows
 from .manifest import Manifest
-from .scoring.surroundings import among_each_other, scatter_of
-from .scoring.vectors import Array, Doubles, Rows
 
 SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
 HEARD = 2000  # paintings, the nearest, that are heard one by one where not all are

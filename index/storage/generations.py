@@ -42,14 +42,14 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from ..embedder.runtime import Embedder, read_model
-from ..errors import BadIndex, IndexBusy, ModelMismatch, damaged
-from ..files import sha256_of, sync, write_atomically
+from ...embedder.runtime import Embedder, read_model
+from ...errors import BadIndex, IndexBusy, ModelMismatch, damaged
+from ...files import sha256_of, sync, write_atomically
+from ..scoring.centre import uncentred
+from ..scoring.vectors import Array, Rows, Vectors
 from . import approximate, history
 from . import segments as pieces
 from .manifest import FORMAT, MAX_BYTES, Manifest, Model, SegmentFacts, Storage, check_file, read_manifest
-from .scoring.centre import uncentred
-from .scoring.vectors import Array, Rows, Vectors
 from .segments import Segment
 
 SUFFIX = ".artidx"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..embedder.catalog import artist_key
+from ...embedder.catalog import artist_key
 
 COLUMNS = ("row", "id", "column", "before", "after", "by", "at")
 FIXED = ("row", "path", "artist_key", "sha256", "vector_sha256")  # what is found, and nobody can say otherwise

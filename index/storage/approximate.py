@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import damaged
-from ..files import sha256_of
-from .scoring.vectors import Array, Lists, Part, Vectors, load_faiss
+from ...errors import damaged
+from ...files import sha256_of
+from ..scoring.vectors import Array, Lists, Part, Vectors, load_faiss
 
 AUTOMATIC = 1_000_000  # paintings: below, one exhaustive search takes less time than embedding the image asked about
 FEWEST = 10_000  # below, there is nothing to gain

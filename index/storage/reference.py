@@ -1,7 +1,7 @@
 """The reference gallery: the vectors of known paintings, shipped beside the model, for who has no index yet.
 
     reference/
-      manifest.json        as that of any generation (store.py), and manifest.sha256
+      manifest.json        as that of any generation (generations.py), and manifest.sha256
       paintings.parquet    its one segment; the images are not shipped, and so have no path
       paintings.npy        its vectors in float16, half the size
 
@@ -12,20 +12,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..embedder.runtime import DEFAULT_MODEL
-from ..errors import BadIndex
-from . import store
+from ...embedder.runtime import DEFAULT_MODEL
+from ...errors import BadIndex
+from . import generations
+from .generations import Generation
 from .manifest import manifest_sha256_of
-from .store import Generation
 
 NAME = "the reference gallery"
-FOLDER = Path(__file__).with_name("reference")
+FOLDER = Path(__file__).parents[1] / "reference"
 
 
 def read(folder: Path = FOLDER) -> Generation:
     """The gallery as an index' generation. Raises BadIndex where it is not as it was made."""
     try:
-        return store.read_generation(folder, manifest_sha256_of(folder) or "", DEFAULT_MODEL)
+        return generations.read_generation(folder, manifest_sha256_of(folder) or "", DEFAULT_MODEL)
     except FileNotFoundError as problem:
         raise BadIndex(f"{problem.filename}: missing: {NAME} is not installed; reinstall artidx, or name an index "
                        f"of your own") from None

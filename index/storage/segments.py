@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import damaged
+from ...errors import damaged
+from ..scoring.vectors import Array, Lists, Mask, Part, Rows, vector_hash
 from . import approximate
 from .approximate import Approximate
-from .scoring.vectors import Array, Lists, Mask, Part, Rows, vector_hash
 
 GROWTH = 4  # a segment is joined to the one before it unless that holds this many times as much
 DEAD = 0.25  # share of removed paintings from which on a segment is written anew

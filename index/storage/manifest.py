@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadIndex, damaged
-from ..files import sha256_of
+from ...errors import BadIndex, damaged
+from ...files import sha256_of
 from . import approximate
 from . import segments as pieces
 from .approximate import Approximate

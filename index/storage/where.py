@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..embedder.catalog import artist_key
-from ..errors import BadSetting
-from .scoring.vectors import Mask
+from ...embedder.catalog import artist_key
+from ...errors import BadSetting
+from ..scoring.vectors import Mask
 
 LONGEST = 4000  # characters
 LARGEST = 1e300  # number
