@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from .embedder.catalog import Catalog, ColumnNames, read_catalog
     from .embedder.runtime import Embedder
     from .errors import ArtidxError
+    from .index.answers.search import Answer, Neighbour, RankedArtist
+    from .index.answers.verify import Verdict
     from .index.build import Report, Settings
     from .index.opened import Index
-    from .index.search import Answer, Neighbour, RankedArtist
     from .index.storage.vector_store import Painting
-    from .index.verify import Verdict
 
 _HOMES = {
-    "Answer": ".index.search",
+    "Answer": ".index.answers.search",
     "ArtidxError": ".errors",
     "Catalog": ".embedder.catalog",
     "ColumnNames": ".embedder.catalog",
     "Embedder": ".embedder.runtime",
     "Index": ".index.opened",
-    "Neighbour": ".index.search",
+    "Neighbour": ".index.answers.search",
     "Painting": ".index.storage.vector_store",
-    "RankedArtist": ".index.search",
+    "RankedArtist": ".index.answers.search",
     "Report": ".index.build",
     "Settings": ".index.build",
-    "Verdict": ".index.verify",
+    "Verdict": ".index.answers.verify",
     "read_catalog": ".embedder.catalog",
 }
 

@@ -32,9 +32,9 @@ import pandas as pd
 from artidx import Embedder, Index
 from artidx.files import write_atomically
 from artidx.index import build, change
+from artidx.index.answers.search import Gallery, Query
 from artidx.index.build import Layout, new_contents
 from artidx.index.scoring.calibrate import Calibration
-from artidx.index.search import Gallery, Query
 from artidx.index.storage import approximate, generations
 from artidx.index.storage.folder_store import FolderStore
 from artidx.index.storage.manifest import Model

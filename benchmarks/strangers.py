@@ -18,8 +18,8 @@ from sklearn.metrics import roc_auc_score
 
 from artidx import Index, read_catalog
 from artidx.embedder.catalog import artist_key
-from artidx.index.search import Query
-from artidx.index.verify import Decision
+from artidx.index.answers.search import Query
+from artidx.index.answers.verify import Decision
 
 FIVE = 5
 

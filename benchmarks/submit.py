@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from artidx.index.answers.submit import submit
 from artidx.index.scoring.calibrate import PairCalibration, Scale
 from artidx.index.scoring.curve import OperatingPoint
 from artidx.index.scoring.surroundings import WITNESSES
@@ -26,7 +27,6 @@ from artidx.index.scoring.vectors import vector_hash
 from artidx.index.storage.generations import Contents, Generation
 from artidx.index.storage.manifest import FORMAT, Manifest, Model
 from artidx.index.storage.segments import Segment
-from artidx.index.submit import submit
 
 IMAGES, GROUPS, PAIRS, DIM, ARTISTS = 23_817, 13, 21_916_047, 512, 1_584
 ROUNDS = 5

@@ -18,9 +18,9 @@ import numpy as np
 
 from ..embedder.catalog import read_catalog
 from ..errors import ArtidxError, BadCatalog
+from ..index.answers.search import Answer, Query
+from ..index.answers.verify import Decision
 from ..index.opened import Index
-from ..index.search import Answer, Query
-from ..index.verify import Decision
 from .output import note, plain, say_json
 
 NOWHERE = np.empty(0, np.float32)

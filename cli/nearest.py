@@ -12,7 +12,7 @@ from .options import PATH, query_options
 from .output import note, say, say_json
 
 if TYPE_CHECKING:
-    from ..index.search import Answer
+    from ..index.answers.search import Answer
     from ..index.sources import Source
 
 

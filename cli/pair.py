@@ -12,8 +12,8 @@ from .options import PATH, is_given, query_options
 from .output import say, say_json
 
 if TYPE_CHECKING:
+    from ..index.answers.verify import Verdict
     from ..index.sources import Source
-    from ..index.verify import Verdict
 
 SHARED = 5  # neighbours shown; --json has them all
 
@@ -45,7 +45,7 @@ def pair(paintings: tuple[str, ...], pairs: Path | None, prior: float, fpr: str,
     opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
     if pairs:
-        from ..index.verify import Decision
+        from ..index.answers.verify import Decision
         from .bulk import answer_pairs, report_failed
 
         failed = answer_pairs(opened, pairs, Decision(float(fpr), threshold, prior), limit, as_json)

@@ -11,8 +11,8 @@ import click
 from ..embedder.images import MAX_PIXELS, file_limit_bytes
 from ..embedder.runtime import Embedder
 from ..errors import BadSetting
+from ..index.answers.search import RankedArtist
 from ..index.opened import Index
-from ..index.search import RankedArtist
 from ..index.sources import Source
 from ..index.storage.vector_store import Painting
 from .options import asked_index

@@ -24,8 +24,8 @@ def submit(pairs: Path, output: Path, prior: float, index: Path, as_json: bool) 
     are ids of the index, which for Painter by Numbers are the names of the files. Written is index,sameArtist with the
     probability of the same artist; where the index knows the artists, the AUC is told, too.
     """
+    from ..index.answers.submit import submit as answer
     from ..index.opened import Index
-    from ..index.submit import submit as answer
     from .scores import share
 
     opened = Index.open(index)

@@ -24,19 +24,19 @@ from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import build as building
 from . import change, interchange
+from .answers.collection import Collection
+from .answers.search import Answer, Gallery, Query, RankedArtist
+from .answers.verify import Decision, Judgement, Verdict, judge, verdict
 from .build import Layout, Report, Settings
-from .collection import Collection
 from .milvus.address import Address
 from .scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, vector_hash
-from .search import Answer, Gallery, Query, RankedArtist
 from .sources import Source, folder_store, model_path, open_store, published, source_of
 from .storage import generations
 from .storage.generations import check_model
 from .storage.manifest import Manifest, damaged_files
 from .storage.vector_store import VectorStore
-from .verify import Decision, Judgement, Verdict, judge, verdict
 
 if TYPE_CHECKING:
     from .milvus.push import Pushed

@@ -11,7 +11,7 @@ import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from ..errors import UnreadableImage
-from ..index.collection import Artist, NearArtist
+from ..index.answers.collection import Artist, NearArtist
 from ..index.opened import Index
 from ..index.storage.manifest import Manifest
 from ..index.storage.vector_store import Painting

@@ -13,8 +13,8 @@ from ..embedder.images import Pixels, check_size, square
 from ..embedder.locations import content_hash
 from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
+from ..index.answers.search import Query
 from ..index.opened import Index
-from ..index.search import Query
 from .engine import Engine
 from .forms import Asked
 from .maps import Maps

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from ..index import regions
+from ..index.answers import regions
+from ..index.answers.regions import Regions
+from ..index.answers.search import Answer
+from ..index.answers.verify import Decision, Verdict
 from ..index.opened import Index
-from ..index.regions import Regions
 from ..index.scoring.vectors import Array
-from ..index.search import Answer
 from ..index.storage.where import LONGEST
-from ..index.verify import Decision, Verdict
 from .answers import answer
 from .desk import AtDesk, Desk, HeldIndex
 from .examples import ANSWER, VERDICT

@@ -28,7 +28,7 @@ from PIL import Image
 from artidx import Catalog, Embedder, Index
 from artidx.as_json import as_json
 from artidx.cli.main import artidx
-from artidx.index.collection import Collection, Listed
+from artidx.index.answers.collection import Collection, Listed
 from artidx.index.storage import generations
 from artidx.service.engine import Engine
 from artidx.service.metrics import Metrics

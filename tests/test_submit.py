@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from artidx.errors import BadCatalog
-from artidx.index import submit as submitting
+from artidx.index.answers import submit as submitting
+from artidx.index.answers.submit import PRIOR, _Judge, _Named, _ten_digits, submit
 from artidx.index.scoring.curve import BINS
 from artidx.index.scoring.surroundings import FEWEST, agreement, scatter_of
 from artidx.index.scoring.vectors import distances, vector_hash
-from artidx.index.submit import PRIOR, _Judge, _Named, _ten_digits, submit
 from made import CALIBRATION, among_its_nearest
 
 

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from artidx import Index
 from artidx.cli.main import artidx
 from artidx.errors import BadCatalog, BadSetting
+from artidx.index.answers.search import Gallery
+from artidx.index.answers.submit import submit
 from artidx.index.scoring import surroundings
 from artidx.index.scoring.surroundings import (
     Surroundings,
@@ -27,8 +29,6 @@ from artidx.index.scoring.surroundings import (
     surroundings_among,
     witness_places,
 )
-from artidx.index.search import Gallery
-from artidx.index.submit import submit
 from made import CALIBRATION, HUES, among_its_nearest, painting
 
 
@@ -36,7 +36,7 @@ from made import CALIBRATION, HUES, among_its_nearest, painting
 def few_are_enough(monkeypatch):
     """Twelve paintings are witnesses enough."""
     monkeypatch.setattr(surroundings, "FEWEST", 3)
-    monkeypatch.setattr("artidx.index.search.FEWEST", 3)
+    monkeypatch.setattr("artidx.index.answers.search.FEWEST", 3)
 
 
 def unit(chance, *shape):

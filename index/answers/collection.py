@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ..embedder.catalog import artist_key
-from ..errors import UnknownPainting
-from .storage.vector_store import Painting, VectorStore
-from .storage.words import folded
+from ...embedder.catalog import artist_key
+from ...errors import UnknownPainting
+from ..storage.vector_store import Painting, VectorStore
+from ..storage.words import folded
 
 NEAR = 8  # artists shown beside one
 FEWEST_NEAR = 2  # paintings that an artist must have to be shown beside another: one alone lies anywhere

@@ -27,15 +27,15 @@ import pyarrow.compute as pc
 import pyarrow.csv  # as pa.csv
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from ..embedder.parallel import ahead
-from ..embedder.runtime import available_cores
-from ..errors import BadCatalog
-from .scoring.artists import artist_codes
-from .scoring.calibrate import PairCalibration
-from .scoring.curve import BINS, PairCurve, bins_of
-from .scoring.surroundings import FEWEST, Surroundings, among_each_other, among_nearest, scatter_of, witness_places
-from .scoring.vectors import Array
-from .storage.generations import Generation
+from ...embedder.parallel import ahead
+from ...embedder.runtime import available_cores
+from ...errors import BadCatalog
+from ..scoring.artists import artist_codes
+from ..scoring.calibrate import PairCalibration
+from ..scoring.curve import BINS, PairCurve, bins_of
+from ..scoring.surroundings import FEWEST, Surroundings, among_each_other, among_nearest, scatter_of, witness_places
+from ..scoring.vectors import Array
+from ..storage.generations import Generation
 
 PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
 BLOCK_BYTES = 8 << 20  # of the file read at once: some 300,000 pairs

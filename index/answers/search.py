@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .scoring.calibrate import ArtistCalibration
-from .scoring.kernel import KERNEL, joined_by, voices
-from .scoring.surroundings import FEWEST, NEAREST, agreement, drawn
-from .scoring.vectors import Array, distances
-from .storage.vector_store import Painting, Speakers, VectorStore
+from ..scoring.calibrate import ArtistCalibration
+from ..scoring.kernel import KERNEL, joined_by, voices
+from ..scoring.surroundings import FEWEST, NEAREST, agreement, drawn
+from ..scoring.vectors import Array, distances
+from ..storage.vector_store import Painting, Speakers, VectorStore
 
 SPEAKERS = 3  # paintings shown as the evidence for an artist
 

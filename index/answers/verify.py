@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
-from .scoring.vectors import distances
+from ..scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
+from ..scoring.vectors import distances
+from ..storage.vector_store import Painting
 from .search import Gallery, Neighbour, Query, RankedArtist
-from .storage.vector_store import Painting
 
 NEIGHBOURS = 15  # paintings looked at on each side for those they share
 ARTISTS = 3  # named on each side

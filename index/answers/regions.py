@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..embedder.images import INSET, MAX_PIXELS, Box, Pixels, squares
-from .scoring.centre import centred
-from .scoring.vectors import Array, distances
-from .storage.manifest import Manifest
+from ...embedder.images import INSET, MAX_PIXELS, Box, Pixels, squares
+from ..scoring.centre import centred
+from ..scoring.vectors import Array, distances
+from ..storage.manifest import Manifest
 
 SIDE = (1 - 2 * INSET) / 2  # of width and of height
 STARTS = (INSET, INSET + SIDE / 2, INSET + SIDE)
