@@ -28,7 +28,7 @@ from artidx.embedder.parallel import no_bar
 from artidx.embedder.training import tuned
 from artidx.embedder.training.linear import train_linear
 from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, splits
-from artidx.index.retrieval import triplet_accuracy
+from artidx.index.measure.retrieval import triplet_accuracy
 
 NAMES = ("linear", *(recipe.trunk for recipe in tuned.MEMBERS))
 CHOSEN = (tuned.LINEAR, *tuned.WEIGHTS)

@@ -44,8 +44,8 @@ from artidx.embedder.training.networks import MobileNetV2, load_trunk, means_and
 from artidx.embedder.training.packed import Packed
 from artidx.embedder.training.splits import SEEN, UNSEEN, splits
 from artidx.embedder.training.trainer import embed
-from artidx.index.bootstrap import interval_of, pair_draws
-from artidx.index.retrieval import triplet_accuracy
+from artidx.index.measure.bootstrap import interval_of, pair_draws
+from artidx.index.measure.retrieval import triplet_accuracy
 from artidx.index.scoring.curve import PairCurve, blocks
 
 EPOCHS = 3

@@ -20,7 +20,7 @@ from artidx.embedder.training.networks import SiameseNetwork
 from artidx.embedder.training.packed import pack
 from artidx.embedder.training.paper import PaperSettings
 from artidx.embedder.training.trainer import Labelled, TrainingSettings, train
-from artidx.index.retrieval import triplet_accuracy
+from artidx.index.measure.retrieval import triplet_accuracy
 from artidx.index.scoring.artists import artist_codes
 
 PAINTINGS, ROUNDS = 512, 3

@@ -37,8 +37,8 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
     over artists. The page needs artidx[plot].
     """
     from ..errors import BadSetting, Uncalibrated
-    from ..index import evaluate as scoring
-    from ..index.splits import split_names
+    from ..index.measure import evaluate as scoring
+    from ..index.measure.splits import split_names
     from .scores import show_scores
 
     with _opened(index, model) as opened:
@@ -62,7 +62,7 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
     else:
         show_scores(found)
     if report:
-        from ..index.report import write_report
+        from ..index.measure.report import write_report
 
         write_report(report, index, opened.manifest, found)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..embedder.runtime import PREPROCESSING, Embedder
-from ..index.evaluate import SplitScores
+from ..index.measure.evaluate import SplitScores
 from ..index.scoring.calibrate import Calibration
 from .scores import NAN, share
 

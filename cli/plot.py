@@ -22,8 +22,8 @@ def plot(index: Path, output: Path, artists: int) -> None:
     The dimensions are the principal components of their vectors. pip install 'artidx[cpu,plot]'.
     """
     from ..errors import BadSetting
+    from ..index.measure.space import draw, space_of, write_page
     from ..index.opened import Index
-    from ..index.space import draw, space_of, write_page
 
     writers = {".png": draw, ".html": write_page}
     if output.suffix.lower() not in writers:

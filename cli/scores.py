@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..index.evaluate import SplitScores
+from ..index.measure.evaluate import SplitScores
 from .output import say
 
 NAN = float("nan")

@@ -32,12 +32,12 @@ from ..embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
 from ..embedder.training.tuned import train_tuned
 from ..errors import BadSetting, UnreadableImage
 from ..files import write_atomically
-from ..index.evaluate import SplitScores, evaluate
-from ..index.fit import calibrate_model
+from ..index.measure.evaluate import SplitScores, evaluate
+from ..index.measure.fit import calibrate_model
+from ..index.measure.retrieval import triplet_accuracy
+from ..index.measure.splits import split_names
 from ..index.opened import Index
-from ..index.retrieval import triplet_accuracy
 from ..index.scoring.calibrate import Calibration
-from ..index.splits import split_names
 from ..index.storage.generations import exists
 from .model_card import model_card
 from .output import progress

@@ -16,8 +16,8 @@ import pandas as pd
 from ..embedder.catalog import artist_key, year_of
 from ..errors import BadCatalog, BadSetting, UnknownPainting
 from .build import Report
+from .measure.splits import split_names
 from .scoring.calibrate import Calibration
-from .splits import split_names
 from .storage import generations, history
 
 
@@ -73,7 +73,7 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
 
 def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
     """Publish the same paintings with a calibration fitted to their labels (fit.py)."""
-    from .fit import calibrate_index  # needs more packages than answering does
+    from .measure.fit import calibrate_index  # needs more packages than answering does
 
     with generations.writer(index):
         before = generations.read(index)

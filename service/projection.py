@@ -18,10 +18,10 @@ import numpy as np
 
 from ..errors import ArtidxError, BadIndex, IndexAway, MissingPackage
 from ..files import write_atomically
+from ..index.measure.space import principal_components
 from ..index.milvus.address import Address, is_address
 from ..index.scoring.vectors import Array
 from ..index.sources import open_store
-from ..index.space import principal_components
 from ..index.storage.folder_store import FolderStore
 from ..index.storage.generations import read_generation
 from ..index.storage.vector_store import SAMPLED, VectorStore

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from artidx.errors import BadCatalog, BadSetting, Uncalibrated
-from artidx.index.evaluate import evaluate
-from artidx.index.fit import (
+from artidx.index.measure.evaluate import evaluate
+from artidx.index.measure.fit import (
     THIN_GALLERIES,
     _thinned,
     brier,
@@ -26,7 +26,7 @@ from artidx.index.fit import (
     reliability,
     setting_within,
 )
-from artidx.index.retrieval import triplet_accuracy
+from artidx.index.measure.retrieval import triplet_accuracy
 from artidx.index.scoring.calibrate import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
 from artidx.index.scoring.curve import Pairs
 from artidx.index.scoring.surroundings import FEWEST

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 from artidx.cli.main import artidx
 from artidx.errors import BadSetting
-from artidx.index.space import principal_components, space_of
+from artidx.index.measure.space import principal_components, space_of
 
 
 def test_principal_components_are_scikit_learns():

@@ -26,7 +26,7 @@ from artidx.embedder.training.networks import SiameseNetwork
 from artidx.embedder.training.packed import pack, packed_examples
 from artidx.embedder.training.trainer import Labelled, TrainingSettings, embed, train
 from artidx.errors import BadCatalog, BadModel, BadSetting
-from artidx.index.retrieval import triplet_accuracy
+from artidx.index.measure.retrieval import triplet_accuracy
 from made import painting
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning_fabric.*", "ignore::FutureWarning")

@@ -34,7 +34,7 @@ from artidx.embedder.training.posteriors import (
 )
 from artidx.embedder.training.tuned import MemberRecipe, learn_rest, train_member
 from artidx.errors import BadCatalog, BadSetting
-from artidx.index.retrieval import triplet_accuracy
+from artidx.index.measure.retrieval import triplet_accuracy
 from made import painting
 from made_trunk import TinyTrunk
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from .scoring.curve import Codes, Pairs
-from .scoring.vectors import Array, Doubles
+from ..scoring.curve import Codes, Pairs
+from ..scoring.vectors import Array, Doubles
 
 DRAWS = 200
 MOST_PAIRS = 300_000  # of each kind; more are thinned by lot

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import BadIndex, BadSetting, MissingPackage
-from ..files import write_atomically
-from .scoring.vectors import Array
-from .storage.generations import Generation
+from ...errors import BadIndex, BadSetting, MissingPackage
+from ...files import write_atomically
+from ..scoring.vectors import Array
+from ..storage.generations import Generation
 
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
            "#aec7e8", "#ffbb78", "#98df8a", "#ff9896", "#c5b0d5", "#c49c94", "#f7b6d2", "#c7c7c7", "#dbdb8d", "#9edae5")

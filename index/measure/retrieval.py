@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..scoring.calibrate import ArtistCalibration, Voices
+from ..scoring.curve import Codes
+from ..scoring.vectors import Array, Doubles
 from .bootstrap import Interval, mean_interval
-from .scoring.calibrate import ArtistCalibration, Voices
-from .scoring.curve import Codes
-from .scoring.vectors import Array, Doubles
 
 DEPTH = 10  # neighbours looked at for mAP and hubness
 FALSE_ACCEPTANCES = (0.01, 0.1)

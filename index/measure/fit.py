@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import BadCatalog, MissingPackage
-from .scoring.artists import artist_codes
-from .scoring.calibrate import (
+from ...errors import BadCatalog, MissingPackage
+from ..scoring.artists import artist_codes
+from ..scoring.calibrate import (
     FALSE_POSITIVE_RATES,
     ArtistCalibration,
     ArtistCase,
@@ -25,12 +25,12 @@ from .scoring.calibrate import (
     Scale,
     Voices,
 )
-from .scoring.centre import centre_of, centred
-from .scoring.curve import Codes, PairCurve, Pairs, blocks
-from .scoring.kernel import silenced, voices_of
-from .scoring.surroundings import surroundings_among
-from .scoring.vectors import Array, Doubles
-from .storage.generations import Generation
+from ..scoring.centre import centre_of, centred
+from ..scoring.curve import Codes, PairCurve, Pairs, blocks
+from ..scoring.kernel import silenced, voices_of
+from ..scoring.surroundings import surroundings_among
+from ..scoring.vectors import Array, Doubles
+from ..storage.generations import Generation
 
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average; a little more, as nobody has none
 ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept

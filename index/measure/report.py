@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MissingPackage
-from ..files import write_atomically
+from ...errors import MissingPackage
+from ...files import write_atomically
+from ..storage.manifest import Manifest
 from .evaluate import SplitScores
 from .retrieval import NearestScores
-from .storage.manifest import Manifest
 
 COLOURS = ("#1d4ed8", "#b45309", "#047857", "#7c3aed", "#be185d", "#4b5563")
 MATRIX = 16  # artists in the picture of confusions, those most often mistaken
