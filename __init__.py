@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .errors import ArtidxError
     from .index.answers.search import Answer, Neighbour, RankedArtist
     from .index.answers.verify import Verdict
-    from .index.build import Report, Settings
+    from .index.changes.build import Report, Settings
     from .index.opened import Index
     from .index.storage.vector_store import Painting
 
@@ -31,8 +31,8 @@ _HOMES = {
     "Neighbour": ".index.answers.search",
     "Painting": ".index.storage.vector_store",
     "RankedArtist": ".index.answers.search",
-    "Report": ".index.build",
-    "Settings": ".index.build",
+    "Report": ".index.changes.build",
+    "Settings": ".index.changes.build",
     "Verdict": ".index.answers.verify",
     "read_catalog": ".embedder.catalog",
 }

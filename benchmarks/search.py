@@ -31,9 +31,9 @@ import pandas as pd
 
 from artidx import Embedder, Index
 from artidx.files import write_atomically
-from artidx.index import build, change
 from artidx.index.answers.search import Gallery, Query
-from artidx.index.build import Layout, new_contents
+from artidx.index.changes import build, edit
+from artidx.index.changes.build import Layout, new_contents
 from artidx.index.scoring.calibrate import Calibration
 from artidx.index.storage import approximate, generations
 from artidx.index.storage.folder_store import FolderStore
@@ -156,7 +156,7 @@ def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool)
     generation = index.generation
     more = table_of(np.arange(count, count + 100), artist[:100])
     added = timed(lambda: publish_more(path, generation, more, unit(vectors[:100] + 0.01).astype(np.float32)))
-    removed = timed(lambda: change.remove(path, [f"{number:08d}.jpg" for number in range(count, count + 100)]))
+    removed = timed(lambda: edit.remove(path, [f"{number:08d}.jpg" for number in range(count, count + 100)]))
     print(f"add 100           {added:6.2f} s    without embedding")
     print(f"remove 100        {removed:6.2f} s")
     if beside:

@@ -26,7 +26,7 @@ def check(index: Path, repair: bool) -> None:
     from ..index.storage import generations
 
     if repair:
-        from ..index.repair import repair as mend
+        from ..index.changes.repair import repair as mend
 
         for line in mend(index):
             say(line)

@@ -177,7 +177,7 @@ def own_device(options: dict[str, Any], device: str) -> str:
 def settings(options: dict[str, Any], device: str) -> Iterator[Any]:
     """The embedding options of a command, taken out of its keyword arguments; a cluster is held for as long."""
     from ..embedder.images import MAX_PIXELS
-    from ..index.build import Settings
+    from ..index.changes.build import Settings
 
     found = Settings(workers=options.pop("workers"), batch_size=options.pop("batch_size"),
                     max_pixels=options.pop("max_pixels") or MAX_PIXELS, strict=options.pop("strict"),
@@ -188,7 +188,7 @@ def settings(options: dict[str, Any], device: str) -> Iterator[Any]:
         return
     from dataclasses import replace
 
-    from ..index.cluster import joined
+    from ..index.changes.cluster import joined
     from .output import note
 
     with joined(ray) as cluster:
@@ -199,6 +199,6 @@ def settings(options: dict[str, Any], device: str) -> Iterator[Any]:
 
 def layout(half: bool, approximate: bool) -> Any:
     """The layout options of a command."""
-    from ..index.build import Layout
+    from ..index.changes.build import Layout
 
     return Layout(half, approximate)

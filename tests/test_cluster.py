@@ -15,9 +15,9 @@ import pytest
 from artidx import Embedder, Index
 from artidx.embedder.runtime import Embedding
 from artidx.errors import BadSetting, ClusterFailed
-from artidx.index import build as building
-from artidx.index.build import SHARD
-from artidx.index.cluster import PIECE, Piece, Work, _difference, _outcomes, _versions, _Worker, joined
+from artidx.index.changes import build as building
+from artidx.index.changes.build import SHARD
+from artidx.index.changes.cluster import PIECE, Piece, Work, _difference, _outcomes, _versions, _Worker, joined
 from made import DIM, MUSEUM, painting, watched
 from ray_nodes import TwoNodes
 

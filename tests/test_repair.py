@@ -12,8 +12,8 @@ from faults import State
 from artidx import Index
 from artidx.cli.main import artidx
 from artidx.errors import BadIndex
-from artidx.index.build import SHARD_COLUMNS, Layout
-from artidx.index.repair import repair
+from artidx.index.changes.build import SHARD_COLUMNS, Layout
+from artidx.index.changes.repair import repair
 from made import painting
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from artidx import Embedder, Index
 from artidx.errors import BadIndex, BadSetting
 from artidx.files import sha256_of
-from artidx.index.build import Layout
-from artidx.index.repair import repair
+from artidx.index.changes.build import Layout
+from artidx.index.changes.repair import repair
 from artidx.index.scoring.vectors import Part, Vectors, distances, vector_hash
 from artidx.index.storage import approximate, segments
 from artidx.index.storage.segments import DEAD, GROWTH, Segment, compacted, new_segment

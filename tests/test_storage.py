@@ -21,7 +21,7 @@ from artidx.embedder import remote
 from artidx.embedder.locations import Reader, absolute
 from artidx.embedder.remote import Remote, is_remote
 from artidx.errors import ArtidxError, BadCatalog, BadSetting, UnreachableStorage, UnreadableImage
-from artidx.index.build import Settings
+from artidx.index.changes.build import Settings
 from made import painting, watched
 from storage import BUCKET, Storage
 
@@ -92,7 +92,7 @@ def test_one_bad_object_stops_nothing(storage, tmp_path, embedder):
 
 
 def test_expired_credentials_stop_the_build_and_keep_what_is_done(storage, tmp_path, embedder, monkeypatch):
-    monkeypatch.setattr("artidx.index.build.SHARD", 2)
+    monkeypatch.setattr("artidx.index.changes.build.SHARD", 2)
     settings = Settings(allowed=ALLOWED, workers=1)
     catalog = read_catalog(f"{ROOT}all", allowed=ALLOWED)
 

@@ -1,4 +1,4 @@
-"""Make the reference gallery that ships (reference.py): `python -m artidx.index.make_reference INDEX`.
+"""Make the reference gallery that ships (reference.py): `python -m artidx.index.changes.make_reference INDEX`.
 
 INDEX: of the known paintings, by the default model. Images are not shipped, and vectors are in float16.
 """
@@ -11,13 +11,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from ..embedder.runtime import DEFAULT_MODEL, Embedder
-from ..errors import ArtidxError
-from ..files import sha256_of
+from ...embedder.runtime import DEFAULT_MODEL, Embedder
+from ...errors import ArtidxError
+from ...files import sha256_of
+from ..storage import generations, reference, segments
+from ..storage.generations import Generation
+from ..storage.manifest import SegmentFacts
 from .build import Layout, new_contents
-from .storage import generations, reference, segments
-from .storage.generations import Generation
-from .storage.manifest import SegmentFacts
 
 SEGMENT = "paintings"
 COLUMNS = (*segments.OWN_COLUMNS, "style", "born", "died")
@@ -44,7 +44,7 @@ def write(generation: Generation, folder: Path = reference.FOLDER) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m artidx.index.make_reference INDEX")
+        sys.exit("usage: python -m artidx.index.changes.make_reference INDEX")
     try:
         write(generations.read(Path(sys.argv[1])))
     except ArtidxError as problem:

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import errors
-from ..embedder.locations import absolute
-from ..embedder.runtime import Embedder, Embedding
-from ..errors import ArtidxError, BadSetting, ClusterFailed, MissingPackage
+from ... import errors
+from ...embedder.locations import absolute
+from ...embedder.runtime import Embedder, Embedding
+from ...errors import ArtidxError, BadSetting, ClusterFailed, MissingPackage
 
 AUTO = "auto"  # the cluster that runs here or that $RAY_ADDRESS names; else one made of this machine
 PIECE = 32  # paintings: seconds of one core, so that little is done twice when a worker is lost

@@ -3,7 +3,7 @@
 Work is done in shards that count once they have been renamed into place: a killed build, run again, goes on with
 the first shard that is missing, and ends in the same index as an unbroken one. Every change publishes a new
 generation. One bad image never stops a run: it is skipped with its reason. What there is to do is found in plan.py;
-changes without images are in change.py.
+changes without images are in edit.py.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..embedder.catalog import COLUMNS, Catalog, artist_key
-from ..embedder.images import MAX_PIXELS
-from ..embedder.locations import Reader, absolute
-from ..embedder.parallel import Bar, no_bar
-from ..embedder.remote import is_remote
-from ..embedder.runtime import BATCH_SIZE, Embedder, Embedding
-from ..errors import BadIndex, UnreadableImage, damaged
-from ..files import write_atomically
+from ...embedder.catalog import COLUMNS, Catalog, artist_key
+from ...embedder.images import MAX_PIXELS
+from ...embedder.locations import Reader, absolute
+from ...embedder.parallel import Bar, no_bar
+from ...embedder.remote import is_remote
+from ...embedder.runtime import BATCH_SIZE, Embedder, Embedding
+from ...errors import BadIndex, UnreadableImage, damaged
+from ...files import write_atomically
+from ..scoring.artists import artist_codes
+from ..scoring.centre import centre_of, centred, people, uncentred
+from ..scoring.vectors import Array, Vectors
+from ..storage import approximate, generations, history
+from ..storage.manifest import Storage
+from ..storage.segments import OWN_COLUMNS, TYPES, Segment, new_segment
 from .cluster import Cluster, Piece, Work
 from .plan import plan
-from .scoring.artists import artist_codes
-from .scoring.centre import centre_of, centred, people, uncentred
-from .scoring.vectors import Array, Vectors
-from .storage import approximate, generations, history
-from .storage.manifest import Storage
-from .storage.segments import OWN_COLUMNS, TYPES, Segment, new_segment
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
 SAMPLE = 500  # paintings by which the cost of storing them smaller is measured

@@ -14,13 +14,13 @@ from pathlib import Path, PurePath
 import numpy as np
 import pandas as pd
 
-from ..embedder.locations import Reader, absolute, content_hash, split_location
-from ..embedder.parallel import ahead
-from ..embedder.remote import is_remote
-from ..embedder.runtime import available_cores
-from ..errors import UnreadableImage
-from .scoring.vectors import Rows
-from .storage import history
+from ...embedder.locations import Reader, absolute, content_hash, split_location
+from ...embedder.parallel import ahead
+from ...embedder.remote import is_remote
+from ...embedder.runtime import available_cores
+from ...errors import UnreadableImage
+from ..scoring.vectors import Rows
+from ..storage import history
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..embedder.catalog import artist_key, year_of
-from ..errors import BadCatalog, BadSetting, UnknownPainting
+from ...embedder.catalog import artist_key, year_of
+from ...errors import BadCatalog, BadSetting, UnknownPainting
+from ..measure.splits import split_names
+from ..scoring.calibrate import Calibration
+from ..storage import generations, history
 from .build import Report
-from .measure.splits import split_names
-from .scoring.calibrate import Calibration
-from .storage import generations, history
 
 
 def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_run: bool = False) -> Report:
@@ -73,7 +73,7 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
 
 def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
     """Publish the same paintings with a calibration fitted to their labels (fit.py)."""
-    from .measure.fit import calibrate_index  # needs more packages than answering does
+    from ..measure.fit import calibrate_index  # needs more packages than answering does
 
     with generations.writer(index):
         before = generations.read(index)

@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..embedder.catalog import COLUMNS, artist_key, year_of
-from ..embedder.locations import absolute
-from ..embedder.runtime import Embedder
-from ..errors import BadCatalog, BadIndex, ModelMismatch
-from ..files import write_atomically
+from ...embedder.catalog import COLUMNS, artist_key, year_of
+from ...embedder.locations import absolute
+from ...embedder.runtime import Embedder
+from ...errors import BadCatalog, BadIndex, ModelMismatch
+from ...files import write_atomically
+from ..scoring.artists import artist_codes
+from ..scoring.centre import centre_of, centred, people
+from ..scoring.vectors import Array
+from ..storage import generations
+from ..storage.manifest import Model
+from ..storage.segments import OWN_COLUMNS
 from .build import Layout, Report, check_free, new_contents
-from .scoring.artists import artist_codes
-from .scoring.centre import centre_of, centred, people
-from .scoring.vectors import Array
-from .storage import generations
-from .storage.manifest import Model
-from .storage.segments import OWN_COLUMNS
 
 FORMAT = 1
 MAX_MANIFEST_BYTES = 1 << 20

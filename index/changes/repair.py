@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..embedder.runtime import DEFAULT_MODEL, Embedder
-from ..errors import BadIndex
-from ..files import sha256_of, write_atomically
+from ...embedder.runtime import DEFAULT_MODEL, Embedder
+from ...errors import BadIndex
+from ...files import sha256_of, write_atomically
+from ..scoring.centre import centred
+from ..scoring.vectors import Array, Rows, vector_hash
+from ..storage import generations, history
+from ..storage import segments as pieces
+from ..storage.generations import ModelFile
+from ..storage.manifest import Manifest, damaged_files, manifest_sha256_of, read_manifest
+from ..storage.segments import Segment
 from .build import read_shard
-from .scoring.centre import centred
-from .scoring.vectors import Array, Rows, vector_hash
-from .storage import generations, history
-from .storage import segments as pieces
-from .storage.generations import ModelFile
-from .storage.manifest import Manifest, damaged_files, manifest_sha256_of, read_manifest
-from .storage.segments import Segment
 
 
 def repair(index: Path) -> list[str]:
