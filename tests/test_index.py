@@ -105,7 +105,7 @@ def test_a_folder_of_other_things_is_never_written_to(tmp_path, collection, embe
 BUILD = """
 import sys
 from artidx import Embedder, Index
-from artidx.index import build
+from artidx.index.changes import build
 build.SHARD = 8
 Index.build(sys.argv[1], sys.argv[2], embedder=Embedder.load(sys.argv[3]))
 """

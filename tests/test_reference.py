@@ -97,6 +97,7 @@ def test_an_index_by_the_small_model_answers_and_the_gallery_refuses_it(tmp_path
 def tiny(model_file, monkeypatch):
     """A tiny model stands for the one that ships."""
     monkeypatch.setattr(reference, "DEFAULT_MODEL", model_file)
+    monkeypatch.setattr(make_reference, "DEFAULT_MODEL", model_file)
 
 
 def test_a_gallery_is_made_of_the_model_that_ships_only(tmp_path, index):
