@@ -29,6 +29,7 @@ from .changes import build as building
 from .changes import edit, interchange
 from .changes.build import Layout, Report, Settings
 from .milvus.address import Address
+from .model import Model
 from .scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, vector_hash
@@ -47,11 +48,10 @@ ID_PREFIX = "id:"
 class Index:
     """Paintings with their vectors and artists. Made by `Index.open` and `Index.build`."""
 
-    def __init__(self, source: Source, store: VectorStore, embedder: Embedder | None, device: str | None) -> None:
+    def __init__(self, source: Source, store: VectorStore, model: Model) -> None:
         self.source = source
         self.store = store  # all that is known of the generation; replaced whole
-        self._embedder = embedder
-        self._device = device
+        self._model = model  # shared with what `only` makes of this
 
     @classmethod
     def open(cls, source: str | os.PathLike[str] | Address | None = None, *, embedder: Embedder | None = None,
@@ -62,7 +62,7 @@ class Index:
         Raises BadIndex; ModelMismatch if `embedder` is not its model.
         """
         known = source_of(source)
-        index = cls(known, open_store(known, device), embedder, device)
+        index = cls(known, open_store(known, device), Model(device, embedder))
         if embedder is not None:
             check_model(index.name, index.manifest, embedder)
         return index
@@ -88,7 +88,7 @@ class Index:
         settings = settings or Settings()
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
         embedder = embedder or Embedder.load()
-        report = building.build(Path(path), catalog, embedder, settings or Settings(), layout or Layout(),
+        report = building.build(Path(path), catalog, embedder, settings, layout or Layout(),
                                 replace=replace, bar=bar)
         return cls.open(path, embedder=embedder), report
 
@@ -116,8 +116,7 @@ class Index:
         """Add a catalog's paintings; this object then stands at the new generation."""
         settings = settings or Settings()
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
-        report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(), dry_run=dry_run,
-                              bar=bar)
+        report = building.add(self._own_path(), catalog, self.embedder, settings, dry_run=dry_run, bar=bar)
         self._reopen()
         return report
 
@@ -173,7 +172,7 @@ class Index:
         Both are expressions over its columns (where.py), such as "year < 1700 and style == 'Baroque'". In a folder
         every allowed painting is then looked at. Raises BadSetting where an expression is wrong, or leaves nothing.
         """
-        return Index(self.source, self.store.only(where, exclude), self._embedder, self._device)
+        return Index(self.source, self.store.only(where, exclude), self._model)
 
     def pair(self, a: ImageLike, b: ImageLike, *, prior: float = DEFAULT_PRIOR,
              false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE, threshold: float | None = None,
@@ -294,9 +293,9 @@ class Index:
 
         The model goes on to be used where it made the new generation, too. Raises BadIndex.
         """
-        newer = Index.open(self.source, device=self._device)
-        if self._embedder is not None and newer.manifest.model.sha256 == self._embedder.sha256:
-            newer._embedder = self._embedder
+        newer = Index.open(self.source, device=self._model.device)
+        if newer.manifest.model.sha256 == self.manifest.model.sha256:
+            newer._model = self._model
         return newer
 
     @cached_property
@@ -344,9 +343,7 @@ class Index:
     @property
     def embedder(self) -> Embedder:
         """The model that made this index's vectors, loaded when first needed."""
-        if self._embedder is None:
-            self._embedder = Embedder.load(model_path(self.source, self.store), device=self._device)
-        return self._embedder
+        return self._model.loaded(lambda: model_path(self.source, self.store))
 
     @property
     def _gallery(self) -> Gallery:
@@ -373,9 +370,9 @@ class Index:
 
     def _reopen(self) -> None:
         """Stand at what is published now; its model is asked for anew where it is another one."""
-        newer = open_store(self._own_path(), None)
+        newer = open_store(self._own_path(), self._model.device)
         if newer.manifest.model.sha256 != self.manifest.model.sha256:
-            self._embedder = None
+            self._model = Model(self._model.device)
         self.store = newer
         for known in ("calibration", "collection", "centre"):
             self.__dict__.pop(known, None)

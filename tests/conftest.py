@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from artidx import Embedder, Index, read_catalog
 from made import HUES, painting, small_model
+
+# An example takes as long as the machine is busy: time is no promise of what is tested here.
+settings.register_profile("artidx", deadline=None)
+settings.load_profile("artidx")
 
 
 @pytest.fixture(autouse=True, scope="session")

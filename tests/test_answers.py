@@ -55,7 +55,7 @@ def test_nearest_vectors_equal_a_plain_sort_in_one_part_or_several(vectors, k, w
             assert several.at(places[: len(order)]).tobytes() == left[places[: len(order)]].tobytes()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_pair_and_nearest_agree_to_the_last_bit_by_path_and_by_id_after_reload(index, data):
     table = index.generation.table
@@ -143,6 +143,23 @@ def test_a_stored_painting_needs_no_model(index, monkeypatch):
     again = Index.open(index.source)
     monkeypatch.setattr(Embedder, "load", refuse)
     assert again.pair("Red Painter/R0.png", index.generation.table["path"][5]).distance > 0
+
+
+def test_a_model_is_loaded_once_for_an_index_and_all_that_filters_make_of_it(index, tmp_path, monkeypatch):
+    """One index and two filters loaded it three times."""
+    loads, load = [], Embedder.load
+
+    def counted(*args, **more):
+        loads.append(args)
+        return load(*args, **more)
+
+    again = Index.open(index.source)
+    monkeypatch.setattr(Embedder, "load", counted)
+    strange = painting(tmp_path / "strange.png", 77)
+    for asked in (again.only("artist == 'Red Painter'"), again.only(exclude="artist == 'Red Painter'"), again,
+                  again.renewed()):
+        assert asked.nearest_paintings(strange, k=1).paintings
+    assert len(loads) == 1
 
 
 def test_what_is_asked_for_wrongly_is_told_plainly(tmp_path, index):

@@ -27,7 +27,7 @@ from artidx.errors import BadCatalog
 
 PAINTER_BY_NUMBERS = ("artist,date,genre,pixelsx,pixelsy,size_bytes,source,style,title,artist_group,in_train,"
                       "new_filename")
-fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=80)
+fuzz = settings(derandomize=True, database=None, max_examples=80)
 
 
 def rows(catalog: Catalog, *names: str) -> list[tuple[Any, ...]]:

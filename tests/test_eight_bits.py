@@ -166,7 +166,7 @@ def test_the_next_row_makes_good_what_rounding_one_has_cost():
 
 
 @given(seed=st.integers(0, 2**16), channels=st.integers(1, 12), outputs=st.integers(1, 6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whole_numbers_stay_in_their_range_and_independent_channels_are_rounded_to_the_nearest(seed, channels, outputs):
     chance = np.random.default_rng(seed)
     weight = chance.normal(size=(channels, outputs)).astype(np.float32)

@@ -34,7 +34,7 @@ A, B, C, D = (200, 40, 30), (40, 180, 60), (30, 60, 190), (220, 200, 40)  # top 
 LEVELS = (0, 80, 160, 255)
 GREYS = [(level, level, level) for level in LEVELS]
 ROUNDING = 3  # of a JPEG's colours, at its best
-fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=150)
+fuzz = settings(derandomize=True, database=None, max_examples=150)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -167,7 +167,7 @@ def test_a_comment_too_long_for_a_jpeg_does_not_cost_the_picture(file_format: st
 
 
 @given(st.integers(60, 400), st.integers(60, 400), st.integers(0, 255))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_what_lies_behind_a_canvas_does_not_show(width: int, height: int, grey: int) -> None:
     # A museum photographs a canvas to its edge and beyond. All that had such a strip once looked alike.
     canvas = picture(height, width).resize((width, height))

@@ -259,7 +259,7 @@ def test_a_damaged_index_is_refused_in_one_line(index, name, damage):
     assert str(index.source) in str(problem.value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_flipped_bit_changes_an_answer_unnoticed(index, data):
     path = index.generation.folder / data.draw(

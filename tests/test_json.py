@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from artidx.as_json import as_json
@@ -43,7 +43,6 @@ def expected(value):
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-@settings(deadline=None)
 @given(plain)
 def test_a_reader_sees_what_was_there_and_null_for_what_is_no_number(value):
     text = as_json(value)

@@ -74,7 +74,7 @@ def test_a_small_addition_writes_a_small_file_and_links_the_rest(tmp_path, colle
     assert [facts.paintings for facts in index.manifest.segments] == [72, 1]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_index_answers_alike_however_it_came_to_hold_what_it_holds(tmp_path_factory, embedder, collection, data):
     """Adds and removes in any order against a plain list, and answers against a plain sort."""
@@ -212,6 +212,19 @@ def test_what_gpus_propose_is_measured_as_anything_else(monkeypatch):
             assert ours.tobytes() == theirs.tobytes()
     allowed = np.arange(500) % 2 == 0
     assert np.array_equal(several.nearest(vectors[:5], 10, allowed)[0], there.nearest(vectors[:5], 10, allowed)[0])
+
+
+def test_an_index_on_a_gpu_stays_there_when_it_changes(index, monkeypatch):
+    """After a removal, or new labels, it was searched on the processor."""
+    import faiss
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", lambda flat: flat, raising=False)
+    there = Index.open(index.source, device="cuda")
+    assert all(part.gpu is not None for part in there.generation.vectors.parts)
+    there.remove(["Red Painter/R0.png"])
+    assert len(there) == 11
+    assert all(part.gpu is not None for part in there.generation.vectors.parts)
 
 
 def test_vectors_without_structure_stay_exact():

@@ -298,7 +298,7 @@ def test_the_service_is_as_it_describes_itself(index, tmp_path):
         operations = [found.ok() for found in schema.get_all_operations()]
         assert len(operations) == 16
         for operation in operations:
-            @settings(max_examples=200 if FULL else 12, derandomize=True, database=None, deadline=None,
+            @settings(max_examples=200 if FULL else 12, derandomize=True, database=None,
                       suppress_health_check=list(HealthCheck))
             @given(case=operation.as_strategy())
             def conforms(case):

@@ -210,7 +210,7 @@ def expressions():
         inner.map(lambda text: f"not ({text})")), max_leaves=6)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(expressions(), st.one_of(st.none(), simple.map(" ".join)))
 def test_a_filter_lets_through_the_same_paintings(labelled, labelled_there, where, exclude):
     try:

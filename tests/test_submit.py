@@ -67,7 +67,7 @@ def test_many_blocks_give_the_same_file_as_one(tmp_path, index, pairs_file, monk
     np.testing.assert_allclose(*(pd.read_csv(tmp_path / f"{name}.csv") for name in ("whole", "parts")), rtol=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 130), st.integers(0, 200), st.sampled_from([0, 10**6]))
 def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(paintings, pairs, dense):
     chance = np.random.default_rng(pairs)

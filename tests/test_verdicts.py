@@ -93,7 +93,7 @@ def chance_around(chance, width):
     return np.hstack([shared, np.sqrt(1 - width**2) * np.eye(300)]).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 40), st.integers(0, 2**31))
 def test_agreements_of_many_equal_those_of_each_pair_with_neither_of_the_two_speaking(count, seed):
     chance = np.random.default_rng(seed)
@@ -131,7 +131,7 @@ def test_too_few_witnesses_say_nothing():
     assert surroundings_among(vectors, vectors, hashes, np.arange(len(vectors))) is None
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(0, 2**31))
 def test_paintings_of_the_index_are_heard_among_their_nearest_and_others_where_they_are(count, seed):
     chance = np.random.default_rng(seed)
