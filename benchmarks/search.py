@@ -34,7 +34,7 @@ from artidx.files import write_atomically
 from artidx.index.answers.search import Gallery, Query
 from artidx.index.changes import build, edit
 from artidx.index.changes.build import Layout, new_contents
-from artidx.index.scoring.calibrate import Calibration
+from artidx.index.scoring.calibration import Calibration
 from artidx.index.storage import approximate, generations
 from artidx.index.storage.folder_store import FolderStore
 from artidx.index.storage.manifest import Model

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 
 from artidx.index.answers.submit import submit
-from artidx.index.scoring.calibrate import PairCalibration, Scale
+from artidx.index.scoring.calibration import PairCalibration, Scale
 from artidx.index.scoring.curve import OperatingPoint
-from artidx.index.scoring.surroundings import WITNESSES
+from artidx.index.scoring.neighbourhood import WITNESSES
 from artidx.index.scoring.vectors import vector_hash
 from artidx.index.storage.generations import Contents, Generation
 from artidx.index.storage.manifest import FORMAT, Manifest, Model

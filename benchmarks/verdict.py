@@ -16,11 +16,11 @@ from sklearn.linear_model import LogisticRegression
 
 from artidx import Index
 from artidx.index.measure.splits import split_names
+from artidx.index.scoring.artist_scores import voices_of
 from artidx.index.scoring.artists import artist_codes
 from artidx.index.scoring.centre import centre_of, centred
 from artidx.index.scoring.curve import PairCurve
-from artidx.index.scoring.kernel import voices_of
-from artidx.index.scoring.surroundings import surroundings_among
+from artidx.index.scoring.neighbourhood import surroundings_among
 
 NEAREST = 0.1  # share of the index whose mean cosine local scaling takes
 SUMS = (("distance",), ("local scaling",), ("surroundings",), ("artist lists",), ("distance", "local scaling"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..embedder.runtime import PREPROCESSING, Embedder
 from ..index.measure.evaluate import SplitScores
-from ..index.scoring.calibrate import Calibration
+from ..index.scoring.calibration import Calibration
 from .scores import NAN, share
 
 MEASURED = """The exported file itself, on paintings it was not trained on: val_seen are other works by training artists, val_unseen

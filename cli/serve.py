@@ -41,9 +41,9 @@ def serve(index: Source, host: str, port: int, uploads: Path | None, in_hand: in
 
     try:
         from ..service.app import create_app
+        from ..service.holder import Shelf
         from ..service.server import bound, log_as_json, server_of
         from ..service.settings import READ_TOKEN, WRITE_TOKEN, Settings, is_loopback
-        from ..service.shelf import Shelf
     except ModuleNotFoundError as problem:
         raise MissingPackage(f"the service needs {problem.name}; pip install 'artidx[cpu,serve]'") from None
 

@@ -37,7 +37,7 @@ from ..index.measure.fit import calibrate_model
 from ..index.measure.retrieval import triplet_accuracy
 from ..index.measure.splits import split_names
 from ..index.opened import Index
-from ..index.scoring.calibrate import Calibration
+from ..index.scoring.calibration import Calibration
 from ..index.storage.generations import exists
 from .model_card import model_card
 from .output import progress

@@ -30,7 +30,7 @@ from .changes import edit, interchange
 from .changes.build import Layout, Report, Settings
 from .milvus.address import Address
 from .model import Model
-from .scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
+from .scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, vector_hash
 from .sources import Source, folder_store, model_path, open_store, published, source_of

@@ -14,11 +14,11 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from . import browse, changes, health, questions
-from .desk import Desk
-from .gate import Gate
+from .admission import Gate
+from .holder import Shelf
 from .problems import ProblemDetails, answer_problems
 from .settings import Settings
-from .shelf import Shelf
+from .state import Desk
 
 PAGE = Path(__file__).with_name("page")
 

@@ -17,8 +17,8 @@ from ..index.storage.manifest import Manifest
 from ..index.storage.vector_store import Painting
 from . import projection
 from .answers import answer
-from .desk import AtDesk, Desk, HeldIndex
 from .problems import RETRY_AFTER_S, Problem, documented
+from .state import AtDesk, Desk, HeldIndex
 from .tokens import reader
 
 THUMBNAIL = 320  # px

@@ -24,9 +24,9 @@ from ..index.changes.build import Settings as BuildSettings
 from ..index.opened import Index
 from ..index.storage.vector_store import Painting
 from .answers import answer
-from .desk import AtDesk, Desk
 from .forms import Form, described, form_of
 from .problems import Problem, documented
+from .state import AtDesk, Desk
 from .tokens import writer
 
 TEXTS = ("id", "artist", "title", "year")

@@ -1,6 +1,6 @@
 """Squares of pixels to vectors for many requests at once: one model, micro-batches across requests.
 
-What waits is bounded by who lets requests in (gate.py). On a CPU the model takes one request's images at a time on
+What waits is bounded by who lets requests in (admission.py). On a CPU the model takes one request's images at a time on
 each core, on a GPU whatever is waiting, at most BATCH_SIZE of it: as runtime.py has found to be fastest.
 """
 

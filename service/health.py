@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Response
 
-from .desk import AtDesk
 from .problems import Problem, documented
+from .state import AtDesk
 from .tokens import reader
 
 router = APIRouter(tags=["health"])

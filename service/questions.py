@@ -12,10 +12,10 @@ from ..index.opened import Index
 from ..index.scoring.vectors import Array
 from ..index.storage.where import LONGEST
 from .answers import answer
-from .desk import AtDesk, Desk, HeldIndex
 from .examples import ANSWER, VERDICT
 from .forms import Asked, described, form_of
 from .problems import Problem, answered, documented
+from .state import AtDesk, Desk, HeldIndex
 from .tokens import reader
 
 MOST = 100  # artists and paintings in an answer

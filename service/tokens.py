@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from .desk import AtDesk
 from .problems import Problem
 from .settings import READ_TOKEN, WRITE_TOKEN, is_loopback
+from .state import AtDesk
 
 _bearer = HTTPBearer(auto_error=False, description=f"Where the service was started with {READ_TOKEN} or {WRITE_TOKEN}.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]

@@ -18,7 +18,7 @@ from artidx.embedder.images import Pixels, square
 from artidx.embedder.parallel import Bar
 from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
 from artidx.embedder.training.export import with_metadata
-from artidx.index.scoring.calibrate import ArtistCalibration, Calibration, PairCalibration, Scale
+from artidx.index.scoring.calibration import ArtistCalibration, Calibration, PairCalibration, Scale
 from artidx.index.scoring.curve import OperatingPoint, PairCurve, blocks
 from artidx.index.scoring.vectors import Array, Doubles
 
@@ -41,7 +41,7 @@ CALIBRATION = Calibration(
 
 
 def among_its_nearest(vectors: Array) -> Doubles:
-    """(n, d) each vector of an index among its five nearest there, written out one by one (surroundings.py)."""
+    """(n, d) each vector of an index among its five nearest there, written out one by one (neighbourhood.py)."""
     found = []
     for place, vector in enumerate(vectors.astype(np.float64)):
         others = sorted((number for number in range(len(vectors)) if number != place),

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 
 from artidx.service.app import create_app
-from artidx.service.desk import Desk
+from artidx.service.holder import Shelf
 from artidx.service.server import bound, server_of
 from artidx.service.settings import Settings
-from artidx.service.shelf import Shelf
+from artidx.service.state import Desk
 
 TOKEN = "a-secret-for-writing"
 

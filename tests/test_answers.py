@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
-from artidx.index.scoring.kernel import KERNEL, voices
+from artidx.index.scoring.artist_scores import KERNEL, voices
 from artidx.index.scoring.vectors import NOBODY, Part, Vectors, distances
 from made import DIM, HUES, MUSEUM, painting, small_model
 

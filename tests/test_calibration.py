@@ -27,9 +27,9 @@ from artidx.index.measure.fit import (
     setting_within,
 )
 from artidx.index.measure.retrieval import triplet_accuracy
-from artidx.index.scoring.calibrate import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
+from artidx.index.scoring.calibration import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
 from artidx.index.scoring.curve import Pairs
-from artidx.index.scoring.surroundings import FEWEST
+from artidx.index.scoring.neighbourhood import FEWEST
 from made import CALIBRATION, curve_of
 
 

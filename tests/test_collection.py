@@ -12,7 +12,7 @@ from artidx import Index
 from artidx.embedder.images import inner, picture, square, squares
 from artidx.errors import NotAnImage, UnknownPainting, UnreadableImage
 from artidx.index.answers import regions
-from artidx.index.scoring.surroundings import smallest
+from artidx.index.scoring.neighbourhood import smallest
 from artidx.service import projection
 from made import painting
 

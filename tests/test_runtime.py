@@ -13,7 +13,7 @@ from artidx import Embedder
 from artidx.embedder.images import square
 from artidx.embedder.runtime import PREPROCESSING, SHIPPED
 from artidx.errors import BadModel, BadSetting, UnreadableImage
-from artidx.index.scoring.calibrate import Calibration
+from artidx.index.scoring.calibration import Calibration
 from made import DIM, MUSEUM, SIZE, painting, small_model, without_our_metadata
 
 

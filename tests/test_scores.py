@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, pr
 from artidx.index.measure.bootstrap import interval_of, mean_interval, pair_draws, pair_intervals, thinned
 from artidx.index.measure.evaluate import evaluate
 from artidx.index.measure.retrieval import nearest_scores, retrieval_scores
-from artidx.index.scoring.calibrate import ArtistCalibration, Voices
+from artidx.index.scoring.calibration import ArtistCalibration, Voices
 from artidx.index.scoring.curve import Pairs, blocks
 from made import CALIBRATION, curve_of
 

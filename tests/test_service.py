@@ -386,7 +386,7 @@ def test_a_damaged_new_generation_leaves_the_old_one_answering(client, index, ca
 
 
 def test_what_cannot_be_opened_is_logged_once_and_not_every_second(client, index, caplog, monkeypatch):
-    monkeypatch.setattr("artidx.service.shelf.LOOK_S", 0.01)
+    monkeypatch.setattr("artidx.service.holder.LOOK_S", 0.01)
     looks = []
     is_current = Index.is_current
     monkeypatch.setattr(Index, "is_current", lambda self: looks.append(1) or is_current(self))

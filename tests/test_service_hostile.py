@@ -36,7 +36,7 @@ from schemathesis.specs.openapi.checks import (
 from test_service import RED, RED_TOO, Command
 
 from artidx import Answer, Index, Verdict
-from artidx.service import server, shelf
+from artidx.service import holder, server
 from artidx.service.problems import REASONS
 from made import painting
 from served import TOKEN, form, served
@@ -252,7 +252,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(index, tmp_pat
 
 
 def test_generations_are_swapped_under_load_without_a_failed_request(index, tmp_path, monkeypatch):
-    monkeypatch.setattr(shelf, "LOOK_S", 0.02)
+    monkeypatch.setattr(holder, "LOOK_S", 0.02)
     image = painting(tmp_path / "a.png", 3)
     asked = [("/v1/nearest", form(image=RED)), ("/v1/nearest", form(image=image)),
              ("/v1/pair", form(a=RED, b=RED_TOO)), ("/v1/pair", form(a=RED, b=image))]

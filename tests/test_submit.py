@@ -19,7 +19,7 @@ from artidx.errors import BadCatalog
 from artidx.index.answers import submit as submitting
 from artidx.index.answers.submit import PRIOR, _Judge, _Named, _ten_digits, submit
 from artidx.index.scoring.curve import BINS
-from artidx.index.scoring.surroundings import FEWEST, agreement, scatter_of
+from artidx.index.scoring.neighbourhood import FEWEST, agreement, scatter_of
 from artidx.index.scoring.vectors import distances, vector_hash
 from made import CALIBRATION, among_its_nearest
 

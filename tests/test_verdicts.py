@@ -20,8 +20,8 @@ from artidx.cli.main import artidx
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.answers.search import Gallery
 from artidx.index.answers.submit import submit
-from artidx.index.scoring import surroundings
-from artidx.index.scoring.surroundings import (
+from artidx.index.scoring import neighbourhood
+from artidx.index.scoring.neighbourhood import (
     Surroundings,
     agreement,
     among_nearest,
@@ -35,7 +35,7 @@ from made import CALIBRATION, HUES, among_its_nearest, painting
 @pytest.fixture
 def few_are_enough(monkeypatch):
     """Twelve paintings are witnesses enough."""
-    monkeypatch.setattr(surroundings, "FEWEST", 3)
+    monkeypatch.setattr(neighbourhood, "FEWEST", 3)
     monkeypatch.setattr("artidx.index.answers.search.FEWEST", 3)
 
 
@@ -62,7 +62,7 @@ def test_scatter_is_the_root_mean_square_of_the_cosines_of_two_different_witness
     cosines = [float(a @ b) for a, b in itertools.combinations(vectors.astype(np.float64), 2)]
     assert scatter_of(vectors) == pytest.approx(np.sqrt(np.mean(np.square(cosines))), abs=1e-6)
     assert scatter_of(vectors[::-1].copy()) == scatter_of(vectors), "the order does not count"
-    assert scatter_of(np.eye(5, dtype=np.float32)) == surroundings.LEAST_SCATTER
+    assert scatter_of(np.eye(5, dtype=np.float32)) == neighbourhood.LEAST_SCATTER
 
 
 def test_paintings_agree_as_much_where_all_lie_twice_as_far_apart():
@@ -117,7 +117,7 @@ def test_witnesses_are_few_drawn_by_hash_and_stay_when_others_come():
     chance = np.random.default_rng(0)
     hashes = np.array([f"{number:016x}" for number in chance.integers(0, 2**62, 5000)], object)
     chosen = witness_places(hashes)
-    assert len(chosen) == surroundings.WITNESSES
+    assert len(chosen) == neighbourhood.WITNESSES
     assert max(hashes[chosen]) < min(np.delete(hashes, chosen))
     others = np.array([f"{number:016x}" for number in chance.integers(0, 2**62, 250)], object)
     more = witness_places(np.concatenate([hashes, others]))
@@ -126,7 +126,7 @@ def test_witnesses_are_few_drawn_by_hash_and_stay_when_others_come():
 
 
 def test_too_few_witnesses_say_nothing():
-    vectors = unit(np.random.default_rng(0), surroundings.FEWEST - 1, 8)
+    vectors = unit(np.random.default_rng(0), neighbourhood.FEWEST - 1, 8)
     hashes = np.array([f"{n:016x}" for n in range(len(vectors))], object)
     assert surroundings_among(vectors, vectors, hashes, np.arange(len(vectors))) is None
 
@@ -138,7 +138,7 @@ def test_paintings_of_the_index_are_heard_among_their_nearest_and_others_where_t
     gallery, strangers = unit(chance, count, 8), unit(chance, 3, 8)
     own = chance.permutation(count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(surroundings, "DRAWN_AT_ONCE", 7)
+        patch.setattr(neighbourhood, "DRAWN_AT_ONCE", 7)
         found = among_nearest(np.concatenate([gallery[own], strangers]), gallery,
                               np.concatenate([own, np.full(3, -1)]))
     np.testing.assert_allclose(found[:count], among_its_nearest(gallery)[own], atol=1e-5)
@@ -337,7 +337,7 @@ def test_a_folder_or_a_list_is_answered_image_by_image(tmp_path, index, collecti
 
 def test_pair_and_submit_judge_an_index_of_just_enough_paintings_alike(tmp_path, embedder):
     # At 100 and 101 paintings pair once fell back to the distance alone, and submit did not.
-    for number in range(surroundings.FEWEST):
+    for number in range(neighbourhood.FEWEST):
         painting(tmp_path / "enough" / f"Artist {number % 5}" / f"{number}.png", number)
     index, _ = Index.build(tmp_path / "enough.artidx", tmp_path / "enough", embedder=embedder)
     a, b = index.generation.table["id"][:2]

@@ -1,6 +1,6 @@
 """Rank the paintings nearest to a query, and the artists who might have painted it.
 
-All paintings speak for their artist, with a voice that falls steeply with distance; calibration (calibrate.py) weighs
+All paintings speak for their artist, with a voice that falls steeply with distance; calibration (calibration.py) weighs
 what an artist says against how many paintings said it. Whether two paintings share an artist is decided in verify.py.
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..scoring.calibrate import ArtistCalibration
-from ..scoring.kernel import KERNEL, joined_by, voices
-from ..scoring.surroundings import FEWEST, NEAREST, agreement, drawn
+from ..scoring.artist_scores import KERNEL, joined_by, voices
+from ..scoring.calibration import ArtistCalibration
+from ..scoring.neighbourhood import FEWEST, NEAREST, agreement, drawn
 from ..scoring.vectors import Array, distances
 from ..storage.vector_store import Painting, Speakers, VectorStore
 
@@ -86,7 +86,7 @@ class Gallery:
         return agreement(near_a, near_b, witnesses.scatter)
 
     def _standing(self, query: Query) -> Array:
-        """(d,) where it is heard from: a painting of the index among its nearest there (surroundings.py).
+        """(d,) where it is heard from: a painting of the index among its nearest there (neighbourhood.py).
 
         A picture saved anew at a painting's path is from elsewhere.
         """

@@ -31,9 +31,9 @@ from ...embedder.parallel import ahead
 from ...embedder.runtime import available_cores
 from ...errors import BadCatalog
 from ..scoring.artists import artist_codes
-from ..scoring.calibrate import PairCalibration
+from ..scoring.calibration import PairCalibration
 from ..scoring.curve import BINS, PairCurve, bins_of
-from ..scoring.surroundings import FEWEST, Surroundings, among_each_other, among_nearest, scatter_of, witness_places
+from ..scoring.neighbourhood import FEWEST, Surroundings, among_each_other, among_nearest, scatter_of, witness_places
 from ..scoring.vectors import Array
 from ..storage.generations import Generation
 

@@ -1,6 +1,6 @@
 """The verdict on a pair: distance, threshold, probability, and what the neighbours of both say.
 
-The decision is the distance against a threshold. Calibrated is the separation (calibrate.py), the distance and how far
+The decision is the distance against a threshold. Calibrated is the separation (calibration.py), the distance and how far
 the surroundings of the two disagree: so the threshold is nearer for two paintings with other neighbours, and
 farther for two with the same. The artists and shared neighbours are shown as evidence and do not move it.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..scoring.calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
+from ..scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
 from ..scoring.vectors import distances
 from ..storage.vector_store import Painting
 from .search import Gallery, Neighbour, Query, RankedArtist

@@ -16,7 +16,7 @@ import pandas as pd
 from ...embedder.catalog import artist_key, year_of
 from ...errors import BadCatalog, BadSetting, UnknownPainting
 from ..measure.splits import split_names
-from ..scoring.calibrate import Calibration
+from ..scoring.calibration import Calibration
 from ..storage import generations, history
 from .build import Report
 

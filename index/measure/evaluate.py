@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..scoring.artist_scores import silenced, voices_of
 from ..scoring.artists import artist_codes, artist_names
-from ..scoring.calibrate import DEFAULT_PRIOR, Calibration, PairCalibration, Voices
+from ..scoring.calibration import DEFAULT_PRIOR, Calibration, PairCalibration, Voices
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import BINS, SPAN, Codes, OperatingPoint, PairCurve, Pairs, blocks
-from ..scoring.kernel import silenced, voices_of
-from ..scoring.surroundings import surroundings_among
+from ..scoring.neighbourhood import surroundings_among
 from ..scoring.vectors import Array
 from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned
 from .fit import ROC_RATES, Reliability, brier, reliability

@@ -1,6 +1,6 @@
 """Calibrations fitted to labelled paintings, always judged on artists that the fit has not seen.
 
-Needs scikit-learn (artidx[calibrate]). What is fitted is described, and used, in calibrate.py.
+Needs scikit-learn (artidx[calibrate]). What is fitted is described, and used, in calibration.py.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...errors import BadCatalog, MissingPackage
+from ..scoring.artist_scores import silenced, voices_of
 from ..scoring.artists import artist_codes
-from ..scoring.calibrate import (
+from ..scoring.calibration import (
     FALSE_POSITIVE_RATES,
     ArtistCalibration,
     ArtistCase,
@@ -27,8 +28,7 @@ from ..scoring.calibrate import (
 )
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import Codes, PairCurve, Pairs, blocks
-from ..scoring.kernel import silenced, voices_of
-from ..scoring.surroundings import surroundings_among
+from ..scoring.neighbourhood import surroundings_among
 from ..scoring.vectors import Array, Doubles
 from ..storage.generations import Generation
 
@@ -85,7 +85,7 @@ def _halved(evidence: Doubles, same: Counted, different: Counted) -> tuple[Doubl
 def setting_within(embeddings: Array, artists: Codes, hashes: npt.NDArray[np.object_]) -> Pairs:
     """All pairs of paintings in an index of them alone: around their own centre, witnesses to each other.
 
-    embeddings: (n, d) as of the model; artists: (n,) codes; hashes: (n,) of the vectors (surroundings.py).
+    embeddings: (n, d) as of the model; artists: (n,) codes; hashes: (n,) of the vectors (neighbourhood.py).
     """
     vectors = centred(embeddings, centre_of(embeddings, artists))
     return pairs_among(vectors, artists, vectors, hashes, np.arange(len(vectors)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..scoring.calibrate import ArtistCalibration, Voices
+from ..scoring.calibration import ArtistCalibration, Voices
 from ..scoring.curve import Codes
 from ..scoring.vectors import Array, Doubles
 from .bootstrap import Interval, mean_interval

@@ -21,7 +21,7 @@ import pandas as pd
 
 from ...embedder.catalog import is_text
 from ...errors import BadIndex, BadSetting
-from ..scoring.surroundings import WITNESSES
+from ..scoring.neighbourhood import WITNESSES
 from ..scoring.vectors import MARGIN, Array, Doubles, Rows, distances
 from ..storage.folder_store import nothing_left
 from ..storage.manifest import Manifest, read_manifest

@@ -17,7 +17,7 @@ import pandas as pd
 from ...embedder.parallel import Bar, no_bar
 from ...errors import BadIndex, IndexAway
 from ..scoring.artists import artist_codes, artist_names, middles_of
-from ..scoring.surroundings import smallest
+from ..scoring.neighbourhood import smallest
 from ..scoring.vectors import Rows, Vectors
 from ..storage import generations
 from ..storage.generations import Generation

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .surroundings import Surroundings
+from .neighbourhood import Surroundings
 from .vectors import Array, Doubles
 
-SPAN = 4.0  # no distance, and no separation (calibrate.py), is greater
+SPAN = 4.0  # no distance, and no separation (calibration.py), is greater
 BINS = 1 << 17  # over the span: an AUC from them is exact to the fifth digit
 BLOCK = 1 << 22  # pairs held at once: some 100 MB
 

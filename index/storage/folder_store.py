@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ...embedder.catalog import is_text
 from ...errors import BadSetting
 from ..scoring.artists import artist_codes, artist_names, middles_of
-from ..scoring.surroundings import smallest, witness_places
+from ..scoring.neighbourhood import smallest, witness_places
 from ..scoring.vectors import NOBODY, Array, Doubles, Mask, Rows
 from .generations import Generation
 from .manifest import Manifest

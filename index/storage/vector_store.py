@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..scoring.surroundings import among_each_other, scatter_of
+from ..scoring.neighbourhood import among_each_other, scatter_of
 from ..scoring.vectors import Array, Doubles, Rows
 from .manifest import Manifest
 
@@ -66,7 +66,7 @@ class Speakers(NamedTuple):
 
 @dataclass(frozen=True)
 class Witnesses:
-    """The paintings whose nearness tells surroundings apart (surroundings.py): which number the one at a place has
+    """The paintings whose nearness tells surroundings apart (neighbourhood.py): which number the one at a place has
     among them, and their vectors (m, d)."""
 
     numbers: dict[int, int]

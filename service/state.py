@@ -17,11 +17,11 @@ from ..index.answers.search import Query
 from ..index.opened import Index
 from .engine import Engine
 from .forms import Asked
+from .holder import Shelf
 from .maps import Maps
 from .metrics import Metrics
 from .pictures import Pictures
 from .settings import Settings
-from .shelf import Shelf
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from .vectors import Doubles
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
 DEFAULT_PRIOR = 0.5  # someone asks about two chosen works
-VERSION = 3  # raised where agreements (surroundings.py) or voices (kernel.KERNEL) change: fits to others are wrong
+VERSION = 3  # raised where agreements (neighbourhood.py) or voices (kernel.KERNEL) change: fits to others are wrong
 UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared and not measured
 
 
@@ -83,7 +83,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class PairCalibration:
-    """How pairs are judged: by their distance and by how far their surroundings agree (surroundings.py).
+    """How pairs are judged: by their distance and by how far their surroundings agree (neighbourhood.py).
 
     Both together make the separation, distance + disagreement * (1 - agreement). Where an index has too few
     witnesses the distance alone is judged, by a scale of its own.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .calibrate import Voices
+from .calibration import Voices
 from .vectors import Array, Doubles
 
 KERNEL = 24.0  # a painting's voice is exp(KERNEL * cosine); with 20 or 28 validation gave the same within noise

@@ -22,8 +22,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..index.opened import Index
-from .desk import Desk
 from .problems import Problem, bug, response
+from .state import Desk
 
 SENDING = {"POST", "PUT", "PATCH", "DELETE"}
 DRAIN_S = 1.0  # what is refused is read a little longer: else the client would see a broken connection, not the reason
