@@ -62,9 +62,9 @@ def pairs(vectors: np.ndarray, artists: np.ndarray) -> tuple[float, float, float
 def artists_found(gallery: np.ndarray, known: np.ndarray, asked: np.ndarray, true: np.ndarray) -> tuple[float, float]:
     """The share of paintings whose artist comes first, and among the first five."""
     centre = gallery.mean(axis=0)
-    voices = np.exp(STEEPNESS * unit(asked - centre) @ unit(gallery - centre).T)
+    kernel = np.exp(STEEPNESS * unit(asked - centre) @ unit(gallery - centre).T)
     names, codes, counts = np.unique(known, return_inverse=True, return_counts=True)
-    said = np.stack([voices[:, codes == code].sum(axis=1) for code in range(len(names))], axis=1) / np.sqrt(counts)
+    said = np.stack([kernel[:, codes == code].sum(axis=1) for code in range(len(names))], axis=1) / np.sqrt(counts)
     right = names[np.argsort(-said, axis=1)[:, :5]] == true[:, None]
     return float(right[:, 0].mean()), float(right.any(axis=1).mean())
 

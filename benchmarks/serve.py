@@ -134,7 +134,7 @@ def main() -> None:
 
     with process("-c", EMPTY) as port:
         empty = measured("empty route", port, [request("/", a=a, b=b) for a, b in pairs])
-    with process("-m", "artidx.cli", "serve", "--port", "0", "--in-hand", "256") as port:
+    with process("-m", "artidx.cli", "serve", "--port", "0", "--in-flight", "256") as port:
         measured("livez", port, [request("/livez").replace(b"POST", b"GET", 1)])
         pair = measured("pair by id", port, [request("/v1/pair", a=a, b=b) for a, b in pairs])
         nearest = measured("nearest by id", port, [request("/v1/nearest", image=each) for each in ids])

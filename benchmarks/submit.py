@@ -3,8 +3,8 @@
     python benchmarks/submit.py
 
 The shape is the competition's: 23,817 test images in 13 groups, 21,916,047 pairs within the groups, 512 numbers a
-vector; the vectors are made up. The bare work, in the same process: the products of the images with the witnesses,
-the 13 Gram matrices of vectors and of what the witnesses say, and writing as many bytes. To look for the nearest of
+vector; the vectors are made up. The bare work, in the same process: the products of the images with the landmarks,
+the 13 Gram matrices of vectors and of neighbourhoods, and writing as many bytes. To look for the nearest of
 each image is not counted in.
 """
 
@@ -22,7 +22,7 @@ import pandas as pd
 from artidx.index.answers.submit import submit
 from artidx.index.scoring.calibration import PairCalibration, Scale
 from artidx.index.scoring.curve import OperatingPoint
-from artidx.index.scoring.neighbourhood import WITNESSES
+from artidx.index.scoring.neighbourhood import LANDMARKS
 from artidx.index.scoring.vectors import vector_hash
 from artidx.index.storage.generations import Contents, Generation
 from artidx.index.storage.manifest import FORMAT, Manifest, Model
@@ -88,7 +88,7 @@ def main() -> None:
             done = submit(generation, calibration, folder / "pairs.csv", folder / "out.csv")
             answered = time.perf_counter()
             peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-            seen = generation.vectors.matrix @ generation.vectors.matrix[:WITNESSES].T
+            seen = generation.vectors.matrix @ generation.vectors.matrix[:LANDMARKS].T
             for start, size in zip(starts, sizes, strict=True):
                 for part in (generation.vectors.matrix[start : start + size], seen[start : start + size]):
                     part @ part.T

@@ -16,16 +16,16 @@ from sklearn.linear_model import LogisticRegression
 
 from artidx import Index
 from artidx.index.measure.splits import split_names
-from artidx.index.scoring.artist_scores import voices_of
+from artidx.index.scoring.artist_scores import gallery_scores
 from artidx.index.scoring.artists import artist_codes
 from artidx.index.scoring.centre import centre_of, centred
 from artidx.index.scoring.curve import PairCurve
-from artidx.index.scoring.neighbourhood import surroundings_among
+from artidx.index.scoring.neighbourhood import neighbourhoods_among
 
 NEAREST = 0.1  # share of the index whose mean cosine local scaling takes
-SUMS = (("distance",), ("local scaling",), ("surroundings",), ("artist lists",), ("distance", "local scaling"),
-        ("distance", "artist lists"), ("distance", "surroundings"), ("distance", "surroundings", "local scaling"),
-        ("distance", "surroundings", "artist lists"))
+SUMS = (("distance",), ("local scaling",), ("neighbourhoods",), ("artist lists",), ("distance", "local scaling"),
+        ("distance", "artist lists"), ("distance", "neighbourhoods"), ("distance", "neighbourhoods", "local scaling"),
+        ("distance", "neighbourhoods", "artist lists"))
 
 Terms = dict[str, np.ndarray]
 
@@ -42,18 +42,19 @@ def terms_of(index: Index, split: str | None) -> tuple[Terms, np.ndarray]:
     a, b = np.triu_indices(len(vectors), 1)
     others = np.sort(cosines - 4 * np.eye(len(vectors), dtype=np.float32), axis=1)
     crowd = others[:, -max(1, round(NEAREST * len(vectors))):].mean(axis=1)
-    around = surroundings_among(vectors, vectors, table["vector_sha256"][here].to_numpy(object),
+    around = neighbourhoods_among(vectors, vectors, table["vector_sha256"][here].to_numpy(object),
                                 np.arange(len(vectors)))
     if around is None:
-        sys.exit(f"{index.name}: has too few paintings to compare surroundings")
-    agreement = around.agreement(slice(None), slice(None))
+        sys.exit(f"{index.name}: has too few paintings to compare neighbourhoods")
+    similarity = around.similarity(slice(None), slice(None))
     centre = centre_of(embeddings[there], codes[there])
     gallery, queries = centred(embeddings[there], centre), centred(embeddings[here], centre)
-    heard = voices_of(gallery, codes[there], len(keys), queries, np.arange(len(queries)) if there is here else None)
-    known, unknown = index.calibration.artists.posterior(heard)
+    own = np.arange(len(queries)) if there is here else None
+    scored = gallery_scores(gallery, codes[there], len(keys), queries, own)
+    known, unknown = index.calibration.artists.posterior(scored)
     lists = np.sqrt(np.column_stack([known, unknown]))
     terms = {"distance": cosines[a, b], "local scaling": (2 * cosines - crowd[:, None] - crowd[None, :])[a, b],
-             "surroundings": agreement[a, b], "artist lists": (lists @ lists.T)[a, b]}
+             "neighbourhoods": similarity[a, b], "artist lists": (lists @ lists.T)[a, b]}
     return terms, codes[here][a] == codes[here][b]
 
 

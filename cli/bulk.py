@@ -26,8 +26,8 @@ from .output import note, plain, say_json
 NOWHERE = np.empty(0, np.float32)
 MAX_CELL = 1 << 20  # characters of a name; a longer one is a broken quote
 
-PAIR_COLUMNS = ("a", "b", "same", "distance", "threshold", "probability", "probability_by_distance", "agreement",
-                "problem")
+PAIR_COLUMNS = ("a", "b", "same", "distance", "threshold", "probability", "probability_by_distance",
+                "neighbourhood_similarity", "problem")
 NEAREST_COLUMNS = ("image", "unknown", "rank", "artist", "probability", "painting", "distance", "problem")
 
 

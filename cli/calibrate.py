@@ -33,9 +33,9 @@ def calibrate(index: Path, split: str | None, split_column: str | None, as_json:
         return
     pairs = calibration.pairs
     say(f"{index}: generation {opened.manifest.generation}, calibrated on {pairs.measured_on}")
-    for what, scale in (("by distance alone", pairs.by_distance), ("as pair judges", pairs.by_separation)):
+    for what, scale in (("by distance alone", pairs.by_distance), ("as pair judges", pairs.by_fused_distance)):
         say(f"{what:18} AUC {scale.auc:.3f}; on artists held apart: calibration error "
             f"{share(scale.calibration_error)}, Brier score {share(scale.brier)}")
-    for point in (*pairs.by_separation.points, pairs.by_separation.equal_error):
+    for point in (*pairs.by_fused_distance.points, pairs.by_fused_distance.equal_error):
         say(f"  of pairs by different artists {point.false_positive_rate:6.2%} pass, of same-artist pairs "
             f"{point.true_positive_rate:5.1%}")

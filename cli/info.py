@@ -46,6 +46,6 @@ def info(index: Source, as_json: bool) -> None:
         say("not calibrated: nearest --paintings works, pair and nearest do not")
         return
     say(f"calibrated on {pairs.measured_on}:")
-    for point in (*pairs.by_separation.points, pairs.by_separation.equal_error):
-        say(f"  separation below {point.distance:.3f}: {point.true_positive_rate:.1%} of same-artist pairs, "
+    for point in (*pairs.by_fused_distance.points, pairs.by_fused_distance.equal_error):
+        say(f"  fused distance below {point.distance:.3f}: {point.true_positive_rate:.1%} of same-artist pairs, "
             f"{point.false_positive_rate:.2%} of others")

@@ -23,7 +23,7 @@ def model_card(embedder: Embedder, made: str, scores: Sequence[SplitScores], cal
     rows = "\n".join(
         f"| {s.split} | {s.pairs.paintings:,} | {s.pairs.artists} | {s.pairs.auc:.3f} | {s.retrieval.triplet_accuracy:.3f} | "
         f"{s.pairs.found_at_1_percent:.3f} | {share(s.nearest.top_1 if s.nearest else NAN)} | {share(s.nearest.top_5 if s.nearest else NAN)} |" for s in scores)
-    scale = calibration.pairs.by_separation
+    scale = calibration.pairs.by_fused_distance
     points = "\n".join(f"| {p.distance:.4f} | {p.false_positive_rate:.2%} | {p.true_positive_rate:.1%} |"
                        for p in (*scale.points, scale.equal_error))
     parity = embedder.metadata["parity"]
@@ -54,11 +54,11 @@ The training images are not part of the model. Made by `artidx train`; largest d
 AUC over all pairs of a split as an index of it alone judges them; triplet accuracy by distance. Artists are looked for among the training paintings.
 
 Calibration of pairs: {calibration.pairs.measured_on} ({calibration.pairs.same_pairs:,} same, {calibration.pairs.different_pairs:,} different),
-in an index of them and in one of the training paintings. Compared is the separation, distance + {calibration.pairs.disagreement:.3f} x (1 - agreement
-of the surroundings). On artists held out of the fit, at a prior of one half: calibration error {share(scale.calibration_error)} and Brier score
+in an index of them and in one of the training paintings. Compared is the fused distance, distance + {calibration.pairs.neighbourhood_weight:.3f} x (1 - similarity
+of the neighbourhoods). On artists held out of the fit, at a prior of one half: calibration error {share(scale.calibration_error)} and Brier score
 {share(scale.brier)}; by distance alone {share(calibration.pairs.by_distance.calibration_error)} and {share(calibration.pairs.by_distance.brier)}.
 
-| called same below a separation of | of different pairs | of same pairs |
+| called same below a fused distance of | of different pairs | of same pairs |
 |---|---|---|
 {points}
 

@@ -69,11 +69,11 @@ def _show(verdict: Verdict, artists: int) -> None:
         f"{'below' if verdict.same else 'above'} the threshold {verdict.threshold:.3f} {passing}")
     say(f"probability of the same artist {percent(verdict.probability)}, if {verdict.prior:.0%} of the pairs you ask "
         f"about are (the prior)")
-    if verdict.agreement is None:
-        say("   by their distance alone: the index has too few paintings to compare their surroundings")
+    if verdict.neighbourhood_similarity is None:
+        say("   by their distance alone: the index has too few paintings to compare their neighbourhoods")
     else:
-        say(f"   {percent(verdict.probability_by_distance)} by their distance alone; their surroundings in the index "
-            f"agree {verdict.agreement:.2f} of 1")
+        say(f"   {percent(verdict.probability_by_distance)} by their distance alone; the similarity of their "
+            f"neighbourhoods in the index is {verdict.neighbourhood_similarity:.2f} of 1")
     if verdict.same and verdict.a.painting is None and verdict.b.painting is None:
         say("   neither is in the index, and to an index two photographs of one collection that it does not hold look "
             "alike:\n   if these are such, the probability is far too high; build an index of that collection and ask "

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 for all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of paintings that are added are kept.")
-@click.option("--in-hand", type=click.IntRange(min=2), default=64, show_default=True,
-              help="Questions in hand at a time, and as many looks, half from one address; more are sent away.")
+@click.option("--in-flight", type=click.IntRange(min=2), default=64, show_default=True,
+              help="Requests in flight at a time: so many that ask, so many that look; half from one address.")
 @click.option("--max-mb", type=click.IntRange(1, 1024), default=64, show_default=True,
               help="Refuse requests of more megabytes.")
 @click.option("--max-pixels", type=click.IntRange(min=1), default=64_000_000, metavar="N", show_default=True,
               help="Refuse images with more pixels.")
 @device_option
-def serve(index: Source, host: str, port: int, uploads: Path | None, in_hand: int, max_mb: int, max_pixels: int,
+def serve(index: Source, host: str, port: int, uploads: Path | None, in_flight: int, max_mb: int, max_pixels: int,
           device: str) -> None:
     """Answer from INDEX by HTTP, with a page for people.  pip install 'artidx[cpu,serve]'.
 
@@ -41,23 +41,23 @@ def serve(index: Source, host: str, port: int, uploads: Path | None, in_hand: in
 
     try:
         from ..service.app import create_app
-        from ..service.holder import Shelf
+        from ..service.holder import IndexHolder
         from ..service.server import bound, log_as_json, server_of
-        from ..service.settings import READ_TOKEN, WRITE_TOKEN, Settings, is_loopback
+        from ..service.settings import READ_TOKEN, WRITE_TOKEN, ServiceSettings, is_loopback
     except ModuleNotFoundError as problem:
         raise MissingPackage(f"the service needs {problem.name}; pip install 'artidx[cpu,serve]'") from None
 
     # Tokens come from the environment only: a command line can be read by others.
-    settings = Settings(uploads=uploads, read_token=os.environ.get(READ_TOKEN) or None,
-                        write_token=os.environ.get(WRITE_TOKEN) or None, is_local=is_loopback(host), in_hand=in_hand,
-                        max_body_bytes=max_mb << 20, max_pixels=max_pixels)
+    settings = ServiceSettings(uploads=uploads, read_token=os.environ.get(READ_TOKEN) or None,
+                               write_token=os.environ.get(WRITE_TOKEN) or None, is_local=is_loopback(host),
+                               in_flight=in_flight, max_body_bytes=max_mb << 20, max_pixels=max_pixels)
     listening = bound(host, port)
     index = asked_index(index)
-    shelf = Shelf(Path(os.path.abspath(index)) if isinstance(index, Path) else index, device)
+    holder = IndexHolder(Path(os.path.abspath(index)) if isinstance(index, Path) else index, device)
     if not settings.is_local and settings.read_token is None:
         note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")
-    app = create_app(shelf, settings)
-    say(f"{shelf.index.name}: {len(shelf.index):,} paintings by {shelf.index.artists:,} artists, "
+    app = create_app(holder, settings)
+    say(f"{holder.index.name}: {len(holder.index):,} paintings by {holder.index.artists:,} artists, "
         f"at http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}")
     log_as_json()
     server_of(app).run([listening])  # until SIGINT or SIGTERM

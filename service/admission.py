@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..index.opened import Index
 from .problems import Problem, bug, response
-from .state import Desk
+from .state import AppState
 
 SENDING = {"POST", "PUT", "PATCH", "DELETE"}
 DRAIN_S = 1.0  # what is refused is read a little longer: else the client would see a broken connection, not the reason
@@ -41,13 +41,13 @@ HEADERS = {
 log = logging.getLogger("artidx.service")
 
 
-class Gate:
-    """ASGI middleware around all of the application."""
+class AdmissionMiddleware:
+    """Around all of the application."""
 
-    def __init__(self, app: ASGIApp, desk: Desk) -> None:
+    def __init__(self, app: ASGIApp, state: AppState) -> None:
         self._app = app
-        self._desk = desk
-        self._sending: Counter[str] = Counter()  # requests in hand, by address
+        self._state = state
+        self._sending: Counter[str] = Counter()  # requests in flight, by address
         self._looking: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,22 +55,22 @@ class Gate:
             await self._app(scope, receive, send)
             return
         with ExitStack() as room:
-            visit = _Visit(scope, receive, send, self._desk, room)
+            request = _Request(scope, receive, send, self._state, room)
             try:
                 room.enter_context(self._room(scope))
-                async with asyncio.timeout(self._desk.settings.answer_s):
-                    await self._app(scope, visit.receive, visit.send)
+                async with asyncio.timeout(self._state.settings.answer_s):
+                    await self._app(scope, request.receive, request.send)
             except Problem as problem:
-                await visit.refuse(problem)
+                await request.refuse(problem)
             except ClientDisconnect:
                 pass
             except TimeoutError:
-                await visit.refuse(Problem(503, "too-slow", f"no answer within {self._desk.settings.answer_s:g} s"))
+                await request.refuse(Problem(503, "too-slow", f"no answer within {self._state.settings.answer_s:g} s"))
             except Exception as failure:
                 scope["state"]["failure"] = failure
-                await visit.refuse(bug())
+                await request.refuse(bug())
             finally:
-                visit.end()
+                request.end()
 
     @contextmanager
     def _room(self, scope: Scope) -> Iterator[None]:
@@ -80,31 +80,32 @@ class Gate:
             yield
             return
         taken = self._sending if is_sending else self._looking
-        settings, address = self._desk.settings, (scope.get("client") or ("", 0))[0]
-        if taken[address] >= settings.in_hand_of_one:
-            raise Problem(429, "too-many-requests", f"{settings.in_hand_of_one} requests of yours are in hand already")
-        if taken.total() >= settings.in_hand:
-            raise Problem(503, "busy", f"{settings.in_hand} requests are in hand already")
+        settings, address = self._state.settings, (scope.get("client") or ("", 0))[0]
+        if taken[address] >= settings.in_flight_of_one:
+            raise Problem(429, "too-many-requests",
+                          f"{settings.in_flight_of_one} requests of yours are in flight already")
+        if taken.total() >= settings.in_flight:
+            raise Problem(503, "busy", f"{settings.in_flight} requests are in flight already")
         taken[address] += 1
-        self._desk.metrics.in_hand.set(self._sending.total())
+        self._state.metrics.in_flight.set(self._sending.total())
         try:
             yield
         finally:
             taken[address] -= 1
             if not taken[address]:
                 del taken[address]
-            self._desk.metrics.in_hand.set(self._sending.total())
+            self._state.metrics.in_flight.set(self._sending.total())
 
 
-class _Visit:
+class _Request:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, desk: Desk, room: ExitStack) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, state: AppState, room: ExitStack) -> None:
         """room: what the request takes up, until it is refused or answered."""
         self._scope, self._receive, self._send = scope, receive, send
         self._room = room
-        self._desk = desk
-        self._settings = desk.settings
+        self._state = state
+        self._settings = state.settings
         self._began = time.perf_counter()
         self._headers = Headers(scope=scope)
         self._received = self._sent = 0  # bytes
@@ -112,7 +113,7 @@ class _Visit:
         self._status = 0
         asked = self._headers.get("x-request-id", "")
         self.id = asked if REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
-        scope.setdefault("state", {})["index"] = desk.shelf.index
+        scope.setdefault("state", {})["index"] = state.holder.index
 
     async def receive(self) -> Message:
         """The next piece of the body. Raises Problem where it is too much or comes too slowly."""
@@ -150,7 +151,7 @@ class _Visit:
         """Count and log it."""
         seconds = time.perf_counter() - self._began
         route = getattr(self._scope.get("route"), "path", "none")
-        self._desk.metrics.answered(self._scope["method"], route, self._status, seconds)
+        self._state.metrics.answered(self._scope["method"], route, self._status, seconds)
         failure = self._scope["state"].get("failure")
         log.log(logging.ERROR if failure else logging.INFO, "answered", exc_info=failure, extra={"facts": {
             "request": self.id, "method": self._scope["method"], "path": self._scope["path"][:500],

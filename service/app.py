@@ -14,39 +14,39 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
 from . import browse, changes, health, questions
-from .admission import Gate
-from .holder import Shelf
+from .admission import AdmissionMiddleware
+from .holder import IndexHolder
 from .problems import ProblemDetails, answer_problems
-from .settings import Settings
-from .state import Desk
+from .settings import ServiceSettings
+from .state import AppState
 
 PAGE = Path(__file__).with_name("page")
 
 
-def create_app(shelf: Shelf, settings: Settings) -> FastAPI:
+def create_app(holder: IndexHolder, settings: ServiceSettings) -> FastAPI:
     """The ASGI application that answers from an index."""
-    desk = Desk(shelf, settings)
+    state = AppState(holder, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(shelf.watch())
+        watching = asyncio.create_task(holder.watch())
         try:
             yield
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-            await desk.close()
+            await state.close()
 
     app = FastAPI(title="artidx", version=version("artidx"), lifespan=lifespan, docs_url=None, redoc_url=None,
                   summary="Were these two paintings made by the same artist, and who might have painted this?")
-    app.state.desk = desk
+    app.state.shared = state
     answer_problems(app)
     for room in (questions, browse, changes, health):
         app.include_router(room.router)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_api_route("/", page, include_in_schema=False, methods=["GET", "HEAD"])
-    app.add_middleware(Gate, desk=desk)
+    app.add_middleware(AdmissionMiddleware, state=state)
     _describe(app)
     return app
 

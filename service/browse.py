@@ -18,7 +18,7 @@ from ..index.storage.vector_store import Painting
 from . import projection
 from .answers import answer
 from .problems import RETRY_AFTER_S, Problem, documented
-from .state import AtDesk, Desk, HeldIndex
+from .state import AppState, HeldIndex, SharedState
 from .tokens import reader
 
 THUMBNAIL = 320  # px
@@ -116,61 +116,63 @@ async def index_facts(index: HeldIndex) -> Response:
 
 
 @router.get("/paintings", response_model=PaintingPage)
-async def paintings(desk: AtDesk, index: HeldIndex, q: Words = "", artist: Annotated[str | None, Query(
+async def paintings(state: SharedState, index: HeldIndex, q: Words = "", artist: Annotated[str | None, Query(
         max_length=400, description="Only by this artist, in any spelling.")] = None, page: Page = 1,
         per_page: PerPage = 50) -> Response:
     """Paintings in whose artist, title and id the words occur."""
-    found = await desk.searched(lambda: index.collection.search(q, artist, start=(page - 1) * per_page, count=per_page))
+    start = (page - 1) * per_page
+    found = await state.searched(lambda: index.collection.search(q, artist, start=start, count=per_page))
     return answer(PaintingPage(found.paintings, found.total, page, *_names(index)))
 
 
 @router.get("/paintings/{id:path}", response_model=PaintingFacts)
-async def painting(desk: AtDesk, index: HeldIndex, id: str) -> Response:
+async def painting(state: SharedState, index: HeldIndex, id: str) -> Response:
     """A painting and its labels."""
-    found, sha256 = await desk.searched(lambda: index.collection.painting(id))
-    labels = await desk.searched(lambda: index.collection.labels(found))
-    return answer(PaintingFacts(found, labels, await desk.decoded(lambda: desk.pictures.has(found, sha256)),
+    found, sha256 = await state.searched(lambda: index.collection.painting(id))
+    labels = await state.searched(lambda: index.collection.labels(found))
+    return answer(PaintingFacts(found, labels, await state.decoded(lambda: state.pictures.has(found, sha256)),
                                *_names(index)))
 
 
 @router.get("/thumbnails/{id:path}", response_class=Response, responses=JPEG)
-async def thumbnail(request: Request, desk: AtDesk, index: HeldIndex, id: str) -> Response:
+async def thumbnail(request: Request, state: SharedState, index: HeldIndex, id: str) -> Response:
     """A small picture of a painting, 320 px at most, where its file is still there."""
-    return await _picture(request, desk, index, id, THUMBNAIL)
+    return await _picture(request, state, index, id, THUMBNAIL)
 
 
 @router.get("/images/{id:path}", response_class=Response, responses=JPEG)
-async def image(request: Request, desk: AtDesk, index: HeldIndex, id: str) -> Response:
+async def image(request: Request, state: SharedState, index: HeldIndex, id: str) -> Response:
     """A picture of a painting, 1,600 px at most, where its file is still there."""
-    return await _picture(request, desk, index, id, IMAGE)
+    return await _picture(request, state, index, id, IMAGE)
 
 
 @router.get("/artists", response_model=ArtistPage)
-async def artists(desk: AtDesk, index: HeldIndex, q: Words = "", page: Page = 1, per_page: PerPage = 50) -> Response:
+async def artists(state: SharedState, index: HeldIndex, q: Words = "", page: Page = 1, per_page: PerPage = 50
+                  ) -> Response:
     """Artists in whose names the words occur, those with the most paintings first."""
-    found = await desk.searched(lambda: index.collection.search_artists(q))
+    found = await state.searched(lambda: index.collection.search_artists(q))
     return answer(ArtistPage(found[(page - 1) * per_page : page * per_page], len(found), page, *_names(index)))
 
 
 @router.get("/artists/{id:path}", response_model=ArtistFacts)
-async def artist(desk: AtDesk, index: HeldIndex, id: str) -> Response:
+async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
     """An artist, by id or name, and the artists whose works lie nearest; theirs are in /v1/paintings?artist=."""
     found = index.collection.artist(id)
-    return answer(ArtistFacts(found, await desk.searched(lambda: index.collection.near(found)), *_names(index)))
+    return answer(ArtistFacts(found, await state.searched(lambda: index.collection.near(found)), *_names(index)))
 
 
 @router.get("/map", response_model=MapOfPaintings, responses={
     202: {"model": Drawing, "description": "It is being drawn; come again."}})
-async def the_map(desk: AtDesk, index: HeldIndex) -> Response:
+async def the_map(state: SharedState, index: HeldIndex) -> Response:
     """All paintings on a plane, those that the model sees as alike side by side; 20,000 at most."""
     try:
-        points = await desk.maps.points(index)
+        points = await state.maps.points(index)
     except (OSError, ValueError):
         raise Problem(503, "no-map", "the map of this generation could not be drawn") from None
     if points is None:
         drawing = Drawing("the map is being drawn; of 20,000 paintings that takes a minute", *_names(index))
         return answer(drawing, 202, {"retry-after": str(RETRY_AFTER_S)})
-    return answer(await desk.searched(lambda: _map_of(index, points)))
+    return answer(await state.searched(lambda: _map_of(index, points)))
 
 
 def _map_of(index: Index, points: Any) -> MapOfPaintings:
@@ -190,13 +192,13 @@ def _label(column: pd.Series[Any]) -> Label:
     return Label(tuple(str(value) for value in values), tuple(codes.tolist()))
 
 
-async def _picture(request: Request, desk: Desk, index: Index, id: str, side: int) -> Response:
-    found, sha256 = await desk.searched(lambda: index.collection.painting(id))
+async def _picture(request: Request, state: AppState, index: Index, id: str, side: int) -> Response:
+    found, sha256 = await state.searched(lambda: index.collection.painting(id))
     headers = {"etag": f'"{sha256[:16]}-{side}"', "cache-control": "private, no-cache"}
     if sha256 and request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
     try:
-        jpeg = await desk.decoded(lambda: desk.pictures.jpeg(found, sha256, side))
+        jpeg = await state.decoded(lambda: state.pictures.jpeg(found, sha256, side))
     except UnreadableImage as problem:
         raise Problem(404, "no-picture", str(problem)) from None
     return Response(jpeg, headers=headers, media_type="image/jpeg")

@@ -20,13 +20,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from ..embedder.catalog import COLUMNS, Catalog, year_of
 from ..embedder.images import square
 from ..files import write_atomically
-from ..index.changes.build import Settings as BuildSettings
+from ..index.changes.build import Settings
 from ..index.opened import Index
 from ..index.storage.vector_store import Painting
 from .answers import answer
 from .forms import Form, described, form_of
 from .problems import Problem, documented
-from .state import AtDesk, Desk
+from .state import AppState, SharedState
 from .tokens import writer
 
 TEXTS = ("id", "artist", "title", "year")
@@ -53,48 +53,48 @@ router = APIRouter(prefix="/v1", dependencies=[Depends(writer)], tags=["changes"
         "id": (TEXT, "Its id; by default the beginning of the sha256 of its picture."),
         "artist": (TEXT, "Who painted it."), "title": (TEXT, "What it is called."),
         "year": (TEXT, "When it was painted.")}, ids=False))
-async def add(request: Request, desk: AtDesk) -> Response:
+async def add(request: Request, state: SharedState) -> Response:
     """Add a painting.  Needs the write token."""
-    uploads = _uploads(desk)
-    async with form_of(request, ("image",), TEXTS) as form, desk.writing:
+    uploads = _uploads(state)
+    async with form_of(request, ("image",), TEXTS) as form, state.writing:
         asked, labels = form.file("image"), _labels(form)
         data = await asyncio.to_thread(asked.stream.read) if asked.stream else b""
         sha256 = hashlib.sha256(data).hexdigest()
         labels["id"] = labels["id"] or sha256[:16]
-        await desk.shelf.renew()
-        index = desk.shelf.index
-        size, most = index.embedder.size, desk.settings.max_pixels
-        await desk.squares(asked, lambda: square(data, size, max_pixels=most))  # before anything is kept
+        await state.holder.renew()
+        index = state.holder.index
+        size, most = index.embedder.size, state.settings.max_pixels
+        await state.squares(asked, lambda: square(data, size, max_pixels=most))  # before anything is kept
         _check_new(index, str(labels["id"]), sha256, asked.name)
         path = uploads / f"{sha256}.image"
         row = pd.DataFrame([labels | {"path": str(path)}], columns=list(COLUMNS))
-        await _finished(lambda: _add(index, Catalog(str(uploads), row), path, data, desk))
-        await desk.shelf.renew()
-        request.state.index = desk.shelf.index
-        return _changed(desk.shelf.index.collection.painting(str(labels["id"]))[0], desk.shelf.index, 201)
+        await _finished(lambda: _add(index, Catalog(str(uploads), row), path, data, state))
+        await state.holder.renew()
+        request.state.index = state.holder.index
+        return _changed(state.holder.index.collection.painting(str(labels["id"]))[0], state.holder.index, 201)
 
 
 @router.delete("/paintings/{id:path}", response_model=Changed)
-async def remove(request: Request, desk: AtDesk, id: str) -> Response:
+async def remove(request: Request, state: SharedState, id: str) -> Response:
     """Remove a painting, and its picture if it was sent here.  Needs the write token."""
-    async with desk.writing:
-        await desk.shelf.renew()
-        before = desk.shelf.index
+    async with state.writing:
+        await state.holder.renew()
+        before = state.holder.index
         if not isinstance(before.source, Path):
             raise _not_ours()
         painting, _ = before.collection.painting(id)
-        await _finished(lambda: _remove(before, painting, desk.settings.uploads))
-        await desk.shelf.renew()
-        request.state.index = desk.shelf.index
-        return _changed(painting, desk.shelf.index, 200)
+        await _finished(lambda: _remove(before, painting, state.settings.uploads))
+        await state.holder.renew()
+        request.state.index = state.holder.index
+        return _changed(painting, state.holder.index, 200)
 
 
-def _uploads(desk: Desk) -> Path:
-    if not isinstance(desk.shelf.index.source, Path):
+def _uploads(state: AppState) -> Path:
+    if not isinstance(state.holder.index.source, Path):
         raise _not_ours()
-    if desk.settings.uploads is None:
+    if state.settings.uploads is None:
         raise Problem(403, "writing-is-off", "the service was started without a folder to keep pictures in (--uploads)")
-    return Path(os.path.abspath(desk.settings.uploads))  # as the index has it
+    return Path(os.path.abspath(state.settings.uploads))  # as the index has it
 
 
 def _not_ours() -> Problem:
@@ -123,9 +123,9 @@ def _check_new(index: Index, painting: str, sha256: str, name: str) -> None:
         raise Problem(409, "id-is-taken", f"{painting}: another painting of the index has this id")
 
 
-def _add(index: Index, catalog: Catalog, path: Path, data: bytes, desk: Desk) -> None:
+def _add(index: Index, catalog: Catalog, path: Path, data: bytes, state: AppState) -> None:
     """Keep the picture and add the painting; without the one there is not the other."""
-    settings = BuildSettings(max_pixels=desk.settings.max_pixels, strict=True)
+    settings = Settings(max_pixels=state.settings.max_pixels, strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()  # else another index that keeps its pictures here has it
     write_atomically(path, data)

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 
 from .problems import Problem, documented
-from .state import AtDesk
+from .state import SharedState
 from .tokens import reader
 
 router = APIRouter(tags=["health"])
@@ -22,17 +22,17 @@ async def livez() -> Response:
 
 
 @router.get("/readyz", response_class=Response, responses=TEXT | documented(503))
-async def readyz(desk: AtDesk) -> Response:
+async def readyz(state: SharedState) -> Response:
     """The index is open and the model runs."""
-    if not desk.engine.is_alive:
+    if not state.engine.is_alive:
         raise Problem(503, "not-ready", "the model does not run")
     return Response("ready\n", media_type="text/plain")
 
 
 @router.get("/metrics", response_class=Response, responses=TEXT | documented(403), dependencies=[Depends(reader)])
-async def metrics(desk: AtDesk) -> Response:
+async def metrics(state: SharedState) -> Response:
     """Counters in the format of Prometheus."""
-    index = desk.shelf.index
-    desk.metrics.paintings.set(len(index))
-    desk.metrics.generation.set(index.manifest.generation)
-    return Response(desk.metrics.text(), media_type="text/plain; version=0.0.4")
+    index = state.holder.index
+    state.metrics.paintings.set(len(index))
+    state.metrics.generation.set(index.manifest.generation)
+    return Response(state.metrics.text(), media_type="text/plain; version=0.0.4")

@@ -17,7 +17,7 @@ LOOK_S = 1.0  # between two looks for a new generation: the reading of a line
 log = logging.getLogger("artidx.service")
 
 
-class Shelf:
+class IndexHolder:
     """Holds the generation that answers."""
 
     def __init__(self, source: Source, device: str | None = None) -> None:

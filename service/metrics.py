@@ -24,7 +24,7 @@ class Metrics:
                                  buckets=SECONDS, registry=self.registry)
         self.batch = Histogram("artidx_batch_images", "Images the model took at once.", buckets=(1, 2, 4, 8, 16, 32),
                                registry=self.registry)
-        self.in_hand = Gauge("artidx_in_hand", "Requests that send something and have no answer yet.",
+        self.in_flight = Gauge("artidx_in_flight", "Requests that send something and have no answer yet.",
                              registry=self.registry)
         self.paintings = Gauge("artidx_paintings", "Paintings of the index.", registry=self.registry)
         self.generation = Gauge("artidx_generation", "Generation of the index.", registry=self.registry)

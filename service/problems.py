@@ -39,7 +39,7 @@ REASONS = {
     413: "more bytes than are taken",
     415: "no image, or of no format that is read",
     422: "a field or an image cannot be used",
-    429: "this address has too many requests in hand",
+    429: "this address has too many requests in flight",
     500: "a bug",
     503: "too busy, or not ready; come again",
 }

@@ -15,7 +15,7 @@ from .answers import answer
 from .examples import ANSWER, VERDICT
 from .forms import Asked, described, form_of
 from .problems import Problem, answered, documented
-from .state import AtDesk, Desk, HeldIndex
+from .state import AppState, HeldIndex, SharedState
 from .tokens import reader
 
 MOST = 100  # artists and paintings in an answer
@@ -34,7 +34,7 @@ router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["question
     "threshold": ({"type": "number", "minimum": 0, "maximum": 2},
                   "Call the same what is nearer than this distance, instead of fpr."),
 }, example={"a": "459083", "b": "459084"}))
-async def pair(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
+async def pair(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Were a and b painted by the same artist?  As `artidx pair --json`."""
     async with form_of(request, ("a", "b"), ("prior", "fpr", "threshold")) as form:
         usual = Decision()
@@ -45,8 +45,8 @@ async def pair(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
         decision = Decision(usual.false_positive_rate if rate is None else rate, threshold,
                             usual.prior if prior is None else prior)
         _ = index.calibration, index.calibration.pairs.by_distance.probability(0, decision.prior)  # before the work
-        a, b = [await desk.query(index, form.painting(name)) for name in ("a", "b")]
-        return answer(await desk.searched(lambda: index.verdict(a(), b(), decision)))
+        a, b = [await state.query(index, form.painting(name)) for name in ("a", "b")]
+        return answer(await state.searched(lambda: index.verdict(a(), b(), decision)))
 
 
 @router.post("/nearest", response_model=Answer, responses=answered(ANSWER), openapi_extra=described({
@@ -55,7 +55,7 @@ async def pair(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
     "where": (EXPRESSION, "Look only among paintings for which it holds, such as year < 1700 and style == 'Baroque'."),
     "exclude": (EXPRESSION, "Look only among paintings for which it does not hold."),
 }, example={"image": "437430", "k": 1}))
-async def nearest(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
+async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Who might have painted it?  Artists by probability with the paintings that speak for them, and the nearest
     paintings.  As `artidx nearest --json`."""
     async with form_of(request, ("image",), ("k", "where", "exclude")) as form:
@@ -63,29 +63,29 @@ async def nearest(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
         _ = index.calibration
         among = index
         if where is not None or exclude is not None:
-            among = await desk.searched(lambda: index.only(where, exclude))
-        query = await desk.query(index, form.painting("image"))
-        return answer(await desk.searched(lambda: among.answer(query(), k=k)))
+            among = await state.searched(lambda: index.only(where, exclude))
+        query = await state.query(index, form.painting("image"))
+        return answer(await state.searched(lambda: among.answer(query(), k=k)))
 
 
 @router.post("/regions", response_model=Regions, openapi_extra=described(
     A_AND_B, {}, example={"a": "459083", "b": "459084"}))
-async def alike(request: Request, desk: AtDesk, index: HeldIndex) -> Response:
+async def alike(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Which parts of a and b look most alike: nine parts of each in pairs, the nearest first.  They are not a part of
     the verdict, and take as long as embedding eighteen paintings."""
     async with form_of(request, ("a", "b")) as form:
-        a, b = [await _parts(desk, index, form.painting(name)) for name in ("a", "b")]
-        return answer(await desk.searched(lambda: regions.alike(index.manifest, a, b)))
+        a, b = [await _parts(state, index, form.painting(name)) for name in ("a", "b")]
+        return answer(await state.searched(lambda: regions.alike(index.manifest, a, b)))
 
 
-async def _parts(desk: Desk, index: Index, asked: Asked) -> Array:
+async def _parts(state: AppState, index: Index, asked: Asked) -> Array:
     """(9, d) vectors of a painting's parts; of one in the index by the picture that it has of it."""
-    embedder, most = index.embedder, desk.settings.max_pixels
+    embedder, most = index.embedder, state.settings.max_pixels
     stream = asked.stream
     if stream is not None:
-        squares = await desk.squares(asked, lambda: regions.parts(stream, embedder.size, most))
+        squares = await state.squares(asked, lambda: regions.parts(stream, embedder.size, most))
     else:
         painting, sha256 = index.collection.painting(asked.name)
-        squares = await desk.decoded(lambda: desk.pictures.use(
+        squares = await state.decoded(lambda: state.pictures.use(
             painting, sha256, lambda opened: regions.parts(opened, embedder.size, most)))
-    return await desk.engine.embed(embedder, squares)
+    return await state.engine.embed(embedder, squares)

@@ -19,7 +19,7 @@ HEAD_S = 10  # for a connection to say what it wants
 MAX_HEAD_BYTES = 64 << 10
 READ_S = 30  # for a client to take what was written
 MOST_CONNECTIONS = 900  # of 1,024 files that a process may usually have open
-FINISH_S = 70  # for answers in hand when the service is stopped: more than any may take
+FINISH_S = 70  # for answers in flight when the service is stopped: more than any may take
 
 
 class Impatient(HttpToolsProtocol):

@@ -11,7 +11,7 @@ WRITE_TOKEN = "ARTIDX_WRITE_TOKEN"  # noqa: S105
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServiceSettings:
     """Limits of the service, and who may use it."""
 
     uploads: Path | None = None  # where added pictures are kept; none: nothing can be added
@@ -20,14 +20,14 @@ class Settings:
     is_local: bool = False  # it listens to this machine alone
     max_body_bytes: int = 64 << 20
     max_pixels: int = 64_000_000  # a progressive JPEG of this size takes 0.2 GB to decode, on each core
-    in_hand: int = 64  # requests that send something, from their first byte to the answer; more are told to come again
+    in_flight: int = 64  # requests that send something, from first byte to answer; more are told to come again
     body_s: float = 30  # for a request's body to arrive
     answer_s: float = 60  # for everything together
 
     @property
-    def in_hand_of_one(self) -> int:
+    def in_flight_of_one(self) -> int:
         """How many of them a single address may have, so that it leaves room for others."""
-        return max(1, self.in_hand // 2)
+        return max(1, self.in_flight // 2)
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""What all requests share: the index on its shelf, the model, threads for decoding and searching, counters."""
+"""What all requests share: the index that answers, the model, threads for decoding and searching, counters."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from ..index.answers.search import Query
 from ..index.opened import Index
 from .engine import Engine
 from .forms import Asked
-from .holder import Shelf
+from .holder import IndexHolder
 from .maps import Maps
 from .metrics import Metrics
 from .pictures import Pictures
-from .settings import Settings
+from .settings import ServiceSettings
 
 T = TypeVar("T")
 
 
-class Desk:
+class AppState:
     """Where a request gets its work done. Close it when no request is left."""
 
-    def __init__(self, shelf: Shelf, settings: Settings) -> None:
-        self.shelf = shelf
+    def __init__(self, holder: IndexHolder, settings: ServiceSettings) -> None:
+        self.holder = holder
         self.settings = settings
         self.metrics = Metrics()
-        self.engine = Engine(shelf.index.embedder, self.metrics)
+        self.engine = Engine(holder.index.embedder, self.metrics)
         self.maps = Maps()
         self.pictures = Pictures(settings.max_pixels)
         self.writing = asyncio.Lock()
@@ -89,9 +89,9 @@ class Desk:
 
 
 # Not plain functions: FastAPI would call those in threads.
-async def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
+async def _state(request: Request) -> AppState:
+    state: AppState = request.app.state.shared
+    return state
 
 
 async def _index(request: Request) -> Index:
@@ -99,5 +99,5 @@ async def _index(request: Request) -> Index:
     return index
 
 
-AtDesk = Annotated[Desk, Depends(_desk)]
+SharedState = Annotated[AppState, Depends(_state)]
 HeldIndex = Annotated[Index, Depends(_index)]  # the generation that this request began with

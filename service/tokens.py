@@ -10,30 +10,30 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from .problems import Problem
 from .settings import READ_TOKEN, WRITE_TOKEN, is_loopback
-from .state import AtDesk
+from .state import SharedState
 
 _bearer = HTTPBearer(auto_error=False, description=f"Where the service was started with {READ_TOKEN} or {WRITE_TOKEN}.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-async def reader(request: Request, desk: AtDesk, credentials: Credentials) -> None:
+async def reader(request: Request, state: SharedState, credentials: Credentials) -> None:
     """Raises Problem unless this request may ask.
 
     Where no token is needed, a service for this machine alone must be called by a name of this machine: else a page
     from elsewhere could ask it, by a name of its own that it lets point here (DNS rebinding).
     """
-    settings = desk.settings
+    settings = state.settings
     if settings.read_token is None and settings.is_local and not is_loopback(request.url.hostname or ""):
         raise Problem(403, "strange-host", f"it is asked as localhost, or by a token in {READ_TOKEN}")
     if settings.read_token is not None and not _is_one_of(credentials, settings.read_token, settings.write_token):
         raise _unauthorized()
 
 
-async def writer(desk: AtDesk, credentials: Credentials) -> None:
+async def writer(state: SharedState, credentials: Credentials) -> None:
     """Raises Problem unless this request may change the index."""
-    if desk.settings.write_token is None:
+    if state.settings.write_token is None:
         raise Problem(403, "writing-is-off", f"the service was started without {WRITE_TOKEN}")
-    if not _is_one_of(credentials, desk.settings.write_token):
+    if not _is_one_of(credentials, state.settings.write_token):
         raise _unauthorized()
 
 

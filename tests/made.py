@@ -31,12 +31,12 @@ BY_DISTANCE = Scale(
                                                                             (0.2, 0.001, 0.1))),
     equal_error=OperatingPoint(0.7, 0.2, 0.8), roc=(OperatingPoint(0.6, 0.1, 0.7),), auc=0.8, calibration_error=0.02,
     brier=0.15)
-BY_SEPARATION = replace(BY_DISTANCE, slope=-6.0, points=tuple(replace(point, distance=point.distance + 0.1)
+BY_FUSED_DISTANCE = replace(BY_DISTANCE, slope=-6.0, points=tuple(replace(point, distance=point.distance + 0.1)
                                                               for point in BY_DISTANCE.points))
 CALIBRATION = Calibration(
-    PairCalibration(BY_DISTANCE, BY_SEPARATION, disagreement=0.8, measured_on="made-up pairs", same_pairs=10,
-                    different_pairs=90),
-    ArtistCalibration(slope=12.0, intercept=-4.0, crowding=0.5, measured_on="made-up artists"),
+    PairCalibration(BY_DISTANCE, BY_FUSED_DISTANCE, neighbourhood_weight=0.8, measured_on="made-up pairs",
+                    same_pairs=10, different_pairs=90),
+    ArtistCalibration(slope=12.0, intercept=-4.0, count_penalty=0.5, measured_on="made-up artists"),
 )
 
 

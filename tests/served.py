@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 
 from artidx.service.app import create_app
-from artidx.service.holder import Shelf
+from artidx.service.holder import IndexHolder
 from artidx.service.server import bound, server_of
-from artidx.service.settings import Settings
-from artidx.service.state import Desk
+from artidx.service.settings import ServiceSettings
+from artidx.service.state import AppState
 
 TOKEN = "a-secret-for-writing"
 
@@ -26,7 +26,7 @@ class Service:
     """Where it answers, and its inside."""
 
     port: int
-    desk: Desk
+    state: AppState
 
     @property
     def url(self) -> str:
@@ -40,7 +40,7 @@ class Service:
 @contextmanager
 def served(index: Path | None, **settings: Any) -> Iterator[Service]:
     """The service of an index, answering in a thread until this is left."""
-    app = create_app(Shelf(index), Settings(**settings))
+    app = create_app(IndexHolder(index), ServiceSettings(**settings))
     listening = bound("127.0.0.1", 0)
     server = server_of(app)
     thread = threading.Thread(target=server.run, args=([listening],))
@@ -49,7 +49,7 @@ def served(index: Path | None, **settings: Any) -> Iterator[Service]:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        yield Service(listening.getsockname()[1], app.state.desk)
+        yield Service(listening.getsockname()[1], app.state.shared)
     finally:
         server.should_exit = True
         thread.join()

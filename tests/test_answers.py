@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
-from artidx.index.scoring.artist_scores import KERNEL, voices
+from artidx.index.scoring.artist_scores import KERNEL, artist_scores
 from artidx.index.scoring.vectors import NOBODY, Part, Vectors, distances
 from made import DIM, HUES, MUSEUM, painting, small_model
 
@@ -213,7 +213,7 @@ def test_voices_equal_the_formula_in_a_plain_loop():
     cosines, codes = chance.uniform(-1, 1, 60), chance.integers(-1, 6, 60)
     cosines[:5] = -np.inf
     codes[codes == 4] = 5
-    found = voices(cosines, codes, 6)
+    found = artist_scores(cosines, codes, 6)
     for artist in range(6):
         mine = [c for c, code in zip(cosines, codes, strict=True) if code == artist and c > -2]
         assert found.paintings[artist] == len(mine)

@@ -27,7 +27,7 @@ from artidx.index.measure.fit import (
     setting_within,
 )
 from artidx.index.measure.retrieval import triplet_accuracy
-from artidx.index.scoring.calibration import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
+from artidx.index.scoring.calibration import ArtistCalibration, ArtistCase, Calibration, GalleryScores, Scale
 from artidx.index.scoring.curve import Pairs
 from artidx.index.scoring.neighbourhood import FEWEST
 from made import CALIBRATION, curve_of
@@ -118,45 +118,45 @@ def test_slope_and_intercept_equal_scikit_learns_balanced_logistic_regression(la
 
 
 def some_pairs(weight, *, count=4000):
-    """Made-up pairs of 12 artists with the log-likelihood ratio 3 - 6 * (distance + weight * (1 - agreement))."""
+    """Made-up pairs of 12 artists with the log-likelihood ratio 3 - 6 * (distance + weight * (1 - similarity))."""
     chance = np.random.default_rng(2)
     first = chance.integers(0, 12, count)
-    distances, agreements = chance.uniform(0, 1, (2, count)).astype(np.float32)
-    is_same = chance.random(count) < np.exp(-np.logaddexp(0, 6 * (distances + weight * (1 - agreements)) - 3))
-    return Pairs(distances, agreements, first, np.where(is_same, first, (first + 1) % 12))
+    distances, similarities = chance.uniform(0, 1, (2, count)).astype(np.float32)
+    is_same = chance.random(count) < np.exp(-np.logaddexp(0, 6 * (distances + weight * (1 - similarities)) - 3))
+    return Pairs(distances, similarities, first, np.where(is_same, first, (first + 1) % 12))
 
 
 def test_the_separation_is_scikit_learns_balanced_logistic_regression_on_distance_and_agreement():
     pairs = some_pairs(0.7)
-    terms = np.column_stack([pairs.distances, pairs.agreements])
+    terms = np.column_stack([pairs.distances, pairs.similarities])
     fitted = LogisticRegression(C=np.inf, class_weight="balanced", tol=1e-8, max_iter=1000).fit(terms, pairs.is_same)
     found = calibrate_pairs([pairs], "test")
-    assert found.disagreement == pytest.approx(0.7, abs=0.1)
-    evidence = found.by_separation.evidence(found.separations(pairs.distances, pairs.agreements))
+    assert found.neighbourhood_weight == pytest.approx(0.7, abs=0.1)
+    evidence = found.by_fused_distance.evidence(found.fused_distances(pairs.distances, pairs.similarities))
     np.testing.assert_allclose(evidence, fitted.decision_function(terms), rtol=0.01, atol=0.01)
-    assert found.by_separation.auc == pytest.approx(roc_auc_score(pairs.is_same, evidence), abs=1e-4)
+    assert found.by_fused_distance.auc == pytest.approx(roc_auc_score(pairs.is_same, evidence), abs=1e-4)
 
 
 @pytest.mark.parametrize(("weight", "least", "most"), [(-0.5, 0, 0), (0, 0, 0.1), (50, 2, 2)])
 def test_disagreement_never_speaks_for_one_artist_nor_drowns_the_distance(weight, least, most):
     found = calibrate_pairs([some_pairs(weight)], "test")
-    assert least <= found.disagreement <= most
-    assert found.by_separation.slope < 0
+    assert least <= found.neighbourhood_weight <= most
+    assert found.by_fused_distance.slope < 0
 
 
 def test_agreement_helps_where_artists_keep_to_neighbourhoods(labelled):
     found = calibrate_pairs([setting(*labelled)], "test")
-    assert found.disagreement > 0
-    assert found.by_separation.auc > found.by_distance.auc + 0.01
-    assert found.by_separation.brier < found.by_distance.brier
+    assert found.neighbourhood_weight > 0
+    assert found.by_fused_distance.auc > found.by_distance.auc + 0.01
+    assert found.by_fused_distance.brier < found.by_distance.brier
 
 
 def test_with_few_witnesses_the_distance_alone_is_calibrated(labelled):
     few = (labelled[0][:90], labelled[1][:90])
     assert len(few[0]) < FEWEST
     found = calibrate_pairs([setting(*few)], "test")
-    assert found.disagreement == 0
-    assert found.by_separation == found.by_distance
+    assert found.neighbourhood_weight == 0
+    assert found.by_fused_distance == found.by_distance
 
 
 def test_errors_are_of_artists_that_the_fit_has_not_seen(labelled):
@@ -235,7 +235,7 @@ def test_a_calibration_survives_json():
 
 @pytest.mark.parametrize("version", [1, 2, None])
 def test_a_calibration_of_another_version_is_refused(version):
-    # Versions 1 and 2 were fitted to agreements of other kinds: its probabilities would be wrong without a word.
+    # Versions 1 and 2 were fitted to similarities of other kinds: its probabilities would be wrong without a word.
     with pytest.raises(Uncalibrated, match=r"another version.*artidx calibrate"):
         Calibration.from_json(CALIBRATION.to_json() | {"version": version}, "test")
 
@@ -251,7 +251,7 @@ def test_thin_galleries_keep_a_painting_of_everybody_and_more_of_those_who_paint
 
 
 def heard(scores, paintings=1.0):
-    return Voices(np.array(scores), np.where(np.isfinite(scores), paintings, 0.0))
+    return GalleryScores(np.array(scores), np.where(np.isfinite(scores), paintings, 0.0))
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.floats(0.01, 0.99))
@@ -263,10 +263,10 @@ def test_posterior_adds_up_and_keeps_the_order_of_the_scores(scores, share):
 
 
 def test_posterior_equals_bayes_rule_written_out():
-    voices = Voices(np.array([0.6, 0.2, -np.inf]), np.array([4.0, 1.0, 0.0]))
+    artist_scores = GalleryScores(np.array([0.6, 0.2, -np.inf]), np.array([4.0, 1.0, 0.0]))
     ratios = [math.exp(10 * 0.6 - 3 - 0.5 * math.log(4)), math.exp(10 * 0.2 - 3)]
     total = 0.7 * sum(ratios) / 2 + 0.3
-    found, unknown = ArtistCalibration(10, -3, 0.5, "").posterior(voices, 0.3)
+    found, unknown = ArtistCalibration(10, -3, 0.5, "").posterior(artist_scores, 0.3)
     assert found == pytest.approx([0.35 * ratios[0] / total, 0.35 * ratios[1] / total, 0])
     assert unknown == pytest.approx(0.3 / total)
 
@@ -284,12 +284,12 @@ def test_artists_calibrated_on_scores_of_known_evidence_get_it_back():
     truth = chance.integers(0, artists, queries)
     known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
     known[np.arange(queries), truth] += 20 * sigma**2
-    case = ArtistCase(Voices(known, paintings), truth, Voices(unknown, paintings))
+    case = ArtistCase(GalleryScores(known, paintings), truth, GalleryScores(unknown, paintings))
     found = calibrate_artists([case], "test")
     assert found.slope == pytest.approx(20, rel=0.05)
     assert found.intercept == pytest.approx(-8, rel=0.05)
-    assert found.crowding == pytest.approx(0.7, abs=0.05)
-    assert found.prominence == pytest.approx(0, abs=0.01)
+    assert found.count_penalty == pytest.approx(0.7, abs=0.05)
+    assert found.prior_exponent == pytest.approx(0, abs=0.01)
 
 
 def test_artists_with_many_paintings_are_found_likelier_from_galleries_of_several_sizes():
@@ -302,15 +302,15 @@ def test_artists_with_many_paintings_are_found_likelier_from_galleries_of_severa
         middle = (8 + 0.7 * np.log(paintings)) / 20
         known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
         known[np.arange(queries), truth] += 20 * sigma**2
-        cases.append(ArtistCase(Voices(known, paintings), truth, Voices(unknown, paintings)))
+        cases.append(ArtistCase(GalleryScores(known, paintings), truth, GalleryScores(unknown, paintings)))
     found = calibrate_artists(cases, "test")
-    assert found.prominence == pytest.approx(0.5, abs=0.1)
-    assert found.crowding == pytest.approx(0.7, abs=0.1)
+    assert found.prior_exponent == pytest.approx(0.5, abs=0.1)
+    assert found.count_penalty == pytest.approx(0.7, abs=0.1)
 
 
 def test_a_prominent_artist_is_likelier_before_anything_is_heard():
-    voices = Voices(np.array([0.0, 0.0, -np.inf]), np.array([9.0, 1.0, 0.0]))
-    found, unknown = ArtistCalibration(0, 0, 0, "", prominence=0.5).posterior(voices, 0.2)
+    artist_scores = GalleryScores(np.array([0.0, 0.0, -np.inf]), np.array([9.0, 1.0, 0.0]))
+    found, unknown = ArtistCalibration(0, 0, 0, "", prior_exponent=0.5).posterior(artist_scores, 0.2)
     assert found == pytest.approx([0.6, 0.2, 0])
     assert unknown == pytest.approx(0.2)
 
@@ -349,7 +349,7 @@ def test_splits_are_scored_apart_with_artists_looked_for_in_the_gallery(split_ta
     alone = one_split(vectors[here], table["artist_key"][here])
     assert found["val_seen"].pairs == alone.pairs
     assert found["val_seen"].retrieval == alone.retrieval
-    assert found["val_seen"].nearest.strangers == ((splits == "val_unseen").to_numpy() & (labelled[1] >= 0)).sum()
+    assert found["val_seen"].nearest.out_of_gallery == ((splits == "val_unseen").to_numpy() & (labelled[1] >= 0)).sum()
     assert found["val_seen"].nearest.gallery_paintings == ((splits == "train").to_numpy() & (labelled[1] >= 0)).sum()
     assert found["val_seen"].nearest.top_1 > 0.3
     assert math.isnan(found["val_unseen"].nearest.top_1), "none of their artists is in the gallery"

@@ -80,6 +80,6 @@ def test_a_few_more_artists_leave_distances_as_they_were_and_many_move_the_centr
     for number in range(8):
         painting(tmp_path / "more" / f"Other {number}" / f"o{number}.png", 400 + number)
     index.add(tmp_path / "more")
-    assert index.manifest.centre_people == index.manifest.artists == 13
+    assert index.manifest.centre_artists == index.manifest.artists == 13
     assert index.pair("Red Painter/R0.png", "Blue Painter/B0.png").distance != before
     assert index.check() == []

@@ -50,7 +50,7 @@ def test_a_museums_ter_borch_is_asked_of_the_gallery_where_no_index_is_named(tmp
 def test_pair_uses_the_gallerys_surroundings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = CliRunner().invoke(artidx, ["pair", str(MUSEUM / "459083.jpg"), str(MUSEUM / "459084.jpg"), "--json"])
-    assert json.loads(found.stdout)["agreement"] is not None
+    assert json.loads(found.stdout)["neighbourhood_similarity"] is not None
     assert "reference gallery" in found.stderr
 
 

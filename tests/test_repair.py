@@ -134,7 +134,7 @@ def test_an_index_whose_centre_has_been_set_anew_is_repaired_from_its_images_up_
     index.add(tmp_path / "more")
     index.remove(["Red Painter/R0.png"])
     index.remove(["Red Painter/R1.png"])
-    assert index.manifest.centre_people == 9
+    assert index.manifest.centre_artists == 9
     table, vectors = index.generation.table, index.generation.vectors.matrix
     damage(index.generation.folder / f"{index.manifest.segments[0].name}.npy", "missing")
     for other in index.source.glob("generations/*"):

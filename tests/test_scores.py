@@ -9,11 +9,11 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, pr
 from artidx.index.measure.bootstrap import interval_of, mean_interval, pair_draws, pair_intervals, thinned
 from artidx.index.measure.evaluate import evaluate
 from artidx.index.measure.retrieval import nearest_scores, retrieval_scores
-from artidx.index.scoring.calibration import ArtistCalibration, Voices
+from artidx.index.scoring.calibration import ArtistCalibration, GalleryScores
 from artidx.index.scoring.curve import Pairs, blocks
 from made import CALIBRATION, curve_of
 
-CALIBRATED = ArtistCalibration(slope=10, intercept=-3, crowding=0.5, measured_on="")
+CALIBRATED = ArtistCalibration(slope=10, intercept=-3, count_penalty=0.5, measured_on="")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_hubness_is_nothing_on_a_circle_and_much_around_a_hub():
 
 def heard(scores):
     scores = np.array(scores, float)
-    return Voices(scores, np.where(np.isfinite(scores), 1.0, 0.0))
+    return GalleryScores(scores, np.where(np.isfinite(scores), 1.0, 0.0))
 
 
 def test_ranks_count_those_ahead_and_leave_out_queries_whose_artist_is_not_in_the_gallery():
@@ -80,15 +80,15 @@ def test_ranks_count_those_ahead_and_leave_out_queries_whose_artist_is_not_in_th
 
 def test_the_open_set_curve_equals_counting_by_hand(labelled):
     chance = np.random.default_rng(1)
-    known, strangers = heard(chance.normal(0.3, 0.3, (60, 5))), heard(chance.normal(0.2, 0.3, (80, 5)))
+    known, out_of_gallery = heard(chance.normal(0.3, 0.3, (60, 5))), heard(chance.normal(0.2, 0.3, (80, 5)))
     truth = known.scores.argmax(axis=1)
     truth[::3] = (truth[::3] + 1) % 5
-    found, _, curve = nearest_scores(known, truth, strangers, np.arange(5), list("abcde"), CALIBRATED)
-    given, foreign = (CALIBRATED.posterior(voices)[0] for voices in (known, strangers))
+    found, _, curve = nearest_scores(known, truth, out_of_gallery, np.arange(5), list("abcde"), CALIBRATED)
+    given, foreign = (CALIBRATED.posterior(artist_scores)[0] for artist_scores in (known, out_of_gallery))
     right = given.argmax(axis=1) == truth
-    for rate, recognised in zip(found.false_acceptance, found.recognised, strict=True):
+    for rate, correct_identification in zip(found.false_acceptance, found.correct_identification, strict=True):
         limits = [limit for limit in np.sort(foreign.max(axis=1)) if (foreign.max(axis=1) > limit).mean() <= rate]
-        assert recognised == pytest.approx(((given.max(axis=1) > min(limits)) & right).mean())
+        assert correct_identification == pytest.approx(((given.max(axis=1) > min(limits)) & right).mean())
     assert curve[-1] == (1.0, pytest.approx(right.mean())), "all are accepted: the closed set"
     assert found.top_1 == pytest.approx(right.mean())
 
@@ -159,7 +159,7 @@ def test_thinning_keeps_each_kind_by_its_share(labelled):
 
 
 def test_evaluating_the_museum_agrees_with_scikit_learn(museum_index):
-    """Real paintings by the shipped model: too few witnesses, so by distance."""
+    """Real paintings by the shipped model: too few landmarks, so by distance."""
     import pandas as pd
 
     table = museum_index.generation.table

@@ -251,7 +251,7 @@ def test_a_page_from_elsewhere_cannot_ask_a_service_for_this_machine_alone(index
 
 
 def test_who_is_refused_takes_no_room_while_the_rest_of_the_request_comes_in(index):
-    with served(index.source, read_token="t", in_hand=2) as service:
+    with served(index.source, read_token="t", in_flight=2) as service:
         head = b"POST /v1/nearest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
         unfinished = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(8)]
         for connection in unfinished:
@@ -372,7 +372,7 @@ def test_a_new_generation_answers_without_a_restart_and_the_old_one_until_then(c
         time.sleep(0.05)
     after = client.post("/v1/nearest", **form(image=RED)).json()
     assert (before["searched"], after["searched"]) == (12, 11)
-    assert service.desk.shelf.index.embedder is not None
+    assert service.state.holder.index.embedder is not None
 
 
 def test_a_damaged_new_generation_leaves_the_old_one_answering(client, index, caplog):
@@ -417,7 +417,7 @@ def test_a_map_of_an_index_that_is_away_is_drawn_when_it_is_back(client, monkeyp
 
 
 def test_one_address_may_not_take_all_the_room(index, tmp_path):
-    with served(index.source, in_hand=4) as service:
+    with served(index.source, in_flight=4) as service:
         images = [painting(tmp_path / f"{number}.png", 500 + number, side=1500) for number in range(24)]
 
         def ask(image):
@@ -440,7 +440,7 @@ def test_looking_has_room_of_its_own(index, monkeypatch):
         return Listed((), 0)
 
     monkeypatch.setattr(Collection, "search", slow)
-    with served(index.source, in_hand=4) as service, service.client() as client, ThreadPoolExecutor(6) as pool:
+    with served(index.source, in_flight=4) as service, service.client() as client, ThreadPoolExecutor(6) as pool:
         try:
             waiting = [pool.submit(httpx.get, f"{service.url}/v1/paintings", trust_env=False) for _ in range(2)]
             deadline = time.monotonic() + 10
@@ -594,7 +594,7 @@ def test_the_command_says_where_it_answers_and_finishes_what_it_took_when_stoppe
         client.get("/readyz")
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(client.post, "/v1/nearest", **form(image=image))
-            while 'artidx_in_hand 1.0' not in httpx.get(f"{command.url}/metrics", trust_env=False).text:
+            while 'artidx_in_flight 1.0' not in httpx.get(f"{command.url}/metrics", trust_env=False).text:
                 assert not answer.done(), "it was too quick to be stopped in between"
             command.process.send_signal(signal.SIGTERM)
             assert answer.result().status_code == 200

@@ -207,7 +207,7 @@ def test_who_does_not_finish_its_request_is_sent_away_and_keeps_nobody_waiting(i
             with connection, suppress(ConnectionResetError):
                 assert connection.recv(100) == b""
         slow.close()
-        assert not service.desk.metrics.registry.get_sample_value("artidx_in_hand")
+        assert not service.state.metrics.registry.get_sample_value("artidx_in_flight")
 
 
 def test_who_keeps_a_connection_and_says_or_reads_nothing_loses_it(index, monkeypatch):
@@ -244,7 +244,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(index, tmp_pat
             with socket.create_connection(("127.0.0.1", service.port)) as connection:
                 connection.sendall(request(part(b"image", image, b"a.png") + END))
         deadline = time.monotonic() + 30
-        while service.desk.metrics.registry.get_sample_value("artidx_in_hand"):
+        while service.state.metrics.registry.get_sample_value("artidx_in_flight"):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         with service.client() as client:
@@ -276,7 +276,7 @@ def test_generations_are_swapped_under_load_without_a_failed_request(index, tmp_
             for number in range(SWAPS):
                 labels = pd.DataFrame({"id": [RED_TOO], "title": [f"title {number}"]})
                 writer.label(labels, by="a test")
-                while service.desk.shelf.index.manifest.generation != number + 2:
+                while service.state.holder.index.manifest.generation != number + 2:
                     time.sleep(0.005)
 
         with ThreadPoolExecutor(5) as pool:

@@ -29,7 +29,7 @@ from artidx.index.milvus import push as pushing
 from artidx.index.milvus.address import Address
 from artidx.index.milvus.layout import Kind
 from artidx.index.milvus.server import connected
-from artidx.index.storage.vector_store import HEARD
+from artidx.index.storage.vector_store import CANDIDATES
 from lite import MilvusLite
 from made import DIM, Stages, painting, small_model, watched
 from served import TOKEN, form, served
@@ -381,7 +381,7 @@ def test_an_index_built_anew_with_a_lower_number_takes_the_place_of_the_old(milv
 
 @pytest.mark.parametrize("kind", [Kind("HNSW", 128), Kind("IVF_SQ8", 32)])
 def test_many_paintings_are_searched_by_lists_or_a_graph_and_measured_anew(milvus, kind, tmp_path, small_embedder):
-    rows = HEARD + 1000
+    rows = CANDIDATES + 1000
     table = pd.DataFrame({"id": [str(i) for i in range(rows)], "artist": [f"artist {i % 50}" for i in range(rows)]})
     index = imported(tmp_path / "x", small_embedder, table)
     address = milvus.address()

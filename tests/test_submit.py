@@ -19,7 +19,7 @@ from artidx.errors import BadCatalog
 from artidx.index.answers import submit as submitting
 from artidx.index.answers.submit import PRIOR, _Judge, _Named, _ten_digits, submit
 from artidx.index.scoring.curve import BINS
-from artidx.index.scoring.neighbourhood import FEWEST, agreement, scatter_of
+from artidx.index.scoring.neighbourhood import FEWEST, bandwidth_of, similarity
 from artidx.index.scoring.vectors import distances, vector_hash
 from made import CALIBRATION, among_its_nearest
 
@@ -83,7 +83,7 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
         for places in (a, np.append(b, -1)):  # some of b are known by then
             judge.look_at(places)
         named = [_Named(*np.unique(places, return_inverse=True)) for places in (a, b)]
-        found = judge.separations(*(side.of(judge.numbers(side.places)) for side in named))
+        found = judge.fused_distances(*(side.of(judge.numbers(side.places)) for side in named))
     expected = distances(matrix[a], matrix[b])
     if paintings >= FEWEST:
         standing = among_its_nearest(matrix)
@@ -91,7 +91,7 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
         for pair, (one, other) in enumerate(zip(a, b, strict=True)):
             heard = [np.where(np.isin(np.arange(paintings), (one, other)), -np.inf, near[place])
                      for place in (one, other)]
-            expected[pair] += CALIBRATION.pairs.disagreement * (1 - agreement(*heard, scatter_of(standing)))
+            expected[pair] += CALIBRATION.pairs.neighbourhood_weight * (1 - similarity(*heard, bandwidth_of(standing)))
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
@@ -151,9 +151,9 @@ def test_many_paintings_in_many_blocks_are_answered_to_the_bit_whichever_is_read
     for number in chance.choice(np.arange(130, len(asked)), 50, replace=False):
         a, b = (int(name.removesuffix(".png")) for name in asked[number])
         heard = [np.where(np.isin(np.arange(130), (a, b)), -np.inf, near[place]) for place in (a, b)]
-        apart = float(distances(matrix[a], matrix[b])) + CALIBRATION.pairs.disagreement * (
-            1 - agreement(*heard, scatter_of(standing)))
-        assert found[number] == pytest.approx(CALIBRATION.pairs.by_separation.probability(apart, PRIOR), rel=1e-3)
+        apart = float(distances(matrix[a], matrix[b])) + CALIBRATION.pairs.neighbourhood_weight * (
+            1 - similarity(*heard, bandwidth_of(standing)))
+        assert found[number] == pytest.approx(CALIBRATION.pairs.by_fused_distance.probability(apart, PRIOR), rel=1e-3)
 
 
 def test_of_an_index_without_a_painting_every_pair_gets_the_prior(tmp_path, pairs_file):

@@ -1,4 +1,4 @@
-"""What decides a pair: distance, agreement of surroundings, thresholds; and many pairs and paintings at once."""
+"""What decides a pair: distance, similarity of neighbourhoods, thresholds; and many pairs and paintings at once."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from artidx.index.answers.search import Gallery
 from artidx.index.answers.submit import submit
 from artidx.index.scoring import neighbourhood
 from artidx.index.scoring.neighbourhood import (
-    Surroundings,
-    agreement,
-    among_nearest,
-    scatter_of,
-    surroundings_among,
-    witness_places,
+    Neighbourhoods,
+    bandwidth_of,
+    expanded,
+    landmark_places,
+    neighbourhoods_among,
+    similarity,
 )
 from made import CALIBRATION, HUES, among_its_nearest, painting
 
 
 @pytest.fixture
 def few_are_enough(monkeypatch):
-    """Twelve paintings are witnesses enough."""
+    """Twelve paintings are landmarks enough."""
     monkeypatch.setattr(neighbourhood, "FEWEST", 3)
     monkeypatch.setattr("artidx.index.answers.search.FEWEST", 3)
 
@@ -44,47 +44,47 @@ def unit(chance, *shape):
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
-# --- agreement
+# --- similarity
 
 
 def test_agreement_equals_the_sum_written_out():
     a, b = np.array([0.9, 0.2, -0.5]), np.array([0.7, 0.3, -0.9])
     p, q = (np.exp(x / 0.2) / np.exp(x / 0.2).sum() for x in (a, b))
-    assert agreement(a, b, 0.2) == pytest.approx(sum((p * q) ** 0.5))
-    assert agreement(a, a, 0.2) == pytest.approx(1)
+    assert similarity(a, b, 0.2) == pytest.approx(sum((p * q) ** 0.5))
+    assert similarity(a, a, 0.2) == pytest.approx(1)
     silent = np.array([0.9, -np.inf, -0.5])
     p, q = (np.exp(x[[0, 2]] / 0.2) / np.exp(x[[0, 2]] / 0.2).sum() for x in (a, b))
-    assert agreement(silent, np.where(np.isinf(silent), silent, b), 0.2) == pytest.approx(sum((p * q) ** 0.5))
+    assert similarity(silent, np.where(np.isinf(silent), silent, b), 0.2) == pytest.approx(sum((p * q) ** 0.5))
 
 
 def test_scatter_is_the_root_mean_square_of_the_cosines_of_two_different_witnesses():
     vectors = unit(np.random.default_rng(0), 30, 8)
     cosines = [float(a @ b) for a, b in itertools.combinations(vectors.astype(np.float64), 2)]
-    assert scatter_of(vectors) == pytest.approx(np.sqrt(np.mean(np.square(cosines))), abs=1e-6)
-    assert scatter_of(vectors[::-1].copy()) == scatter_of(vectors), "the order does not count"
-    assert scatter_of(np.eye(5, dtype=np.float32)) == neighbourhood.LEAST_SCATTER
+    assert bandwidth_of(vectors) == pytest.approx(np.sqrt(np.mean(np.square(cosines))), abs=1e-6)
+    assert bandwidth_of(vectors[::-1].copy()) == bandwidth_of(vectors), "the order does not count"
+    assert bandwidth_of(np.eye(5, dtype=np.float32)) == neighbourhood.LEAST_BANDWIDTH
 
 
 def test_paintings_agree_as_much_where_all_lie_twice_as_far_apart():
     # By the same steepness in every index, a calibration made in one misjudged pairs in another.
     wide, narrow = (chance_around(np.random.default_rng(0), width) for width in (0.9, 0.636))
-    wide, narrow = (Surroundings.of(v, v, scatter_of(v), np.arange(len(v))).agreement(slice(None), slice(None))
+    wide, narrow = (Neighbourhoods.of(v, v, bandwidth_of(v), np.arange(len(v))).similarity(slice(None), slice(None))
                     for v in (wide, narrow))
     above = np.triu_indices(len(wide), 1)
-    found, expected = (np.quantile(agreements[above], (0.1, 0.5, 0.9)) for agreements in (narrow, wide))
+    found, expected = (np.quantile(similarities[above], (0.1, 0.5, 0.9)) for similarities in (narrow, wide))
     assert found == pytest.approx(expected, abs=0.03)
 
 
 def test_two_of_the_same_painting_among_far_witnesses_agree_in_float32_as_exactly():
-    # With a scatter of 0.04 each took all of the other's share: 0.83 together, 1.0 of the pair alone.
+    # With a bandwidth of 0.04 each took all of the other's share: 0.83 together, 1.0 of the pair alone.
     vectors = unit(np.random.default_rng(0), 400, 512)
     vectors[1] = vectors[0]
-    scatter = scatter_of(vectors)
+    bandwidth = bandwidth_of(vectors)
     near = vectors.astype(np.float64) @ vectors[0]
     near[:2] = -np.inf
-    assert agreement(near, near, scatter) == pytest.approx(1)
-    found = Surroundings.of(vectors, vectors, scatter, np.arange(400))
-    assert found.agreement(np.arange(2), np.arange(2))[0, 1] == pytest.approx(1, abs=1e-3)
+    assert similarity(near, near, bandwidth) == pytest.approx(1)
+    found = Neighbourhoods.of(vectors, vectors, bandwidth, np.arange(400))
+    assert found.similarity(np.arange(2), np.arange(2))[0, 1] == pytest.approx(1, abs=1e-3)
 
 
 def chance_around(chance, width):
@@ -98,37 +98,37 @@ def chance_around(chance, width):
 def test_agreements_of_many_equal_those_of_each_pair_with_neither_of_the_two_speaking(count, seed):
     chance = np.random.default_rng(seed)
     vectors = unit(chance, count, 8)
-    witnesses = np.sort(chance.choice(count, max(2, count // 2), replace=False))
+    landmarks = np.sort(chance.choice(count, max(2, count // 2), replace=False))
     own = np.full(count, -1)
-    own[witnesses] = np.arange(len(witnesses))
-    scatter = scatter_of(vectors[witnesses])
-    found = Surroundings.of(vectors, vectors[witnesses], scatter, own)
+    own[landmarks] = np.arange(len(landmarks))
+    bandwidth = bandwidth_of(vectors[landmarks])
+    found = Neighbourhoods.of(vectors, vectors[landmarks], bandwidth, own)
     a, b = np.triu_indices(count, 1)
-    together = found.agreement(np.arange(count), np.arange(count))
-    np.testing.assert_allclose(found.agreement_of_pairs(a, b), together[a, b], atol=1e-4)
+    together = found.similarity(np.arange(count), np.arange(count))
+    np.testing.assert_allclose(found.similarity_of_pairs(a, b), together[a, b], atol=1e-4)
     for i, j in zip(a[:20].tolist(), b[:20].tolist(), strict=True):
-        is_silent = np.isin(witnesses, (i, j))
-        near = [np.where(is_silent, -np.inf, vectors[witnesses].astype(float) @ vectors[k]) for k in (i, j)]
+        is_silent = np.isin(landmarks, (i, j))
+        near = [np.where(is_silent, -np.inf, vectors[landmarks].astype(float) @ vectors[k]) for k in (i, j)]
         if np.isfinite(near[0]).any():
-            assert together[i, j] == pytest.approx(agreement(*near, scatter), abs=1e-3)
+            assert together[i, j] == pytest.approx(similarity(*near, bandwidth), abs=1e-3)
 
 
 def test_witnesses_are_few_drawn_by_hash_and_stay_when_others_come():
     chance = np.random.default_rng(0)
     hashes = np.array([f"{number:016x}" for number in chance.integers(0, 2**62, 5000)], object)
-    chosen = witness_places(hashes)
-    assert len(chosen) == neighbourhood.WITNESSES
+    chosen = landmark_places(hashes)
+    assert len(chosen) == neighbourhood.LANDMARKS
     assert max(hashes[chosen]) < min(np.delete(hashes, chosen))
     others = np.array([f"{number:016x}" for number in chance.integers(0, 2**62, 250)], object)
-    more = witness_places(np.concatenate([hashes, others]))
+    more = landmark_places(np.concatenate([hashes, others]))
     assert len(set(chosen) & set(more)) > 0.93 * len(chosen)
-    assert witness_places(hashes[:7]).tolist() == list(range(7))
+    assert landmark_places(hashes[:7]).tolist() == list(range(7))
 
 
 def test_too_few_witnesses_say_nothing():
     vectors = unit(np.random.default_rng(0), neighbourhood.FEWEST - 1, 8)
     hashes = np.array([f"{n:016x}" for n in range(len(vectors))], object)
-    assert surroundings_among(vectors, vectors, hashes, np.arange(len(vectors))) is None
+    assert neighbourhoods_among(vectors, vectors, hashes, np.arange(len(vectors))) is None
 
 
 @settings(max_examples=30)
@@ -138,8 +138,8 @@ def test_paintings_of_the_index_are_heard_among_their_nearest_and_others_where_t
     gallery, strangers = unit(chance, count, 8), unit(chance, 3, 8)
     own = chance.permutation(count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbourhood, "DRAWN_AT_ONCE", 7)
-        found = among_nearest(np.concatenate([gallery[own], strangers]), gallery,
+        patch.setattr(neighbourhood, "EXPANDED_AT_ONCE", 7)
+        found = expanded(np.concatenate([gallery[own], strangers]), gallery,
                               np.concatenate([own, np.full(3, -1)]))
     np.testing.assert_allclose(found[:count], among_its_nearest(gallery)[own], atol=1e-5)
     assert np.array_equal(found[count:], strangers)
@@ -147,32 +147,32 @@ def test_paintings_of_the_index_are_heard_among_their_nearest_and_others_where_t
 
 def test_a_painting_that_is_in_the_index_many_times_is_heard_among_five_of_them():
     gallery = np.repeat(unit(np.random.default_rng(0), 2, 8), (9, 1), axis=0)
-    found = among_nearest(gallery, gallery, np.arange(10))
+    found = expanded(gallery, gallery, np.arange(10))
     np.testing.assert_allclose(found[:9], gallery[:9], atol=1e-6)
 
 
 def test_a_pair_is_judged_by_its_surroundings_as_all_pairs_of_an_index_are(larger):
     table, vectors = larger.generation.table, larger.generation.vectors.matrix
     places = np.arange(len(vectors))
-    around = surroundings_among(vectors, vectors, table["vector_sha256"].to_numpy(object), places)
+    around = neighbourhoods_among(vectors, vectors, table["vector_sha256"].to_numpy(object), places)
     for a, b in ((0, 1), (3, 90), (207, 120)):
-        expected = around.agreement_of_pairs(places[[a]], places[[b]])
-        found = larger.pair(f"id:{table['id'][a]}", f"id:{table['id'][b]}").agreement
+        expected = around.similarity_of_pairs(places[[a]], places[[b]])
+        found = larger.pair(f"id:{table['id'][a]}", f"id:{table['id'][b]}").neighbourhood_similarity
         assert found == pytest.approx(expected[0], abs=1e-3)
 
 
-def test_neither_a_filter_nor_a_picture_saved_anew_changes_where_a_painting_stands(larger):
+def test_neither_a_filter_nor_a_picture_saved_anew_changes_a_neighbourhood(larger):
     one, other = larger.generation.table["id"][[3, 90]]
-    expected = larger.pair(f"id:{one}", f"id:{other}").agreement
+    expected = larger.pair(f"id:{one}", f"id:{other}").neighbourhood_similarity
     few = larger.only("artist == 'Artist 0' or artist == 'Artist 1'")
-    assert few.pair(f"id:{one}", f"id:{other}").agreement == expected
+    assert few.pair(f"id:{one}", f"id:{other}").neighbourhood_similarity == expected
     gallery, path = Gallery(larger.store), larger.generation.table["path"][3]
     before = larger.query(path)
-    assert not np.allclose(gallery._standing(before), before.vector)
+    assert not np.allclose(gallery._expanded(before), before.vector)
     painting(Path(path), 9999, (10, 200, 30))
     anew = larger.query(path)
     assert anew.own == before.own
-    assert np.array_equal(gallery._standing(anew), anew.vector)
+    assert np.array_equal(gallery._expanded(anew), anew.vector)
 
 
 # --- the verdict
@@ -180,7 +180,7 @@ def test_neither_a_filter_nor_a_picture_saved_anew_changes_where_a_painting_stan
 
 def test_in_a_small_index_the_distance_alone_decides(index):
     verdict = index.pair("Red Painter/R0.png", "Red Painter/R1.png")
-    assert verdict.agreement is None
+    assert verdict.neighbourhood_similarity is None
     assert verdict.threshold == 0.6
     assert verdict.probability == verdict.probability_by_distance
 
@@ -188,12 +188,12 @@ def test_in_a_small_index_the_distance_alone_decides(index):
 def test_the_threshold_is_farther_for_paintings_whose_surroundings_agree(index, few_are_enough):
     same = index.pair("Red Painter/R0.png", "Red Painter/R1.png")
     different = index.pair("Red Painter/R0.png", "Blue Painter/B0.png")
-    assert 1 >= same.agreement > different.agreement >= 0
+    assert 1 >= same.neighbourhood_similarity > different.neighbourhood_similarity >= 0
     pairs = CALIBRATION.pairs
     for verdict in (same, different):
-        disagreed = pairs.disagreement * (1 - verdict.agreement)
-        assert verdict.threshold == pytest.approx(0.7 - disagreed)
-        assert verdict.probability == pairs.by_separation.probability(verdict.distance + disagreed)
+        added = pairs.neighbourhood_weight * (1 - verdict.neighbourhood_similarity)
+        assert verdict.threshold == pytest.approx(0.7 - added)
+        assert verdict.probability == pairs.by_fused_distance.probability(verdict.distance + added)
         assert verdict.probability_by_distance == pairs.by_distance.probability(verdict.distance)
         assert verdict.same == (verdict.distance < verdict.threshold)
     assert same.same
@@ -204,7 +204,7 @@ def test_agreement_is_the_same_by_path_by_id_in_either_order_and_after_reload(in
     table = index.generation.table
     expected = index.pair(f"id:{table['id'][0]}", f"id:{table['id'][5]}")
     again = Index.open(index.source).pair(table["path"][5], table["path"][0])
-    for name in ("distance", "agreement", "threshold", "probability"):
+    for name in ("distance", "neighbourhood_similarity", "threshold", "probability"):
         assert getattr(again, name) == getattr(expected, name)
 
 
@@ -221,7 +221,7 @@ def test_a_threshold_of_ones_own_decides_by_the_plain_distance(index, few_are_en
 
 @pytest.fixture
 def larger(tmp_path, embedder):
-    """208 paintings by eight artists: half of them are witnesses enough."""
+    """208 paintings by eight artists: half of them are landmarks enough."""
     for number in range(8):
         hue = (60 + 20 * number, 40 + (number * 70) % 180, 200 - 20 * number)
         for i in range(26):
@@ -236,9 +236,9 @@ def test_calibrate_publishes_thresholds_that_were_counted_on_the_index(larger):
     assert Index.open(larger.source).calibration == found
     assert found.pairs.same_pairs == 8 * 26 * 25 // 2
     assert "208 paintings by 8 artists (all of this index)" in found.pairs.measured_on
-    assert found.pairs.disagreement > 0
+    assert found.pairs.neighbourhood_weight > 0
     assert np.array_equal(larger.generation.vectors.matrix, before.vectors.matrix)
-    point = found.pairs.by_separation.point(0.1)
+    point = found.pairs.by_fused_distance.point(0.1)
     rows = before.table[["id", "artist"]].sample(400, replace=True, random_state=0).to_numpy().tolist()
     called = [larger.pair(f"id:{a}", f"id:{b}").same for (a, one), (b, other) in
               zip(rows[:200], rows[200:], strict=True) if one != other]
@@ -344,7 +344,7 @@ def test_pair_and_submit_judge_an_index_of_just_enough_paintings_alike(tmp_path,
     (tmp_path / "p.csv").write_text(f"i,a,b\n1,{a},{b}\n")
     submit(index.generation, index.calibration.pairs, tmp_path / "p.csv", tmp_path / "o.csv", prior=0.5)
     verdict = index.pair(f"id:{a}", f"id:{b}")
-    assert verdict.agreement is not None
+    assert verdict.neighbourhood_similarity is not None
     assert float((tmp_path / "o.csv").read_text().split(",")[-1]) == pytest.approx(verdict.probability, abs=1e-5)
 
 

@@ -41,7 +41,7 @@ class Artist:
 
 @dataclass(frozen=True)
 class NearArtist:
-    """Another artist, and how far apart the middles of their works are (1 - cosine, 0 to 2)."""
+    """Another artist, and how far apart the centroids of their works are (1 - cosine, 0 to 2)."""
 
     artist: Artist
     distance: float
@@ -96,9 +96,9 @@ class Collection:
         return self._artist(self._code(name))
 
     def near(self, artist: Artist, count: int = NEAR) -> tuple[NearArtist, ...]:
-        """The artists whose works lie nearest to an artist's, each taken at the middle of their vectors."""
-        code, middles = self._code(artist.id), self._store.middles
-        apart = 1 - middles.astype(np.float64) @ middles[code].astype(np.float64)
+        """The artists whose works lie nearest to an artist's, each taken at the centroid of their vectors."""
+        code, centroids = self._code(artist.id), self._store.centroids
+        apart = 1 - centroids.astype(np.float64) @ centroids[code].astype(np.float64)
         may = (self._store.artists.paintings >= FEWEST_NEAR) & (np.arange(len(apart)) != code)
         order = [other for other in np.argsort(apart, kind="stable").tolist() if may[other]]
         return tuple(NearArtist(self._artist(other), float(max(apart[other], 0))) for other in order[:count])

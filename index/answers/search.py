@@ -1,7 +1,8 @@
 """Rank the paintings nearest to a query, and the artists who might have painted it.
 
-All paintings speak for their artist, with a voice that falls steeply with distance; calibration (calibration.py) weighs
-what an artist says against how many paintings said it. Whether two paintings share an artist is decided in verify.py.
+Every painting counts for its artist, by a kernel that falls steeply with distance (artist_scores.py); calibration.py
+weighs an artist's score against how many paintings made it. Whether two paintings share an artist is decided in
+verify.py.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..scoring.artist_scores import KERNEL, joined_by, voices
+from ..scoring.artist_scores import KERNEL, artist_scores, with_tail
 from ..scoring.calibration import ArtistCalibration
-from ..scoring.neighbourhood import FEWEST, NEAREST, agreement, drawn
+from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
 from ..scoring.vectors import Array, distances
-from ..storage.vector_store import Painting, Speakers, VectorStore
+from ..storage.vector_store import Candidates, Painting, VectorStore
 
-SPEAKERS = 3  # paintings shown as the evidence for an artist
+SHOWN = 3  # paintings shown as the evidence for an artist
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class RankedArtist:
-    """An artist, the probability that the query is theirs, and the paintings that speak for it, nearest first."""
+    """An artist, the probability that the query is theirs, and the nearest paintings of theirs as evidence."""
 
     artist: str
     probability: float
@@ -64,7 +65,7 @@ class Query:
 
 
 class Gallery:
-    """A store's paintings as evidence: which are near, and for whom they speak."""
+    """A store's paintings as evidence: which are near, and which artists' they are."""
 
     def __init__(self, store: VectorStore) -> None:
         self.store = store
@@ -72,21 +73,21 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.store)
 
-    def agreement(self, a: Query, b: Query) -> float | None:
-        """How far the surroundings of two paintings agree, 0 to 1; None where there are too few witnesses.
+    def neighbourhood_similarity(self, a: Query, b: Query) -> float | None:
+        """Of two paintings, 0 to 1 (neighbourhood.py); None where there are too few landmarks.
 
-        The paintings themselves, both, do not speak.
+        The paintings themselves, both, are no landmarks.
         """
-        witnesses = self.store.witnesses
-        if len(witnesses) < FEWEST:
+        landmarks = self.store.landmarks
+        if len(landmarks) < FEWEST:
             return None
-        silent = [witnesses.numbers[place] for place in a.own | b.own if place in witnesses.numbers]
-        near_a, near_b = ((witnesses.standing @ self._standing(query)).astype(np.float64) for query in (a, b))
-        near_a[silent] = near_b[silent] = -np.inf
-        return agreement(near_a, near_b, witnesses.scatter)
+        excluded = [landmarks.numbers[place] for place in a.own | b.own if place in landmarks.numbers]
+        near_a, near_b = ((landmarks.augmented @ self._expanded(query)).astype(np.float64) for query in (a, b))
+        near_a[excluded] = near_b[excluded] = -np.inf
+        return similarity(near_a, near_b, landmarks.bandwidth)
 
-    def _standing(self, query: Query) -> Array:
-        """(d,) where it is heard from: a painting of the index among its nearest there (neighbourhood.py).
+    def _expanded(self, query: Query) -> Array:
+        """(d,) the vector of a painting of the index expanded by its nearest there; of one from elsewhere as it is.
 
         A picture saved anew at a painting's path is from elsewhere.
         """
@@ -95,7 +96,7 @@ class Gallery:
         every = self.store.everything
         places, _ = every.nearest(query.vector, NEAREST + len(query.own))
         others = every.vectors_at(places[~np.isin(places, list(query.own))][:NEAREST].tolist())
-        found: Array = drawn(query.vector[None], others[None])[0]
+        found: Array = query_expansion(query.vector[None], others[None])[0]
         return found
 
     def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
@@ -110,25 +111,25 @@ class Gallery:
 
         Artists whose only painting is the query itself cannot be judged and are left out.
         """
-        artists, speakers = self.store.artists, self.store.speakers(query.vector, list(query.own))
-        heard = voices(speakers.cosines, speakers.artists, len(artists))
+        artists, candidates = self.store.artists, self.store.candidates(query.vector, list(query.own))
+        scored = artist_scores(candidates.cosines, candidates.artists, len(artists))
         own = self.store.artists_at(list(query.own))
         others = artists.paintings - np.bincount(own + 1, minlength=len(artists) + 1)[1:]
-        all_voices = joined_by(heard, others - heard.paintings, self._whisper(query, speakers))
-        probabilities, unknown = calibration.posterior(all_voices)
-        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if heard.paintings[code]][:k]
-        shown = [_loudest(speakers, code) for code in ranked]
+        all_scores = with_tail(scored, others - scored.paintings, self._tail_estimate(query, candidates))
+        probabilities, unknown = calibration.posterior(all_scores)
+        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if scored.paintings[code]][:k]
+        shown = [_nearest_of(candidates, code) for code in ranked]
         neighbours = self._by_distance(query, [place for places in shown for place in places])
         return tuple(RankedArtist(artists.names[code], float(probabilities[code]),
                                   tuple(sorted((neighbours[place] for place in places), key=lambda n: n.distance)))
                      for code, places in zip(ranked, shown, strict=True)), float(unknown)
 
-    def _whisper(self, query: Query, speakers: Speakers) -> float:
-        """exp(KERNEL * (cosine - 1)) of a painting farther than those heard, on average over the witnesses."""
-        if speakers.are_all or not len(speakers.cosines):
+    def _tail_estimate(self, query: Query, candidates: Candidates) -> float:
+        """exp(KERNEL * (cosine - 1)) of a painting farther than the candidates, on average over the landmarks."""
+        if candidates.are_all or not len(candidates.cosines):
             return 0.0
-        cosines = np.asarray(self.store.witnesses.vectors @ query.vector, np.float64)
-        far = cosines[cosines < speakers.cosines.min()]
+        cosines = np.asarray(self.store.landmarks.vectors @ query.vector, np.float64)
+        far = cosines[cosines < candidates.cosines.min()]
         return float(np.exp(KERNEL * (far - 1)).mean()) if len(far) else 0.0
 
     def _by_distance(self, query: Query, places: list[int]) -> dict[int, Neighbour]:
@@ -142,9 +143,9 @@ class Gallery:
                      for painting, distance in zip(self.store.paintings(places), apart, strict=True))
 
 
-def _loudest(speakers: Speakers, artist: int) -> list[int]:
-    """The places of an artist's paintings that speak loudest, in the order of the places."""
-    numbers = np.flatnonzero(speakers.artists == artist)
-    numbers = numbers[np.isfinite(speakers.cosines[numbers])]
-    loudest = numbers[np.argsort(-speakers.cosines[numbers], kind="stable")[:SPEAKERS]]
-    return sorted(speakers.places[loudest].tolist())
+def _nearest_of(candidates: Candidates, artist: int) -> list[int]:
+    """The places of an artist's nearest paintings, in the order of the places."""
+    numbers = np.flatnonzero(candidates.artists == artist)
+    numbers = numbers[np.isfinite(candidates.cosines[numbers])]
+    nearest = numbers[np.argsort(-candidates.cosines[numbers], kind="stable")[:SHOWN]]
+    return sorted(candidates.places[nearest].tolist())

@@ -4,8 +4,8 @@ The file is read and written in blocks, so that memory does not grow with it, bu
 for each, and as much again for those of the blocks at work. Of each, the nearest in the index are looked for, many at
 once and by several cores, while the blocks before are still answered. A block of pairs mostly joins few paintings with
 few others: then their Gram matrices are made and read off, which costs a small part of what gathering every pair's two
-vectors would. Separations here are float32, good to the sixth digit: enough to rank by, while `pair` is exact to the
-last bit.
+vectors would. Fused distances here are float32, good to the sixth digit: enough to rank by, while `pair` is exact to
+the last bit.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ...errors import BadCatalog
 from ..scoring.artists import artist_codes
 from ..scoring.calibration import PairCalibration
 from ..scoring.curve import BINS, PairCurve, bins_of
-from ..scoring.neighbourhood import FEWEST, Surroundings, among_each_other, among_nearest, scatter_of, witness_places
-from ..scoring.vectors import Array
+from ..scoring.neighbourhood import FEWEST, Neighbourhoods, augmented, bandwidth_of, expanded, landmark_places
+from ..scoring.vectors import Array, Integers
 from ..storage.generations import Generation
 
 PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
@@ -46,16 +46,13 @@ GATHER = 1 << 12  # pairs whose vectors are gathered at once
 LOOKED_AT = 512  # paintings whose nearest a core looks for at once; with fewer, products take longer
 SEEN_GROUPS = {"train_and_test", "train_only"}  # values of Painter by Numbers' column artist_group
 GROUPS = ("neither", "seen", "unseen")  # what two paintings of a pair have in common
-COUNTED = (BINS, 2, len(GROUPS))  # by separation, by whether one artist made both, by what the artists have in common
+COUNTED = (BINS, 2, len(GROUPS))  # fused distance, one artist or two, what the artists have in common
 
 DIGITS = 10  # of a probability
 BEGINNINGS = np.frombuffer("".join(f"0.{n:02d}" for n in range(100)).encode(), np.uint32)
 FOUR = np.frombuffer("".join(f"{n:04d}" for n in range(10_000)).encode(), np.uint32)
 
 T = TypeVar("T", bound=np.generic)
-
-Places = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -83,16 +80,16 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
     workers = min(available_cores(), MOST_WORKERS)
     judge = _Judge(generation, calibration, workers)
     counter, asked = _Counter(generation.table), _Asked(source, generation)
-    scale = calibration.scale(judge.has_witnesses)
+    scale = calibration.scale(judge.has_landmarks)
 
-    def numbered(block: _Block) -> tuple[_Block, Places, Places]:
+    def numbered(block: _Block) -> tuple[_Block, Integers, Integers]:
         judge.look_at(np.concatenate([block.a.places, block.b.places]))
         return block, judge.numbers(block.a.places), judge.numbers(block.b.places)
 
-    def answered(item: tuple[_Block, Places, Places]) -> _Answered:
+    def answered(item: tuple[_Block, Integers, Integers]) -> _Answered:
         block, rows, columns = item
         is_known = block.a.of(block.a.places >= 0) & block.b.of(block.b.places >= 0)
-        apart = judge.separations(block.a.of(rows), block.b.of(columns))
+        apart = judge.fused_distances(block.a.of(rows), block.b.of(columns))
         probability = np.where(is_known, scale.probabilities(apart, prior), np.float32(prior))
         counts = counter.counts(block.a, block.b, apart)
         return _Answered(_written(block.index, _ten_digits(probability)), len(apart), int((~is_known).sum()), counts,
@@ -128,7 +125,7 @@ class _Answered(NamedTuple):
     text: pa.Buffer
     pairs: int
     unanswered: int
-    counts: Counts
+    counts: Integers
     size: int
 
 
@@ -138,8 +135,8 @@ class _Named(NamedTuple):
     which: (p,) of these each pair means.
     """
 
-    places: Places
-    which: Places
+    places: Integers
+    which: Integers
 
     def of(self, facts: npt.NDArray[T]) -> npt.NDArray[T]:
         """(p,) what is said of the paintings (k,), for each pair."""
@@ -210,7 +207,7 @@ class _Asked:
 
 
 class _Judge:
-    """Separations of pairs of a generation's paintings, in float32.
+    """Fused distances of pairs of a generation's paintings, in float32.
 
     Paintings are numbered as they are first asked about, and what is needed of them is kept in that order. Files mostly
     go through one group of paintings after the other: so the numbers in a stretch of pairs lie side by side, and their
@@ -220,54 +217,53 @@ class _Judge:
     def __init__(self, generation: Generation, calibration: PairCalibration, workers: int) -> None:
         """workers: threads that look for the nearest of paintings."""
         self.calibration, self.matrix, self.workers = calibration, generation.vectors.matrix, workers
-        witnesses = witness_places(generation.table["vector_sha256"].to_numpy(object))
-        self.has_witnesses = len(witnesses) >= FEWEST
-        self.witnesses = among_each_other(self.matrix[witnesses if self.has_witnesses else []])  # (m, d)
-        self.scatter = scatter_of(self.witnesses) if self.has_witnesses else 1.0
+        landmarks = landmark_places(generation.table["vector_sha256"].to_numpy(object))
+        self.has_landmarks = len(landmarks) >= FEWEST
+        self.landmarks = augmented(self.matrix[landmarks if self.has_landmarks else []])  # (m, d)
+        self.bandwidth = bandwidth_of(self.landmarks) if self.has_landmarks else 1.0
         count = len(self.matrix)
-        self.as_witness = np.full(count, -1)  # which one, or -1
-        self.as_witness[witnesses] = np.arange(len(witnesses))
+        self.as_landmark = np.full(count, -1)  # which one, or -1
+        self.as_landmark[landmarks] = np.arange(len(landmarks))
         self.number, self.asked = np.full(count, -1), 0
         self.threads = ThreadpoolController().select(user_api="openmp")
         # By number. Only the rows that are asked about are ever written, and only those take memory.
         self.vectors = np.zeros(self.matrix.shape, np.float32)
-        self.surroundings = Surroundings(np.zeros((count, len(self.witnesses)), np.float32), np.full(count, -1))
+        self.neighbourhoods = Neighbourhoods(np.zeros((count, len(self.landmarks)), np.float32), np.full(count, -1))
 
-    def look_at(self, places: Places) -> None:
+    def look_at(self, places: Integers) -> None:
         """Number the paintings at these places, -1 for none, that have no number yet, and look around them."""
         fresh = pd.unique(places[places >= 0])  # in the order they are asked about
         fresh = fresh[self.number[fresh] < 0]
         numbers = np.arange(self.asked, self.asked + len(fresh))
         self.number[fresh], self.asked = numbers, self.asked + len(fresh)
-        self.vectors[numbers], self.surroundings.own[numbers] = self.matrix[fresh], self.as_witness[fresh]
-        if self.has_witnesses and len(fresh):
+        self.vectors[numbers], self.neighbourhoods.own[numbers] = self.matrix[fresh], self.as_landmark[fresh]
+        if self.has_landmarks and len(fresh):
             parts = max(1, len(fresh) // LOOKED_AT)
             each = zip(np.array_split(fresh, parts), np.array_split(numbers, parts), strict=True)
             for _ in ahead(self._look_around, each, workers=self.workers, most=parts):
                 pass
 
-    def _look_around(self, paintings: tuple[Places, Places]) -> None:
+    def _look_around(self, paintings: tuple[Integers, Integers]) -> None:
         """The paintings at these places, which have these numbers."""
         places, new = paintings[0], _span(paintings[1])
         with self.threads.limit(limits=1):  # beside BLAS': of OpenMP's, every thread has its own
-            standing = among_nearest(self.matrix[places], self.matrix, places)
-            Surroundings.of(standing, self.witnesses, self.scatter, self.surroundings.own[new],
-                            self.surroundings.roots[new])
+            Neighbourhoods.of(expanded(self.matrix[places], self.matrix, places), self.landmarks, self.bandwidth,
+                              self.neighbourhoods.own[new], self.neighbourhoods.roots[new])
 
-    def numbers(self, places: Places) -> Places:
+    def numbers(self, places: Integers) -> Integers:
         """(k,) of the paintings at these places, which were looked at; any number for a place of -1."""
         numbers, is_known = np.zeros(len(places), np.int64), places >= 0
         numbers[is_known] = self.number[places[is_known]]
         numbers[~is_known] = numbers[is_known].min() if is_known.any() else 0  # widens no span
         return numbers
 
-    def separations(self, a: Places, b: Places) -> Array:
+    def fused_distances(self, a: Integers, b: Integers) -> Array:
         """(p,) of the pairs of paintings with these numbers (p,)."""
         if not self.asked:  # none of them is in the index
             return np.zeros(len(a), np.float32)
         return np.concatenate([np.empty(0, np.float32), *self._stretches(a, b)])
 
-    def _stretches(self, a: Places, b: Places) -> Iterator[Array]:
+    def _stretches(self, a: Integers, b: Integers) -> Iterator[Array]:
         """The same, one stretch of the pairs after the other."""
         pairs, half = len(a), len(a) // 2
         if pairs > GATHER and _cost(a[:half], b[:half]) + _cost(a[half:], b[half:]) < _cost(a, b):
@@ -283,26 +279,26 @@ class _Judge:
 
     def _grid(self, rows: slice, columns: slice) -> Array:
         apart: Array = 1 - self.vectors[rows] @ self.vectors[columns].T
-        if not self.has_witnesses:
+        if not self.has_landmarks:
             return apart
-        found: Array = self.calibration.separations(apart, self.surroundings.agreement(rows, columns))
+        found: Array = self.calibration.fused_distances(apart, self.neighbourhoods.similarity(rows, columns))
         return found
 
-    def _each(self, a: Places, b: Places) -> Array:
+    def _each(self, a: Integers, b: Integers) -> Array:
         apart: Array = 1 - np.einsum("pd,pd->p", self.vectors[a], self.vectors[b])
-        if not self.has_witnesses:
+        if not self.has_landmarks:
             return apart
-        found: Array = self.calibration.separations(apart, self.surroundings.agreement_of_pairs(a, b))
+        found: Array = self.calibration.fused_distances(apart, self.neighbourhoods.similarity_of_pairs(a, b))
         return found
 
 
-def _cost(a: Places, b: Places) -> int:
+def _cost(a: Integers, b: Integers) -> int:
     """Of the Gram matrix that holds these pairs (p,), in entries."""
     rows, columns = _span(a), _span(b)
     return int((rows.stop - rows.start + PACKING) * (columns.stop - columns.start))
 
 
-def _span(numbers: Places) -> slice:
+def _span(numbers: Integers) -> slice:
     return slice(numbers.min(), numbers.max() + 1)
 
 
@@ -361,7 +357,7 @@ class _Counter:
         self._codes = np.append(artist_codes(table["artist_key"])[0], -1).astype(np.int32)
         self._groups = np.append(_groups(table), 0).astype(np.int8)
 
-    def counts(self, a: _Named, b: _Named, apart: Array) -> Counts:
+    def counts(self, a: _Named, b: _Named, apart: Array) -> Integers:
         """Of the pairs of two paintings whose artists are known."""
         first, second = (side.of(self._codes[side.places]) for side in (a, b))
         group, other = (side.of(self._groups[side.places]) for side in (a, b))
@@ -372,7 +368,7 @@ class _Counter:
         return np.bincount(cell, minlength=math.prod(COUNTED)).reshape(COUNTED)
 
 
-def _aucs(counts: Counts) -> list[float]:
+def _aucs(counts: Integers) -> list[float]:
     """Over all pairs, those of two seen artists, those of two unseen ones."""
     return [PairCurve(kinds[:, 1], kinds[:, 0]).auc for kinds in (
         counts.sum(axis=2), counts[..., 1], counts[..., 2])]

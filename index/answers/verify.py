@@ -1,8 +1,8 @@
 """The verdict on a pair: distance, threshold, probability, and what the neighbours of both say.
 
-The decision is the distance against a threshold. Calibrated is the separation (calibration.py), the distance and how far
-the surroundings of the two disagree: so the threshold is nearer for two paintings with other neighbours, and
-farther for two with the same. The artists and shared neighbours are shown as evidence and do not move it.
+The decision is the distance against a threshold. Calibrated is the fused distance (calibration.py), of distance and
+neighbourhood similarity: so the threshold is nearer for two paintings with other neighbours, and farther for two with
+the same. The artists and shared neighbours are shown as evidence and do not move it.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class SharedNeighbour:
 class Judgement:
     """Were the two painted by the same artist? same is distance < threshold; probability holds under the prior.
 
-    agreement: of their surroundings in the index, 0 to 1; None where it has too few paintings to tell, and then
-    the distance alone decides. false_positive_rate: None where the threshold was given.
+    neighbourhood_similarity: 0 to 1; None where the index has too few paintings to tell, and then the distance alone
+    decides. false_positive_rate: None where the threshold was given.
     """
 
     same: bool
@@ -51,7 +51,7 @@ class Judgement:
     false_positive_rate: float | None
     probability: float
     probability_by_distance: float  # alone
-    agreement: float | None
+    neighbourhood_similarity: float | None
     prior: float
 
 
@@ -79,24 +79,24 @@ class Decision:
 def judge(gallery: Gallery, a: Query, b: Query, calibration: PairCalibration, decision: Decision) -> Judgement:
     """Compare two paintings, without looking for evidence."""
     distance = float(distances(a.vector, b.vector))
-    agreement = gallery.agreement(a, b)
-    scale = calibration.scale(agreement is not None)
+    similarity = gallery.neighbourhood_similarity(a, b)
+    scale = calibration.scale(similarity is not None)
     point = scale.point(decision.false_positive_rate)
-    disagreed = 0.0 if agreement is None else calibration.disagreement * (1 - agreement)
-    threshold = point.distance - disagreed if decision.threshold is None else decision.threshold
+    added = 0.0 if similarity is None else calibration.neighbourhood_weight * (1 - similarity)
+    threshold = point.distance - added if decision.threshold is None else decision.threshold
     return Judgement(
         same=distance < threshold, distance=distance, threshold=threshold,
         false_positive_rate=point.false_positive_rate if decision.threshold is None else None,
-        probability=scale.probability(distance + disagreed, decision.prior),
-        probability_by_distance=calibration.by_distance.probability(distance, decision.prior), agreement=agreement,
-        prior=decision.prior)
+        probability=scale.probability(distance + added, decision.prior),
+        probability_by_distance=calibration.by_distance.probability(distance, decision.prior),
+        neighbourhood_similarity=similarity, prior=decision.prior)
 
 
 def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, decision: Decision) -> Verdict:
     """Compare two paintings and say why."""
     judgement = judge(gallery, a, b, calibration.pairs, decision)
     manifest = gallery.store.manifest
-    # Neither speaks for the other: that would be no third witness.
+    # Neither is evidence for the other.
     a, b = (replace(query, own=a.own | b.own) for query in (a, b))
     return Verdict(
         **vars(judgement), a=_side(gallery, a, calibration), b=_side(gallery, b, calibration),

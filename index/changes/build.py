@@ -31,7 +31,7 @@ from ...embedder.runtime import BATCH_SIZE, Embedder, Embedding
 from ...errors import BadIndex, UnreadableImage, damaged
 from ...files import write_atomically
 from ..scoring.artists import artist_codes
-from ..scoring.centre import centre_of, centred, people, uncentred
+from ..scoring.centre import centre_of, centred, distinct_artists, uncentred
 from ..scoring.vectors import Array, Vectors
 from ..storage import approximate, generations, history
 from ..storage.manifest import Storage
@@ -118,7 +118,7 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
         with bar(len(table), "publishing") as advance:
             codes = artist_codes(table["artist_key"])[0]
             centre = centre_of(found.embeddings, codes)
-            contents = new_contents(table, centred(found.embeddings, centre), centre, people(codes), layout)
+            contents = new_contents(table, centred(found.embeddings, centre), centre, distinct_artists(codes), layout)
             model = generations.ModelFile.of(embedder)
             generations.publish(index, dataclasses.replace(contents, skipped=skipped), model)
             advance(len(table))
@@ -184,12 +184,12 @@ def check_free(index: Path, replace: bool) -> None:
         raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")
 
 
-def new_contents(table: pd.DataFrame, vectors: Array, centre: Array, centre_people: int, layout: Layout
+def new_contents(table: pd.DataFrame, vectors: Array, centre: Array, centre_artists: int, layout: Layout
                  ) -> generations.Contents:
     """What a new index holds: paintings and their vectors (n, d) as seen from the centre."""
     storage = _storage("float16" if layout.half else "float32", vectors)
     return generations.Contents(
-        [new_segment(table, vectors, storage.type)], centre, centre_people, next_row=len(table), storage=storage,
+        [new_segment(table, vectors, storage.type)], centre, centre_artists, next_row=len(table), storage=storage,
         approximate_from=approximate.FEWEST if layout.approximate else approximate.AUTOMATIC)
 
 
@@ -213,13 +213,13 @@ def grown(contents: generations.Contents, added: pd.DataFrame, embeddings: Array
         contents = dataclasses.replace(contents, segments=[*contents.segments, more])
     table = contents.table()
     codes = artist_codes(table["artist_key"])[0]
-    if people(codes) < 2 * max(contents.centre_people, 1):
+    if distinct_artists(codes) < 2 * max(contents.centre_artists, 1):
         return contents
     everything = uncentred(contents.vectors().matrix, contents.centre)
     centre = centre_of(everything, codes)
     return dataclasses.replace(
         contents, segments=[new_segment(table, centred(everything, centre), contents.storage.type)],
-        removed=contents.removed[:0], centre=centre, centre_people=people(codes))
+        removed=contents.removed[:0], centre=centre, centre_artists=distinct_artists(codes))
 
 
 def _carried(before: generations.Generation, added: pd.DataFrame, replaced: npt.NDArray[np.int64]) -> pd.DataFrame:

@@ -23,15 +23,16 @@ from ...embedder.locations import absolute
 from ...embedder.runtime import Embedder
 from ...errors import BadCatalog, BadIndex, ModelMismatch
 from ...files import write_atomically
+from ..scoring import upgrades
 from ..scoring.artists import artist_codes
-from ..scoring.centre import centre_of, centred, people
+from ..scoring.centre import centre_of, centred, distinct_artists
 from ..scoring.vectors import Array
 from ..storage import generations
 from ..storage.manifest import Model
 from ..storage.segments import OWN_COLUMNS
 from .build import Layout, Report, check_free, new_contents
 
-FORMAT = 1
+FORMAT = 2
 MAX_MANIFEST_BYTES = 1 << 20
 
 
@@ -43,7 +44,7 @@ def export_vectors(generation: generations.Generation, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         manifest = generation.manifest
         facts = {"format": FORMAT, "model": vars(manifest.model), "centre": manifest.centre,
-                 "centre_people": manifest.centre_people, "calibration": manifest.calibration}
+                 "centre_artists": manifest.centre_artists, "calibration": manifest.calibration}
         write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
         generation.table.to_parquet(folder / "paintings.parquet", index=False)        # something else
         np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
@@ -64,32 +65,32 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
     table = _read_paintings(folder / "paintings.parquet", len(vectors))
     codes = artist_codes(table["artist_key"])[0]
     if facts:
-        centre, centre_people = np.array(facts["centre"], np.float32), facts["centre_people"]
+        centre, centre_artists = np.array(facts["centre"], np.float32), facts["centre_artists"]
     else:
-        centre, centre_people = centre_of(vectors, codes), people(codes)
+        centre, centre_artists = centre_of(vectors, codes), distinct_artists(codes)
         vectors = centred(vectors, centre)
     with generations.writer(index):
         check_free(index, replace)
         model = generations.ModelFile.of(embedder)
         if facts and facts["calibration"]:
             model = generations.ModelFile(model.facts, facts["calibration"], model.save)
-        generations.publish(index, new_contents(table, vectors, centre, centre_people, layout), model)
+        generations.publish(index, new_contents(table, vectors, centre, centre_artists, layout), model)
     return Report(len(table))
 
 
 def _read_facts(path: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as stream:
-            found = json.loads(stream.read(MAX_MANIFEST_BYTES))
+            found = upgrades.export(json.loads(stream.read(MAX_MANIFEST_BYTES)))
         if found["format"] != FORMAT:
             raise BadCatalog(f"{path}: format {found['format']}, this artidx reads {FORMAT}; update artidx")
         model = Model(**found["model"])
         centre = np.array(found["centre"], np.float32)
         if centre.shape != (model.dim,) or not np.isfinite(centre).all():
             raise ValueError("centre")
-        if not isinstance(model.sha256, str) or not isinstance(found["centre_people"], int):
-            raise TypeError("model or centre_people")
-        return {name: found[name] for name in ("model", "centre", "centre_people", "calibration")}
+        if not isinstance(model.sha256, str) or not isinstance(found["centre_artists"], int):
+            raise TypeError("model or centre_artists")
+        return {name: found[name] for name in ("model", "centre", "centre_artists", "calibration")}
     except FileNotFoundError:
         return None
     except (OSError, ArithmeticError, ValueError, TypeError, KeyError, RecursionError) as problem:

@@ -29,7 +29,7 @@ def write(generation: Generation, folder: Path = reference.FOLDER) -> None:
     folder.mkdir(exist_ok=True)
     table = generation.table[[name for name in COLUMNS if name in generation.table]]
     table = table.assign(row=range(len(table)), path="")
-    contents = new_contents(table, generation.vectors.matrix, generation.centre, generation.manifest.centre_people,
+    contents = new_contents(table, generation.vectors.matrix, generation.centre, generation.manifest.centre_artists,
                             Layout(half=True))
     segment = contents.segments[0]
     segment.table.to_parquet(folder / f"{SEGMENT}.parquet", index=False, compression="zstd", compression_level=19)

@@ -19,7 +19,7 @@ from ...embedder.parallel import ahead
 from ...embedder.remote import is_remote
 from ...embedder.runtime import available_cores
 from ...errors import UnreadableImage
-from ..scoring.vectors import Rows
+from ..scoring.vectors import Integers
 from ..storage import history
 
 
@@ -35,7 +35,7 @@ class Plan:
     catalog: pd.DataFrame
     fresh: list[int]
     moved: dict[int, int]
-    gone: Rows
+    gone: Integers
     skipped: tuple[tuple[str, str], ...]
 
     @property
@@ -47,7 +47,7 @@ class Plan:
         """The catalog's rows that are new to the index."""
         return self.catalog.iloc[self.fresh].reset_index(drop=True)
 
-    def replaced(self, fresh: pd.DataFrame) -> Rows:
+    def replaced(self, fresh: pd.DataFrame) -> Integers:
         """Places that make room for others of the same id or file: these rows of the catalog, and what has moved."""
         paths = [absolute(path) for path in [*fresh["path"], *self.catalog["path"].iloc[[*self.moved.values()]]]]
         is_replaced = (self.before["id"].isin(fresh["id"]) | self.before["path"].isin(paths)).to_numpy(bool)

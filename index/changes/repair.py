@@ -20,7 +20,7 @@ from ...embedder.runtime import DEFAULT_MODEL, Embedder
 from ...errors import BadIndex
 from ...files import sha256_of, write_atomically
 from ..scoring.centre import centred
-from ..scoring.vectors import Array, Rows, vector_hash
+from ..scoring.vectors import Array, Integers, vector_hash
 from ..storage import generations, history
 from ..storage import segments as pieces
 from ..storage.generations import ModelFile
@@ -160,7 +160,7 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
     return generations.contents(folder, manifest, found, skipped)
 
 
-def _vectors(index: Path, path: Path, table: pd.DataFrame, rows: Rows, length: int, manifest: Manifest, aside: Path,
+def _vectors(index: Path, path: Path, table: pd.DataFrame, rows: Integers, length: int, manifest: Manifest, aside: Path,
              model: ModelFile) -> tuple[Array, list[str]]:
     """(m, d) as they are stored, and their hashes: each from where its bytes still have theirs, else from its image.
 

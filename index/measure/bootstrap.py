@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ..scoring.curve import Codes, Pairs
-from ..scoring.vectors import Array, Doubles
+from ..scoring.curve import Pairs
+from ..scoring.vectors import Array, Doubles, Integers
 
 DRAWS = 200
 MOST_PAIRS = 300_000  # of each kind; more are thinned by lot
@@ -19,7 +19,7 @@ MOST_PAIRS = 300_000  # of each kind; more are thinned by lot
 Interval = tuple[float, float]
 
 
-def mean_interval(values: Doubles, artists: Codes) -> Interval:
+def mean_interval(values: Doubles, artists: Integers) -> Interval:
     """Of the mean of values (q,), each of a painting by one of artists (q,)."""
     if not len(values):
         return float("nan"), float("nan")

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..scoring.artist_scores import silenced, voices_of
+from ..scoring.artist_scores import gallery_scores, without_own_artists
 from ..scoring.artists import artist_codes, artist_names
-from ..scoring.calibration import DEFAULT_PRIOR, Calibration, PairCalibration, Voices
+from ..scoring.calibration import DEFAULT_PRIOR, Calibration, GalleryScores, PairCalibration
 from ..scoring.centre import centre_of, centred
-from ..scoring.curve import BINS, SPAN, Codes, OperatingPoint, PairCurve, Pairs, blocks
-from ..scoring.neighbourhood import surroundings_among
-from ..scoring.vectors import Array
+from ..scoring.curve import BINS, SPAN, OperatingPoint, PairCurve, Pairs, blocks
+from ..scoring.neighbourhood import neighbourhoods_among
+from ..scoring.vectors import Array, Integers
 from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned
 from .fit import ROC_RATES, Reliability, brier, reliability
 from .retrieval import NearestScores, OpenSet, RetrievalScores, nearest_scores, retrieval_scores
@@ -56,7 +56,7 @@ class PairScores:
 
 @dataclass(frozen=True)
 class Curves:
-    """What the pictures of a report are drawn from. open_set: (false acceptance, recognised)."""
+    """What the pictures of a report are drawn from. open_set: (false acceptance, correct identification)."""
 
     roc: Roc
     roc_by_distance: Roc
@@ -82,9 +82,9 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
 
     Pairs are judged as in an index of that split alone, around its own centre. Artists are looked for in an index of
     the split `gallery`, and where there is none, or for that split itself, among the split's own other paintings.
-    Splits other than the gallery are also scored together, as the last. Strangers are the chosen splits' paintings by
-    artists whom the gallery does not hold; without any, the queries themselves, with all of their artist's paintings
-    left out.
+    Splits other than the gallery are also scored together, as the last. Out of the gallery are the chosen splits'
+    paintings by artists whom it does not hold; without any, the queries themselves, with all of their artist's
+    paintings left out.
     """
     codes, keys = artist_codes(table["artist_key"])
     names = artist_names(table, codes, keys)
@@ -105,40 +105,42 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
             is_itself = gallery is None or gallery == split
             there = here if is_itself else (splits == gallery).to_numpy(bool)
             asked = np.flatnonzero(here & (codes >= 0))
-            known = _heard(embeddings, codes, there, asked, is_itself)
+            known = _scored(embeddings, codes, there, asked, is_itself)
             foreign = np.flatnonzero(splits.isin(chosen).to_numpy(bool) & (codes >= 0) & ~np.isin(codes, codes[there]))
-            strangers = _heard(embeddings, codes, there, foreign, False) if len(foreign) else silenced(
-                known, codes[asked])
-            nearest, more, open_set = nearest_scores(known, codes[asked], strangers, codes[there], names,
+            out_of_gallery = (_scored(embeddings, codes, there, foreign, False) if len(foreign)
+                              else without_own_artists(known, codes[asked]))
+            nearest, more, open_set = nearest_scores(known, codes[asked], out_of_gallery, codes[there], names,
                                                      calibration.artists)
             intervals |= more
         found.append(SplitScores(split, pairs, retrieval, nearest, intervals, Curves(*curves, open_set)))
     return found
 
 
-def _heard(embeddings: Array, codes: Codes, there: npt.NDArray[np.bool_], asked: Codes, is_itself: bool) -> Voices:
-    """What a gallery, the paintings `there` (n,), says to those asked (q,), which are in it where it is itself."""
+def _scored(embeddings: Array, codes: Integers, there: npt.NDArray[np.bool_], asked: Integers, is_itself: bool
+            ) -> GalleryScores:
+    """Scores of the paintings asked (q,) in a gallery, the paintings `there` (n,), which holds them if it is itself."""
     centre = centre_of(embeddings[there], codes[there])
     gallery, queries = centred(embeddings[there], centre), centred(embeddings[asked], centre)
     own = np.searchsorted(np.flatnonzero(there), asked) if is_itself else None
-    return voices_of(gallery, codes[there], int(codes.max(initial=-1)) + 1, queries, own)
+    return gallery_scores(gallery, codes[there], int(codes.max(initial=-1)) + 1, queries, own)
 
 
-def _pair_scores(vectors: Array, artists: Codes, hashes: npt.NDArray[np.object_], calibration: PairCalibration | None,
-                 prior: float) -> tuple[PairScores, dict[str, Interval], tuple[Roc, Roc, Reliability | None]]:
+def _pair_scores(vectors: Array, artists: Integers, hashes: npt.NDArray[np.object_],
+                 calibration: PairCalibration | None, prior: float
+                 ) -> tuple[PairScores, dict[str, Interval], tuple[Roc, Roc, Reliability | None]]:
     _, counts = np.unique(artists[artists >= 0], return_counts=True)
     same = int((counts * (counts - 1)).sum()) // 2
     different = int(counts.sum() * (counts.sum() - 1)) // 2 - same
-    surroundings = surroundings_among(vectors, vectors, hashes, np.arange(len(vectors))) if calibration else None
+    neighbourhoods = neighbourhoods_among(vectors, vectors, hashes, np.arange(len(vectors))) if calibration else None
     by_distance, by_verdict = PairCurve.empty(), PairCurve.empty()
     chance, kept = np.random.default_rng(0), []
-    for pairs in blocks(vectors, artists, surroundings):
+    for pairs in blocks(vectors, artists, neighbourhoods):
         by_distance.add(pairs.distances, pairs.is_same)
         by_verdict.add(_judged(pairs, calibration), pairs.is_same)
         kept.append(thinned(pairs, MOST_PAIRS / max(same, 1), MOST_PAIRS / max(different, 1), chance))
     called = precision = spread = error = squared = squared_by_distance = None
     if calibration and same and different:
-        scale = calibration.scale(surroundings is not None)
+        scale = calibration.scale(neighbourhoods is not None)
         called = by_verdict.called_same(scale.point().distance)
         found, mistaken = prior * called.true_positive_rate, (1 - prior) * called.false_positive_rate
         precision = found / (found + mistaken) if found + mistaken else None
@@ -162,7 +164,7 @@ def _pair_scores(vectors: Array, artists: Codes, hashes: npt.NDArray[np.object_]
 
 def _judged(pairs: Pairs, calibration: PairCalibration | None) -> Array:
     """(p,) what the verdict compares with a threshold."""
-    if calibration is None or not len(pairs.agreements):
+    if calibration is None or not len(pairs.similarities):
         return pairs.distances
-    found: Array = calibration.separations(pairs.distances, pairs.agreements)
+    found: Array = calibration.fused_distances(pairs.distances, pairs.similarities)
     return found

@@ -15,31 +15,31 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...errors import BadCatalog, MissingPackage
-from ..scoring.artist_scores import silenced, voices_of
+from ..scoring.artist_scores import gallery_scores, without_own_artists
 from ..scoring.artists import artist_codes
 from ..scoring.calibration import (
     FALSE_POSITIVE_RATES,
     ArtistCalibration,
     ArtistCase,
     Calibration,
+    GalleryScores,
     PairCalibration,
     Scale,
-    Voices,
 )
 from ..scoring.centre import centre_of, centred
-from ..scoring.curve import Codes, PairCurve, Pairs, blocks
-from ..scoring.neighbourhood import surroundings_among
-from ..scoring.vectors import Array, Doubles
+from ..scoring.curve import PairCurve, Pairs, blocks
+from ..scoring.neighbourhood import neighbourhoods_among
+from ..scoring.vectors import Array, Doubles, Integers
 from ..storage.generations import Generation
 
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average; a little more, as nobody has none
 ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept
 BINS = 15  # of probability, for the calibration error
 STIFFNESS = 100.0  # the inverse of regularisation: nothing to thousands of pairs, but a dozen may be separable
-MOST_DISAGREEMENT = 2.0  # weight; beyond, the distance hardly counts
+MOST_WEIGHT = 2.0  # of the neighbourhoods; beyond, the distance hardly counts
 MOST_PAINTINGS = 2000  # of an index whose pairs are looked at: 2 million of them
 MOST_OF_ONE = 50  # paintings by one artist among these
-RIDGE = 1e-3  # times prominence squared, on a loss in nats: decides where the data do not
+RIDGE = 1e-3  # times the prior exponent squared, on a loss in nats: decides where the data do not
 
 
 Counted = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
@@ -82,8 +82,8 @@ def _halved(evidence: Doubles, same: Counted, different: Counted) -> tuple[Doubl
     return 1 / (1 + np.exp(-evidence)), same / max(2 * same.sum(), 1), different / max(2 * different.sum(), 1)
 
 
-def setting_within(embeddings: Array, artists: Codes, hashes: npt.NDArray[np.object_]) -> Pairs:
-    """All pairs of paintings in an index of them alone: around their own centre, witnesses to each other.
+def setting_within(embeddings: Array, artists: Integers, hashes: npt.NDArray[np.object_]) -> Pairs:
+    """All pairs of paintings in an index of them alone: around their own centre, landmarks to each other.
 
     embeddings: (n, d) as of the model; artists: (n,) codes; hashes: (n,) of the vectors (neighbourhood.py).
     """
@@ -91,7 +91,7 @@ def setting_within(embeddings: Array, artists: Codes, hashes: npt.NDArray[np.obj
     return pairs_among(vectors, artists, vectors, hashes, np.arange(len(vectors)))
 
 
-def setting_asked(embeddings: Array, artists: Codes, others: Array, their_artists: Codes,
+def setting_asked(embeddings: Array, artists: Integers, others: Array, their_artists: Integers,
                   hashes: npt.NDArray[np.object_]) -> Pairs:
     """All pairs of paintings that are asked of an index of other paintings, by other artists."""
     centre = centre_of(others, their_artists)
@@ -99,38 +99,39 @@ def setting_asked(embeddings: Array, artists: Codes, others: Array, their_artist
                        np.full(len(embeddings), -1))
 
 
-def pairs_among(vectors: Array, artists: Codes, gallery: Array, hashes: npt.NDArray[np.object_], own: Codes) -> Pairs:
-    """All pairs of vectors (n, d), with the witnesses of a gallery (g, d); own: (n,) their places in it, or -1."""
-    return Pairs.joined(list(blocks(vectors, artists, surroundings_among(vectors, gallery, hashes, own))))
+def pairs_among(vectors: Array, artists: Integers, gallery: Array, hashes: npt.NDArray[np.object_], own: Integers
+                ) -> Pairs:
+    """All pairs of vectors (n, d), with the landmarks of a gallery (g, d); own: (n,) their places in it, or -1."""
+    return Pairs.joined(list(blocks(vectors, artists, neighbourhoods_among(vectors, gallery, hashes, own))))
 
 
 def calibrate_pairs(settings: Sequence[Pairs], measured_on: str) -> PairCalibration:
     """Fit by maximum likelihood; the settings weigh the same, and in each of them both kinds of pair do.
 
-    Agreement counts where every setting has it.
+    Neighbourhood similarity counts where every setting has it.
     """
     pairs = Pairs.joined(settings)
     weights = np.concatenate([_balanced(part.is_same) for part in settings])
-    has_agreements = len(pairs.agreements) == len(pairs.distances)
-    by_distance = _scale(pairs, weights, has_agreements=False)
-    by_separation = _scale(pairs, weights, has_agreements=True) if has_agreements else by_distance
+    has_similarities = len(pairs.similarities) == len(pairs.distances)
+    by_distance = _scale(pairs, weights, has_similarities=False)
+    by_fused_distance = _scale(pairs, weights, has_similarities=True) if has_similarities else by_distance
     same = int(settings[0].is_same.sum())
-    return PairCalibration(by_distance, by_separation, _disagreement(pairs, weights) if has_agreements else 0.0,
-                           measured_on, same, len(settings[0].distances) - same)
+    weight = _neighbourhood_weight(pairs, weights) if has_similarities else 0.0
+    return PairCalibration(by_distance, by_fused_distance, weight, measured_on, same, len(settings[0].distances) - same)
 
 
 def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCalibration:
     """Fit by maximum likelihood; the cases weigh the same, and in each the known and the unknown queries do.
 
-    Within one gallery prominence cannot be told from crowding and intercept; it is then left at nothing.
+    Within one gallery the prior exponent cannot be told from count penalty and intercept; it is then left at 0.
     """
     def surprise(calibration: ArtistCalibration, case: ArtistCase) -> float:
         right = calibration.log_posterior(case.known)[0][np.arange(len(case.truth)), case.truth]
         return -float(right.mean() + calibration.log_posterior(case.unknown)[1].mean())
 
     def calibration(weights: Doubles) -> ArtistCalibration:
-        slope, intercept, crowding, prominence = weights.tolist()
-        return ArtistCalibration(slope, intercept, crowding, measured_on, prominence)
+        slope, intercept, count_penalty, prior_exponent = weights.tolist()
+        return ArtistCalibration(slope, intercept, count_penalty, measured_on, prior_exponent)
 
     def loss(weights: Doubles) -> float:
         return sum(surprise(calibration(weights), case) for case in cases) + RIDGE * float(weights[3]) ** 2
@@ -161,9 +162,9 @@ def calibrate_model(table: pd.DataFrame, embeddings: Array, splits: pd.Series[st
     described = {name: f"{here.sum():,} paintings by {len(np.unique(codes[here]))} artists ({name})"
                  for name, here in of.items()}
 
-    def case(among: Codes) -> ArtistCase:
+    def case(among: Integers) -> ArtistCase:
         centre = centre_of(embeddings[among], codes[among])
-        known, unknown = (voices_of(centred(embeddings[among], centre), codes[among], len(keys),
+        known, unknown = (gallery_scores(centred(embeddings[among], centre), codes[among], len(keys),
                                     centred(embeddings[of[name]], centre)) for name in (seen, unseen))
         return ArtistCase(known, codes[of[seen]], unknown)
 
@@ -196,16 +197,17 @@ def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name:
         here, there = places[np.isin(codes[places], half)], np.flatnonzero(~np.isin(codes, half))
         apart.append(pairs_among(vectors[here], codes[here], vectors[there], hashes[there], np.full(len(here), -1)))
     without_others = Pairs.joined(apart)
-    is_alike = len(without_others.agreements) > 0 or not len(with_others.agreements)  # else too few witnesses are left
+    # Else too few landmarks are left.
+    is_alike = len(without_others.similarities) > 0 or not len(with_others.similarities)
     settings = [with_others, without_others] if without_others.is_same.any() and is_alike else [with_others]
 
-    heard = voices_of(vectors, codes, len(keys), vectors[places], own=places)
-    is_judged = heard.paintings[np.arange(len(places)), codes[places]] > 0
-    known = Voices(heard.scores[is_judged], heard.paintings[is_judged])
+    scored = gallery_scores(vectors, codes, len(keys), vectors[places], own=places)
+    is_judged = scored.paintings[np.arange(len(places)), codes[places]] > 0
+    known = GalleryScores(scored.scores[is_judged], scored.paintings[is_judged])
     truth = codes[places][is_judged]
     described = f"{len(places):,} paintings by {len(np.unique(codes[places]))} artists ({name})"
     return Calibration(calibrate_pairs(settings, f"all pairs of {described}"),
-                       calibrate_artists([ArtistCase(known, truth, silenced(known, truth))],
+                       calibrate_artists([ArtistCase(known, truth, without_own_artists(known, truth))],
                                          f"{described}, each left out of the index, and all of its artist's"))
 
 
@@ -222,37 +224,37 @@ def _logistic(terms: Array, is_same: npt.NDArray[np.bool_], weights: Doubles) ->
     return np.append(model.coef_[0], model.intercept_)
 
 
-def _disagreement(pairs: Pairs, weights: Doubles) -> float:
-    """How much disagreement weighs against distance, between 0 and MOST_DISAGREEMENT."""
-    terms = np.column_stack([pairs.distances, 1 - pairs.agreements])
-    distance, disagreement, _ = _logistic(terms, pairs.is_same, weights).tolist()
-    if disagreement >= 0:
+def _neighbourhood_weight(pairs: Pairs, weights: Doubles) -> float:
+    """Of 1 - similarity against distance, between 0 and MOST_WEIGHT: the ratio of their slopes in one logistic fit."""
+    terms = np.column_stack([pairs.distances, 1 - pairs.similarities])
+    by_distance, by_similarity, _ = _logistic(terms, pairs.is_same, weights).tolist()
+    if by_similarity >= 0:
         return 0.0
-    return min(disagreement / distance, MOST_DISAGREEMENT) if distance < 0 else MOST_DISAGREEMENT
+    return min(by_similarity / by_distance, MOST_WEIGHT) if by_distance < 0 else MOST_WEIGHT
 
 
-def _compared(pairs: Pairs, weights: Doubles, has_agreements: bool) -> Callable[[Pairs], Array]:
-    """What is compared of any pairs, their distance or their separation, as these pairs teach it."""
-    if not has_agreements:
+def _compared(pairs: Pairs, weights: Doubles, has_similarities: bool) -> Callable[[Pairs], Array]:
+    """What is compared of any pairs, their plain or fused distance, the weight fitted to these."""
+    if not has_similarities:
         return lambda others: others.distances
-    disagreement = np.float32(_disagreement(pairs, weights))
-    return lambda others: others.distances + disagreement * (1 - others.agreements)
+    weight = np.float32(_neighbourhood_weight(pairs, weights))
+    return lambda others: others.distances + weight * (1 - others.similarities)
 
 
-def _scale(pairs: Pairs, weights: Doubles, *, has_agreements: bool) -> Scale:
-    x = _compared(pairs, weights, has_agreements)(pairs)
+def _scale(pairs: Pairs, weights: Doubles, *, has_similarities: bool) -> Scale:
+    x = _compared(pairs, weights, has_similarities)(pairs)
     slope, intercept = _logistic(x[:, None], pairs.is_same, weights).tolist()
     if slope >= 0:
         raise BadCatalog("paintings by one artist are no nearer to each other than to others': nothing to calibrate")
     curve = PairCurve.empty()
     curve.add(x, pairs.is_same)
-    held_out = _held_out(pairs, has_agreements)
+    held_out = _held_out(pairs, has_similarities)
     error, squared = (reliability(*held_out).error, brier(*held_out)) if held_out else (None, None)
     return Scale(slope, intercept, tuple(curve.at(rate) for rate in FALSE_POSITIVE_RATES), curve.equal_error(),
                  tuple(curve.at(rate) for rate in ROC_RATES.tolist()), curve.auc, error, squared)
 
 
-def _held_out(pairs: Pairs, has_agreements: bool) -> tuple[Doubles, Counted, Counted] | None:
+def _held_out(pairs: Pairs, has_similarities: bool) -> tuple[Doubles, Counted, Counted] | None:
     """Evidence by a fit to one half of the artists on the pairs of the other, and which are same and different.
 
     None where a half has not both kinds.
@@ -263,7 +265,7 @@ def _held_out(pairs: Pairs, has_agreements: bool) -> tuple[Doubles, Counted, Cou
         if not fitted_on.is_same.any() or fitted_on.is_same.all():
             return None
         weights = _balanced(fitted_on.is_same)
-        compared = _compared(fitted_on, weights, has_agreements)
+        compared = _compared(fitted_on, weights, has_similarities)
         slope, intercept = _logistic(compared(fitted_on)[:, None], fitted_on.is_same, weights).tolist()
         evidence.append(slope * compared(judged) + intercept)
         is_same.append(judged.is_same)
@@ -271,7 +273,7 @@ def _held_out(pairs: Pairs, has_agreements: bool) -> tuple[Doubles, Counted, Cou
     return np.concatenate(evidence), kinds, ~kinds
 
 
-def _halves(artists: Codes) -> tuple[Codes, Codes]:
+def _halves(artists: Integers) -> tuple[Integers, Integers]:
     """The artists in two groups with alike many entries."""
     codes, counts = np.unique(artists, return_counts=True)
     ranked = codes[np.lexsort((codes, -counts))]
@@ -279,7 +281,7 @@ def _halves(artists: Codes) -> tuple[Codes, Codes]:
     return ranked[is_first], ranked[~is_first]
 
 
-def _some(places: Codes, codes: Codes) -> Codes:
+def _some(places: Integers, codes: Integers) -> Integers:
     """All places, or where there are too many those of some artists, drawn by lot, the same ones at every run."""
     chance, kept, count = np.random.default_rng(0), [], 0
     for artist in chance.permutation(np.unique(codes[places])):
@@ -291,7 +293,7 @@ def _some(places: Codes, codes: Codes) -> Codes:
     return np.sort(np.concatenate(kept)) if kept else places
 
 
-def _thinned(places: Codes, codes: Codes, mean: float) -> Codes:
+def _thinned(places: Integers, codes: Integers, mean: float) -> Integers:
     """Few paintings of most artists, as museums have: for each a geometric number, on average in proportion to what
     there is of the artist and one at least; the same ones at every run."""
     chance = np.random.default_rng(0)

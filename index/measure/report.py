@@ -124,8 +124,8 @@ def _draw_open_sets(axes: Any, scores: Sequence[SplitScores]) -> None:
     for split, colour in zip(scores, cycle(COLOURS), strict=False):
         if split.nearest and split.nearest.queries:
             axes.plot(*zip(*split.curves.open_set, strict=True), color=colour, label=split.split)
-    axes.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1), xlabel="strangers given a name",
-             ylabel="paintings given the right name", title="Artists, with strangers among the queries")
+    axes.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1), xlabel="false acceptance, of out-of-gallery paintings",
+             ylabel="correct identification", title="Artists, with out-of-gallery queries")
     axes.xaxis.set_major_formatter("{x:g}")  # powers of ten would be mathematics
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""How good rankings are: neighbours by the same artist, the right artist first, strangers told from the known."""
+"""How good rankings are: neighbours by the same artist, the right artist first, queries from outside told apart."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..scoring.calibration import ArtistCalibration, Voices
-from ..scoring.curve import Codes
-from ..scoring.vectors import Array, Doubles
+from ..scoring.calibration import ArtistCalibration, GalleryScores
+from ..scoring.vectors import Array, Doubles, Integers
 from .bootstrap import Interval, mean_interval
 
 DEPTH = 10  # neighbours looked at for mAP and hubness
@@ -18,7 +17,7 @@ CONFUSIONS = 20
 OPEN_SET_POINTS = np.concatenate([[0.0], np.geomspace(1e-3, 1, 40)])
 
 
-OpenSet = tuple[tuple[float, float], ...]  # (false acceptance, recognised)
+OpenSet = tuple[tuple[float, float], ...]  # (false acceptance, correct identification)
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class RetrievalScores:
     hubness: float
 
 
-def retrieval_scores(vectors: Array, artists: Codes) -> tuple[RetrievalScores, dict[str, Interval]]:
+def retrieval_scores(vectors: Array, artists: Integers) -> tuple[RetrievalScores, dict[str, Interval]]:
     """Of vectors (n, d) with artists (n,), negative where unknown: those are nobody's neighbours. With intervals.
 
     Every query weighs the same, and all of its triplets are counted; a tie is one half.
@@ -68,7 +67,7 @@ def retrieval_scores(vectors: Array, artists: Codes) -> tuple[RetrievalScores, d
     return scores, intervals
 
 
-def triplet_accuracy(vectors: Array, artists: Codes) -> float:
+def triplet_accuracy(vectors: Array, artists: Integers) -> float:
     """The one number of `retrieval_scores` that training watches."""
     known = artists >= 0
     vectors, artists = vectors[known], artists[known]
@@ -103,20 +102,20 @@ class ArtistScores:
 class NearestScores:
     """Queries by artists of the gallery: share with the right artist ranked first, and among the first five.
 
-    recognised: share of them rightly named first with a probability that only a share false_acceptance of strangers'
-    first artists reach. large_named: share of the wrong first answers that name one of the tenth of artists with the
-    most paintings, who hold the share large_hold of the gallery. unknown_error: calibration error of `unknown`,
-    the known and the strangers weighing the same.
+    correct_identification: share of them rightly named first with a probability that only a share false_acceptance of
+    the first artists of out-of-gallery queries reach. large_named: share of the wrong first answers that name one of
+    the tenth of artists with the most paintings, who hold the share large_hold of the gallery. unknown_error:
+    calibration error of `unknown`, queries of the gallery and out of it weighing the same.
     """
 
     queries: int
     gallery_paintings: int
     gallery_artists: int
-    strangers: int
+    out_of_gallery: int
     top_1: float
     top_5: float
     false_acceptance: tuple[float, ...]
-    recognised: tuple[float, ...]
+    correct_identification: tuple[float, ...]
     unknown_error: float
     large_named: float
     large_hold: float
@@ -124,19 +123,19 @@ class NearestScores:
     by_artist: tuple[ArtistScores, ...]
 
 
-def nearest_scores(known: Voices, truth: Codes, strangers: Voices, gallery: Codes, names: list[str],
-                   calibration: ArtistCalibration
+def nearest_scores(known: GalleryScores, truth: Integers, out_of_gallery: GalleryScores, gallery: Integers,
+                   names: list[str], calibration: ArtistCalibration
                    ) -> tuple[NearestScores, dict[str, Interval], OpenSet]:
-    """known: what the gallery says to queries by its artists, truth (q,); strangers: to queries by others.
+    """known: scores of queries by the gallery's artists, truth (q,); out_of_gallery: of queries by others.
 
     gallery: (n,) its paintings' codes, negative where unknown. A query whose artist has no painting that counts is not
-    judged. With intervals, and the open-set curve as (false acceptance, recognised).
+    judged. With intervals, and the open-set curve as (false acceptance, correct identification).
     """
     is_judged = known.paintings[np.arange(len(truth)), truth] > 0
-    truth, heard = truth[is_judged], Voices(known.scores[is_judged], known.paintings[is_judged])
-    probabilities, unknown = calibration.posterior(heard)
-    foreign, foreign_unknown = calibration.posterior(strangers)
-    evidence = calibration.evidence(heard)
+    truth, scored = truth[is_judged], GalleryScores(known.scores[is_judged], known.paintings[is_judged])
+    probabilities, unknown = calibration.posterior(scored)
+    foreign, foreign_unknown = calibration.posterior(out_of_gallery)
+    evidence = calibration.evidence(scored)
     ahead = (evidence > evidence[np.arange(len(truth)), truth][:, None]).sum(axis=1)
     named = probabilities.argmax(axis=1) if len(truth) else truth
     sizes = np.bincount(gallery[gallery >= 0], minlength=len(names))
@@ -144,7 +143,7 @@ def nearest_scores(known: Voices, truth: Codes, strangers: Voices, gallery: Code
     wrong = named != truth
     limits = _limits(foreign.max(axis=1, initial=0), OPEN_SET_POINTS)
     best = probabilities.max(axis=1, initial=0)
-    recognised = [float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan for limit in limits]
+    identified = [float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan for limit in limits]
     scores = NearestScores(
         len(truth), int(sizes.sum()), int((sizes > 0).sum()), len(foreign), _share(ahead < 1), _share(ahead < 5),
         FALSE_ACCEPTANCES, tuple(float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan
@@ -154,33 +153,35 @@ def nearest_scores(known: Voices, truth: Codes, strangers: Voices, gallery: Code
         _by_artist(truth, named, ahead, sizes, names))
     intervals = {"top_1": mean_interval((ahead < 1).astype(float), truth),
                  "top_5": mean_interval((ahead < 5).astype(float), truth)}
-    return scores, intervals, tuple(zip(OPEN_SET_POINTS.tolist(), recognised, strict=True))
+    return scores, intervals, tuple(zip(OPEN_SET_POINTS.tolist(), identified, strict=True))
 
 
 def _limits(first: Doubles, shares: Doubles) -> list[float]:
-    """Probabilities that no more than these shares of strangers' first artists exceed."""
+    """Probabilities that no more than these shares of out-of-gallery queries' first artists exceed."""
     ranked = np.sort(first)[::-1]
     places = np.minimum((shares * len(ranked)).astype(np.int64), len(ranked) - 1)
     return [1.0] * len(shares) if not len(ranked) else [-1.0 if share >= 1 else float(ranked[place])
                                                        for share, place in zip(shares, places, strict=True)]
 
 
-def _unknown_error(known: Doubles, strangers: Doubles, bins: int = 15) -> float:
-    if not len(known) or not len(strangers):
+def _unknown_error(known: Doubles, out_of_gallery: Doubles, bins: int = 15) -> float:
+    if not len(known) or not len(out_of_gallery):
         return float("nan")
-    given, is_stranger = np.concatenate([known, strangers]), np.repeat([0.0, 1.0], [len(known), len(strangers)])
-    weights = np.repeat([0.5 / len(known), 0.5 / len(strangers)], [len(known), len(strangers)])
+    counts = [len(known), len(out_of_gallery)]
+    given, is_outside = np.concatenate([known, out_of_gallery]), np.repeat([0.0, 1.0], counts)
+    weights = np.repeat([0.5 / count for count in counts], counts)
     places = np.minimum((given * bins).astype(np.int64), bins - 1)
-    return float(np.abs(np.bincount(places, weights * (given - is_stranger), bins)).sum())
+    return float(np.abs(np.bincount(places, weights * (given - is_outside), bins)).sum())
 
 
-def _confusions(truth: Codes, named: Codes, names: list[str]) -> tuple[tuple[str, str, int], ...]:
+def _confusions(truth: Integers, named: Integers, names: list[str]) -> tuple[tuple[str, str, int], ...]:
     pairs, counts = np.unique(np.column_stack([truth, named]), axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:CONFUSIONS]
     return tuple((names[pairs[i][0]], names[pairs[i][1]], int(counts[i])) for i in order.tolist() if counts[i] > 1)
 
 
-def _by_artist(truth: Codes, named: Codes, ahead: Codes, sizes: Codes, names: list[str]) -> tuple[ArtistScores, ...]:
+def _by_artist(truth: Integers, named: Integers, ahead: Integers, sizes: Integers, names: list[str]
+               ) -> tuple[ArtistScores, ...]:
     rows = []
     for code in np.unique(truth).tolist():
         own = truth == code

@@ -2,7 +2,7 @@
 
     paintings                                      the alias: the name in the address
     paintings_000003_0123456789abcdef              generation 3: one row a painting, its vector bit for bit
-    paintings_000003_0123456789abcdef_about        its manifest with the calibration, its artists and their middles
+    paintings_000003_0123456789abcdef_about        its manifest with the calibration, its artists and their centroids
 
 The digits are the first of the sha256 of the generation's manifest. `row` is the painting's number, which only grows;
 `spread`, made of the id, says in which partition it lies, so that they are of one size and an id is looked for in one.
@@ -29,7 +29,7 @@ WHOLE = ("row", "year")
 NO_YEAR = -1  # years have three digits or more
 NOBODY = -1  # the number of no artist
 ABOUT = "_about"
-MIDDLES = 1 << 32  # in the collection about a generation: the row of the first artist's middle
+CENTROIDS = 1 << 32  # in the collection about a generation: the row of the first artist's centroid
 UNRANKED = 1 << 62
 LONGEST_TEXT = 65535  # bytes, that Milvus can keep in one field
 PIECE = 10_000  # characters of the facts in one row: at most four bytes each
@@ -127,7 +127,7 @@ def schema(client: Any, dim: int) -> Any:
 
 
 def about_schema(client: Any, dim: int) -> Any:
-    """Of the collection about a generation: pieces of its facts, and the middle of each artist."""
+    """Of the collection about a generation: pieces of its facts, and the centroid of each artist."""
     from pymilvus import DataType
 
     made = client.create_schema(auto_id=False, enable_dynamic_field=False)

@@ -1,8 +1,8 @@
 """A generation in Milvus as a store of vectors: nothing of it is in memory but its artists and what was read of late.
 
 Milvus proposes neighbours, their vectors come back bit for bit, and their distances are measured here as everywhere
-(vectors.distances), so that they are those of the folder that was pushed. Voices are weighed by what Milvus says of the
-nearest HEARD: float32, unless the paintings are so many that it keeps codes of 8 bits.
+(vectors.distances), so that they are those of the folder that was pushed. Artist scores are made of the cosines that
+Milvus gives of the nearest CANDIDATES: float32, unless the paintings are so many that it keeps 8-bit codes.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import pandas as pd
 
 from ...embedder.catalog import is_text
 from ...errors import BadIndex, BadSetting
-from ..scoring.neighbourhood import WITNESSES
-from ..scoring.vectors import MARGIN, Array, Doubles, Rows, distances
+from ..scoring.neighbourhood import LANDMARKS
+from ..scoring.vectors import MARGIN, Array, Doubles, Integers, distances
 from ..storage.folder_store import nothing_left
 from ..storage.manifest import Manifest, read_manifest
-from ..storage.vector_store import HEARD, Artists, Painting, Speakers, Witnesses
+from ..storage.vector_store import CANDIDATES, Artists, Candidates, Landmarks, Painting
 from ..storage.where import All, Condition, Not, condition_of
 from .address import Address
 from .filters import ALWAYS, expression, quoted
-from .layout import ABOUT, MIDDLES, NO_YEAR, PIECES, TEXTS, WHOLE, Kind, plain_words, spread_of
+from .layout import ABOUT, CENTROIDS, NO_YEAR, PIECES, TEXTS, WHOLE, Kind, plain_words, spread_of
 from .server import MOST_FOUND, ROWS, Server, connected
 
 REMEMBERED = 20_000  # paintings read of late: at most some 50 MB
@@ -85,7 +85,7 @@ class MilvusStore:
         """The generation in a collection. Raises BadIndex where what is known about it is not whole."""
         for name in (collection, collection + ABOUT):  # a server that was restarted may wait to be asked
             server.load(name)
-        parts = takewhile(bool, server.windows(collection + ABOUT, range(0, MIDDLES, PIECES), ["text"]))
+        parts = takewhile(bool, server.windows(collection + ABOUT, range(0, CENTROIDS, PIECES), ["text"]))
         try:
             facts = json.loads("".join(row["text"] for part in parts for row in part))
             about = About(**(facts | {"kind": Kind(**facts["kind"])}))
@@ -151,11 +151,11 @@ class MilvusStore:
         return np.array([record.vector for record in self._records(places)], np.float32).reshape(
             -1, self.manifest.model.dim)
 
-    def artists_at(self, places: Sequence[int]) -> Rows:
+    def artists_at(self, places: Sequence[int]) -> Integers:
         found = self._server.rows(self._collection, _among(places, self._filter), ["artist_number"]) if places else []
         return np.array([row["artist_number"] for row in found], np.int64)
 
-    def nearest(self, query: Array, k: int) -> tuple[Rows, Doubles]:
+    def nearest(self, query: Array, k: int) -> tuple[Integers, Doubles]:
         found = self._search(query, min(k, len(self)) + MARGIN, FIELDS)
         self._remember([hit["entity"] | {"row": hit["row"]} for hit in found])
         places = np.array([hit["row"] for hit in found], np.int64)
@@ -163,13 +163,13 @@ class MilvusStore:
         order = np.lexsort((places, apart))[:k]
         return places[order], apart[order]
 
-    def speakers(self, query: Array, silent: Sequence[int]) -> Speakers:
-        wanted = HEARD + len(silent)
+    def candidates(self, query: Array, excluded: Sequence[int]) -> Candidates:
+        wanted = CANDIDATES + len(excluded)
         found = self._search(query, wanted, ["artist_number"])
-        heard = [hit for hit in found if hit["row"] not in silent][:HEARD]
-        return Speakers(np.array([hit["row"] for hit in heard], np.int64),
-                        np.array([hit["entity"]["artist_number"] for hit in heard], np.int64),
-                        np.array([hit["distance"] for hit in heard], np.float64), are_all=len(found) >= len(self))
+        counted = [hit for hit in found if hit["row"] not in excluded][:CANDIDATES]
+        return Candidates(np.array([hit["row"] for hit in counted], np.int64),
+                          np.array([hit["entity"]["artist_number"] for hit in counted], np.int64),
+                          np.array([hit["distance"] for hit in counted], np.float64), are_all=len(found) >= len(self))
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         if words and self._server.version.removeprefix("v").split(".")[:2] in (["2", str(n)] for n in range(4)):
@@ -185,7 +185,7 @@ class MilvusStore:
         found = islice((int(row["row"]) for page in pages for row in page), start, start + count)
         return list(found), total
 
-    def sample(self, most: int) -> Rows:
+    def sample(self, most: int) -> Integers:
         found = self._server.windows(self._collection, range(0, most, MOST_FOUND), [], of="rank")
         return np.sort(np.array([row["row"] for page in found for row in page], np.int64))
 
@@ -220,14 +220,14 @@ class MilvusStore:
         return replace(known, paintings=np.bincount(numbers + 1, minlength=len(keys) + 1)[1:])
 
     @cached_property
-    def witnesses(self) -> Witnesses:
-        found = self._server.rows(self._collection, f"rank < {WITNESSES}", ["vector"])
-        return Witnesses({row["row"]: number for number, row in enumerate(found)},
+    def landmarks(self) -> Landmarks:
+        found = self._server.rows(self._collection, f"rank < {LANDMARKS}", ["vector"])
+        return Landmarks({row["row"]: number for number, row in enumerate(found)},
                          _vectors(found, self.manifest.model.dim))
 
     @cached_property
-    def middles(self) -> Array:
-        numbers = range(MIDDLES, MIDDLES + len(self.about.artists), ROWS)
+    def centroids(self) -> Array:
+        numbers = range(CENTROIDS, CENTROIDS + len(self.about.artists), ROWS)
         pages = self._server.windows(self._collection + ABOUT, numbers, ["vector"])
         found = [row for page in pages for row in page]
         if len(found) != len(self.about.artists):

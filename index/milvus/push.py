@@ -16,9 +16,9 @@ import pandas as pd
 
 from ...embedder.parallel import Bar, no_bar
 from ...errors import BadIndex, IndexAway
-from ..scoring.artists import artist_codes, artist_names, middles_of
+from ..scoring.artists import artist_codes, artist_names, centroids_of
 from ..scoring.neighbourhood import smallest
-from ..scoring.vectors import Rows, Vectors
+from ..scoring.vectors import Integers, Vectors
 from ..storage import generations
 from ..storage.generations import Generation
 from ..storage.vector_store import SAMPLED
@@ -156,7 +156,7 @@ def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar:
     return recall
 
 
-def _recall(server: Server, name: str, generation: Generation, kind: Kind, sample: Rows) -> float:
+def _recall(server: Server, name: str, generation: Generation, kind: Kind, sample: Integers) -> float:
     """The share of the ten nearest to the sampled paintings, themselves among them, that Milvus finds."""
     vectors = generation.vectors.at(sample)
     exact = Vectors.of(generation.vectors.matrix).nearest(vectors, K)[0]
@@ -179,8 +179,8 @@ def _write_about(server: Server, name: str, generation: Generation, kind: Kind, 
     about = About(manifest, list(table.columns), list(zip(keys, artist_names(table, codes, keys), counts, strict=True)),
                   kind, recall)
     rows = layout.pieces(dataclasses.asdict(about), dim) + [
-        {"row": layout.MIDDLES + number, "text": "", "vector": middle}
-        for number, middle in enumerate(middles_of(generation.vectors.matrix, codes, keys))]
+        {"row": layout.CENTROIDS + number, "text": "", "vector": centroid}
+        for number, centroid in enumerate(centroids_of(generation.vectors.matrix, codes, keys))]
     parameters = server.client.prepare_index_params()
     parameters.add_index("vector", index_type="FLAT", metric_type="IP")
     if server.ask("has_collection", name + ABOUT):  # of a push that was interrupted
@@ -205,8 +205,8 @@ def _drop_older(server: Server, kept: set[str | None]) -> None:
             server.ask("drop_collection", collection)
 
 
-def _ranks(table: pd.DataFrame) -> Rows:
-    """(n,) the rank of each painting's hash, for those that are witnesses or drawn on a map (surroundings.smallest)."""
+def _ranks(table: pd.DataFrame) -> Integers:
+    """(n,) the rank of each painting's hash (neighbourhood.smallest), of those that are landmarks or on a map."""
     hashes = table["vector_sha256"].to_numpy(object)
     few = smallest(hashes, SAMPLED)
     ranks = np.full(len(hashes), layout.UNRANKED)

@@ -1,53 +1,61 @@
-"""What a gallery says to a query, artist by artist: sums under a kernel that falls steeply with distance."""
+"""How near a query is to each artist: sums over the artist's paintings under an exponential kernel.
+
+    score(artist) = 1 + log(sum over the artist's paintings v of exp(KERNEL * (q.v - 1))) / KERNEL
+
+It is in units of cosine, the cosine itself where an artist has one painting; more paintings raise it, near ones most.
+calibration.py turns scores into probabilities.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from .calibration import Voices
+from .calibration import GalleryScores
 from .vectors import Array, Doubles
 
-KERNEL = 24.0  # a painting's voice is exp(KERNEL * cosine); with 20 or 28 validation gave the same within noise
+KERNEL = 24.0  # with 20 or 28 validation gave the same within noise
 
 
-def voices(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> Voices:
-    """What each of the artists says to a query: (artists,) scores in units of cosine, and counts of paintings.
+def artist_scores(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> GalleryScores:
+    """(artists,) scores for one query, and how many paintings of each were counted.
 
-    cosines: (n,) to the query, -inf for a painting that must not count; codes: (n,) artists, -1 for nobody. The
-    score is the log of the sum of the artist's paintings under an exponential kernel.
+    cosines: (n,) to the query, -inf for a painting that must not count; codes: (n,) artists, -1 for nobody.
     """
-    is_heard = (codes >= 0) & np.isfinite(cosines)
-    codes = codes[is_heard]
-    sums = np.bincount(codes, weights=np.exp(KERNEL * (cosines[is_heard] - 1)), minlength=artists)
+    is_counted = (codes >= 0) & np.isfinite(cosines)
+    codes = codes[is_counted]
+    sums = np.bincount(codes, weights=np.exp(KERNEL * (cosines[is_counted] - 1)), minlength=artists)
     with np.errstate(divide="ignore"):
-        return Voices(1 + np.log(sums) / KERNEL, np.bincount(codes, minlength=artists).astype(np.float64))
+        return GalleryScores(1 + np.log(sums) / KERNEL, np.bincount(codes, minlength=artists).astype(np.float64))
 
 
-def joined_by(heard: Voices, unheard: Doubles, whisper: float) -> Voices:
-    """Voices joined by paintings that nobody listened to one by one: (artists,) how many, each as loud as the other."""
+def with_tail(scored: GalleryScores, others: Doubles, tail: float) -> GalleryScores:
+    """Scores with paintings added that were not compared one by one.
+
+    others: (artists,) how many of those each has; tail: what each adds to its artist's sum, an estimate.
+    """
     with np.errstate(divide="ignore"):
-        sums = np.exp(KERNEL * (heard.scores - 1)) + unheard * whisper
-        return Voices(1 + np.log(sums) / KERNEL, heard.paintings + unheard)
+        sums = np.exp(KERNEL * (scored.scores - 1)) + others * tail
+        return GalleryScores(1 + np.log(sums) / KERNEL, scored.paintings + others)
 
 
-def voices_of(gallery: Array, codes: npt.NDArray[np.int64], artists: int, queries: Array,
-              own: npt.NDArray[np.int64] | None = None) -> Voices:
-    """What a gallery (n, d) with artists (n,) says to queries (q, d); own: (q,) the place each has in it itself."""
+def gallery_scores(gallery: Array, codes: npt.NDArray[np.int64], artists: int, queries: Array,
+                   own: npt.NDArray[np.int64] | None = None) -> GalleryScores:
+    """(q, artists) for queries (q, d) in a gallery (n, d) with artists (n,); own: (q,) a query's own place in it."""
     scores, paintings = [], []
     for number, query in enumerate(queries):
         cosines = np.asarray(gallery @ query, np.float64)
         if own is not None:
             cosines[own[number]] = -np.inf
-        heard = voices(cosines, codes, artists)
-        scores.append(heard.scores)
-        paintings.append(heard.paintings)
-    return Voices(np.reshape(scores, (len(queries), artists)), np.reshape(paintings, (len(queries), artists)))
+        scored = artist_scores(cosines, codes, artists)
+        scores.append(scored.scores)
+        paintings.append(scored.paintings)
+    return GalleryScores(np.reshape(scores, (len(queries), artists)), np.reshape(paintings, (len(queries), artists)))
 
 
-def silenced(known: Voices, artists: npt.NDArray[np.int64]) -> Voices:
-    """What is said to the same queries (q,) without their own artists."""
+def without_own_artists(known: GalleryScores, artists: npt.NDArray[np.int64]) -> GalleryScores:
+    """The scores of the same queries (q,) in a gallery without the queries' own artists."""
     scores, paintings = known.scores.copy(), known.paintings.copy()
     scores[np.arange(len(artists)), artists] = -np.inf
     paintings[np.arange(len(artists)), artists] = 0
-    return Voices(scores, paintings)
+    return GalleryScores(scores, paintings)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .vectors import Array, Rows
+from .vectors import Array, Integers
 
 
 def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]]:
@@ -24,12 +24,12 @@ def artist_names(table: pd.DataFrame, codes: npt.NDArray[np.int64], keys: list[s
     return [str(first[code]) for code in range(len(keys))]
 
 
-def middles_of(vectors: Array, codes: Rows, keys: Sequence[str]) -> Array:
+def centroids_of(vectors: Array, codes: Integers, keys: Sequence[str]) -> Array:
     """(artists, d) of unit length: the mean of each artist's vectors (n, d)."""
     counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:]
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(counts) + (len(order) - counts.sum())  # nobody's come first
-    middles = np.array([vectors[order[end - count : end]].mean(axis=0)
+    centroids = np.array([vectors[order[end - count : end]].mean(axis=0)
                         for end, count in zip(ends, counts, strict=True)], np.float32).reshape(-1, vectors.shape[1])
-    unit: Array = middles / np.maximum(np.linalg.norm(middles, axis=1, keepdims=True), 1e-12)
+    unit: Array = centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
     return unit

@@ -15,21 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import BadSetting, Uncalibrated
+from . import upgrades
 from .curve import OperatingPoint
 from .vectors import Doubles
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
 DEFAULT_PRIOR = 0.5  # someone asks about two chosen works
-VERSION = 3  # raised where agreements (neighbourhood.py) or voices (kernel.KERNEL) change: fits to others are wrong
+VERSION = 4  # where similarities (neighbourhood.py) or scores (artist_scores.py) change, no older fit may be upgraded
 UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared and not measured
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a distance, or a separation, means: log(p(x | same) / p(x | different)) is slope * x + intercept.
+    """What a distance x, plain or fused, means: log(p(x | same) / p(x | different)) = slope * x + intercept.
 
-    Fitted as by Platt (1999).
+    Platt (1999). With slope -8 and intercept 4 a distance of 0.3 has the log-likelihood ratio 1.6, and at a prior of
+    one half the probability 1 / (1 + exp(-1.6)) = 0.83.
 
     calibration_error and brier: of the probabilities at a prior of one half, on artists that a fit was not made on;
     None where there were too few artists to hold some apart.
@@ -83,34 +85,35 @@ class Scale:
 
 @dataclass(frozen=True)
 class PairCalibration:
-    """How pairs are judged: by their distance and by how far their surroundings agree (neighbourhood.py).
+    """How pairs are judged: by their distance and by their neighbourhood similarity (neighbourhood.py), fused:
 
-    Both together make the separation, distance + disagreement * (1 - agreement). Where an index has too few
-    witnesses the distance alone is judged, by a scale of its own.
+        fused distance = distance + neighbourhood_weight * (1 - similarity)
+
+    Where an index has too few landmarks the distance alone is judged, by a scale of its own.
     """
 
     by_distance: Scale
-    by_separation: Scale
-    disagreement: float
+    by_fused_distance: Scale
+    neighbourhood_weight: float
     measured_on: str
     same_pairs: int
     different_pairs: int
 
-    def scale(self, has_witnesses: bool) -> Scale:
+    def scale(self, has_landmarks: bool) -> Scale:
         """The one that counts."""
-        return self.by_separation if has_witnesses else self.by_distance
+        return self.by_fused_distance if has_landmarks else self.by_distance
 
-    def separations(self, distances: npt.NDArray[Any], agreements: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Of pairs with these distances and agreements, any shape."""
-        return distances + self.disagreement * (1 - agreements)
+    def fused_distances(self, distances: npt.NDArray[Any], similarities: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Of pairs with these distances and similarities, any shape."""
+        return distances + self.neighbourhood_weight * (1 - similarities)
 
 
 @dataclass(frozen=True)
-class Voices:
-    """What a gallery's artists say to some queries, before it is weighed.
+class GalleryScores:
+    """The artist scores of some queries in a gallery (artist_scores.py).
 
-    scores: (q, a) how near each artist's paintings are (kernel.voices), -inf for an artist without a
-    painting that counts; paintings: (q, a) how many of theirs counted.
+    scores: (q, a) how near each artist's paintings are, -inf for an artist without a painting that counts;
+    paintings: (q, a) how many of theirs counted.
     """
 
     scores: Doubles
@@ -119,37 +122,40 @@ class Voices:
 
 @dataclass(frozen=True)
 class ArtistCalibration:
-    """Weighs what artists say: log(p(score | this artist) / p(score | somebody unknown)).
+    """Turns artist scores into probabilities. With n the paintings of an artist in the gallery:
 
-    It is slope * score + intercept - crowding * log(paintings): among many paintings one is near by chance. Before
-    anything is heard an artist's share of the known is in proportion to paintings ** prominence.
+        log(p(score | this artist) / p(score | somebody unknown)) = slope * score + intercept - count_penalty * log(n)
+        prior of an artist, among those known, in proportion to n ** prior_exponent
+
+    The penalty, because among many paintings one is near by chance.
     """
 
     slope: float
     intercept: float
-    crowding: float
+    count_penalty: float
     measured_on: str
-    prominence: float = 0.0  # all artists alike
+    prior_exponent: float = 0.0  # all artists alike
 
-    def evidence(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
+    def evidence(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
         """(q, a) log of likelihood ratio times prior."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            paintings = np.log(voices.paintings)  # -inf where there is none
-            ratio = self.slope * voices.scores + self.intercept - self.crowding * paintings
-        has_voice = voices.paintings > 0
-        prominence = np.where(has_voice, self.prominence * np.where(has_voice, paintings, 0), -np.inf)
-        shares = prominence - np.maximum(np.logaddexp.reduce(prominence, axis=-1, keepdims=True), -1e6)
-        evidence: Doubles = np.where(has_voice, ratio + shares + math.log(1 - unknown_share), -np.inf)
+            paintings = np.log(artist_scores.paintings)  # -inf where there is none
+            ratio = self.slope * artist_scores.scores + self.intercept - self.count_penalty * paintings
+        has_paintings = artist_scores.paintings > 0
+        shares = np.where(has_paintings, self.prior_exponent * np.where(has_paintings, paintings, 0), -np.inf)
+        shares -= np.maximum(np.logaddexp.reduce(shares, axis=-1, keepdims=True), -1e6)
+        evidence: Doubles = np.where(has_paintings, ratio + shares + math.log(1 - unknown_share), -np.inf)
         return evidence
 
-    def posterior(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
+    def posterior(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
         """(q, a) probabilities of the artists and (q,) that of somebody unknown; together they add up to 1."""
-        known, unknown = self.log_posterior(voices, unknown_share)
+        known, unknown = self.log_posterior(artist_scores, unknown_share)
         return np.exp(known), np.exp(unknown)
 
-    def log_posterior(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
+    def log_posterior(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE
+                      ) -> tuple[Doubles, Doubles]:
         """The logarithms of `posterior`, which stay finite where a probability vanishes."""
-        evidence = self.evidence(voices, unknown_share)
+        evidence = self.evidence(artist_scores, unknown_share)
         total = np.logaddexp(np.logaddexp.reduce(evidence, axis=-1), math.log(unknown_share))
         return evidence - total[..., None], math.log(unknown_share) - total
 
@@ -158,9 +164,9 @@ class ArtistCalibration:
 class ArtistCase:
     """A gallery, queries by its artists with the right one, truth (q,), and queries by somebody else."""
 
-    known: Voices
+    known: GalleryScores
     truth: npt.NDArray[np.int64]
-    unknown: Voices
+    unknown: GalleryScores
 
 
 @dataclass(frozen=True)
@@ -181,14 +187,15 @@ class Calibration:
             raise Uncalibrated(f"{where}: was never calibrated, so there is no threshold and no probability; make them "
                                f"with artidx calibrate, or ask for distances with artidx nearest --paintings")
         try:
+            found = upgrades.calibration(found)
             if found["version"] != VERSION:
                 raise ValueError("version")
             pairs = found["pairs"] | {name: Scale.from_json(found["pairs"][name])
-                                      for name in ("by_distance", "by_separation")}
+                                      for name in ("by_distance", "by_fused_distance")}
             calibration = cls(PairCalibration(**pairs), ArtistCalibration(**found["artists"]))
             artists = calibration.artists
-            numbers = (calibration.pairs.disagreement, artists.slope, artists.intercept, artists.crowding,
-                       artists.prominence)
+            numbers = (calibration.pairs.neighbourhood_weight, artists.slope, artists.intercept, artists.count_penalty,
+                       artists.prior_exponent)
             if not all(map(math.isfinite, numbers)):
                 raise ValueError("not finite")
             return calibration

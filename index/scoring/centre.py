@@ -6,7 +6,7 @@ own centre it is 13 %, and more of the pairs are in the right order. (Domain ada
 speaker verification; Garcia-Romero and McCree, 2014.)
 
 The centre is set when an index is built. Adding and removing keep it, so that distances stay what they were, until
-the index holds twice as many people's paintings.
+the index holds twice as many artists.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def centre_of(embeddings: Array, artists: npt.NDArray[np.int64]) -> Array:
     """
     if not len(embeddings):
         return np.zeros(embeddings.shape[1], np.float32)
-    _, codes, counts = np.unique(_people(artists), return_inverse=True, return_counts=True)
+    _, codes, counts = np.unique(_told_apart(artists), return_inverse=True, return_counts=True)
     sums = np.zeros((len(counts), embeddings.shape[1]))
     np.add.at(sums, codes, embeddings)
     means = sums / counts[:, None]
@@ -36,9 +36,9 @@ def centre_of(embeddings: Array, artists: npt.NDArray[np.int64]) -> Array:
     return centre
 
 
-def people(artists: npt.NDArray[np.int64]) -> int:
-    """How many people painted these, (n,) codes: the artists, and somebody else for each -1."""
-    return len(np.unique(_people(artists)))
+def distinct_artists(artists: npt.NDArray[np.int64]) -> int:
+    """How many artists painted these, (n,) codes: each -1 is by another one."""
+    return len(np.unique(_told_apart(artists)))
 
 
 def centred(embeddings: Array, centre: Array) -> Array:
@@ -58,6 +58,6 @@ def uncentred(vectors: Array, centre: Array) -> Array:
     return embeddings
 
 
-def _people(artists: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _told_apart(artists: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     unknown = artists < 0
     return np.where(unknown, artists.max(initial=0) + 1 + np.cumsum(unknown), artists)

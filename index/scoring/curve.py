@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .neighbourhood import Surroundings
-from .vectors import Array, Doubles
+from .neighbourhood import Neighbourhoods
+from .vectors import Array, Doubles, Integers
 
-SPAN = 4.0  # no distance, and no separation (calibration.py), is greater
+SPAN = 4.0  # no distance, plain or fused (calibration.py), is greater
 BINS = 1 << 17  # over the span: an AUC from them is exact to the fifth digit
 BLOCK = 1 << 22  # pairs held at once: some 100 MB
 
-Codes = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,34 +29,34 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Some pairs of labelled paintings: distances, agreements of surroundings and whether the artist is the same, (p,).
+    """Some pairs of labelled paintings: (p,) distances and neighbourhood similarities, which may be left out (empty).
 
-    first and second: (p,) the artists. agreements is empty where surroundings are not looked at.
+    first and second: (p,) the artists.
     """
 
     distances: Array
-    agreements: Array
-    first: Codes
-    second: Codes
+    similarities: Array
+    first: Integers
+    second: Integers
 
     @classmethod
     def joined(cls, parts: Sequence[Pairs]) -> Pairs:
-        """All of them as one, with agreements where every part has them."""
+        """All of them as one, with similarities where every part has them."""
         none = np.empty(0, np.float32)
-        has_agreements = all(len(part.agreements) == len(part.distances) for part in parts)
+        has_similarities = all(len(part.similarities) == len(part.distances) for part in parts)
         return cls(np.concatenate([none, *(part.distances for part in parts)]),
-                   np.concatenate([none, *(part.agreements for part in parts if has_agreements)]),
+                   np.concatenate([none, *(part.similarities for part in parts if has_similarities)]),
                    np.concatenate([np.empty(0, np.int64), *(part.first for part in parts)]),
                    np.concatenate([np.empty(0, np.int64), *(part.second for part in parts)]))
 
-    def among(self, artists: Codes) -> Pairs:
+    def among(self, artists: Integers) -> Pairs:
         """Those of two paintings by some of these artists."""
         kept = np.isin(self.first, artists) & np.isin(self.second, artists)
         return self.of(kept)
 
     def of(self, kept: npt.NDArray[np.bool_]) -> Pairs:
         """Those kept (p,)."""
-        return Pairs(self.distances[kept], self.agreements[kept] if len(self.agreements) else self.agreements,
+        return Pairs(self.distances[kept], self.similarities[kept] if len(self.similarities) else self.similarities,
                      self.first[kept], self.second[kept])
 
     @property
@@ -68,7 +66,7 @@ class Pairs:
         return same
 
 
-def blocks(vectors: Array, artists: Codes, surroundings: Surroundings | None = None) -> Iterator[Pairs]:
+def blocks(vectors: Array, artists: Integers, neighbourhoods: Neighbourhoods | None = None) -> Iterator[Pairs]:
     """All pairs i < j of vectors (n, d) with artists (n,) codes, negative where unknown: those are in no pair."""
     places = np.flatnonzero(artists >= 0)
     vectors, artists = vectors[places], artists[places]
@@ -77,19 +75,19 @@ def blocks(vectors: Array, artists: Codes, surroundings: Surroundings | None = N
         block = slice(start, start + rows)
         cosines = vectors[block] @ vectors[start:].T  # (b, n - start)
         upper = np.triu(np.ones(cosines.shape, bool), 1)
-        agreements = np.empty(0, np.float32)
-        if surroundings is not None:
-            agreements = surroundings.agreement(places[block], places[start:])[upper]
+        similarities = np.empty(0, np.float32)
+        if neighbourhoods is not None:
+            similarities = neighbourhoods.similarity(places[block], places[start:])[upper]
         first, second = np.broadcast_arrays(artists[block, None], artists[None, start:])
-        yield Pairs(1 - cosines[upper], agreements, first[upper], second[upper])
+        yield Pairs(1 - cosines[upper], similarities, first[upper], second[upper])
 
 
 @dataclass(frozen=True)
 class PairCurve:
-    """Counts in BINS bins over [0, SPAN] of what is compared, a distance or a separation."""
+    """Counts in BINS bins over [0, SPAN] of distances, plain or fused."""
 
-    same: Counts
-    different: Counts
+    same: Integers
+    different: Integers
 
     @classmethod
     def empty(cls) -> PairCurve:
@@ -130,7 +128,7 @@ class PairCurve:
 
     def _rates(self) -> tuple[Doubles, Doubles]:
         """(BINS + 1,) shares of different and of same pairs below each bin's lower edge."""
-        def below(counts: Counts) -> Doubles:
+        def below(counts: Integers) -> Doubles:
             return np.concatenate([[0.0], counts.cumsum() / max(counts.sum(), 1)])
 
         return below(self.different), below(self.same)

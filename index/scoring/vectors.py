@@ -23,7 +23,7 @@ from ...errors import MissingPackage
 
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
@@ -137,7 +137,7 @@ class Vectors:
         found = np.concatenate([part.matrix @ query for part in self.parts])
         return np.asarray(found if self._kept is None else found[self._kept], np.float64)
 
-    def nearest(self, queries: Array, k: int, allowed: Mask | None = None) -> tuple[Rows, Doubles]:
+    def nearest(self, queries: Array, k: int, allowed: Mask | None = None) -> tuple[Integers, Doubles]:
         """The k places nearest to each query (q, d), nearest first: (q, k) places and distances.
 
         allowed: (n,) which places may be found; with it the search is exact. Where there are fewer than k the rest
@@ -152,7 +152,7 @@ class Vectors:
         if len(queries) <= size:
             return self._ranked(queries, found, k)
 
-        def ranked(start: int) -> tuple[Rows, Doubles]:
+        def ranked(start: int) -> tuple[Integers, Doubles]:
             return self._ranked(queries[start : start + size], found[start : start + size], k)
 
         blocks = ahead(ranked, range(0, len(queries), size), workers=available_cores(), most=len(queries))
@@ -160,18 +160,18 @@ class Vectors:
         return places, apart
 
     @cached_property
-    def _stored(self) -> Rows:
+    def _stored(self) -> Integers:
         """(n,) where the table's places lie in all parts together."""
         return np.flatnonzero(self._kept) if self._kept is not None else np.arange(len(self))
 
     @cached_property
-    def _places(self) -> Rows:
+    def _places(self) -> Integers:
         """The other way round; NOBODY for a vector that was removed."""
         places = np.full(self._starts[-1], NOBODY)
         places[self._stored] = np.arange(len(self))
         return places
 
-    def _candidates(self, number: int, queries: Array, k: int, allowed: Mask | None) -> Rows:
+    def _candidates(self, number: int, queries: Array, k: int, allowed: Mask | None) -> Integers:
         """(q, c) places in one part, as FAISS ranks them, NOBODY where there are no more."""
         part, start, stop = self.parts[number], int(self._starts[number]), int(self._starts[number + 1])
         mask = None if self._kept is None else self._kept[start:stop]
@@ -192,7 +192,7 @@ class Vectors:
         stored = np.where(found == NOBODY, NOBODY, found + start)
         return stored if self._kept is None else np.where(stored == NOBODY, NOBODY, self._places[stored])
 
-    def _ranked(self, queries: Array, places: Rows, k: int) -> tuple[Rows, Doubles]:
+    def _ranked(self, queries: Array, places: Integers, k: int) -> tuple[Integers, Doubles]:
         """Candidates (q, c) by their true distances."""
         apart = np.full((len(queries), max(k, places.shape[1])), np.inf)
         padded = np.full(apart.shape, NOBODY)
@@ -203,7 +203,7 @@ class Vectors:
         return np.take_along_axis(padded, order, 1), np.take_along_axis(apart, order, 1)
 
 
-def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Rows]:
+def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Integers]:
     """The rows of matrix (m, d) with the largest products with each query (q, d), all looked at.
 
     mask: (m,) rows that may be found. Returns products and rows, (q, k) each, largest first; NOBODY where there are no
@@ -220,11 +220,11 @@ def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) ->
     return scores, found
 
 
-def _searched_by_lists(lists: Lists, queries: Array, k: int, mask: Mask | None) -> Rows:
+def _searched_by_lists(lists: Lists, queries: Array, k: int, mask: Mask | None) -> Integers:
     faiss = load_faiss()
     selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
     nprobe = max(lists.nprobe, math.ceil(REACH * k * lists.index.nlist / max(lists.index.ntotal, 1)))
-    found: Rows = lists.index.search(queries, k, params=faiss.SearchParametersIVF(nprobe=nprobe, sel=selector))[1]
+    found: Integers = lists.index.search(queries, k, params=faiss.SearchParametersIVF(nprobe=nprobe, sel=selector))[1]
     return found
 
 

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from ...embedder.catalog import is_text
 from ...errors import BadSetting
-from ..scoring.artists import artist_codes, artist_names, middles_of
-from ..scoring.neighbourhood import smallest, witness_places
-from ..scoring.vectors import NOBODY, Array, Doubles, Mask, Rows
+from ..scoring.artists import artist_codes, artist_names, centroids_of
+from ..scoring.neighbourhood import landmark_places, smallest
+from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask
 from .generations import Generation
 from .manifest import Manifest
 from .segments import OWN_COLUMNS
-from .vector_store import HEARD, Artists, Painting, Speakers, Witnesses
+from .vector_store import CANDIDATES, Artists, Candidates, Landmarks, Painting
 from .where import matching
 from .words import searched_text
 
@@ -29,7 +29,7 @@ class FolderStore:
     """A generation's paintings by artist, id, path and content, ready to be searched; all of them or those allowed."""
 
     def __init__(self, generation: Generation, name: str, allowed: Mask | None = None) -> None:
-        """allowed: (n,) which paintings may be found and speak."""
+        """allowed: (n,) which paintings may be found and counted."""
         self.generation = generation
         self.allowed = allowed
         self.name = name
@@ -75,28 +75,28 @@ class FolderStore:
     def contents(self, places: Sequence[int]) -> list[str]:
         return [str(self._cells["sha256"][place]) for place in places]
 
-    def artists_at(self, places: Sequence[int]) -> Rows:
+    def artists_at(self, places: Sequence[int]) -> Integers:
         return self._codes[[place for place in places if self.allowed is None or self.allowed[place]]]
 
     def vectors_at(self, places: Sequence[int]) -> Array:
         return self._vectors.at(places)
 
-    def nearest(self, query: Array, k: int) -> tuple[Rows, Doubles]:
+    def nearest(self, query: Array, k: int) -> tuple[Integers, Doubles]:
         places, apart = (found[0] for found in self._vectors.nearest(query[None], k, self.allowed))
         is_there = places != NOBODY
         return places[is_there], apart[is_there]
 
-    def speakers(self, query: Array, silent: Sequence[int]) -> Speakers:
+    def candidates(self, query: Array, excluded: Sequence[int]) -> Candidates:
         if self.is_approximate:
-            places, apart = self.nearest(query, HEARD + len(silent))
-            speaks = ~np.isin(places, silent)
-            places, apart = places[speaks][:HEARD], apart[speaks][:HEARD]
-            return Speakers(places, self._codes[places], 1 - apart, are_all=False)
+            places, apart = self.nearest(query, CANDIDATES + len(excluded))
+            counts = ~np.isin(places, excluded)
+            places, apart = places[counts][:CANDIDATES], apart[counts][:CANDIDATES]
+            return Candidates(places, self._codes[places], 1 - apart, are_all=False)
         cosines = self._vectors.cosines(query)
-        cosines[silent] = -np.inf
+        cosines[excluded] = -np.inf
         if self.allowed is not None:
             cosines[~self.allowed] = -np.inf
-        return Speakers(np.arange(len(cosines)), self._codes, cosines, are_all=True)
+        return Candidates(np.arange(len(cosines)), self._codes, cosines, are_all=True)
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         is_found = np.ones(len(self._table), bool)
@@ -107,7 +107,7 @@ class FolderStore:
         places = np.flatnonzero(is_found)
         return places[start : start + count].tolist(), len(places)
 
-    def sample(self, most: int) -> Rows:
+    def sample(self, most: int) -> Integers:
         return smallest(self._table["vector_sha256"].to_numpy(object), most)
 
     def rows(self, places: Sequence[int]) -> pd.DataFrame:
@@ -136,13 +136,13 @@ class FolderStore:
         return Artists(keys, self._names, np.bincount(found + 1, minlength=len(keys) + 1)[1:])
 
     @cached_property
-    def witnesses(self) -> Witnesses:
-        places = witness_places(self._table["vector_sha256"].to_numpy(object))
-        return Witnesses({place: number for number, place in enumerate(places.tolist())}, self._vectors.at(places))
+    def landmarks(self) -> Landmarks:
+        places = landmark_places(self._table["vector_sha256"].to_numpy(object))
+        return Landmarks({place: number for number, place in enumerate(places.tolist())}, self._vectors.at(places))
 
     @cached_property
-    def middles(self) -> Array:
-        return middles_of(self._vectors.matrix, *self._coded)
+    def centroids(self) -> Array:
+        return centroids_of(self._vectors.matrix, *self._coded)
 
     def _painting(self, place: int) -> Painting:
         known = self._read.get(place)
@@ -157,11 +157,11 @@ class FolderStore:
         return known
 
     @cached_property
-    def _coded(self) -> tuple[Rows, list[str]]:
+    def _coded(self) -> tuple[Integers, list[str]]:
         return artist_codes(self._table["artist_key"])
 
     @property
-    def _codes(self) -> Rows:
+    def _codes(self) -> Integers:
         return self._coded[0]
 
     @cached_property

@@ -46,7 +46,7 @@ from ...embedder.runtime import Embedder, read_model
 from ...errors import BadIndex, IndexBusy, ModelMismatch, damaged
 from ...files import sha256_of, sync, write_atomically
 from ..scoring.centre import uncentred
-from ..scoring.vectors import Array, Rows, Vectors
+from ..scoring.vectors import Array, Integers, Vectors
 from . import approximate, history
 from . import segments as pieces
 from .manifest import FORMAT, MAX_BYTES, Manifest, Model, SegmentFacts, Storage, check_file, read_manifest
@@ -64,10 +64,10 @@ class Contents:
 
     segments: Sequence[Segment]
     centre: Array
-    centre_people: int
+    centre_artists: int
     next_row: int
     skipped: Sequence[tuple[str, str]] = ()
-    removed: Rows = field(default_factory=lambda: np.empty(0, np.int64))  # numbers of paintings
+    removed: Integers = field(default_factory=lambda: np.empty(0, np.int64))  # numbers of paintings
     history: pd.DataFrame = field(default_factory=history.none)
     storage: Storage = field(default_factory=Storage)
     approximate_from: int = approximate.AUTOMATIC
@@ -299,7 +299,7 @@ def _write_generation(index: Path, aside: Path, number: int, contents: Contents,
         format=FORMAT, generation=number, created=datetime.now(UTC).isoformat(timespec="seconds"),
         artidx=version("artidx"), model=model.facts, paintings=len(table),
         artists=int(table["artist_key"].nunique()), skipped=len(contents.skipped), next_row=contents.next_row,
-        centre=contents.centre.tolist(), centre_people=contents.centre_people, calibration=model.calibration,
+        centre=contents.centre.tolist(), centre_artists=contents.centre_artists, calibration=model.calibration,
         storage=contents.storage, approximate_from=contents.approximate_from, segments=facts, files=files)
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
     manifest_sha256 = hashlib.sha256(text).hexdigest()
@@ -344,14 +344,14 @@ def contents(folder: Path, manifest: Manifest, segments: Sequence[Segment], skip
              ) -> Contents:
     """What a generation in a folder is made of, given its segments."""
     return Contents(
-        segments, np.array(manifest.centre, np.float32), manifest.centre_people, manifest.next_row, skipped,
+        segments, np.array(manifest.centre, np.float32), manifest.centre_artists, manifest.next_row, skipped,
         _read_removed(folder), _read_history(folder), manifest.storage, manifest.approximate_from)
 
 
-def _read_removed(folder: Path) -> Rows:
+def _read_removed(folder: Path) -> Integers:
     """Nothing where there is no such file, as in the reference gallery."""
     path = folder / "removed.npy"
-    removed: Rows = np.load(path, allow_pickle=False) if path.exists() else np.empty(0, np.int64)
+    removed: Integers = np.load(path, allow_pickle=False) if path.exists() else np.empty(0, np.int64)
     return removed
 
 

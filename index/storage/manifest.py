@@ -16,11 +16,12 @@ import numpy as np
 
 from ...errors import BadIndex, damaged
 from ...files import sha256_of
+from ..scoring import upgrades
 from . import approximate
 from . import segments as pieces
 from .approximate import Approximate
 
-FORMAT = 2
+FORMAT = 3
 MAX_BYTES = 1 << 20
 
 
@@ -65,7 +66,7 @@ class Manifest:
     skipped: int
     next_row: int
     centre: list[float]  # of the collection (centre.py); the vectors are as seen from it
-    centre_people: int  # in the index when the centre was set: artists, and paintings without one
+    centre_artists: int  # in the index when the centre was set: artists, and paintings without one
     calibration: dict[str, Any] | None
     storage: Storage
     approximate_from: int  # paintings of a segment from which on it gets an approximate index
@@ -78,7 +79,7 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
     if sha256 != hashlib.sha256(data).hexdigest():
         raise damaged(path, "its sha256 is not the one it was published with")
     try:
-        found = json.loads(data)
+        found = upgrades.manifest(json.loads(data))
         if found["format"] != FORMAT:
             what = "update artidx" if found["format"] > FORMAT else "make it anew with artidx build --replace"
             raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; {what}")

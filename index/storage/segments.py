@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...errors import damaged
-from ..scoring.vectors import Array, Lists, Mask, Part, Rows, vector_hash
+from ..scoring.vectors import Array, Integers, Lists, Mask, Part, vector_hash
 from . import approximate
 from .approximate import Approximate
 
@@ -50,7 +50,7 @@ class Segment:
         return len(self.table)
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> Integers:
         """(m,) the paintings' numbers, which only grow."""
         return self.table["row"].to_numpy(np.int64)
 

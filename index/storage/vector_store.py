@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..scoring.neighbourhood import among_each_other, scatter_of
-from ..scoring.vectors import Array, Doubles, Rows
+from ..scoring.neighbourhood import augmented, bandwidth_of
+from ..scoring.vectors import Array, Doubles, Integers
 from .manifest import Manifest
 
 SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
-HEARD = 2000  # paintings, the nearest, that are heard one by one where not all are
+CANDIDATES = 2000  # paintings, the nearest, that are compared one by one where not all are
 
 
 @dataclass(frozen=True)
@@ -52,22 +52,22 @@ class Artists:
         return {key: number for number, key in enumerate(self.keys)}
 
 
-class Speakers(NamedTuple):
-    """Paintings that are heard one by one: (s,) places, artists' numbers (-1 for nobody), cosines to the query.
+class Candidates(NamedTuple):
+    """Paintings compared with a query one by one: (c,) places, artists' numbers (-1 for nobody), cosines to it.
 
-    A cosine of -inf is of one that must not speak. are_all: nobody else may be found.
+    A cosine of -inf is of one that must not count. are_all: no other may be found.
     """
 
-    places: Rows
-    artists: Rows
+    places: Integers
+    artists: Integers
     cosines: Doubles
     are_all: bool
 
 
 @dataclass(frozen=True)
-class Witnesses:
-    """The paintings whose nearness tells surroundings apart (neighbourhood.py): which number the one at a place has
-    among them, and their vectors (m, d)."""
+class Landmarks:
+    """The paintings by which neighbourhoods are compared (neighbourhood.py): which number the one at a place has among
+    them, and their vectors (m, d)."""
 
     numbers: dict[int, int]
     vectors: Array
@@ -76,14 +76,14 @@ class Witnesses:
         return len(self.vectors)
 
     @cached_property
-    def standing(self) -> Array:
-        """(m, d) each among the nearest of the others."""
-        return among_each_other(self.vectors)
+    def augmented(self) -> Array:
+        """(m, d) each expanded by the nearest of the others."""
+        return augmented(self.vectors)
 
     @cached_property
-    def scatter(self) -> float:
-        """Of two or more, as they stand."""
-        return scatter_of(self.standing)
+    def bandwidth(self) -> float:
+        """Of two or more, expanded."""
+        return bandwidth_of(self.augmented)
 
 
 class VectorStore(Protocol):
@@ -114,11 +114,11 @@ class VectorStore(Protocol):
         """All artists of the generation."""
 
     @property
-    def witnesses(self) -> Witnesses:
+    def landmarks(self) -> Landmarks:
         """The generation's, whatever is allowed."""
 
     @property
-    def middles(self) -> Array:
+    def centroids(self) -> Array:
         """(artists, d) of unit length: the mean of each artist's vectors in the generation."""
 
     @property
@@ -144,17 +144,17 @@ class VectorStore(Protocol):
     def contents(self, places: Sequence[int]) -> list[str]:
         """sha256 of the images at these places, empty where it is not known."""
 
-    def artists_at(self, places: Sequence[int]) -> Rows:
+    def artists_at(self, places: Sequence[int]) -> Integers:
         """The artists' numbers, -1 for nobody, of those paintings at these places that may be found."""
 
     def vectors_at(self, places: Sequence[int]) -> Array:
         """(p, d) their vectors, bit for bit as they were stored."""
 
-    def nearest(self, query: Array, k: int) -> tuple[Rows, Doubles]:
+    def nearest(self, query: Array, k: int) -> tuple[Integers, Doubles]:
         """The k places nearest to a query (d,) and their distances, nearest first; fewer where there are no more."""
 
-    def speakers(self, query: Array, silent: Sequence[int]) -> Speakers:
-        """Who speaks for the artists: all that may be found, or the nearest of many, without those at silent places."""
+    def candidates(self, query: Array, excluded: Sequence[int]) -> Candidates:
+        """What artist scores are made of: all that may be found, or the nearest of many; not the excluded places."""
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         """Places of paintings in whose artist, title and id all the words occur, and how many there are in all.
@@ -162,7 +162,7 @@ class VectorStore(Protocol):
         words: without case and accents (`folded`); artist: only theirs.
         """
 
-    def sample(self, most: int) -> Rows:
+    def sample(self, most: int) -> Integers:
         """(m,) places of all paintings of the generation, or of `most`, SAMPLED at most, as good as drawn by lot."""
 
     def rows(self, places: Sequence[int]) -> pd.DataFrame:

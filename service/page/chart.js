@@ -21,12 +21,12 @@ function density(roc, rate, start, end) {
     .map((x) => [x, (share(x + NEAR) - share(x - NEAR)) / (2 * NEAR)]);
 }
 
-// shift: what is taken from the curves' separations so that they are distances for these two.
+// shift: what is taken from the curves' fused distances so that they are distances for these two.
 export function distributions(scale, verdict, shift) {
   const end = scale.roc.at(-2).distance, width = innerWidth < PHONE ? 400 : 720;
   const curves = { same: density(scale.roc, "true_positive_rate", shift, end), different: density(scale.roc, "false_positive_rate", shift, end) };
   const top = Math.max(...Object.values(curves).flat().map(([, y]) => y));
-  const x = (separation) => SIDE + (width - 2 * SIDE) * Math.min((separation - shift) / (end - shift), 1);
+  const x = (fused) => SIDE + (width - 2 * SIDE) * Math.min((fused - shift) / (end - shift), 1);
   const y = (height) => HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (height / top);
   const area = (points) => `M${x(shift)},${y(0)} ${points.map(([s, d]) => `L${x(s)},${y(d)}`).join(" ")} L${x(points.at(-1)[0])},${y(0)} Z`;
   const peak = (points) => points.reduce((best, point) => (point[1] > best[1] ? point : best));

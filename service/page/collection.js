@@ -30,7 +30,7 @@ export function artist(parameters, signal) {
   listed(works, `paintings?artist=${encodeURIComponent(name)}`, page, signal, (other) => link("artist", { name, page: other }));
   get(`artists/${encodeURIComponent(name)}`, signal).then((facts) => {
     heading.textContent = facts.artist.artist;
-    near.append(h("p", { class: "quiet" }, "By the middle of their works, as the model sees them; artists with a single painting are left out."),
+    near.append(h("p", { class: "quiet" }, "By the centroid of their works, as the model sees them; artists with a single painting are left out."),
       h("ul", { class: "names" }, facts.near.map((each) => h("li", {}, artistLink(each.artist.artist), h("span", {}, each.distance.toFixed(3))))));
     if (!facts.near.length) near.append(h("p", {}, "Nobody else has more than one painting here."));
   }, (error) => signal.aborted || within(near, problem(error)));

@@ -38,8 +38,9 @@ export function compare(parameters, signal, go) {
 
 function told(verdict, manifest, sides, slots, signal) {
   const pairs = manifest.calibration.pairs;
-  const scale = verdict.agreement == null ? pairs.by_distance : pairs.by_separation;
-  const shift = verdict.agreement == null ? 0 : pairs.disagreement * (1 - verdict.agreement);
+  const scale = verdict.neighbourhood_similarity == null ? pairs.by_distance : pairs.by_fused_distance;
+  const similarity = verdict.neighbourhood_similarity;
+  const shift = similarity == null ? 0 : pairs.neighbourhood_weight * (1 - similarity);
   return [
     h("section", { class: `sheet verdict${verdict.same ? " same" : ""}`, "aria-label": "Verdict" },
       h("h2", { id: "verdict" }, `${verdict.same ? "The same artist" : "Different artists"}: `,
@@ -47,13 +48,13 @@ function told(verdict, manifest, sides, slots, signal) {
       h("p", { class: "lead" }, meaning(verdict)),
       h("p", {}, `Their distance is ${verdict.distance.toFixed(3)}, ${verdict.same ? "below" : "not below"} the threshold for these two, ${verdict.threshold.toFixed(3)}, `,
         `which ${(100 * verdict.false_positive_rate).toPrecision(2)}% of pairs by different artists pass. `,
-        verdict.agreement == null ? "The index has too few paintings to compare their surroundings."
-          : `By the distance alone it would be ${percent(verdict.probability_by_distance)}; their surroundings in the index agree ${verdict.agreement.toFixed(2)} of 1.`),
+        verdict.neighbourhood_similarity == null ? "The index has too few paintings to compare their neighbourhoods."
+          : `By the distance alone it would be ${percent(verdict.probability_by_distance)}; the similarity of their neighbourhoods in the index is ${verdict.neighbourhood_similarity.toFixed(2)} of 1.`),
       !verdict.same || verdict.a.painting || verdict.b.painting ? "" : h("p", { class: "caution" }, "Neither is in this index, and to an index two photographs of one collection that it does not hold look alike: ",
         "if these are such, the probability is far too high. Build an index of that collection and ask it there."),
       distributions(scale, verdict, shift),
       h("p", { class: "quiet" }, `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
-        shift ? "seen from how far the surroundings of these two agree; " : "", `${percent(beyond(scale))} of those by two lie farther out. Measured on ${verdict.measured_on}.`)),
+        shift ? "shifted by the neighbourhood similarity of these two; " : "", `${percent(beyond(scale))} of those by two lie farther out. Measured on ${verdict.measured_on}.`)),
     partsOf(sides, slots, signal),
     h("section", { class: "sheet" }, h("h2", {}, "Who is near to each"),
       h("p", { class: "quiet" }, "The most probable artists of either, the other painting left out."),
