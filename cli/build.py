@@ -16,9 +16,9 @@ from .options import (
     model_option,
     output_option,
     own_device,
+    push_option,
     replace_option,
     settings,
-    store_option,
 )
 from .output import note, progress
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 @output_option
 @replace_option
 @layout_options
-@store_option
+@push_option
 @catalog_options
 @model_option
 @embedding_options
-def build(source: str, output: Path, replace: bool, half: bool, approximate: bool, store: Address | None,
+def build(source: str, output: Path, replace: bool, half: bool, approximate: bool, push: Address | None,
           model: str | None, device: str, as_json: bool, **options: Any) -> None:
     """Build an index from SOURCE.
 
@@ -50,18 +50,18 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
     from ..index.opened import Index
     from .report import note_exact, pushed, show_push, show_report
 
-    if store:  # hours before it is needed: nobody there, or who does not know us, is to be known now
+    if push:  # hours before it is needed: nobody there, or who does not know us, is to be known now
         from ..index.milvus.server import connected
 
-        connected(store).published()
+        connected(push).published()
     catalog = read_catalog(source, column_names(options), options["allow"])
     embedder = Embedder.load(model, device=own_device(options, device))
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
     with settings(options, device) as chosen:
         index, report = Index.build(output, catalog, embedder=embedder, settings=chosen,
                                     layout=layout(half, approximate), replace=replace, bar=progress)
-    found = pushed(index, store) if store and as_json else None
+    found = pushed(index, push) if push and as_json else None
     show_report(index, report, as_json, found)
     note_exact(index, approximate)
-    if store and not as_json:  # the report first: a push takes long
-        show_push(store, pushed(index, store))
+    if push and not as_json:  # the report first: a push takes long
+        show_push(push, pushed(index, push))

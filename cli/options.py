@@ -97,8 +97,8 @@ replace_option = click.option(
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 
-store_option = click.option(
-    "--store", type=ADDRESS, metavar="milvus+http://HOST:PORT/COLLECTION",
+push_option = click.option(
+    "--push", type=ADDRESS, metavar="milvus+http://HOST:PORT/COLLECTION",
     help="Then bring the index to Milvus, to answer there.")
 
 layout_options = _together(

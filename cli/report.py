@@ -11,7 +11,7 @@ from .output import note, progress, say, say_json
 SHOWN = 5  # of the skipped paintings; skipped.csv has them all
 
 
-def show_report(index: Index, report: Report, as_json: bool, store: Pushed | None = None) -> None:
+def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | None = None) -> None:
     """The summary: what is in the index now, what was done and how fast, what was skipped and why."""
     if as_json:
         say_json({
@@ -22,7 +22,7 @@ def show_report(index: Index, report: Report, as_json: bool, store: Pushed | Non
             "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
             "seconds": round(report.seconds, 3), "images_per_second": round(report.images_per_second, 2),
             "reading": round(report.reading, 3),
-            "dry_run": report.dry_run, **({"pushed": store} if store else {}),
+            "dry_run": report.dry_run, **({"pushed": pushed} if pushed else {}),
         })
         return
     if report.dry_run:

@@ -526,7 +526,7 @@ def test_the_command_line_takes_an_address_where_it_takes_an_index(milvus, museu
 
 def test_build_brings_the_index_to_a_store(milvus, collection, model_file, tmp_path):
     address = milvus.address()
-    out = said("build", collection, "-o", tmp_path / "i.artidx", "--model", model_file, "--store", address)
+    out = said("build", collection, "-o", tmp_path / "i.artidx", "--model", model_file, "--push", address)
     assert f"{address}: 12 paintings, generation 1; FLAT" in out
     assert len(Index.open(address)) == 12
 
