@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -95,6 +96,7 @@ class Cluster:
 @contextmanager
 def joined(address: str) -> Iterator[Cluster]:
     """Join the cluster at an address, or AUTO, for as long as it is needed. Raises ClusterFailed, MissingPackage."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that is made here would report to Ray's makers
     try:
         ray: Any = importlib.import_module("ray")
         importlib.import_module("ray.data")
