@@ -118,17 +118,22 @@ def _join(ray: Any, address: str) -> None:
     if address != AUTO:
         _check_there(address)
     try:
-        host = address.rpartition(":")[0]
-        # On a cluster of this machine alone, Ray would look for itself at the machine's outer address.
-        own = {"_node_ip_address": host} if host.startswith("127.") else {}
-        try:
-            ray.init(address=address, **quiet, **own)
-        except ConnectionError:
-            if address != AUTO:
-                raise
-            ray.init(include_dashboard=False, **quiet)
+        with contextlib.chdir("/"):  # Ray's workers take code from the folder in which Ray is joined
+            _init(ray, address, quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as problem:
         raise ClusterFailed(f"--ray {address}: cannot be joined: {_reason(problem)}") from None
+
+
+def _init(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+    host = address.rpartition(":")[0]
+    # On a cluster of this machine alone, Ray would look for itself at the machine's outer address.
+    own = {"_node_ip_address": host} if host.startswith("127.") else {}
+    try:
+        ray.init(address=address, **quiet, **own)
+    except ConnectionError:
+        if address != AUTO:
+            raise
+        ray.init(include_dashboard=False, **quiet)
 
 
 def _check_there(address: str) -> None:
