@@ -23,10 +23,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage
+from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage, exhausted
+from . import bounds
 from .images import INSET, JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_PIXELS, Pixels, check_size, square
 from .locations import Reader, content_hash
 from .parallel import ahead, batches
+from .resources import available_cores as available_cores
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -113,8 +115,8 @@ class Embedder:
         prefixes of object storage from which may be read (remote.py). Raises UnreachableStorage.
         """
         workers = available_cores() if workers is None else workers
-        if batch_size < 1 or workers < 1:
-            raise BadSetting("--batch-size and --workers must be 1 or more")
+        bounds.BATCH_SIZE.checked("batch size", batch_size)
+        bounds.WORKERS.checked("workers", workers)
         with Reader(max_pixels, allowed) as reader:
             def whole(image: ImageLike) -> Embedding:
                 return self._embed_one(image, reader)
@@ -153,7 +155,8 @@ class Embedder:
         try:
             found: Array = self._session.run(None, {"image": squares})[0]
         except Exception as problem:  # as when the session is made
-            raise BadModel(f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}") from None
+            raise exhausted(problem, self.source) or BadModel(
+                f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}") from None
         if not np.allclose((found * found).sum(axis=1), 1, atol=1e-3):
             raise BadModel(f"{self.source}: gives vectors that are not of unit length; the model file is damaged")
         return found
@@ -170,11 +173,6 @@ def model_file(model: str | os.PathLike[str]) -> Path:
     return MODELS / f"{model}.onnx" if model in SHIPPED else Path(model)
 
 
-def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def read_model(path: Path) -> bytes:
     """The bytes of a model file. Raises BadModel if it is missing or no plain file."""
     if not path.is_file():
@@ -189,8 +187,9 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
         raise BadSetting(f"device {device!r}: expected one of {', '.join(PROVIDERS)}")
     try:
         import onnxruntime
-    except ImportError:
-        raise MissingPackage("ONNX Runtime is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
+    except ImportError as problem:
+        raise exhausted(problem, "ONNX Runtime") or MissingPackage(
+            "ONNX Runtime is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # a core an image: a fifth more images a second than many cores on one
     options.log_severity_level = 4  # what goes wrong is raised below
@@ -199,7 +198,8 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
     try:  # from bytes, not from a path: a hostile model cannot pull in other files as its weights
         return onnxruntime.InferenceSession(data, options, providers=wanted)
     except Exception as problem:  # ONNX Runtime has a dozen exception types without a common base
-        raise BadModel(f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}") from None
+        raise exhausted(problem, source) or BadModel(
+            f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}") from None
 
 
 def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -34,7 +34,7 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> io.BufferedReader:
     """A plain file, or what a link to one leads to, opened for reading.
 
     Raises OSError for anything else: a pipe would be waited for, and a device has no end.

@@ -44,7 +44,7 @@ import numpy as np
 import pandas as pd
 
 from ..embedder.runtime import Embedder, read_model
-from ..errors import BadIndex, IndexBusy, ModelMismatch, damaged
+from ..errors import ArtidxError, BadIndex, IndexBusy, ModelMismatch, damaged, exhausted
 from . import approximate, history
 from . import segments as pieces
 from .centre import uncentred
@@ -168,7 +168,10 @@ def read(index: Path) -> Generation:
             if current(index)[0] == number:  # really gone, not collected by a writer between our two looks
                 raise damaged(Path(problem.filename or folder), "missing") from None
         except OSError as problem:
-            raise BadIndex(f"{folder}: cannot be read: {problem.strerror or problem}") from None
+            raise exhausted(problem, str(folder)) or BadIndex(
+                f"{folder}: cannot be read: {problem.strerror or problem}") from None
+        except (MemoryError, RuntimeError) as problem:
+            raise exhausted(problem, str(folder)) or problem from None
 
 
 def exists(index: Path) -> bool:
@@ -254,9 +257,10 @@ def writer(index: Path) -> Iterator[None]:
             raise unwritable(index, problem) from None
 
 
-def unwritable(index: Path, problem: OSError) -> BadIndex:
+def unwritable(index: Path, problem: OSError) -> ArtidxError:
     """The error for a full disk, a read-only folder and the like."""
-    return BadIndex(f"{index}: cannot be written: {problem.strerror or problem}; what was published is as it was")
+    return exhausted(problem, str(index)) or BadIndex(
+        f"{index}: cannot be written: {problem.strerror or problem}; what was published is as it was")
 
 
 def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> None:
