@@ -25,6 +25,8 @@ from PIL import Image
 
 from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage, exhausted
 from . import bounds
+from .deadline import Deadline
+from .graph import check_graph
 from .images import INSET, JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_PIXELS, Pixels, check_size, square
 from .locations import Reader, content_hash
 from .parallel import ahead, batches
@@ -47,6 +49,7 @@ SIZES = range(16, 2049)  # px, sides of the square a model may ask for
 MAX_MODEL_BYTES = 2 << 30  # what protobuf can hold
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 BATCH_SIZE = 32  # images, on a GPU
+RUN_S = 120.0  # for one run; a large transformer takes some seconds an image on a slow core
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,9 @@ class Embedder:
         self.source = source
         self.sha256 = hashlib.sha256(data).hexdigest()
         self.data = data
+        check_graph(data, source)
         self._session = _session(data, source, device)
+        self._deadline = Deadline(RUN_S)
         self.provider: str = self._session.get_providers()[0]  # the one that really runs
         if self.provider != PROVIDERS[device]:
             raise BadSetting(f"device {device}: ONNX Runtime offers only {self.provider} here; install artidx[gpu] "
@@ -152,9 +157,13 @@ class Embedder:
     def _run(self, squares: Pixels) -> Array:
         if not len(squares):
             return np.empty((0, self.dim), np.float32)
+        run = _run_options()
         try:
-            found: Array = self._session.run(None, {"image": squares})[0]
+            with self._deadline.of(run):
+                found: Array = self._session.run(None, {"image": squares}, run)[0]
         except Exception as problem:  # as when the session is made
+            if run.terminate:
+                raise BadModel(f"{self.source}: was not done after {RUN_S:g} s, and was ended") from None
             raise exhausted(problem, self.source) or BadModel(
                 f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}") from None
         if not np.allclose((found * found).sum(axis=1), 1, atol=1e-3):
@@ -200,6 +209,12 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
     except Exception as problem:  # ONNX Runtime has a dozen exception types without a common base
         raise exhausted(problem, source) or BadModel(
             f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}") from None
+
+
+def _run_options() -> onnxruntime.RunOptions:
+    import onnxruntime
+
+    return onnxruntime.RunOptions()
 
 
 def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, Any]:

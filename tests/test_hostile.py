@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
 import time
 
+import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
 
-from artidx import Index
+from artidx import Embedder, Index
 from artidx.cli.main import artidx
-from artidx.errors import BadIndex
+from artidx.embedder.graph import check_graph
+from artidx.embedder.runtime import SHIPPED, model_file
+from artidx.errors import BadIndex, BadModel
 from artidx.index.files import write_atomically
-from made import painting
+from made import DIM, painting, small_model
 from served import TOKEN, served
 
 STRANGERS = ("artidx/__init__.py", "artidx/index/map.py", "numpy.py", "onnxruntime.py", "pandas.py", "sitecustomize.py")
@@ -166,3 +172,146 @@ def test_a_pipe_in_place_of_a_part_is_not_waited_for(index, name):
     os.mkfifo(path)
     with pytest.raises(BadIndex):
         Index.open(index.source)
+
+
+def changed_model(change):
+    model = onnx.load_from_string(small_model())
+    change(model)
+    return model.SerializeToString()
+
+
+def with_node(*node, opset="", **attributes):
+    def change(model):
+        model.graph.node.append(helper.make_node(*node, domain=opset, **attributes))
+        if opset:
+            model.opset_import.append(helper.make_opsetid(opset, 1))
+    return change
+
+
+def body(name="body"):
+    return helper.make_graph([helper.make_node("Identity", ["go"], ["on"])], name, [
+        helper.make_tensor_value_info("go", TensorProto.BOOL, [])],
+        [helper.make_tensor_value_info("on", TensorProto.BOOL, [])])
+
+
+def external(model):
+    tensor = next(each for each in model.graph.initializer if each.name == "weights")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "secret.bin"), ("offset", "0"), ("length", str(48 * DIM * 4))):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+
+
+def external_in_a_constant(model):
+    external(model)
+    tensor = next(each for each in model.graph.initializer if each.name == "weights")
+    model.graph.initializer.remove(tensor)
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["weights"], value=tensor))
+
+
+def functions(model):
+    model.functions.append(helper.make_function("own", "f", ["x"], ["y"], [
+        helper.make_node("Identity", ["x"], ["y"])], [helper.make_opsetid("", 18)]))
+
+
+REFUSED = {
+    "loop": (with_node("Loop", ["", "go"], ["on2"], body=body()), "Loop"),
+    "if": (with_node("If", ["go"], ["on2"], then_branch=body("a"), else_branch=body("b")), "If"),
+    "scan": (with_node("Scan", ["go"], ["on2"], body=body(), num_scan_inputs=1), "Scan"),
+    "subgraph": (with_node("Identity", ["flat"], ["on2"], body=body()), "control flow"),
+    "sequence": (with_node("SequenceConstruct", ["flat"], ["on2"]), "SequenceConstruct"),
+    "text": (with_node("StringNormalizer", ["flat"], ["on2"]), "StringNormalizer"),
+    "chance": (with_node("RandomNormalLike", ["flat"], ["on2"]), "RandomNormalLike"),
+    "stranger": (with_node("Relu", ["flat"], ["on2"], opset="com.stranger"), "com.stranger::Relu"),
+    "of others": (with_node("Relu", ["flat"], ["on2"], opset="ai.onnx.ml"), "ai.onnx.ml::Relu"),
+    "external": (external, "external data"),
+    "external in a constant": (external_in_a_constant, "external data"),
+    "functions": (functions, "functions of its own"),
+    "training": (lambda model: model.training_info.add(), "training"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_model_that_could_do_more_than_embed_is_refused_before_it_is_opened(tmp_path, name, monkeypatch):
+    change, reason = REFUSED[name]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(changed_model(change))
+    (tmp_path / "secret.bin").write_bytes(np.ones(48 * DIM, np.float32).tobytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("onnxruntime.InferenceSession", None)
+    with pytest.raises(BadModel, match=reason) as problem:
+        Embedder.load(path)
+    assert str(problem.value).startswith(f"{path}: has ")
+
+
+def field(number, wire, payload):
+    def varint(value):
+        found = b""
+        while value > 127:
+            found, value = found + bytes([value & 127 | 128]), value >> 7
+        return found + bytes([value])
+    return varint(number << 3 | wire) + (varint(len(payload)) + payload if wire == 2 else payload)
+
+
+LOOP = field(4, 2, b"Loop")
+
+
+@pytest.mark.parametrize(("node", "reason"), [
+    (field(4, 2, b"Relu") + LOOP, "Loop"),  # the last one counts
+    (LOOP + field(4, 5, b"Relu"), "Loop"),  # no text to protobuf, which leaves it out
+    (LOOP + field(4, 0, b"\x01"), "Loop"),
+    (field(4, 2, b"Relu") + field((1 << 29) + 4, 2, b"Loop"), "cannot be read"),  # protobuf reads 32 bits
+    (LOOP + field(7, 3, b""), "cannot be read"),
+    (field(4, 2, b"Re\xfflu"), "cannot be read"),
+    (LOOP[:-1], "cannot be read"),
+    (b"\x80" * 12, "cannot be read"),
+])
+def test_a_graph_is_read_as_protobuf_would(node, reason):
+    with pytest.raises(BadModel, match=reason):
+        check_graph(field(7, 2, field(1, 2, node)), "model.onnx")
+
+
+def test_a_graph_in_two_parts_is_looked_at_in_both():
+    with pytest.raises(BadModel, match="Loop"):
+        check_graph(small_model() + field(7, 2, field(1, 2, LOOP)), "model.onnx")
+
+
+def test_a_model_of_endless_small_parts_is_refused_in_seconds():
+    started = time.monotonic()
+    with pytest.raises(BadModel, match="parts"):
+        check_graph(field(7, 2, field(10, 2, b"") * 1_100_000), "model.onnx")
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_models_that_ship_have_nothing_that_is_refused(name):
+    path = model_file(name)
+    check_graph(path.read_bytes(), str(path))
+
+
+def test_a_run_that_takes_too_long_is_ended(tmp_path, monkeypatch):
+    def slow(model):
+        weights = np.zeros((768, 768), np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(weights, "large"))
+        model.graph.initializer.append(numpy_helper.from_array(np.array([768, 1], np.int64), "tall"))
+        del model.graph.node[-1]
+        names = [f"slow{number}" for number in range(3000)]
+        model.graph.node.extend([
+            helper.make_node("ReduceSum", ["long"], ["one"], keepdims=1),
+            helper.make_node("Expand", ["one", "tall"], ["column"]),
+            helper.make_node("MatMul", ["large", "large"], ["unused"]),
+            helper.make_node("Mul", ["column", "large"], [names[0]]),
+            *(helper.make_node("MatMul", [before, "large"], [after]) for before, after in itertools.pairwise(names)),
+            helper.make_node("ReduceSum", [names[-1]], ["nothing"], keepdims=1),
+            helper.make_node("Add", ["long", "nothing"], ["sum"]),
+            helper.make_node("LpNormalization", ["sum"], ["vector"], axis=1, p=2)])
+
+    monkeypatch.setattr("artidx.embedder.runtime.RUN_S", 0.2)
+    path = tmp_path / "slow.onnx"
+    path.write_bytes(changed_model(slow))
+    embedder, picture = Embedder.load(path), painting(tmp_path / "a.png", 1)
+    started = time.monotonic()
+    with pytest.raises(BadModel, match=r"not done after 0\.2 s"):
+        embedder.transform([picture])
+    assert time.monotonic() - started < 10
