@@ -7,6 +7,7 @@ loaded only when an image must be embedded: a painting that is in the index alre
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -379,6 +380,10 @@ class Index:
 
 
 def _checked(k: int) -> int:
+    try:
+        k = operator.index(k)
+    except TypeError:
+        raise BadSetting(f"-k {k}: must be a whole number") from None
     if k < 1:
         raise BadSetting(f"-k {k}: must be 1 or more")
     return k

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...embedder import bounds
 from ...errors import BadSetting, Uncalibrated
 from . import upgrades
 from .curve import OperatingPoint
@@ -52,8 +53,7 @@ class Scale:
 
     def probabilities(self, x: npt.NDArray[Any], prior: float = DEFAULT_PRIOR) -> npt.NDArray[Any]:
         """In (0, 1), that pairs are by one artist, where a share `prior` of pairs is."""
-        if not 0 < prior < 1:
-            raise BadSetting(f"prior {prior:g}: must lie between 0 and 1")
+        bounds.PRIOR.checked("prior", prior)
         with np.errstate(over="ignore"):  # a probability of 0 is right then
             return np.asarray(1 / (1 + np.exp(-self.evidence(x) - math.log(prior / (1 - prior)))))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...embedder.parallel import ahead
-from ...embedder.runtime import available_cores
-from ...errors import MissingPackage
+from ...embedder.resources import available_cores, check_room
+from ...errors import MissingPackage, exhausted
 
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -32,6 +33,7 @@ ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong a
 REACH = 4  # vectors at least in the lists that are read, for each neighbour asked for: long answers need more lists
 MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
 BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which stay in a processor's cache
+FAISS_ROOM = 320 << 20  # bytes of address space that it takes where it is loaded
 NOBODY = -1  # the place of a neighbour that is not there
 
 
@@ -235,8 +237,11 @@ def vector_hash(vector: Array) -> str:
 
 def load_faiss() -> Any:
     """The package, imported when it is first needed. Raises MissingPackage."""
+    if "faiss" not in sys.modules:
+        check_room(FAISS_ROOM, "FAISS")
     try:
         import faiss
-    except ImportError:
-        raise MissingPackage("FAISS is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
+    except ImportError as problem:
+        raise exhausted(problem, "FAISS") or MissingPackage(
+            "FAISS is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
     return faiss
