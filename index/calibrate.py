@@ -133,11 +133,10 @@ class ArtistCalibration:
 
     def evidence(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
         """(q, a) log of likelihood ratio times prior."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            paintings = np.log(voices.paintings)  # -inf where there is none
-            ratio = self.slope * voices.scores + self.intercept - self.crowding * paintings
         has_voice = voices.paintings > 0
-        prominence = np.where(has_voice, self.prominence * np.where(has_voice, paintings, 0), -np.inf)
+        paintings = np.log(np.where(has_voice, voices.paintings, 1))
+        ratio = self.slope * np.where(has_voice, voices.scores, 0) + self.intercept - self.crowding * paintings
+        prominence = np.where(has_voice, self.prominence * paintings, -np.inf)
         shares = prominence - np.maximum(np.logaddexp.reduce(prominence, axis=-1, keepdims=True), -1e6)
         evidence: Doubles = np.where(has_voice, ratio + shares + math.log(1 - unknown_share), -np.inf)
         return evidence

@@ -6,8 +6,9 @@ Needs scikit-learn (artidx[calibrate]). What is fitted is described, and used, i
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from .calibrate import (
 )
 from .centre import centre_of, centred
 from .curve import Codes, PairCurve, Pairs, blocks
-from .search import silenced, voices_of
+from .search import voices_of
 from .store import Generation
 from .surroundings import surroundings_among
 from .vectors import Array, Doubles
@@ -39,7 +40,13 @@ STIFFNESS = 100.0  # the inverse of regularisation: nothing to thousands of pair
 MOST_DISAGREEMENT = 2.0  # weight; beyond, the distance hardly counts
 MOST_PAINTINGS = 2000  # of an index whose pairs are looked at: 2 million of them
 MOST_OF_ONE = 50  # paintings by one artist among these
-RIDGE = 1e-3  # times prominence squared, on a loss in nats: decides where the data do not
+FOLDS = 5  # of an index's artists: each in turn is unknown to a gallery of the others
+# What artists' voices mean as a rule, and how far collections depart from it (standard deviations): the prior of a fit.
+# It decides what the data leave open, such as what a count says where all artists have alike many paintings.
+USUAL_SLOPE, SLOPE_SPREAD = 14.0, 1.0  # the spread of its logarithm
+USUAL_CROWDING, CROWDING_SPREAD = 0.7, 0.25
+PROMINENCE_SPREAD = 0.5  # around none
+ALIKE = 0.2  # standard deviation of the logarithm of artists' counts below which they teach next to nothing
 
 
 Counted = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
@@ -120,24 +127,41 @@ def calibrate_pairs(settings: Sequence[Pairs], measured_on: str) -> PairCalibrat
 
 
 def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCalibration:
-    """Fit by maximum likelihood; the cases weigh the same, and in each the known and the unknown queries do.
+    """Fit by maximum posterior; the cases weigh the same, and in each the known and the unknown queries do.
 
-    Within one gallery prominence cannot be told from crowding and intercept; it is then left at nothing.
+    What the cases leave open is taken as usual, and measured_on says so. In none of them may the count of an artist's
+    paintings depend on the query: it would tell whose the query is.
     """
+    queries = np.mean([len(case.truth) for case in cases])
+
     def surprise(calibration: ArtistCalibration, case: ArtistCase) -> float:
         right = calibration.log_posterior(case.known)[0][np.arange(len(case.truth)), case.truth]
         return -float(right.mean() + calibration.log_posterior(case.unknown)[1].mean())
 
     def calibration(weights: Doubles) -> ArtistCalibration:
-        slope, intercept, crowding, prominence = weights.tolist()
+        steepness, intercept, crowding, prominence = weights.tolist()
+        slope = USUAL_SLOPE * math.exp(min(steepness, 10))
         return ArtistCalibration(slope, intercept, crowding, measured_on, prominence)
 
+    def unusual(weights: Doubles) -> float:  # in nats
+        steepness, _, crowding, prominence = weights.tolist()
+        return ((steepness / SLOPE_SPREAD) ** 2 + ((crowding - USUAL_CROWDING) / CROWDING_SPREAD) ** 2
+                + (prominence / PROMINENCE_SPREAD) ** 2) / 2
+
     def loss(weights: Doubles) -> float:
-        return sum(surprise(calibration(weights), case) for case in cases) + RIDGE * float(weights[3]) ** 2
+        return float(np.mean([surprise(calibration(weights), case) for case in cases]) + unusual(weights) / queries)
 
     minimize = _needed("scipy.optimize").minimize
-    fitted = minimize(loss, np.array([15.0, -4.0, 0.5, 0.0]), method="BFGS")
-    return calibration(fitted.x)
+    fitted = calibration(minimize(loss, np.array([0.0, -4.0, USUAL_CROWDING, 0.0]), method="BFGS").x)
+    if max(_spread_of_counts(case) for case in cases) >= ALIKE:
+        return fitted
+    return replace(fitted, measured_on=f"{measured_on}; its artists have alike many paintings, so what their number "
+                                       f"says is not measured but taken as usual")
+
+
+def _spread_of_counts(case: ArtistCase) -> float:
+    counts = case.known.paintings[0]
+    return float(np.log(counts[counts > 0]).std())
 
 
 def calibrate_model(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], *, gallery: str, seen: str,
@@ -182,7 +206,7 @@ def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name:
     """On the index's own labelled paintings, those chosen (n,), all others being the gallery.
 
     Pairs are judged with their artists' other works in the index and, in two halves, without. A painting's artist is
-    looked for with the painting left out, and counts as unknown with all of the artist's left out.
+    looked for as in `cases_within`.
     """
     table, vectors = generation.table, generation.vectors.matrix
     codes, keys = artist_codes(table["artist_key"])
@@ -199,14 +223,38 @@ def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name:
     is_alike = len(without_others.agreements) > 0 or not len(with_others.agreements)  # else too few witnesses are left
     settings = [with_others, without_others] if without_others.is_same.any() and is_alike else [with_others]
 
-    heard = voices_of(vectors, codes, len(keys), vectors[places], own=places)
-    is_judged = heard.paintings[np.arange(len(places)), codes[places]] > 0
-    known = Voices(heard.scores[is_judged], heard.paintings[is_judged])
-    truth = codes[places][is_judged]
     described = f"{len(places):,} paintings by {len(np.unique(codes[places]))} artists ({name})"
-    return Calibration(calibrate_pairs(settings, f"all pairs of {described}"),
-                       calibrate_artists([ArtistCase(known, truth, silenced(known, truth))],
-                                         f"{described}, each left out of the index, and all of its artist's"))
+    return Calibration(calibrate_pairs(settings, f"all pairs of {described}"), calibrate_artists(
+        cases_within(vectors, codes, places, name), f"{described}, each left out of the index, and a fifth of the "
+                                                    f"artists unknown to it in turn"))
+
+
+def cases_within(vectors: Array, codes: Codes, places: Codes, name: str) -> list[ArtistCase]:
+    """Of an index (n, d) with artists (n,): its own paintings at these places (q,) asked of the others.
+
+    A fifth of the artists at a time is unknown to a gallery of all others. To each query of a case all artists then
+    bring the same number of paintings, so that no count tells whose it is, nor whether it is anybody's here. Artists
+    with a single painting could never be the answer, and so do not take part. Raises BadCatalog where fewer than two
+    are left, saying so of `name`.
+    """
+    artists = int(codes.max(initial=-1)) + 1
+    may_be_right = np.bincount(codes[codes >= 0], minlength=artists) > 1
+    places = places[may_be_right[codes[places]]]
+    truth = codes[places]
+    if len(np.unique(truth)) < 2:
+        raise BadCatalog(f"calibrating needs two artists or more with two paintings each, in {name}")
+    heard = voices_of(vectors, codes, artists, vectors[places], own=places)
+    cases = []
+    for fold in _folds(truth, FOLDS):
+        is_here = may_be_right & ~np.isin(np.arange(artists), fold)
+        is_known = is_here[truth]
+        cases.append(ArtistCase(_only(heard, is_known, is_here), (np.cumsum(is_here) - 1)[truth[is_known]],
+                                _only(heard, ~is_known, is_here)))
+    return cases
+
+
+def _only(heard: Voices, queries: npt.NDArray[np.bool_], artists: npt.NDArray[np.bool_]) -> Voices:
+    return Voices(heard.scores[np.ix_(queries, artists)], heard.paintings[np.ix_(queries, artists)])
 
 
 def _balanced(is_same: npt.NDArray[np.bool_]) -> Doubles:
@@ -273,10 +321,17 @@ def _held_out(pairs: Pairs, has_agreements: bool) -> tuple[Doubles, Counted, Cou
 
 def _halves(artists: Codes) -> tuple[Codes, Codes]:
     """The artists in two groups with alike many entries."""
+    first, second = _folds(artists, 2)
+    return first, second
+
+
+def _folds(artists: Codes, most: int) -> list[Codes]:
+    """Two or more artists in groups with alike many entries."""
     codes, counts = np.unique(artists, return_counts=True)
     ranked = codes[np.lexsort((codes, -counts))]
-    is_first = np.isin(np.arange(len(ranked)) % 4, (0, 3))  # 1 2 2 1 1 2 2 1: the first does not always win
-    return ranked[is_first], ranked[~is_first]
+    folds = max(min(most, len(codes)), 2)
+    turns = np.arange(len(ranked)) % (2 * folds)  # 1 2 3 3 2 1 1 2 3 3 2 1: the first does not always win
+    return [ranked[(turns == fold) | (turns == 2 * folds - 1 - fold)] for fold in range(folds)]
 
 
 def _some(places: Codes, codes: Codes) -> Codes:

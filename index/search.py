@@ -115,8 +115,9 @@ class Gallery:
         artists, speakers = self.store.artists, self.store.speakers(query.vector, list(query.own))
         heard = voices(speakers.cosines, speakers.artists, len(artists))
         own = self.store.artists_at(list(query.own))
-        others = artists.paintings - np.bincount(own + 1, minlength=len(artists) + 1)[1:]
-        all_voices = joined_by(heard, others - heard.paintings, self._whisper(query, speakers))
+        left_out = np.bincount(own + 1, minlength=len(artists) + 1)[1:]
+        unheard = artists.paintings - left_out - heard.paintings
+        all_voices = stood_in(joined_by(heard, unheard, self._whisper(query, speakers)), left_out)
         probabilities, unknown = calibration.posterior(all_voices)
         ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if heard.paintings[code]][:k]
         shown = [_loudest(speakers, code) for code in ranked]
@@ -179,15 +180,32 @@ def joined_by(heard: Voices, unheard: Doubles, whisper: float) -> Voices:
         return Voices(1 + np.log(sums) / KERNEL, heard.paintings + unheard)
 
 
+def stood_in(heard: Voices, left_out: npt.NDArray[np.int64]) -> Voices:
+    """Voices as loud and as many as if nobody had been left out; left_out: (artists,) paintings that did not speak.
+
+    A painting of the index does not speak to itself. Were its artist one painting short, where all others are whole, the
+    count would tell whose it is. So the artist's other paintings, on average, speak in its place.
+    """
+    is_heard = heard.paintings > 0
+    counts = np.where(is_heard, heard.paintings + left_out, 0.0)
+    louder = np.log(np.where(is_heard, counts, 1) / np.where(is_heard, heard.paintings, 1))
+    return Voices(heard.scores + louder / KERNEL, counts)
+
+
 def voices_of(gallery: Array, codes: npt.NDArray[np.int64], artists: int, queries: Array,
               own: npt.NDArray[np.int64] | None = None) -> Voices:
-    """What a gallery (n, d) with artists (n,) says to queries (q, d); own: (q,) the place each has in it itself."""
+    """What a gallery (n, d) with artists (n,) says to queries (q, d).
+
+    own: (q,) the place each has in it itself, where it does not speak and is stood in for.
+    """
     scores, paintings = [], []
     for number, query in enumerate(queries):
         cosines = np.asarray(gallery @ query, np.float64)
         if own is not None:
             cosines[own[number]] = -np.inf
         heard = voices(cosines, codes, artists)
+        if own is not None and codes[own[number]] >= 0:
+            heard = stood_in(heard, np.bincount(codes[own[number], None], minlength=artists))
         scores.append(heard.scores)
         paintings.append(heard.paintings)
     return Voices(np.reshape(scores, (len(queries), artists)), np.reshape(paintings, (len(queries), artists)))
