@@ -39,3 +39,4 @@ def calibrate(index: Path, split: str | None, split_column: str | None, as_json:
     for point in (*pairs.by_separation.points, pairs.by_separation.equal_error):
         say(f"  of pairs by different artists {point.false_positive_rate:6.2%} pass, of same-artist pairs "
             f"{point.true_positive_rate:5.1%}")
+    say(f"artists: on {calibration.artists.measured_on}")

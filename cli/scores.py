@@ -52,6 +52,8 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
                 f"most paintings, who hold {nearest.large_hold:.0%} of them"
                 + "".join(f"; {artist} taken for {other} {count} times" for artist, other, count in
                           nearest.confusions[:3]))
+        for doubt in split.doubts:
+            say(f"  too good to be true              {doubt}")
 
 
 def percent(value: float) -> str:

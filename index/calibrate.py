@@ -22,6 +22,7 @@ FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
 DEFAULT_PRIOR = 0.5  # someone asks about two chosen works
 VERSION = 3  # raised where agreements (surroundings.py) or voices (search.KERNEL) change: fits to others are wrong
+MOST_CROWDING = 5.0  # either way; 1 means that twice the paintings need twice the evidence
 UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared and not measured
 
 
@@ -190,7 +191,10 @@ class Calibration:
                        artists.prominence)
             if not all(map(math.isfinite, numbers)):
                 raise ValueError("not finite")
-            return calibration
         except (KeyError, TypeError, ValueError, AttributeError):
             raise Uncalibrated(f"{where}: its calibration is damaged, or by another version of artidx; "
                                f"calibrate it anew with artidx calibrate") from None
+        if abs(artists.crowding) > MOST_CROWDING:
+            raise Uncalibrated(f"{where}: its calibration learnt to read the artist from the number of paintings, as "
+                               f"that of artidx 0.1 could; make it anew with artidx calibrate")
+        return calibration

@@ -6,6 +6,7 @@ judged in retrieval.py, intervals are bootstrap.py's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from .fit import ROC_RATES, Reliability, brier, reliability
 from .retrieval import NearestScores, OpenSet, RetrievalScores, nearest_scores, retrieval_scores
 from .search import silenced, voices_of
 from .surroundings import surroundings_among
+from .too_good import perfect_scores, reads_the_answer
 from .vectors import Array
 
 Roc = tuple[OperatingPoint, ...]
@@ -66,7 +68,10 @@ class Curves:
 
 @dataclass(frozen=True)
 class SplitScores:
-    """One split of a labelled index. intervals: of numbers of pairs, retrieval and nearest, by their names."""
+    """One split of a labelled index. intervals: of numbers of pairs, retrieval and nearest, by their names.
+
+    doubts: what is too good to be true, in sentences (too_good.py).
+    """
 
     split: str
     pairs: PairScores
@@ -74,6 +79,7 @@ class SplitScores:
     nearest: NearestScores | None  # None where the index is not calibrated
     intervals: dict[str, Interval]
     curves: Curves
+    doubts: tuple[str, ...] = ()
 
 
 def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], chosen: Sequence[str],
@@ -101,6 +107,7 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
         intervals |= more
         nearest: NearestScores | None = None
         open_set: OpenSet = ()
+        doubts: list[str] = []
         if calibration:
             is_itself = gallery is None or gallery == split
             there = here if is_itself else (splits == gallery).to_numpy(bool)
@@ -112,7 +119,11 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
             nearest, more, open_set = nearest_scores(known, codes[asked], strangers, codes[there], names,
                                                      calibration.artists)
             intervals |= more
-        found.append(SplitScores(split, pairs, retrieval, nearest, intervals, Curves(*curves, open_set)))
+            if is_itself:
+                doubts = reads_the_answer(vectors, codes[here], calibration.artists)
+        doubts += perfect_scores(pairs.auc, pairs.same_pairs, *((nearest.top_1, nearest.queries) if nearest else
+                                                                (math.nan, 0)))
+        found.append(SplitScores(split, pairs, retrieval, nearest, intervals, Curves(*curves, open_set), tuple(doubts)))
     return found
 
 

@@ -145,7 +145,7 @@ def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCa
 
     def unusual(weights: Doubles) -> float:  # in nats
         steepness, _, crowding, prominence = weights.tolist()
-        return ((steepness / SLOPE_SPREAD) ** 2 + ((crowding - USUAL_CROWDING) / CROWDING_SPREAD) ** 2
+        return float((steepness / SLOPE_SPREAD) ** 2 + ((crowding - USUAL_CROWDING) / CROWDING_SPREAD) ** 2
                 + (prominence / PROMINENCE_SPREAD) ** 2) / 2
 
     def loss(weights: Doubles) -> float:
@@ -209,7 +209,7 @@ def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name:
     looked for as in `cases_within`.
     """
     table, vectors = generation.table, generation.vectors.matrix
-    codes, keys = artist_codes(table["artist_key"])
+    codes, _ = artist_codes(table["artist_key"])
     hashes = table["vector_sha256"].to_numpy(object)
     places = _some(np.flatnonzero(chosen & (codes >= 0)), codes)
     with_others = pairs_among(vectors[places], codes[places], vectors, hashes, places)

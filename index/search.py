@@ -183,8 +183,8 @@ def joined_by(heard: Voices, unheard: Doubles, whisper: float) -> Voices:
 def stood_in(heard: Voices, left_out: npt.NDArray[np.int64]) -> Voices:
     """Voices as loud and as many as if nobody had been left out; left_out: (artists,) paintings that did not speak.
 
-    A painting of the index does not speak to itself. Were its artist one painting short, where all others are whole, the
-    count would tell whose it is. So the artist's other paintings, on average, speak in its place.
+    A painting of the index does not speak to itself. Were its artist one painting short, where all others are whole,
+    the count would tell whose it is. So the artist's other paintings, on average, speak in its place.
     """
     is_heard = heard.paintings > 0
     counts = np.where(is_heard, heard.paintings + left_out, 0.0)

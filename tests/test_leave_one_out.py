@@ -7,18 +7,21 @@ from that count: on artists with 12 paintings each it named the right one always
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from artidx.errors import BadCatalog
+from artidx.errors import BadCatalog, Uncalibrated
 from artidx.index.artists import artist_codes
-from artidx.index.calibrate import ArtistCalibration, Voices
+from artidx.index.calibrate import ArtistCalibration, Calibration, Voices
 from artidx.index.evaluate import evaluate
 from artidx.index.fit import USUAL_CROWDING, calibrate_artists, cases_within
+from artidx.index.report import write_report
 from artidx.index.retrieval import nearest_scores
 from artidx.index.search import KERNEL, silenced, stood_in, voices_of
+from artidx.index.too_good import reads_the_answer
 from made import CALIBRATION
 
 SIZES = {
@@ -42,6 +45,14 @@ def scored(vectors, artists, calibration):
     heard = voices_of(vectors, artists, int(artists.max()) + 1, vectors, np.arange(len(vectors)))
     names = [str(code) for code in range(artists.max() + 1)]
     return nearest_scores(heard, artists, silenced(heard, artists), artists, names, calibration)[0]
+
+
+def evaluated(vectors, artists, calibration):
+    keys = [f"artist {code:03d}" for code in artists]
+    table = pd.DataFrame({"artist": keys, "artist_key": pd.Series(keys, dtype="str"),
+                          "vector_sha256": [f"{number:016x}" for number in range(len(keys))]})
+    (found,) = evaluate(table, vectors, pd.Series(["all"] * len(keys)), ["all"], None, calibration)
+    return found
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -122,12 +133,7 @@ def test_a_fit_says_that_counts_were_not_measured_where_all_are_alike(name, is_t
 
 def test_an_index_of_artists_with_as_many_paintings_each_is_evaluated_by_what_they_look_like():
     vectors, artists = made_up([6] * 12)
-    keys = [f"artist {code:03d}" for code in artists]
-    table = pd.DataFrame({"artist": keys, "artist_key": pd.Series(keys, dtype="str"),
-                          "vector_sha256": [f"{number:016x}" for number in range(len(keys))]})
-    (found,) = evaluate(table, vectors, pd.Series(["all"] * len(keys)), ["all"], None,
-                        replace(CALIBRATION, artists=COUNTING))
-    assert found.nearest.top_1 < 0.3
+    assert evaluated(vectors, artists, replace(CALIBRATION, artists=COUNTING)).nearest.top_1 < 0.3
 
 
 def test_artists_who_can_be_told_without_fail_do_not_make_the_fit_run_away():
@@ -166,3 +172,42 @@ def test_a_painting_of_an_index_is_answered_as_it_was_evaluated(museum_index):
         for code, name in zip(codes, table["artist"], strict=True):
             if expected[place, code] > 0:
                 assert given[name] == pytest.approx(expected[place, code], rel=1e-4)
+
+
+# --- what is too good to be true
+
+
+def test_a_ranking_that_reads_the_answer_is_told_from_one_that_looks(monkeypatch):
+    vectors, artists = made_up(SIZES["balanced"], hand=0.7)
+    assert reads_the_answer(vectors, artists, CALIBRATION.artists) == []
+    assert reads_the_answer(vectors, artists, COUNTING) == []
+    # As voices were before anybody stood in for the painting that is left out.
+    monkeypatch.setattr("artidx.index.search.stood_in", lambda heard, left_out: heard)
+    (doubt,) = reads_the_answer(vectors, artists, COUNTING)
+    assert "100% even where the artists are shuffled" in doubt
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_an_honest_evaluation_raises_no_doubt(name):
+    vectors, artists = made_up(SIZES[name], hand=0.7)
+    fitted = calibrate_artists(cases_within(vectors, artists, np.arange(len(artists)), "these"), "test")
+    for calibration in (fitted, replace(fitted, prominence=3.0), replace(fitted, prominence=-3.0)):
+        assert reads_the_answer(vectors, artists, calibration) == []
+
+
+def test_copies_of_pictures_raise_doubts_in_the_scores_and_on_the_page(tmp_path):
+    vectors, artists = np.repeat(made_up([1] * 40)[0], 3, axis=0), np.repeat(np.arange(40), 3)
+    found = evaluated(vectors, artists, CALIBRATION)
+    assert [doubt.split(" can")[0] for doubt in found.doubts] == ["an AUC of 1.000",
+                                                                  "the right artist first for 100.0%"]
+    assert evaluated(vectors[:12], artists[:12], CALIBRATION).doubts == (), "too few to say so"
+    model = SimpleNamespace(name="x", sha256="0" * 64)
+    manifest = SimpleNamespace(paintings=120, artists=40, generation=1, model=model)
+    write_report(tmp_path / "page.html", "copies", manifest, [found])
+    assert "copies of a picture under several names" in (tmp_path / "page.html").read_text()
+
+
+def test_a_calibration_that_learnt_to_read_counts_is_no_calibration():
+    leaked = replace(CALIBRATION, artists=COUNTING).to_json()
+    with pytest.raises(Uncalibrated, match=r"read the artist from the number of paintings.*artidx calibrate"):
+        Calibration.from_json(leaked, "old.artidx")
