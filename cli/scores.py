@@ -43,11 +43,11 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
             say(f"  artist named first               {found(nearest.top_1, 'top_1')}, among five "
                 f"{found(nearest.top_5, 'top_5')}, of {nearest.queries:,} asked of {nearest.gallery_paintings:,} "
                 f"paintings by {nearest.gallery_artists:,} artists")
-            say("  recognised                       " + ", ".join(
-                f"{share(recognised)} at {rate:.0%}" for rate, recognised in zip(
-                    nearest.false_acceptance, nearest.recognised, strict=True))
-                + f" false acceptance of {nearest.strangers:,} strangers; calibration error of 'none of them' "
-                  f"{share(nearest.unknown_error)}")
+            at_1, at_10 = nearest.recognised
+            say(f"  recognised                       {share(at_1)} at 1%, {found(at_10, 'recognised_at_10_percent')} "
+                f"at 10% false acceptance of {nearest.strangers:,} strangers")
+            say(f"  known told from strangers        AUC {found(nearest.known_auc, 'known_auc')}; calibration error of "
+                f"'none of them' {share(nearest.unknown_error)}")
             say(f"  wrong first answers              {percent(nearest.large_named)} name the tenth of artists with "
                 f"most paintings, who hold {nearest.large_hold:.0%} of them"
                 + "".join(f"; {artist} taken for {other} {count} times" for artist, other, count in

@@ -28,6 +28,40 @@ def mean_interval(values: Doubles, artists: Codes) -> Interval:
     return interval_of([float(drawn @ sums / (drawn @ counts)) for drawn in _draws(len(counts))])
 
 
+def auc_interval(known: Doubles, strangers: Doubles, known_by: Codes, strangers_by: Codes) -> Interval:
+    """Of the chance that one of the known (k,) is above one of the strangers (s,); with the artists of each."""
+    ranked = np.argsort(np.concatenate([strangers, known]), kind="stable")
+    is_known = ranked >= len(strangers)
+    values = []
+    for known_weights, strangers_weights in _drawn_apart(known_by, strangers_by):
+        weights = np.concatenate([strangers_weights, known_weights])[ranked]
+        below = np.cumsum(np.where(is_known, 0, weights))
+        if below[-1] and known_weights.sum():
+            values.append(float((below * weights)[is_known].sum() / below[-1] / known_weights.sum()))
+    return interval_of(values)
+
+
+def recognised_interval(best: Doubles, is_right: npt.NDArray[np.bool_], strangers: Doubles, rate: float,
+                        known_by: Codes, strangers_by: Codes) -> Interval:
+    """Of the share of queries (k,) named rightly with more than what a share `rate` of strangers (s,) gets at best."""
+    order = np.argsort(-strangers, kind="stable")
+    values = []
+    for known_weights, strangers_weights in _drawn_apart(known_by, strangers_by):
+        passed = np.cumsum(strangers_weights[order])
+        if passed[-1] and known_weights.sum():
+            limit = strangers[order][np.searchsorted(passed, rate * passed[-1], side="right")]
+            values.append(float(known_weights @ ((best > limit) & is_right) / known_weights.sum()))
+    return interval_of(values)
+
+
+def _drawn_apart(known_by: Codes, strangers_by: Codes) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """How often each query of either kind is drawn, with its artist."""
+    _, known = np.unique(known_by, return_inverse=True)
+    _, strangers = np.unique(strangers_by, return_inverse=True)
+    for drawn in _draws(int(known.max()) + 1 + int(strangers.max()) + 1):
+        yield drawn[known], drawn[int(known.max()) + 1 + strangers]
+
+
 def pair_intervals(x: Array, pairs: Pairs) -> dict[str, Interval]:
     """Of `auc` and the shares found, where x (p,) is what the pairs are ranked by, least first."""
     return {name: interval_of(values) for name, values in pair_draws(x, pairs).items()}

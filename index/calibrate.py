@@ -8,7 +8,7 @@ is fit.py's; using a fitted calibration needs numpy only.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from ..errors import BadSetting, Uncalibrated
 from .curve import OperatingPoint
+from .open_set import OpenSet, terms_of
 from .vectors import Doubles
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
 DEFAULT_PRIOR = 0.5  # someone asks about two chosen works
-VERSION = 3  # raised where agreements (surroundings.py) or voices (search.KERNEL) change: fits to others are wrong
+VERSION = 4  # raised where agreements (surroundings.py) or voices (search.KERNEL) change: fits to others are wrong
+READ = (3, 4)  # 3 had no open_set: the field alone said whether an artist is known
 MOST_CROWDING = 5.0  # either way; 1 means that twice the paintings need twice the evidence
 UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared and not measured
 
@@ -123,7 +125,8 @@ class ArtistCalibration:
     """Weighs what artists say: log(p(score | this artist) / p(score | somebody unknown)).
 
     It is slope * score + intercept - crowding * log(paintings): among many paintings one is near by chance. Before
-    anything is heard an artist's share of the known is in proportion to paintings ** prominence.
+    anything is heard an artist's share of the known is in proportion to paintings ** prominence. Whether it is any of
+    them is open_set's to say (open_set.py); which of them, where it is one, these ratios and shares.
     """
 
     slope: float
@@ -131,16 +134,16 @@ class ArtistCalibration:
     crowding: float
     measured_on: str
     prominence: float = 0.0  # all artists alike
+    open_set: OpenSet = field(default_factory=OpenSet)
 
-    def evidence(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
-        """(q, a) log of likelihood ratio times prior."""
-        has_voice = voices.paintings > 0
-        paintings = np.log(np.where(has_voice, voices.paintings, 1))
-        ratio = self.slope * np.where(has_voice, voices.scores, 0) + self.intercept - self.crowding * paintings
-        prominence = np.where(has_voice, self.prominence * paintings, -np.inf)
-        shares = prominence - np.maximum(np.logaddexp.reduce(prominence, axis=-1, keepdims=True), -1e6)
-        evidence: Doubles = np.where(has_voice, ratio + shares + math.log(1 - unknown_share), -np.inf)
-        return evidence
+    def evidence(self, voices: Voices) -> Doubles:
+        """(q, a) log of likelihood ratio times share of the known; -inf for an artist without a voice."""
+        ratios, shares = self._heard(voices)
+        return ratios + shares
+
+    def terms(self, voices: Voices) -> Doubles:
+        """(q, 4) what open_set weighs."""
+        return terms_of(*self._heard(voices), voices.paintings)
 
     def posterior(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
         """(q, a) probabilities of the artists and (q,) that of somebody unknown; together they add up to 1."""
@@ -149,18 +152,33 @@ class ArtistCalibration:
 
     def log_posterior(self, voices: Voices, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
         """The logarithms of `posterior`, which stay finite where a probability vanishes."""
-        evidence = self.evidence(voices, unknown_share)
-        total = np.logaddexp(np.logaddexp.reduce(evidence, axis=-1), math.log(unknown_share))
-        return evidence - total[..., None], math.log(unknown_share) - total
+        odds = self.open_set.log_odds(self.terms(voices)) + math.log((1 - unknown_share) / unknown_share)
+        evidence = self.evidence(voices)
+        among_known = evidence - np.maximum(np.logaddexp.reduce(evidence, axis=-1, keepdims=True), -1e6)
+        return among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
+
+    def _heard(self, voices: Voices) -> tuple[Doubles, Doubles]:
+        """(q, a) log-likelihood ratios and logs of the shares, -inf for an artist without a voice."""
+        has_voice = voices.paintings > 0
+        paintings = np.log(np.where(has_voice, voices.paintings, 1))
+        ratios = self.slope * np.where(has_voice, voices.scores, 0) + self.intercept - self.crowding * paintings
+        shares = np.where(has_voice, self.prominence * paintings, -np.inf)
+        shares = shares - np.maximum(np.logaddexp.reduce(shares, axis=-1, keepdims=True), -1e6)
+        return np.where(has_voice, ratios, -np.inf), shares
 
 
 @dataclass(frozen=True)
 class ArtistCase:
-    """A gallery, queries by its artists with the right one, truth (q,), and queries by somebody else."""
+    """A gallery, queries by its artists with the right one, truth (q,), and queries by somebody else.
+
+    known_by, unknown_by: the queries' artists by numbers that mean the same in all cases, so that some may be held out.
+    """
 
     known: Voices
     truth: npt.NDArray[np.int64]
     unknown: Voices
+    known_by: npt.NDArray[np.int64]
+    unknown_by: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -181,12 +199,13 @@ class Calibration:
             raise Uncalibrated(f"{where}: was never calibrated, so there is no threshold and no probability; make them "
                                f"with artidx calibrate, or ask for distances with artidx nearest --paintings")
         try:
-            if found["version"] != VERSION:
+            if found["version"] not in READ:
                 raise ValueError("version")
             pairs = found["pairs"] | {name: Scale.from_json(found["pairs"][name])
                                       for name in ("by_distance", "by_separation")}
-            calibration = cls(PairCalibration(**pairs), ArtistCalibration(**found["artists"]))
-            artists = calibration.artists
+            open_set = OpenSet.from_json(found["artists"].get("open_set", {}))
+            artists = ArtistCalibration(**(found["artists"] | {"open_set": open_set}))
+            calibration = cls(PairCalibration(**pairs), artists)
             numbers = (calibration.pairs.disagreement, artists.slope, artists.intercept, artists.crowding,
                        artists.prominence)
             if not all(map(math.isfinite, numbers)):

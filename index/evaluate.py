@@ -117,7 +117,8 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
             strangers = _heard(embeddings, codes, there, foreign, False) if len(foreign) else silenced(
                 known, codes[asked])
             nearest, more, open_set = nearest_scores(known, codes[asked], strangers, codes[there], names,
-                                                     calibration.artists)
+                                                     calibration.artists,
+                                                     codes[foreign if len(foreign) else asked])
             intervals |= more
             if is_itself:
                 doubts = reads_the_answer(vectors, codes[here], calibration.artists)

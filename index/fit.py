@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..embedder.catalog import artist_key
 from ..errors import BadCatalog, MissingPackage
 from .artists import artist_codes
 from .calibrate import (
@@ -28,6 +29,8 @@ from .calibrate import (
 )
 from .centre import centre_of, centred
 from .curve import Codes, PairCurve, Pairs, blocks
+from .open_set import OpenSet, told_apart
+from .retrieval import unknown_error
 from .search import voices_of
 from .store import Generation
 from .surroundings import surroundings_among
@@ -46,6 +49,7 @@ FOLDS = 5  # of an index's artists: each in turn is unknown to a gallery of the 
 USUAL_SLOPE, SLOPE_SPREAD = 14.0, 1.0  # the spread of its logarithm
 USUAL_CROWDING, CROWDING_SPREAD = 0.7, 0.25
 PROMINENCE_SPREAD = 0.5  # around none
+OPEN_SET_SPREAD = np.array([0.5, 0.5, 0.2, 0.2, 2.0])  # of its weights, around the field alone
 ALIKE = 0.2  # standard deviation of the logarithm of artists' counts below which they teach next to nothing
 
 
@@ -130,13 +134,19 @@ def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCa
     """Fit by maximum posterior; the cases weigh the same, and in each the known and the unknown queries do.
 
     What the cases leave open is taken as usual, and measured_on says so. In none of them may the count of an artist's
-    paintings depend on the query: it would tell whose the query is.
+    paintings depend on the query: it would tell whose the query is. First what artists' scores mean, then what else
+    tells the known from the unknown. Raises BadCatalog where a case has no known or no unknown queries.
     """
-    queries = np.mean([len(case.truth) for case in cases])
+    if not cases or any(not len(case.truth) or not len(case.unknown.scores) for case in cases):
+        raise BadCatalog("calibrating artists needs, for each gallery, queries by its artists and by others")
+    queries = float(np.mean([len(case.truth) for case in cases]))
+    even = math.log(0.5)
 
     def surprise(calibration: ArtistCalibration, case: ArtistCase) -> float:
-        right = calibration.log_posterior(case.known)[0][np.arange(len(case.truth)), case.truth]
-        return -float(right.mean() + calibration.log_posterior(case.unknown)[1].mean())
+        known, unknown = (even + calibration.evidence(voices) for voices in (case.known, case.unknown))
+        totals = (np.logaddexp(np.logaddexp.reduce(evidence, axis=1), even) for evidence in (known, unknown))
+        of_known, of_unknown = (float(total.mean()) for total in totals)
+        return of_known - float(known[np.arange(len(case.truth)), case.truth].mean()) + of_unknown - even
 
     def calibration(weights: Doubles) -> ArtistCalibration:
         steepness, intercept, crowding, prominence = weights.tolist()
@@ -146,17 +156,125 @@ def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCa
     def unusual(weights: Doubles) -> float:  # in nats
         steepness, _, crowding, prominence = weights.tolist()
         return float((steepness / SLOPE_SPREAD) ** 2 + ((crowding - USUAL_CROWDING) / CROWDING_SPREAD) ** 2
-                + (prominence / PROMINENCE_SPREAD) ** 2) / 2
+                     + (prominence / PROMINENCE_SPREAD) ** 2) / 2
 
     def loss(weights: Doubles) -> float:
         return float(np.mean([surprise(calibration(weights), case) for case in cases]) + unusual(weights) / queries)
 
     minimize = _needed("scipy.optimize").minimize
     fitted = calibration(minimize(loss, np.array([0.0, -4.0, USUAL_CROWDING, 0.0]), method="BFGS").x)
+    fitted = replace(fitted, open_set=_open_set([_Told.of(case, fitted) for case in cases]))
     if max(_spread_of_counts(case) for case in cases) >= ALIKE:
         return fitted
     return replace(fitted, measured_on=f"{measured_on}; its artists have alike many paintings, so what their number "
                                        f"says is not measured but taken as usual")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What open_set.py weighs, of a case's known (k, 4) and unknown (u, 4) queries, and their artists."""
+
+    known: Doubles
+    unknown: Doubles
+    known_by: Codes
+    unknown_by: Codes
+
+    @classmethod
+    def of(cls, case: ArtistCase, calibration: ArtistCalibration) -> _Told:
+        return cls(calibration.terms(case.known), calibration.terms(case.unknown), case.known_by, case.unknown_by)
+
+    def only(self, artists: Codes, is_in: bool) -> _Told:
+        known, unknown = (np.isin(by, artists) == is_in for by in (self.known_by, self.unknown_by))
+        return _Told(self.known[known], self.unknown[unknown], self.known_by[known], self.unknown_by[unknown])
+
+
+def _open_set(cases: Sequence[_Told]) -> OpenSet:
+    """By maximum posterior, with how good it is on artists held out in turn."""
+    model = OpenSet(*_open_set_weights(cases).tolist())
+    judged: list[list[tuple[Doubles, Doubles]]] = [[] for _ in cases]
+    everybody = np.concatenate([by for case in cases for by in (case.known_by, case.unknown_by)])
+    if len(np.unique(everybody)) < 2:
+        return model
+    for fold in _folds(everybody, FOLDS):
+        others = [case for case in (case.only(fold, False) for case in cases) if len(case.known) and len(case.unknown)]
+        if not others:
+            return model
+        held_out = OpenSet(*_open_set_weights(others).tolist())
+        for case, found in zip(cases, judged, strict=True):
+            here = case.only(fold, True)
+            found.append((held_out.log_odds(here.known), held_out.log_odds(here.unknown)))
+    odds = [tuple(np.concatenate(kind) for kind in zip(*found, strict=True)) for found in judged]
+    auc = float(np.mean([told_apart(known, unknown) for known, unknown in odds]))
+    error = float(np.mean([unknown_error(_unknown(known), _unknown(unknown)) for known, unknown in odds]))
+    return replace(model, auc=auc, calibration_error=error)
+
+
+def _open_set_weights(cases: Sequence[_Told]) -> Doubles:
+    """(5,) with the cases weighing the same, and in each the known and the unknown."""
+    queries = float(np.mean([len(case.known) for case in cases]))
+    usual = OpenSet().weights
+
+    def loss(weights: Doubles) -> tuple[float, Doubles]:
+        apart = (weights - usual) / OPEN_SET_SPREAD
+        total, slope = float(apart @ apart) / 2 / queries, apart / OPEN_SET_SPREAD / queries
+        for case in cases:
+            for terms, sign in ((case.known, 1.0), (case.unknown, -1.0)):
+                terms = np.column_stack([terms, np.ones(len(terms))])[np.isfinite(terms).all(axis=1)]
+                odds = sign * (terms @ weights)
+                total += float(np.logaddexp(0, -odds).sum()) / max(len(terms), 1) / len(cases)
+                slope = slope - sign * (_unknown(odds) @ terms) / max(len(terms), 1) / len(cases)
+        return total, slope
+
+    found: Doubles = _needed("scipy.optimize").minimize(loss, usual, jac=True, method="BFGS").x
+    return found
+
+
+def _unknown(odds: Doubles) -> Doubles:
+    """The probability against log odds."""
+    return np.exp(-np.logaddexp(0, odds))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A gallery with its artists, and queries asked of it, from wherever they are. Vectors as the model gives them.
+
+    gallery: (n, d) and queries: (q, d), with their artists' names in any spelling, None for nobody in particular. A
+    query by nobody of the gallery is a stranger's. own: (q,) the place each query has in the gallery, -1 for none.
+    """
+
+    gallery: Array
+    gallery_artists: Sequence[str | None]
+    queries: Array
+    query_artists: Sequence[str | None]
+    own: Codes | None = None
+
+
+def fit_artists(cases: Sequence[Asked], measured_on: str) -> ArtistCalibration:
+    """The artists' calibration for galleries and queries of several origins, each case weighing the same.
+
+    Artists are held out over all cases. Raises BadCatalog where a case has no query by an artist of its gallery, or
+    none by somebody else.
+    """
+    names = [[artist_key(name) if name else None for name in artists]
+             for case in cases for artists in (case.gallery_artists, case.query_artists)]
+    codes, _ = artist_codes(pd.Series([name for some in names for name in some], dtype=object))
+    parts = np.split(codes, np.cumsum([len(some) for some in names])[:-1])
+    nobody = int(codes.max(initial=-1)) + 1
+    found = []
+    for case, theirs, asked in zip(cases, parts[::2], parts[1::2], strict=True):
+        here, places = np.unique(theirs[theirs >= 0], return_inverse=True)
+        speaking = np.full(len(theirs), -1)
+        speaking[theirs >= 0] = places
+        centre = centre_of(case.gallery, theirs)
+        heard = voices_of(centred(case.gallery, centre), speaking, len(here), centred(case.queries, centre), case.own)
+        truth = np.minimum(np.searchsorted(here, asked), max(len(here) - 1, 0))
+        is_known = np.isin(asked, here)
+        is_known &= heard.paintings[np.arange(len(asked)), truth] > 0
+        by = np.where(asked >= 0, asked, nobody + np.cumsum(asked < 0))
+        everybody = np.ones(len(here), bool)
+        found.append(ArtistCase(_only(heard, is_known, everybody), truth[is_known], _only(heard, ~is_known, everybody),
+                                by[is_known], by[~is_known]))
+    return calibrate_artists(found, measured_on)
 
 
 def _spread_of_counts(case: ArtistCase) -> float:
@@ -189,7 +307,7 @@ def calibrate_model(table: pd.DataFrame, embeddings: Array, splits: pd.Series[st
         centre = centre_of(embeddings[among], codes[among])
         known, unknown = (voices_of(centred(embeddings[among], centre), codes[among], len(keys),
                                     centred(embeddings[of[name]], centre)) for name in (seen, unseen))
-        return ArtistCase(known, codes[of[seen]], unknown)
+        return ArtistCase(known, codes[of[seen]], unknown, codes[of[seen]], codes[of[unseen]])
 
     whole = np.flatnonzero(of[gallery])
     thin = [_thinned(whole, codes, mean) for mean in THIN_GALLERIES]
@@ -249,7 +367,7 @@ def cases_within(vectors: Array, codes: Codes, places: Codes, name: str) -> list
         is_here = may_be_right & ~np.isin(np.arange(artists), fold)
         is_known = is_here[truth]
         cases.append(ArtistCase(_only(heard, is_known, is_here), (np.cumsum(is_here) - 1)[truth[is_known]],
-                                _only(heard, ~is_known, is_here)))
+                                _only(heard, ~is_known, is_here), truth[is_known], truth[~is_known]))
     return cases
 
 

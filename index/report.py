@@ -36,7 +36,9 @@ NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, part of the scores, na
     ("Brier score", "pairs", "brier"),
     ("triplets right", "retrieval", "triplet_accuracy"), ("mAP@10", "retrieval", "mean_average_precision_at_10"),
     ("R@1", "retrieval", "recall_at_1"), ("R@5", "retrieval", "recall_at_5"),
-    ("artist first", "nearest", "top_1"), ("in five", "nearest", "top_5"))
+    ("artist first", "nearest", "top_1"), ("in five", "nearest", "top_5"),
+    ("known told from strangers (AUC)", "nearest", "known_auc"),
+    ("calibration error of none of them", "nearest", "unknown_error"))
 
 
 def write_report(target: Path, source: str, manifest: Manifest, scores: Sequence[SplitScores]) -> None:

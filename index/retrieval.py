@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .bootstrap import Interval, mean_interval
+from .bootstrap import Interval, auc_interval, mean_interval, recognised_interval
 from .calibrate import ArtistCalibration, Voices
 from .curve import Codes
+from .open_set import told_apart
 from .vectors import Array, Doubles
 
 DEPTH = 10  # neighbours looked at for mAP and hubness
@@ -117,6 +118,7 @@ class NearestScores:
     top_5: float
     false_acceptance: tuple[float, ...]
     recognised: tuple[float, ...]
+    known_auc: float
     unknown_error: float
     large_named: float
     large_hold: float
@@ -125,12 +127,13 @@ class NearestScores:
 
 
 def nearest_scores(known: Voices, truth: Codes, strangers: Voices, gallery: Codes, names: list[str],
-                   calibration: ArtistCalibration
+                   calibration: ArtistCalibration, strangers_by: Codes | None = None
                    ) -> tuple[NearestScores, dict[str, Interval], OpenSet]:
     """known: what the gallery says to queries by its artists, truth (q,); strangers: to queries by others.
 
     gallery: (n,) its paintings' codes, negative where unknown. A query whose artist has no painting that counts is not
-    judged. With intervals, and the open-set curve as (false acceptance, recognised).
+    judged. strangers_by: (s,) their artists, each somebody else if not given. With intervals, and the open-set curve as
+    (false acceptance, recognised).
     """
     is_judged = known.paintings[np.arange(len(truth)), truth] > 0
     truth, heard = truth[is_judged], Voices(known.scores[is_judged], known.paintings[is_judged])
@@ -149,11 +152,16 @@ def nearest_scores(known: Voices, truth: Codes, strangers: Voices, gallery: Code
         len(truth), int(sizes.sum()), int((sizes > 0).sum()), len(foreign), _share(ahead < 1), _share(ahead < 5),
         FALSE_ACCEPTANCES, tuple(float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan
                                  for limit in _limits(foreign.max(axis=1, initial=0), np.array(FALSE_ACCEPTANCES))),
-        _unknown_error(unknown, foreign_unknown), _share(is_large[named[wrong]]),
+        told_apart(-unknown, -foreign_unknown), unknown_error(unknown, foreign_unknown), _share(is_large[named[wrong]]),
         float(sizes[is_large].sum() / max(sizes.sum(), 1)), _confusions(truth[wrong], named[wrong], names),
         _by_artist(truth, named, ahead, sizes, names))
     intervals = {"top_1": mean_interval((ahead < 1).astype(float), truth),
                  "top_5": mean_interval((ahead < 5).astype(float), truth)}
+    strangers_by = np.arange(len(foreign)) if strangers_by is None else strangers_by
+    if len(truth) and len(foreign):
+        intervals["known_auc"] = auc_interval(-unknown, -foreign_unknown, truth, strangers_by)
+        intervals["recognised_at_10_percent"] = recognised_interval(
+            best, ~wrong, foreign.max(axis=1), 0.1, truth, strangers_by)
     return scores, intervals, tuple(zip(OPEN_SET_POINTS.tolist(), recognised, strict=True))
 
 
@@ -165,7 +173,8 @@ def _limits(first: Doubles, shares: Doubles) -> list[float]:
                                                        for share, place in zip(shares, places, strict=True)]
 
 
-def _unknown_error(known: Doubles, strangers: Doubles, bins: int = 15) -> float:
+def unknown_error(known: Doubles, strangers: Doubles, bins: int = 15) -> float:
+    """Calibration error of `unknown` as given to the known (k,) and to strangers (s,), both weighing the same."""
     if not len(known) or not len(strangers):
         return float("nan")
     given, is_stranger = np.concatenate([known, strangers]), np.repeat([0.0, 1.0], [len(known), len(strangers)])

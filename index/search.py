@@ -196,16 +196,17 @@ def voices_of(gallery: Array, codes: npt.NDArray[np.int64], artists: int, querie
               own: npt.NDArray[np.int64] | None = None) -> Voices:
     """What a gallery (n, d) with artists (n,) says to queries (q, d).
 
-    own: (q,) the place each has in it itself, where it does not speak and is stood in for.
+    own: (q,) the place each has in it itself, where it does not speak and is stood in for; -1 where it has none.
     """
     scores, paintings = [], []
     for number, query in enumerate(queries):
         cosines = np.asarray(gallery @ query, np.float64)
-        if own is not None:
-            cosines[own[number]] = -np.inf
+        place = -1 if own is None else own[number]
+        if place >= 0:
+            cosines[place] = -np.inf
         heard = voices(cosines, codes, artists)
-        if own is not None and codes[own[number]] >= 0:
-            heard = stood_in(heard, np.bincount(codes[own[number], None], minlength=artists))
+        if place >= 0 and codes[place] >= 0:
+            heard = stood_in(heard, np.bincount(codes[place, None], minlength=artists))
         scores.append(heard.scores)
         paintings.append(heard.paintings)
     return Voices(np.reshape(scores, (len(queries), artists)), np.reshape(paintings, (len(queries), artists)))

@@ -28,6 +28,7 @@ from artidx.index.fit import (
     reliability,
     setting_within,
 )
+from artidx.index.open_set import OpenSet
 from artidx.index.retrieval import triplet_accuracy
 from artidx.index.surroundings import FEWEST
 from made import CALIBRATION, curve_of
@@ -233,7 +234,23 @@ def test_a_calibration_survives_json():
     assert Calibration.from_json(CALIBRATION.to_json(), "test") == CALIBRATION
 
 
-@pytest.mark.parametrize("version", [1, 2, None])
+def test_a_calibration_of_version_3_is_read_and_means_what_it_did():
+    found = CALIBRATION.to_json() | {"version": 3}
+    found["artists"].pop("open_set")
+    read = Calibration.from_json(found, "test")
+    assert read.artists.open_set == OpenSet()
+    assert Calibration.from_json(read.to_json(), "test") == read
+
+
+@pytest.mark.parametrize("change", [{"field": math.nan}, {"standing": "much"}, {"weights": 3}])
+def test_open_set_weights_that_are_no_numbers_are_damage(change):
+    found = CALIBRATION.to_json()
+    found["artists"]["open_set"] |= change
+    with pytest.raises(Uncalibrated, match="damaged"):
+        Calibration.from_json(found, "test")
+
+
+@pytest.mark.parametrize("version", [1, 2, 5, None])
 def test_a_calibration_of_another_version_is_refused(version):
     # Versions 1 and 2 were fitted to agreements of other kinds: its probabilities would be wrong without a word.
     with pytest.raises(Uncalibrated, match=r"another version.*artidx calibrate"):
@@ -284,7 +301,7 @@ def test_artists_calibrated_on_scores_of_known_evidence_get_it_back():
     truth = chance.integers(0, artists, queries)
     known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
     known[np.arange(queries), truth] += 20 * sigma**2
-    case = ArtistCase(Voices(known, paintings), truth, Voices(unknown, paintings))
+    case = ArtistCase(Voices(known, paintings), truth, Voices(unknown, paintings), truth, np.arange(queries) + artists)
     found = calibrate_artists([case], "test")
     assert found.slope == pytest.approx(20, rel=0.05)
     assert found.intercept == pytest.approx(-8, rel=0.05)
@@ -302,7 +319,8 @@ def test_artists_with_many_paintings_are_found_likelier_from_galleries_of_severa
         middle = (8 + 0.7 * np.log(paintings)) / 20
         known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
         known[np.arange(queries), truth] += 20 * sigma**2
-        cases.append(ArtistCase(Voices(known, paintings), truth, Voices(unknown, paintings)))
+        cases.append(ArtistCase(Voices(known, paintings), truth, Voices(unknown, paintings), truth,
+                                np.arange(queries) + artists))
     found = calibrate_artists(cases, "test")
     assert found.prominence == pytest.approx(0.5, abs=0.1)
     assert found.crowding == pytest.approx(0.7, abs=0.1)
