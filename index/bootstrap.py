@@ -62,6 +62,20 @@ def _drawn_apart(known_by: Codes, strangers_by: Codes) -> Iterator[tuple[npt.NDA
         yield drawn[known], drawn[int(known.max()) + 1 + strangers]
 
 
+def rate_interval(called: Doubles, counted: Doubles) -> Interval:
+    """Of the share of pairs that are called the same. called, counted: (a, a) how many pairs there are of the artists.
+
+    A pair of an artist's own is on the diagonal; either kind of pair alone is counted.
+    """
+    values = []
+    is_same = bool(np.diag(counted).any())
+    for drawn in _draws(len(counted)):
+        found, of = ((drawn @ np.diag(counts)) if is_same else drawn @ counts @ drawn for counts in (called, counted))
+        if of:
+            values.append(float(found / of))
+    return interval_of(values)
+
+
 def pair_intervals(x: Array, pairs: Pairs) -> dict[str, Interval]:
     """Of `auc` and the shares found, where x (p,) is what the pairs are ranked by, least first."""
     return {name: interval_of(values) for name, values in pair_draws(x, pairs).items()}

@@ -29,13 +29,25 @@ UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared a
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """How a threshold for a nominal rate did on pairs of artists that it was not set on, with 95 % intervals."""
+
+    nominal: float
+    false_positive_rate: float
+    true_positive_rate: float
+    false_positive_interval: tuple[float, float]
+    true_positive_interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Scale:
     """What a distance, or a separation, means: log(p(x | same) / p(x | different)) is slope * x + intercept.
 
     Fitted as by Platt (1999).
 
     calibration_error and brier: of the probabilities at a prior of one half, on artists that a fit was not made on;
-    None where there were too few artists to hold some apart.
+    None where there were too few artists to hold some apart. The points' own rates are of the artists they were set on;
+    held_out has them for others, and is empty where there were too few.
     """
 
     slope: float
@@ -46,6 +58,7 @@ class Scale:
     auc: float
     calibration_error: float | None
     brier: float | None
+    held_out: tuple[HeldOut, ...] = ()
 
     def evidence(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Log-likelihood ratios, of any shape."""
@@ -76,8 +89,13 @@ class Scale:
         equal_error = OperatingPoint(**found["equal_error"])
         if len(points) != len(FALSE_POSITIVE_RATES):
             raise ValueError("points")
-        scale = cls(**(found | {"points": points, "roc": roc, "equal_error": equal_error}))
-        numbers = [scale.slope, scale.intercept, scale.auc, scale.calibration_error or 0, scale.brier or 0]
+        held_out = tuple(HeldOut(**(point | {name: (float(point[name][0]), float(point[name][1])) for name in (
+            "false_positive_interval", "true_positive_interval")})) for point in found.get("held_out", ()))
+        scale = cls(**(found | {"points": points, "roc": roc, "equal_error": equal_error, "held_out": held_out}))
+        numbers = [value for point in held_out for value in (point.nominal, point.false_positive_rate,
+                                                             point.true_positive_rate, *point.false_positive_interval,
+                                                             *point.true_positive_interval)]
+        numbers += [scale.slope, scale.intercept, scale.auc, scale.calibration_error or 0, scale.brier or 0]
         numbers += [value for point in (*points, *roc, equal_error) for value in asdict(point).values()]
         if not all(map(math.isfinite, numbers)):
             raise ValueError("not finite")

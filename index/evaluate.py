@@ -20,7 +20,7 @@ from .calibrate import DEFAULT_PRIOR, Calibration, PairCalibration, Voices
 from .centre import centre_of, centred
 from .curve import BINS, SPAN, Codes, OperatingPoint, PairCurve, Pairs, blocks
 from .fit import ROC_RATES, Reliability, brier, reliability
-from .retrieval import NearestScores, OpenSet, RetrievalScores, nearest_scores, retrieval_scores
+from .retrieval import NearestScores, OpenSetCurve, RetrievalScores, nearest_scores, retrieval_scores
 from .search import silenced, voices_of
 from .surroundings import surroundings_among
 from .too_good import perfect_scores, reads_the_answer
@@ -63,7 +63,7 @@ class Curves:
     roc: Roc
     roc_by_distance: Roc
     reliability: Reliability | None
-    open_set: OpenSet
+    open_set: OpenSetCurve
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
         retrieval, more = retrieval_scores(vectors, codes[here])
         intervals |= more
         nearest: NearestScores | None = None
-        open_set: OpenSet = ()
+        open_set: OpenSetCurve = ()
         doubts: list[str] = []
         if calibration:
             is_itself = gallery is None or gallery == split

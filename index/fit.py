@@ -18,11 +18,13 @@ import pandas as pd
 from ..embedder.catalog import artist_key
 from ..errors import BadCatalog, MissingPackage
 from .artists import artist_codes
+from .bootstrap import rate_interval
 from .calibrate import (
     FALSE_POSITIVE_RATES,
     ArtistCalibration,
     ArtistCase,
     Calibration,
+    HeldOut,
     PairCalibration,
     Scale,
     Voices,
@@ -412,29 +414,61 @@ def _scale(pairs: Pairs, weights: Doubles, *, has_agreements: bool) -> Scale:
         raise BadCatalog("paintings by one artist are no nearer to each other than to others': nothing to calibrate")
     curve = PairCurve.empty()
     curve.add(x, pairs.is_same)
-    held_out = _held_out(pairs, has_agreements)
-    error, squared = (reliability(*held_out).error, brier(*held_out)) if held_out else (None, None)
+    parts = _held_out(pairs, has_agreements)
+    held_out = [(part.evidence, part.pairs.is_same, ~part.pairs.is_same) for part in parts]
+    together = tuple(np.concatenate(kind) for kind in zip(*held_out, strict=True))
+    error, squared = (reliability(*together).error, brier(*together)) if together else (None, None)
     return Scale(slope, intercept, tuple(curve.at(rate) for rate in FALSE_POSITIVE_RATES), curve.equal_error(),
-                 tuple(curve.at(rate) for rate in ROC_RATES.tolist()), curve.auc, error, squared)
+                 tuple(curve.at(rate) for rate in ROC_RATES.tolist()), curve.auc, error, squared,
+                 tuple(_rates(parts, number) for number in range(len(FALSE_POSITIVE_RATES))) if parts else ())
 
 
-def _held_out(pairs: Pairs, has_agreements: bool) -> tuple[Doubles, Counted, Counted] | None:
-    """Evidence by a fit to one half of the artists on the pairs of the other, and which are same and different.
+@dataclass(frozen=True)
+class _Judged:
+    """Pairs (p,) of artists that a fit was not made on: the evidence it gave them, and which of them it calls the same
+    at each of the nominal rates."""
 
-    None where a half has not both kinds.
+    pairs: Pairs
+    evidence: Doubles
+    called: list[npt.NDArray[np.bool_]]
+
+
+def _held_out(pairs: Pairs, has_agreements: bool) -> list[_Judged]:
+    """The pairs of either half of the artists, as a fit to the other half judges them.
+
+    Nothing where a half has not both kinds.
     """
-    evidence, is_same = [], []
+    found = []
     first, second = (pairs.among(half) for half in _halves(np.concatenate([pairs.first, pairs.second])))
     for fitted_on, judged in ((first, second), (second, first)):
         if not fitted_on.is_same.any() or fitted_on.is_same.all():
-            return None
+            return []
         weights = _balanced(fitted_on.is_same)
         compared = _compared(fitted_on, weights, has_agreements)
+        x, curve = compared(judged), PairCurve.empty()
+        curve.add(compared(fitted_on), fitted_on.is_same)
         slope, intercept = _logistic(compared(fitted_on)[:, None], fitted_on.is_same, weights).tolist()
-        evidence.append(slope * compared(judged) + intercept)
-        is_same.append(judged.is_same)
-    kinds = np.concatenate(is_same)
-    return np.concatenate(evidence), kinds, ~kinds
+        found.append(_Judged(judged, slope * x + intercept,
+                             [x < curve.at(rate).distance for rate in FALSE_POSITIVE_RATES]))
+    return found
+
+
+def _rates(parts: Sequence[_Judged], number: int) -> HeldOut:
+    """At one of the nominal rates; the intervals by bootstrap over the artists."""
+    first, second, called = (np.concatenate(some) for some in zip(
+        *((part.pairs.first, part.pairs.second, part.called[number]) for part in parts), strict=True))
+    codes, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+    cells = places[: len(first)] * len(codes) + places[len(first):]
+
+    def by_artists(chosen: npt.NDArray[np.bool_]) -> Doubles:
+        return np.bincount(cells[chosen], minlength=len(codes) ** 2).reshape(len(codes), -1).astype(np.float64)
+
+    rates, intervals = [], []
+    for kind in (first != second, first == second):
+        counted, passed = by_artists(kind), by_artists(kind & called)
+        rates.append(float(passed.sum() / counted.sum()))
+        intervals.append(rate_interval(passed, counted))
+    return HeldOut(FALSE_POSITIVE_RATES[number], rates[0], rates[1], intervals[0], intervals[1])
 
 
 def _halves(artists: Codes) -> tuple[Codes, Codes]:

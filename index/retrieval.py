@@ -19,7 +19,7 @@ CONFUSIONS = 20
 OPEN_SET_POINTS = np.concatenate([[0.0], np.geomspace(1e-3, 1, 40)])
 
 
-OpenSet = tuple[tuple[float, float], ...]  # (false acceptance, recognised)
+OpenSetCurve = tuple[tuple[float, float], ...]  # (false acceptance, recognised)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class NearestScores:
 
 def nearest_scores(known: Voices, truth: Codes, strangers: Voices, gallery: Codes, names: list[str],
                    calibration: ArtistCalibration, strangers_by: Codes | None = None
-                   ) -> tuple[NearestScores, dict[str, Interval], OpenSet]:
+                   ) -> tuple[NearestScores, dict[str, Interval], OpenSetCurve]:
     """known: what the gallery says to queries by its artists, truth (q,); strangers: to queries by others.
 
     gallery: (n,) its paintings' codes, negative where unknown. A query whose artist has no painting that counts is not

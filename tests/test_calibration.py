@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from artidx.errors import BadCatalog, BadSetting, Uncalibrated
+from artidx.index.bootstrap import rate_interval
 from artidx.index.calibrate import ArtistCalibration, ArtistCase, Calibration, Scale, Voices
 from artidx.index.curve import Pairs
 from artidx.index.evaluate import evaluate
@@ -179,6 +180,45 @@ def test_errors_are_of_artists_that_the_fit_has_not_seen(labelled):
     bins = np.minimum((given * 15).astype(int), 14)
     error = sum(abs((weights * (given - is_same))[bins == b].sum()) for b in range(15))
     assert found.calibration_error == pytest.approx(error, abs=1e-3)
+
+
+def test_rates_held_out_are_those_of_thresholds_set_on_the_other_half_of_the_artists(labelled):
+    pairs = setting(*labelled)
+    codes, counts = np.unique(np.concatenate([pairs.first, pairs.second]), return_counts=True)
+    order = codes[np.lexsort((codes, -counts))]
+    halves = [pairs.among(order[[0, 3, 4, 7, 8, 11]]), pairs.among(order[[1, 2, 5, 6, 9, 10]])]
+    found = calibrate_pairs([pairs], "test").by_distance
+    assert [point.nominal for point in found.held_out] == [0.1, 0.01, 0.001]
+    for point in found.held_out:
+        passed = [], []
+        for set_on, judged in (halves, halves[::-1]):
+            threshold = np.quantile(set_on.distances[~set_on.is_same], point.nominal, method="lower")
+            for kind, some in zip(passed, (judged.is_same, ~judged.is_same), strict=True):
+                kind.extend(judged.distances[some] < threshold)
+        assert point.true_positive_rate == pytest.approx(np.mean(passed[0]), abs=0.01)
+        assert point.false_positive_rate == pytest.approx(np.mean(passed[1]), abs=0.002)
+        for low, high, rate in ((*point.false_positive_interval, point.false_positive_rate),
+                                (*point.true_positive_interval, point.true_positive_rate)):
+            assert low <= rate <= high
+    assert Scale.from_json(json.loads(json.dumps(asdict(found)))) == found
+
+
+def test_a_rate_interval_is_the_bootstrap_over_artists_of_every_pair_written_out():
+    chance = np.random.default_rng(3)
+    first, second = chance.integers(0, 6, (2, 400))
+    called = chance.random(400) < 0.1 + 0.4 * (first == 2)
+    kind = first != second
+    counts = [np.zeros((6, 6)), np.zeros((6, 6))]
+    for a, b, passed in zip(first[kind], second[kind], called[kind], strict=True):
+        counts[0][a, b] += passed
+        counts[1][a, b] += 1
+    draws = np.random.default_rng(0)
+    rates = []
+    for _ in range(200):
+        drawn = draws.multinomial(6, np.full(6, 1 / 6))
+        weights = (drawn[first] * drawn[second])[kind]
+        rates.append((weights * called[kind]).sum() / weights.sum())
+    assert rate_interval(*counts) == pytest.approx(np.percentile(rates, (2.5, 97.5)))
 
 
 def test_two_artists_are_too_few_to_hold_some_apart(labelled):
