@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from ..embedder.parallel import Bar, ahead, no_bar
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import build as building
-from . import change, interchange, store
+from . import change, interchange, notebook, store
 from .build import Layout, Report, Settings
 from .calibrate import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .centre import centred, uncentred
@@ -34,8 +34,9 @@ from .search import Answer, Gallery, Query, RankedArtist
 from .sources import Source, folder_store, model_path, open_store, published, source_of
 from .store import check_model
 from .vector_store import VectorStore
-from .vectors import Array, vector_hash
+from .vectors import Array, Doubles, checked_vector, vector_hash
 from .verify import Decision, Judgement, Verdict, judge, verdict
+from .where import matching
 
 if TYPE_CHECKING:
     from .milvus.push import Pushed
@@ -51,6 +52,7 @@ class Index:
         self.store = store  # all that is known of the generation; replaced whole
         self._embedder = embedder
         self._device = device
+        self.filters: tuple[tuple[str | None, str | None], ...] = ()  # what `only` was asked for
 
     @classmethod
     def open(cls, source: str | os.PathLike[str] | Address | None = None, *, embedder: Embedder | None = None,
@@ -79,7 +81,7 @@ class Index:
         return self.name if self.source is None else self.source.name
 
     @classmethod
-    def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog, *,
+    def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog | pd.DataFrame, *,
               embedder: Embedder | None = None, names: ColumnNames | None = None,
               settings: Settings | None = None, layout: Layout | None = None, replace: bool = False,
               bar: Bar = no_bar) -> tuple[Index, Report]:
@@ -110,7 +112,7 @@ class Index:
 
         return push(self._own_path(), address if isinstance(address, Address) else Address.of(address), bar)
 
-    def add(self, source: str | os.PathLike[str] | Catalog, *, names: ColumnNames | None = None,
+    def add(self, source: str | os.PathLike[str] | Catalog | pd.DataFrame, *, names: ColumnNames | None = None,
             settings: Settings | None = None, dry_run: bool = False, bar: Bar = no_bar) -> Report:
         """Add a catalog's paintings; this object then stands at the new generation."""
         settings = settings or Settings()
@@ -172,7 +174,9 @@ class Index:
         Both are expressions over its columns (where.py), such as "year < 1700 and style == 'Baroque'". In a folder
         every allowed painting is then looked at. Raises BadSetting where an expression is wrong, or leaves nothing.
         """
-        return Index(self.source, self.store.only(where, exclude), self._embedder, self._device)
+        found = Index(self.source, self.store.only(where, exclude), self._embedder, self._device)
+        found.filters = (*self.filters, (where, exclude))
+        return found
 
     def pair(self, a: ImageLike, b: ImageLike, *, prior: float = DEFAULT_PRIOR,
              false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE, threshold: float | None = None,
@@ -258,8 +262,11 @@ class Index:
         return self._stored(known[0], name) if known else None
 
     def query_of_vector(self, vector: Array, name: str, own: Iterable[int] = ()) -> Query:
-        """A vector (d,) as the model gave it; own: places in the table that are the same painting."""
-        return Query(name, centred(vector, self.centre), frozenset(own))
+        """A vector (d,) as the model gave it; own: places in the table that are the same painting.
+
+        Raises BadSetting for one of another length.
+        """
+        return Query(name, centred(checked_vector(vector, len(self.centre), self.name), self.centre), frozenset(own))
 
     def queries(self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
                 ) -> Iterator[Query | ArtidxError]:
@@ -310,6 +317,46 @@ class Index:
         """
         table, vectors = self.store.whole()
         return table, uncentred(vectors, self.centre)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A copy of the table: a row a painting that may be found, with the labels as they are now.
+
+        Raises BadSetting where a collection in Milvus is too large for that.
+        """
+        table, _ = self.store.whole()
+        for where, exclude in self.filters:
+            if where is not None:
+                table = table[matching(table, where)]
+            if exclude is not None:
+                table = table[~matching(table, exclude)]
+        return table.reset_index(drop=True).copy()
+
+    def distances(self, a: Iterable[ImageLike], b: Iterable[ImageLike] | None = None) -> Doubles:
+        """(len(a), len(b)) distances, those of `pair`; without b those among a. Each of them is as `query` takes it.
+
+        Raises UnknownPainting, UnreadableImage.
+        """
+        rows = notebook.asked(self, a)
+        return notebook.distance_matrix(rows, rows if b is None else notebook.asked(self, b))
+
+    def knn_graph(self, k: int = 10) -> pd.DataFrame:
+        """The k nearest others of each painting, as `nearest_paintings` finds them: `a`, `b` (ids) and `distance`.
+
+        networkx.from_pandas_edgelist(graph, "a", "b", "distance") makes a graph of it.
+        """
+        return notebook.neighbours(self, _checked(k))
+
+    def __repr__(self) -> str:
+        return notebook.described(self)
+
+    def _repr_html_(self) -> str:
+        return notebook.page(self)
+
+    def __reduce__(self) -> tuple[Callable[..., Index], tuple[Any, ...]]:
+        """Where it is, not what it holds: loading opens the same generation again, and raises BadIndex elsewhere."""
+        embedder = self._embedder if isinstance(self.source, Address) else None  # a folder has its own
+        return _opened_again, (self.source, self.store.sha256, self.filters, embedder, self._device)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -378,6 +425,16 @@ class Index:
         self.store = newer
         for known in ("calibration", "collection", "centre"):
             self.__dict__.pop(known, None)
+
+
+def _opened_again(source: Source, sha256: str, filters: tuple[tuple[str | None, str | None], ...],
+                  embedder: Embedder | None, device: str | None) -> Index:
+    index = Index.open(source, embedder=embedder, device=device)
+    if index.store.sha256 != sha256:
+        raise BadIndex(f"{index.name}: has another generation now than when it was pickled; open it anew")
+    for where, exclude in filters:
+        index = index.only(where, exclude)
+    return index
 
 
 def _checked(k: int) -> int:
