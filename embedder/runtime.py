@@ -25,9 +25,11 @@ from PIL import Image
 
 from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage, exhausted
 from . import bounds
+from .as_transformer import AsTransformer
 from .deadline import Deadline
 from .graph import check_graph
 from .images import INSET, JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_PIXELS, Pixels, check_size, square
+from .inputs import one, several
 from .locations import Reader, content_hash
 from .parallel import ahead, batches
 from .resources import available_cores as available_cores
@@ -66,11 +68,15 @@ class Embedding:
     embedding: float = 0.0
 
 
-class Embedder:
-    """A model file, opened. Made by `Embedder.load`; safe to share between threads."""
+class Embedder(AsTransformer):
+    """A model file, opened. Made by `Embedder.load`; safe to share between threads.
+
+    A transformer for scikit-learn's pipelines (as_transformer.py); a pickle holds the whole model.
+    """
 
     def __init__(self, data: bytes, source: str, device: str = "cpu") -> None:
         self.source = source
+        self.device = device
         self.sha256 = hashlib.sha256(data).hexdigest()
         self.data = data
         check_graph(data, source)
@@ -93,6 +99,12 @@ class Embedder:
         """
         path = model_file(path) if path else default_model()
         return cls(read_model(path), str(path), device or os.environ.get("ARTIDX_DEVICE") or "cpu")
+
+    def __repr__(self) -> str:
+        return f"<Embedder {self.name} {self.sha256[:12]}: {self.dim} numbers, on {self.device}>"
+
+    def __reduce__(self) -> tuple[type[Embedder], tuple[bytes, str, str]]:
+        return Embedder, (self.data, self.source, self.device)
 
     def save(self, path: Path) -> None:
         """Write the model file, byte for byte as it was read."""
@@ -119,6 +131,7 @@ class Embedder:
         workers: threads, by default one a core; batch_size: images the network takes at once, on a GPU only; allowed:
         prefixes of object storage from which may be read (remote.py). Raises UnreachableStorage.
         """
+        images = several(images)
         workers = available_cores() if workers is None else workers
         bounds.BATCH_SIZE.checked("batch size", batch_size)
         bounds.WORKERS.checked("workers", workers)
@@ -262,6 +275,7 @@ class _Decoded(NamedTuple):
 def _decode(image: ImageLike, reader: Reader, size: int) -> _Decoded:
     started, sha256, pixels, problem = monotonic(), "", None, ""
     try:
+        image = one(image)
         if isinstance(image, str | os.PathLike):
             with reader.open(os.fspath(image)) as stream:
                 sha256 = content_hash(stream)

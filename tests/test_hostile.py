@@ -19,7 +19,7 @@ from artidx.cli.main import artidx
 from artidx.embedder.graph import check_graph
 from artidx.embedder.runtime import SHIPPED, model_file
 from artidx.errors import BadIndex, BadModel
-from artidx.index.files import write_atomically
+from artidx.files import write_atomically
 from made import DIM, painting, small_model
 from served import TOKEN, served
 

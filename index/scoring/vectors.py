@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ...embedder.parallel import ahead
 from ...embedder.resources import available_cores, check_room
-from ...errors import MissingPackage, exhausted
+from ...errors import BadSetting, MissingPackage, exhausted
 
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -45,6 +45,20 @@ def distances(a: Array, b: Array) -> Doubles:
     product = np.ascontiguousarray(np.multiply(a, b, dtype=np.float64))
     apart: Doubles = np.clip(1.0 - product.sum(axis=-1), 0.0, 2.0)
     return apart
+
+
+def checked_vector(vector: Any, dim: int, index: str) -> Array:
+    """(dim,) float32, of unit length up to rounding. Raises BadSetting, naming the index, for anything else."""
+    try:
+        found = np.asarray(vector.detach().cpu() if hasattr(vector, "detach") else vector, np.float32)
+    except (TypeError, ValueError):
+        raise BadSetting(f"a vector of {index} is {dim} numbers, not {type(vector).__name__}") from None
+    if found.shape != (dim,):
+        raise BadSetting(f"a vector of shape {found.shape}; those of {index} have {dim} numbers: is it by its model?")
+    length = float(np.linalg.norm(found.astype(np.float64)))
+    if not abs(length - 1) < 1e-3:  # nor NaN
+        raise BadSetting(f"a vector of length {length:.3g}, where a model's have length 1; divide it by its length")
+    return found
 
 
 @dataclass(frozen=True)
