@@ -16,7 +16,7 @@ from test_service import BLUE, RED
 from artidx import Embedder, Index
 from artidx.cli.main import artidx
 from artidx.errors import BadModel, BadSetting, OutOfResources, damaged, exhausted
-from artidx.index import segments
+from artidx.index.storage import segments
 from artidx.service.settings import Settings
 from made import painting
 from served import form, served

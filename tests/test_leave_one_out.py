@@ -81,7 +81,7 @@ def test_what_says_nothing_of_its_artist_stays_at_chance_whatever_was_fitted(by_
     for calibration in (calibrate_artists(cases, "test"), COUNTING):
         found = scored(vectors, artists, calibration)
         assert found.top_1 < largest + 0.06, name
-        assert found.recognised[1] < 0.1
+        assert found.correct_identification[1] < 0.1
 
 
 def test_a_fit_to_nothing_knows_nothing(by_nobody):

@@ -196,8 +196,8 @@ def test_evaluating_tells_how_well_the_known_are_told_from_strangers():
     assert found.known_auc == pytest.approx(roc_auc_score(np.repeat([0, 1], 60), unknown))
     low, high = intervals["known_auc"]
     assert low < found.known_auc < high
-    low, high = intervals["recognised_at_10_percent"]
-    assert low <= found.recognised[1] <= high
+    low, high = intervals["identified_at_10_percent"]
+    assert low <= found.correct_identification[1] <= high
 
 
 def test_ties_between_known_and_strangers_are_worth_one_half():
