@@ -33,7 +33,16 @@ from ...errors import BadCatalog
 from ..scoring.artists import artist_codes
 from ..scoring.calibration import PairCalibration
 from ..scoring.curve import BINS, PairCurve, bins_of
-from ..scoring.neighbourhood import FEWEST, Neighbourhoods, augmented, bandwidth_of, expanded, landmark_places
+from ..scoring.neighbourhood import (
+    FEWEST,
+    Neighbourhoods,
+    augmented,
+    bandwidth_of,
+    copies_of,
+    expanded,
+    landmark_numbers,
+    landmark_places,
+)
 from ..scoring.vectors import Array, Integers
 from ..storage.generations import Generation
 
@@ -217,13 +226,13 @@ class _Judge:
     def __init__(self, generation: Generation, calibration: PairCalibration, workers: int) -> None:
         """workers: threads that look for the nearest of paintings."""
         self.calibration, self.matrix, self.workers = calibration, generation.vectors.matrix, workers
-        landmarks = landmark_places(generation.table["vector_sha256"].to_numpy(object))
+        hashes = generation.table["vector_sha256"].to_numpy(object)
+        landmarks, self.copies = landmark_places(hashes), copies_of(hashes)
         self.has_landmarks = len(landmarks) >= FEWEST
         self.landmarks = augmented(self.matrix[landmarks if self.has_landmarks else []])  # (m, d)
         self.bandwidth = bandwidth_of(self.landmarks) if self.has_landmarks else 1.0
         count = len(self.matrix)
-        self.as_landmark = np.full(count, -1)  # which one, or -1
-        self.as_landmark[landmarks] = np.arange(len(landmarks))
+        self.as_landmark = landmark_numbers(hashes, landmarks)
         self.number, self.asked = np.full(count, -1), 0
         self.threads = ThreadpoolController().select(user_api="openmp")
         # By number. Only the rows that are asked about are ever written, and only those take memory.
@@ -247,8 +256,9 @@ class _Judge:
         """The paintings at these places, which have these numbers."""
         places, new = paintings[0], _span(paintings[1])
         with self.threads.limit(limits=1):  # beside BLAS': of OpenMP's, every thread has its own
-            Neighbourhoods.of(expanded(self.matrix[places], self.matrix, places), self.landmarks, self.bandwidth,
-                              self.neighbourhoods.own[new], self.neighbourhoods.roots[new])
+            found = expanded(self.matrix[places], self.matrix, places, self.copies)
+            Neighbourhoods.of(found, self.landmarks, self.bandwidth, self.neighbourhoods.own[new],
+                              self.neighbourhoods.roots[new])
 
     def numbers(self, places: Integers) -> Integers:
         """(k,) of the paintings at these places, which were looked at; any number for a place of -1."""
