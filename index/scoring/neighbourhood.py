@@ -129,7 +129,7 @@ def expanded(vectors: Array, gallery: Array, own: Integers, copies: Integers) ->
     often = np.bincount(copies)[copies[own[inside]]]  # how many copies there are of each
     for is_asked in (often == 1, often > 1):
         asked, room = inside[is_asked], min(NEAREST + int(often[is_asked].max(initial=1)), len(gallery))
-        size = max(1, EXPANDED_AT_ONCE * (NEAREST + 1) // room)
+        size = max(1, EXPANDED_AT_ONCE * (NEAREST + 1) // max(room, 1))
         for start in range(0, len(asked), size):
             some = asked[start : start + size]
             _, near = searched(gallery, np.ascontiguousarray(vectors[some]), room)
