@@ -14,10 +14,12 @@ ArtidxError
 ├── UnreachableStorage where images lie cannot be reached, or does not know us
 ├── ClusterFailed      the Ray cluster cannot be joined, or failed
 ├── MissingPackage     an optional package is needed here
+├── OutOfResources     too little memory, or too few threads or open files
 └── BadSetting         a setting has a value that cannot work
 """
 
 
+import re
 from pathlib import Path
 
 
@@ -77,8 +79,36 @@ class MissingPackage(ArtidxError):
     """An optional package is needed for this."""
 
 
+class OutOfResources(ArtidxError):
+    """This process may not have as much memory, or as many threads or open files, as it needs."""
+
+
 class BadSetting(ArtidxError):
     """A setting has a value that cannot work."""
+
+
+# What the libraries underneath say where the system gave them no more. It comes as MemoryError, OSError, RuntimeError,
+# ImportError or kinds of their own, and mostly where a damaged file would come, too.
+_EXHAUSTED = {
+    "not enough memory; close other programs, or raise the limit (ulimit -v, or that of the container)": re.compile(
+        r"bad[ _]alloc|cannot allocate memory|failed to allocate|allocation failed|out of memory|"
+        r"malloc of size \d+ failed|failed to map segment", re.IGNORECASE),
+    "no more threads or processes can be started; raise the limit (ulimit -u, or that of the container)": re.compile(
+        r"can't start new thread|worker thread|pthread_create|thread creation|resource temporarily unavailable",
+        re.IGNORECASE),
+    "no more files can be opened; raise the limit (ulimit -n)": re.compile("too many open files", re.IGNORECASE),
+}
+
+
+def exhausted(problem: BaseException, where: str) -> OutOfResources | None:
+    """The error for a problem that means that the system gave no more of something; None for any other problem.
+
+    where: which file, or what was to be done.
+    """
+    if isinstance(problem, MemoryError):
+        return OutOfResources(f"{where}: {next(iter(_EXHAUSTED))}")
+    text = str(problem)
+    return next((OutOfResources(f"{where}: {words}") for words, said in _EXHAUSTED.items() if said.search(text)), None)
 
 
 def damaged(path: Path, why: str) -> BadIndex:

@@ -21,7 +21,7 @@ from ..errors import ArtidxError, BadCatalog
 from ..index.answers.search import Answer, Query
 from ..index.answers.verify import Decision
 from ..index.opened import Index
-from .output import note, plain, say_json
+from .output import check_stdout, note, plain, say_json
 
 NOWHERE = np.empty(0, np.float32)
 MAX_CELL = 1 << 20  # characters of a name; a longer one is a broken quote
@@ -157,6 +157,7 @@ def _rows(path: Path) -> Iterator[Sequence[str]]:
 
 
 def _writer(columns: Sequence[str]) -> Any:
+    check_stdout()
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     return writer

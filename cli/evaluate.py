@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import MODEL, PATH, json_option
+from ..embedder import bounds
+from .options import MODEL, PATH, json_option, real
 from .output import note, progress, say_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
               help="Column that parts the paintings.  [default: split; without it they are one split]")
 @click.option("--gallery", metavar="SPLIT",
               help="Split in which artists are looked for.  [default: train; without it each split itself]")
-@click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
+@click.option("--prior", type=real(bounds.PRIOR), default=0.5, show_default=True,
               help="Share of same-artist pairs, for the precision.")
 @click.option("--report", type=PATH, metavar="FILE.html", help="Write a page with pictures, too.")
 @click.option("--model", type=MODEL, help="base, small or a file: the model for a CATALOG, or to make sure that INDEX "

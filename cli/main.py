@@ -10,10 +10,13 @@ import importlib
 import os
 import sys
 import traceback
+from contextlib import suppress
+from typing import Any
 
 import click
 
-from ..errors import ArtidxError
+from ..embedder.resources import ROOM, check_room, check_threads
+from ..errors import ArtidxError, exhausted
 
 TROUBLE = 2
 VERBS = {
@@ -39,7 +42,22 @@ VERBS = {
 }
 
 
+class _NothingReads(Exception):
+    """Who was to read our output has gone, or it never had a place to go to."""
+
+
 class _Verbs(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb to the end of its output. click itself would exit 1 where nobody reads: "different", of pair."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+        except BrokenPipeError:
+            raise _NothingReads from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
 
@@ -65,24 +83,41 @@ def artidx() -> None:
 
 def main() -> None:
     """Run the command line. Exits 2 for trouble, with one line on stderr that says what, where and what to do."""
+    for handle in range(3):  # one that is closed would be given to the next file that is opened, and what libraries
+        try:                 # print would be written into that
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     try:
+        check_room(ROOM, "1 GB of address space is needed")
+        check_threads()
         artidx.main(prog_name="artidx", standalone_mode=False)
     except click.ClickException as problem:
         command = problem.ctx.command_path if isinstance(problem, click.UsageError) and problem.ctx else "artidx"
         _stop(f"{problem.format_message()} (see {command} --help)", TROUBLE)
     except (click.Abort, KeyboardInterrupt):
         _stop("stopped", 130)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _NothingReads:  # the reader of our output has seen enough
+        _drop_output()
         sys.exit(TROUBLE)
     except ArtidxError as problem:
         _stop(str(problem), TROUBLE)
     except OSError as problem:
         where = f"{problem.filename}: " if problem.filename else ""
+        _drop_output()  # it may be what cannot be written
         _stop(f"{where}{problem.strerror or problem}", TROUBLE)
-    except Exception:  # a bug: 1 would mean "different" to those who call pair
+    except Exception as problem:
+        if out := exhausted(problem, "it could not be finished"):
+            _stop(str(out), TROUBLE)
+        # A bug; 1 would mean "different" to those who call pair.
         traceback.print_exc()
         sys.exit(TROUBLE)
+
+
+def _drop_output() -> None:
+    """Python would try once more to write what waits for stdout, and exit by a status of its own."""
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(message: str, status: int) -> None:

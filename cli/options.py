@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import reduce
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from ..embedder import bounds
+from ..embedder.bounds import Bounds
+
 if TYPE_CHECKING:
     from ..index.sources import Source
 
@@ -19,6 +23,26 @@ Decorator = Callable[[F], F]
 
 PATH = click.Path(path_type=Path)
 MODEL = click.Path()  # a text: the names of those that ship are not paths
+
+
+class _Finite(click.FloatRange):
+    """click's own lets pass what is not a number: that is neither too small nor too large."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+def whole(within: Bounds) -> click.IntRange:
+    """The type of an option that takes whole numbers."""
+    return click.IntRange(int(within.low), int(within.high))
+
+
+def real(within: Bounds) -> click.FloatRange:
+    """The type of an option that takes numbers."""
+    return _Finite(within.low, within.high, min_open=within.is_open, max_open=within.is_open)
 
 
 class _AddressType(click.ParamType[Any]):
@@ -121,21 +145,21 @@ device_option = click.option(
     show_default=True, help="Where the model runs.")
 
 pixels_option = click.option(
-    "--max-pixels", type=click.IntRange(min=1), default=None, metavar="N", envvar="ARTIDX_MAX_PIXELS",
+    "--max-pixels", type=whole(bounds.PIXELS), default=None, metavar="N", envvar="ARTIDX_MAX_PIXELS",
     show_envvar=True, help="Refuse images with more pixels.  [default: 200000000]")
 
 query_options = _together(asked_index_option, same_model_option, device_option, pixels_option, json_option)
 
 embedding_options = _together(
     device_option,
-    click.option("--workers", type=click.IntRange(min=1), help="Threads, or processes on Ray.  [default: one a core]"),
-    click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True,
+    click.option("--workers", type=whole(bounds.WORKERS), help="Threads, or processes on Ray.  [default: one a core]"),
+    click.option("--batch-size", type=whole(bounds.BATCH_SIZE), default=32, show_default=True,
                  help="Images the model takes at once, on a GPU; on a CPU every thread takes one at a time."),
     pixels_option,
     click.option("--ray", "ray", metavar="auto|HOST:PORT",
                  help="Embed on a Ray cluster; auto is the one that runs here, else this machine's cores.  Needs "
                       "artidx[ray], here and on its nodes."),
-    click.option("--gpu-share", type=click.FloatRange(0, 1, min_open=True), default=0.25, show_default=True,
+    click.option("--gpu-share", type=real(bounds.GPU_SHARE), default=0.25, show_default=True,
                  help="Of a GPU, for each worker on Ray, with --device cuda."),
     click.option("--strict", is_flag=True, help="Stop at the first image that cannot be used."),
     json_option,

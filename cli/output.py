@@ -5,6 +5,7 @@ Text that came from a file or a table is stripped of control characters: it coul
 
 from __future__ import annotations
 
+import errno
 import sys
 import threading
 import time
@@ -27,6 +28,7 @@ def plain(text: object) -> str:
 
 def say(text: str = "") -> None:
     """A line of data, on stdout."""
+    check_stdout()
     click.echo("\n".join(plain(line) for line in text.split("\n")))
 
 
@@ -37,7 +39,15 @@ def note(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """One JSON object on stdout; dataclasses become objects with their fields' names."""
+    check_stdout()
     click.echo(as_json(value))
+
+
+def check_stdout() -> None:
+    """Raises BrokenPipeError where stdout was closed before we began: click would say nothing, and the exit status that
+    all is well."""
+    if sys.stdout is None:
+        raise BrokenPipeError(errno.EPIPE, "stdout is closed")
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, is_given, query_options
+from ..embedder import bounds
+from .options import PATH, is_given, query_options, real
 from .output import say, say_json
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ SHARED = 5  # neighbours shown; --json has them all
 @click.argument("paintings", nargs=-1, metavar="A B")
 @click.option("--pairs", type=PATH, metavar="FILE.csv",
               help="Answer many pairs, the first two columns of a CSV with a header; CSV out, or JSON lines.")
-@click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True,
+@click.option("--prior", type=real(bounds.PRIOR), default=0.5, show_default=True,
               help="Share of same-artist pairs among those you ask about.")
 @click.option("--fpr", type=click.Choice(["0.1", "0.01", "0.001"]), default="0.1", show_default=True,
               help="Share of pairs by different artists that may pass the threshold.")
-@click.option("--threshold", type=click.FloatRange(0, 2), metavar="DISTANCE",
+@click.option("--threshold", type=real(bounds.DISTANCE), metavar="DISTANCE",
               help="Call the same what is nearer than this, instead of --fpr.")
 @query_options
 def pair(paintings: tuple[str, ...], pairs: Path | None, prior: float, fpr: str, threshold: float | None,

@@ -43,15 +43,17 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
             say(f"  artist named first               {found(nearest.top_1, 'top_1')}, among five "
                 f"{found(nearest.top_5, 'top_5')}, of {nearest.queries:,} asked of {nearest.gallery_paintings:,} "
                 f"paintings by {nearest.gallery_artists:,} artists")
-            say("  correct identification           " + ", ".join(
-                f"{share(identified)} at {rate:.0%}" for rate, identified in zip(
-                    nearest.false_acceptance, nearest.correct_identification, strict=True))
-                + f" false acceptance, of {nearest.out_of_gallery:,} out of the gallery; calibration error of "
-                  f"'none of them' {share(nearest.unknown_error)}")
+            at_1, at_10 = nearest.correct_identification
+            say(f"  correct identification           {share(at_1)} at 1%, {found(at_10, 'identified_at_10_percent')} "
+                f"at 10% false acceptance of {nearest.out_of_gallery:,} out of the gallery")
+            say(f"  known told from out-of-gallery   AUC {found(nearest.known_auc, 'known_auc')}; calibration error of "
+                f"'none of them' {share(nearest.unknown_error)}")
             say(f"  wrong first answers              {percent(nearest.large_named)} name the tenth of artists with "
                 f"most paintings, who hold {nearest.large_hold:.0%} of them"
                 + "".join(f"; {artist} taken for {other} {count} times" for artist, other, count in
                           nearest.confusions[:3]))
+        for doubt in split.doubts:
+            say(f"  too good to be true              {doubt}")
 
 
 def percent(value: float) -> str:

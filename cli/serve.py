@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import ANY_INDEX, PATH, asked_index, device_option
+from ..embedder import bounds
+from .options import ANY_INDEX, PATH, asked_index, device_option, whole
 from .output import note, say
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("index", type=ANY_INDEX, required=False, envvar="ARTIDX_INDEX")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 for all.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=whole(bounds.PORT), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of paintings that are added are kept.")
-@click.option("--in-flight", type=click.IntRange(min=2), default=64, show_default=True,
+@click.option("--in-flight", type=whole(bounds.IN_FLIGHT), default=64, show_default=True,
               help="Requests in flight at a time: so many that ask, so many that look; half from one address.")
-@click.option("--max-mb", type=click.IntRange(1, 1024), default=64, show_default=True,
+@click.option("--max-mb", type=whole(bounds.BODY_MB), default=64, show_default=True,
               help="Refuse requests of more megabytes.")
-@click.option("--max-pixels", type=click.IntRange(min=1), default=64_000_000, metavar="N", show_default=True,
+@click.option("--max-pixels", type=whole(bounds.PIXELS), default=64_000_000, metavar="N", show_default=True,
               help="Refuse images with more pixels.")
 @device_option
 def serve(index: Source, host: str, port: int, uploads: Path | None, in_flight: int, max_mb: int, max_pixels: int,

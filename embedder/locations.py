@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ..errors import UnreadableImage
+from . import bounds
 from .images import MAX_PIXELS, Pixels, check_size, file_limit_bytes, open_file, square
 from .remote import Remote, is_remote
 
@@ -49,7 +50,7 @@ class Reader:
 
     def __init__(self, max_pixels: int = MAX_PIXELS, allowed: Sequence[str] = ()) -> None:
         """allowed: prefixes of object storage from which may be read."""
-        self.max_pixels = max_pixels
+        self.max_pixels = bounds.PIXELS.checked("max pixels", max_pixels)
         self._remote = Remote(allowed)
         self._lock = threading.Lock()
         self._archives: dict[str, zipfile.ZipFile] = {}

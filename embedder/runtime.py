@@ -23,10 +23,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage
+from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage, exhausted
+from . import bounds
+from .as_transformer import AsTransformer
+from .deadline import Deadline
+from .graph import check_graph
 from .images import INSET, JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_PIXELS, Pixels, check_size, square
+from .inputs import one, several
 from .locations import Reader, content_hash
 from .parallel import ahead, batches
+from .resources import available_cores as available_cores
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -45,6 +51,7 @@ SIZES = range(16, 2049)  # px, sides of the square a model may ask for
 MAX_MODEL_BYTES = 2 << 30  # what protobuf can hold
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 BATCH_SIZE = 32  # images, on a GPU
+RUN_S = 120.0  # for one run; a large transformer takes some seconds an image on a slow core
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,20 @@ class Embedding:
     embedding: float = 0.0
 
 
-class Embedder:
-    """A model file, opened. Made by `Embedder.load`; safe to share between threads."""
+class Embedder(AsTransformer):
+    """A model file, opened. Made by `Embedder.load`; safe to share between threads.
+
+    A transformer for scikit-learn's pipelines (as_transformer.py); a pickle holds the whole model.
+    """
 
     def __init__(self, data: bytes, source: str, device: str = "cpu") -> None:
         self.source = source
+        self.device = device
         self.sha256 = hashlib.sha256(data).hexdigest()
         self.data = data
+        check_graph(data, source)
         self._session = _session(data, source, device)
+        self._deadline = Deadline(RUN_S)
         self.provider: str = self._session.get_providers()[0]  # the one that really runs
         if self.provider != PROVIDERS[device]:
             raise BadSetting(f"device {device}: ONNX Runtime offers only {self.provider} here; install artidx[gpu] "
@@ -86,6 +99,12 @@ class Embedder:
         """
         path = model_file(path) if path else default_model()
         return cls(read_model(path), str(path), device or os.environ.get("ARTIDX_DEVICE") or "cpu")
+
+    def __repr__(self) -> str:
+        return f"<Embedder {self.name} {self.sha256[:12]}: {self.dim} numbers, on {self.device}>"
+
+    def __reduce__(self) -> tuple[type[Embedder], tuple[bytes, str, str]]:
+        return Embedder, (self.data, self.source, self.device)
 
     def save(self, path: Path) -> None:
         """Write the model file, byte for byte as it was read."""
@@ -112,9 +131,10 @@ class Embedder:
         workers: threads, by default one a core; batch_size: images the network takes at once, on a GPU only; allowed:
         prefixes of object storage from which may be read (remote.py). Raises UnreachableStorage.
         """
+        images = several(images)
         workers = available_cores() if workers is None else workers
-        if batch_size < 1 or workers < 1:
-            raise BadSetting("--batch-size and --workers must be 1 or more")
+        bounds.BATCH_SIZE.checked("batch size", batch_size)
+        bounds.WORKERS.checked("workers", workers)
         with Reader(max_pixels, allowed) as reader:
             def whole(image: ImageLike) -> Embedding:
                 return self._embed_one(image, reader)
@@ -150,10 +170,15 @@ class Embedder:
     def _run(self, squares: Pixels) -> Array:
         if not len(squares):
             return np.empty((0, self.dim), np.float32)
+        run = _run_options()
         try:
-            found: Array = self._session.run(None, {"image": squares})[0]
+            with self._deadline.of(run):
+                found: Array = self._session.run(None, {"image": squares}, run)[0]
         except Exception as problem:  # as when the session is made
-            raise BadModel(f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}") from None
+            if run.terminate:
+                raise BadModel(f"{self.source}: was not done after {RUN_S:g} s, and was ended") from None
+            raise exhausted(problem, self.source) or BadModel(
+                f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}") from None
         if not np.allclose((found * found).sum(axis=1), 1, atol=1e-3):
             raise BadModel(f"{self.source}: gives vectors that are not of unit length; the model file is damaged")
         return found
@@ -170,11 +195,6 @@ def model_file(model: str | os.PathLike[str]) -> Path:
     return MODELS / f"{model}.onnx" if model in SHIPPED else Path(model)
 
 
-def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def read_model(path: Path) -> bytes:
     """The bytes of a model file. Raises BadModel if it is missing or no plain file."""
     if not path.is_file():
@@ -189,8 +209,9 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
         raise BadSetting(f"device {device!r}: expected one of {', '.join(PROVIDERS)}")
     try:
         import onnxruntime
-    except ImportError:
-        raise MissingPackage("ONNX Runtime is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
+    except ImportError as problem:
+        raise exhausted(problem, "ONNX Runtime") or MissingPackage(
+            "ONNX Runtime is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # a core an image: a fifth more images a second than many cores on one
     options.log_severity_level = 4  # what goes wrong is raised below
@@ -199,7 +220,14 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
     try:  # from bytes, not from a path: a hostile model cannot pull in other files as its weights
         return onnxruntime.InferenceSession(data, options, providers=wanted)
     except Exception as problem:  # ONNX Runtime has a dozen exception types without a common base
-        raise BadModel(f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}") from None
+        raise exhausted(problem, source) or BadModel(
+            f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}") from None
+
+
+def _run_options() -> onnxruntime.RunOptions:
+    import onnxruntime
+
+    return onnxruntime.RunOptions()
 
 
 def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, Any]:
@@ -247,6 +275,7 @@ class _Decoded(NamedTuple):
 def _decode(image: ImageLike, reader: Reader, size: int) -> _Decoded:
     started, sha256, pixels, problem = monotonic(), "", None, ""
     try:
+        image = one(image)
         if isinstance(image, str | os.PathLike):
             with reader.open(os.fspath(image)) as stream:
                 sha256 = content_hash(stream)

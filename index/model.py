@@ -15,12 +15,12 @@ class Model:
     def __init__(self, device: str | None, embedder: Embedder | None = None) -> None:
         """device: where it runs, and on cuda where vectors are searched, too; embedder: of the caller, loaded."""
         self.device = device
-        self._embedder = embedder
+        self.embedder = embedder  # the one loaded, if any
         self._lock = Lock()
 
     def loaded(self, path: Callable[[], Path]) -> Embedder:
         """path: gives the file, and is asked at the first call only. Raises what it raises, and BadModel."""
         with self._lock:
-            if self._embedder is None:
-                self._embedder = Embedder.load(path(), device=self.device)
-            return self._embedder
+            if self.embedder is None:
+                self.embedder = Embedder.load(path(), device=self.device)
+            return self.embedder

@@ -7,11 +7,12 @@ loaded only when an image must be embedded: a painting that is in the index alre
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
+from . import notebook
 from .answers.collection import Collection
 from .answers.search import Answer, Gallery, Query, RankedArtist
 from .answers.verify import Decision, Judgement, Verdict, judge, verdict
@@ -32,12 +34,13 @@ from .milvus.address import Address
 from .model import Model
 from .scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
-from .scoring.vectors import Array, vector_hash
+from .scoring.vectors import Array, Doubles, checked_vector, vector_hash
 from .sources import Source, folder_store, model_path, open_store, published, source_of
 from .storage import generations
 from .storage.generations import check_model
 from .storage.manifest import Manifest, damaged_files
 from .storage.vector_store import VectorStore
+from .storage.where import matching
 
 if TYPE_CHECKING:
     from .milvus.push import Pushed
@@ -52,6 +55,7 @@ class Index:
         self.source = source
         self.store = store  # all that is known of the generation; replaced whole
         self._model = model  # shared with what `only` makes of this
+        self.filters: tuple[tuple[str | None, str | None], ...] = ()  # what `only` was asked for
 
     @classmethod
     def open(cls, source: str | os.PathLike[str] | Address | None = None, *, embedder: Embedder | None = None,
@@ -80,7 +84,7 @@ class Index:
         return self.name if self.source is None else self.source.name
 
     @classmethod
-    def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog, *,
+    def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog | pd.DataFrame, *,
               embedder: Embedder | None = None, names: ColumnNames | None = None,
               settings: Settings | None = None, layout: Layout | None = None, replace: bool = False,
               bar: Bar = no_bar) -> tuple[Index, Report]:
@@ -111,7 +115,7 @@ class Index:
 
         return push(self._own_path(), address if isinstance(address, Address) else Address.of(address), bar)
 
-    def add(self, source: str | os.PathLike[str] | Catalog, *, names: ColumnNames | None = None,
+    def add(self, source: str | os.PathLike[str] | Catalog | pd.DataFrame, *, names: ColumnNames | None = None,
             settings: Settings | None = None, dry_run: bool = False, bar: Bar = no_bar) -> Report:
         """Add a catalog's paintings; this object then stands at the new generation."""
         settings = settings or Settings()
@@ -172,7 +176,9 @@ class Index:
         Both are expressions over its columns (where.py), such as "year < 1700 and style == 'Baroque'". In a folder
         every allowed painting is then looked at. Raises BadSetting where an expression is wrong, or leaves nothing.
         """
-        return Index(self.source, self.store.only(where, exclude), self._model)
+        found = Index(self.source, self.store.only(where, exclude), self._model)
+        found.filters = (*self.filters, (where, exclude))
+        return found
 
     def pair(self, a: ImageLike, b: ImageLike, *, prior: float = DEFAULT_PRIOR,
              false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE, threshold: float | None = None,
@@ -258,8 +264,11 @@ class Index:
         return self._stored(known[0], name) if known else None
 
     def query_of_vector(self, vector: Array, name: str, own: Iterable[int] = ()) -> Query:
-        """A vector (d,) as the model gave it; own: places in the table that are the same painting."""
-        return Query(name, centred(vector, self.centre), frozenset(own))
+        """A vector (d,) as the model gave it; own: places in the table that are the same painting.
+
+        Raises BadSetting for one of another length.
+        """
+        return Query(name, centred(checked_vector(vector, len(self.centre), self.name), self.centre), frozenset(own))
 
     def queries(self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
                 ) -> Iterator[Query | ArtidxError]:
@@ -310,6 +319,46 @@ class Index:
         """
         table, vectors = self.store.whole()
         return table, uncentred(vectors, self.centre)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A copy of the table: a row a painting that may be found, with the labels as they are now.
+
+        Raises BadSetting where a collection in Milvus is too large for that.
+        """
+        table, _ = self.store.whole()
+        for where, exclude in self.filters:
+            if where is not None:
+                table = table[matching(table, where)]
+            if exclude is not None:
+                table = table[~matching(table, exclude)]
+        return table.reset_index(drop=True).copy()
+
+    def distances(self, a: Iterable[ImageLike], b: Iterable[ImageLike] | None = None) -> Doubles:
+        """(len(a), len(b)) distances, those of `pair`; without b those among a. Each of them is as `query` takes it.
+
+        Raises UnknownPainting, UnreadableImage.
+        """
+        rows = notebook.asked(self, a)
+        return notebook.distance_matrix(rows, rows if b is None else notebook.asked(self, b))
+
+    def knn_graph(self, k: int = 10) -> pd.DataFrame:
+        """The k nearest others of each painting, as `nearest_paintings` finds them: `a`, `b` (ids) and `distance`.
+
+        networkx.from_pandas_edgelist(graph, "a", "b", "distance") makes a graph of it.
+        """
+        return notebook.neighbours(self, _checked(k))
+
+    def __repr__(self) -> str:
+        return notebook.described(self)
+
+    def _repr_html_(self) -> str:
+        return notebook.page(self)
+
+    def __reduce__(self) -> tuple[Callable[..., Index], tuple[Any, ...]]:
+        """Where it is, not what it holds: loading opens the same generation again, and raises BadIndex elsewhere."""
+        embedder = self._model.embedder if isinstance(self.source, Address) else None  # a folder has its own
+        return _opened_again, (self.source, self.store.sha256, self.filters, embedder, self._model.device)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -378,7 +427,21 @@ class Index:
             self.__dict__.pop(known, None)
 
 
+def _opened_again(source: Source, sha256: str, filters: tuple[tuple[str | None, str | None], ...],
+                  embedder: Embedder | None, device: str | None) -> Index:
+    index = Index.open(source, embedder=embedder, device=device)
+    if index.store.sha256 != sha256:
+        raise BadIndex(f"{index.name}: has another generation now than when it was pickled; open it anew")
+    for where, exclude in filters:
+        index = index.only(where, exclude)
+    return index
+
+
 def _checked(k: int) -> int:
+    try:
+        k = operator.index(k)
+    except TypeError:
+        raise BadSetting(f"-k {k}: must be a whole number") from None
     if k < 1:
         raise BadSetting(f"-k {k}: must be 1 or more")
     return k

@@ -21,6 +21,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..errors import exhausted
 from ..index.opened import Index
 from .problems import Problem, bug, response
 from .state import AppState
@@ -68,7 +69,8 @@ class AdmissionMiddleware:
                 await request.refuse(Problem(503, "too-slow", f"no answer within {self._state.settings.answer_s:g} s"))
             except Exception as failure:
                 scope["state"]["failure"] = failure
-                await request.refuse(bug())
+                out = exhausted(failure, "the service")
+                await request.refuse(Problem(503, "out-of-resources", str(out)) if out else bug())
             finally:
                 request.end()
 

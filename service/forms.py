@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
+from ..embedder.bounds import Bounds
 from .problems import Problem
 
 MAX_TEXT = 4096  # characters of a field that is no file
@@ -59,7 +60,7 @@ class Form:
             raise _unusable(field, "a file where text is expected")
         return value or None
 
-    def number(self, field: str, low: float, high: float) -> float | None:
+    def number(self, field: str, within: Bounds) -> float | None:
         """None where it is missing or empty."""
         text = self.text(field)
         if text is None:
@@ -68,13 +69,13 @@ class Form:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not low <= value <= high:
-            raise _unusable(field, f"{_printable(text)}: must be a number from {low:g} to {high:g}")
+        if value not in within:
+            raise _unusable(field, f"{_printable(text)}: must be a number {within}")
         return value
 
     def count(self, field: str, most: int) -> int | None:
         """None where it is missing or empty."""
-        value = self.number(field, 1, most)
+        value = self.number(field, Bounds(1, most))
         if value is not None and value != int(value):
             raise _unusable(field, f"{value:g}: must be a whole number")
         return None if value is None else int(value)

@@ -16,12 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..index.milvus.address import Address
+from ..index.milvus.address import TOKEN, Address
 from ..index.opened import Index
 from ..index.scoring.vectors import Array
 from .projection import AWAY
 
 AGAIN_S = 60.0  # until an index that was away is asked for again
+# Of our environment, what a process that draws needs: no tokens, and nothing that Python would take code from.
+KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+KEPT_FOR_MILVUS = (TOKEN, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "grpc_proxy", "http_proxy", "https_proxy", "no_proxy")
 log = logging.getLogger("artidx.service")
 
 
@@ -53,10 +56,7 @@ class Maps:
         if sha256 in self._failed:
             raise ValueError("the map could not be drawn")
         if self._drawing is None and time.monotonic() >= self._again_at:
-            kept_at = index.source if isinstance(index.source, Address) else index.generation.folder
-            self._drawing = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "artidx.service.projection", str(kept_at), sha256, target,
-                stderr=asyncio.subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
+            self._drawing = await _started(index, sha256, target)
             self._watch = asyncio.create_task(self._wait(self._drawing, sha256))
         return None
 
@@ -76,6 +76,18 @@ class Maps:
             self._failed.add(sha256)
             log.error("the map could not be drawn: %s", said.decode(errors="replace")[-500:])
         self._drawing = None
+
+
+async def _started(index: Index, sha256: str, target: Path) -> asyncio.subprocess.Process:
+    """A process that draws, from which the folder that the service was started in is far: whoever filled that folder
+    could have put modules there that Python would run."""
+    is_remote = isinstance(index.source, Address)
+    kept_at = str(index.source) if is_remote else os.path.abspath(index.generation.folder)
+    environment = {name: os.environ[name] for name in (*KEPT, *(KEPT_FOR_MILVUS if is_remote else ()))
+                   if name in os.environ}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "artidx.service.projection", kept_at, sha256, os.path.abspath(target), cwd="/",
+        stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env=environment | {"OMP_NUM_THREADS": "1"})
 
 
 def _read(path: Path) -> Array:

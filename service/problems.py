@@ -21,6 +21,7 @@ from ..errors import (
     IndexAway,
     IndexBusy,
     NotAnImage,
+    OutOfResources,
     Uncalibrated,
     UnknownPainting,
     UnreadableImage,
@@ -45,7 +46,7 @@ REASONS = {
 }
 STATUSES: dict[type[ArtidxError], int] = {
     NotAnImage: 415, UnreadableImage: 422, BadSetting: 422, BadCatalog: 422, UnknownPainting: 404, Uncalibrated: 409,
-    IndexBusy: 503, IndexAway: 503}
+    IndexBusy: 503, IndexAway: 503, OutOfResources: 503}
 RETRY_AFTER_S = 2
 
 

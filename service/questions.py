@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from ..embedder import bounds
 from ..index.answers import regions
 from ..index.answers.regions import Regions
 from ..index.answers.search import Answer
@@ -38,10 +39,10 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
     """Were a and b painted by the same artist?  As `artidx pair --json`."""
     async with form_of(request, ("a", "b"), ("prior", "fpr", "threshold")) as form:
         usual = Decision()
-        threshold, rate = form.number("threshold", 0, 2), form.number("fpr", 0, 1)
+        threshold, rate = form.number("threshold", bounds.DISTANCE), form.number("fpr", bounds.PRIOR)
         if threshold is not None and rate is not None:
             raise Problem(422, "bad-setting", "fpr and threshold both decide: send one of them")
-        prior = form.number("prior", 0, 1)
+        prior = form.number("prior", bounds.PRIOR)
         decision = Decision(usual.false_positive_rate if rate is None else rate, threshold,
                             usual.prior if prior is None else prior)
         _ = index.calibration, index.calibration.pairs.by_distance.probability(0, decision.prior)  # before the work

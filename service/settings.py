@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..embedder import bounds
+
 READ_TOKEN = "ARTIDX_READ_TOKEN"  # noqa: S105  # names of variables
 WRITE_TOKEN = "ARTIDX_WRITE_TOKEN"  # noqa: S105
 
@@ -23,6 +25,11 @@ class ServiceSettings:
     in_flight: int = 64  # requests that send something, from first byte to answer; more are told to come again
     body_s: float = 30  # for a request's body to arrive
     answer_s: float = 60  # for everything together
+
+    def __post_init__(self) -> None:
+        """Raises BadSetting for a limit that is none."""
+        bounds.IN_FLIGHT.checked("requests in flight", self.in_flight)
+        bounds.PIXELS.checked("max pixels", self.max_pixels)
 
     @property
     def in_flight_of_one(self) -> int:

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from artidx.errors import BadCatalog, BadSetting, Uncalibrated
+from artidx.index.measure.bootstrap import rate_interval
 from artidx.index.measure.evaluate import evaluate
 from artidx.index.measure.fit import (
     THIN_GALLERIES,
@@ -30,6 +31,7 @@ from artidx.index.measure.retrieval import triplet_accuracy
 from artidx.index.scoring.calibration import ArtistCalibration, ArtistCase, Calibration, GalleryScores, Scale
 from artidx.index.scoring.curve import Pairs
 from artidx.index.scoring.neighbourhood import FEWEST
+from artidx.index.scoring.open_set import OpenSet
 from made import CALIBRATION, curve_of
 
 
@@ -180,6 +182,45 @@ def test_errors_are_of_artists_that_the_fit_has_not_seen(labelled):
     assert found.calibration_error == pytest.approx(error, abs=1e-3)
 
 
+def test_rates_held_out_are_those_of_thresholds_set_on_the_other_half_of_the_artists(labelled):
+    pairs = setting(*labelled)
+    codes, counts = np.unique(np.concatenate([pairs.first, pairs.second]), return_counts=True)
+    order = codes[np.lexsort((codes, -counts))]
+    halves = [pairs.among(order[[0, 3, 4, 7, 8, 11]]), pairs.among(order[[1, 2, 5, 6, 9, 10]])]
+    found = calibrate_pairs([pairs], "test").by_distance
+    assert [point.nominal for point in found.held_out] == [0.1, 0.01, 0.001]
+    for point in found.held_out:
+        passed = [], []
+        for set_on, judged in (halves, halves[::-1]):
+            threshold = np.quantile(set_on.distances[~set_on.is_same], point.nominal, method="lower")
+            for kind, some in zip(passed, (judged.is_same, ~judged.is_same), strict=True):
+                kind.extend(judged.distances[some] < threshold)
+        assert point.true_positive_rate == pytest.approx(np.mean(passed[0]), abs=0.01)
+        assert point.false_positive_rate == pytest.approx(np.mean(passed[1]), abs=0.002)
+        for low, high, rate in ((*point.false_positive_interval, point.false_positive_rate),
+                                (*point.true_positive_interval, point.true_positive_rate)):
+            assert low <= rate <= high
+    assert Scale.from_json(json.loads(json.dumps(asdict(found)))) == found
+
+
+def test_a_rate_interval_is_the_bootstrap_over_artists_of_every_pair_written_out():
+    chance = np.random.default_rng(3)
+    first, second = chance.integers(0, 6, (2, 400))
+    called = chance.random(400) < 0.1 + 0.4 * (first == 2)
+    kind = first != second
+    counts = [np.zeros((6, 6)), np.zeros((6, 6))]
+    for a, b, passed in zip(first[kind], second[kind], called[kind], strict=True):
+        counts[0][a, b] += passed
+        counts[1][a, b] += 1
+    draws = np.random.default_rng(0)
+    rates = []
+    for _ in range(200):
+        drawn = draws.multinomial(6, np.full(6, 1 / 6))
+        weights = (drawn[first] * drawn[second])[kind]
+        rates.append((weights * called[kind]).sum() / weights.sum())
+    assert rate_interval(*counts) == pytest.approx(np.percentile(rates, (2.5, 97.5)))
+
+
 def test_two_artists_are_too_few_to_hold_some_apart(labelled):
     here = labelled[1] < 2
     found = calibrate_pairs([setting(labelled[0][here], labelled[1][here])], "test")
@@ -233,7 +274,23 @@ def test_a_calibration_survives_json():
     assert Calibration.from_json(CALIBRATION.to_json(), "test") == CALIBRATION
 
 
-@pytest.mark.parametrize("version", [1, 2, None])
+def test_a_calibration_of_version_3_is_read_and_means_what_it_did():
+    found = CALIBRATION.to_json() | {"version": 3}
+    found["artists"].pop("open_set")
+    read = Calibration.from_json(found, "test")
+    assert read.artists.open_set == OpenSet()
+    assert Calibration.from_json(read.to_json(), "test") == read
+
+
+@pytest.mark.parametrize("change", [{"field": math.nan}, {"standing": "much"}, {"weights": 3}])
+def test_open_set_weights_that_are_no_numbers_are_damage(change):
+    found = CALIBRATION.to_json()
+    found["artists"]["open_set"] |= change
+    with pytest.raises(Uncalibrated, match="damaged"):
+        Calibration.from_json(found, "test")
+
+
+@pytest.mark.parametrize("version", [1, 2, 5, None])
 def test_a_calibration_of_another_version_is_refused(version):
     # Versions 1 and 2 were fitted to similarities of other kinds: its probabilities would be wrong without a word.
     with pytest.raises(Uncalibrated, match=r"another version.*artidx calibrate"):
@@ -284,7 +341,8 @@ def test_artists_calibrated_on_scores_of_known_evidence_get_it_back():
     truth = chance.integers(0, artists, queries)
     known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
     known[np.arange(queries), truth] += 20 * sigma**2
-    case = ArtistCase(GalleryScores(known, paintings), truth, GalleryScores(unknown, paintings))
+    case = ArtistCase(GalleryScores(known, paintings), truth, GalleryScores(unknown, paintings), truth,
+                      np.arange(queries) + artists)
     found = calibrate_artists([case], "test")
     assert found.slope == pytest.approx(20, rel=0.05)
     assert found.intercept == pytest.approx(-8, rel=0.05)
@@ -302,7 +360,8 @@ def test_artists_with_many_paintings_are_found_likelier_from_galleries_of_severa
         middle = (8 + 0.7 * np.log(paintings)) / 20
         known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
         known[np.arange(queries), truth] += 20 * sigma**2
-        cases.append(ArtistCase(GalleryScores(known, paintings), truth, GalleryScores(unknown, paintings)))
+        cases.append(ArtistCase(GalleryScores(known, paintings), truth, GalleryScores(unknown, paintings), truth,
+                                np.arange(queries) + artists))
     found = calibrate_artists(cases, "test")
     assert found.prior_exponent == pytest.approx(0.5, abs=0.1)
     assert found.count_penalty == pytest.approx(0.7, abs=0.1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from test_hostile import filled_with_code
 
 from artidx import Embedder, Index
 from artidx.embedder.runtime import Embedding
@@ -178,3 +179,12 @@ def test_pieces_in_any_order_make_whole_shards(collection):
     assert [(number, [each.sha256 for each in done]) for number, done in found] == [
         (1, ["1-0", "1-1"]), (0, ["0-0", "0-1", "0-2"])]
     assert sum(seen) == 5
+
+
+def test_workers_run_no_code_from_the_folder_the_build_was_started_in(cluster, tmp_path, model_file, monkeypatch):
+    painting(tmp_path / "paintings" / "a.png", 1)
+    (tmp_path / "here").mkdir()
+    told = filled_with_code(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    finished(build(cluster, tmp_path / "paintings", tmp_path / "i.artidx", "--model", model_file))
+    assert not told.exists()

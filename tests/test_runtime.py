@@ -82,7 +82,7 @@ def test_a_bad_image_carries_its_problem_and_stops_nothing(tmp_path, embedder):
 
 @pytest.mark.parametrize("setting", [{"batch_size": 0}, {"workers": 0}])
 def test_settings_that_cannot_work_are_refused(embedder, setting):
-    with pytest.raises(BadSetting, match="1 or more"):
+    with pytest.raises(BadSetting, match="must be a number from 1 to"):
         list(embedder.embed([], **setting))
 
 

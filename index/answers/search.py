@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..scoring.artist_scores import KERNEL, artist_scores, with_tail
+from ..scoring.artist_scores import KERNEL, artist_scores, compensated, with_tail
 from ..scoring.calibration import ArtistCalibration
 from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
 from ..scoring.vectors import Array, distances
@@ -118,8 +118,9 @@ class Gallery:
         artists, candidates = self.store.artists, self.store.candidates(query.vector, list(query.own))
         scored = artist_scores(candidates.cosines, candidates.artists, len(artists))
         own = self.store.artists_at(list(query.own))
-        others = artists.paintings - np.bincount(own + 1, minlength=len(artists) + 1)[1:]
-        all_scores = with_tail(scored, others - scored.paintings, self._tail_estimate(query, candidates))
+        left_out = np.bincount(own + 1, minlength=len(artists) + 1)[1:]
+        uncounted = artists.paintings - left_out - scored.paintings
+        all_scores = compensated(with_tail(scored, uncounted, self._tail_estimate(query, candidates)), left_out)
         probabilities, unknown = calibration.posterior(all_scores)
         ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if scored.paintings[code]][:k]
         shown = [_nearest_of(candidates, code) for code in ranked]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ...embedder import bounds
 from ..scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
 from ..scoring.vectors import distances
 from ..storage.vector_store import Painting
@@ -74,6 +75,12 @@ class Decision:
     false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
     threshold: float | None = None
     prior: float = DEFAULT_PRIOR
+
+    def __post_init__(self) -> None:
+        """Raises BadSetting for a number that none of them can be."""
+        bounds.PRIOR.checked("prior", self.prior)
+        if self.threshold is not None:
+            bounds.DISTANCE.checked("threshold", self.threshold)
 
 
 def judge(gallery: Gallery, a: Query, b: Query, calibration: PairCalibration, decision: Decision) -> Judgement:

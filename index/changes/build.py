@@ -28,7 +28,7 @@ from ...embedder.locations import Reader, absolute
 from ...embedder.parallel import Bar, no_bar
 from ...embedder.remote import is_remote
 from ...embedder.runtime import BATCH_SIZE, Embedder, Embedding
-from ...errors import BadIndex, UnreadableImage, damaged
+from ...errors import BadIndex, UnreadableImage, damaged, exhausted
 from ...files import write_atomically
 from ..scoring.artists import artist_codes
 from ..scoring.centre import centre_of, centred, distinct_artists, uncentred
@@ -314,7 +314,9 @@ def read_shard(path: Path) -> pd.DataFrame | None:
     """What an interrupted run has left in a file, or None where it cannot be read."""
     try:
         return pd.read_parquet(path, columns=SHARD_COLUMNS)
-    except Exception:  # missing, or damaged in one of the many ways that parquet can be
+    except Exception as problem:  # missing, or damaged in one of the many ways that parquet can be
+        if out := exhausted(problem, str(path)):
+            raise out from None
         return None
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -95,6 +96,7 @@ class Cluster:
 @contextmanager
 def joined(address: str) -> Iterator[Cluster]:
     """Join the cluster at an address, or AUTO, for as long as it is needed. Raises ClusterFailed, MissingPackage."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that is made here would report to Ray's makers
     try:
         ray: Any = importlib.import_module("ray")
         importlib.import_module("ray.data")
@@ -116,17 +118,22 @@ def _join(ray: Any, address: str) -> None:
     if address != AUTO:
         _check_there(address)
     try:
-        host = address.rpartition(":")[0]
-        # On a cluster of this machine alone, Ray would look for itself at the machine's outer address.
-        own = {"_node_ip_address": host} if host.startswith("127.") else {}
-        try:
-            ray.init(address=address, **quiet, **own)
-        except ConnectionError:
-            if address != AUTO:
-                raise
-            ray.init(include_dashboard=False, **quiet)
+        with contextlib.chdir("/"):  # Ray's workers take code from the folder in which Ray is joined
+            _init(ray, address, quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as problem:
         raise ClusterFailed(f"--ray {address}: cannot be joined: {_reason(problem)}") from None
+
+
+def _init(ray: Any, address: str, quiet: dict[str, Any]) -> None:
+    host = address.rpartition(":")[0]
+    # On a cluster of this machine alone, Ray would look for itself at the machine's outer address.
+    own = {"_node_ip_address": host} if host.startswith("127.") else {}
+    try:
+        ray.init(address=address, **quiet, **own)
+    except ConnectionError:
+        if address != AUTO:
+            raise
+        ray.init(include_dashboard=False, **quiet)
 
 
 def _check_there(address: str) -> None:

@@ -21,7 +21,7 @@ import pandas as pd
 from ...embedder.catalog import COLUMNS, artist_key, year_of
 from ...embedder.locations import absolute
 from ...embedder.runtime import Embedder
-from ...errors import BadCatalog, BadIndex, ModelMismatch
+from ...errors import BadCatalog, BadIndex, ModelMismatch, exhausted
 from ...files import write_atomically
 from ..scoring import upgrades
 from ..scoring.artists import artist_codes
@@ -102,7 +102,8 @@ def _read_vectors(path: Path, dim: int) -> Array:
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as problem:  # numpy reads the header with Python's own tokenizer, which raises its own errors
-        raise BadCatalog(f"{path}: cannot be read as vectors: {' '.join(str(problem).split())[:200]}") from None
+        raise exhausted(problem, str(path)) or BadCatalog(
+            f"{path}: cannot be read as vectors: {' '.join(str(problem).split())[:200]}") from None
     if stored.ndim != 2 or stored.shape[1] != dim or stored.dtype.kind != "f" or not len(stored):
         raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
     vectors: Array = np.ascontiguousarray(stored, np.float32)
@@ -116,7 +117,8 @@ def _read_paintings(path: Path, length: int) -> pd.DataFrame:
     try:
         found = pd.read_parquet(path).reset_index(drop=True)  # an index of pandas' would sort the rows otherwise
     except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
-        raise BadCatalog(f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}") from None
+        raise exhausted(problem, str(path)) or BadCatalog(
+            f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}") from None
     if len(found) != length:
         raise BadCatalog(f"{path}: {len(found):,} paintings for {length:,} vectors")
     if "id" not in found:

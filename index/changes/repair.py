@@ -24,7 +24,7 @@ from ..scoring.vectors import Array, Integers, vector_hash
 from ..storage import generations, history
 from ..storage import segments as pieces
 from ..storage.generations import ModelFile
-from ..storage.manifest import Manifest, damaged_files, manifest_sha256_of, read_manifest
+from ..storage.manifest import Manifest, damaged_files, manifest_bytes, manifest_sha256_of, read_manifest
 from ..storage.segments import Segment
 from .build import read_shard
 
@@ -89,7 +89,7 @@ def _known_manifest(folder: Path) -> Manifest | None:
     """The manifest of a generation, where it has the sha256 that stands beside it."""
     path = folder / "manifest.json"
     try:
-        return read_manifest(path.read_bytes(), path, manifest_sha256_of(folder))
+        return read_manifest(manifest_bytes(folder), path, manifest_sha256_of(folder))
     except (OSError, BadIndex):
         return None
 
@@ -99,7 +99,7 @@ def _manifest(folder: Path, sha256: str) -> Manifest:
     if _sha256_of(path) != sha256:
         raise BadIndex(f"{path}: cannot be rebuilt; restore it from a copy, or rebuild with artidx build --replace"
                        + _older(folder.parent.parent, int(folder.name)))
-    return read_manifest(path.read_bytes(), path, sha256)
+    return read_manifest(manifest_bytes(folder), path, sha256)
 
 
 def _older(index: Path, number: int) -> str:

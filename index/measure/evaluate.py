@@ -6,6 +6,7 @@ judged in retrieval.py, intervals are bootstrap.py's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,8 @@ from ..scoring.neighbourhood import neighbourhoods_among
 from ..scoring.vectors import Array, Integers
 from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned
 from .fit import ROC_RATES, Reliability, brier, reliability
-from .retrieval import NearestScores, OpenSet, RetrievalScores, nearest_scores, retrieval_scores
+from .retrieval import NearestScores, OpenSetCurve, RetrievalScores, nearest_scores, retrieval_scores
+from .too_good import perfect_scores, reads_the_answer
 
 Roc = tuple[OperatingPoint, ...]
 
@@ -61,12 +63,15 @@ class Curves:
     roc: Roc
     roc_by_distance: Roc
     reliability: Reliability | None
-    open_set: OpenSet
+    open_set: OpenSetCurve
 
 
 @dataclass(frozen=True)
 class SplitScores:
-    """One split of a labelled index. intervals: of numbers of pairs, retrieval and nearest, by their names."""
+    """One split of a labelled index. intervals: of numbers of pairs, retrieval and nearest, by their names.
+
+    doubts: what is too good to be true, in sentences (too_good.py).
+    """
 
     split: str
     pairs: PairScores
@@ -74,6 +79,7 @@ class SplitScores:
     nearest: NearestScores | None  # None where the index is not calibrated
     intervals: dict[str, Interval]
     curves: Curves
+    doubts: tuple[str, ...] = ()
 
 
 def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], chosen: Sequence[str],
@@ -100,7 +106,8 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
         retrieval, more = retrieval_scores(vectors, codes[here])
         intervals |= more
         nearest: NearestScores | None = None
-        open_set: OpenSet = ()
+        open_set: OpenSetCurve = ()
+        doubts: list[str] = []
         if calibration:
             is_itself = gallery is None or gallery == split
             there = here if is_itself else (splits == gallery).to_numpy(bool)
@@ -110,9 +117,14 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
             out_of_gallery = (_scored(embeddings, codes, there, foreign, False) if len(foreign)
                               else without_own_artists(known, codes[asked]))
             nearest, more, open_set = nearest_scores(known, codes[asked], out_of_gallery, codes[there], names,
-                                                     calibration.artists)
+                                                     calibration.artists,
+                                                     codes[foreign if len(foreign) else asked])
             intervals |= more
-        found.append(SplitScores(split, pairs, retrieval, nearest, intervals, Curves(*curves, open_set)))
+            if is_itself:
+                doubts = reads_the_answer(vectors, codes[here], calibration.artists)
+        doubts += perfect_scores(pairs.auc, pairs.same_pairs, *((nearest.top_1, nearest.queries) if nearest else
+                                                                (math.nan, 0)))
+        found.append(SplitScores(split, pairs, retrieval, nearest, intervals, Curves(*curves, open_set), tuple(doubts)))
     return found
 
 

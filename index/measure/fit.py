@@ -6,16 +6,18 @@ Needs scikit-learn (artidx[calibrate]). What is fitted is described, and used, i
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ...embedder.catalog import artist_key
 from ...errors import BadCatalog, MissingPackage
-from ..scoring.artist_scores import gallery_scores, without_own_artists
+from ..scoring.artist_scores import gallery_scores
 from ..scoring.artists import artist_codes
 from ..scoring.calibration import (
     FALSE_POSITIVE_RATES,
@@ -23,14 +25,18 @@ from ..scoring.calibration import (
     ArtistCase,
     Calibration,
     GalleryScores,
+    HeldOut,
     PairCalibration,
     Scale,
 )
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import PairCurve, Pairs, blocks
 from ..scoring.neighbourhood import neighbourhoods_among
+from ..scoring.open_set import OpenSet, told_apart
 from ..scoring.vectors import Array, Doubles, Integers
 from ..storage.generations import Generation
+from .bootstrap import rate_interval
+from .retrieval import unknown_error
 
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average; a little more, as nobody has none
 ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept
@@ -39,7 +45,14 @@ STIFFNESS = 100.0  # the inverse of regularisation: nothing to thousands of pair
 MOST_WEIGHT = 2.0  # of the neighbourhoods; beyond, the distance hardly counts
 MOST_PAINTINGS = 2000  # of an index whose pairs are looked at: 2 million of them
 MOST_OF_ONE = 50  # paintings by one artist among these
-RIDGE = 1e-3  # times the prior exponent squared, on a loss in nats: decides where the data do not
+FOLDS = 5  # of an index's artists: each in turn is unknown to a gallery of the others
+# What artists' scores mean as a rule, and how far collections depart from it (standard deviations): the prior of a fit.
+# It decides what the data leave open, such as what a count says where all artists have alike many paintings.
+USUAL_SLOPE, SLOPE_SPREAD = 14.0, 1.0  # the spread of its logarithm
+USUAL_COUNT_PENALTY, COUNT_PENALTY_SPREAD = 0.7, 0.25
+PRIOR_EXPONENT_SPREAD = 0.5  # around none
+OPEN_SET_SPREAD = np.array([0.5, 0.5, 0.2, 0.2, 2.0])  # of its weights, around the field alone
+ALIKE = 0.2  # standard deviation of the logarithm of artists' counts below which they teach next to nothing
 
 
 Counted = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
@@ -121,24 +134,157 @@ def calibrate_pairs(settings: Sequence[Pairs], measured_on: str) -> PairCalibrat
 
 
 def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCalibration:
-    """Fit by maximum likelihood; the cases weigh the same, and in each the known and the unknown queries do.
+    """Fit by maximum posterior; the cases weigh the same, and in each the known and the unknown queries do.
 
-    Within one gallery the prior exponent cannot be told from count penalty and intercept; it is then left at 0.
+    What the cases leave open is taken as usual, and measured_on says so. In none of them may the count of an artist's
+    paintings depend on the query: it would tell whose the query is. First what artists' scores mean, then what else
+    tells the known from the unknown. Raises BadCatalog where a case has no known or no unknown queries.
     """
+    if not cases or any(not len(case.truth) or not len(case.unknown.scores) for case in cases):
+        raise BadCatalog("calibrating artists needs, for each gallery, queries by its artists and by others")
+    queries = float(np.mean([len(case.truth) for case in cases]))
+    even = math.log(0.5)
+
     def surprise(calibration: ArtistCalibration, case: ArtistCase) -> float:
-        right = calibration.log_posterior(case.known)[0][np.arange(len(case.truth)), case.truth]
-        return -float(right.mean() + calibration.log_posterior(case.unknown)[1].mean())
+        known, unknown = (even + calibration.evidence(artist_scores) for artist_scores in (case.known, case.unknown))
+        totals = (np.logaddexp(np.logaddexp.reduce(evidence, axis=1), even) for evidence in (known, unknown))
+        of_known, of_unknown = (float(total.mean()) for total in totals)
+        return of_known - float(known[np.arange(len(case.truth)), case.truth].mean()) + of_unknown - even
 
     def calibration(weights: Doubles) -> ArtistCalibration:
-        slope, intercept, count_penalty, prior_exponent = weights.tolist()
+        steepness, intercept, count_penalty, prior_exponent = weights.tolist()
+        slope = USUAL_SLOPE * math.exp(min(steepness, 10))
         return ArtistCalibration(slope, intercept, count_penalty, measured_on, prior_exponent)
 
+    def unusual(weights: Doubles) -> float:  # in nats
+        steepness, _, count_penalty, prior_exponent = weights.tolist()
+        return float((steepness / SLOPE_SPREAD) ** 2
+                     + ((count_penalty - USUAL_COUNT_PENALTY) / COUNT_PENALTY_SPREAD) ** 2
+                     + (prior_exponent / PRIOR_EXPONENT_SPREAD) ** 2) / 2
+
     def loss(weights: Doubles) -> float:
-        return sum(surprise(calibration(weights), case) for case in cases) + RIDGE * float(weights[3]) ** 2
+        return float(np.mean([surprise(calibration(weights), case) for case in cases]) + unusual(weights) / queries)
 
     minimize = _needed("scipy.optimize").minimize
-    fitted = minimize(loss, np.array([15.0, -4.0, 0.5, 0.0]), method="BFGS")
-    return calibration(fitted.x)
+    fitted = calibration(minimize(loss, np.array([0.0, -4.0, USUAL_COUNT_PENALTY, 0.0]), method="BFGS").x)
+    fitted = replace(fitted, open_set=_open_set([_Told.of(case, fitted) for case in cases]))
+    if max(_spread_of_counts(case) for case in cases) >= ALIKE:
+        return fitted
+    return replace(fitted, measured_on=f"{measured_on}; its artists have alike many paintings, so what their number "
+                                       f"says is not measured but taken as usual")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What open_set.py weighs, of a case's known (k, 4) and unknown (u, 4) queries, and their artists."""
+
+    known: Doubles
+    unknown: Doubles
+    known_by: Integers
+    unknown_by: Integers
+
+    @classmethod
+    def of(cls, case: ArtistCase, calibration: ArtistCalibration) -> _Told:
+        return cls(calibration.terms(case.known), calibration.terms(case.unknown), case.known_by, case.unknown_by)
+
+    def only(self, artists: Integers, is_in: bool) -> _Told:
+        known, unknown = (np.isin(by, artists) == is_in for by in (self.known_by, self.unknown_by))
+        return _Told(self.known[known], self.unknown[unknown], self.known_by[known], self.unknown_by[unknown])
+
+
+def _open_set(cases: Sequence[_Told]) -> OpenSet:
+    """By maximum posterior, with how good it is on artists held out in turn."""
+    model = OpenSet(*_open_set_weights(cases).tolist())
+    judged: list[list[tuple[Doubles, Doubles]]] = [[] for _ in cases]
+    everybody = np.concatenate([by for case in cases for by in (case.known_by, case.unknown_by)])
+    if len(np.unique(everybody)) < 2:
+        return model
+    for fold in _folds(everybody, FOLDS):
+        others = [case for case in (case.only(fold, False) for case in cases) if len(case.known) and len(case.unknown)]
+        if not others:
+            return model
+        held_out = OpenSet(*_open_set_weights(others).tolist())
+        for case, found in zip(cases, judged, strict=True):
+            here = case.only(fold, True)
+            found.append((held_out.log_odds(here.known), held_out.log_odds(here.unknown)))
+    odds = [tuple(np.concatenate(kind) for kind in zip(*found, strict=True)) for found in judged]
+    auc = float(np.mean([told_apart(known, unknown) for known, unknown in odds]))
+    error = float(np.mean([unknown_error(_unknown(known), _unknown(unknown)) for known, unknown in odds]))
+    return replace(model, auc=auc, calibration_error=error)
+
+
+def _open_set_weights(cases: Sequence[_Told]) -> Doubles:
+    """(5,) with the cases weighing the same, and in each the known and the unknown."""
+    queries = float(np.mean([len(case.known) for case in cases]))
+    usual = OpenSet().weights
+
+    def loss(weights: Doubles) -> tuple[float, Doubles]:
+        apart = (weights - usual) / OPEN_SET_SPREAD
+        total, slope = float(apart @ apart) / 2 / queries, apart / OPEN_SET_SPREAD / queries
+        for case in cases:
+            for terms, sign in ((case.known, 1.0), (case.unknown, -1.0)):
+                terms = np.column_stack([terms, np.ones(len(terms))])[np.isfinite(terms).all(axis=1)]
+                odds = sign * (terms @ weights)
+                total += float(np.logaddexp(0, -odds).sum()) / max(len(terms), 1) / len(cases)
+                slope = slope - sign * (_unknown(odds) @ terms) / max(len(terms), 1) / len(cases)
+        return total, slope
+
+    found: Doubles = _needed("scipy.optimize").minimize(loss, usual, jac=True, method="BFGS").x
+    return found
+
+
+def _unknown(odds: Doubles) -> Doubles:
+    """The probability against log odds."""
+    return np.exp(-np.logaddexp(0, odds))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A gallery with its artists, and queries asked of it, from wherever they are. Vectors as the model gives them.
+
+    gallery: (n, d) and queries: (q, d), with their artists' names in any spelling, None for nobody in particular. A
+    query by nobody of the gallery is a stranger's. own: (q,) the place each query has in the gallery, -1 for none.
+    """
+
+    gallery: Array
+    gallery_artists: Sequence[str | None]
+    queries: Array
+    query_artists: Sequence[str | None]
+    own: Integers | None = None
+
+
+def fit_artists(cases: Sequence[Asked], measured_on: str) -> ArtistCalibration:
+    """The artists' calibration for galleries and queries of several origins, each case weighing the same.
+
+    Artists are held out over all cases. Raises BadCatalog where a case has no query by an artist of its gallery, or
+    none by somebody else.
+    """
+    names = [[artist_key(name) if name else None for name in artists]
+             for case in cases for artists in (case.gallery_artists, case.query_artists)]
+    codes, _ = artist_codes(pd.Series([name for some in names for name in some], dtype=object))
+    parts = np.split(codes, np.cumsum([len(some) for some in names])[:-1])
+    nobody = int(codes.max(initial=-1)) + 1
+    found = []
+    for case, theirs, asked in zip(cases, parts[::2], parts[1::2], strict=True):
+        here, places = np.unique(theirs[theirs >= 0], return_inverse=True)
+        speaking = np.full(len(theirs), -1)
+        speaking[theirs >= 0] = places
+        centre = centre_of(case.gallery, theirs)
+        scored = gallery_scores(centred(case.gallery, centre), speaking, len(here), centred(case.queries, centre),
+                                case.own)
+        truth = np.minimum(np.searchsorted(here, asked), max(len(here) - 1, 0))
+        is_known = np.isin(asked, here)
+        is_known &= scored.paintings[np.arange(len(asked)), truth] > 0
+        by = np.where(asked >= 0, asked, nobody + np.cumsum(asked < 0))
+        everybody = np.ones(len(here), bool)
+        found.append(ArtistCase(_only(scored, is_known, everybody), truth[is_known],
+                                _only(scored, ~is_known, everybody), by[is_known], by[~is_known]))
+    return calibrate_artists(found, measured_on)
+
+
+def _spread_of_counts(case: ArtistCase) -> float:
+    counts = case.known.paintings[0]
+    return float(np.log(counts[counts > 0]).std())
 
 
 def calibrate_model(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], *, gallery: str, seen: str,
@@ -166,7 +312,7 @@ def calibrate_model(table: pd.DataFrame, embeddings: Array, splits: pd.Series[st
         centre = centre_of(embeddings[among], codes[among])
         known, unknown = (gallery_scores(centred(embeddings[among], centre), codes[among], len(keys),
                                     centred(embeddings[of[name]], centre)) for name in (seen, unseen))
-        return ArtistCase(known, codes[of[seen]], unknown)
+        return ArtistCase(known, codes[of[seen]], unknown, codes[of[seen]], codes[of[unseen]])
 
     whole = np.flatnonzero(of[gallery])
     thin = [_thinned(whole, codes, mean) for mean in THIN_GALLERIES]
@@ -183,10 +329,10 @@ def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name:
     """On the index's own labelled paintings, those chosen (n,), all others being the gallery.
 
     Pairs are judged with their artists' other works in the index and, in two halves, without. A painting's artist is
-    looked for with the painting left out, and counts as unknown with all of the artist's left out.
+    looked for as in `cases_within`.
     """
     table, vectors = generation.table, generation.vectors.matrix
-    codes, keys = artist_codes(table["artist_key"])
+    codes, _ = artist_codes(table["artist_key"])
     hashes = table["vector_sha256"].to_numpy(object)
     places = _some(np.flatnonzero(chosen & (codes >= 0)), codes)
     with_others = pairs_among(vectors[places], codes[places], vectors, hashes, places)
@@ -201,14 +347,38 @@ def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name:
     is_alike = len(without_others.similarities) > 0 or not len(with_others.similarities)
     settings = [with_others, without_others] if without_others.is_same.any() and is_alike else [with_others]
 
-    scored = gallery_scores(vectors, codes, len(keys), vectors[places], own=places)
-    is_judged = scored.paintings[np.arange(len(places)), codes[places]] > 0
-    known = GalleryScores(scored.scores[is_judged], scored.paintings[is_judged])
-    truth = codes[places][is_judged]
     described = f"{len(places):,} paintings by {len(np.unique(codes[places]))} artists ({name})"
-    return Calibration(calibrate_pairs(settings, f"all pairs of {described}"),
-                       calibrate_artists([ArtistCase(known, truth, without_own_artists(known, truth))],
-                                         f"{described}, each left out of the index, and all of its artist's"))
+    return Calibration(calibrate_pairs(settings, f"all pairs of {described}"), calibrate_artists(
+        cases_within(vectors, codes, places, name), f"{described}, each left out of the index, and a fifth of the "
+                                                    f"artists unknown to it in turn"))
+
+
+def cases_within(vectors: Array, codes: Integers, places: Integers, name: str) -> list[ArtistCase]:
+    """Of an index (n, d) with artists (n,): its own paintings at these places (q,) asked of the others.
+
+    A fifth of the artists at a time is unknown to a gallery of all others. To each query of a case all artists then
+    bring the same number of paintings, so that no count tells whose it is, nor whether it is anybody's here. Artists
+    with a single painting could never be the answer, and so do not take part. Raises BadCatalog where fewer than two
+    are left, saying so of `name`.
+    """
+    artists = int(codes.max(initial=-1)) + 1
+    may_be_right = np.bincount(codes[codes >= 0], minlength=artists) > 1
+    places = places[may_be_right[codes[places]]]
+    truth = codes[places]
+    if len(np.unique(truth)) < 2:
+        raise BadCatalog(f"calibrating needs two artists or more with two paintings each, in {name}")
+    scored = gallery_scores(vectors, codes, artists, vectors[places], own=places)
+    cases = []
+    for fold in _folds(truth, FOLDS):
+        is_here = may_be_right & ~np.isin(np.arange(artists), fold)
+        is_known = is_here[truth]
+        cases.append(ArtistCase(_only(scored, is_known, is_here), (np.cumsum(is_here) - 1)[truth[is_known]],
+                                _only(scored, ~is_known, is_here), truth[is_known], truth[~is_known]))
+    return cases
+
+
+def _only(scored: GalleryScores, queries: npt.NDArray[np.bool_], artists: npt.NDArray[np.bool_]) -> GalleryScores:
+    return GalleryScores(scored.scores[np.ix_(queries, artists)], scored.paintings[np.ix_(queries, artists)])
 
 
 def _balanced(is_same: npt.NDArray[np.bool_]) -> Doubles:
@@ -248,37 +418,76 @@ def _scale(pairs: Pairs, weights: Doubles, *, has_similarities: bool) -> Scale:
         raise BadCatalog("paintings by one artist are no nearer to each other than to others': nothing to calibrate")
     curve = PairCurve.empty()
     curve.add(x, pairs.is_same)
-    held_out = _held_out(pairs, has_similarities)
-    error, squared = (reliability(*held_out).error, brier(*held_out)) if held_out else (None, None)
+    parts = _held_out(pairs, has_similarities)
+    held_out = [(part.evidence, part.pairs.is_same, ~part.pairs.is_same) for part in parts]
+    together = tuple(np.concatenate(kind) for kind in zip(*held_out, strict=True))
+    error, squared = (reliability(*together).error, brier(*together)) if together else (None, None)
     return Scale(slope, intercept, tuple(curve.at(rate) for rate in FALSE_POSITIVE_RATES), curve.equal_error(),
-                 tuple(curve.at(rate) for rate in ROC_RATES.tolist()), curve.auc, error, squared)
+                 tuple(curve.at(rate) for rate in ROC_RATES.tolist()), curve.auc, error, squared,
+                 tuple(_rates(parts, number) for number in range(len(FALSE_POSITIVE_RATES))) if parts else ())
 
 
-def _held_out(pairs: Pairs, has_similarities: bool) -> tuple[Doubles, Counted, Counted] | None:
-    """Evidence by a fit to one half of the artists on the pairs of the other, and which are same and different.
+@dataclass(frozen=True)
+class _Judged:
+    """Pairs (p,) of artists that a fit was not made on: the evidence it gave them, and which of them it calls the same
+    at each of the nominal rates."""
 
-    None where a half has not both kinds.
+    pairs: Pairs
+    evidence: Doubles
+    called: list[npt.NDArray[np.bool_]]
+
+
+def _held_out(pairs: Pairs, has_similarities: bool) -> list[_Judged]:
+    """The pairs of either half of the artists, as a fit to the other half judges them.
+
+    Nothing where a half has not both kinds.
     """
-    evidence, is_same = [], []
+    found = []
     first, second = (pairs.among(half) for half in _halves(np.concatenate([pairs.first, pairs.second])))
     for fitted_on, judged in ((first, second), (second, first)):
         if not fitted_on.is_same.any() or fitted_on.is_same.all():
-            return None
+            return []
         weights = _balanced(fitted_on.is_same)
         compared = _compared(fitted_on, weights, has_similarities)
+        x, curve = compared(judged), PairCurve.empty()
+        curve.add(compared(fitted_on), fitted_on.is_same)
         slope, intercept = _logistic(compared(fitted_on)[:, None], fitted_on.is_same, weights).tolist()
-        evidence.append(slope * compared(judged) + intercept)
-        is_same.append(judged.is_same)
-    kinds = np.concatenate(is_same)
-    return np.concatenate(evidence), kinds, ~kinds
+        found.append(_Judged(judged, slope * x + intercept,
+                             [x < curve.at(rate).distance for rate in FALSE_POSITIVE_RATES]))
+    return found
+
+
+def _rates(parts: Sequence[_Judged], number: int) -> HeldOut:
+    """At one of the nominal rates; the intervals by bootstrap over the artists."""
+    first, second, called = (np.concatenate(some) for some in zip(
+        *((part.pairs.first, part.pairs.second, part.called[number]) for part in parts), strict=True))
+    codes, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+    cells = places[: len(first)] * len(codes) + places[len(first):]
+
+    def by_artists(chosen: npt.NDArray[np.bool_]) -> Doubles:
+        return np.bincount(cells[chosen], minlength=len(codes) ** 2).reshape(len(codes), -1).astype(np.float64)
+
+    rates, intervals = [], []
+    for kind in (first != second, first == second):
+        counted, passed = by_artists(kind), by_artists(kind & called)
+        rates.append(float(passed.sum() / counted.sum()))
+        intervals.append(rate_interval(passed, counted))
+    return HeldOut(FALSE_POSITIVE_RATES[number], rates[0], rates[1], intervals[0], intervals[1])
 
 
 def _halves(artists: Integers) -> tuple[Integers, Integers]:
     """The artists in two groups with alike many entries."""
+    first, second = _folds(artists, 2)
+    return first, second
+
+
+def _folds(artists: Integers, most: int) -> list[Integers]:
+    """Two or more artists in groups with alike many entries."""
     codes, counts = np.unique(artists, return_counts=True)
     ranked = codes[np.lexsort((codes, -counts))]
-    is_first = np.isin(np.arange(len(ranked)) % 4, (0, 3))  # 1 2 2 1 1 2 2 1: the first does not always win
-    return ranked[is_first], ranked[~is_first]
+    folds = max(min(most, len(codes)), 2)
+    turns = np.arange(len(ranked)) % (2 * folds)  # 1 2 3 3 2 1 1 2 3 3 2 1: the first does not always win
+    return [ranked[(turns == fold) | (turns == 2 * folds - 1 - fold)] for fold in range(folds)]
 
 
 def _some(places: Integers, codes: Integers) -> Integers:

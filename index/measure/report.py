@@ -26,6 +26,7 @@ table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .25rem .7
 th { font-weight: 600; border-bottom: 1px solid #9ca3af; } th:first-child, td:first-child { text-align: left; }
 td small { color: #6b7280; display: block; } .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
 svg { max-width: 100%; height: auto; } h2 { margin-top: 2.5rem; }
+.doubt { border-left: 4px solid #b45309; background: #fef3c7; padding: .5rem .8rem; }
 """
 NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, part of the scores, name
     ("AUC", "pairs", "auc"), ("AUC by distance alone", "pairs", "auc_by_distance"),
@@ -35,7 +36,9 @@ NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, part of the scores, na
     ("Brier score", "pairs", "brier"),
     ("triplets right", "retrieval", "triplet_accuracy"), ("mAP@10", "retrieval", "mean_average_precision_at_10"),
     ("R@1", "retrieval", "recall_at_1"), ("R@5", "retrieval", "recall_at_5"),
-    ("artist first", "nearest", "top_1"), ("in five", "nearest", "top_5"))
+    ("artist first", "nearest", "top_1"), ("in five", "nearest", "top_5"),
+    ("known told from out_of_gallery (AUC)", "nearest", "known_auc"),
+    ("calibration error of none of them", "nearest", "unknown_error"))
 
 
 def write_report(target: Path, source: str, manifest: Manifest, scores: Sequence[SplitScores]) -> None:
@@ -47,12 +50,18 @@ def write_report(target: Path, source: str, manifest: Manifest, scores: Sequence
         f"<p>{manifest.paintings:,} paintings by {manifest.artists:,} artists; model {escape(manifest.model.name)} "
         f"{manifest.model.sha256[:12]}, generation {manifest.generation}. Below each number its 95 % interval, by "
         f"bootstrap over artists. Precision is at a prior of {scores[0].pairs.prior:g}, calibration error and "
-        f"Brier score at one half.</p>", _table(scores), '<div class="pictures">', *pictures, "</div>",
+        f"Brier score at one half.</p>",
+        *_doubts(scores), _table(scores), '<div class="pictures">', *pictures, "</div>",
         *(f"<h2>Who is taken for whom: {escape(split.split)}</h2>" + _picture(_draw_confusions, [split])
           + _artists(split.nearest) for split in confused if split.nearest)]
     page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f"<title>artidx: {escape(source)}</title><style>{STYLE}</style>{''.join(parts)}</html>")
     write_atomically(target, page.encode())
+
+
+def _doubts(scores: Sequence[SplitScores]) -> list[str]:
+    return [f'<p class="doubt">{escape(split.split)}: {escape(doubt)}.</p>'
+            for split in scores for doubt in split.doubts]
 
 
 def _table(scores: Sequence[SplitScores]) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..scoring.calibration import ArtistCalibration, GalleryScores
+from ..scoring.open_set import told_apart
 from ..scoring.vectors import Array, Doubles, Integers
-from .bootstrap import Interval, mean_interval
+from .bootstrap import Interval, auc_interval, identified_interval, mean_interval
 
 DEPTH = 10  # neighbours looked at for mAP and hubness
 FALSE_ACCEPTANCES = (0.01, 0.1)
@@ -17,7 +18,7 @@ CONFUSIONS = 20
 OPEN_SET_POINTS = np.concatenate([[0.0], np.geomspace(1e-3, 1, 40)])
 
 
-OpenSet = tuple[tuple[float, float], ...]  # (false acceptance, correct identification)
+OpenSetCurve = tuple[tuple[float, float], ...]  # (false acceptance, correct identification)
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class NearestScores:
     top_5: float
     false_acceptance: tuple[float, ...]
     correct_identification: tuple[float, ...]
+    known_auc: float
     unknown_error: float
     large_named: float
     large_hold: float
@@ -124,12 +126,13 @@ class NearestScores:
 
 
 def nearest_scores(known: GalleryScores, truth: Integers, out_of_gallery: GalleryScores, gallery: Integers,
-                   names: list[str], calibration: ArtistCalibration
-                   ) -> tuple[NearestScores, dict[str, Interval], OpenSet]:
-    """known: scores of queries by the gallery's artists, truth (q,); out_of_gallery: of queries by others.
+                   names: list[str], calibration: ArtistCalibration, strangers_by: Integers | None = None
+                   ) -> tuple[NearestScores, dict[str, Interval], OpenSetCurve]:
+    """known: what the gallery says to queries by its artists, truth (q,); out_of_gallery: to queries by others.
 
     gallery: (n,) its paintings' codes, negative where unknown. A query whose artist has no painting that counts is not
-    judged. With intervals, and the open-set curve as (false acceptance, correct identification).
+    judged. strangers_by: (s,) their artists, each somebody else if not given. With intervals, and the open-set curve as
+    (false acceptance, correct identification).
     """
     is_judged = known.paintings[np.arange(len(truth)), truth] > 0
     truth, scored = truth[is_judged], GalleryScores(known.scores[is_judged], known.paintings[is_judged])
@@ -148,11 +151,16 @@ def nearest_scores(known: GalleryScores, truth: Integers, out_of_gallery: Galler
         len(truth), int(sizes.sum()), int((sizes > 0).sum()), len(foreign), _share(ahead < 1), _share(ahead < 5),
         FALSE_ACCEPTANCES, tuple(float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan
                                  for limit in _limits(foreign.max(axis=1, initial=0), np.array(FALSE_ACCEPTANCES))),
-        _unknown_error(unknown, foreign_unknown), _share(is_large[named[wrong]]),
+        told_apart(-unknown, -foreign_unknown), unknown_error(unknown, foreign_unknown), _share(is_large[named[wrong]]),
         float(sizes[is_large].sum() / max(sizes.sum(), 1)), _confusions(truth[wrong], named[wrong], names),
         _by_artist(truth, named, ahead, sizes, names))
     intervals = {"top_1": mean_interval((ahead < 1).astype(float), truth),
                  "top_5": mean_interval((ahead < 5).astype(float), truth)}
+    strangers_by = np.arange(len(foreign)) if strangers_by is None else strangers_by
+    if len(truth) and len(foreign):
+        intervals["known_auc"] = auc_interval(-unknown, -foreign_unknown, truth, strangers_by)
+        intervals["identified_at_10_percent"] = identified_interval(
+            best, ~wrong, foreign.max(axis=1), 0.1, truth, strangers_by)
     return scores, intervals, tuple(zip(OPEN_SET_POINTS.tolist(), identified, strict=True))
 
 
@@ -164,7 +172,8 @@ def _limits(first: Doubles, shares: Doubles) -> list[float]:
                                                        for share, place in zip(shares, places, strict=True)]
 
 
-def _unknown_error(known: Doubles, out_of_gallery: Doubles, bins: int = 15) -> float:
+def unknown_error(known: Doubles, out_of_gallery: Doubles, bins: int = 15) -> float:
+    """Calibration error of `unknown` as given to the known (k,) and to out_of_gallery (s,), both weighing the same."""
     if not len(known) or not len(out_of_gallery):
         return float("nan")
     counts = [len(known), len(out_of_gallery)]

@@ -39,15 +39,33 @@ def with_tail(scored: GalleryScores, others: Doubles, tail: float) -> GallerySco
         return GalleryScores(1 + np.log(sums) / KERNEL, scored.paintings + others)
 
 
+def compensated(scored: GalleryScores, left_out: npt.NDArray[np.int64]) -> GalleryScores:
+    """Scores and counts as if no painting had been left out; left_out: (artists,) paintings that were.
+
+    A painting of the index is no evidence for itself. Were its artist one painting short, where all others are whole,
+    the count would tell whose it is. So the sum is divided by the share of the artist's paintings that was counted.
+    """
+    is_counted = scored.paintings > 0
+    counts = np.where(is_counted, scored.paintings + left_out, 0.0)
+    share = np.where(is_counted, scored.paintings, 1) / np.where(is_counted, counts, 1)
+    return GalleryScores(scored.scores - np.log(share) / KERNEL, counts)
+
+
 def gallery_scores(gallery: Array, codes: npt.NDArray[np.int64], artists: int, queries: Array,
                    own: npt.NDArray[np.int64] | None = None) -> GalleryScores:
-    """(q, artists) for queries (q, d) in a gallery (n, d) with artists (n,); own: (q,) a query's own place in it."""
+    """(q, artists) for queries (q, d) in a gallery (n, d) with artists (n,).
+
+    own: (q,) a query's own place in the gallery, which is left out and compensated for; -1 where it has none.
+    """
     scores, paintings = [], []
     for number, query in enumerate(queries):
         cosines = np.asarray(gallery @ query, np.float64)
-        if own is not None:
-            cosines[own[number]] = -np.inf
+        place = -1 if own is None else own[number]
+        if place >= 0:
+            cosines[place] = -np.inf
         scored = artist_scores(cosines, codes, artists)
+        if place >= 0 and codes[place] >= 0:
+            scored = compensated(scored, np.bincount(codes[place, None], minlength=artists))
         scores.append(scored.scores)
         paintings.append(scored.paintings)
     return GalleryScores(np.reshape(scores, (len(queries), artists)), np.reshape(paintings, (len(queries), artists)))

@@ -8,22 +8,36 @@ is fit.py's; using a fitted calibration needs numpy only.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ...embedder import bounds
 from ...errors import BadSetting, Uncalibrated
 from . import upgrades
 from .curve import OperatingPoint
+from .open_set import OpenSet, terms_of
 from .vectors import Doubles
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
 DEFAULT_PRIOR = 0.5  # someone asks about two chosen works
 VERSION = 4  # where similarities (neighbourhood.py) or scores (artist_scores.py) change, no older fit may be upgraded
+MOST_COUNT_PENALTY = 5.0  # either way; 1 means that twice the paintings need twice the evidence
 UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared and not measured
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How a threshold for a nominal rate did on pairs of artists that it was not set on, with 95 % intervals."""
+
+    nominal: float
+    false_positive_rate: float
+    true_positive_rate: float
+    false_positive_interval: tuple[float, float]
+    true_positive_interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,8 @@ class Scale:
     one half the probability 1 / (1 + exp(-1.6)) = 0.83.
 
     calibration_error and brier: of the probabilities at a prior of one half, on artists that a fit was not made on;
-    None where there were too few artists to hold some apart.
+    None where there were too few artists to hold some apart. The points' own rates are of the artists they were set on;
+    held_out has them for others, and is empty where there were too few.
     """
 
     slope: float
@@ -45,6 +60,7 @@ class Scale:
     auc: float
     calibration_error: float | None
     brier: float | None
+    held_out: tuple[HeldOut, ...] = ()
 
     def evidence(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Log-likelihood ratios, of any shape."""
@@ -52,8 +68,7 @@ class Scale:
 
     def probabilities(self, x: npt.NDArray[Any], prior: float = DEFAULT_PRIOR) -> npt.NDArray[Any]:
         """In (0, 1), that pairs are by one artist, where a share `prior` of pairs is."""
-        if not 0 < prior < 1:
-            raise BadSetting(f"prior {prior:g}: must lie between 0 and 1")
+        bounds.PRIOR.checked("prior", prior)
         with np.errstate(over="ignore"):  # a probability of 0 is right then
             return np.asarray(1 / (1 + np.exp(-self.evidence(x) - math.log(prior / (1 - prior)))))
 
@@ -75,8 +90,13 @@ class Scale:
         equal_error = OperatingPoint(**found["equal_error"])
         if len(points) != len(FALSE_POSITIVE_RATES):
             raise ValueError("points")
-        scale = cls(**(found | {"points": points, "roc": roc, "equal_error": equal_error}))
-        numbers = [scale.slope, scale.intercept, scale.auc, scale.calibration_error or 0, scale.brier or 0]
+        held_out = tuple(HeldOut(**(point | {name: (float(point[name][0]), float(point[name][1])) for name in (
+            "false_positive_interval", "true_positive_interval")})) for point in found.get("held_out", ()))
+        scale = cls(**(found | {"points": points, "roc": roc, "equal_error": equal_error, "held_out": held_out}))
+        numbers = [value for point in held_out for value in (point.nominal, point.false_positive_rate,
+                                                             point.true_positive_rate, *point.false_positive_interval,
+                                                             *point.true_positive_interval)]
+        numbers += [scale.slope, scale.intercept, scale.auc, scale.calibration_error or 0, scale.brier or 0]
         numbers += [value for point in (*points, *roc, equal_error) for value in asdict(point).values()]
         if not all(map(math.isfinite, numbers)):
             raise ValueError("not finite")
@@ -128,6 +148,7 @@ class ArtistCalibration:
         prior of an artist, among those known, in proportion to n ** prior_exponent
 
     The penalty, because among many paintings one is near by chance.
+    Whether the query is by any of them is open_set's to say (open_set.py); which of them, these ratios and shares.
     """
 
     slope: float
@@ -135,17 +156,16 @@ class ArtistCalibration:
     count_penalty: float
     measured_on: str
     prior_exponent: float = 0.0  # all artists alike
+    open_set: OpenSet = field(default_factory=OpenSet)
 
-    def evidence(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
-        """(q, a) log of likelihood ratio times prior."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            paintings = np.log(artist_scores.paintings)  # -inf where there is none
-            ratio = self.slope * artist_scores.scores + self.intercept - self.count_penalty * paintings
-        has_paintings = artist_scores.paintings > 0
-        shares = np.where(has_paintings, self.prior_exponent * np.where(has_paintings, paintings, 0), -np.inf)
-        shares -= np.maximum(np.logaddexp.reduce(shares, axis=-1, keepdims=True), -1e6)
-        evidence: Doubles = np.where(has_paintings, ratio + shares + math.log(1 - unknown_share), -np.inf)
-        return evidence
+    def evidence(self, artist_scores: GalleryScores) -> Doubles:
+        """(q, a) log of likelihood ratio times share of the known; -inf for an artist without a painting."""
+        ratios, shares = self._scored(artist_scores)
+        return ratios + shares
+
+    def terms(self, artist_scores: GalleryScores) -> Doubles:
+        """(q, 4) what open_set weighs."""
+        return terms_of(*self._scored(artist_scores), artist_scores.paintings)
 
     def posterior(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
         """(q, a) probabilities of the artists and (q,) that of somebody unknown; together they add up to 1."""
@@ -155,18 +175,34 @@ class ArtistCalibration:
     def log_posterior(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE
                       ) -> tuple[Doubles, Doubles]:
         """The logarithms of `posterior`, which stay finite where a probability vanishes."""
-        evidence = self.evidence(artist_scores, unknown_share)
-        total = np.logaddexp(np.logaddexp.reduce(evidence, axis=-1), math.log(unknown_share))
-        return evidence - total[..., None], math.log(unknown_share) - total
+        odds = self.open_set.log_odds(self.terms(artist_scores)) + math.log((1 - unknown_share) / unknown_share)
+        evidence = self.evidence(artist_scores)
+        among_known = evidence - np.maximum(np.logaddexp.reduce(evidence, axis=-1, keepdims=True), -1e6)
+        return among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
+
+    def _scored(self, artist_scores: GalleryScores) -> tuple[Doubles, Doubles]:
+        """(q, a) log-likelihood ratios and logs of the shares, -inf for an artist without a painting that counts."""
+        has_paintings = artist_scores.paintings > 0
+        paintings = np.log(np.where(has_paintings, artist_scores.paintings, 1))
+        scores = np.where(has_paintings, artist_scores.scores, 0)
+        ratios = self.slope * scores + self.intercept - self.count_penalty * paintings
+        shares = np.where(has_paintings, self.prior_exponent * paintings, -np.inf)
+        shares = shares - np.maximum(np.logaddexp.reduce(shares, axis=-1, keepdims=True), -1e6)
+        return np.where(has_paintings, ratios, -np.inf), shares
 
 
 @dataclass(frozen=True)
 class ArtistCase:
-    """A gallery, queries by its artists with the right one, truth (q,), and queries by somebody else."""
+    """A gallery, queries by its artists with the right one, truth (q,), and queries by somebody else.
+
+    known_by, unknown_by: the queries' artists by numbers that mean the same in all cases, so that some may be held out.
+    """
 
     known: GalleryScores
     truth: npt.NDArray[np.int64]
     unknown: GalleryScores
+    known_by: npt.NDArray[np.int64]
+    unknown_by: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -192,13 +228,17 @@ class Calibration:
                 raise ValueError("version")
             pairs = found["pairs"] | {name: Scale.from_json(found["pairs"][name])
                                       for name in ("by_distance", "by_fused_distance")}
-            calibration = cls(PairCalibration(**pairs), ArtistCalibration(**found["artists"]))
-            artists = calibration.artists
+            open_set = OpenSet.from_json(found["artists"].get("open_set", {}))
+            artists = ArtistCalibration(**(found["artists"] | {"open_set": open_set}))
+            calibration = cls(PairCalibration(**pairs), artists)
             numbers = (calibration.pairs.neighbourhood_weight, artists.slope, artists.intercept, artists.count_penalty,
                        artists.prior_exponent)
             if not all(map(math.isfinite, numbers)):
                 raise ValueError("not finite")
-            return calibration
         except (KeyError, TypeError, ValueError, AttributeError):
             raise Uncalibrated(f"{where}: its calibration is damaged, or by another version of artidx; "
                                f"calibrate it anew with artidx calibrate") from None
+        if abs(artists.count_penalty) > MOST_COUNT_PENALTY:
+            raise Uncalibrated(f"{where}: its calibration learnt to read the artist from the number of paintings, as "
+                               f"that of artidx 0.1 could; make it anew with artidx calibrate")
+        return calibration

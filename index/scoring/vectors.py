@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...embedder.parallel import ahead
-from ...embedder.runtime import available_cores
-from ...errors import MissingPackage
+from ...embedder.resources import available_cores, check_room
+from ...errors import BadSetting, MissingPackage, exhausted
 
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -32,6 +33,7 @@ ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong a
 REACH = 4  # vectors at least in the lists that are read, for each neighbour asked for: long answers need more lists
 MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
 BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which stay in a processor's cache
+FAISS_ROOM = 320 << 20  # bytes of address space that it takes where it is loaded
 NOBODY = -1  # the place of a neighbour that is not there
 
 
@@ -43,6 +45,20 @@ def distances(a: Array, b: Array) -> Doubles:
     product = np.ascontiguousarray(np.multiply(a, b, dtype=np.float64))
     apart: Doubles = np.clip(1.0 - product.sum(axis=-1), 0.0, 2.0)
     return apart
+
+
+def checked_vector(vector: Any, dim: int, index: str) -> Array:
+    """(dim,) float32, of unit length up to rounding. Raises BadSetting, naming the index, for anything else."""
+    try:
+        found = np.asarray(vector.detach().cpu() if hasattr(vector, "detach") else vector, np.float32)
+    except (TypeError, ValueError):
+        raise BadSetting(f"a vector of {index} is {dim} numbers, not {type(vector).__name__}") from None
+    if found.shape != (dim,):
+        raise BadSetting(f"a vector of shape {found.shape}; those of {index} have {dim} numbers: is it by its model?")
+    length = float(np.linalg.norm(found.astype(np.float64)))
+    if not abs(length - 1) < 1e-3:  # nor NaN
+        raise BadSetting(f"a vector of length {length:.3g}, where a model's have length 1; divide it by its length")
+    return found
 
 
 @dataclass(frozen=True)
@@ -240,8 +256,11 @@ def vector_hash(vector: Array) -> str:
 
 def load_faiss() -> Any:
     """The package, imported when it is first needed. Raises MissingPackage."""
+    if "faiss" not in sys.modules:
+        check_room(FAISS_ROOM, "FAISS")
     try:
         import faiss
-    except ImportError:
-        raise MissingPackage("FAISS is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
+    except ImportError as problem:
+        raise exhausted(problem, "FAISS") or MissingPackage(
+            "FAISS is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
     return faiss

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import damaged
+from ...errors import damaged, exhausted
 from ...files import sha256_of
 from ..scoring.vectors import Array, Lists, Part, Vectors, load_faiss
 
@@ -79,7 +79,8 @@ def write(path: Path, lists: Lists) -> None:
     try:
         load_faiss().write_index(lists.index, str(path))
     except RuntimeError as problem:  # FAISS hides what the system said
-        raise OSError(f"{path}: cannot be written: {' '.join(str(problem).split())[:200]}") from None
+        raise exhausted(problem, str(path)) or OSError(
+            f"{path}: cannot be written: {' '.join(str(problem).split())[:200]}") from None
 
 
 def read(path: Path, facts: Approximate, length: int, dim: int, sha256: str) -> Lists:
@@ -97,7 +98,8 @@ def _opened(path: Path, length: int, dim: int, sha256: str) -> Any:
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as problem:
-        raise damaged(path, f"not a FAISS index: {' '.join(str(problem).split())[:200]}") from None
+        raise exhausted(problem, str(path)) or damaged(
+            path, f"not a FAISS index: {' '.join(str(problem).split())[:200]}") from None
     if not isinstance(index, faiss.IndexIVF) or (index.ntotal, index.d) != (length, dim):
         raise damaged(path, f"not inverted lists over {length:,} vectors of {dim}")
     return index

@@ -82,7 +82,7 @@ class FolderStore:
         return self._vectors.at(places)
 
     def nearest(self, query: Array, k: int) -> tuple[Integers, Doubles]:
-        places, apart = (found[0] for found in self._vectors.nearest(query[None], k, self.allowed))
+        places, apart = (found[0] for found in self._vectors.nearest(query[None], min(k, len(self)), self.allowed))
         is_there = places != NOBODY
         return places[is_there], apart[is_there]
 

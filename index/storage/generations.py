@@ -30,6 +30,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -43,18 +44,19 @@ import numpy as np
 import pandas as pd
 
 from ...embedder.runtime import Embedder, read_model
-from ...errors import BadIndex, IndexBusy, ModelMismatch, damaged
-from ...files import sha256_of, sync, write_atomically
+from ...errors import ArtidxError, BadIndex, IndexBusy, ModelMismatch, damaged, exhausted
+from ...files import open_plain, sha256_of, strange_parts, sync, write_atomically
 from ..scoring.centre import uncentred
 from ..scoring.vectors import Array, Integers, Vectors
 from . import approximate, history
 from . import segments as pieces
-from .manifest import FORMAT, MAX_BYTES, Manifest, Model, SegmentFacts, Storage, check_file, read_manifest
+from .manifest import FORMAT, Manifest, Model, SegmentFacts, Storage, check_file, manifest_bytes, read_manifest
 from .segments import Segment
 
 SUFFIX = ".artidx"
 KEPT = 2  # generations at least: the published one, and the one before it for readers that are opening it
-OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", "building", "generations"}
+OWN_FOLDERS = {"building", "generations"}
+OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", *OWN_FOLDERS}
 FILES = ("removed.npy", "history.parquet", "model.onnx", "skipped.csv")  # beside those of the segments
 
 
@@ -99,7 +101,7 @@ class Hold:
 
     def __init__(self, folder: Path) -> None:
         """Raises FileNotFoundError where the folder is just being collected."""
-        self._handle = os.open(folder / "manifest.json", os.O_RDONLY)
+        self._handle = os.open(folder / "manifest.json", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -166,7 +168,10 @@ def read(index: Path) -> Generation:
             if current(index)[0] == number:  # really gone, not collected by a writer between our two looks
                 raise damaged(Path(problem.filename or folder), "missing") from None
         except OSError as problem:
-            raise BadIndex(f"{folder}: cannot be read: {problem.strerror or problem}") from None
+            raise exhausted(problem, str(folder)) or BadIndex(
+                f"{folder}: cannot be read: {problem.strerror or problem}") from None
+        except (MemoryError, RuntimeError) as problem:
+            raise exhausted(problem, str(folder)) or problem from None
 
 
 def exists(index: Path) -> bool:
@@ -189,7 +194,7 @@ def current(index: Path) -> tuple[int, str]:
         if (index / "building").is_dir():
             raise BadIndex(f"{index}: its build has not finished; run the same artidx build again")
         raise BadIndex(f"{index}: not an index of artidx (it has no file CURRENT)")
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         found = re.fullmatch(rb"(\d{6,18}) ([0-9a-f]{64})\n", stream.read(200))
     if not found:
         raise damaged(path, "not a generation's number and a sha256")
@@ -237,9 +242,10 @@ def writer(index: Path) -> Iterator[None]:
         raise BadIndex(f"{index!a}: not a name that can be printed; choose another name")
     if index.exists() and not _is_index(index):
         raise BadIndex(f"{index}: exists and is not an index of artidx; choose another name")
+    _check_own(index)
     try:
         index.mkdir(parents=True, exist_ok=True)
-        lock = (index / "LOCK").open("a+")
+        lock = _open_lock(index / "LOCK")
     except OSError as problem:
         raise unwritable(index, problem) from None
     with lock:
@@ -255,9 +261,10 @@ def writer(index: Path) -> Iterator[None]:
             raise unwritable(index, problem) from None
 
 
-def unwritable(index: Path, problem: OSError) -> BadIndex:
+def unwritable(index: Path, problem: OSError) -> ArtidxError:
     """The error for a full disk, a read-only folder and the like."""
-    return BadIndex(f"{index}: cannot be written: {problem.strerror or problem}; what was published is as it was")
+    return exhausted(problem, str(index)) or BadIndex(
+        f"{index}: cannot be written: {problem.strerror or problem}; what was published is as it was")
 
 
 def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> None:
@@ -322,8 +329,9 @@ def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None 
     Raises FileNotFoundError where a file is missing.
     """
     hold = Hold(folder)
-    with (folder / "manifest.json").open("rb") as stream:
-        manifest = read_manifest(stream.read(MAX_BYTES + 1), folder / "manifest.json", manifest_sha256)
+    if strange := [path for path in folder.iterdir() if not path.is_file()]:
+        raise damaged(strange[0], "not a plain file")
+    manifest = read_manifest(manifest_bytes(folder), folder / "manifest.json", manifest_sha256)
     with ThreadPoolExecutor() as pool:  # vectors are hashed while tables are read
         hashed = [pool.submit(check_file, folder, manifest, name) for name in manifest.files if name.endswith(".npy")]
         for name in manifest.files:
@@ -387,6 +395,31 @@ def _is_index(folder: Path) -> bool:
         return bool(current(folder))
     except BadIndex:
         return False
+
+
+def _check_own(index: Path) -> None:
+    """Raises BadIndex where a part of the index is a link, a pipe or a device: what is written to it would reach
+    files elsewhere, and what somebody sent may hold such parts on purpose."""
+    for name in sorted(OWN_NAMES):
+        path = index / name
+        try:
+            facts = path.lstat()
+        except OSError:  # it is not there
+            continue
+        is_right = stat.S_ISDIR(facts.st_mode) if name in OWN_FOLDERS else stat.S_ISREG(facts.st_mode)
+        if not is_right or (name == "LOCK" and facts.st_nlink > 1):
+            raise _strange(path)
+        for part in strange_parts(path):
+            raise _strange(part)
+
+
+def _strange(path: Path) -> BadIndex:
+    return BadIndex(f"{path}: a link, or no plain file, and an index has no such part; nothing was changed. Remove it, "
+                    f"or have the index sent anew")
+
+
+def _open_lock(path: Path) -> IO[str]:
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666), "r+")
 
 
 def _lock(lock: IO[str], index: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadIndex, damaged
-from ...files import sha256_of
+from ...files import open_plain, sha256_of
 from ..scoring import upgrades
 from . import approximate
 from . import segments as pieces
@@ -74,6 +74,12 @@ class Manifest:
     files: dict[str, str]  # name -> sha256
 
 
+def manifest_bytes(folder: Path) -> bytes:
+    """What stands in a generation's manifest.json; of one that is far too long, too much to be right."""
+    with open_plain(folder / "manifest.json") as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
 def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
     """The manifest in the bytes of a file, which must have this sha256. Raises BadIndex."""
     if sha256 != hashlib.sha256(data).hexdigest():
@@ -113,7 +119,7 @@ def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
 def manifest_sha256_of(folder: Path) -> str | None:
     """What a generation says the sha256 of its manifest is; None where that cannot be read."""
     try:
-        with (folder / "manifest.sha256").open("rb") as stream:
+        with open_plain(folder / "manifest.sha256") as stream:
             found = re.fullmatch(rb"([0-9a-f]{64})  manifest\.json\n", stream.read(200))
     except OSError:
         return None

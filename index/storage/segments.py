@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...errors import damaged
+from ...errors import damaged, exhausted
 from ..scoring.vectors import Array, Integers, Lists, Mask, Part, vector_hash
 from . import approximate
 from .approximate import Approximate
@@ -139,7 +139,7 @@ def read_table(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise
     except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
-        raise damaged(path, " ".join(str(problem).split())[:200]) from None
+        raise exhausted(problem, str(path)) or damaged(path, " ".join(str(problem).split())[:200]) from None
     missing = [name for name in OWN_COLUMNS if name not in table]
     if missing:
         raise damaged(path, f"lacks the column {missing[0]}")
@@ -181,8 +181,8 @@ def _read_vectors(path: Path) -> Stored:
     """Mapped into memory, so that readers share it."""
     try:
         stored: Stored = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except OSError:
+    except FileNotFoundError:
         raise
     except Exception as problem:  # numpy reads the header with Python's own tokenizer, which raises its own errors
-        raise damaged(path, " ".join(str(problem).split())[:200]) from None
+        raise exhausted(problem, str(path)) or damaged(path, " ".join(str(problem).split())[:200]) from None
     return stored

@@ -1,0 +1,47 @@
+"""End runs of a model that go on for too long: one thread looks every second, while anything runs at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+LOOK_S = 1.0
+
+
+class Deadline:
+    """So many seconds for each run; safe to share between threads."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._running: dict[int, tuple[float, Any]] = {}  # when it must end, and ONNX Runtime's RunOptions
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def of(self, run: Any) -> Iterator[None]:
+        """While this is entered the run, ONNX Runtime's RunOptions, may go on; then it is told to terminate."""
+        with self._changed:
+            self._running[id(run)] = monotonic() + self.seconds, run
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, name="deadline", daemon=True)
+                self._thread.start()
+            elif len(self._running) == 1:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._running[id(run)]
+
+    def _look(self) -> None:
+        while True:
+            with self._changed:
+                while not self._running:
+                    self._changed.wait()
+                for ends, run in self._running.values():
+                    if monotonic() > ends:
+                        run.terminate = True
+                self._changed.wait(min(LOOK_S, self.seconds))

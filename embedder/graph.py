@@ -1,0 +1,149 @@
+"""What a model file's graph is made of, looked at before anything runs it: a model may come from anywhere.
+
+ONNX Runtime would read the files that a tensor names, run a loop for years and load operators that others wrote. So a
+graph may have the operators that a picture needs on its way to a vector, each run once, and its numbers stand in the
+file itself. Reads protobuf's wire format, as much of it as that takes, without the package onnx. Does not check that
+the graph makes sense: ONNX Runtime does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from ..errors import BadModel
+
+MOST_FIELDS = 1_000_000  # names, numbers and parts: many times those of a large network; looked at in seconds
+DEEPEST = 32  # messages in messages: those of a graph without subgraphs are half as deep
+
+# Of opset 23 of ONNX: all that map tensors to tensors without control flow, sequences, texts, chance or training.
+_ORDINARY = """
+    Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool BatchNormalization BitShift
+    BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike Ceil Celu CenterCropPad Clip Col2Im Compress
+    Concat Constant ConstantOfShape Conv ConvInteger ConvTranspose Cos Cosh CumSum DeformConv DepthToSpace
+    DequantizeLinear Det DFT Div Dropout DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor
+    Gather GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual
+    GridSample GroupNormalization HammingWindow HannWindow HardSigmoid HardSwish Hardmax Identity
+    InstanceNormalization IsInf IsNaN LRN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization
+    LpPool MatMul MatMulInteger Max MaxPool MaxRoiPool MaxUnpool Mean MeanVarianceNormalization Min Mish Mod Mul Neg
+    NonMaxSuppression NonZero Not OneHot Or PRelu Pad Pow QLinearConv QLinearMatMul QuantizeLinear RMSNormalization
+    Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum ReduceSumSquare Relu Reshape Resize RoiAlign RotaryEmbedding Round ScatterElements ScatterND Selu Shape
+    Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split
+    Sqrt Squeeze Sub Sum Swish Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
+"""
+# Of ONNX Runtime's own: numbers of few bits, and what its optimiser makes of several ordinary operators.
+_MICROSOFT = """
+    Attention BiasAdd BiasGelu BiasSoftmax BiasSplitGelu CDist DequantizeLinear DequantizeWithOrder
+    DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul FusedMatMulActivation GatherBlockQuantized Gelu
+    GemmFastGelu GroupNorm GroupQueryAttention MatMulBnb4 MatMulFpQ4 MatMulInteger16 MatMulIntegerToFloat MatMulNBits
+    MulInteger MultiHeadAttention NhwcConv NhwcFusedConv NhwcMaxPool PackedAttention QAttention QGemm QLinearAdd
+    QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearReduceMean
+    QLinearSigmoid QLinearSoftmax QLinearWhere QMoE QuantizeLinear QuantizeWithOrder QuickGelu ReduceSumInteger
+    RotaryEmbedding SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization TransposeMatMul
+"""
+OPERATORS = {"": frozenset(_ORDINARY.split()), "com.microsoft": frozenset(_MICROSOFT.split())}
+OPERATORS["ai.onnx"] = OPERATORS[""]
+
+# Which fields of which messages hold messages, as onnx.proto numbers them. Only the way to nodes and tensors.
+_INSIDE = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "subgraph", 10: "tensor", 11: "subgraph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+_REFUSED = {"subgraph": "control flow (Loop, Scan, If and the like)", "function": "functions of its own",
+            "training": "instructions for training"}
+_OP_TYPE, _DOMAIN = 4, 7  # of a node
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
+
+
+class _Field(NamedTuple):
+    """One field of a message: its number, and its bytes where it has a length, else what it counts."""
+
+    number: int
+    value: memoryview | int
+
+
+def check_graph(data: bytes, source: str) -> None:
+    """Raises BadModel unless a model file's graph is one that may be run."""
+    try:
+        _check(memoryview(data))
+    except _Refused as problem:
+        raise BadModel(f"{source}: {problem}") from None
+    except (IndexError, ValueError):
+        raise BadModel(f"{source}: not a usable ONNX model: it cannot be read as one") from None
+
+
+class _Refused(Exception):
+    """The graph has something that it may not have."""
+
+
+def _check(model: memoryview) -> None:
+    waiting: list[tuple[str, memoryview, int]] = [("model", model, 0)]
+    left = MOST_FIELDS
+    while waiting:
+        kind, message, depth = waiting.pop()
+        if kind in _REFUSED:
+            raise _Refused(f"has {_REFUSED[kind]}, which no way from a picture to a vector needs, and which is not run")
+        fields = list(islice(_fields(message), left + 1))
+        left -= len(fields)
+        if left < 0 or depth > DEEPEST:
+            raise _Refused(f"has over {MOST_FIELDS:,} parts, or over {DEEPEST} of them in each other")
+        if kind == "node":
+            _check_operator(fields)
+        elif kind == "tensor" and any(field.number == _EXTERNAL_DATA or (field.number == _DATA_LOCATION and field.value)
+                                      for field in fields):
+            raise _Refused("has numbers in other files (external data), which are not read; save it as one file")
+        inside = _INSIDE[kind]
+        waiting.extend((inside[field.number], field.value, depth + 1) for field in fields
+                       if field.number in inside and not isinstance(field.value, int))
+
+
+def _check_operator(fields: list[_Field]) -> None:
+    # Where a field stands twice, the last one counts.
+    name, domain = (next((bytes(field.value).decode() for field in reversed(fields) if field.number == number
+                          and not isinstance(field.value, int)), "") for number in (_OP_TYPE, _DOMAIN))
+    if name not in OPERATORS.get(domain, ()):
+        called = f"{domain}::{name}" if domain else name
+        raise _Refused(f"has the operator {called[:80]!r}, which is not among those that are run "
+                       f"(embedder/graph.py lists them)")
+
+
+def _fields(message: memoryview) -> Iterator[_Field]:
+    """Raises IndexError or ValueError where it is no message."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        if key >> 32:  # protobuf would read its last 32 bits
+            raise ValueError("a number of a field that is too large")
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, at = _varint(message, at)
+            yield _Field(number, value)
+            continue
+        if wire == 2:
+            length, at = _varint(message, at)
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError("a kind of field that ONNX does not have")
+        if at + length > len(message):
+            raise ValueError("cut")
+        # A text or a message that comes as a number of fixed length is none to protobuf.
+        yield _Field(number, message[at : at + length] if wire == 2 else 1)
+        at += length
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """The number that begins there, and where the next thing does."""
+    found = 0
+    for place in range(10):
+        byte = message[at + place]
+        found |= (byte & 127) << 7 * place
+        if byte < 128:
+            return found, at + place + 1
+    raise ValueError("a number without an end")

@@ -1,0 +1,61 @@
+"""What the system gives this process: cores, threads, memory; asked for before a library needs it.
+
+Libraries underneath do not take a refusal well: without threads Arrow waits for ever, OpenMP ends the process with a
+status of its own and OpenBLAS interrupts it; without memory FAISS is killed where it is loaded.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+
+from ..errors import OutOfResources, exhausted
+
+ARROW = 8  # threads that Arrow reads with, however many cores there are
+ROOM = 1 << 30  # bytes of address space that opening an index takes, most of them never touched
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_room(size_bytes: int, where: str) -> None:
+    """Raises OutOfResources unless so much address space is left, as ulimit -v bounds it. None of it is touched."""
+    try:
+        mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ).close()
+    except OSError as problem:
+        raise exhausted(problem, where) or problem from None
+
+
+def check_threads() -> None:
+    """Raises OutOfResources unless as many threads can run at once as opening an index starts.
+
+    They are tried by a copy of this process, which should be small and have no other thread yet: here each of them
+    would leave 64 MB of address space behind.
+    """
+    count = ARROW + 2 * available_cores()  # for OpenBLAS or Arrow, and for us
+    where = f"{count} threads are needed"
+    try:
+        child = os.fork()
+    except OSError as problem:
+        raise exhausted(problem, where) or problem from None
+    if child == 0:
+        os._exit(_refused(count))
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        check_room(ROOM, where)  # without it there are no threads either
+        raise OutOfResources(str(exhausted(RuntimeError("can't start new thread"), where)))
+
+
+def _refused(count: int) -> int:
+    """1 if not so many threads can be started, else 0."""
+    done = threading.Event()
+    try:
+        for _ in range(count):
+            threading.Thread(target=done.wait, daemon=True).start()
+    except (RuntimeError, MemoryError):
+        return 1
+    finally:
+        done.set()
+    return 0

@@ -1,0 +1,106 @@
+"""An index for notebooks: distances and neighbours as tables, and a page that shows it.
+
+Every distance is the one that `pair` gives, to the bit. Pictures are read where the index says they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..embedder.images import picture
+from ..embedder.locations import Reader
+from ..embedder.remote import is_remote
+from ..errors import ArtidxError
+from .answers.search import Gallery, Query
+from .scoring.vectors import Doubles, distances
+from .storage.vector_store import Painting
+
+if TYPE_CHECKING:
+    from .opened import Index
+
+SHOWN = 12  # paintings on the page of an index
+SIDE = 96  # px, of their pictures: some 4 KB each
+PICTURE_PIXELS = 50_000_000  # a larger one would take seconds to show
+
+
+def distance_matrix(a: Sequence[Query], b: Sequence[Query]) -> Doubles:
+    """(len(a), len(b)) of paintings that `Index.query` or `Index.queries` gave."""
+    if not a or not b:
+        return np.empty((len(a), len(b)))
+    others = np.stack([query.vector for query in b])
+    return np.stack([distances(query.vector[None], others) for query in a])
+
+
+def asked(index: Index, images: object) -> list[Query]:
+    """The paintings of a list. Raises the error of the first that cannot be used; BadSetting for no list."""
+    from ..embedder.inputs import several
+
+    found = []
+    for query in index.queries(several(images)):
+        if isinstance(query, ArtidxError):
+            raise query
+        found.append(query)
+    return found
+
+
+def neighbours(index: Index, k: int) -> pd.DataFrame:
+    """The k nearest others of each painting: a row an edge, `a` and `b` (ids) and `distance`, nearest first."""
+    gallery, table = Gallery(index.store), index.table
+    rows: list[tuple[str, str, float]] = []
+    for name in table["id"]:
+        query = index.query_of_id(name)
+        rows += [(name, near.painting.id, near.distance) for near in gallery.nearest_paintings(query, k)]
+    return pd.DataFrame(rows, columns=["a", "b", "distance"])
+
+
+def page(index: Index) -> str:
+    """A few lines of HTML with some of the paintings, whose pictures are inside; it loads nothing."""
+    with Reader(PICTURE_PIXELS) as reader:
+        cells = [_cell(painting, reader) for painting in index.store.paintings(_some(index))]
+    return (f"<div><p><b>{escape(index.public_name)}</b>: {_summary(index)}</p>"
+            f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(cells)}</div></div>')
+
+
+def described(index: Index) -> str:
+    """One line: what it is called and holds."""
+    return f"<Index {index.name}: {_summary(index)}>"
+
+
+def _some(index: Index) -> list[int]:
+    """Places of SHOWN paintings at most, from all over the index."""
+    if not index.filters:
+        return [int(place) for place in index.store.sample(SHOWN)]
+    ids = index.table["id"]
+    return [index.store.places("id", name)[0] for name in ids[:: max(1, len(ids) // SHOWN)][:SHOWN]]
+
+
+def _summary(index: Index) -> str:
+    manifest = index.manifest
+    return (f"{len(index):,} paintings by {index.artists:,} artists, generation {manifest.generation}, model "
+            f"{escape(manifest.model.name)}")
+
+
+def _cell(painting: Painting, reader: Reader) -> str:
+    words = ", ".join(escape(str(word)) for word in (painting.artist, painting.title, painting.year) if word)
+    return (f'<figure style="margin: 0; width: {SIDE + 24}px; font-size: 11px">{_picture(painting, reader)}'
+            f"<figcaption>{words or escape(painting.id)}</figcaption></figure>")
+
+
+def _picture(painting: Painting, reader: Reader) -> str:
+    """Nothing where there is no picture to be had without asking a network."""
+    if not painting.path or is_remote(painting.path):
+        return ""
+    saved = io.BytesIO()
+    try:
+        with reader.open(painting.path) as stream:
+            picture(stream, SIDE, max_pixels=PICTURE_PIXELS).save(saved, "JPEG", quality=80)
+    except ArtidxError as problem:
+        return f"<small>{escape(str(problem))}</small>"
+    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(saved.getvalue()).decode()}">'
