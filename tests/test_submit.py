@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from artidx.errors import BadCatalog
+from artidx.index.answers import pair_file, pair_judge
 from artidx.index.answers import submit as submitting
-from artidx.index.answers.submit import PRIOR, _Judge, _Named, _ten_digits, submit
+from artidx.index.answers.pair_file import PairFile, Side, ten_digits
+from artidx.index.answers.pair_judge import PairJudge
+from artidx.index.answers.submit import PRIOR, submit
 from artidx.index.scoring.curve import BINS
 from artidx.index.scoring.neighbourhood import FEWEST, bandwidth_of, similarity
 from artidx.index.scoring.vectors import distances, vector_hash
@@ -61,7 +64,7 @@ def test_auc_equals_scikit_learns_overall_and_by_group(tmp_path, index, pairs_fi
 
 def test_many_blocks_give_the_same_file_as_one(tmp_path, index, pairs_file, monkeypatch):
     whole = submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / "whole.csv")
-    monkeypatch.setattr(submitting, "BLOCK_BYTES", 200)
+    monkeypatch.setattr(pair_file, "BLOCK_BYTES", 200)
     parts = submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / "parts.csv")
     assert whole == parts
     np.testing.assert_allclose(*(pd.read_csv(tmp_path / f"{name}.csv") for name in ("whole", "parts")), rtol=1e-4)
@@ -75,14 +78,14 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     a, b = chance.integers(0, paintings, (2, pairs))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(submitting, "DENSE", dense)
-        patch.setattr(submitting, "PACKING", 0)
-        patch.setattr(submitting, "GATHER", 7)
-        patch.setattr(submitting, "LOOKED_AT", 20)
-        judge = _Judge(generation(matrix), CALIBRATION.pairs, workers=2)
+        patch.setattr(pair_judge, "DENSE", dense)
+        patch.setattr(pair_judge, "PACKING", 0)
+        patch.setattr(pair_judge, "GATHER", 7)
+        patch.setattr(pair_judge, "LOOKED_AT", 20)
+        judge = PairJudge(generation(matrix), CALIBRATION.pairs, workers=2)
         for places in (a, np.append(b, -1)):  # some of b are known by then
             judge.look_at(places)
-        named = [_Named(*np.unique(places, return_inverse=True)) for places in (a, b)]
+        named = [Side(*np.unique(places, return_inverse=True)) for places in (a, b)]
         found = judge.fused_distances(*(side.of(judge.numbers(side.places)) for side in named))
     expected = distances(matrix[a], matrix[b])
     if paintings >= FEWEST:
@@ -103,7 +106,7 @@ def generation(matrix):
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20))
 def test_probabilities_are_written_to_ten_digits_and_never_as_a_certainty(values):
-    found = [float(text) for text in _ten_digits(np.array(values, np.float32)).view("S12").ravel()]
+    found = [float(text) for text in ten_digits(np.array(values, np.float32)).view("S12").ravel()]
     np.testing.assert_allclose(found, values, atol=1.1e-10)
     assert max(found) < 1
 
@@ -136,11 +139,11 @@ def test_many_paintings_in_many_blocks_are_answered_to_the_bit_whichever_is_read
     asked = list(itertools.combinations(names, 2))
     rows = "".join(f"{i},{a},{b}\n" for i, (a, b) in enumerate(asked))
     (tmp_path / "pairs.csv").write_text(f"i,a,b\n{rows}")
-    monkeypatch.setattr(submitting, "BLOCK_BYTES", 20_000)
-    monkeypatch.setattr(submitting, "GATHER", 100)
-    read = submitting._Asked.pairs
+    monkeypatch.setattr(pair_file, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(pair_judge, "GATHER", 100)
+    read = PairFile.pairs
     slow = iter([0.2, 0.0, 0.1])
-    monkeypatch.setattr(submitting._Asked, "pairs", lambda self, rows: (time.sleep(next(slow, 0)), read(self, rows))[1])
+    monkeypatch.setattr(PairFile, "pairs", lambda self, rows: (time.sleep(next(slow, 0)), read(self, rows))[1])
     for name, cores in (("one", 1), ("other", 4)):
         monkeypatch.setattr(submitting, "available_cores", lambda cores=cores: cores)
         done = submit(many, CALIBRATION.pairs, tmp_path / "pairs.csv", tmp_path / name)
@@ -165,7 +168,7 @@ def test_of_an_index_without_a_painting_every_pair_gets_the_prior(tmp_path, pair
 
 
 def test_after_an_error_no_thread_works_on(tmp_path, index, monkeypatch):
-    monkeypatch.setattr(submitting, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(pair_file, "BLOCK_BYTES", 100)
     row = "7,Red Painter/R0.png,Blue Painter/B0.png\n"
     (tmp_path / "pairs.csv").write_text("i,a,b\n" + row * 20 + '"1,x",Red Painter/R0.png,y.png\n' + row * 20)
     before = threading.active_count()
@@ -188,7 +191,7 @@ def test_the_first_column_is_written_as_it_was_read(tmp_path, index, numbers):
 
 
 def test_progress_adds_up_to_the_size_of_the_file(tmp_path, index, pairs_file, monkeypatch):
-    monkeypatch.setattr(submitting, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(pair_file, "BLOCK_BYTES", 300)
     done = []
     submit(index.generation, index.calibration.pairs, pairs_file, tmp_path / "out.csv", progress=done.append)
     assert sum(done) == pairs_file.stat().st_size
@@ -206,13 +209,13 @@ def test_rows_end_as_they_like_and_blank_ones_are_no_pairs(tmp_path, index):
 
 @pytest.mark.parametrize("size", [30, 45, 60, 77, 200])
 def test_a_last_row_without_an_end_is_a_row_wherever_blocks_end(tmp_path, index, monkeypatch, size):
-    monkeypatch.setattr(submitting, "BLOCK_BYTES", size)
+    monkeypatch.setattr(pair_file, "BLOCK_BYTES", size)
     (tmp_path / "p.csv").write_text("i,a,b\n1,x.png,Red Painter/R0.png\n2,x.png,y.png\n3,x.png,y.png")
     assert submit(index.generation, index.calibration.pairs, tmp_path / "p.csv", tmp_path / "o.csv").pairs == 3
 
 
 def test_a_row_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, index, monkeypatch):
-    monkeypatch.setattr(submitting, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(pair_file, "BLOCK_BYTES", 100)
     (tmp_path / "pairs.csv").write_text("i,a,b\n7,Red Painter/R0.png,Blue Painter/B0.png\n8," + "a" * 1000)
     with pytest.raises(BadCatalog, match="no list of pairs"):
         submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv")

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_witnesses_are_few_drawn_by_hash_and_stay_when_others_come():
     assert landmark_places(hashes[:7]).tolist() == list(range(7))
 
 
-def test_too_few_witnesses_say_nothing():
+def test_too_few_landmarks_say_nothing():
     vectors = unit(np.random.default_rng(0), neighbourhood.FEWEST - 1, 8)
     hashes = np.array([f"{n:016x}" for n in range(len(vectors))], object)
     assert neighbourhoods_among(vectors, vectors, hashes, np.arange(len(vectors))) is None
@@ -133,25 +134,58 @@ def test_too_few_witnesses_say_nothing():
 
 @settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(0, 2**31))
-def test_paintings_of_the_index_are_heard_among_their_nearest_and_others_where_they_are(count, seed):
+def test_paintings_of_the_index_are_expanded_by_their_nearest_and_others_stay_as_they_are(count, seed):
     chance = np.random.default_rng(seed)
     gallery, strangers = unit(chance, count, 8), unit(chance, 3, 8)
     own = chance.permutation(count)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbourhood, "EXPANDED_AT_ONCE", 7)
-        found = expanded(np.concatenate([gallery[own], strangers]), gallery,
-                              np.concatenate([own, np.full(3, -1)]))
+        found = expanded(np.concatenate([gallery[own], strangers]), gallery, np.concatenate([own, np.full(3, -1)]),
+                         np.arange(count))
     np.testing.assert_allclose(found[:count], among_its_nearest(gallery)[own], atol=1e-5)
     assert np.array_equal(found[count:], strangers)
 
 
-def test_a_painting_that_is_in_the_index_many_times_is_heard_among_five_of_them():
-    gallery = np.repeat(unit(np.random.default_rng(0), 2, 8), (9, 1), axis=0)
-    found = expanded(gallery, gallery, np.arange(10))
-    np.testing.assert_allclose(found[:9], gallery[:9], atol=1e-6)
+@settings(max_examples=30)
+@given(st.integers(1, 12), st.integers(1, 9), st.integers(0, 2**31))
+def test_copies_of_a_painting_change_nothing_for_it_nor_for_others_but_as_neighbours(count, times, seed):
+    chance = np.random.default_rng(seed)
+    once = unit(chance, count, 8)
+    which = np.concatenate([np.arange(count), np.zeros(times, int)])  # the first is there once more, many times
+    found = expanded(once[which], once[which], np.arange(len(which)), which)
+    np.testing.assert_allclose(found[0], among_its_nearest(once)[0], atol=1e-5)
+    assert (found[count:] == found[0]).all()
 
 
-def test_a_pair_is_judged_by_its_surroundings_as_all_pairs_of_an_index_are(larger):
+def test_copies_count_alike_in_pair_submit_and_evaluate(tmp_path, embedder):
+    """Copies were no neighbours and no landmarks of each other in pair, and both in submit and evaluate."""
+    few = neighbourhood.FEWEST
+    for number in range(few):
+        painting(tmp_path / "copied" / f"Artist {number % 5}" / f"{number}.png", number)
+    for number in range(8):
+        source = tmp_path / "copied" / f"Artist {number % 5}" / f"{number}.png"
+        for again in range(1 + 2 * number):
+            shutil.copy(source, source.with_name(f"{number} again {again}.png"))
+    index, _ = Index.build(tmp_path / "copied.artidx", tmp_path / "copied", embedder=embedder)
+    table, vectors = index.generation.table, index.generation.vectors.matrix
+    assert len(index) > len(index.store.landmarks) == few
+    place = {name.rpartition("/")[2]: number for number, name in enumerate(table["id"])}
+    pairs = [(place[f"{a}.png"], place[f"{b}.png"])
+             for a, b in (("7", "6"), ("7", "7 again 3"), ("0", "50"), ("6 again 1", "5"))]
+    (tmp_path / "p.csv").write_text("i,a,b\n" + "".join(
+        f"{i},{table['id'][a]},{table['id'][b]}\n" for i, (a, b) in enumerate(pairs)))
+    submit(index.generation, index.calibration.pairs, tmp_path / "p.csv", tmp_path / "o.csv", prior=0.5)
+    submitted = [float(line.split(",")[1]) for line in (tmp_path / "o.csv").read_text().split()[1:]]
+    places = np.arange(len(vectors))
+    around = neighbourhoods_among(vectors, vectors, table["vector_sha256"].to_numpy(object), places)
+    for (a, b), probability in zip(pairs, submitted, strict=True):
+        verdict = index.pair(f"id:{table['id'][a]}", f"id:{table['id'][b]}")
+        evaluated = around.similarity_of_pairs(places[[a]], places[[b]])[0]
+        assert verdict.neighbourhood_similarity == pytest.approx(evaluated, abs=1e-3)
+        assert verdict.probability == pytest.approx(probability, abs=2e-4)
+
+
+def test_a_pair_is_judged_by_its_neighbourhoods_as_all_pairs_of_an_index_are(larger):
     table, vectors = larger.generation.table, larger.generation.vectors.matrix
     places = np.arange(len(vectors))
     around = neighbourhoods_among(vectors, vectors, table["vector_sha256"].to_numpy(object), places)

@@ -76,12 +76,12 @@ class Gallery:
     def neighbourhood_similarity(self, a: Query, b: Query) -> float | None:
         """Of two paintings, 0 to 1 (neighbourhood.py); None where there are too few landmarks.
 
-        The paintings themselves, both, are no landmarks.
+        The paintings themselves, both, and copies of them are no landmarks.
         """
         landmarks = self.store.landmarks
         if len(landmarks) < FEWEST:
             return None
-        excluded = [landmarks.numbers[place] for place in a.own | b.own if place in landmarks.numbers]
+        excluded = [number for query in (a, b) for number in landmarks.of_painting(query.own, query.vector)]
         near_a, near_b = ((landmarks.augmented @ self._expanded(query)).astype(np.float64) for query in (a, b))
         near_a[excluded] = near_b[excluded] = -np.inf
         return similarity(near_a, near_b, landmarks.bandwidth)
@@ -93,11 +93,15 @@ class Gallery:
         """
         if query.painting is None:
             return query.vector
-        every = self.store.everything
-        places, _ = every.nearest(query.vector, NEAREST + len(query.own))
-        others = every.vectors_at(places[~np.isin(places, list(query.own))][:NEAREST].tolist())
-        found: Array = query_expansion(query.vector[None], others[None])[0]
-        return found
+        every, room = self.store.everything, NEAREST + len(query.own)
+        while True:
+            places, _ = every.nearest(query.vector, room)
+            near = every.vectors_at(places.tolist())
+            is_other = ~np.isin(places, list(query.own)) & (near != query.vector).any(axis=1)  # no copy either
+            if is_other.sum() >= NEAREST or len(places) < room:
+                found: Array = query_expansion(query.vector[None], near[is_other][None, :NEAREST])[0]
+                return found
+            room *= 2
 
     def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
         """The k paintings nearest to the query, itself left out."""

@@ -1,7 +1,15 @@
 """What a catalog would change in an index: what is new, has moved, is replaced or gone. Nothing is changed here.
 
-A painting is its content. A file whose content the index knows is not embedded again: where the name under which the
-index has it no longer leads to that content, the painting has moved; else it is a copy, and left alone.
+A painting is its content: a file whose content the index knows is not embedded again.
+
+    the catalog has            and the index has                                       so the painting is
+    known content              it under this path                                      already there
+    known content              it under a path that no longer leads to that content    moved: path and id follow
+    known content              it under a path that still does                         a copy, left alone
+    new content                the same path, or an id whose file is gone              replaced: takes its place
+    new content                the same id for a painting that stays                   skipped, with the reason
+    new content                neither                                                 fresh
+    nothing (sync of a folder) a path in that folder where nothing is now              gone
 """
 
 from __future__ import annotations

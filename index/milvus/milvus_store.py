@@ -222,8 +222,7 @@ class MilvusStore:
     @cached_property
     def landmarks(self) -> Landmarks:
         found = self._server.rows(self._collection, f"rank < {LANDMARKS}", ["vector"])
-        return Landmarks({row["row"]: number for number, row in enumerate(found)},
-                         _vectors(found, self.manifest.model.dim))
+        return Landmarks.of([int(row["row"]) for row in found], _vectors(found, self.manifest.model.dim))
 
     @cached_property
     def centroids(self) -> Array:

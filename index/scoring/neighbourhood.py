@@ -8,8 +8,8 @@ w of a landmark, and the index' kernel bandwidth h:
     p(w) = exp(x.w / h) / sum over landmarks of exp(x.w / h),  q(w) likewise of y
     similarity = sum over landmarks of sqrt(p(w) q(w))         (Bhattacharyya, 1943), 0 to 1
 
-Neither painting of a pair is a landmark of that pair. With three landmarks of which x sees the shares 0.7, 0.2, 0.1,
-and y sees 0.6, 0.3, 0.1: sqrt(.42) + sqrt(.06) + sqrt(.01) = 0.993.
+Neither painting of a pair is a landmark of that pair, nor is a copy of one. With three landmarks of which x sees the
+shares 0.7, 0.2, 0.1 and y sees 0.6, 0.3, 0.1, the similarity is sqrt(.42) + sqrt(.06) + sqrt(.01) = 0.993.
 
 The bandwidth follows how far apart the index' paintings are, so that two paintings are as similar in an index of one
 school as in one of all centuries, and one calibration serves both.
@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from .vectors import Array, Doubles, Integers, searched
 
@@ -106,30 +107,37 @@ def neighbourhoods_among(vectors: Array, gallery: Array, hashes: npt.NDArray[np.
     landmarks = landmark_places(hashes)
     if len(landmarks) < FEWEST:
         return None
-    number = np.full(len(gallery) + 1, -1)  # the last stands for -1
-    number[landmarks] = np.arange(len(landmarks))
+    number = np.append(landmark_numbers(hashes, landmarks), -1)  # the last stands for -1
     seen_from = augmented(gallery[landmarks])
-    return Neighbourhoods.of(expanded(vectors, gallery, own), seen_from, bandwidth_of(seen_from), number[own])
+    return Neighbourhoods.of(expanded(vectors, gallery, own, copies_of(hashes)), seen_from, bandwidth_of(seen_from),
+                             number[own])
 
 
 def augmented(vectors: Array) -> Array:
     """(n, d) database augmentation: each of vectors (n, d) expanded by the NEAREST of the others."""
-    return expanded(vectors, vectors, np.arange(len(vectors)))
+    places = np.arange(len(vectors))
+    return expanded(vectors, vectors, places, places)
 
 
-def expanded(vectors: Array, gallery: Array, own: Integers) -> Array:
+def expanded(vectors: Array, gallery: Array, own: Integers, copies: Integers) -> Array:
     """(n, d) vectors, those of the gallery (g, d) itself expanded by the NEAREST others there, whoever painted them.
 
-    own: (n,) the vectors' own places in the gallery, -1 for one that is not there and stays as it is.
+    own: (n,) the vectors' own places in the gallery, -1 for one that is not there and stays as it is; copies: (g,)
+    numbers, the same for copies of one painting, which are no others.
     """
     found, inside = vectors.copy(), np.flatnonzero(own >= 0)
-    for start in range(0, len(inside), EXPANDED_AT_ONCE):
-        asked = inside[start : start + EXPANDED_AT_ONCE]
-        _, near = searched(gallery, np.ascontiguousarray(vectors[asked]), min(NEAREST + 1, len(gallery)))
-        is_itself = near == own[asked, None]
-        is_itself[~is_itself.any(axis=1), -1] = True  # of more alike than there was room for: one too many
-        others = near[~is_itself].reshape(len(asked), -1)
-        found[asked] = query_expansion(vectors[asked], gallery[others])
+    often = np.bincount(copies)[copies[own[inside]]]  # how many copies there are of each
+    for is_asked in (often == 1, often > 1):
+        asked, room = inside[is_asked], min(NEAREST + int(often[is_asked].max(initial=1)), len(gallery))
+        size = max(1, EXPANDED_AT_ONCE * (NEAREST + 1) // max(room, 1))
+        for start in range(0, len(asked), size):
+            some = asked[start : start + size]
+            _, near = searched(gallery, np.ascontiguousarray(vectors[some]), room)
+            is_copy = copies[near] == copies[own[some], None]
+            first = np.argsort(is_copy, axis=1, kind="stable")[:, :NEAREST]
+            others = gallery[np.take_along_axis(near, first, axis=1)]
+            others[np.take_along_axis(is_copy, first, axis=1)] = 0  # where there are fewer others: adds nothing
+            found[some] = query_expansion(vectors[some], others)
     return found
 
 
@@ -164,9 +172,22 @@ def similarity(a: Doubles, b: Doubles, bandwidth: float) -> float:
 def landmark_places(hashes: npt.NDArray[np.object_]) -> Integers:
     """(m,) places of the landmarks among an index's paintings, whose vectors have these hashes (n,).
 
-    Those with the smallest hashes: as good as drawn by lot, and few change when paintings are added or removed.
+    Those with the smallest hashes: as good as drawn by lot, and few change when paintings are added or removed. Of
+    copies, which have one hash, the first.
     """
-    return smallest(hashes, LANDMARKS)
+    places = smallest(hashes, LANDMARKS)
+    return places[np.sort(np.unique(hashes[places].astype(str), return_index=True)[1])]
+
+
+def landmark_numbers(hashes: npt.NDArray[np.object_], landmarks: Integers) -> Integers:
+    """(n,) which of the landmarks (m,) each painting is, or is a copy of; -1 for none."""
+    numbers: Integers = pd.Index(hashes[landmarks]).get_indexer(pd.Index(hashes)).astype(np.int64)
+    return numbers
+
+
+def copies_of(hashes: npt.NDArray[np.object_]) -> Integers:
+    """(n,) numbers, the same for copies: paintings with one vector, as those of one file have it."""
+    return pd.factorize(hashes)[0].astype(np.int64)
 
 
 def smallest(hashes: npt.NDArray[np.object_], most: int) -> Integers:

@@ -87,7 +87,12 @@ class Part:
 
 
 class Vectors:
-    """Unit vectors (n, d) in the order of a table: those of some parts, without the ones that were removed."""
+    """Unit vectors (n, d) in the order of a table: those of some parts, without the ones that were removed.
+
+    A vector has three numbers: its row in a part; where it is stored, counted through all parts (row + the part's
+    start); and its place in the table, counted without what was removed. Of parts with 3 and 2 vectors, the second of
+    them removed: row 1 of the second part is stored at 4, and its place is 3. FAISS speaks of rows, users of places.
+    """
 
     def __init__(self, parts: Sequence[Part], kept: Mask | None = None) -> None:
         """kept: which of the parts' vectors, in order, are in the table; None for all."""

@@ -138,7 +138,7 @@ class FolderStore:
     @cached_property
     def landmarks(self) -> Landmarks:
         places = landmark_places(self._table["vector_sha256"].to_numpy(object))
-        return Landmarks({place: number for number, place in enumerate(places.tolist())}, self._vectors.at(places))
+        return Landmarks.of(places.tolist(), self._vectors.at(places))
 
     @cached_property
     def centroids(self) -> Array:

@@ -180,7 +180,11 @@ def exists(index: Path) -> bool:
 
 
 def current(index: Path) -> tuple[int, str]:
-    """The published generation's number, and the sha256 of its manifest. Raises BadIndex."""
+    """The published generation's number, and the sha256 of its manifest. Raises BadIndex, which says what is there:
+
+    no folder: no such index; a folder without CURRENT: damaged where generations were published (`is_lost`), unfinished
+    where there are shards of a build, else no index; a CURRENT that cannot be read: damaged.
+    """
     path = index / "CURRENT"
     if not index.is_dir():
         raise BadIndex(f"{index}: no such index; make one with artidx build SOURCE -o NAME{SUFFIX}")

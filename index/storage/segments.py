@@ -77,7 +77,13 @@ def new_segment(table: pd.DataFrame, vectors: Array, storage: str) -> Segment:
 
 
 def compacted(segments: Sequence[Segment], removed: Mask) -> list[Segment]:
-    """The segments to publish for these, removed: which of all their paintings, in order, are no longer there."""
+    """The segments to publish for these. removed: which of all their paintings, in order, are no longer there.
+
+    One that has lost more than the share DEAD is written anew without them. Then, from the last to the first, one that
+    is less than GROWTH times as large as the next is joined with it: sizes fall by GROWTH, there are few of them, and a
+    painting is rewritten only a few times while the index grows. With GROWTH 4, sizes of 1000, 90 and 30 become 1000
+    and 120.
+    """
     found: list[tuple[Segment, Mask]] = []
     start = 0
     for segment in segments:

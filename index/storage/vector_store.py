@@ -7,7 +7,7 @@ judge what it finds (search.py, verify.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..scoring.neighbourhood import augmented, bandwidth_of
-from ..scoring.vectors import Array, Doubles, Integers
+from ..scoring.vectors import Array, Doubles, Integers, vector_hash
 from .manifest import Manifest
 
 SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
@@ -66,11 +66,30 @@ class Candidates(NamedTuple):
 
 @dataclass(frozen=True)
 class Landmarks:
-    """The paintings by which neighbourhoods are compared (neighbourhood.py): which number the one at a place has among
-    them, and their vectors (m, d)."""
+    """The paintings by which neighbourhoods are compared (neighbourhood.py): their vectors (m, d), all different.
 
-    numbers: dict[int, int]
+    by_place and by_hash: the number among them of the painting at a place, and of any with a vector of this hash.
+    """
+
     vectors: Array
+    by_place: dict[int, int]
+    by_hash: dict[str, int]
+
+    @classmethod
+    def of(cls, places: Sequence[int], vectors: Array) -> Landmarks:
+        """Of paintings at these places (p,) with vectors (p, d); of copies the first."""
+        by_hash: dict[str, int] = {}
+        hashes = [vector_hash(vector) for vector in vectors]
+        numbers = [by_hash.setdefault(found, len(by_hash)) for found in hashes]
+        first = np.unique(np.array(numbers, np.int64), return_index=True)[1]
+        return cls(vectors[first], dict(zip(places, numbers, strict=True)), by_hash)
+
+    def of_painting(self, own: Collection[int], vector: Array) -> list[int]:
+        """The numbers of the landmarks that are a painting at these places with this vector (d,), or a copy of it."""
+        found = {self.by_place[place] for place in own if place in self.by_place}
+        if (number := self.by_hash.get(vector_hash(vector))) is not None:
+            found.add(number)
+        return sorted(found)
 
     def __len__(self) -> int:
         return len(self.vectors)

@@ -1,0 +1,156 @@
+"""Files of pairs, millions of rows long: read a block at a time, and answered in a file that appears whole.
+
+A block has each of its paintings once, and each pair by two numbers. Does not judge them: that is pair_judge.py.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv  # as pa.csv
+
+from ...errors import BadCatalog
+from ..scoring.vectors import Integers
+from ..storage.generations import Generation
+
+BLOCK_BYTES = 8 << 20  # of the file read at once: some 300,000 pairs
+DIGITS = 10  # of a probability
+BEGINNINGS = np.frombuffer("".join(f"0.{n:02d}" for n in range(100)).encode(), np.uint32)
+FOUR = np.frombuffer("".join(f"{n:04d}" for n in range(10_000)).encode(), np.uint32)
+
+T = TypeVar("T", bound=np.generic)
+
+
+class Side(NamedTuple):
+    """One side of some pairs (p,). places: (k,) where its paintings are in the index, -1 for one that is not there.
+
+    which: (p,) of these each pair means.
+    """
+
+    places: Integers
+    which: Integers
+
+    def of(self, facts: npt.NDArray[T]) -> npt.NDArray[T]:
+        """(p,) what is said of the paintings (k,), for each pair."""
+        return facts[self.which]
+
+
+class Block(NamedTuple):
+    """Some rows of the file: what stands in their first column, their paintings, and their size in bytes."""
+
+    index: pa.Array
+    a: Side
+    b: Side
+    size: int
+
+
+class PairFile:
+    """The file of pairs. Raises BadCatalog where it is none."""
+
+    def __init__(self, source: Path, generation: Generation) -> None:
+        self.source = source
+        self._place = {name.encode(): place for place, name in enumerate(generation.table["id"])}
+        try:
+            with source.open("rb") as stream, self._readable():
+                header = stream.readline(BLOCK_BYTES)
+                columns = pa.csv.read_csv(pa.BufferReader(header)).num_columns
+        except FileNotFoundError:
+            raise BadCatalog(f"{source}: no such file") from None
+        if b"\r" in header.rstrip(b"\r\n"):
+            raise BadCatalog(f"{source}: its rows end in carriage returns alone; save it with line feeds")
+        if columns < 3:
+            raise BadCatalog(f"{source}: has {columns} columns; expected index, first image, second image")
+        self.header_bytes, self._columns = len(header), [str(place) for place in range(columns)]  # names may repeat
+
+    def blocks(self) -> Iterator[memoryview]:
+        """All rows below the header, a few megabytes at a time."""
+        with self.source.open("rb") as stream:
+            stream.seek(self.header_bytes)
+            while read := stream.read(BLOCK_BYTES):
+                end = read.rfind(b"\n") + 1
+                if not end and len(read) == BLOCK_BYTES:
+                    raise BadCatalog(f"{self.source}: has a row of over {BLOCK_BYTES >> 20} MB; this is no list of "
+                                     f"pairs")
+                yield memoryview(read)[: end or None]
+                stream.seek(end - len(read) if end else 0, os.SEEK_CUR)  # back to where the next row begins
+
+    def pairs(self, rows: memoryview) -> Block:
+        """Those in these rows."""
+        names = pa.dictionary(pa.int32(), pa.binary())  # bytes: to check every row for UTF-8 would cost a second
+        options = pa.csv.ConvertOptions(column_types={"0": pa.binary(), "1": names, "2": names},
+                                        include_columns=self._columns[:3])
+        reading = pa.csv.ReadOptions(use_threads=False, block_size=len(rows), column_names=self._columns)
+        with self._readable():
+            found = pa.csv.read_csv(pa.BufferReader(rows), reading, convert_options=options)
+        index, first, second = (column.combine_chunks() for column in found.columns)
+        return Block(index, self._named(first), self._named(second), len(rows))
+
+    def _named(self, names: pa.DictionaryArray) -> Side:
+        places = [self._place.get(name, -1) for name in names.dictionary.to_pylist()]
+        return Side(np.array(places, np.int64), names.indices.to_numpy().astype(np.int64))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except pa.ArrowInvalid as problem:
+            reason = re.sub(r"Row #\d+: ", "", " ".join(str(problem).split()))  # counted from where its block begins
+            raise BadCatalog(f"{self.source}: {reason[:200]}") from None
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[BinaryIO]:
+    """To be written to: the file appears when all is written and on the disk, or not at all."""
+    aside = target.with_name(target.name + ".part")
+    try:
+        with aside.open("wb") as stream:
+            yield stream
+            save(stream)
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def save(stream: BinaryIO) -> None:
+    """Flush what was written to the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def rows_of(numbers: pa.Array, text: npt.NDArray[np.uint32]) -> pa.Buffer:
+    """Rows of the submission; numbers: (p,) the first column, text: of ten_digits."""
+    if not len(numbers):
+        return pa.py_buffer(b"")
+    named = numbers.buffers()[2].to_pybytes() if numbers.buffers()[2] else b""
+    if any(mark in named for mark in (b",", b'"', b"\n", b"\r")):
+        raise BadCatalog("the first column, index, has a comma, quote or line break in it; number the pairs")
+    starts = np.frombuffer(numbers.buffers()[1], np.int32)[: len(numbers) + 1]
+    width = int(starts[1] - starts[0])
+    if (np.diff(starts) == width).all():  # as good as always, and four times as fast as joining texts
+        rows = np.empty((len(text), width + DIGITS + 4), np.uint8)
+        rows[:, :width] = np.frombuffer(named, np.uint8, len(text) * width).reshape(len(text), width)
+        rows[:, width], rows[:, width + 1 : -1], rows[:, -1] = ord(","), text.view(np.uint8), ord("\n")
+        return pa.py_buffer(rows)
+    ends = pa.py_buffer(np.arange(0, text.nbytes + 1, DIGITS + 2, dtype=np.int32))
+    texts = pa.BinaryArray.from_buffers(pa.binary(), len(text), [None, ends, pa.py_buffer(text)])
+    return pc.binary_join_element_wise(numbers, b",", texts, b"\n", b"").buffers()[2]
+
+
+def ten_digits(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+    """(p, 3), four letters each: `0.0000000000` to `0.9999999999`; general formatting takes five times as long."""
+    hundreds = probability * np.float64(100)
+    first = np.minimum(hundreds, 99).astype(np.uint32)
+    rest = np.minimum(np.rint((hundreds - first) * 1e8), 99_999_999).astype(np.uint32)
+    second = rest // np.uint32(10_000)
+    text = np.empty((len(first), 3), np.uint32)
+    text[:, 0], text[:, 1], text[:, 2] = BEGINNINGS[first], FOUR[second], FOUR[rest - second * np.uint32(10_000)]
+    return text
