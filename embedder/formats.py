@@ -76,12 +76,16 @@ _BEGINNINGS = (  # how files of other kinds begin
     (b"7z\xbc\xaf", "a 7z archive"), (b"Rar!", "a RAR archive"), (b"\xd0\xcf\x11\xe0", "an Office document"),
     (b"PAR1", "a parquet file"),
 )
-_BRANDS = {  # of files made of boxes, at byte 8
+_READ_BEGINNINGS = (
+    (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"), (b"BM", "BMP"),
+    *((mark, "TIFF") for mark in (b"II*\0", b"MM\0*", b"MM*\0", b"II\0*", b"II+\0", b"MM\0+")),
+    (b"\xff\x4f\xff\x51", "JPEG2000"), (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
+)
+_BRANDS = {  # of files made of boxes, from byte 8 on
     b"crx ": "a camera's raw file", b"jpm ": "a compound JPEG 2000 document", b"qt  ": "a film", b"isom": "a film",
     b"mp41": "a film", b"mp42": "a film", b"M4V ": "a film", b"avc1": "a film", b"iso2": "a film", b"iso5": "a film",
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
-    b"avif": "AVIF", b"avis": "AVIF",
 }
+_HEIF, _AVIF = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}, {b"avif", b"avis"}
 
 
 def ending(name: str) -> str:
@@ -111,21 +115,36 @@ def names() -> str:
     return ", ".join(found.name for found in FORMATS if found.is_here)
 
 
+def kind_of(beginning: bytes) -> str | None:
+    """Pillow's name of the format of a file that begins so (some hundred bytes); None if it is none that is read here.
+    """
+    name = _kind(beginning)
+    return name if any(found.pillow == name and found.is_here for found in FORMATS) else None
+
+
+def _kind(beginning: bytes) -> str | None:
+    if beginning.startswith(b"RIFF") and beginning[8:12] == b"WEBP":
+        return "WEBP"
+    if beginning[4:8] == b"ftyp":  # of the kinds that a file says to be, HEIC is also what AVIF is made of
+        box = beginning[: int.from_bytes(beginning[:4], "big")]
+        brands = {box[8:12], *(box[at : at + 4] for at in range(16, len(box), 4))}
+        return "AVIF" if brands & _AVIF else "HEIF" if brands & _HEIF else None
+    return next((kind for mark, kind in _READ_BEGINNINGS if beginning.startswith(mark)), None)
+
+
 def told_by(beginning: bytes) -> str | None:
     """What a file is that begins so (some hundred bytes), if it is known and not read here."""
-    name = next((name for magic, name in _BEGINNINGS if beginning.startswith(magic)), None)
+    missing = next((found for found in FORMATS if found.pillow == _kind(beginning)), None)
+    if missing is not None:
+        return None if missing.is_here else f"{missing.name}: {missing.remedy}"
+    name = next((name for mark, name in _BEGINNINGS if beginning.startswith(mark)), None)
     if name is None and beginning[4:8] == b"ftyp":
         name = _BRANDS.get(beginning[8:12])
     if name is None and beginning[128:132] == b"DICM":
         name = "a DICOM image"
     if name is None and beginning[:1] == b"P" and beginning[1:2] in b"1234567" and beginning[2:3].isspace():
         name = "a portable bitmap"
-    if name is None:
-        name = _markup(beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower())
-    read = next((found for found in FORMATS if found.name == name), None)
-    if read is not None:
-        return None if read.is_here else f"{read.name}: {read.remedy}"
-    return name
+    return name or _markup(beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower())
 
 
 def _markup(text: bytes) -> str | None:
