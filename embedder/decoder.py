@@ -11,8 +11,8 @@ import json
 import sys
 from typing import Any
 
-BASE_BYTES = 1 << 30  # of address space: the libraries', and what they ask for before they know the size
-BYTES_PER_PIXEL = 24  # JPEG 2000 has 32 bits a channel, twice, before it has pixels
+BASE_BYTES = 512 << 20  # of address space: the libraries', and what they ask for before they know the size
+BYTES_PER_PIXEL = 20  # JPEG 2000 has 32 bits a channel before it has pixels
 
 
 def main() -> None:
@@ -38,11 +38,11 @@ def _decoded(data: bytes, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]
     width, height = size = image.size
     if width * height > asked["max_pixels"]:
         return {"size": size, "mode": "L", "shape": (0, 0), "profile": ""}, b""
-    _limit(asked["seconds"], BASE_BYTES + 2 * len(data) + BYTES_PER_PIXEL * width * height)
-    profile = image.info.get("icc_profile") or b""
+    profile, halvings = image.info.get("icc_profile") or b"", 0
     if asked["kind"] == "JPEG2000":
-        profile = _profile(data)
-        image.reduce = _halvings(data, min(size), asked["least"])
+        profile, halvings = _profile(data), _halvings(data, min(size), asked["least"])
+        image.reduce = halvings
+    _limit(asked["seconds"], BASE_BYTES + 2 * len(data) + BYTES_PER_PIXEL * (width * height >> 2 * halvings))
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode in ("P", "PA"):

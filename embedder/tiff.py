@@ -195,7 +195,8 @@ def _check_pieces(tiff: Tiff, stream: BinaryIO) -> None:
     there = sum(min(length, max(0, tiff.size_bytes - start)) for start, length in zip(starts, lengths, strict=False))
     if there > 4 * tiff.size_bytes + 4096 * len(lengths):
         raise too_much("a TIFF whose strips are the same bytes again and again")
-    if tiff.compression in (6, 7) and (scans := count(stream, b"\xff\xda")) > MAX_SCANS + 20 * across * down:
+    stream.seek(0)
+    if tiff.compression in (6, 7) and (scans := count(stream, b"\xff\xda")) > MAX_SCANS + 10 * across * down:
         raise too_much(f"a TIFF of {across * down:,} JPEGs in {scans:,} scans")
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from made_tiff import tiff
 from PIL import Image, ImageCms
 
 from artidx.embedder import formats
 from artidx.embedder.images import inner, picture, square, squares
 from made import MUSEUM
+from made_tiff import tiff
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 

@@ -12,11 +12,11 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_tiff import DEFLATE, LZW, NONE, PACKBITS, tiff, whole
 from PIL import Image
 
 from artidx.embedder.images import picture
 from artidx.errors import NotAnImage, UnreadableImage
+from made_tiff import DEFLATE, LZW, NONE, PACKBITS, tiff, whole
 
 SIDE = 40
 CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4}
