@@ -30,7 +30,7 @@ BLOCK = 1 << 20  # pixels of Lab at once: 50 MB of float64
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """The image in mode RGB and sRGB. It is of 8 bits: L, LA, P, RGB, RGBA, CMYK, LAB, YCbCr, HSV ...
+    """The image in mode RGB and sRGB, itself if it is so already. It is of 8 bits: L, LA, P, RGBA, CMYK, LAB, HSV ...
 
     Alpha is dropped, not blended.
     """
@@ -39,9 +39,9 @@ def to_srgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(_lab_to_srgb(np.asarray(image)))
     plain = _without_alpha(image)
     mode, transform = _transform(profile) if _is_profile(profile) else (None, None)
-    if transform is None or mode not in ("RGB", plain.mode):
-        return plain.convert("RGB")
-    return transform.apply(plain.convert(mode))  # a grey picture may have a profile of RGB
+    if transform is None or mode is None or mode not in ("RGB", plain.mode):
+        return _in(plain, "RGB")
+    return transform.apply(_in(plain, mode))  # a grey picture may have a profile of RGB
 
 
 def _is_profile(profile: object) -> TypeGuard[bytes]:
@@ -53,7 +53,11 @@ def _without_alpha(image: Image.Image) -> Image.Image:
         return image.convert("RGBA").convert("RGB")
     if image.mode in ("LA", "La"):
         return image.convert("LA").convert("L")
-    return image if image.mode in ("L", "CMYK") else image.convert("RGB")
+    return image if image.mode in ("L", "CMYK") else _in(image, "RGB")
+
+
+def _in(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)  # which would copy it
 
 
 @lru_cache(maxsize=32)

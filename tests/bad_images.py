@@ -99,7 +99,7 @@ KINDS: dict[str, tuple[str, Make, str]] = {  # kind -> suffix, how it is made, t
     "png magic": (".png", _begins(b"\x89PNG\r\n\x1a\n"), "damaged|not an image"),
     "gif magic": (".gif", _begins(b"GIF89a\x00\x00\x00\x00"), "damaged|not an image|has no pixels|over the limit"),
     "tiff magic": (".tif", _begins(b"II*\x00\xff\xff\xff\x00"), "damaged|not an image"),
-    "webp magic": (".webp", _begins(b"RIFF\x00\x10\x00\x00WEBPVP8 "), "damaged|not an image"),
+    "webp magic": (".webp", _begins(b"RIFF\x00\x10\x00\x00WEBPVP8 "), "damaged|not an image|over the limit"),
     "pdf": (".jpg", _begins(b"%PDF-1.7\n"), "^not an image.* it is a PDF document"),
     "zip": (".jpg", _begins(b"PK\x03\x04"), "^not an image.* it is a zip archive"),
     "huge": (".png", _huge, "megapixels, over the limit"),
