@@ -22,10 +22,10 @@ MAX_PROFILE_BYTES = 16 << 20  # large ones of presses have 3 MB, the largest of 
 LIKE_SRGB = 2  # of 255: built in four ways, sRGB profiles differ from each other by so much
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # a profile's colour space -> ours
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-D50 = (0.9642, 1.0, 0.8249)
+D50 = np.array([0.9642, 1.0, 0.8249], dtype=np.float32)
 FROM_D50 = np.array([(3.1338561, -1.6168667, -0.4906146),  # to linear sRGB, adapted after Bradford (Lindbloom)
                      (-0.9787684, 1.9161415, 0.0334540),
-                     (0.0719453, -0.2289914, 1.4052427)])
+                     (0.0719453, -0.2289914, 1.4052427)], dtype=np.float32)
 BLOCK = 1 << 20  # pixels of Lab at once: 50 MB of float64
 
 
@@ -98,9 +98,10 @@ def _lab_to_srgb(lab: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def srgb_of_lab(lab: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
     """(..., 3) CIE L*a*b* of D50 -> (..., 3) uint8 sRGB; colours outside of it are cut off channel by channel."""
+    lab = lab.astype(np.float32)  # half as long as in 64 bits
     y = (lab[..., 0] + 16) / 116
     roots = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
-    xyz = np.where(roots > 6 / 29, roots**3, (roots - 4 / 29) * 3 * (6 / 29) ** 2) * D50
+    xyz = np.where(roots > 6 / 29, roots * roots * roots, (roots - 4 / 29) * 3 * (6 / 29) ** 2) * D50
     linear = np.clip(xyz @ FROM_D50.T, 0, 1)
     curved = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     found: npt.NDArray[np.uint8] = np.rint(255 * curved).astype(np.uint8)

@@ -28,18 +28,21 @@ def to_8_bit(array: npt.NDArray[Any]) -> Pixels:
         raise UnreadableImage(f"array of type {array.dtype}; expected numbers")
     white, found = _white(array), np.empty(array.shape, np.uint8)
     for rows in blocks(len(array), array[:1].size):
-        values = np.nan_to_num(array[rows].astype(np.float64), nan=0.0) * (255 / white)
-        found[rows] = np.clip(np.rint(values), 0, 255)
+        if white == 65535 and array.dtype.kind == "u":
+            found[rows] = (array[rows].astype(np.uint32) + 128) // 257  # the same, in whole numbers
+        else:
+            values = np.nan_to_num(array[rows].astype(np.float64), nan=0.0) * (255 / white)
+            found[rows] = np.clip(np.rint(values), 0, 255)
     return found
 
 
 def _white(array: npt.NDArray[Any]) -> float:
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        return 65535
     top = max(float(np.nan_to_num(array[rows].astype(np.float64), nan=0.0).max())
               for rows in blocks(len(array), array[:1].size))
     if array.dtype.kind == "f":
         return 1 if top <= 1 else 255
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        return 65535
     return next(white for white in (2**8 - 1, 2**16 - 1, 2**32 - 1, 2**64) if top <= white)
 
 

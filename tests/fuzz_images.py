@@ -19,13 +19,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from test_colour import ADOBE, CMYK
 
 from artidx.embedder import formats
 from artidx.embedder.images import square
 from artidx.errors import UnreadableImage
 from hostile_pictures import KINDS, encoded
 from made_tiff import DEFLATE, LZW, PACKBITS, tiff
+from test_colour import ADOBE, CMYK
 
 SIZE, MAX_PIXELS = 32, 4_000_000
 CPU_S, MEMORY_MB = 3.0, 600  # of one picture, on a busy machine; of all of them
