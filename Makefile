@@ -59,7 +59,7 @@ $(QUICK)/installed: pyproject.toml constraints.txt
 
 $(DEV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
-	$(call INSTALL,$(DEV)) -e '.[cpu,train,plot,serve,milvus,ray,dev]'
+	$(call INSTALL,$(DEV)) -e '.[cpu,heic,train,plot,serve,milvus,ray,dev]'
 	touch $@
 
 clean:

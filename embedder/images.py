@@ -22,30 +22,44 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ExifTags import Base
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from ..errors import NotAnImage, UnreadableImage
+from . import apart, formats, structure, tiff
+from .colour import to_srgb
+from .samples import Pixels as Pixels  # as the rest of the package knows it
+from .samples import to_8_bit
+from .structure import check_pixels
 
-Pixels = npt.NDArray[np.uint8]
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[np.generic]
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of width and height
 T = TypeVar("T")
 
 INSET = 0.04  # of width and of height, left out on each side; for the museum's photographs 0.03 to 0.06 did as well
 JPEG_QUALITY, JPEG_SUBSAMPLING = 75, "4:2:0"  # of the squares: as the paintings that the shipped model learnt from
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP")  # no EPS, PSD, ...: fewer decoders, smaller target
+PLUGINS: dict[str, type[ImageFile]] = {"JPEG": JpegImageFile, "PNG": PngImageFile, "WEBP": WebPImageFile,
+                                       "GIF": GifImageFile, "BMP": BmpImageFile}
+TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+         8: Image.Transpose.ROTATE_90}  # what EXIF's orientations ask for
 MAX_PIXELS = 200_000_000  # a progressive JPEG of this size takes about 0.6 GB to decode
 BYTES_PER_PIXEL = 8  # 16-bit RGBA, uncompressed: no honest file holds more bytes for a pixel than this
 SMALLEST_FILE_LIMIT = 16 << 20  # small images may still carry large colour profiles and metadata
 
-_pillow_limit = threading.Lock()
-_silence = threading.Lock()
-_silent: list[warnings.catch_warnings[None]] = []  # one for each thread that wants silence; the first has made it
+_globals = threading.Lock()
+_inside: list[Any] = []  # what was changed, and then one for each thread that decodes
 
 
 def square(image: Source, size: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -91,11 +105,11 @@ def picture(image: Source, side: int, *, max_pixels: int = MAX_PIXELS) -> Image.
 def _opened(image: Source, least: int, max_pixels: int, use: Callable[[Image.Image], T]) -> T:
     """What `use` makes of the image in upright RGB; a JPEG may be decoded reduced to no less than `least` a side."""
     try:
-        with _without_warnings():
+        with _our_rules():
             if isinstance(image, np.ndarray):
                 return use(_to_rgb(_upright(_from_array(image))))
             if isinstance(image, Image.Image):
-                _check_pixels(image.size, max_pixels)
+                check_pixels(image.size, max_pixels)
                 return use(_to_rgb(_upright(image)))
             if isinstance(image, str | os.PathLike):
                 with open_file(Path(image), max_pixels) as stream:
@@ -105,8 +119,6 @@ def _opened(image: Source, least: int, max_pixels: int, use: Callable[[Image.Ima
         raise
     except MemoryError:
         raise UnreadableImage("not enough memory to decode it") from None
-    except UnidentifiedImageError as problem:
-        raise NotAnImage(f"not an image, or none of {', '.join(FORMATS)}") from problem
     except Exception as problem:  # decoders of hostile files raise anything: struct.error, KeyError, SyntaxError ...
         raise UnreadableImage(_reason(problem)) from problem
 
@@ -142,55 +154,75 @@ def check_size(size_bytes: int, max_pixels: int) -> None:
 
 
 def _decode(stream: BinaryIO, least: int, max_pixels: int, use: Callable[[Image.Image], T]) -> T:
-    with _open(stream, max_pixels) as image:
+    stream.seek(0)
+    beginning = stream.read(512)
+    kind = formats.kind_of(beginning)
+    if kind is None:
+        raise NotAnImage(_not_an_image(beginning))
+    if kind in apart.FORMATS:
+        return use(_to_rgb(apart.decoded(stream, kind, least, max_pixels)))
+    if kind == "TIFF":
+        return use(_to_rgb(_tiff(stream, max_pixels)))
+    outline = structure.outline(stream, kind, max_pixels)
+    if outline.size:
+        check_pixels(outline.size, max_pixels)
+    if outline.left_out:
+        stream = structure.without(stream, outline.left_out)
+    stream.seek(0)
+    with PLUGINS[kind](stream) as image:  # not Image.open: it looks for further pictures in a JPEG, and at a limit
+        check_pixels(image.size, max_pixels)
+        if outline.size not in (None, image.size):
+            raise UnreadableImage("damaged image: its size is told in two ways")
+        if outline.left_out:
+            image.info["icc_profile"] = outline.profile
         image.draft("RGB", (least, least))  # JPEG only: decode at 1/2, 1/4 or 1/8
         image.load()
         return use(_to_rgb(_upright(image)))
 
 
-def _open(stream: BinaryIO, max_pixels: int) -> Image.Image:
-    # Pillow's own pixel limit is a global of its module. Ours is a setting, so theirs is lifted, but only while
-    # it would be looked at: a program that imports artidx keeps the protection it had.
-    with _pillow_limit:
-        theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(stream, formats=FORMATS)
-            _check_pixels(image.size, max_pixels)
-            if isinstance(image, TiffImageFile):
-                image.load_prepare()  # looks at the limit again
-            return image
-        finally:
-            Image.MAX_IMAGE_PIXELS = theirs
+def _tiff(stream: BinaryIO, max_pixels: int) -> Image.Image:
+    found = tiff.read(stream, max_pixels)
+    if not tiff.is_usual(found):
+        image = tiff.decoded(found, stream, BYTES_PER_PIXEL * max_pixels)
+        return _turned(image, found.number(tiff.ORIENTATION, 1))
+    stream.seek(0)
+    try:
+        opened = TiffImageFile(stream)
+    except SyntaxError:  # a layout of a picture that is compressed as an image
+        raise tiff.not_read(found) from None
+    check_pixels(opened.size, max_pixels)
+    opened.load()  # turns it, too
+    return opened
+
+
+def _not_an_image(beginning: bytes) -> str:
+    what = formats.told_by(beginning)
+    return f"not an image, or none of {formats.names()}" + (f": it is {what}" if what else "")
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
-    """No warnings about odd metadata: the pixels decide. Python's own catch_warnings is not safe between threads."""
-    with _silence:
-        _silent.append(warnings.catch_warnings())
-        if len(_silent) == 1:
-            _silent[0].__enter__()
+def _our_rules() -> Iterator[None]:
+    """Pillow's limit of pixels is lifted, since ours is a setting, and no warning of odd metadata is given.
+
+    Both are globals: the first thread that comes in changes them, and the last that leaves sets them back, so that no
+    thread waits for another, and a program that imports artidx keeps the protection and the warnings that it had.
+    """
+    with _globals:
+        if not _inside:
+            _inside.extend([Image.MAX_IMAGE_PIXELS, warnings.catch_warnings()])
+            _inside[1].__enter__()
             warnings.simplefilter("ignore")
+            Image.MAX_IMAGE_PIXELS = None
+        _inside.append(None)
     try:
         yield
     finally:
-        with _silence:
-            if len(_silent) == 1:
-                _silent[0].__exit__(None, None, None)
-                _silent.clear()
-            else:
-                _silent.pop()
-
-
-def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise UnreadableImage("has no pixels")
-    if width * height > max_pixels:
-        raise UnreadableImage(
-            f"{width} x {height} is {width * height / 1e6:,.0f} megapixels, over the limit of "
-            f"{max_pixels / 1e6:g}; raise it with --max-pixels"
-        )
+        with _globals:
+            _inside.pop()
+            if len(_inside) == 2:
+                Image.MAX_IMAGE_PIXELS = _inside[0]
+                _inside[1].__exit__(None, None, None)
+                _inside.clear()
 
 
 def _scaled(rgb: Image.Image, box: Box, size: int) -> Pixels:
@@ -203,24 +235,24 @@ def _scaled(rgb: Image.Image, box: Box, size: int) -> Pixels:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    image.load()
     try:
-        return ImageOps.exif_transpose(image)
+        return _turned(image, image.getexif().get(Base.Orientation, 1))
     except Exception:  # the orientation is a courtesy of the camera; damaged metadata must not cost the painting
         return image
 
 
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    method = TURNS.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16"):
-        return _from_array(np.asarray(image))
-    if image.mode in ("I", "F"):
-        return _from_array(np.asarray(image))
-    if image.mode in ("RGBA", "RGBX", "RGBa"):  # "RGBa" is premultiplied and converts by way of "RGBA"
-        return image.convert("RGBA").convert("RGB")
-    if image.mode in ("LA", "La"):
-        return image.convert("LA").convert("L").convert("RGB")
-    return image.convert("RGB")
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        grey = Image.fromarray(to_8_bit(np.asarray(image)))
+        grey.info = image.info
+        image = grey
+    return to_srgb(image)
 
 
 def _from_array(array: npt.NDArray[np.generic]) -> Image.Image:
@@ -228,24 +260,7 @@ def _from_array(array: npt.NDArray[np.generic]) -> Image.Image:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
         raise UnreadableImage(f"array of shape {array.shape}; expected (height, width) or (height, width, 3 or 4)")
-    return Image.fromarray(_to_8_bit(array[..., :3] if array.ndim == 3 else array)).convert("RGB")
-
-
-def _to_8_bit(array: npt.NDArray[np.generic]) -> Pixels:
-    """Whole numbers above 255 count as 16-bit; fractions within [0, 1] as shares of white, else as 0 to 255."""
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array, dtype=np.uint8)
-    if array.dtype == bool:
-        return np.where(array, 255, 0).astype(np.uint8)
-    if array.dtype.kind not in "uif":
-        raise UnreadableImage(f"array of type {array.dtype}; expected numbers")
-    values = np.nan_to_num(array.astype(np.float64), nan=0.0)
-    top = values.max()
-    if array.dtype.kind == "f" and top <= 1:
-        values = values * 255
-    elif (array.dtype.kind == "u" and array.dtype.itemsize == 2) or (array.dtype.kind in "ui" and top > 255):
-        values = values / 257
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return Image.fromarray(to_8_bit(array[..., :3] if array.ndim == 3 else array)).convert("RGB")
 
 
 def _reason(problem: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Files of 25 kinds that look like images and cannot be used, each with the reason that must be given."""
+"""Files of many kinds that look like images and cannot be used, each with the reason that must be given."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+import hostile_pictures
 
 MAX_PIXELS = 1 << 16  # of the run; the good images have 64 x 64
 
@@ -74,6 +76,11 @@ def _png_with_wrong_checksum(path: Path, chance: random.Random) -> None:
     path.write_bytes(data)
 
 
+def _hostile(kind: str, size: int) -> Make:
+    """As hostile_pictures.py makes them, with so many bytes of what is too much."""
+    return lambda path, chance: _write(path, hostile_pictures.KINDS[kind](size + chance.randrange(100)))
+
+
 KINDS: dict[str, tuple[str, Make, str]] = {  # kind -> suffix, how it is made, the reason as a pattern
     "empty": (".jpg", lambda path, chance: path.touch(), "^empty file$"),
     "cut jpeg": (".jpg", _cut("JPEG"), "damaged|truncated|not an image"),
@@ -92,14 +99,22 @@ KINDS: dict[str, tuple[str, Make, str]] = {  # kind -> suffix, how it is made, t
     "png magic": (".png", _begins(b"\x89PNG\r\n\x1a\n"), "damaged|not an image"),
     "gif magic": (".gif", _begins(b"GIF89a\x00\x00\x00\x00"), "damaged|not an image|has no pixels|over the limit"),
     "tiff magic": (".tif", _begins(b"II*\x00\xff\xff\xff\x00"), "damaged|not an image"),
-    "webp magic": (".webp", _begins(b"RIFF\x00\x10\x00\x00WEBPVP8 "), "damaged|not an image"),
-    "pdf": (".jpg", _begins(b"%PDF-1.7\n"), "^not an image"),
-    "zip": (".jpg", _begins(b"PK\x03\x04"), "^not an image"),
+    "webp magic": (".webp", _begins(b"RIFF\x00\x10\x00\x00WEBPVP8 "), "damaged|not an image|over the limit"),
+    "pdf": (".jpg", _begins(b"%PDF-1.7\n"), "^not an image.* it is a PDF document"),
+    "zip": (".jpg", _begins(b"PK\x03\x04"), "^not an image.* it is a zip archive"),
     "huge": (".png", _huge, "megapixels, over the limit"),
     "large": (".png", _large, "over the limit of 0.065536; raise it with --max-pixels"),
     "broken link": (".jpg", _broken_link, "^no such file$"),
     "pipe": (".jpg", _pipe, "^not a file$"),
     "png checksum": (".png", _png_with_wrong_checksum, "damaged"),
+    "many scans": (".jpg", _hostile("jpeg: scans", 3000), "^too much work to decode: a JPEG of .* in over 100 scans"),
+    "many segments": (".jpg", _hostile("jpeg: comments", 10_000), "^too much work to decode: a JPEG of over 2,000 "),
+    "two sizes": (".jpg", _hostile("jpeg: two sizes", 0), "^damaged image: a JPEG of two sizes"),
+    "many chunks": (".png", _hostile("png: chunks", 13_000), "^too much work to decode: a PNG of over 1,000 chunks"),
+    "many blocks": (".gif", _hostile("gif: comments", 110_000), "^too much work to decode: a GIF of over 50,000 "),
+    "huge tile": (".tif", _hostile("tiff: huge tile", 10_000), "^too much work to decode: a TIFF of 16 x 16 in "),
+    "many tags": (".tif", _hostile("tiff: tags", 10_000), "^too much work to decode: a TIFF of 65,535 tags"),
+    "wide canvas": (".webp", _hostile("webp: canvas", 0), "16383 x 16383 is 268 megapixels, over the limit"),
 }
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import faults
 import numpy as np
 import pytest
-from bad_images import KINDS, MAX_PIXELS, make_bad
 
 from artidx import Embedder, Index, Settings
 from artidx.errors import BadIndex
 from artidx.index.scoring.centre import centred
+from bad_images import KINDS, MAX_PIXELS, make_bad
 from made import painting
 
 FULL = os.environ.get("ARTIDX_FAULTS") == "full"

@@ -22,7 +22,6 @@ import httpx
 import pandas as pd
 import pytest
 import schemathesis
-from bad_images import KINDS, make_bad
 from hypothesis import HealthCheck, given, settings
 from pydantic import TypeAdapter
 from schemathesis.checks import not_a_server_error
@@ -38,6 +37,7 @@ from test_service import RED, RED_TOO, Command
 from artidx import Answer, Index, Verdict
 from artidx.service import holder, server
 from artidx.service.problems import REASONS
+from bad_images import KINDS, make_bad
 from made import painting
 from served import TOKEN, form, served
 
