@@ -1,0 +1,136 @@
+"""Which formats of images are read, told by the ending of a file's name or by its first bytes.
+
+What is not read is still called by its name: a folder's summary says which pictures were left alone, and a refusal
+what the file is. Does not open images (images.py), list folders or count (catalog.py).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from PIL import features
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format that is read: Pillow's name, ours, the endings of its files, and how to have it where it is missing."""
+
+    pillow: str
+    name: str
+    endings: tuple[str, ...]
+    is_here: bool = True
+    remedy: str = ""
+
+
+FORMATS = (  # in the order in which they are tried; no EPS, PSD, ...: fewer decoders, smaller target
+    Format("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".mpo")),
+    Format("PNG", "PNG", (".png", ".apng")),
+    Format("WEBP", "WebP", (".webp",)),
+    Format("TIFF", "TIFF", (".tif", ".tiff", ".ptif", ".ptiff", ".btf", ".tf8", ".tf2")),
+    Format("GIF", "GIF", (".gif",)),
+    Format("BMP", "BMP", (".bmp", ".dib")),
+    Format("JPEG2000", "JPEG 2000", (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"), bool(features.check("jpg_2000")),
+           "read with a Pillow that is built with OpenJPEG"),
+    Format("AVIF", "AVIF", (".avif", ".avifs"), bool(features.check("avif")),
+           "read with a Pillow that is built with libavif"),
+    Format("HEIF", "HEIC", (".heic", ".heif", ".hif", ".heics", ".heifs"),
+           importlib.util.find_spec("pillow_heif") is not None, "pip install 'artidx[heic]' to have it read"),
+)
+UNREAD = {  # what other pictures and documents that hold pictures are called -> the endings of their files
+    "a PDF document": ".pdf",
+    "a Photoshop file": ".psd .psb",
+    "an SVG drawing": ".svg .svgz",
+    "PostScript": ".eps .epsf .epsi .ps .ai",
+    "a camera's raw file": ".dng .cr2 .cr3 .crw .nef .nrw .arw .sr2 .srf .orf .rw2 .raf .pef .rwl .3fr .fff .iiq .x3f "
+                           ".erf .mef .mos .mrw .kdc .dcr .srw .gpr .cap .eip .raw",
+    "JPEG XL": ".jxl",
+    "JPEG XR": ".jxr .wdp .hdp",
+    "a compound JPEG 2000 document": ".jpm .mj2",
+    "a portable bitmap": ".ppm .pgm .pbm .pnm .pam .pfm",
+    "an icon": ".ico .cur .icns .ani",
+    "a picture of high dynamic range": ".exr .hdr .rgbe",
+    "a working file of an editor": ".xcf .kra .ora .afphoto .afdesign .cdr .indd .idml .sketch .clip .procreate .pdn "
+                                   ".xar .fla .fig",
+    "a DjVu document": ".djvu .djv",
+    "a DICOM image": ".dcm .dicom",
+    "a FITS image": ".fits .fit .fts",
+    "a Windows metafile": ".wmf .emf .wmz .emz",
+    "an old bitmap": ".tga .icb .vda .vst .pcx .dcx .pct .pict .pic .sgi .rgb .rgba .bw .ras .xbm .xpm .iff .lbm "
+                     ".ilbm .pcd .fpx .mng .jng .wbmp .cin .dpx .qoi .sid .ecw .bpg .flif .jbig2 .jb2 .jls .dds "
+                     ".msp .ief .im .palm .xwd",
+}
+_READ_BY_ENDING = {ending: found for found in FORMATS for ending in found.endings}
+_UNREAD_BY_ENDING = {ending: name for name, endings in UNREAD.items() for ending in endings.split()}
+_BEGINNINGS = (  # how files of other kinds begin
+    (b"%PDF-", "a PDF document"), (b"8BPS", "a Photoshop file"), (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"II\xbc\x01", "JPEG XR"), (b"AT&TFORM", "a DjVu document"), (b"gimp xcf", "a working file of an editor"),
+    (b"\0\0\1\0", "an icon"), (b"\0\0\2\0", "an icon"), (b"icns", "an icon"), (b"SIMPLE  =", "a FITS image"),
+    (b"v/1\1", "a picture of high dynamic range"), (b"#?RADIANCE", "a picture of high dynamic range"),
+    (b"FUJIFILMCCD-RAW", "a camera's raw file"), (b"IIRO", "a camera's raw file"), (b"IIRS", "a camera's raw file"),
+    (b"MMOR", "a camera's raw file"), (b"IIU\0", "a camera's raw file"), (b"FOVb", "a camera's raw file"),
+    (b"\0MRM", "a camera's raw file"), (b"DDS ", "an old bitmap"), (b"qoif", "an old bitmap"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"), (b"PK\3\4", "a zip archive"), (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf", "a 7z archive"), (b"Rar!", "a RAR archive"), (b"\xd0\xcf\x11\xe0", "an Office document"),
+    (b"PAR1", "a parquet file"),
+)
+_BRANDS = {  # of files made of boxes, at byte 8
+    b"crx ": "a camera's raw file", b"jpm ": "a compound JPEG 2000 document", b"qt  ": "a film", b"isom": "a film",
+    b"mp41": "a film", b"mp42": "a film", b"M4V ": "a film", b"avc1": "a film", b"iso2": "a film", b"iso5": "a film",
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
+    b"avif": "AVIF", b"avis": "AVIF",
+}
+
+
+def ending(name: str) -> str:
+    """The ending of a file's name or location, in lower case with its dot; empty where there is none."""
+    return PurePosixPath(name.replace("\\", "/")).suffix.strip().lower()
+
+
+def is_read(name: str) -> bool:
+    """Whether a file of this name is an image of a format that is read here, with what is installed."""
+    found = _READ_BY_ENDING.get(ending(name))
+    return found is not None and found.is_here
+
+
+def unread(name: str) -> str | None:
+    """What a picture is that is not read here, and what to do where it could be; None where it is read, or no picture.
+
+    Such as "a PDF document", or "HEIC: pip install 'artidx[heic]' to have it read".
+    """
+    found = _READ_BY_ENDING.get(ending(name))
+    if found is not None:
+        return None if found.is_here else f"{found.name}: {found.remedy}"
+    return _UNREAD_BY_ENDING.get(ending(name))
+
+
+def names() -> str:
+    """The formats that are read here, to be listed in a sentence."""
+    return ", ".join(found.name for found in FORMATS if found.is_here)
+
+
+def told_by(beginning: bytes) -> str | None:
+    """What a file is that begins so (some hundred bytes), if it is known and not read here."""
+    name = next((name for magic, name in _BEGINNINGS if beginning.startswith(magic)), None)
+    if name is None and beginning[4:8] == b"ftyp":
+        name = _BRANDS.get(beginning[8:12])
+    if name is None and beginning[128:132] == b"DICM":
+        name = "a DICOM image"
+    if name is None and beginning[:1] == b"P" and beginning[1:2] in b"1234567" and beginning[2:3].isspace():
+        name = "a portable bitmap"
+    if name is None:
+        name = _markup(beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower())
+    read = next((found for found in FORMATS if found.name == name), None)
+    if read is not None:
+        return None if read.is_here else f"{read.name}: {read.remedy}"
+    return name
+
+
+def _markup(text: bytes) -> str | None:
+    if b"<svg" in text and text.startswith(b"<"):
+        return "an SVG drawing"
+    if text.startswith((b"<!doctype html", b"<html")):
+        return "a page of the web"
+    return "XML" if text.startswith(b"<?xml") else None
