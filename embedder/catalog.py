@@ -1,8 +1,8 @@
 """A table of paintings, read from whatever a collection has: folders, CSV, Painter by Numbers, parquet, storage.
 
-Every reader returns the same columns, `id, path, artist, title, year`, then whatever else the source knows
-(style, dates of birth ...). `path` is a location (locations.py). Does not open images: a row may point to nothing.
-A missing label is None; an artist is kept as given, and compared through `artist_key`.
+Every reader returns the same columns, `id, path, artist, title, year, attribution, qualifier`, then whatever else the
+source knows (style, dates of birth ...). `path` is a location (locations.py). Does not open images: a row may point to
+nothing. A missing label is None; what the source says of the artist is read as an attribution (attribution.py).
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ..errors import BadCatalog, MissingPackage, UnreadableImage
+from .attribution import artist_key as artist_key  # for those who compare a catalog's artists
+from .attribution import attributed
+from .letters import composed
 from .locations import SEPARATOR, image_column
 from .remote import Remote, is_remote
 
 COLUMNS = ("id", "path", "artist", "title", "year")
+ATTRIBUTION = ("attribution", "qualifier")  # what the source says of the artist, and how the artist had a part in it
 MAX_TABLE_BYTES = 2 << 30
 TABLE_S = 600.0  # for a table of that size
 NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
@@ -44,8 +47,6 @@ GUESSES = {  # column of ours -> what it is called elsewhere, best first
 }
 PAINTER_BY_NUMBERS = {"artist", "artist_group", "date", "in_train", "new_filename", "title"}
 REPLACEMENTS = "replacements_for_corrupted_files.zip"
-NOBODY = {"", "nan", "none", "null", "n a", "unknown", "unknown artist", "artist unknown", "unknown painter",
-          "anonymous", "anonymous artist", "unidentified", "unidentified artist", "unidentified painter"}
 OTHER_IMAGES = (".jp2", ".heic", ".heif", ".avif", ".jxl", ".webp", ".tif", ".tiff")  # not in every system's table
 
 
@@ -132,22 +133,6 @@ def read_ids(path: Path) -> list[str]:
             return [line.strip() for line in stream if line.strip()]
     except UnicodeDecodeError:
         raise BadCatalog(f"{path}: not UTF-8 text; expected one id a line") from None
-
-
-@lru_cache(maxsize=65536)
-def artist_key(name: str | None) -> str | None:
-    """The name as it is compared: `Cézanne, Paul` and `paul  cezanne` are one artist; nobody in particular is None.
-
-    Case, accents, punctuation and spacing fall away; with a comma the order is turned. Nothing else: two people
-    who share a name stay one, two spellings of one person stay two.
-    """
-    if not isinstance(name, str):  # pandas hands over NaN for a missing label
-        return None
-    last, comma, first = name.partition(",")
-    turned = f"{first.replace(',', ' ')} {last}" if comma else name
-    plain = "".join(c for c in unicodedata.normalize("NFKD", turned) if not unicodedata.combining(c))
-    key = re.sub(r"[\W_]+", " ", plain.casefold()).strip()
-    return None if key in NOBODY else key
 
 
 Rows = tuple[pd.DataFrame, list[tuple[str, str]]]
@@ -408,7 +393,7 @@ def _images_folder(path: Path, files: Iterable[str]) -> Path:
 
 
 def _finish(source: str, table: pd.DataFrame, skipped: list[tuple[str, str]]) -> Catalog:
-    """Clean text, whole years, one row an id."""
+    """Clean text, whole years, records of artists taken apart, one row an id."""
     table = table.copy()
     for name in COLUMNS:
         if name not in table:
@@ -416,6 +401,7 @@ def _finish(source: str, table: pd.DataFrame, skipped: list[tuple[str, str]]) ->
     for name in table.columns:
         if name != "path":
             table[name] = pd.Series([_clean(v) for v in table[name]], index=table.index, dtype=object)
+    table = attributed(table.drop(columns=["attribution", "qualifier"], errors="ignore"))
     table["year"] = pd.array([year_of(value) for value in table["year"]], dtype="Int64")
     nameless = table["id"].isna()
     skipped += [(f"row {i + 1}", "no file name") for i in table.index[nameless]]
@@ -424,21 +410,19 @@ def _finish(source: str, table: pd.DataFrame, skipped: list[tuple[str, str]]) ->
     nameless |= unprintable
     again = table["id"].duplicated() & ~nameless
     skipped += [(row_id, "the id stands more than once; the first counts") for row_id in table["id"][again]]
-    others = [name for name in table.columns if name not in COLUMNS]
-    kept = table.loc[~again & ~nameless, [*COLUMNS, *others]].reset_index(drop=True)
+    others = [name for name in table.columns if name not in (*COLUMNS, *ATTRIBUTION)]
+    kept = table.loc[~again & ~nameless, [*COLUMNS, *ATTRIBUTION, *others]].reset_index(drop=True)
     if kept.empty:
         raise BadCatalog(f"{source}: no paintings found")
     return Catalog(source, kept, tuple(skipped))
 
 
 def _clean(value: object) -> str | None:
-    """Text without control characters, which could rewrite a terminal; None where nothing is left."""
+    """Composed text without control characters, which could rewrite a terminal; None where nothing can be seen."""
     if value is None or value is pd.NA or value != value:  # NaN is not equal to itself
         return None
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(value)[:MAX_CELL]).strip()
-    return text or None
-
-
+    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(value)[:MAX_CELL])
+    return composed(text) or None
 
 
 def _looks_like_image(name: str) -> bool:

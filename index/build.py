@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..embedder.catalog import COLUMNS, Catalog, artist_key
+from ..embedder.attribution import artist_key, attributed
+from ..embedder.catalog import COLUMNS, Catalog
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute
 from ..embedder.parallel import Bar, no_bar
@@ -360,7 +361,7 @@ def _check_strict(problems: Sequence[tuple[str, str]], settings: Settings) -> No
 
 def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame:
     """The catalog's kept paintings as the index keeps them."""
-    kept = table[found.kept].reset_index(drop=True)
+    kept = attributed(table[found.kept].reset_index(drop=True))
     own = pd.DataFrame({
         "row": np.arange(first_row, first_row + len(kept), dtype=np.int64),
         "id": kept["id"],
