@@ -28,7 +28,6 @@ from .wording import (
     ARTICLES,
     BORN,
     DIRECTIONS,
-    FIRST_NAMES,
     JOINING,
     NATIONALITIES,
     NOBODY,
@@ -221,7 +220,8 @@ def _one(text: str) -> Attribution:
     if between:
         others, outside, qualifier = (between[0],), between[1], "after"
     parts = [part.strip() for part in outside.split(",")]
-    parts += [aside for aside in asides if GENERATION.fullmatch(aside.strip())]
+    for aside in filter(GENERATION.fullmatch, map(str.strip, asides)):
+        parts = [f"{parts[0]} {aside}"] if len(parts) == 1 else [*parts, aside]
     kept, facts = _name_parts([part for part in parts if _words(part)])
     trailing = _first(_relation(_words(part)) for part in kept[1:])
     kept = [part for number, part in enumerate(kept) if not number or not _relation(_words(part))]
@@ -344,10 +344,11 @@ def _between(text: str) -> tuple[str, str] | None:
 def _name_parts(parts: Sequence[str]) -> tuple[list[str], list[str]]:
     """Of what stands between commas: what belongs to the name, and what says when and where the artist lived."""
     kept, facts = [], []
+    is_turned = len(parts) == 2 and all(len(_plain(part)) == 1 for part in parts)
     for number, part in enumerate(parts):
         plain = _plain(part)
         is_dated = bool(re.search(r"\d{2}", part)) or bool(PERIODS & set(plain))
-        if number and (is_dated or _is_nation(plain, len(parts)) or plain[0] in BORN):
+        if number and (is_dated or _is_nation(plain, is_turned) or plain[0] in BORN):
             facts.append(part)
             continue
         name, dates = _without_dates(part)
@@ -356,9 +357,9 @@ def _name_parts(parts: Sequence[str]) -> tuple[list[str], list[str]]:
     return kept, facts
 
 
-def _is_nation(words: Sequence[str], parts: int) -> bool:
-    """Whether a part of a record says where the artist is from; `Hals, Frans` and `Opalka, Roman` do not."""
-    if parts == 2 and len(words) == 1 and words[0] in FIRST_NAMES:
+def _is_nation(words: Sequence[str], is_turned: bool) -> bool:
+    """Whether a part of a record says where the artist is from; the second of `Hals, Frans` is a first name."""
+    if is_turned:
         return False
     return any(word in NATIONALITIES for word in words) and all(word in NATIONALITIES | DIRECTIONS for word in words)
 
@@ -383,9 +384,15 @@ def _is_nobody(parts: Sequence[str]) -> bool:
     every = tuple(word for part in words for word in part)
     if not every:
         return True
-    if _says_nobody(every[0]) or " ".join(every) in NOBODY_ALONE or "".join(every) in NOBODY_ALONE:
+    if _says_nobody(every[0]) or (len(words) == 1 and _says_nobody(every[-1])):
         return True
-    named = [word for word in every if word not in DESCRIPTIVE and not _says_nobody(word) and not word[0].isdecimal()]
+    if " ".join(every) in NOBODY_ALONE or "".join(every) in NOBODY_ALONE:
+        return True
+    is_dated = not ROLES & set(every) or bool(PERIODS & set(every))  # an "artist 0012" of a data set is somebody
+    if len(every) == 1 and every[0].isdecimal():
+        return False
+    named = [word for word in every if word not in DESCRIPTIVE and not _says_nobody(word)
+             and not (is_dated and word[0].isdecimal())]
     if not named and (OF_A_YEAR.search(" ".join(every)) or all(w in PREPOSITIONS for w in every)):
         return False  # a master of 1518 is somebody
     if not named or " ".join(named) in NOBODY_ALONE:
@@ -405,7 +412,8 @@ def _is_nobody_said(record: str) -> bool:
 def _key(name: str) -> str:
     """A name as plain words in the order of speech, `Bruegel, Pieter, the Elder` with the last one last."""
     last, *more = [part for part in name.split(",") if part.strip()] or [""]
-    suffixes = [part for part in more if set(_plain(part)) <= SUFFIXES and set(_plain(part)) & SUFFIX_WORDS]
+    suffixes = [part for part in more if set(_plain(part)) <= SUFFIXES and set(_plain(part)) & SUFFIX_WORDS
+                and (len(more) > 1 or len(_plain(part)) > 1)]  # alone it is a first name, as in "Spencer, Elder"
     firsts = [part for part in more if part not in suffixes]
     words = _plain(" ".join([*firsts, last, *suffixes]))
     return " ".join([word for word in words if word not in TITLES] or words)

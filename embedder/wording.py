@@ -173,7 +173,6 @@ PERIODS = {
 DIRECTIONS = {"north", "northern", "south", "southern", "east", "eastern", "west", "western", "upper", "lower",
               "central", "new",
               "zealand", "native", "anglo", "franco", "italo", "noord", "zuid", "later", "or", "and"}
-FIRST_NAMES = {"roman", "german", "florentin", "florentine", "indian", "dutch", "veneta", "toscana"}  # and nations
 TITLES = {"sir", "dame"}  # no part of a name, wherever they stand
 NATIONALITIES = {
     # English

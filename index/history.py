@@ -41,8 +41,11 @@ def carried(history: pd.DataFrame, rows: dict[int, int], ids: dict[int, str]) ->
     return words.assign(row=words["row"].map(rows), id=words["row"].map(rows).map(ids).astype("str"))
 
 
-def applied(table: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
-    """The table with the last word on each painting and column; words on paintings that are gone change nothing."""
+def applied(table: pd.DataFrame, history: pd.DataFrame, qualified: bool = False) -> pd.DataFrame:
+    """The table with the last word on each painting and column; words on paintings that are gone change nothing.
+
+    qualified: works that a record qualifies speak for the artist, too.
+    """
     last = history[history["row"].isin(table["row"])].drop_duplicates(["row", "column"], keep="last")
     if last.empty:
         return table
@@ -55,7 +58,8 @@ def applied(table: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
         if column not in table:  # of a catalog all of whose paintings are gone
             table[str(column)] = pd.Series(None, index=table.index, dtype="str")
         at = place[words["row"]].tolist()
-        new = attributed(pd.DataFrame({"artist": list(values)}, dtype=object)) if column == "artist" else pd.DataFrame(
+        new = attributed(
+            pd.DataFrame({"artist": list(values)}, dtype=object), qualified) if column == "artist" else pd.DataFrame(
             {str(column): list(values)}, dtype=object)
         for name in new:
             changed = table[name].astype(object)
