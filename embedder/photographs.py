@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 
 from .formats import is_read, unread
@@ -121,6 +122,20 @@ def names_in(cell: str) -> list[str]:
     """The names in a cell: several where each is a picture's, as in `a.jpg; b.jpg`."""
     names = [name.strip() for name in re.split(r"[;|\n\r]", cell) if name.strip()]
     return names if len(names) > 1 and all(is_read(name) or unread(name) for name in names) else [cell]
+
+
+def nearest_name(name: str) -> str | None:
+    """The file that a name means which is not there, compared as a table's are; None where there is none."""
+    location, problem = Photographs(["."], False, LeftAlone()).find(name)
+    return os.path.normpath(location) if problem is None and _is_there(location) else None
+
+
+def spellings(name: str) -> Iterator[str]:
+    """A name as it is, and as it may be written elsewhere: composed or not, its slashes, the case of its ending."""
+    plain = composed(name).replace("\\", "/")
+    stem, ending = os.path.splitext(plain)
+    for each in dict.fromkeys((name, composed(name), plain, stem + ending.lower(), stem + ending.upper())):
+        yield from dict.fromkeys((each, unicodedata.normalize("NFD", each)))
 
 
 def _joined(folder: str, name: str) -> str:

@@ -142,7 +142,7 @@ def _known(encoding: str) -> str:
         info = codecs.lookup(encoding)
         "".encode(info.name).decode(info.name)
         return info.name
-    except (LookupError, UnicodeError, AttributeError):
+    except (LookupError, ValueError, AttributeError):
         raise BadSetting(f"--encoding {encoding}: not known; write for instance utf-8, cp1252 or shift_jis") from None
 
 
