@@ -21,6 +21,7 @@ from ..embedder.catalog import Catalog, ColumnNames, read_catalog
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
+from ..embedder.photographs import nearest_name, spellings
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import notebook
@@ -233,7 +234,9 @@ class Index:
                 try:
                     return self.query_of_id(name)
                 except UnknownPainting:
-                    raise UnknownPainting(f"{name}: neither a file nor the id of a painting in {self.name}") from None
+                    name = nearest_name(name) or ""
+                if not name:
+                    raise UnknownPainting(f"{os.fspath(image)}: neither a file nor the id of a painting in {self.name}")
             with Reader(max_pixels) as reader:
                 try:
                     with reader.open(name) as stream:
@@ -253,7 +256,7 @@ class Index:
 
     def query_of_id(self, painting: str) -> Query:
         """The painting with this id; no file is looked for. Raises UnknownPainting."""
-        places = self.store.places("id", painting)
+        places: list[int] = next(filter(None, (self.store.places("id", name) for name in spellings(painting))), [])
         if not places:
             raise UnknownPainting(f"{painting}: no painting of {self.name} has this id")
         return self._stored(places[0], painting)

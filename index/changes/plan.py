@@ -77,9 +77,9 @@ class Plan:
             words += [(place, "id", ids[place])] if place in ids else []
             name = PurePath(old["id"])
             made = {"artist": name.parts[0] if len(name.parts) > 1 else None, "title": name.stem}
-            words += [(place, column, entry[column]) for column, value in made.items()
-                      if _is_made_of(old["id"], old["path"]) and old[column] == value
-                      and not pd.isna(entry[column]) and (old["row"], column) not in said]
+            words += [(place, column, history.word(entry, column)) for column, value in made.items()
+                      if _is_made_of(old["id"], old["path"]) and history.word(old, column) == value
+                      and history.word(entry, column) is not None and (old["row"], column) not in said]
         return history.said(self.before, words, history.SYNC)
 
     def new_ids(self) -> dict[int, str]:
