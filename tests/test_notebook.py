@@ -196,7 +196,7 @@ def test_an_index_and_an_embedder_say_what_they_are(index, embedder):
 
 
 def test_an_index_shows_its_paintings_and_whatever_cannot_be_shown_by_its_reason(tmp_path, collection, embedder):
-    painting(collection / "<script>" / "<b>.png", 99, HUES["Red Painter"])
+    painting(collection / "Red & Sons" / "<script>.png", 99, HUES["Red Painter"])
     index, _ = Index.build(tmp_path / "i.artidx", collection, embedder=embedder)
     (collection / "Red Painter" / "R0.png").unlink()
     shown = index._repr_html_()
