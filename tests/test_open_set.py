@@ -161,8 +161,8 @@ def test_where_origin_moves_the_field_what_compares_artists_with_each_other_coun
 
 
 def _scores(case, calibration):
-    from artidx.index.scoring.centre import centre_of, centred
     from artidx.index.scoring.artist_scores import gallery_scores
+    from artidx.index.scoring.centre import centre_of, centred
 
     codes = np.array([int(name.split()[1]) for name in case.gallery_artists])
     asked = np.array([int(name.split()[1]) for name in case.query_artists])
