@@ -48,7 +48,7 @@ def calibrate(index: Path, split: str | None, split_column: str | None, as_json:
         f"{point.true_positive_rate:5.1%}, where both errors are equal")
     open_set = calibration.artists.open_set
     say(f"artists            on {calibration.artists.measured_on}")
-    say(f"  known told from strangers, on artists held out: AUC {share(open_set.auc)}, calibration error of 'none of "
+    say(f"  in or out of the gallery, on artists held out: AUC {share(open_set.auc)}, calibration error of 'none of "
         f"them' {share(open_set.calibration_error)}")
 
 

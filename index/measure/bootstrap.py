@@ -28,13 +28,13 @@ def mean_interval(values: Doubles, artists: Integers) -> Interval:
     return interval_of([float(drawn @ sums / (drawn @ counts)) for drawn in _draws(len(counts))])
 
 
-def auc_interval(known: Doubles, out_of_gallery: Doubles, known_by: Integers, strangers_by: Integers) -> Interval:
+def auc_interval(known: Doubles, out_of_gallery: Doubles, known_by: Integers, outside_by: Integers) -> Interval:
     """Of the chance that one of the known (k,) is above one of the out_of_gallery (s,); with the artists of each."""
     ranked = np.argsort(np.concatenate([out_of_gallery, known]), kind="stable")
     is_known = ranked >= len(out_of_gallery)
     values = []
-    for known_weights, strangers_weights in _drawn_apart(known_by, strangers_by):
-        weights = np.concatenate([strangers_weights, known_weights])[ranked]
+    for known_weights, outside_weights in _drawn_apart(known_by, outside_by):
+        weights = np.concatenate([outside_weights, known_weights])[ranked]
         below = np.cumsum(np.where(is_known, 0, weights))
         if below[-1] and known_weights.sum():
             values.append(float((below * weights)[is_known].sum() / below[-1] / known_weights.sum()))
@@ -42,22 +42,22 @@ def auc_interval(known: Doubles, out_of_gallery: Doubles, known_by: Integers, st
 
 
 def identified_interval(best: Doubles, is_right: npt.NDArray[np.bool_], out_of_gallery: Doubles, rate: float,
-                        known_by: Integers, strangers_by: Integers) -> Interval:
+                        known_by: Integers, outside_by: Integers) -> Interval:
     """Of the share of queries (k,) named rightly with more than a share `rate` of out_of_gallery (s,) gets at best."""
     order = np.argsort(-out_of_gallery, kind="stable")
     values = []
-    for known_weights, strangers_weights in _drawn_apart(known_by, strangers_by):
-        passed = np.cumsum(strangers_weights[order])
+    for known_weights, outside_weights in _drawn_apart(known_by, outside_by):
+        passed = np.cumsum(outside_weights[order])
         if passed[-1] and known_weights.sum():
             limit = out_of_gallery[order][np.searchsorted(passed, rate * passed[-1], side="right")]
             values.append(float(known_weights @ ((best > limit) & is_right) / known_weights.sum()))
     return interval_of(values)
 
 
-def _drawn_apart(known_by: Integers, strangers_by: Integers) -> Iterator[tuple[Integers, Integers]]:
+def _drawn_apart(known_by: Integers, outside_by: Integers) -> Iterator[tuple[Integers, Integers]]:
     """How often each query of either kind is drawn, with its artist."""
     _, known = np.unique(known_by, return_inverse=True)
-    _, out_of_gallery = np.unique(strangers_by, return_inverse=True)
+    _, out_of_gallery = np.unique(outside_by, return_inverse=True)
     for drawn in _draws(int(known.max()) + 1 + int(out_of_gallery.max()) + 1):
         yield drawn[known], drawn[int(known.max()) + 1 + out_of_gallery]
 

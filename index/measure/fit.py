@@ -243,7 +243,7 @@ class Asked:
     """A gallery with its artists, and queries asked of it, from wherever they are. Vectors as the model gives them.
 
     gallery: (n, d) and queries: (q, d), with their artists' names in any spelling, None for nobody in particular. A
-    query by nobody of the gallery is a stranger's. own: (q,) the place each query has in the gallery, -1 for none.
+    query by nobody of the gallery is out of it. own: (q,) the place each query has in the gallery, -1 for none.
     """
 
     gallery: Array

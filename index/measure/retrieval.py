@@ -126,12 +126,12 @@ class NearestScores:
 
 
 def nearest_scores(known: GalleryScores, truth: Integers, out_of_gallery: GalleryScores, gallery: Integers,
-                   names: list[str], calibration: ArtistCalibration, strangers_by: Integers | None = None
+                   names: list[str], calibration: ArtistCalibration, outside_by: Integers | None = None
                    ) -> tuple[NearestScores, dict[str, Interval], OpenSetCurve]:
     """known: what the gallery says to queries by its artists, truth (q,); out_of_gallery: to queries by others.
 
     gallery: (n,) its paintings' codes, negative where unknown. A query whose artist has no painting that counts is not
-    judged. strangers_by: (s,) their artists, each somebody else if not given. With intervals, and the open-set curve as
+    judged. outside_by: (s,) their artists, each somebody else if not given. With intervals, and the open-set curve as
     (false acceptance, correct identification).
     """
     is_judged = known.paintings[np.arange(len(truth)), truth] > 0
@@ -156,11 +156,11 @@ def nearest_scores(known: GalleryScores, truth: Integers, out_of_gallery: Galler
         _by_artist(truth, named, ahead, sizes, names))
     intervals = {"top_1": mean_interval((ahead < 1).astype(float), truth),
                  "top_5": mean_interval((ahead < 5).astype(float), truth)}
-    strangers_by = np.arange(len(foreign)) if strangers_by is None else strangers_by
+    outside_by = np.arange(len(foreign)) if outside_by is None else outside_by
     if len(truth) and len(foreign):
-        intervals["known_auc"] = auc_interval(-unknown, -foreign_unknown, truth, strangers_by)
+        intervals["known_auc"] = auc_interval(-unknown, -foreign_unknown, truth, outside_by)
         intervals["identified_at_10_percent"] = identified_interval(
-            best, ~wrong, foreign.max(axis=1), 0.1, truth, strangers_by)
+            best, ~wrong, foreign.max(axis=1), 0.1, truth, outside_by)
     return scores, intervals, tuple(zip(OPEN_SET_POINTS.tolist(), identified, strict=True))
 
 

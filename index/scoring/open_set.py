@@ -2,13 +2,13 @@
 
 The log odds, known against unknown, are a sum of four terms, each with a weight, and an intercept:
 
-    field      log sum over artists of exp(ratio + share): what all say together (calibrate.py)
+    field      log sum over artists of exp(ratio + share): what all say together (calibration.py)
     standing   log of the first artist's share of what the ten first say: 0 where nobody else comes near
     tail       the first artist's ratio above the mean of the next ten, in their standard deviations
     paintings  log of how many paintings the first artist has
 
 A photograph of another origin is far from everybody, and one of the gallery's origin near to many; the field alone
-calls the one a stranger and the other known. Standing and tail compare artists with each other and so do without. With
+calls the one unknown and the other known. Standing and tail compare artists with each other and so do without. With
 a weight of 1 for the field and nothing else, the odds are Bayes' rule on the artists' likelihood ratios alone.
 
 Features and weights are used here and fitted in fit.py.
@@ -31,7 +31,7 @@ LEAST_DEVIATION = 0.3  # nats; of the next artists' ratios, where there are few 
 
 @dataclass(frozen=True)
 class OpenSet:
-    """The weights. auc and calibration_error: of known artists and strangers that a fit was not made on; None where
+    """The weights. auc and calibration_error: of artists in and out of the gallery that a fit was not made on; None where
     there were too few, or nothing was fitted."""
 
     field: float = 1.0
