@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...files import open_plain
-from ..scoring.vectors import Rows
+from ..scoring.vectors import Integers
 
 HEADER = "<iqqqBi"  # dimensions, vectors, two numbers without sense, whether it is trained, metric
 INNER_PRODUCT, EIGHT_BITS = 0, 0
@@ -68,7 +68,7 @@ class _Reader:
             raise ValueError(f"not {count} numbers where they should be")
         self._skip(4 * count)
 
-    def sizes(self, lists: int) -> Rows:
+    def sizes(self, lists: int) -> Integers:
         """(lists,) how long each is; where most are empty only the others stand there."""
         kind, (many,) = self._bytes(4), self.numbers("<Q")
         found = np.frombuffer(self._bytes(8 * many), "<u8").astype(np.int64)
@@ -81,7 +81,7 @@ class _Reader:
         whole[places] = sizes
         return whole
 
-    def check_lists(self, sizes: Rows, code: int, length: int) -> None:
+    def check_lists(self, sizes: Integers, code: int, length: int) -> None:
         if (sizes < 0).any() or (sizes > length).any() or sizes.sum() != length:
             raise ValueError("lists of other lengths than there are vectors")
         if self._at + length * (code + 8) != len(self._data):
@@ -92,7 +92,7 @@ class _Reader:
                 raise ValueError("places that no vector has")
 
     @staticmethod
-    def _are_places(places: Rows, length: int) -> bool:
+    def _are_places(places: Integers, length: int) -> bool:
         return bool(((places >= 0) & (places < length)).all())
 
     def _bytes(self, count: int) -> bytes:
