@@ -75,7 +75,8 @@ class Report:
     went into fetching and decoding images; resumed: taken from one that was interrupted; already_there: left alone;
     moved: ids of paintings whose files have another name now; replaced: ids whose content is new; removed: how many;
     corrected: labels; skipped: (path, reason) pairs; left_alone: files that are no paintings, by the reason; without:
-    objects that have no photograph yet; twice: the same picture under several artists, as (id, artist) pairs.
+    objects that have no photograph yet; added, gone: ids; relabelled: (id, column, before, after) of what a table says
+    otherwise than last time; twice: the same picture under several artists, as (id, artist) pairs.
     """
 
     paintings: int  # in the index now
@@ -91,6 +92,9 @@ class Report:
     reading: float = 0.0
     left_alone: tuple[tuple[str, int], ...] = ()
     without: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    relabelled: tuple[tuple[str, str, str | None, str | None], ...] = ()
     twice: tuple[tuple[tuple[str, str], ...], ...] = ()
     dry_run: bool = False
     published: bool = False  # a new generation, whose skipped.csv then has what was skipped
@@ -132,9 +136,12 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
                   reading=found.reading, published=True, twice=_twice(table), **_said_of(catalog))
 
 
-def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, folder: Path | None = None,
+def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, folders: Sequence[str] = (),
         dry_run: bool = False, bar: Bar = no_bar) -> Report:
-    """Add a catalog's paintings to the index; with a folder, also remove those whose files in it are gone.
+    """Add a catalog's paintings to the index; with folders, also remove those in them whose files are gone.
+
+    Where the catalog is a table's and there are folders, those that it does not name are removed, and labels become
+    what it says, unless somebody has corrected them and the table has not changed since.
 
     A painting whose content is there already is left alone, but for the name of its file where that has moved. One
     whose id or file is there with other content takes its place, with the labels people had corrected.
@@ -145,11 +152,18 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         _check_strict(catalog.skipped, settings)
         reader = Reader(settings.max_pixels, settings.allowed)
         with bar(len(catalog), "comparing") as advance:
-            todo = plan(before.table, catalog.table, folder, reader, settings.workers, advance)
+            is_table = catalog.recognised is not None
+            todo = plan(before.table, catalog.table, folders, is_table, reader, settings.workers, advance)
+        moves = todo.moves(before.contents.history)
+        relabelled = todo.relabelled(before.contents.table(history.SYNC), moves) if is_table and folders else moves[:0]
         fresh = todo.to_embed()
         _check_strict(todo.skipped, settings)
         report = Report(0, already_there=todo.already_there, removed=len(todo.gone), dry_run=dry_run,
-                        moved=tuple(before.table["id"].iloc[[*todo.moved]]), **_said_of(catalog))
+                        moved=tuple(before.table["id"].iloc[[*todo.moved]]), added=tuple(fresh["id"]),
+                        gone=tuple(before.table["id"].iloc[todo.gone]), corrected=len(relabelled),
+                        relabelled=tuple(relabelled[["id", "column", "before", "after"]].astype(object).where(
+                            relabelled[["id", "column", "before", "after"]].notna(), None).itertuples(
+                                index=False, name=None)), **_said_of(catalog))
         if dry_run:
             replaced = todo.replaced(fresh)
             return dataclasses.replace(
@@ -160,10 +174,10 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         added = _rows(fresh, found, first_row=before.manifest.next_row)
         replaced = todo.replaced(added)
         skipped = (*catalog.skipped, *todo.skipped, *found.skipped)
-        is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0
+        is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0 or len(relabelled) > 0
         if is_change:
             rows = before.table["row"].to_numpy(np.int64)
-            words = [before.contents.history, todo.moves(before.contents.history),
+            words = [before.contents.history, moves, relabelled,
                      _carried(before, added, rows[replaced])]
             contents = dataclasses.replace(
                 before.contents, skipped=skipped, next_row=before.manifest.next_row + len(added),
@@ -178,6 +192,7 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         _clear(index / "building", embedder, {*before.table["sha256"], *added["sha256"]})
     return dataclasses.replace(
         report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added), embedded=found.embedded,
+        added=tuple(added["id"]),
         resumed=found.resumed, replaced=tuple(before.table["id"].iloc[replaced]), skipped=skipped,
         seconds=found.seconds, reading=found.reading, published=is_change)
 

@@ -76,13 +76,14 @@ class Contents:
     approximate_from: int = approximate.AUTOMATIC
     reading: dict[str, Any] | None = None  # of the last table
 
-    def table(self) -> pd.DataFrame:
-        """One row a painting, in the order of the vectors, labels as they were last corrected."""
+    def table(self, by: str | None = None) -> pd.DataFrame:
+        """One row a painting, in the order of the vectors, labels as they were last corrected, or so `by` somebody."""
         tables = [segment.table for segment in self.segments]
         whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
         if len(self.removed):
             whole = whole[~whole["row"].isin(self.removed)].reset_index(drop=True)
-        table = history.applied(whole, self.history, bool(self.reading and self.reading.get("qualified")))
+        said = self.history if by is None else self.history[self.history["by"] == by]
+        table = history.applied(whole, said, bool(self.reading and self.reading.get("qualified")))
         if "artist_id" not in table:
             return table
         keys = merged(table["artist_key"].astype(object).where(table["artist_key"].notna(), None).tolist(),

@@ -69,6 +69,12 @@ def applied(table: pd.DataFrame, history: pd.DataFrame, qualified: bool = False)
     return table
 
 
+def words(table: pd.DataFrame, column: str) -> list[str | None]:
+    """`word` of every painting."""
+    cells = table["attribution" if column == "artist" and "attribution" in table else column]
+    return [None if pd.isna(value) else str(value) for value in cells.tolist()]
+
+
 def word(row: pd.Series[Any], column: str) -> str | None:
     """What is said of a painting in a column, as text: of its artist the whole attribution."""
     value = row["attribution" if column == "artist" and "attribution" in row else column]
