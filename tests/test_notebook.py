@@ -250,7 +250,7 @@ def test_a_pipeline_learns_from_paintings_and_can_be_cross_validated(embedder, c
 def test_a_dataset_gives_what_a_model_of_that_size_would_see(collection, embedder):
     catalog = read_catalog(collection)
     dataset = CatalogDataset(catalog, embedder=embedder)
-    assert (len(dataset), dataset.size) == (12, embedder.size)
+    assert (len(dataset), dataset.preprocessing) == (12, embedder.preprocessing)
     assert dataset.artists == sorted(HUES)
     for number in (0, 5, 11):
         image, artist = dataset[number]
