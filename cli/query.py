@@ -53,11 +53,15 @@ def images(*names: str, max_pixels: int) -> list[str | bytes]:
 
 
 def named(painting: Painting) -> str:
-    """`Claude Monet, Water Lilies (1906)` and the id; `Follower of Claude Monet` where the record says so."""
+    """`Claude Monet, Water Lilies (1906)` and the id; `Follower of Claude Monet` where the record says so.
+
+    Of a painting without an image here, the address where people can look at it follows.
+    """
     year = f" ({painting.year})" if painting.year else ""
     title = painting.title or ""
     title = f", {title if len(title) <= TITLE else title[: TITLE - 1] + '…'}" if title else ""
-    return f"{painting.by}{title}{year}  [{painting.id}]"
+    address = f"  {painting.url}" if painting.url and not painting.path else ""
+    return f"{painting.by}{title}{year}  [{painting.id}]{address}"
 
 
 def ranked(artists: tuple[RankedArtist, ...]) -> str:

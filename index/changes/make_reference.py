@@ -20,7 +20,7 @@ from ..storage.manifest import SegmentFacts
 from .build import Layout, new_contents
 
 SEGMENT = "paintings"
-COLUMNS = (*segments.OWN_COLUMNS, "style", "born", "died")
+COLUMNS = (*segments.OWN_COLUMNS, "attribution", "style", "born", "died", "source", "url")
 
 
 def write(generation: Generation, folder: Path = reference.FOLDER) -> None:

@@ -23,13 +23,13 @@ from .manifest import Manifest
 
 SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
 CANDIDATES = 2000  # paintings, the nearest, that are compared one by one where not all are
-FURTHER = ("attribution", "object")  # columns that an index need not have, and that a painting is told by
+FURTHER = ("attribution", "object", "url")  # columns that an index need not have, and that a painting is told by
 
 
 @dataclass(frozen=True)
 class Painting:
     """A painting of the index, labels as given. artist: for whom it speaks; attribution: what its record says of the
-    artist; object: the museum's number, which several photographs may share."""
+    artist; object: the museum's number, which several photographs may share; url: where people can look at it."""
 
     id: str
     path: str
@@ -38,6 +38,7 @@ class Painting:
     year: int | None
     attribution: str | None = None
     object: str | None = None
+    url: str | None = None
 
     @property
     def by(self) -> str:
