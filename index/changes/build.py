@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...embedder.attribution import artist_key, attributed
+from ...embedder.bounded_parquet import read_frame
 from ...embedder.catalog import COLUMNS, Catalog
 from ...embedder.images import MAX_PIXELS
 from ...embedder.locations import Reader, absolute
@@ -348,7 +349,7 @@ def _shard_of(rows: pd.DataFrame, outcomes: Sequence[Embedding]) -> pd.DataFrame
 def read_shard(path: Path) -> pd.DataFrame | None:
     """What an interrupted run has left in a file, or None where it cannot be read."""
     try:
-        return pd.read_parquet(path, columns=SHARD_COLUMNS)
+        return read_frame(path, columns=SHARD_COLUMNS)
     except Exception as problem:  # missing, or damaged in one of the many ways that parquet can be
         if out := exhausted(problem, str(path)):
             raise out from None

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...embedder.bounded_parquet import read_frame
 from ...embedder.catalog import COLUMNS, artist_key, year_of
 from ...embedder.locations import absolute
 from ...embedder.runtime import Embedder
@@ -115,7 +116,7 @@ def _read_vectors(path: Path, dim: int) -> Array:
 
 def _read_paintings(path: Path, length: int) -> pd.DataFrame:
     try:
-        found = pd.read_parquet(path).reset_index(drop=True)  # an index of pandas' would sort the rows otherwise
+        found = read_frame(path).reset_index(drop=True)  # an index of pandas' would sort the rows otherwise
     except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
         raise exhausted(problem, str(path)) or BadCatalog(
             f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}") from None

@@ -372,21 +372,28 @@ def contents(folder: Path, manifest: Manifest, segments: Sequence[Segment], skip
 def _read_removed(folder: Path) -> Integers:
     """Nothing where there is no such file, as in the reference gallery."""
     path = folder / "removed.npy"
-    removed: Integers = np.load(path, allow_pickle=False) if path.exists() else np.empty(0, np.int64)
+    if not path.exists():
+        return np.empty(0, np.int64)
+    removed: Integers = np.array(pieces.read_vectors(path))
+    if removed.dtype != np.int64 or removed.ndim != 1:
+        raise damaged(path, f"{removed.dtype} of shape {removed.shape}, expected whole numbers of paintings")
     return removed
 
 
 def _read_history(folder: Path) -> pd.DataFrame:
     path = folder / "history.parquet"
-    return pd.read_parquet(path) if path.exists() else history.none()
+    return history.read(path) if path.exists() else history.none()
 
 
 def read_skipped(path: Path) -> list[tuple[str, str]]:
-    """The (path, reason) pairs of a generation's list; none where there is none."""
+    """The (path, reason) pairs of a generation's list; none where there is none. Raises BadIndex."""
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [(location, reason) for location, reason in list(csv.reader(stream))[1:]]
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return [(location, reason) for location, reason in list(csv.reader(stream))[1:]]
+    except (ValueError, csv.Error) as problem:
+        raise damaged(path, f"not a list of paths and reasons: {problem}") from None
 
 
 def _write_skipped(path: Path, skipped: Sequence[tuple[str, str]]) -> None:

@@ -8,15 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ...embedder.attribution import artist_key, attributed
+from ...embedder.bounded_parquet import read_frame
+from ...errors import damaged, exhausted
 
 COLUMNS = ("row", "id", "column", "before", "after", "by", "at")
 FIXED = ("row", "path", "artist_key", "sha256", "vector_sha256")  # what is found, and nobody can say otherwise
+UNSAID = {"row", "artist_key", "sha256", "vector_sha256"}  # not by a sync either
+LAST_YEAR = 99_999
 SYNC = "artidx sync"  # who says that a file was moved
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The history in a file. Raises BadIndex where that is none."""
+    try:
+        found = read_frame(path)
+        told = {name: found[name] for name in COLUMNS}
+        if len(found.columns) != len(COLUMNS) or not pd.api.types.is_integer_dtype(told["row"]):
+            raise ValueError(f"not the columns {', '.join(COLUMNS)}")
+        if strange := {*told["column"].unique()} & UNSAID:
+            raise ValueError(f"it says something about {min(strange)}, which nobody can")
+        told["after"][told["column"] == "year"].dropna().map(_year)
+        return found
+    except FileNotFoundError:
+        raise
+    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
+        raise exhausted(problem, str(path)) or damaged(
+            path, f"not a history: {' '.join(str(problem).split())[:200]}") from None
+
+
+def _year(value: object) -> int:
+    year = int(str(value))
+    if abs(year) > LAST_YEAR:
+        raise ValueError(f"the year {year}")
+    return year
 
 
 def none() -> pd.DataFrame:

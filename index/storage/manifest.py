@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from .approximate import Approximate
 
 FORMAT = 3
 MAX_BYTES = 1 << 20
+MOST = 1 << 40  # paintings, generations and numbers of rows
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,29 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
             raise ValueError("segments")
         if np.array(manifest.centre, np.float32).shape != (manifest.model.dim,):
             raise ValueError("centre")
+        _check_kinds(manifest)
         return manifest
     except (ArithmeticError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise damaged(path, f"not a manifest ({problem})") from None
+
+
+def _check_kinds(manifest: Manifest) -> None:
+    """Raises TypeError or ValueError where a number is a text, and the like: JSON knows no dataclasses."""
+    counts = [manifest.generation, manifest.paintings, manifest.artists, manifest.skipped, manifest.next_row,
+              manifest.centre_artists, manifest.approximate_from, manifest.model.dim,
+              *(facts.paintings for facts in manifest.segments)]
+    if not all(type(count) is int and 0 <= count <= MOST for count in counts) or not manifest.model.dim:
+        raise ValueError("a count that is none")
+    shares = [manifest.storage.largest_error, manifest.storage.recall_at_10, *manifest.centre]
+    if not all(type(share) in (int, float) and math.isfinite(share) for share in shares):
+        raise ValueError("a number that is none")
+    texts = [manifest.created, manifest.artidx, manifest.model.sha256, manifest.model.name,
+             *(facts.name for facts in manifest.segments), *manifest.files.values()]
+    texts += [facts.approximate.kind for facts in manifest.segments if facts.approximate]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text that is none")
+    if not isinstance(manifest.calibration, dict | None):
+        raise TypeError("calibration")
 
 
 def damaged_files(folder: Path, manifest: Manifest) -> list[str]:

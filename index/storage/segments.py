@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ...embedder.bounded_parquet import read_frame
 from ...errors import damaged, exhausted
 from ..scoring.vectors import Array, Integers, Lists, Mask, Part, vector_hash
 from . import approximate
@@ -123,8 +124,8 @@ def read(folder: Path, name: str, length: int, dim: int, storage: str, facts: Ap
 
     The approximate index is checked when it is first asked. Raises BadIndex if the files are no segment.
     """
-    table = read_table(folder / f"{name}.parquet")
-    stored = _read_vectors(folder / f"{name}.npy")
+    table = read_table(folder / f"{name}.parquet", length)
+    stored = read_vectors(folder / f"{name}.npy")
     if (stored.shape, stored.dtype, len(table)) != ((length, dim), TYPES[storage], length):
         raise damaged(folder / f"{name}.npy", f"{stored.shape} {stored.dtype} for {len(table):,} paintings, expected "
                                               f"{(length, dim)} {storage}")
@@ -132,10 +133,10 @@ def read(folder: Path, name: str, length: int, dim: int, storage: str, facts: Ap
     return Segment(table, stored, folder, name, facts, lists)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """The paintings of a segment. Raises BadIndex where the file is no such table."""
+def read_table(path: Path, rows: int | None = None) -> pd.DataFrame:
+    """The paintings of a segment. Raises BadIndex where the file is no such table, or does not have so many rows."""
     try:
-        table = pd.read_parquet(path)
+        table = read_frame(path, rows=rows)
     except FileNotFoundError:
         raise
     except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
@@ -143,7 +144,30 @@ def read_table(path: Path) -> pd.DataFrame:
     missing = [name for name in OWN_COLUMNS if name not in table]
     if missing:
         raise damaged(path, f"lacks the column {missing[0]}")
+    if wrong := [name for name, is_of in OWN_TYPES.items() if not is_of(table[name])]:
+        raise damaged(path, f"its column {wrong[0]} holds other things than it should")
     return table
+
+
+def _is_whole(column: pd.Series[Any]) -> bool:
+    return pd.api.types.is_integer_dtype(column) and not column.isna().any()
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    return pd.api.types.is_string_dtype(column) or bool(column.isna().all())
+
+
+def _is_said(column: pd.Series[Any]) -> bool:
+    return pd.api.types.is_string_dtype(column) and not column.isna().any()
+
+
+def _is_year(column: pd.Series[Any]) -> bool:
+    return pd.api.types.is_integer_dtype(column) or bool(column.isna().all())
+
+
+OWN_TYPES: dict[str, Callable[[Any], bool]] = {
+    "row": _is_whole, "id": _is_said, "path": _is_said, "artist": _is_text, "artist_key": _is_text, "title": _is_text,
+    "year": _is_year, "sha256": _is_said, "vector_sha256": _is_said}
 
 
 def save_vectors(path: Path, segment: Segment) -> None:
@@ -177,7 +201,7 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _read_vectors(path: Path) -> Stored:
+def read_vectors(path: Path) -> Stored:
     """Mapped into memory, so that readers share it."""
     try:
         stored: Stored = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))

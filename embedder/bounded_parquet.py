@@ -1,0 +1,75 @@
+"""A parquet file as a table in memory, however little of it there is on disk.
+
+A column of texts is written as a dictionary and numbers, and both are packed: half a kilobyte can stand for gigabytes.
+So texts are read as they are written, and only put out once it is known how long they are together. A file may unfold
+to RATIO times its size, and a small one to LEAST. Does not know what the columns mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+LEAST = 64 << 20  # bytes
+RATIO = 200  # the table of an index of a million paintings unfolds to some eight times its size
+NUMBER_BYTES = 8  # of a cell, at least, that is no text
+
+
+def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """All rows, or the named columns of them. rows: how many there should be.
+
+    Raises ValueError where the file holds more than it should, or other things than numbers and texts; OSError, and
+    what Arrow raises for damage, where it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    limit = max(LEAST, RATIO * path.stat().st_size)
+    with pq.ParquetFile(path) as opened:
+        facts, schema = opened.metadata, opened.schema_arrow
+    if rows is not None and facts.num_rows != rows:
+        raise ValueError(f"{facts.num_rows:,} rows, expected {rows:,}")
+    if facts.num_rows * len(schema) * NUMBER_BYTES > limit or _unpacked_bytes(facts) > limit:
+        raise _too_much(path, limit)
+    for field in schema:
+        if not (_is_text(pa.types, field.type) or pa.types.is_primitive(field.type) or pa.types.is_null(field.type)):
+            raise ValueError(f"the column {field.name!r} is of {field.type}, expected texts or numbers")
+    if len(set(schema.names)) < len(schema.names):
+        raise ValueError("two columns have one name")
+    texts = [field.name for field in schema if _is_text(pa.types, field.type)]
+    with pq.ParquetFile(path, read_dictionary=texts) as opened:
+        table = opened.read(columns=None if columns is None else [*columns])
+    if sum(_text_bytes(table[name]) for name in table.column_names if name in texts) > limit:
+        raise _too_much(path, limit)
+    plain = pa.schema([schema.field(name) for name in table.column_names], schema.metadata)
+    found: pd.DataFrame = table.cast(plain).to_pandas()
+    return found
+
+
+def _unpacked_bytes(facts: Any) -> int:
+    return sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
+
+
+def _text_bytes(column: Any) -> int:
+    """How long all texts of a column are together, whose dictionary is not put out yet."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = 0
+    for chunk in column.chunks:
+        is_packed = pa.types.is_dictionary(chunk.type)
+        lengths = pc.binary_length(chunk.dictionary if is_packed else chunk)
+        total += pc.sum(lengths.take(chunk.indices) if is_packed else lengths).as_py() or 0
+    return total
+
+
+def _is_text(types: Any, kind: Any) -> bool:
+    kinds = types.is_string, types.is_large_string, types.is_binary, types.is_large_binary
+    return any(is_of(kind) for is_of in kinds)
+
+
+def _too_much(path: Path, limit: int) -> ValueError:
+    return ValueError(f"{path.stat().st_size / 1e6:,.1f} MB that unfold to over {limit / 1e6:,.0f} MB")
