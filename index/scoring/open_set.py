@@ -31,8 +31,8 @@ LEAST_DEVIATION = 0.3  # nats; of the next artists' ratios, where there are few 
 
 @dataclass(frozen=True)
 class OpenSet:
-    """The weights. auc and calibration_error: of artists in and out of the gallery that a fit was not made on; None where
-    there were too few, or nothing was fitted."""
+    """The weights. auc and calibration_error: of artists in and out of the gallery that a fit was not made on; None
+    where there were too few, or nothing was fitted."""
 
     field: float = 1.0
     standing: float = 0.0
