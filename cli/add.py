@@ -33,10 +33,12 @@ def add(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **o
     """
     from ..embedder.catalog import read_catalog
     from ..index.opened import Index
+    from .recognised import note_recognised
     from .report import show_report
 
-    catalog = read_catalog(source, column_names(options), options["allow"])
     opened = Index.open(index, device=own_device(options, device))
+    catalog = read_catalog(source, column_names(options, opened.manifest.reading), options["allow"])
+    note_recognised(catalog)
     with settings(options, device) as chosen:
         report = opened.add(catalog, settings=chosen, dry_run=dry_run, bar=progress)
     show_report(opened, report, as_json)

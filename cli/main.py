@@ -37,6 +37,7 @@ VERBS = {
     "evaluate": "How good the answers are, on labelled paintings.",
     "train": "Train a model of your own.",
     "export": "Make a model file of a network in training.",
+    "wrap-model": "Make a model file of an ONNX network from anywhere.",
     "export-vectors": "Write an index's vectors for other programs.",
     "import-vectors": "Make an index of vectors from elsewhere.",
 }

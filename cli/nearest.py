@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, query_options
+from .options import PATH, encoding_option, query_options
 from .output import note, say, say_json
 
 if TYPE_CHECKING:
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("images", nargs=-1, metavar="IMAGE")
 @click.option("--list", "listed", type=PATH, metavar="FILE|FOLDER",
-              help="Answer many images: a text file of one name a line, or a folder; CSV out, or JSON lines.")
+              help="Answer many images: a text file of one name a line, a table, or a folder; CSV out, or JSON lines.")
+@encoding_option
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--paintings", is_flag=True, help="The nearest paintings alone, without artists or probabilities.")
 @click.option("--where", metavar="EXPRESSION",
               help="Look only among paintings for which it holds, such as \"year < 1700 and style == 'Baroque'\".")
 @click.option("--exclude", metavar="EXPRESSION", help="Look only among paintings for which it does not hold.")
 @query_options
-def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: bool, where: str | None,
-            exclude: str | None, index: Source, model: str | None, device: str, max_pixels: int | None,
-            as_json: bool) -> None:
+def nearest(images: tuple[str, ...], listed: Path | None, encoding: str | None, k: int, paintings: bool,
+            where: str | None, exclude: str | None, index: Source, model: str | None, device: str,
+            max_pixels: int | None, as_json: bool) -> None:
     """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for it.
 
     IMAGE is an image file, the id of a painting in the index (id:NAME where a file has that name too), or - for an
@@ -47,7 +48,7 @@ def nearest(images: tuple[str, ...], listed: Path | None, k: int, paintings: boo
     if listed:
         from .bulk import answer_list, read_list, report_failed
 
-        failed = answer_list(opened, read_list(listed), k, paintings, limit, as_json)
+        failed = answer_list(opened, read_list(listed, encoding), k, paintings, limit, as_json)
         report_failed(failed)
         sys.exit(2 if failed else 0)
     ask = opened.nearest_paintings if paintings else opened.nearest

@@ -113,7 +113,10 @@ def asked_index(named: Source) -> Source:
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 output_option = click.option(
-    "-o", "--output", type=INDEX_FOLDER, required=True, metavar="NAME.artidx", help="The index to make.")
+    "-o", "--output", type=INDEX_FOLDER, default=INDEX, show_default=True, metavar="NAME.artidx",
+    help="The index to make.")
+
+encoding_option = click.option("--encoding", metavar="NAME", help="How a table's text is written.  [default: found]")
 
 replace_option = click.option(
     "--replace", is_flag=True, help="Build anew where an index stands, forgetting corrections made in it; it answers "
@@ -170,9 +173,18 @@ catalog_options = _together(
     click.option("--artist-column", metavar="NAME", help="Column with the artists.  [default: guessed]"),
     click.option("--title-column", metavar="NAME", help="Column with the titles.  [default: guessed]"),
     click.option("--year-column", metavar="NAME", help="Column with the years.  [default: guessed]"),
-    click.option("--id-column", metavar="NAME", help="Column with the ids.  [default: guessed, else the file name]"),
-    click.option("--images", metavar="FOLDER",
-                 help="Where a table's images lie.  [default: beside the table, or in images/ beside it]"),
+    click.option("--id-column", metavar="NAME", help="Column with the ids.  [default: guessed, else made of the "
+                                                     "object's number or the file's name]"),
+    click.option("--object-column", metavar="NAME", help="Column with the museum's numbers.  [default: guessed]"),
+    click.option("--artist-id-column", metavar="NAME",
+                 help="Column with artists' numbers in ULAN, Wikidata or the like.  [default: guessed]"),
+    click.option("--images", multiple=True, metavar="FOLDER...",
+                 help="Where a table's images lie, with all folders below; several may follow, and it may be repeated."
+                      "  [default: beside the table, or in images/ beside it]"),
+    click.argument("more", nargs=-1, metavar=""),  # folders that follow --images FOLDER
+    encoding_option,
+    click.option("--qualified", is_flag=True, help="Let works attributed to an artist, of the workshop, after ... "
+                                                   "speak for the artist, too."),
     click.option("--allow", multiple=True, metavar="s3://BUCKET/FOLDER", envvar="ARTIDX_ALLOW", show_envvar=True,
                  help="Read from object storage or the web below this prefix (s3, gs, abfs, https); may be repeated."),
 )
@@ -183,13 +195,24 @@ def is_given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def column_names(options: dict[str, Any]) -> Any:
-    """The catalog options of a command, taken out of its keyword arguments."""
+def column_names(options: dict[str, Any], reading: dict[str, Any] | None = None) -> Any:
+    """The catalog options of a command, taken out of its keyword arguments.
+
+    reading: how the index's last table was read, which counts where the command does not say otherwise.
+    """
     from ..embedder.catalog import ColumnNames
 
-    taken = {ours: options.pop(f"{flag}_column") for ours, flag in
-             (("path", "image"), ("artist", "artist"), ("title", "title"), ("year", "year"), ("id", "id"))}
-    return ColumnNames(**taken, images=options.pop("images"))
+    taken = {ours: options.pop(f"{flag}_column") for ours, flag in (
+        ("path", "image"), ("artist", "artist"), ("title", "title"), ("year", "year"), ("id", "id"),
+        ("object", "object"), ("artist_id", "artist_id"))}
+    images, more = options.pop("images"), options.pop("more")
+    if more and not images:
+        raise click.UsageError(f"Got unexpected extra argument ({more[0]})")
+    before = reading or {}
+    return ColumnNames(
+        **taken, images=(*images, *more) or before.get("images") or None, before=before.get("columns", {}),
+        encoding=options.pop("encoding") or before.get("encoding"),
+        qualified=options.pop("qualified") or before.get("qualified", False))
 
 
 def own_device(options: dict[str, Any], device: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..embedder import bounds
-from .options import PATH, is_given, query_options, real
+from .options import PATH, encoding_option, is_given, query_options, real
 from .output import say, say_json
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ SHARED = 5  # neighbours shown; --json has them all
 @click.command()
 @click.argument("paintings", nargs=-1, metavar="A B")
 @click.option("--pairs", type=PATH, metavar="FILE.csv",
-              help="Answer many pairs, the first two columns of a CSV with a header; CSV out, or JSON lines.")
+              help="Answer many pairs, the first two columns of a table with a header; CSV out, or JSON lines.")
+@encoding_option
 @click.option("--prior", type=real(bounds.PRIOR), default=0.5, show_default=True,
               help="Share of same-artist pairs among those you ask about.")
 @click.option("--fpr", type=click.Choice(["0.1", "0.01", "0.001"]), default="0.1", show_default=True,
@@ -30,8 +31,9 @@ SHARED = 5  # neighbours shown; --json has them all
 @click.option("--threshold", type=real(bounds.DISTANCE), metavar="DISTANCE",
               help="Call the same what is nearer than this, instead of --fpr.")
 @query_options
-def pair(paintings: tuple[str, ...], pairs: Path | None, prior: float, fpr: str, threshold: float | None,
-         index: Source, model: str | None, device: str, max_pixels: int | None, as_json: bool) -> None:
+def pair(paintings: tuple[str, ...], pairs: Path | None, encoding: str | None, prior: float, fpr: str,
+         threshold: float | None, index: Source, model: str | None, device: str, max_pixels: int | None,
+         as_json: bool) -> None:
     """Were A and B painted by the same artist?  Exits 0 for same, 1 for different, 2 for trouble.
 
     A and B are image files, ids of paintings in the index (id:NAME where a file has that name too), or - for an
@@ -49,7 +51,7 @@ def pair(paintings: tuple[str, ...], pairs: Path | None, prior: float, fpr: str,
         from ..index.answers.verify import Decision
         from .bulk import answer_pairs, report_failed
 
-        failed = answer_pairs(opened, pairs, Decision(float(fpr), threshold, prior), limit, as_json)
+        failed = answer_pairs(opened, pairs, Decision(float(fpr), threshold, prior), limit, as_json, encoding)
         report_failed(failed)
         sys.exit(2 if failed else 0)
     verdict = opened.pair(*images(*paintings, max_pixels=limit), false_positive_rate=float(fpr), threshold=threshold,

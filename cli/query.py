@@ -53,11 +53,11 @@ def images(*names: str, max_pixels: int) -> list[str | bytes]:
 
 
 def named(painting: Painting) -> str:
-    """`Claude Monet, Water Lilies (1906)` and the id."""
+    """`Claude Monet, Water Lilies (1906)` and the id; `Follower of Claude Monet` where the record says so."""
     year = f" ({painting.year})" if painting.year else ""
     title = painting.title or ""
     title = f", {title if len(title) <= TITLE else title[: TITLE - 1] + '…'}" if title else ""
-    return f"{painting.artist or 'artist not known'}{title}{year}  [{painting.id}]"
+    return f"{painting.by}{title}{year}  [{painting.id}]"
 
 
 def ranked(artists: tuple[RankedArtist, ...]) -> str:

@@ -6,26 +6,27 @@ from pathlib import Path
 
 import click
 
-from .options import INDEX_FOLDER, PATH, dry_run_option, json_option
+from .options import INDEX_FOLDER, PATH, dry_run_option, encoding_option, json_option
 
 
 @click.command()
 @click.argument("index", type=INDEX_FOLDER)
 @click.argument("ids", nargs=-1)
-@click.option("--list", "listed", type=PATH, metavar="FILE", help="Also those of a CSV with a column id, or of a text "
-                                                                  "file with one id a line.")
+@click.option("--list", "listed", type=PATH, metavar="FILE", help="Also those of a table with a column id, or of a "
+                                                                  "text file with one id a line.")
 @click.option("--artist", "artists", multiple=True, metavar="NAME", help="Also all by this artist; may be repeated.")
+@encoding_option
 @dry_run_option
 @json_option
-def remove(index: Path, ids: tuple[str, ...], listed: Path | None, artists: tuple[str, ...], dry_run: bool,
-           as_json: bool) -> None:
+def remove(index: Path, ids: tuple[str, ...], listed: Path | None, artists: tuple[str, ...],
+           encoding: str | None, dry_run: bool, as_json: bool) -> None:
     """Remove the paintings with these IDS from INDEX; all of them, or none if one is not there."""
     if not (ids or listed or artists):
         raise click.UsageError("name the paintings to remove: IDS, --list FILE or --artist NAME")
-    from ..embedder.catalog import read_ids
+    from ..embedder.catalog import read_names
     from ..index.opened import Index
     from .report import show_report
 
-    wanted = [*ids, *(read_ids(listed) if listed else ())]
+    wanted = [*ids, *(read_names(listed, encoding) if listed else ())]
     opened = Index.open(index)
     show_report(opened, opened.remove(wanted, artists=artists, dry_run=dry_run), as_json)

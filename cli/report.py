@@ -22,6 +22,12 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
             "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
             "seconds": round(report.seconds, 3), "images_per_second": round(report.images_per_second, 2),
             "reading": round(report.reading, 3),
+            "left_alone": [{"reason": reason, "files": files} for reason, files in report.left_alone],
+            "without_photograph": report.without,
+            "added": report.added, "gone": report.gone,
+            "relabelled": [dict(zip(("id", "column", "before", "after"), each, strict=True))
+                           for each in report.relabelled],
+            "same_picture": [[{"id": id_, "artist": artist} for id_, artist in group] for group in report.twice],
             "dry_run": report.dry_run, **({"pushed": pushed} if pushed else {}),
         })
         return
@@ -42,6 +48,21 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
     for ids, what in ((report.moved, "moved or renamed"), (report.replaced, "replaced, for their content is new")):
         if ids:
             say(f"{what}: {len(ids):,}: {', '.join(ids[:SHOWN])}{', ...' if len(ids) > SHOWN else ''}")
+    for id_, column, before, after in report.relabelled[: None if report.dry_run else SHOWN]:
+        say(f"  {id_}: {column}: {before or 'not known'} -> {after or 'not known'}")
+    if report.dry_run:
+        for mark, ids in (("+", report.added), ("-", report.gone)):
+            for id_ in ids:
+                say(f"  {mark} {id_}")
+    if report.without:
+        say(f"without a photograph: {len(report.without):,}: {', '.join(report.without[:SHOWN])}"
+            f"{', ...' if len(report.without) > SHOWN else ''}")
+    if report.twice:
+        say(f"the same picture under several artists: {len(report.twice):,}; all are kept")
+        for group in report.twice[:SHOWN]:
+            say("  " + ", ".join(f"{id_} ({artist})" for id_, artist in group))
+    if report.left_alone:
+        say(f"left alone, for they are no paintings: {', '.join(f'{n:,} {why}' for why, n in report.left_alone)}")
     if report.skipped:
         shown = report.skipped[:SHOWN] if report.published else report.skipped  # else the list is only here
         where = f"; all in {index.generation.folder / 'skipped.csv'}" if report.published else ""

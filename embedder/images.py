@@ -79,9 +79,14 @@ def squares(image: Source, boxes: Sequence[Box], size: int, *, max_pixels: int =
                    lambda rgb: np.stack([_scaled(rgb, box, size) for box in boxes]))
 
 
-def inner(width: int, height: int, size: int) -> Box:
-    """What `square` looks at: all but INSET on each side, or but less where fewer than `size` pixels would be left."""
-    across, down = (min(INSET, max(0.0, 1 - size / side) / 2) for side in (width, height))
+def used(image: Source, least: int, use: Callable[[Image.Image], T], *, max_pixels: int = MAX_PIXELS) -> T:
+    """What `use` makes of the image in upright RGB; a JPEG may be decoded reduced to no less than `least` a side."""
+    return _opened(image, least, max_pixels, use)
+
+
+def inner(width: int, height: int, size: int, inset: float = INSET) -> Box:
+    """What `square` looks at: all but the inset on each side, or less where fewer than `size` pixels would be left."""
+    across, down = (min(inset, max(0.0, 1 - size / side) / 2) for side in (width, height))
     return across, down, 1 - across, 1 - down
 
 

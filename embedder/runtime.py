@@ -28,10 +28,11 @@ from . import bounds
 from .as_transformer import AsTransformer
 from .deadline import Deadline
 from .graph import check_graph
-from .images import INSET, JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_PIXELS, Pixels, check_size, square
+from .images import MAX_PIXELS, Pixels, Source, check_size
 from .inputs import one, several
 from .locations import Reader, content_hash
 from .parallel import ahead, batches
+from .preprocessing import Preprocessing
 from .resources import available_cores as available_cores
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ DEFAULT_MODEL = MODELS / "base.onnx"
 SHIPPED = ("base", "small")  # names that may stand for a path
 METADATA_KEY = "artidx"
 METADATA_FORMAT = 1
-PREPROCESSING = {"colour": "RGB", "inset": INSET, "inset_leaves_at_least": 1, "fit": "squash", "filter": "bilinear",
-                 "jpeg_reduced_to_at_least": 2, "jpeg_quality": JPEG_QUALITY, "jpeg_subsampling": JPEG_SUBSAMPLING}
-SIZES = range(16, 2049)  # px, sides of the square a model may ask for
+PREPROCESSING = {name: value for name, value in Preprocessing(224).to_json().items() if name != "size"}  # what ships
 MAX_MODEL_BYTES = 2 << 30  # what protobuf can hold
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 BATCH_SIZE = 32  # images, on a GPU
@@ -88,7 +87,8 @@ class Embedder(AsTransformer):
                              f"on a machine with a GPU and its CUDA libraries, or use --device cpu")
         self.metadata = _metadata(self._session, source)
         self.name = str(self.metadata.get("name", "unnamed"))
-        self.size: int = self.metadata["preprocessing"]["size"]
+        self.preprocessing = Preprocessing.from_json(self.metadata["preprocessing"])
+        self.size = self.preprocessing.size
         self.dim: int = _checked_dim(self._session, self.size, source)
 
     @classmethod
@@ -140,7 +140,7 @@ class Embedder(AsTransformer):
                 return self._embed_one(image, reader)
 
             def first_half(image: ImageLike) -> _Decoded:
-                return _decode(image, reader, self.size)
+                return _decode(image, reader, self.preprocessing)
 
             if self.provider == PROVIDERS["cpu"]:
                 yield from ahead(whole, images, workers=workers, most=2 * workers)
@@ -153,6 +153,10 @@ class Embedder(AsTransformer):
                     yield Embedding(None if each.pixels is None else next(vectors), each.sha256, each.problem,
                                     each.seconds, share)
 
+    def square(self, image: Source, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+        """(size, size, 3) uint8: the image as the network sees it. Raises UnreadableImage."""
+        return self.preprocessing.square(image, max_pixels=max_pixels)
+
     def infer(self, squares: Pixels, *, batch_size: int = BATCH_SIZE, workers: int | None = None) -> Array:
         """(n, size, size, 3) uint8 -> (n, d) float32: the network alone, as `embed` runs it."""
         if self.provider == PROVIDERS["cpu"]:
@@ -162,7 +166,7 @@ class Embedder(AsTransformer):
         return np.concatenate(found) if found else np.empty((0, self.dim), np.float32)
 
     def _embed_one(self, image: ImageLike, reader: Reader) -> Embedding:
-        found = _decode(image, reader, self.size)
+        found = _decode(image, reader, self.preprocessing)
         started = monotonic()
         vector = None if found.pixels is None else self._run(found.pixels[None])[0]
         return Embedding(vector, found.sha256, found.problem, found.seconds, monotonic() - started)
@@ -237,15 +241,17 @@ def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, A
         raise BadModel(f"{source}: its metadata are damaged") from None
     if text is None:
         raise BadModel(f"{source}: an ONNX model, but not one of artidx (it lacks the metadata {METADATA_KEY!r}); "
-                       f"make one with artidx train")
+                       f"make one with artidx train, or of this file with artidx wrap-model")
     try:
         metadata = json.loads(text)
+        is_ours = metadata["format"] == METADATA_FORMAT
         preprocessing = dict(metadata["preprocessing"])
-        size = preprocessing.pop("size")
-        is_ours = (metadata["format"] == METADATA_FORMAT and preprocessing == PREPROCESSING
-                   and isinstance(size, int) and size in SIZES)
     except (ValueError, TypeError, KeyError):
         raise BadModel(f"{source}: its metadata are damaged") from None
+    try:
+        Preprocessing.from_json(preprocessing)
+    except (ValueError, TypeError, KeyError):
+        is_ours = False
     if not is_ours:
         raise BadModel(f"{source}: made for another version of artidx (format or preprocessing differ)")
     found: dict[str, Any] = metadata
@@ -272,19 +278,19 @@ class _Decoded(NamedTuple):
     seconds: float
 
 
-def _decode(image: ImageLike, reader: Reader, size: int) -> _Decoded:
+def _decode(image: ImageLike, reader: Reader, preprocessing: Preprocessing) -> _Decoded:
     started, sha256, pixels, problem = monotonic(), "", None, ""
     try:
         image = one(image)
         if isinstance(image, str | os.PathLike):
             with reader.open(os.fspath(image)) as stream:
                 sha256 = content_hash(stream)
-                pixels = square(stream, size, max_pixels=reader.max_pixels)
+                pixels = preprocessing.square(stream, max_pixels=reader.max_pixels)
         else:
             if isinstance(image, bytes):
                 check_size(len(image), reader.max_pixels)
                 sha256 = hashlib.sha256(image).hexdigest()
-            pixels = square(image, size, max_pixels=reader.max_pixels)
+            pixels = preprocessing.square(image, max_pixels=reader.max_pixels)
     except UnreadableImage as unreadable:
         problem = str(unreadable)
     return _Decoded(pixels, sha256, problem, monotonic() - started)

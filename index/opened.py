@@ -21,6 +21,7 @@ from ..embedder.catalog import Catalog, ColumnNames, read_catalog
 from ..embedder.images import MAX_PIXELS
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
+from ..embedder.photographs import nearest_name, spellings
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import notebook
@@ -126,16 +127,18 @@ class Index:
 
     def sync(self, folder: str | os.PathLike[str] | Catalog, *, settings: Settings | None = None,
              dry_run: bool = False, bar: Bar = no_bar) -> Report:
-        """Follow a folder, or a catalog of one: add what is new, embed anew what has changed, remove what is gone.
+        """Follow a folder, or the catalog of a folder or a table: add what is new, embed anew what has changed, remove
+        what is gone; where a table says otherwise than last time, so do the labels.
 
-        Paintings of the index that are not from the folder are left alone. Raises BadCatalog where the folder has no
-        paintings at all: that is likelier a disk that is not mounted.
+        Paintings of the index that are not from the folder, or the table's folders of images, are left alone. Raises
+        BadCatalog where the folder has no paintings at all: that is likelier a disk that is not mounted.
         """
         catalog = folder if isinstance(folder, Catalog) else read_catalog(folder)
-        if not os.path.isdir(catalog.source):
-            raise BadCatalog(f"{catalog.source}: not a folder; artidx sync follows a folder of images")
-        report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(),
-                              folder=Path(catalog.source), dry_run=dry_run, bar=bar)
+        if catalog.recognised is None and not os.path.isdir(catalog.source):
+            raise BadCatalog(f"{catalog.source}: not a folder or a table; artidx sync follows one of these")
+        folders = catalog.recognised.folders if catalog.recognised else (catalog.source,)
+        report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(), folders=folders,
+                              dry_run=dry_run, bar=bar)
         self._reopen()
         return report
 
@@ -233,7 +236,9 @@ class Index:
                 try:
                     return self.query_of_id(name)
                 except UnknownPainting:
-                    raise UnknownPainting(f"{name}: neither a file nor the id of a painting in {self.name}") from None
+                    name = nearest_name(name) or ""
+                if not name:
+                    raise UnknownPainting(f"{os.fspath(image)}: neither a file nor the id of a painting in {self.name}")
             with Reader(max_pixels) as reader:
                 try:
                     with reader.open(name) as stream:
@@ -253,7 +258,7 @@ class Index:
 
     def query_of_id(self, painting: str) -> Query:
         """The painting with this id; no file is looked for. Raises UnknownPainting."""
-        places = self.store.places("id", painting)
+        places: list[int] = next(filter(None, (self.store.places("id", name) for name in spellings(painting))), [])
         if not places:
             raise UnknownPainting(f"{painting}: no painting of {self.name} has this id")
         return self._stored(places[0], painting)
@@ -401,7 +406,10 @@ class Index:
     def _stored(self, place: int, name: str) -> Query:
         content = self.store.contents([place])[0]  # of imported vectors it may not be known
         own = self.store.places("sha256", content) if content else [place]
-        return Query(name, self.store.vectors_at([place])[0], frozenset(own), self.store.paintings([place])[0])
+        painting = self.store.paintings([place])[0]
+        if painting.object:  # its other photographs are no evidence of anything
+            own = [*own, *self.store.places("object", painting.object)]
+        return Query(name, self.store.vectors_at([place])[0], frozenset(own), painting)
 
     def _answer(self, query: Query, k: int, artists: tuple[RankedArtist, ...], unknown: float | None) -> Answer:
         return Answer(query.name, artists, unknown, self._gallery.nearest_paintings(query, _checked(k)),

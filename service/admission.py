@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import exhausted
 from ..index.opened import Index
+from .origin import check_site
 from .problems import Problem, bug, response
 from .state import AppState
 
@@ -58,6 +59,8 @@ class AdmissionMiddleware:
         with ExitStack() as room:
             request = _Request(scope, receive, send, self._state, room)
             try:
+                if scope["method"] in SENDING:
+                    check_site(Headers(scope=scope), self._state.settings)
                 room.enter_context(self._room(scope))
                 async with asyncio.timeout(self._state.settings.answer_s):
                     await self._app(scope, request.receive, request.send)

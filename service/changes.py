@@ -18,7 +18,6 @@ import pandas as pd
 from fastapi import APIRouter, Depends, Request, Response
 
 from ..embedder.catalog import COLUMNS, Catalog, year_of
-from ..embedder.images import square
 from ..files import write_atomically
 from ..index.changes.build import Settings
 from ..index.opened import Index
@@ -63,8 +62,8 @@ async def add(request: Request, state: SharedState) -> Response:
         labels["id"] = labels["id"] or sha256[:16]
         await state.holder.renew()
         index = state.holder.index
-        size, most = index.embedder.size, state.settings.max_pixels
-        await state.squares(asked, lambda: square(data, size, max_pixels=most))  # before anything is kept
+        embedder, most = index.embedder, state.settings.max_pixels
+        await state.squares(asked, lambda: embedder.square(data, max_pixels=most))  # before anything is kept
         _check_new(index, str(labels["id"]), sha256, asked.name)
         path = uploads / f"{sha256}.image"
         row = pd.DataFrame([labels | {"path": str(path)}], columns=list(COLUMNS))

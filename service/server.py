@@ -6,7 +6,9 @@ import asyncio
 import logging
 import socket
 import sys
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,6 +21,7 @@ HEAD_S = 10  # for a connection to say what it wants
 MAX_HEAD_BYTES = 64 << 10
 READ_S = 30  # for a client to take what was written
 MOST_CONNECTIONS = 900  # of 1,024 files that a process may usually have open
+MOST_OF_ONE = 300  # of them, from one address
 FINISH_S = 70  # for answers in flight when the service is stopped: more than any may take
 
 
@@ -28,13 +31,33 @@ class Impatient(HttpToolsProtocol):
     _late: asyncio.TimerHandle | None = None  # while a head is waited for
     _unread: asyncio.TimerHandle | None = None  # while more is written than the client takes
     _head_bytes = 0
+    _began = 0.0  # when it last began to wait for a request
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
-            transport.abort()
-        else:
-            self._late = self.loop.call_later(HEAD_S, transport.abort)
+        self._began = self.loop.time()
+        self._make_room()
+        self._late = self.loop.call_later(HEAD_S, transport.abort)
+
+    def _make_room(self) -> None:
+        """Close what has been idle for longest where there are too many, of this one's address if those are too many;
+        so that who opens many connections closes its own. If all are at work, this one."""
+        there = [other for other in cast("set[Impatient]", self.connections) if not other.transport.is_closing()]
+        counts = Counter(other.address for other in there)
+        if counts[self.address] > MOST_OF_ONE or len(there) > MOST_CONNECTIONS:
+            address = self.address if counts[self.address] > MOST_OF_ONE else counts.most_common(1)[0][0]
+            idle = [other for other in there if other.address == address and other.is_idle and other is not self]
+            min(idle, key=lambda other: other._began, default=self).transport.abort()
+
+    @property
+    def address(self) -> str:
+        """From where it comes."""
+        return self.client[0] if self.client else ""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request of it is being read or answered."""
+        return self.cycle is None or bool(self.cycle.response_complete)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -47,6 +70,7 @@ class Impatient(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._began = self.loop.time()
         self._in_time()
         self._late = self.loop.call_later(HEAD_S, self.transport.abort)
 
@@ -88,10 +112,14 @@ def bound(host: str, port: int) -> socket.socket:
         raise BadSetting(f"--host {host} --port {port}: {getattr(problem, 'strerror', None) or problem}") from None
 
 
-def server_of(app: FastAPI) -> uvicorn.Server:
-    """uvicorn, set up for the application; what was taken is finished before it stops."""
+def server_of(app: FastAPI, proxies: Sequence[str] = ()) -> uvicorn.Server:
+    """uvicorn, set up for the application; what was taken is finished before it stops.
+
+    proxies: addresses of those who are believed when they say for whom they ask.
+    """
     options: dict[str, Any] = {"http": Impatient, "ws": "none", "access_log": False, "log_config": None,
-                               "server_header": False, "timeout_graceful_shutdown": FINISH_S}
+                               "server_header": False, "proxy_headers": bool(proxies),
+                               "forwarded_allow_ips": [*proxies], "timeout_graceful_shutdown": FINISH_S}
     return uvicorn.Server(uvicorn.Config(app, **options))
 
 

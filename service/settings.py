@@ -20,6 +20,7 @@ class ServiceSettings:
     read_token: str | None = None  # None: whoever reaches the service may ask
     write_token: str | None = None  # None: nobody may change the index
     is_local: bool = False  # it listens to this machine alone
+    allowed_hosts: frozenset[str] = frozenset()  # names it may be called by without a token, beside addresses
     max_body_bytes: int = 64 << 20
     max_pixels: int = 64_000_000  # a progressive JPEG of this size takes 0.2 GB to decode, on each core
     in_flight: int = 64  # requests that send something, from first byte to answer; more are told to come again

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
-from ..embedder.images import Pixels, check_size, square
+from ..embedder.images import Pixels, check_size
 from ..embedder.locations import content_hash
 from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
@@ -69,7 +69,7 @@ class AppState:
         if known:
             return lambda: known
         embedder, most = index.embedder, self.settings.max_pixels
-        squares = await self.squares(asked, lambda: square(stream, embedder.size, max_pixels=most)[None])
+        squares = await self.squares(asked, lambda: embedder.square(stream, max_pixels=most)[None])
         vectors = await self.engine.embed(embedder, squares)
         return lambda: index.query_of_vector(vectors[0], asked.name)
 

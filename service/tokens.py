@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from .origin import check_host
 from .problems import Problem
-from .settings import READ_TOKEN, WRITE_TOKEN, is_loopback
+from .settings import READ_TOKEN, WRITE_TOKEN
 from .state import SharedState
 
 _bearer = HTTPBearer(auto_error=False, description=f"Where the service was started with {READ_TOKEN} or {WRITE_TOKEN}.")
@@ -17,14 +18,9 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 async def reader(request: Request, state: SharedState, credentials: Credentials) -> None:
-    """Raises Problem unless this request may ask.
-
-    Where no token is needed, a service for this machine alone must be called by a name of this machine: else a page
-    from elsewhere could ask it, by a name of its own that it lets point here (DNS rebinding).
-    """
+    """Raises Problem unless this request may ask."""
     settings = state.settings
-    if settings.read_token is None and settings.is_local and not is_loopback(request.url.hostname or ""):
-        raise Problem(403, "strange-host", f"it is asked as localhost, or by a token in {READ_TOKEN}")
+    check_host(request.headers, settings)
     if settings.read_token is not None and not _is_one_of(credentials, settings.read_token, settings.write_token):
         raise _unauthorized()
 

@@ -98,7 +98,7 @@ def run(seconds: float, seed: int, folder: Path) -> Counter[str]:
             assert outcome.strip()
             assert len(outcome.splitlines()) == 1
         assert time.thread_time() - started < CPU_S, outcome
-        outcomes[re.sub(r"[\d,/]+ ", "N ", outcome.partition(":")[0])[:24]] += 1
+        outcomes[re.sub(r"\d[\d,/]* ", "N ", outcome.partition(":")[0])[:24]] += 1
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < MEMORY_MB, f"{grown:.0f} MB"
     outcomes["MB more at most"] = round(grown)

@@ -17,7 +17,7 @@ from artidx import Embedder, Index
 from artidx.cli.main import artidx
 from artidx.errors import BadModel, BadSetting, OutOfResources, damaged, exhausted
 from artidx.index.storage import segments
-from artidx.service.settings import Settings
+from artidx.service.settings import ServiceSettings
 from made import painting
 from served import form, served
 
@@ -89,7 +89,7 @@ def test_embedding_and_serving_have_the_bounds_of_the_command_line(embedder, tmp
             embedder.transform([path], **options)
     for options in ({"in_flight": 10**6}, {"in_flight": 1}, {"max_pixels": 0}):
         with pytest.raises(BadSetting):
-            Settings(**options)
+            ServiceSettings(**options)
 
 
 @pytest.mark.parametrize("words", [["pair", RED, RED, "--json"], ["pair", RED, BLUE], ["pair", "--pairs", "pairs.csv"],

@@ -10,7 +10,7 @@ import pytest
 from faults import State
 
 from artidx import ColumnNames, Index, read_catalog
-from artidx.embedder.catalog import read_ids, read_labels
+from artidx.embedder.catalog import read_labels, read_names
 from artidx.errors import BadCatalog, BadSetting, UnknownPainting
 from artidx.index.storage import history
 from made import HUES, painting
@@ -298,18 +298,18 @@ def test_paintings_are_removed_by_artist_however_the_name_is_written(index):
 
 def test_ids_and_labels_are_read_from_tables_and_lists(tmp_path):
     (tmp_path / "ids.txt").write_text("a/1.png\n\n b.png \n")
-    assert read_ids(tmp_path / "ids.txt") == ["a/1.png", "b.png"]
+    assert read_names(tmp_path / "ids.txt") == ["a/1.png", "b.png"]
     (tmp_path / "l.csv").write_text("painting_id,creator,date,style\nx,Vermeer,c. 1665,\ny,,,Baroque\n")
     found = read_labels(tmp_path / "l.csv")
     assert found.astype(object).where(found.notna(), None).to_dict("records") == [
         {"id": "x", "artist": "Vermeer", "year": "c. 1665", "style": None},
         {"id": "y", "artist": None, "year": None, "style": "Baroque"}]
-    assert read_ids(tmp_path / "l.csv") == ["x", "y"]
+    assert read_names(tmp_path / "l.csv") == ["x", "y"]
 
 
 @pytest.mark.parametrize(("text", "reason"), [
     ("artist\nx\n", "no column id"), ("id,artist\nx,a\nx,b\n", "'x' stands more than once"),
-    ("id,artist\n,a\n", "row 1 has no id"), ("", "No columns"),
+    ("id,artist\n,a\n", "row 2 has no id"), ("", "has nothing in it"),
 ])
 def test_tables_of_labels_that_cannot_be_used_are_refused(tmp_path, text, reason):
     (tmp_path / "l.csv").write_text(text)

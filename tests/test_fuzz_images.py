@@ -9,14 +9,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from artidx.embedder.images import square
 from artidx.errors import UnreadableImage
 from fuzz_images import run
-from hostile_pictures import KINDS
+from hostile_pictures import KINDS, encoded
 
-SECONDS = float(os.environ.get("ARTIDX_FUZZ_S", "4"))
+SECONDS = float(os.environ.get("ARTIDX_FUZZ_S", "3"))
 
 
 def test_every_string_of_bytes_is_a_square_or_a_reason_in_bounded_time_and_memory(tmp_path: Path) -> None:
@@ -55,3 +56,30 @@ def test_a_picture_of_millions_of_parts_is_refused_before_they_are_read(kind: st
 @pytest.mark.parametrize("kind", ["jpeg: exif", "jpeg: photoshop", "png: exif", "gif: comments", "webp: chunks"])
 def test_a_moderate_number_of_such_parts_costs_no_picture(kind: str) -> None:
     assert square(KINDS[kind](300), 16).shape == (16, 16, 3)
+
+
+def test_the_film_behind_a_photograph_of_a_phone_does_not_count_as_scans() -> None:
+    photograph = encoded("JPEG", progressive=True)
+    film = b"\xff\xda\0\2" * 1000
+    assert np.array_equal(square(photograph + film, 16), square(photograph, 16))
+
+
+@pytest.mark.parametrize(("more", "is_read"), [(60, True), (120, False)])
+def test_scans_are_counted_exactly_where_there_may_be_too_many(more: int, is_read: bool) -> None:
+    data = encoded("JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    many = data[:-2] + data[last:-2] * more + data[-2:]
+    if is_read:
+        assert square(many + b"\xff\xda" * 500, 16).shape == (16, 16, 3)
+    else:
+        with pytest.raises(UnreadableImage, match=r"a JPEG of 0\.0 megapixels in over 100 scans"):
+            square(many, 16)
+
+
+def test_small_pictures_may_have_more_scans_than_large_ones() -> None:
+    data = encoded("JPEG", 64, progressive=True)
+    last = data.rindex(b"\xff\xda")
+    many = data[:-2] + data[last:-2] * 40 + data[-2:]
+    assert square(many, 16, max_pixels=100_000).shape == (16, 16, 3)
+    with pytest.raises(UnreadableImage, match="too much work to decode: a JPEG"):
+        square(many, 16, max_pixels=5_000)

@@ -196,7 +196,7 @@ def test_an_index_and_an_embedder_say_what_they_are(index, embedder):
 
 
 def test_an_index_shows_its_paintings_and_whatever_cannot_be_shown_by_its_reason(tmp_path, collection, embedder):
-    painting(collection / "<script>" / "<b>.png", 99, HUES["Red Painter"])
+    painting(collection / "Red & Sons" / "<script>.png", 99, HUES["Red Painter"])
     index, _ = Index.build(tmp_path / "i.artidx", collection, embedder=embedder)
     (collection / "Red Painter" / "R0.png").unlink()
     shown = index._repr_html_()
@@ -250,7 +250,7 @@ def test_a_pipeline_learns_from_paintings_and_can_be_cross_validated(embedder, c
 def test_a_dataset_gives_what_a_model_of_that_size_would_see(collection, embedder):
     catalog = read_catalog(collection)
     dataset = CatalogDataset(catalog, embedder=embedder)
-    assert (len(dataset), dataset.size) == (12, embedder.size)
+    assert (len(dataset), dataset.preprocessing) == (12, embedder.preprocessing)
     assert dataset.artists == sorted(HUES)
     for number in (0, 5, 11):
         image, artist = dataset[number]

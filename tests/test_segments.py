@@ -247,7 +247,7 @@ def test_an_approximate_file_that_is_something_else_is_refused(tmp_path):
     with pytest.raises(BadIndex, match=r"its sha256 is not the one in manifest\.json; try artidx check --repair"):
         _ = approximate.read(path, facts, 10_000, DIM, sha256).index
     path.write_bytes(b"no index")
-    with pytest.raises(BadIndex, match="not a FAISS index"):
+    with pytest.raises(BadIndex, match="not inverted lists over 10,000 vectors"):
         _ = approximate.read(path, facts, 10_000, DIM, sha256_of(path)).index
 
 

@@ -18,8 +18,8 @@ ROOT = Path(artidx.__file__).parent
 FACES = {
     "command": "import sys; from artidx.cli.main import main; sys.argv[1:] = ['nearest', *sys.argv[1:]]; main()",
     "python": "import sys, artidx; artidx.Embedder.load('small').transform([sys.argv[1]])",
-    "worker": "import sys; from artidx.index.changes.cluster import _Worker; from artidx.embedder.runtime import "
-              "Embedder; Embedder.load('small').transform([sys.argv[1]])",
+    "worker": "import sys; from artidx.index.changes.cluster import _Worker; "
+              "from artidx.embedder.runtime import Embedder; Embedder.load('small').transform([sys.argv[1]])",
     "export": "import artidx.embedder.training.eight_bits",
 }
 

@@ -408,7 +408,7 @@ def test_names_with_a_dollar_or_brackets_are_drawn_as_they_are(tmp_path, collect
 
 
 @pytest.mark.parametrize(("text", "says"), [
-    ("", "header and two columns"), ("a\n1\n", "header and two columns"), ("a,b\n1,2\n3\n", "line 3: one column")])
+    ("", "has nothing in it"), ("a\n1\n", "header and two columns"), ("a,b\n1,2\n3\n", "line 3: one column")])
 def test_a_file_that_is_no_list_of_pairs_is_one_clear_line(tmp_path, index, text, says):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(BadCatalog, match=says):

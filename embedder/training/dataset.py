@@ -13,11 +13,12 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
-from ...errors import BadSetting
+from ...errors import BadSetting, UnreadableImage
 from ..catalog import Catalog, artist_key
 from ..images import MAX_PIXELS
 from ..locations import Reader
-from ..runtime import SIZES, Embedder
+from ..preprocessing import Preprocessing
+from ..runtime import Embedder
 
 Item = tuple[torch.Tensor, int]
 
@@ -33,9 +34,10 @@ class CatalogDataset(Dataset[Item]):
         """size: of the squares, in px; or an embedder, whose size it is. Raises BadSetting unless one is given."""
         if (size is None) == (embedder is None):
             raise BadSetting("give either the size of the squares or an embedder whose size it is")
-        self.size = embedder.size if embedder is not None else int(size or 0)
-        if self.size not in SIZES:
-            raise BadSetting(f"size {self.size}: must be {SIZES.start} to {SIZES.stop - 1} px")
+        try:
+            self.preprocessing = embedder.preprocessing if embedder is not None else Preprocessing(size or 0)
+        except ValueError as problem:
+            raise BadSetting(str(problem)) from None
         self.max_pixels = max_pixels
         self.paths = catalog.table["path"].tolist()
         keys = catalog.table["artist"].map(artist_key).astype(object)
@@ -49,7 +51,11 @@ class CatalogDataset(Dataset[Item]):
         return len(self.paths)
 
     def __getitem__(self, number: int) -> Item:
-        square = self._opened().square(self.paths[number], self.size)  # (size, size, 3)
+        try:
+            with self._opened().open(self.paths[number]) as stream:
+                square = self.preprocessing.square(stream, max_pixels=self.max_pixels)  # (size, size, 3)
+        except UnreadableImage as problem:
+            raise UnreadableImage(f"{self.paths[number]}: {problem}") from None
         return torch.from_numpy(square.copy()).permute(2, 0, 1), self.labels[number]
 
     def __getstate__(self) -> dict[str, object]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 import logging
 import warnings
 from typing import Any
@@ -23,7 +22,8 @@ from torch import Tensor, nn
 
 from ...errors import BadModel
 from ..images import Pixels
-from ..runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING, Array, Embedder
+from ..runtime import METADATA_FORMAT, PREPROCESSING, Array, Embedder
+from ..wrapping import with_metadata as with_metadata  # for those who export
 from .eight_bits import with_sums_in_eight_bits
 
 PARITY_LIMIT = 1e-4  # largest difference allowed in any number of a unit vector; sound graphs give about 1e-6
@@ -77,15 +77,6 @@ def export(network: nn.Module, size: int, name: str, example: Pixels, *, all_poi
             parity |= {"mean_cosine_lost_to_sums_in_8_bits": float(lost.mean()),
                        "largest_cosine_lost_to_sums_in_8_bits": float(lost.max())}
     return with_metadata(_bytes(stored), {**_facts(size, name), "parity": parity})
-
-
-def with_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
-    """The same graph with `metadata` added to what it says of itself."""
-    found = onnx.load_from_string(model)
-    entries = {entry.key: entry.value for entry in found.metadata_props}
-    merged = json.loads(entries.get(METADATA_KEY, "{}")) | metadata
-    helper.set_model_props(found, {METADATA_KEY: json.dumps(merged, ensure_ascii=False)})
-    return _bytes(found)
 
 
 def _facts(size: int, name: str) -> dict[str, Any]:

@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.catalog import COLUMNS, Catalog, artist_key
+from ...embedder.attribution import artist_key, attributed
+from ...embedder.catalog import COLUMNS, Catalog
 from ...embedder.images import MAX_PIXELS
 from ...embedder.locations import Reader, absolute
 from ...embedder.parallel import Bar, no_bar
@@ -73,7 +74,9 @@ class Report:
     embedded: paintings whose vectors were made in this run, in `seconds`; reading: the share of its threads' time that
     went into fetching and decoding images; resumed: taken from one that was interrupted; already_there: left alone;
     moved: ids of paintings whose files have another name now; replaced: ids whose content is new; removed: how many;
-    corrected: labels; skipped: (path, reason) pairs.
+    corrected: labels; skipped: (path, reason) pairs; left_alone: files that are no paintings, by the reason; without:
+    objects that have no photograph yet; added, gone: ids; relabelled: (id, column, before, after) of what a table says
+    otherwise than last time; twice: the same picture under several artists, as (id, artist) pairs.
     """
 
     paintings: int  # in the index now
@@ -87,6 +90,12 @@ class Report:
     skipped: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
     reading: float = 0.0
+    left_alone: tuple[tuple[str, int], ...] = ()
+    without: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    relabelled: tuple[tuple[str, str, str | None, str | None], ...] = ()
+    twice: tuple[tuple[tuple[str, str], ...], ...] = ()
     dry_run: bool = False
     published: bool = False  # a new generation, whose skipped.csv then has what was skipped
 
@@ -120,16 +129,19 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
             centre = centre_of(found.embeddings, codes)
             contents = new_contents(table, centred(found.embeddings, centre), centre, distinct_artists(codes), layout)
             model = generations.ModelFile.of(embedder)
-            generations.publish(index, dataclasses.replace(contents, skipped=skipped), model)
+            generations.publish(index, dataclasses.replace(contents, skipped=skipped, reading=catalog.reading), model)
             advance(len(table))
         shutil.rmtree(index / "building")  # with the shards of paintings that have changed since
     return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds,
-                  reading=found.reading, published=True)
+                  reading=found.reading, published=True, twice=_twice(table), **_said_of(catalog))
 
 
-def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, folder: Path | None = None,
+def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, folders: Sequence[str] = (),
         dry_run: bool = False, bar: Bar = no_bar) -> Report:
-    """Add a catalog's paintings to the index; with a folder, also remove those whose files in it are gone.
+    """Add a catalog's paintings to the index; with folders, also remove those in them whose files are gone.
+
+    Where the catalog is a table's and there are folders, those that it does not name are removed, and labels become
+    what it says, unless somebody has corrected them and the table has not changed since.
 
     A painting whose content is there already is left alone, but for the name of its file where that has moved. One
     whose id or file is there with other content takes its place, with the labels people had corrected.
@@ -140,11 +152,18 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         _check_strict(catalog.skipped, settings)
         reader = Reader(settings.max_pixels, settings.allowed)
         with bar(len(catalog), "comparing") as advance:
-            todo = plan(before.table, catalog.table, folder, reader, settings.workers, advance)
+            is_table = catalog.recognised is not None
+            todo = plan(before.table, catalog.table, folders, is_table, reader, settings.workers, advance)
+        moves = todo.moves(before.contents.history)
+        relabelled = todo.relabelled(before.contents.table(history.SYNC), moves) if is_table and folders else moves[:0]
         fresh = todo.to_embed()
         _check_strict(todo.skipped, settings)
         report = Report(0, already_there=todo.already_there, removed=len(todo.gone), dry_run=dry_run,
-                        moved=tuple(before.table["id"].iloc[[*todo.moved]]))
+                        moved=tuple(before.table["id"].iloc[[*todo.moved]]), added=tuple(fresh["id"]),
+                        gone=tuple(before.table["id"].iloc[todo.gone]), corrected=len(relabelled),
+                        relabelled=tuple(relabelled[["id", "column", "before", "after"]].astype(object).where(
+                            relabelled[["id", "column", "before", "after"]].notna(), None).itertuples(
+                                index=False, name=None)), **_said_of(catalog))
         if dry_run:
             replaced = todo.replaced(fresh)
             return dataclasses.replace(
@@ -155,14 +174,15 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         added = _rows(fresh, found, first_row=before.manifest.next_row)
         replaced = todo.replaced(added)
         skipped = (*catalog.skipped, *todo.skipped, *found.skipped)
-        is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0
+        is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0 or len(relabelled) > 0
         if is_change:
             rows = before.table["row"].to_numpy(np.int64)
-            words = [before.contents.history, todo.moves(before.contents.history),
+            words = [before.contents.history, moves, relabelled,
                      _carried(before, added, rows[replaced])]
             contents = dataclasses.replace(
                 before.contents, skipped=skipped, next_row=before.manifest.next_row + len(added),
                 removed=np.concatenate([before.contents.removed, rows[todo.gone], rows[replaced]]),
+                reading=catalog.reading or before.contents.reading,
                 history=pd.concat(words, ignore_index=True))
             everything = len(before.table) + len(added) - len(todo.gone) - len(replaced)
             with bar(everything, "publishing") as advance:
@@ -172,8 +192,23 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         _clear(index / "building", embedder, {*before.table["sha256"], *added["sha256"]})
     return dataclasses.replace(
         report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added), embedded=found.embedded,
+        added=tuple(added["id"]),
         resumed=found.resumed, replaced=tuple(before.table["id"].iloc[replaced]), skipped=skipped,
         seconds=found.seconds, reading=found.reading, published=is_change)
+
+
+def _said_of(catalog: Catalog) -> dict[str, Any]:
+    """What a report repeats of its catalog."""
+    without = catalog.recognised.without if catalog.recognised else ()
+    return {"left_alone": catalog.left_alone, "without": without}
+
+
+def _twice(table: pd.DataFrame) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Paintings, of the index, that are one file's content and by several artists."""
+    named = table[table["artist_key"].notna() & (table["sha256"] != "")]
+    again = named[named["sha256"].duplicated(keep=False)]
+    return tuple(tuple(zip(group["id"], group["artist"], strict=True))
+                 for _, group in again.groupby("sha256", sort=False) if group["artist_key"].nunique() > 1)
 
 
 def check_free(index: Path, replace: bool) -> None:
@@ -364,7 +399,7 @@ def _check_strict(problems: Sequence[tuple[str, str]], settings: Settings) -> No
 
 def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame:
     """The catalog's kept paintings as the index keeps them."""
-    kept = table[found.kept].reset_index(drop=True)
+    kept = attributed(table[found.kept].reset_index(drop=True))
     own = pd.DataFrame({
         "row": np.arange(first_row, first_row + len(kept), dtype=np.int64),
         "id": kept["id"],

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...embedder.catalog import artist_key, year_of
+from ...embedder.attribution import artist_key
+from ...embedder.catalog import year_of
 from ...errors import BadCatalog, BadSetting, UnknownPainting
 from ..measure.splits import split_names
 from ..scoring.calibration import Calibration

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
@@ -30,13 +30,16 @@ from ...errors import UnreadableImage
 from ..scoring.vectors import Integers
 from ..storage import history
 
+# Columns of a catalog that say where a painting is, or are made of others.
+NOT_LABELS = {*history.FIXED, "id", "attribution", "qualifier"}
+
 
 @dataclass(frozen=True)
 class Plan:
     """What to do. Places are of the index's table before, numbers are rows of the catalog's.
 
     fresh: numbers to embed; moved: place -> number; gone: (g,) places whose files in the folder are there no more;
-    skipped: (path, reason) pairs of what cannot come in.
+    same: place -> number of paintings that stay as they are; skipped: (path, reason) pairs of what cannot come in.
     """
 
     before: pd.DataFrame
@@ -45,6 +48,7 @@ class Plan:
     moved: dict[int, int]
     gone: Integers
     skipped: tuple[tuple[str, str], ...]
+    same: dict[int, int]
 
     @property
     def already_there(self) -> int:
@@ -77,9 +81,24 @@ class Plan:
             words += [(place, "id", ids[place])] if place in ids else []
             name = PurePath(old["id"])
             made = {"artist": name.parts[0] if len(name.parts) > 1 else None, "title": name.stem}
-            words += [(place, column, entry[column]) for column, value in made.items()
-                      if _is_made_of(old["id"], old["path"]) and old[column] == value
-                      and not pd.isna(entry[column]) and (old["row"], column) not in said]
+            words += [(place, column, history.word(entry, column)) for column, value in made.items()
+                      if _is_made_of(old["id"], old["path"]) and history.word(old, column) == value
+                      and history.word(entry, column) is not None and (old["row"], column) not in said]
+        return history.said(self.before, words, history.SYNC)
+
+    def relabelled(self, base: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
+        """What the catalog's table says otherwise of known paintings than it did last time, in the form of a history.
+
+        base: the index's table as tables alone have made it. A correction by hand stays unless the table has changed
+        since. made: what is said of moved paintings already.
+        """
+        known = set(zip(made["row"], made["column"], strict=True))
+        rows = self.before["row"].tolist()
+        words: list[tuple[int, str, str | None]] = []
+        for column in [name for name in self.catalog if name in self.before and name not in NOT_LABELS]:
+            now, then, new = (history.words(table, str(column)) for table in (self.before, base, self.catalog))
+            words += [(place, str(column), new[number]) for place, number in sorted((self.same | self.moved).items())
+                      if new[number] not in (then[place], now[place]) and (rows[place], column) not in known]
         return history.said(self.before, words, history.SYNC)
 
     def new_ids(self) -> dict[int, str]:
@@ -129,10 +148,10 @@ def _makes_room(name: str, old: str, new: str) -> bool:
     return old == new or (not _is_made_of(name, new) and (not old or _is_gone(old)))
 
 
-def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, reader: Reader, workers: int | None,
-         advance: Callable[[int], None]) -> Plan:
-    """Compare a catalog with an index's table. folder: its paintings that are there no more count as gone; advance: is
-    told of each painting that was looked at."""
+def plan(before: pd.DataFrame, catalog: pd.DataFrame, folders: Sequence[str], is_table: bool, reader: Reader,
+         workers: int | None, advance: Callable[[int], None]) -> Plan:
+    """Compare a catalog with an index's table. folders: their paintings that are there no more count as gone, or, where
+    the catalog is_table, those that it does not name; advance: is told of each painting that was looked at."""
     contents = _contents(catalog["path"].tolist(), reader, workers or available_cores(), advance)
     paths = [absolute(path) for path in catalog["path"]]
     now = dict(zip(paths, contents, strict=True))
@@ -147,16 +166,22 @@ def plan(before: pd.DataFrame, catalog: pd.DataFrame, folder: Path | None, reade
 
     new: list[int] = []
     moved: dict[int, int] = {}
+    same: dict[int, int] = {}
+    by_path = {path: place for place, path in enumerate(stored)}
     for number, (path, content) in enumerate(zip(paths, contents, strict=True)):
         if content is None or content not in places:  # what cannot be read is reported when it is to be embedded
             new.append(number)
-        elif path not in (stored[place] for place in places[content]):
+            if content is None and path in by_path:
+                same[by_path[path]] = number
+        elif path in (stored[place] for place in places[content]):
+            same |= {place: number for place in places[content] if stored[place] == path}
+        else:
             left = next((p for p in places[content] if p not in moved and has_left(p, content)), None)
             if left is not None:
                 moved[left] = number
     gone = [place for place, path in enumerate(stored)
-            if place not in moved and _is_inside(path, folder) and path not in now and _is_gone(path)]
-    return Plan(before, catalog, new, moved, np.array(gone, np.int64), ()).checked()
+            if place not in moved and _is_inside(path, folders) and path not in now and (is_table or _is_gone(path))]
+    return Plan(before, catalog, new, moved, np.array(gone, np.int64), (), same).checked()
 
 
 def _contents(locations: Sequence[str], reader: Reader, workers: int, advance: Callable[[int], None]
@@ -190,5 +215,5 @@ def _is_gone(location: str) -> bool:
         return False
 
 
-def _is_inside(location: str, folder: Path | None) -> bool:
-    return folder is not None and location.startswith(os.path.join(os.path.abspath(folder), ""))
+def _is_inside(location: str, folders: Sequence[str]) -> bool:
+    return location.startswith(tuple(os.path.join(absolute(folder), "") for folder in folders))

@@ -25,7 +25,7 @@ from ..scoring.neighbourhood import LANDMARKS
 from ..scoring.vectors import MARGIN, Array, Doubles, Integers, distances
 from ..storage.folder_store import nothing_left
 from ..storage.manifest import Manifest, read_manifest
-from ..storage.vector_store import CANDIDATES, Artists, Candidates, Landmarks, Painting
+from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Painting
 from ..storage.where import All, Condition, Not, condition_of
 from .address import Address
 from .filters import ALWAYS, expression, quoted
@@ -34,7 +34,7 @@ from .server import MOST_FOUND, ROWS, Server, connected
 
 REMEMBERED = 20_000  # paintings read of late: at most some 50 MB
 WHOLE_AT_MOST = 2_000_000  # paintings read into memory, for evaluation
-FIELDS = ["id", "path", "artist", "title", "year", "sha256", "vector"]
+FIELDS = ["id", "path", "artist", "title", "year", "sha256", "labels", "vector"]
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ class MilvusStore:
         if not is_text(value):
             return []
         partition = f"spread == {spread_of(value)} and " if column == "id" else ""
-        found = self._server.rows(self._collection, f"{partition}{column} == {quoted(value)}", FIELDS) if value else []
+        field = column if column in TEXTS else f'labels["{column}"]'
+        found = self._server.rows(self._collection, f"{partition}{field} == {quoted(value)}", FIELDS) if value else []
         self._remember(found)
         return [int(row["row"]) for row in found]
 
@@ -265,7 +266,8 @@ class MilvusStore:
             self._read = {}
         found = {int(row["row"]): _Record(
             Painting(row["id"], row["path"], row["artist"] or None, row["title"] or None,
-                     None if row["year"] == NO_YEAR else int(row["year"])),
+                     None if row["year"] == NO_YEAR else int(row["year"]),
+                     *(row["labels"].get(name) or None for name in FURTHER)),
             row["sha256"], np.array(row["vector"], np.float32)) for row in rows}
         self._read |= found
         return found

@@ -23,6 +23,7 @@ import numpy as np
 from ...errors import damaged, exhausted
 from ...files import sha256_of
 from ..scoring.vectors import Array, Lists, Part, Vectors, load_faiss
+from .lists_file import check_lists
 
 AUTOMATIC = 1_000_000  # paintings: below, one exhaustive search takes less time than embedding the image asked about
 FEWEST = 10_000  # below, there is nothing to gain
@@ -94,15 +95,17 @@ def read(path: Path, facts: Approximate, length: int, dim: int, sha256: str) -> 
 def _opened(path: Path, length: int, dim: int, sha256: str) -> Any:
     if not path.is_file() or sha256_of(path) != sha256:
         raise damaged(path, "its sha256 is not the one in manifest.json")
+    try:
+        check_lists(path, length, dim)
+    except (OSError, ValueError) as problem:
+        raise exhausted(problem, str(path)) or damaged(
+            path, f"not inverted lists over {length:,} vectors of {dim}: {problem}") from None
     faiss = load_faiss()
     try:
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
     except RuntimeError as problem:
         raise exhausted(problem, str(path)) or damaged(
             path, f"not a FAISS index: {' '.join(str(problem).split())[:200]}") from None
-    if not isinstance(index, faiss.IndexIVF) or (index.ntotal, index.d) != (length, dim):
-        raise damaged(path, f"not inverted lists over {length:,} vectors of {dim}")
-    return index
 
 
 def needed(length: int, smallest: int) -> bool:
@@ -117,6 +120,6 @@ def as_facts(found: object) -> Approximate | None:
     if not isinstance(found, dict):
         raise TypeError("approximate")
     facts = Approximate(**found)
-    if not (isinstance(facts.nprobe, int) and facts.nprobe > 0):
+    if not (isinstance(facts.nprobe, int) and 0 < facts.nprobe < 1 << 31):
         raise ValueError("nprobe")
     return dataclasses.replace(facts, recall_at_10=float(facts.recall_at_10))

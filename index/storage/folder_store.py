@@ -18,7 +18,7 @@ from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask
 from .generations import Generation
 from .manifest import Manifest
 from .segments import OWN_COLUMNS
-from .vector_store import CANDIDATES, Artists, Candidates, Landmarks, Painting
+from .vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Painting
 from .where import matching
 from .words import searched_text
 
@@ -67,7 +67,9 @@ class FolderStore:
         return self if self.allowed is None else FolderStore(self.generation, self.name)
 
     def places(self, column: str, value: str) -> list[int]:
-        return [int(place) for place in np.flatnonzero(self._table[column] == value)] if is_text(value) else []
+        if column not in self._table or not is_text(value):
+            return []
+        return [int(place) for place in np.flatnonzero(self._table[column] == value)]
 
     def paintings(self, places: Sequence[int]) -> list[Painting]:
         return [self._painting(place) for place in places]
@@ -150,7 +152,8 @@ class FolderStore:
             cells = self._cells
             year = cells["year"][place]
             known = Painting(cells["id"][place], cells["path"][place], _text(cells["artist"][place]),
-                             _text(cells["title"][place]), None if pd.isna(year) else int(year))
+                             _text(cells["title"][place]), None if pd.isna(year) else int(year),
+                             *(_text(cells[name][place]) if name in cells else None for name in FURTHER))
             if len(self._read) >= REMEMBERED:
                 self._read.clear()
             self._read[place] = known
@@ -170,7 +173,8 @@ class FolderStore:
 
     @cached_property
     def _cells(self) -> dict[str, Any]:
-        return {name: self._table[name].array for name in ("id", "path", "artist", "title", "year", "sha256")}
+        names = ("id", "path", "artist", "title", "year", "sha256", *FURTHER)
+        return {name: self._table[name].array for name in names if name in self._table}
 
     @cached_property
     def _text(self) -> Any:

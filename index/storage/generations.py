@@ -43,6 +43,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
+from ...embedder.attribution import merged
 from ...embedder.runtime import Embedder, read_model
 from ...errors import ArtidxError, BadIndex, IndexBusy, ModelMismatch, damaged, exhausted
 from ...files import open_plain, sha256_of, strange_parts, sync, write_atomically
@@ -73,14 +74,21 @@ class Contents:
     history: pd.DataFrame = field(default_factory=history.none)
     storage: Storage = field(default_factory=Storage)
     approximate_from: int = approximate.AUTOMATIC
+    reading: dict[str, Any] | None = None  # of the last table
 
-    def table(self) -> pd.DataFrame:
-        """One row a painting, in the order of the vectors, labels as they were last corrected."""
+    def table(self, by: str | None = None) -> pd.DataFrame:
+        """One row a painting, in the order of the vectors, labels as they were last corrected, or so `by` somebody."""
         tables = [segment.table for segment in self.segments]
         whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
         if len(self.removed):
             whole = whole[~whole["row"].isin(self.removed)].reset_index(drop=True)
-        return history.applied(whole, self.history)
+        said = self.history if by is None else self.history[self.history["by"] == by]
+        table = history.applied(whole, said, bool(self.reading and self.reading.get("qualified")))
+        if "artist_id" not in table:
+            return table
+        keys = merged(table["artist_key"].astype(object).where(table["artist_key"].notna(), None).tolist(),
+                      table["artist_id"].tolist())
+        return table.assign(artist_key=pd.Series(keys, dtype="str", index=table.index))
 
     def vectors(self) -> Vectors:
         """In the order of the table."""
@@ -311,7 +319,8 @@ def _write_generation(index: Path, aside: Path, number: int, contents: Contents,
         artidx=version("artidx"), model=model.facts, paintings=len(table),
         artists=int(table["artist_key"].nunique()), skipped=len(contents.skipped), next_row=contents.next_row,
         centre=contents.centre.tolist(), centre_artists=contents.centre_artists, calibration=model.calibration,
-        storage=contents.storage, approximate_from=contents.approximate_from, segments=facts, files=files)
+        storage=contents.storage, approximate_from=contents.approximate_from, segments=facts, files=files,
+        reading=contents.reading)
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
     manifest_sha256 = hashlib.sha256(text).hexdigest()
     (aside / "manifest.json").write_bytes(text)
@@ -357,7 +366,7 @@ def contents(folder: Path, manifest: Manifest, segments: Sequence[Segment], skip
     """What a generation in a folder is made of, given its segments."""
     return Contents(
         segments, np.array(manifest.centre, np.float32), manifest.centre_artists, manifest.next_row, skipped,
-        _read_removed(folder), _read_history(folder), manifest.storage, manifest.approximate_from)
+        _read_removed(folder), _read_history(folder), manifest.storage, manifest.approximate_from, manifest.reading)
 
 
 def _read_removed(folder: Path) -> Integers:

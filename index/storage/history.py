@@ -1,7 +1,7 @@
 """What has been said about the paintings of an index since they were indexed: who said what, and when.
 
 Segments are never edited: a table is read with the last word on every painting and column put in. Nothing is
-forgotten; a correction of a correction stands behind it.
+forgotten; a correction of a correction stands behind it. A word on the artist is an attribution, as in a table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...embedder.catalog import artist_key
+from ...embedder.attribution import artist_key, attributed
 
 COLUMNS = ("row", "id", "column", "before", "after", "by", "at")
 FIXED = ("row", "path", "artist_key", "sha256", "vector_sha256")  # what is found, and nobody can say otherwise
@@ -29,7 +29,7 @@ def said(before: pd.DataFrame, after: Iterable[tuple[int, str, str | None]], by:
     at = datetime.now(UTC).isoformat(timespec="seconds")
     found = []
     for place, column, value in after:
-        known = _text(before[column].iloc[place])
+        known = word(before.iloc[place], column)
         if value != known:
             found.append((before["row"].iloc[place], before["id"].iloc[place], column, known, value, by, at))
     return pd.DataFrame(found, columns=list(COLUMNS)).astype(dict.fromkeys(COLUMNS[1:], "str") | {"row": "int64"})
@@ -41,12 +41,15 @@ def carried(history: pd.DataFrame, rows: dict[int, int], ids: dict[int, str]) ->
     return words.assign(row=words["row"].map(rows), id=words["row"].map(rows).map(ids).astype("str"))
 
 
-def applied(table: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
-    """The table with the last word on each painting and column; words on paintings that are gone change nothing."""
+def applied(table: pd.DataFrame, history: pd.DataFrame, qualified: bool = False) -> pd.DataFrame:
+    """The table with the last word on each painting and column; words on paintings that are gone change nothing.
+
+    qualified: works that a record qualifies speak for the artist, too.
+    """
     last = history[history["row"].isin(table["row"])].drop_duplicates(["row", "column"], keep="last")
     if last.empty:
         return table
-    table = table.copy()
+    table = table.copy() if "attribution" in table else attributed(table)  # of before there were attributions
     place = pd.Series(range(len(table)), index=table["row"])
     for column, words in last.groupby("column", sort=False):
         values: Any = words["after"].astype(object).where(words["after"].notna(), None)
@@ -54,12 +57,25 @@ def applied(table: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
             values = [None if value is None else int(value) for value in values]
         if column not in table:  # of a catalog all of whose paintings are gone
             table[str(column)] = pd.Series(None, index=table.index, dtype="str")
-        changed = table[str(column)].astype(object)
-        changed.iloc[place[words["row"]].tolist()] = list(values)
-        table[str(column)] = changed.astype(table[str(column)].dtype)
+        at = place[words["row"]].tolist()
+        new = attributed(
+            pd.DataFrame({"artist": list(values)}, dtype=object), qualified) if column == "artist" else pd.DataFrame(
+            {str(column): list(values)}, dtype=object)
+        for name in new:
+            changed = table[name].astype(object)
+            changed.iloc[at] = new[name].tolist()
+            table[name] = changed.astype("str" if name == "qualifier" else table[name].dtype)
     table["artist_key"] = pd.Series([artist_key(name) for name in table["artist"]], dtype="str", index=table.index)
     return table
 
 
-def _text(value: object) -> str | None:
-    return None if pd.isna(value) else str(value)  # type: ignore[call-overload]
+def words(table: pd.DataFrame, column: str) -> list[str | None]:
+    """`word` of every painting."""
+    cells = table["attribution" if column == "artist" and "attribution" in table else column]
+    return [None if pd.isna(value) else str(value) for value in cells.tolist()]
+
+
+def word(row: pd.Series[Any], column: str) -> str | None:
+    """What is said of a painting in a column, as text: of its artist the whole attribution."""
+    value = row["attribution" if column == "artist" and "attribution" in row else column]
+    return None if pd.isna(value) else str(value)

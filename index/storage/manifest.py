@@ -72,6 +72,7 @@ class Manifest:
     approximate_from: int  # paintings of a segment from which on it gets an approximate index
     segments: list[SegmentFacts]
     files: dict[str, str]  # name -> sha256
+    reading: dict[str, Any] | None = None  # how the last table of paintings was read: columns, images, qualified
 
 
 def manifest_bytes(folder: Path) -> bytes:

@@ -16,23 +16,34 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ...embedder.attribution import attribution
 from ..scoring.neighbourhood import augmented, bandwidth_of
 from ..scoring.vectors import Array, Doubles, Integers, vector_hash
 from .manifest import Manifest
 
 SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
 CANDIDATES = 2000  # paintings, the nearest, that are compared one by one where not all are
+FURTHER = ("attribution", "object")  # columns that an index need not have, and that a painting is told by
 
 
 @dataclass(frozen=True)
 class Painting:
-    """A painting of the index, labels as given."""
+    """A painting of the index, labels as given. artist: for whom it speaks; attribution: what its record says of the
+    artist; object: the museum's number, which several photographs may share."""
 
     id: str
     path: str
     artist: str | None
     title: str | None
     year: int | None
+    attribution: str | None = None
+    object: str | None = None
+
+    @property
+    def by(self) -> str:
+        """The artist in a sentence: the whole record where the work does not simply speak for one."""
+        is_qualified = self.attribution is not None and attribution(self.attribution).qualifier is not None
+        return (self.attribution if is_qualified else self.artist) or self.attribution or "artist not known"
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,7 @@ class VectorStore(Protocol):
         """All paintings of the generation, whatever is allowed here."""
 
     def places(self, column: str, value: str) -> list[int]:
-        """Where the id, the path or the sha256 has this value, allowed or not."""
+        """Where the id, the path, the sha256 or the object has this value, allowed or not."""
 
     def paintings(self, places: Sequence[int]) -> list[Painting]:
         """The paintings at these places."""

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...embedder.catalog import artist_key
+from ...embedder.attribution import artist_key
+from ...embedder.letters import composed
 from ...errors import BadSetting
 from ..scoring.vectors import Mask
 
@@ -104,6 +105,8 @@ def _holds(column: pd.Series[Any], op: str, value: Value) -> Mask:
         return missing if op == "==" else ~missing
     if not isinstance(value, str):
         column = pd.to_numeric(column, errors="coerce")  # a text that is no number satisfies nothing
+    elif not value.isascii():
+        column = column.astype("str").str.normalize("NFC")  # of an index of before names were composed
     is_known = column.notna().to_numpy(bool)
     found = np.zeros(len(column), bool)
     found[is_known] = COMPARISONS[op](column[is_known], value).to_numpy(bool)
@@ -155,6 +158,8 @@ class _Reading:
             raise BadSetting(f"{self.expression!r}: nothing is more or less than None")
         if isinstance(value, str) and column in self.numbers:
             raise BadSetting(f"{self.expression!r}: {column} is a number, {value!r} is text")
+        if isinstance(value, str):
+            value = composed(value)  # as a catalog's texts are
         return Comparison(column, op, value)
 
     def _value(self, node: ast.expr) -> Value:

@@ -1,0 +1,423 @@
+"""What a record says of who painted a work: the artist's name, how the artist had a part in it, or nobody.
+
+Records are written by art historians: "Workshop of Titian (Italian, ca. 1488-1576)", "Rembrandt, Umkreis des",
+"d'après Watteau", "Unbekannt". Only a work that a record gives to one artist without a qualifier speaks for that
+artist. The qualifiers are those of Getty's Categories for the Description of Works of Art (CDWA, 4.1.3), in English,
+German, French, Italian, Dutch and Spanish. Does not know who is who: two spellings of one person stay two unless a
+table gives both one number (`merged`).
+
+A record is read as words without case and accents, so that every phrase below is written once.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from .letters import folded, is_hidden
+from .wording import (
+    ACTIVE,
+    ALONE,
+    AMBIGUOUS,
+    ARTICLES,
+    BORN,
+    DIRECTIONS,
+    JOINING,
+    NATIONALITIES,
+    NOBODY,
+    NOBODY_ALONE,
+    OWN,
+    PERIODS,
+    PHRASES,
+    PREPOSITIONS,
+    ROLES,
+    SCHOOLS,
+    SUFFIX_WORDS,
+    SUFFIXES,
+    TITLES,
+)
+
+TOGETHER = "together with"
+ROLE = re.compile(rf"^\W*(?:{'|'.join(sorted(ROLES, key=len, reverse=True))})\s*:\s*", re.IGNORECASE)  # "Artist: ..."
+DESCRIPTIVE = ROLES | NATIONALITIES | DIRECTIONS | PERIODS | SCHOOLS | PREPOSITIONS
+OF_A_YEAR = re.compile(rf"\b(?:{'|'.join(sorted(PREPOSITIONS))}) \d{{3,4}}$")
+# In brackets, too, this is no aside: it tells father and son apart.
+GENERATION = re.compile(r"I{1,3}|IV|(?:the )?(?:elder|younger)|d\. ?(?:Ä|J|Ae)\.|l['’]ancien|le jeune|"
+                        r"il (?:vecchio|giovane)|de (?:oude|jonge)|el (?:viejo|joven|mozo)|jr\.?|sr\.?", re.IGNORECASE)
+YEARS = re.compile(r"\s[\s,*†~(]*(?:(?:ca?|circa|b|born|geb|d|died|fl|active|um|vers|v)\b\.?\s*)?\d{3,4}(?!\w).*$",
+                   re.IGNORECASE)
+LONGEST = 1000  # characters of a record that are read; the rest is kept and shown
+OPEN, CLOSE = "([{<（［｛〈《【〔", ")]}>）］｝〉》】〕"
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """A record, taken apart. name: of the first artist, as written, without dates and asides; None is nobody.
+
+    qualifier: one of the keys of PHRASES, or TOGETHER for a work of several artists; None where it is simply the
+    artist's. others: the other artists of the same work.
+    """
+
+    record: str
+    name: str | None = None
+    qualifier: str | None = None
+    others: tuple[str, ...] = ()
+    nationality: str | None = None
+    born: int | None = None
+    died: int | None = None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the work is evidence of how the artist painted."""
+        return self.name is not None and self.qualifier is None
+
+
+@lru_cache(maxsize=65536)
+def artist_key(name: str | None) -> str | None:
+    """The name as it is compared: `Cézanne, Paul (1839-1906)` and `paul  cezanne` are one artist.
+
+    Case, accents, punctuation, spacing, life dates and asides fall away; with a comma the order is turned. None for
+    nobody in particular, and for a qualified or joint attribution, which speaks for no one artist. Two people who share
+    a name stay one, two spellings of one person stay two.
+    """
+    if not isinstance(name, str):  # pandas hands over NaN for a missing label
+        return None
+    found = attribution(name)
+    if not found.speaks or found.name is None:
+        return None
+    key = _key(found.name)
+    again = _parsed(key) if key else Attribution("")  # what a key says is what it says when it is read again
+    return key if again.speaks and again.name is not None and _key(again.name) == key else None
+
+
+@lru_cache(maxsize=65536)
+def attribution(record: str) -> Attribution:
+    """Take a record apart. Never fails: what is not understood is a name."""
+    return replace(_parsed(record[:LONGEST]), record=record)
+
+
+def attributed(table: pd.DataFrame, qualified: bool = False) -> pd.DataFrame:
+    """A table of paintings whose column `artist` says what records say, with three columns in its place.
+
+    `artist`: the name, where the work speaks for the artist; `attribution`: the record; `qualifier`. A table that has
+    an `attribution` already is left as it is. qualified: let qualified works speak for the artist, too.
+    """
+    if "attribution" in table:
+        return table
+    records = [value if isinstance(value, str) else None for value in table["artist"]]
+    return table.assign(**_columns(records, qualified, table.index))
+
+
+def _columns(records: Sequence[str | None], qualified: bool, index: Any) -> dict[str, pd.Series[Any]]:
+    found = [None if record is None else attribution(record) for record in records]
+    columns = {
+        "artist": [each.name if each and (each.speaks or qualified) else None for each in found],
+        "attribution": records,
+        "qualifier": [each.qualifier if each else None for each in found],
+    }
+    return {name: pd.Series(values, index=index, dtype=object) for name, values in columns.items()}
+
+
+def merged(keys: Sequence[str | None], ids: Sequence[str | None]) -> list[str | None]:
+    """Keys of artists, one for all the names that a number of an authority file (ULAN, Wikidata) is given to.
+
+    The first name's key stands for all. A work that speaks for nobody has no key, and gets none.
+    """
+    first: dict[str, str] = {}
+    for key, id_ in zip(keys, ids, strict=True):
+        if key is not None and (known := authority(id_)):
+            first.setdefault(known, key)
+    same = {key: first[known] for key, id_ in zip(keys, ids, strict=True)
+            if key is not None and (known := authority(id_))}
+    return [None if key is None else same.get(key, key) for key in keys]
+
+
+def authority(id_: object) -> str | None:
+    """A number of an authority file as it is compared; None for none, or for several at once."""
+    if not isinstance(id_, str):
+        return None
+    found = {part.strip().rstrip("/").rpartition("/")[2].casefold() for part in re.split(r"[|;,\s]+", id_)} - {""}
+    return next(iter(found)) if len(found) == 1 and found != {"0"} else None
+
+
+# A record as words
+
+
+class _Word(NamedTuple):
+    """A word of a text: how it is compared, and where it stands."""
+
+    plain: str
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=1024)  # every part of a record is looked at several times
+def _words(text: str) -> Sequence[_Word]:
+    return [_Word(folded(found[0]), found.start(), found.end()) for found in re.finditer(r"[^\W_]+|&", text)]
+
+
+def _plain(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(word.plain for word in _words(text) if word.plain != "&").split())
+
+
+def _parsed(record: str) -> Attribution:
+    text = _visible(record)
+    pieces = [piece for piece in re.split(r"\s*[;|\n]\s*|\s+/\s+", text) if _words(piece)]
+    pieces = [part for piece in pieces for part in _joined(piece)]
+    if len(pieces) <= 1:
+        return replace(_one(text), record=record)
+    found = [_one(piece) for piece in pieces]
+    facts = [each for each in found if each.name is None and each.qualifier is None]
+    by_key: dict[str, Attribution] = {}
+    for each in found:
+        by_key.setdefault(_key(each.name or ""), each)
+    named = [each for each in by_key.values() if each.name is not None]
+    if not named:
+        return Attribution(record, nationality=_first(each.nationality for each in found))
+    first = replace(named[0], record=record, others=(*named[0].others, *(str(each.name) for each in named[1:])))
+    if facts and first.nationality is None and first.born is None:
+        nationality, born, died = _life([each.record for each in facts])
+        first = replace(first, nationality=nationality, born=born, died=died)
+    is_joint = len(named) > 1 or any(_is_nobody_said(each.record) for each in facts)
+    return replace(first, qualifier=first.qualifier or TOGETHER) if is_joint else first
+
+
+def _joined(text: str) -> list[str]:
+    """The artists of `Peter Paul Rubens and Jan Brueghel`; `Gilbert and George`, of single words, are one."""
+    outside, _ = _without_asides(text)
+    words = _words(outside)
+    if words and words[0].plain in ROLES:  # a master of Saint Cosmas and Saint Damian is one
+        return [text]
+    for place, word in enumerate(words):
+        before, after = words[:place], words[place + 1 :]
+        if word.plain in JOINING and len(before) > 1 and len(after) > 1 and not _phrase(after, 0):
+            if any(w.plain in SUFFIXES | PREPOSITIONS for w in (after[0], before[-1])) or _relation(after):
+                continue
+            return [outside[: word.start].strip(" ,"), *_joined(outside[word.end :].strip(" ,"))]
+    return [text]
+
+
+def _one(text: str) -> Attribution:
+    """The record of one artist, or of none."""
+    outside, asides = _without_asides(ROLE.sub("", text))
+    if not _words(outside):  # all of it in brackets, as what a cataloguer has inferred
+        if not asides or not _words(" ".join(asides)):
+            return Attribution(text)
+        outside, asides = " ".join(asides), []
+    qualifier = _first(_relation(_words(part)) or ("possibly by" if part.strip() == "?" else None)
+                       for aside in asides for part in re.split("[,;]", aside))
+    if "?" in outside and _words(outside):
+        qualifier, outside = qualifier or "possibly by", outside.replace("?", " ")
+    outside, leading = _without_leading(outside)
+    others: tuple[str, ...] = ()
+    between = _between(outside)
+    if between:
+        others, outside, qualifier = (between[0],), between[1], "after"
+    parts = [part.strip() for part in outside.split(",")]
+    for aside in filter(GENERATION.fullmatch, map(str.strip, asides)):
+        parts = [f"{parts[0]} {aside}"] if len(parts) == 1 else [*parts, aside]
+    kept, facts = _name_parts([part for part in parts if _words(part)])
+    trailing = _first(_relation(_words(part)) for part in kept[1:])
+    kept = [part for number, part in enumerate(kept) if not number or not _relation(_words(part))]
+    if kept:
+        kept[-1], last = _without_trailing(kept[-1])
+        trailing = trailing or last
+    name = " ".join(", ".join(part for part in kept if part).split()).strip(" ,;:-–—")
+    if not _plain(name) or _is_nobody([part for part in parts if _words(part)]):
+        return Attribution(text, nationality=_first(word for word in _plain(text) if word in NATIONALITIES))
+    return Attribution(text, name, leading or trailing or qualifier, others, *_life([*asides, *facts]))
+
+
+def _life(about: Sequence[str]) -> tuple[str | None, int | None, int | None]:
+    """Nationality, year of birth and of death, in what is said about an artist."""
+    lived = [part for part in about if not ACTIVE & set(_plain(part))]
+    years = [int(year) for year in re.findall(r"(?<!\d)\d{3,4}(?!\d)", " ".join(lived))]
+    words = (" ".join(_plain(piece)) for part in about for piece in re.split("[,;]", part))
+    return (_first(word for word in words if word in NATIONALITIES), years[0] if years else None,
+            years[-1] if len(years) > 1 else None)
+
+
+def _visible(text: str) -> str:
+    """The text composed, without what cannot be seen, its lines kept apart."""
+    lines = re.split(r"[\n\r\v\f\x85\u2028\u2029]+", unicodedata.normalize("NFC", text))
+    return "\n".join(" ".join("".join(" " if unicodedata.category(c) in ("Cc", "Zs") else c for c in line
+                                      if not is_hidden(c)).split()) for line in lines).strip()
+
+
+def _without_asides(text: str) -> tuple[str, list[str]]:
+    """What stands outside of brackets, and what inside; one that is not closed runs to the end."""
+    outside, asides, depth = [], [], 0
+    for character in text:
+        if character in OPEN:
+            depth += 1
+            if depth == 1:
+                asides.append("")
+                outside.append(" ")
+            else:
+                asides[-1] += " "
+        elif character in CLOSE:
+            depth = max(0, depth - 1)
+        elif depth:
+            asides[-1] += character
+        else:
+            outside.append(character)
+    return "".join(outside), asides
+
+
+def _without_leading(text: str) -> tuple[str, str | None]:
+    """Without `attributed to`, `Umkreis des` and the like before the name, and the qualifier nearest to the name."""
+    qualifier = None
+    while True:
+        words = _words(text)
+        found = _phrase(words, 0, text)
+        if found is None:
+            return text, qualifier
+        qualifier, at = found
+        text = text[words[at].start :]
+
+
+def _phrase(words: Sequence[_Word], at: int, text: str | None = None) -> tuple[str, int] | None:
+    """The qualifier that a phrase at this word says of a name behind it, and the word where the name begins."""
+    plain = [word.plain for word in words]
+    for length in range(min(5, len(plain) - at), 0, -1):
+        known = PHRASES.get(tuple(plain[at : at + length]))
+        after = at + length
+        if known is None or after >= len(plain) or not _is_adjacent(text, words, after - 1):
+            continue
+        qualifier, needs_preposition = known
+        if plain[after] in PREPOSITIONS and after + 1 < len(plain):
+            is_master = plain[after + 1] in {"the", "des", "dem", "den"} and after + 2 < len(plain)
+            return qualifier, after + (2 if is_master else 1)
+        if not needs_preposition:
+            return qualifier, after
+    return _phrase(words, at + 1, text) if at < len(plain) and plain[at] in ARTICLES else None
+
+
+def _is_adjacent(text: str | None, words: Sequence[_Word], at: int) -> bool:
+    """Whether nothing but a blank, an apostrophe, a full stop or a colon stands between a word and the next one."""
+    return text is None or not set(text[words[at].end : words[at + 1].start]) - set(" '’.:`´")
+
+
+def _relation(words: Sequence[_Word]) -> str | None:
+    """The qualifier that these words are, and nothing else, as in `X, workshop of` or `X (zugeschrieben)`."""
+    plain = [word.plain for word in words]
+    while len(plain) > 1 and tuple(plain) not in PHRASES and plain[0] in JOINING | OWN | ARTICLES:
+        plain = plain[1:]
+    while plain and tuple(plain) not in PHRASES and plain[-1] in PREPOSITIONS | {"by", "the", "des"}:
+        plain = plain[:-1]
+    known = PHRASES.get(tuple(plain))
+    return known[0] if known and not (len(words) == 1 and plain[0] in AMBIGUOUS) else None
+
+
+def _without_trailing(text: str) -> tuple[str, str | None]:
+    """Without `and workshop`, `zugeschrieben`, `-Werkstatt` and the like behind the name."""
+    words = _words(text)
+    for length in range(min(5, len(words) - 1), 0, -1):
+        rest = words[-length:]
+        known = _relation(rest)
+        if known is None:
+            continue
+        is_joined = rest[0].plain in JOINING | OWN
+        if is_joined or rest[-1].plain in ALONE or "-" in text[words[-length - 1].end : rest[0].start]:
+            return text[: rest[0].start].rstrip(" -–—&+/,"), known
+    return text, None
+
+
+def _between(text: str) -> tuple[str, str] | None:
+    """`David Teniers after Titian`: whose hand it is, and after whom."""
+    words = _words(text)
+    for place, word in enumerate(words[:-1]):
+        if place > 0 and word.plain in {"after", "nach", "naar", "apres", "segun"} and text[word.start].islower():
+            start = words[place - 1].start if word.plain == "apres" and words[place - 1].plain == "d" else word.start
+            hand = text[:start].strip(" ,")
+            if len(_plain(hand)) > 1 or "," in text[:start]:
+                return hand, text[words[place + 1].start :]
+    return None
+
+
+def _name_parts(parts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Of what stands between commas: what belongs to the name, and what says when and where the artist lived."""
+    kept, facts = [], []
+    is_turned = len(parts) == 2 and all(len(_plain(part)) == 1 for part in parts)
+    for number, part in enumerate(parts):
+        plain = _plain(part)
+        is_dated = bool(re.search(r"\d{2}", part)) or bool(PERIODS & set(plain))
+        if number and (is_dated or _is_nation(plain, is_turned) or plain[0] in BORN):
+            facts.append(part)
+            continue
+        name, dates = _without_dates(part)
+        facts += [dates] if dates else []
+        kept.append(name)
+    return kept, facts
+
+
+def _is_nation(words: Sequence[str], is_turned: bool) -> bool:
+    """Whether a part of a record says where the artist is from; the second of `Hals, Frans` is a first name."""
+    if is_turned:
+        return False
+    return any(word in NATIONALITIES for word in words) and all(word in NATIONALITIES | DIRECTIONS for word in words)
+
+
+def _without_dates(part: str) -> tuple[str, str]:
+    """`Claude Monet 1840-1926` without the years, unless they are all the name there is, as in `Master of 1518`."""
+    found = YEARS.search(part)
+    if not found:
+        return part, ""
+    before = part[: found.start()].rstrip(" ,*†~(-–—")
+    words = _plain(before)
+    if not words or words[-1] in PREPOSITIONS | {"the", "year"}:
+        return part, ""
+    if len(words) > 2 and words[-1] in NATIONALITIES:
+        before = before[: _words(before)[-1].start].rstrip()
+    return before, found[0]
+
+
+def _is_nobody(parts: Sequence[str]) -> bool:
+    """Whether a record, cut at its commas, names nobody in particular."""
+    words = [_plain(part) for part in parts]
+    every = tuple(word for part in words for word in part)
+    if not every:
+        return True
+    if _says_nobody(every[0]) or (len(words) == 1 and _says_nobody(every[-1])):
+        return True
+    if " ".join(every) in NOBODY_ALONE or "".join(every) in NOBODY_ALONE:
+        return True
+    is_dated = not ROLES & set(every) or bool(PERIODS & set(every))  # an "artist 0012" of a data set is somebody
+    if len(every) == 1 and every[0].isdecimal():
+        return False
+    named = [word for word in every if word not in DESCRIPTIVE and not _says_nobody(word)
+             and not (is_dated and word[0].isdecimal())]
+    if not named and (OF_A_YEAR.search(" ".join(every)) or all(w in PREPOSITIONS for w in every)):
+        return False  # a master of 1518 is somebody
+    if not named or " ".join(named) in NOBODY_ALONE:
+        return True
+    return len(words) == 2 and any(any(map(_says_nobody, part)) and all(
+        _says_nobody(word) or word in DESCRIPTIVE for word in part) for part in words)
+
+
+def _says_nobody(word: str) -> bool:
+    return word.startswith(NOBODY)
+
+
+def _is_nobody_said(record: str) -> bool:
+    return any(map(_says_nobody, _plain(record)))
+
+
+def _key(name: str) -> str:
+    """A name as plain words in the order of speech, `Bruegel, Pieter, the Elder` with the last one last."""
+    last, *more = [part for part in name.split(",") if part.strip()] or [""]
+    suffixes = [part for part in more if set(_plain(part)) <= SUFFIXES and set(_plain(part)) & SUFFIX_WORDS
+                and (len(more) > 1 or len(_plain(part)) > 1)]  # alone it is a first name, as in "Spencer, Elder"
+    firsts = [part for part in more if part not in suffixes]
+    words = _plain(" ".join([*firsts, last, *suffixes]))
+    return " ".join([word for word in words if word not in TITLES] or words)
+
+
+def _first(values: Iterable[Any]) -> Any:
+    return next((value for value in values if value is not None), None)

@@ -1,0 +1,136 @@
+"""In which encoding a text was written: by its byte-order mark, as UTF-8 or UTF-16, else by how its words then look.
+
+A table has few words with accents, too few for the statistics of general detectors: of fourteen short lists of names in
+five encodings charset-normalizer tells seven. Each candidate is tried instead, and marked down for what no word has:
+letters of two scripts, a capital behind a small letter, a sign between letters.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+         (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# In this order where several fit as well: Windows in the west, Macs, Cyrillic, Japanese, Windows in the east, DOS.
+CANDIDATES = ("cp1252", "mac_roman", "cp1251", "cp932", "cp1250", "koi8_r", "cp850", "cp866", "latin-1")
+SAMPLE_BYTES = 1 << 16  # of lines that are not plain ASCII
+BLOCK = 1 << 20
+RARE = set("šžŠŽÿŸþðýÞÐÝƒıŒœ")  # where one sees them in a western encoding it is mostly another one
+WORDS = re.compile(r"[^\s,;|\t\"()\[\]/<>:=+*&.!?#@0-9]+")
+IN_WORDS, AROUND_WORDS = set("’‘´–—·"), set("“”„‚«»‹›…°©®€£§¿¡ªº²³½")
+
+
+def encoding_of(path: Path) -> str:
+    """The name of the encoding as Python knows it."""
+    with path.open("rb") as stream:
+        start = stream.read(4096)
+    for mark, name in MARKS:
+        if start.startswith(mark):
+            return name
+    if found := _without_mark(start):
+        return found
+    if _is_utf_8(path):
+        return "utf-8"
+    sample = _sample(path)
+    marks = {name: _oddity(text, name != "cp1250")
+             for name in CANDIDATES if (text := _decoded(sample, name)) is not None}
+    return min(marks, key=lambda name: marks[name])
+
+
+def _without_mark(start: bytes) -> str | None:
+    """UTF-16 shows by its zeros, every other byte."""
+    even, odd = start[0:4096:2], start[1:4096:2]
+    for zeros, others, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if len(zeros) > 1 and zeros.count(0) > 0.4 * len(zeros) and others.count(0) < 0.1 * len(others):
+            return name
+    return None
+
+
+def _is_utf_8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for block in _blocks(path):
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            yield block
+
+
+def _sample(path: Path) -> bytes:
+    """Lines that are not plain ASCII."""
+    found: list[bytes] = []
+    size = 0
+    with path.open("rb") as stream:
+        while size < SAMPLE_BYTES and (line := stream.readline(SAMPLE_BYTES)):
+            if not line.isascii():
+                found.append(line)
+                size += len(line)
+    return b"".join(found)
+
+
+def _decoded(data: bytes, name: str) -> str | None:
+    try:
+        return data.decode(name)
+    except UnicodeDecodeError:
+        return None
+
+
+def _oddity(text: str, is_western: bool) -> float:
+    """How much in a text is unlike words; the less the better."""
+    return sum(_oddity_of(word, is_western) for word in WORDS.findall(text) if not word.isascii())
+
+
+@lru_cache(maxsize=4096)
+def _oddity_of(word: str, is_western: bool) -> float:
+    odd = 0.0
+    kinds = [_script(c) for c in word]
+    for place, (character, kind) in enumerate(zip(word, kinds, strict=True)):
+        before, after = word[place - 1 : place], word[place + 1 : place + 2]
+        near = {each for each in (*kinds[max(place - 1, 0) : place], *kinds[place + 1 : place + 2]) if each != "sign"}
+        if character.isascii():
+            continue
+        if kind == "control":
+            odd += 1.5
+        elif kind == "sign":
+            is_between = before.isalpha() and after.isalpha()
+            if character in IN_WORDS:
+                odd += 0.5 * is_between
+            elif character in AROUND_WORDS:
+                odd += 3 * is_between
+            else:
+                odd += 3 if near else 1
+        else:
+            odd += 3 * bool(near - {kind})
+            odd += 0.5 * (is_western and character in RARE and not (place == 0 and character.isupper()))
+            if kind == "Latin":
+                odd += 1 * (before.isalpha() and not before.isascii())
+                odd += 2 * (character.isupper() and place > 0 and not word.isupper())
+            if kind == "Cyrillic":
+                odd += 2 * (character.isupper() and before.islower())
+    return odd
+
+
+@lru_cache(maxsize=4096)
+def _script(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in ("Cc", "Cn", "Co", "Cs"):
+        return "control"
+    if not character.isalpha():
+        return "sign"
+    name = unicodedata.name(character, "")
+    if name.startswith(("CJK", "HIRAGANA", "KATAKANA")):
+        return "Japanese"
+    return "halfwidth" if name.startswith("HALFWIDTH") else "Cyrillic" if name.startswith("CYRILLIC") else (
+        "Latin" if name.startswith("LATIN") else name.partition(" ")[0])

@@ -1,0 +1,32 @@
+"""Text as it is compared: without case, accents and what cannot be seen, composed or not."""
+
+from __future__ import annotations
+
+import unicodedata
+
+INVISIBLE = {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u2800", "\u3164", "\uffa0"}  # letters of nothing
+
+
+def folded(text: str) -> str:
+    """The text without case, accents and what cannot be seen; folded once more it stays the same."""
+    if text.isascii():
+        return text.lower()
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c) and not is_hidden(c))
+    return "".join(c for c in unicodedata.normalize("NFKD", plain.casefold()) if not unicodedata.combining(c))
+
+
+def composed(text: str) -> str:
+    """The text with composed letters, and without what cannot be seen at its ends."""
+    text = unicodedata.normalize("NFC", text).strip()
+    while text and (is_hidden(text[0]) or is_hidden(text[-1])):
+        text = (text[1:] if is_hidden(text[0]) else text[:-1]).strip()
+    return text
+
+
+def is_hidden(character: str) -> bool:
+    """Whether it shows nothing, and is no blank either."""
+    if character.isascii():
+        return False
+    return (unicodedata.category(character) in ("Cf", "Cs", "Cn", "Co") or character in INVISIBLE
+            or "\ufe00" <= character <= "\ufe0f" or "\u180b" <= character <= "\u180f"
+            or "\U000e0100" <= character <= "\U000e01ef")

@@ -1,0 +1,171 @@
+"""Which file a table means: names differ in composition, case, slashes and blanks, and in the folder they start from.
+
+The exact name counts first. Then the same name with composed letters, whatever its case, and last the file's name
+alone, anywhere below the folders that were named for photographs; where two files go by a name none is taken.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+
+from .formats import is_read, unread
+from .leftovers import LeftAlone, walk
+from .letters import composed, folded
+from .remote import is_remote
+
+
+class Photographs:
+    """The files below some folders, or addresses, by their names."""
+
+    def __init__(self, folders: Sequence[str], is_deep: bool, left: LeftAlone) -> None:
+        """is_deep: look everywhere below the folders; else in them, and where a name points to."""
+        self.folders, self.is_deep = folders, is_deep
+        self._left = left
+        self._listings: dict[str, dict[str, list[str]]] = {}
+        self.problems: list[tuple[str, str]] = []
+        self.used: set[str] = set()
+
+    def find(self, name: str) -> tuple[str, str | None]:
+        """Where the photograph of this name lies, or would lie; and what is wrong with the name, if something is."""
+        if is_remote(name):
+            return name, None
+        for folder in self.folders:
+            location = _joined(folder, name)
+            if is_remote(folder) or _is_there(location):
+                self.used.add(location)
+                return location, None
+        plain = composed(name).strip(" \"'").replace("\\", "/")
+        found = self._by_path(plain) or self._by_name(plain)
+        best = _nearest(plain, found)
+        if len(best) == 1:
+            self.used.add(best[0])
+            return best[0], None
+        location = _joined(self.folders[0], plain)
+        if best:
+            return location, f"two files go by this name: {best[0]} and {best[1]}; write its folder, too"
+        return location, None
+
+    def of_objects(self, numbers: Iterable[str]) -> dict[str, list[str]]:
+        """Photographs by the object whose number their name begins with, as 43_13_detail.jpg that of 43.13."""
+        known = {_signature(number): number for number in numbers if _signature(number)}
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in self._files:
+            words = _signature(os.path.splitext(os.path.basename(path))[0]).split(" ")
+            for length in range(len(words), 0, -1):
+                if number := known.get(" ".join(words[:length])):
+                    found[number].append(path)
+                    self.used.add(path)
+                    break
+        return dict(found)
+
+    @property
+    def unused(self) -> int:
+        """How many photographs below the folders nothing has asked for."""
+        return len(set(self._files) - self.used) if self.is_deep else 0
+
+    def _by_path(self, name: str) -> list[str]:
+        """Files of this name below the folders, each part of it compared."""
+        starts = ["/"] if name.startswith("/") else [folder for folder in self.folders if not is_remote(folder)]
+        *above, last = [part for part in name.split("/") if part not in ("", ".")] or [""]
+        for part in above:
+            starts = [os.path.join(start, each) for start in starts
+                      for each in ([".."] if part == ".." else self._listing(start).get(_key(part), []))]
+        return [os.path.join(start, each) for start in starts for each in self._listing(start).get(_key(last), [])]
+
+    def _by_name(self, name: str) -> list[str]:
+        last = name.rpartition("/")[2]
+        if not self.is_deep:
+            return self._by_path(last) if "/" in name else []
+        ways = [way for way in self._by_file_name.get(_key(last), []) if _key(way).endswith(_key(name.lstrip("/")))]
+        found = ways or self._by_file_name.get(_key(last), [])
+        if not found and not is_read(last) and unread(last) is None:
+            found = self._by_stem.get(_key(last), [])
+        return found
+
+    def _listing(self, folder: str) -> dict[str, list[str]]:
+        if folder not in self._listings:
+            names: dict[str, list[str]] = defaultdict(list)
+            try:
+                for name in sorted(os.listdir(folder)):
+                    names[_key(name)].append(name)
+            except (OSError, ValueError):
+                names = {}
+            self._listings[folder] = dict(names)
+        return self._listings[folder]
+
+    @cached_property
+    def _files(self) -> list[str]:
+        return [os.path.join(folder, name) for root in self.folders if not is_remote(root)
+                for folder, name in walk(root, self._left, self.problems)]
+
+    @cached_property
+    def _by_file_name(self) -> dict[str, list[str]]:
+        return self._grouped(os.path.basename)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        return self._grouped(lambda path: os.path.splitext(os.path.basename(path))[0])
+
+    def _grouped(self, name: Callable[[str], str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in self._files:
+            found[_key(name(path))].append(path)
+        return dict(found)
+
+
+def names_in(cell: str) -> list[str]:
+    """The names in a cell: several where each is a picture's, as in `a.jpg; b.jpg`."""
+    names = [name.strip() for name in re.split(r"[;|\n\r]", cell) if name.strip()]
+    return names if len(names) > 1 and all(is_read(name) or unread(name) for name in names) else [cell]
+
+
+def nearest_name(name: str) -> str | None:
+    """The file that a name means which is not there, compared as a table's are; None where there is none."""
+    location, problem = Photographs(["."], False, LeftAlone()).find(name)
+    return os.path.normpath(location) if problem is None and _is_there(location) else None
+
+
+def spellings(name: str) -> Iterator[str]:
+    """A name as it is, and as it may be written elsewhere: composed or not, its slashes, the case of its ending."""
+    plain = composed(name).replace("\\", "/")
+    stem, ending = os.path.splitext(plain)
+    for each in dict.fromkeys((name, composed(name), plain, stem + ending.lower(), stem + ending.upper())):
+        yield from dict.fromkeys((each, unicodedata.normalize("NFD", each)))
+
+
+def _joined(folder: str, name: str) -> str:
+    if is_remote(folder):
+        return f"{folder.rstrip('/')}/{name.lstrip('/')}"
+    return os.path.join(folder, name) if name else folder
+
+
+def _is_there(location: str) -> bool:
+    try:
+        return os.path.lexists(location)
+    except ValueError:  # a zero in the name
+        return False
+
+
+def _key(name: str) -> str:
+    return composed(name).casefold()
+
+
+def _nearest(name: str, paths: Sequence[str]) -> list[str]:
+    """Of files whose names are alike those that are most so."""
+    last = name.rpartition("/")[2]
+    stem = os.path.splitext(last)[0]
+    found = sorted(set(paths))
+    if len(found) > 1:
+        found = [path for path in found if composed(os.path.basename(path)) == last] or found
+    if len(found) > 1:
+        found = [path for path in found if composed(os.path.splitext(os.path.basename(path))[0]) == stem] or found
+    return found
+
+
+def _signature(text: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", folded(text)))
