@@ -57,7 +57,7 @@ def wrap_model(network: Path, output: Path, mean: tuple[float, float, float] | N
     from ..embedder.runtime import read_model
     from ..embedder.wrapping import Wrapping, side_of, wrapped
     from ..errors import BadSetting
-    from ..index.files import write_atomically
+    from ..files import write_atomically
 
     data = read_model(network)
     size = size or side_of(data, layout, str(network))

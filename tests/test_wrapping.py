@@ -164,7 +164,8 @@ def test_squash_crop_and_letterbox_do_what_their_names_say():
 
 
 @pytest.mark.parametrize("change", [{"size": 8}, {"size": 9999}, {"size": True}, {"inset": 0.5},
-                                    {"inset": float("nan")}, {"fit": "stretch"}, {"filter": "cubic"}, {"jpeg_quality": 0},
+                                    {"inset": float("nan")}, {"fit": "stretch"}, {"filter": "cubic"},
+                                    {"jpeg_quality": 0},
                                     {"jpeg_quality": "high"}, {"jpeg_subsampling": "4:1:0"}, {"colour": "BGR"},
                                     {"inset_leaves_at_least": 2}, {"unheard_of": 1}])
 def test_a_model_whose_preprocessing_is_not_known_here_is_refused(tmp_path, change):
