@@ -126,8 +126,10 @@ def names_in(cell: str) -> list[str]:
 
 def nearest_name(name: str) -> str | None:
     """The file that a name means which is not there, compared as a table's are; None where there is none."""
+    if not composed(name).strip("/\\."):
+        return None
     location, problem = Photographs(["."], False, LeftAlone()).find(name)
-    return os.path.normpath(location) if problem is None and _is_there(location) else None
+    return os.path.normpath(location) if problem is None and os.path.isfile(location) else None
 
 
 def spellings(name: str) -> Iterator[str]:

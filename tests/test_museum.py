@@ -1,0 +1,242 @@
+"""A registrar's folder of photographs and spreadsheet: built in one command, followed a month later in another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import unicodedata
+
+import pandas as pd
+import pytest
+from openpyxl import Workbook
+
+from artidx import ColumnNames, Index, read_catalog
+from artidx.cli import main as command_line
+from artidx.embedder.leftovers import reason_for_file, reason_for_folder
+from artidx.errors import BadCatalog
+from made import HUES, painting
+
+HEADINGS = ["Object Number", "Artist/Maker", "Date", "Title", "Photo file"]
+NOVEMBER = [
+    ["1.1", "Painter, Red (French, 1840-1926)", "1870", "Noon", "1_1.png"],
+    ["1.2", "Red Painter", 1871, "Dusk", "1_2.png"],
+    ["1.2", "Red Painter", 1871, "Dusk", "detail_1_2.png"], ["2.1", "Follower of Red Painter", "", "Night", "2_1.PNG"],
+    ["2.2", "Unbekannt", "", "Rain", "2_2.png"], ["3.1", "Painter, Blue", "", "Lost", "3_1.png"],
+    ["3.2", "Painter, Blue", "", "Not yet", ""], ["4.1", "Painter, Blue; Painter, Red", "", "Both", "sub\\4_1.png"],
+    ["4.2", "Painter, Blue", "", "Snow", "4_2.png"]]
+PHOTOGRAPHS = ["1_1.png", "1_2.png", "detail_1_2.png", "2_1.png", "2_2.png", "sub/4_1.png", "4_2.png", "@eaDir/4_2.png",
+               "notes.pdf", "spare.png"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, model_file):
+    monkeypatch.setenv("ARTIDX_MODEL", str(model_file))
+    monkeypatch.delenv("ARTIDX_INDEX", raising=False)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["artidx", *map(str, words)])
+        try:
+            command_line.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def table(path, rows):
+    book = Workbook()
+    book.active.append(["Museum of Small Things, export of the collection"])
+    book.active.append([])
+    for row in [HEADINGS, *rows]:
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+@pytest.fixture
+def museum(tmp_path, monkeypatch):
+    for number, name in enumerate(PHOTOGRAPHS):
+        file = name if name.endswith("png") else f"{name}.png"
+        made = painting(tmp_path / "photos" / file, number, HUES["Red Painter"])
+        made.rename(tmp_path / "photos" / name)
+    table(tmp_path / "november.xlsx", NOVEMBER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rows(index, *columns):
+    found = index.generation.table[["id", *columns]].astype(object)
+    return {row[0]: row[1:] for row in found.where(found.notna(), None).itertuples(index=False, name=None)}
+
+
+def test_a_registrars_spreadsheet_is_one_command_that_shows_what_it_has_understood(run, museum):
+    status, out, err = run("build", "november.xlsx", "--images", "photos/")
+    assert status == 0, err
+    assert "paintings.artidx: 7 paintings by 2 artists" in out
+    assert "without a photograph: 1: 3.2" in out
+    for words in ("headings in line 3", "9 rows", "artist           Artist/Maker", "object           Object Number",
+                  "7 found, not found 1 (3.1: 3_1.png), none yet 1 (3.2), in no row 1",
+                  "5 to an artist, 2 qualified", "WARNING"):
+        assert (words in err) == (words != "WARNING"), words
+    assert err.index("Artist/Maker") < err.index("model small")
+    assert "1 .pdf (a PDF document)" in out
+    assert "1 thumbnails" in out
+
+
+def test_objects_keep_their_numbers_and_records_their_words(run, museum):
+    run("build", "november.xlsx", "--images", "photos/")
+    found = rows(Index.open("paintings.artidx"), "object", "artist", "attribution", "qualifier", "artist_key")
+    assert found["1.1"] == ("1.1", "Painter, Red", "Painter, Red (French, 1840-1926)", None, "red painter")
+    assert found["1.2/detail_1_2.png"] == ("1.2", "Red Painter", "Red Painter", None, "red painter")
+    assert found["2.1"] == ("2.1", None, "Follower of Red Painter", "follower of", None)
+    assert found["2.2"] == ("2.2", None, "Unbekannt", None, None)
+    assert found["4.1"] == ("4.1", None, "Painter, Blue; Painter, Red", "together with", None)
+
+
+def test_qualified_works_speak_where_the_user_says_so_and_are_still_told_as_what_they_are(run, museum):
+    run("build", "november.xlsx", "--images", "photos/", "--qualified")
+    index = Index.open("paintings.artidx")
+    assert rows(index, "artist_key")["2.1"] == ("red painter",)
+    assert index.query("2.1").painting.by == "Follower of Red Painter"
+    index.label(pd.DataFrame({"id": ["2.2"], "artist": ["Workshop of Red Painter"]}), by="me")
+    assert rows(index, "artist_key", "attribution")["2.2"] == ("red painter", "Workshop of Red Painter")
+
+
+def test_another_photograph_of_an_object_is_no_neighbour_of_it(run, museum):
+    run("build", "november.xlsx", "--images", "photos/")
+    index = Index.open("paintings.artidx")
+    near = [each.painting.id for each in index.nearest_paintings("1.2", k=10).paintings]
+    assert "1.2/detail_1_2.png" not in near
+    assert len(near) == 5
+    assert {each.painting.object for each in index.nearest_paintings("1.1").paintings} >= {"1.2"}
+
+
+def test_december_brings_new_works_and_labels_and_keeps_what_was_corrected_by_hand(run, museum):
+    run("build", "november.xlsx", "--images", "photos/")
+    index = Index.open("paintings.artidx")
+    index.label(pd.DataFrame({"id": ["2.2", "2.1", "4.2"], "artist": ["Green Painter"] * 3}), by="me")
+    december = [list(row) for row in NOVEMBER]
+    december[3][1] = "Red Painter"  # 2.1: the curator has decided; of 2.2 nothing was said
+    december[0][3] = "Midday"
+    december = [row for row in december if row[0] != "4.1"] + [["5.1", "Blue Painter", "", "New", "5_1.png"]]
+    table(museum / "december.xlsx", december)
+    painting(museum / "new" / "5_1.png", 50, HUES["Blue Painter"])
+    status, out, _ = run("sync", "paintings.artidx", "december.xlsx", "--images", "photos", "new", "--dry-run")
+    assert status == 0
+    for words in ("2.1: artist: Green Painter -> Red Painter", "1.1: title: Noon -> Midday", "+ 5.1", "- 4.1"):
+        assert words in out
+    assert "2.2" not in out
+    assert run("sync", "paintings.artidx", "december.xlsx", "--images", "photos", "new")[0] == 0
+    index = Index.open("paintings.artidx")
+    found = rows(index, "artist", "title")
+    assert (found["2.1"], found["2.2"], found["1.1"], found["5.1"]) == (
+        ("Red Painter", "Night"), ("Green Painter", "Rain"), ("Painter, Red", "Midday"), ("Blue Painter", "New"))
+    assert found["4.2"][0] == "Green Painter"
+    assert "4.1" not in found
+    generation = index.manifest.generation
+    status, out, _ = run("sync", "paintings.artidx", "december.xlsx", "--json")  # the mapping and folders are known
+    assert json.loads(out)["generation"] == generation
+    assert json.loads(out)["relabelled"] == []
+
+
+def test_a_mapping_that_was_named_once_is_known_next_month(run, museum):
+    book = museum / "odd.csv"
+    book.write_text("Nr,Wer,Was\n1.1,Red Painter,1_1.png\n")
+    run("build", book, "--images", "photos", "--artist-column", "Wer", "--object-column", "Nr")
+    book.write_text("Nr,Wer,Was\n1.1,Red Painter,1_1.png\n4.2,Blue Painter,4_2.png\n")
+    assert run("add", "paintings.artidx", book)[0] == 0
+    assert rows(Index.open("paintings.artidx"), "artist") == {"1.1": ("Red Painter",), "4.2": ("Blue Painter",)}
+
+
+def test_the_same_picture_under_two_artists_is_kept_and_told(run, museum):
+    shutil.copy("photos/1_1.png", "photos/copy.png")
+    (museum / "a.csv").write_text("file,artist\nphotos/1_1.png,Monet\nphotos/copy.png,Manet\nphotos/1_2.png,Monet\n")
+    out = run("build", "a.csv")[1]
+    assert ("the same picture under several artists: 1; all are kept\n"
+            "  photos/1_1.png (Monet), photos/copy.png (Manet)") in out
+    found = json.loads(run("build", "a.csv", "--replace", "--json")[1])
+    assert found["same_picture"] == [[{"id": "photos/1_1.png", "artist": "Monet"},
+                                      {"id": "photos/copy.png", "artist": "Manet"}]]
+
+
+@pytest.mark.parametrize("written", [
+    unicodedata.normalize("NFC", "Dürer.png"), unicodedata.normalize("NFD", "Dürer.png"), " Dürer.png ", "DÜRER.PNG",
+    "Dürer.PNG", ".\\Dürer.png", "./Dürer.png", "sub\\..\\Dürer.png", "C:\\scans\\Dürer.png"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_a_photograph_is_found_however_its_name_is_written(tmp_path, written, on_disk):
+    (tmp_path / "sub").mkdir()
+    path = tmp_path / unicodedata.normalize(on_disk, "Dürer.png")
+    path.touch()
+    (tmp_path / "a.csv").write_text(f"file,artist\n{written},Dürer\n", encoding="utf-8")
+    catalog = read_catalog(tmp_path / "a.csv", ColumnNames(images=tmp_path if "C:" in written else None))
+    assert catalog.recognised.photographs == 1
+    assert unicodedata.normalize("NFC", catalog.table["path"][0]).lower().endswith("dürer.png")
+
+
+def test_a_name_that_two_files_go_by_is_told_and_not_guessed(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.jpg").touch()
+    (tmp_path / "2.jpg").touch()
+    (tmp_path / "t.csv").write_text("file,artist\n1.JPG,x\n2.jpg,y\n")
+    catalog = read_catalog(tmp_path / "t.csv", ColumnNames(images=[tmp_path]))
+    assert catalog.table["id"].tolist() == ["2.jpg"]
+    assert "two files go by this name" in catalog.skipped[0][1]
+
+
+def test_photographs_named_by_their_objects_need_no_column(tmp_path):
+    for name in ("43_13.jpg", "43.13-detail.jpg", "43_130.jpg", "1987-144.tif"):
+        (tmp_path / name).touch()
+    (tmp_path / "t.csv").write_text("Inventarnummer,Künstler\n43.13,x\n1987.144,y\n9.9,z\n", encoding="utf-8")
+    catalog = read_catalog(tmp_path / "t.csv", ColumnNames(images=tmp_path))
+    assert sorted(zip(catalog.table["object"], catalog.table["id"], strict=True)) == [
+        ("1987.144", "1987.144"), ("43.13", "43.13"), ("43.13", "43.13/43_13.jpg")]
+    assert catalog.recognised.without == ("9.9",)
+    with pytest.raises(BadCatalog, match="no column with the file names"):
+        read_catalog(tmp_path / "t.csv")
+
+
+def test_several_photographs_may_stand_in_one_cell(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "t.csv").write_text("Object Number,Artist,Photo\n1,x,a.jpg; b.jpg\n")
+    assert read_catalog(tmp_path / "t.csv").table["id"].tolist() == ["1", "1/b.jpg"]
+
+
+def test_ids_are_found_however_they_are_written(run, tmp_path, embedder, monkeypatch):
+    name = unicodedata.normalize("NFD", "Dürer/Häsin.png")
+    painting(tmp_path / "all" / name, 1)
+    painting(tmp_path / "all" / "Monet" / "b.png", 2)
+    index, _ = Index.build(tmp_path / "i.artidx", tmp_path / "all", embedder=embedder)
+    for written in ("Dürer/Häsin.png", name, "Dürer\\Häsin.png", " Dürer/Häsin.png", "Dürer/Häsin.PNG"):
+        assert index.query_of_id(written).painting.id == unicodedata.normalize("NFC", name)
+        assert len(index.only(f"id == {unicodedata.normalize('NFD', 'Dürer/Häsin.png')!r}")) == 1
+
+
+@pytest.mark.parametrize("name", [
+    "@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", ".Trash-1000", ".Trashes", ".thumbnails", "lost+found", ".git",
+    "System Volume Information", "@Recycle", ".dropbox.cache", ".Spotlight-V100", "@tmp", "#snapshot", "RECYCLER",
+    ".hidden"])
+def test_what_systems_leave_is_not_looked_into(name):
+    assert reason_for_folder(name)
+
+
+@pytest.mark.parametrize("name", [
+    "Thumbs.db", "._a.jpg", ".DS_Store", "desktop.ini", "ehthumbs.db", ".a.jpg", "a.txt", "a"])
+def test_what_is_no_painting_has_a_reason(name):
+    assert reason_for_file(name)
+
+
+def test_artists_with_one_number_are_one_artist_in_the_index(run, museum):
+    (museum / "a.csv").write_text("file,artist,artist_id\nphotos/1_1.png,Claude Monet,Q296\n"
+                                  "photos/1_2.png,Oscar-Claude Monet,http://www.wikidata.org/entity/Q296\n")
+    run("build", "a.csv")
+    (museum / "b.csv").write_text("file,artist,artist_id\nphotos/4_2.png,C. O. Monet,Q296\n")
+    run("add", "paintings.artidx", "b.csv")
+    index = Index.open("paintings.artidx")
+    assert index.artists == 1
+    assert index.collection.artists[0].paintings == 3
