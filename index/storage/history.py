@@ -29,12 +29,15 @@ def read(path: Path) -> pd.DataFrame:
     try:
         found = read_frame(path)
         told = {name: found[name] for name in COLUMNS}
-        if len(found.columns) != len(COLUMNS) or not pd.api.types.is_integer_dtype(told["row"]):
+        if len(found.columns) != len(COLUMNS) or not pd.api.types.is_numeric_dtype(told["row"]):
             raise ValueError(f"not the columns {', '.join(COLUMNS)}")
+        rows = told["row"].astype("int64")  # of a concatenation with nothing they may be floating-point numbers
+        if (rows != told["row"]).any():
+            raise ValueError("a number of a painting that is none")
         if strange := {*told["column"].unique()} & UNSAID:
             raise ValueError(f"it says something about {min(strange)}, which nobody can")
         told["after"][told["column"] == "year"].dropna().map(_year)
-        return found
+        return found.assign(row=rows)
     except FileNotFoundError:
         raise
     except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
