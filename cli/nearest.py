@@ -60,8 +60,12 @@ def nearest(images: tuple[str, ...], listed: Path | None, encoding: str | None, 
 
 
 def _show(answer: Answer, paintings: bool, artists: int) -> None:
-    from .query import named, percent
+    from .query import VERY_NEAR, named, note_without_geometry, percent
 
+    for twin in answer.one_picture:
+        say(f"this and {named(twin.painting)} {twin.how.says}")
+    if not answer.one_picture and answer.paintings and answer.paintings[0].distance < VERY_NEAR:
+        note_without_geometry("this and the nearest")
     if paintings:
         for neighbour in answer.paintings:
             say(f"{neighbour.distance:.3f}  {named(neighbour.painting)}")

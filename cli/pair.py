@@ -64,8 +64,12 @@ def pair(paintings: tuple[str, ...], pairs: Path | None, encoding: str | None, p
 
 
 def _show(verdict: Verdict, artists: int) -> None:
-    from .query import named, percent, ranked
+    from .query import VERY_NEAR, named, note_without_geometry, percent, ranked
 
+    if verdict.one_picture:
+        say(f"A and B {verdict.one_picture.says}")
+    elif verdict.distance < VERY_NEAR:
+        note_without_geometry("these two")
     passing = "that you gave" if verdict.false_positive_rate is None else (
         f"for these two (which {verdict.false_positive_rate:.1%} of pairs by different artists pass)")
     say(f"{'same' if verdict.same else 'different'} artist: distance {verdict.distance:.3f}, "

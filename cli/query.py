@@ -20,6 +20,7 @@ from .output import note
 
 STDIN = "-"
 TITLE = 60  # characters shown
+VERY_NEAR = 0.2  # distance from which on two photographs may well be of one picture
 
 
 def open_index(named: Source, model: str | None, device: str) -> Index:
@@ -72,3 +73,11 @@ def ranked(artists: tuple[RankedArtist, ...]) -> str:
 def percent(probability: float) -> str:
     """Whole percents, and never a certainty."""
     return ">99%" if probability > 0.99 else "<1%" if probability < 0.01 else f"{probability:.0%}"
+
+
+def note_without_geometry(which: str) -> None:
+    """One line where two are very near and nothing is installed that could tell whether they show one picture."""
+    from ..index.answers.same_picture import has_geometry
+
+    if not has_geometry():
+        note(f"{which} may show one picture; pip install 'artidx[review]' to have that looked at")

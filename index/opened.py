@@ -10,6 +10,7 @@ import hashlib
 import operator
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from ..embedder.photographs import nearest_name, spellings
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import notebook
+from .answers import twins
 from .answers.collection import Collection
 from .answers.search import Answer, Gallery, Query, RankedArtist
 from .answers.verify import Decision, Judgement, Verdict, judge, verdict
@@ -192,7 +194,9 @@ class Index:
         UnknownPainting, UnreadableImage, Uncalibrated.
         """
         decision = Decision(false_positive_rate, threshold, prior)
-        return self.verdict(self.query(a, max_pixels), self.query(b, max_pixels), decision)
+        queries = self.query(a, max_pixels), self.query(b, max_pixels)
+        found = self.verdict(*queries, decision)
+        return replace(found, one_picture=twins.of_pair(self.store, (a, b), queries, found.distance, max_pixels))
 
     def verdict(self, a: Query, b: Query, decision: Decision) -> Verdict:
         """`pair` of two paintings that `query` or `queries` gave."""
@@ -208,7 +212,8 @@ class Index:
         image: a path, an id of the index, or the bytes of an image. Raises UnknownPainting, UnreadableImage,
         and Uncalibrated; `nearest_paintings` needs no calibration.
         """
-        return self.answer(self.query(image, max_pixels), k=k)
+        query = self.query(image, max_pixels)
+        return self._with_twins(image, query, self.answer(query, k=k), max_pixels)
 
     def answer(self, query: Query, *, k: int = 10) -> Answer:
         """`nearest` of a painting that `query` or `queries` gave."""
@@ -217,7 +222,8 @@ class Index:
 
     def nearest_paintings(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
         """The k nearest paintings alone: distances without any probability, so no calibration is needed."""
-        return self.nearest_to(self.query(image, max_pixels), k=k)
+        query = self.query(image, max_pixels)
+        return self._with_twins(image, query, self.nearest_to(query, k=k), max_pixels)
 
     def nearest_to(self, query: Query, *, k: int = 10) -> Answer:
         """`nearest_paintings` of a painting that `query` or `queries` gave."""
@@ -415,6 +421,9 @@ class Index:
         return Answer(query.name, artists, unknown, self._gallery.nearest_paintings(query, _checked(k)),
                       searched=len(self), approximate=self.store.is_approximate,
                       model=self.manifest.model.sha256, generation=self.manifest.generation)
+
+    def _with_twins(self, image: ImageLike, query: Query, found: Answer, max_pixels: int) -> Answer:
+        return replace(found, one_picture=twins.of_query(self.store, image, query, found.paintings, max_pixels))
 
     def _own_path(self) -> Path:
         """Raises BadIndex for what is nobody's to change here; BadSetting for a part of an index."""

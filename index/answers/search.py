@@ -16,6 +16,7 @@ from ..scoring.calibration import ArtistCalibration
 from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
 from ..scoring.vectors import Array, distances
 from ..storage.vector_store import Candidates, Painting, VectorStore
+from .same_picture import SamePicture
 
 SHOWN = 3  # paintings shown as the evidence for an artist
 
@@ -38,10 +39,19 @@ class RankedArtist:
 
 
 @dataclass(frozen=True)
+class Twin:
+    """A painting of the index whose photograph shows the query's picture, and how."""
+
+    painting: Painting
+    how: SamePicture
+
+
+@dataclass(frozen=True)
 class Answer:
     """Who might have painted the query. unknown: the probability that none of the index's artists did.
 
-    searched: how many paintings could have been found; approximate: whether one of them may have been missed.
+    searched: how many paintings could have been found; approximate: whether one of them may have been missed;
+    one_picture: those that show the same picture, as far as they were looked at.
     """
 
     query: str
@@ -52,6 +62,7 @@ class Answer:
     approximate: bool
     model: str
     generation: int
+    one_picture: tuple[Twin, ...] = ()
 
 
 @dataclass(frozen=True)

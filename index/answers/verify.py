@@ -13,6 +13,7 @@ from ...embedder import bounds
 from ..scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
 from ..scoring.vectors import distances
 from ..storage.vector_store import Painting
+from .same_picture import SamePicture
 from .search import Gallery, Neighbour, Query, RankedArtist
 
 NEIGHBOURS = 15  # paintings looked at on each side for those they share
@@ -58,7 +59,10 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Verdict(Judgement):
-    """A judgement with its evidence: the artists nearest to either, and the paintings near to both."""
+    """A judgement with its evidence: the artists nearest to either, and the paintings near to both.
+
+    one_picture: that the two show one picture, where they were looked at and do.
+    """
 
     a: Side
     b: Side
@@ -66,6 +70,7 @@ class Verdict(Judgement):
     measured_on: str
     model: str
     generation: int
+    one_picture: SamePicture | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,236 @@
+"""Where one photograph lies in another, if it does: local features, matched, and the homography that most of them fit.
+
+SIFT (Lowe, 2004) with RootSIFT (Arandjelovic and Zisserman, 2012), a mutual ratio test, and MAGSAC++ (Barath et al.,
+2020), all from OpenCV; then the one photograph is laid upon the other and compared patch by patch. Says how well they
+fit, not what that means: that is same_picture.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ...embedder.images import Pixels
+from ...errors import MissingPackage
+
+SIDE = 640  # pixels of the longer side, to which all photographs are brought: enough for features, 50 ms to find them
+FEATURES = 2000
+RATIO = 0.85  # of the nearest descriptor's distance to the second nearest's
+REACH = 4.0  # pixels; MAGSAC++ weighs smaller ones by how likely they are
+FEWEST = 12  # matches that fit one homography; four fit any
+PATCH = 32  # pixels
+FLAT = 4.0  # grey levels of deviation below which a patch shows nothing to compare
+MOST_STRETCHED = 3.0  # one direction against the other: squares that collections publish of long pictures
+MOST_ENLARGED = 8.0  # of lengths
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph ready to be compared. rgb: (h, w, 3), its longer side SIDE; points (n, 2); descriptors (n, 128)."""
+
+    rgb: Pixels
+    size: tuple[int, int]  # as it came, width and height
+    points: npt.NDArray[np.float32]
+    descriptors: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How b lies upon a. share_a, share_b: of each photograph that the other shows too, 0 to 1.
+
+    matches: features that fit one homography; residual: their median distance to it, as a share of the diagonal;
+    agreement: median correlation of patches, grey, once laid upon each other, -1 to 1; enlarged: lengths in a's pixels
+    over lengths in b's, as they came; turned: degrees; stretched: lengths one way over lengths the other.
+    raw, fitted: root mean square difference of the overlap in grey levels, as it is and once the colours of one were
+    fitted to the other's; saturation: the mean of the largest less the smallest channel.
+    """
+
+    matches: int
+    share_a: float
+    share_b: float
+    residual: float
+    agreement: float
+    enlarged: float
+    turned: float
+    stretched: float
+    raw: float
+    fitted: float
+    saturation_a: float
+    saturation_b: float
+
+
+def photograph(image: Image.Image) -> Photograph:
+    """Find the features of an upright RGB image. Raises MissingPackage."""
+    cv2 = opencv()
+    factor = SIDE / max(image.size)
+    small = image.resize((max(16, round(image.width * factor)), max(16, round(image.height * factor))),
+                         Image.Resampling.BICUBIC, reducing_gap=3.0)
+    rgb = np.asarray(small.convert("RGB"), np.uint8)
+    points, descriptors = _features(cv2, rgb)
+    return Photograph(rgb, image.size, points, descriptors)
+
+
+def mirrored(found: Photograph) -> Photograph:
+    """The same, left and right exchanged."""
+    rgb = np.ascontiguousarray(found.rgb[:, ::-1])
+    return Photograph(rgb, found.size, *_features(opencv(), rgb))
+
+
+def fit(a: Photograph, b: Photograph) -> Fit | None:
+    """How b lies upon a; None where no homography that a photograph could have made fits."""
+    cv2 = opencv()
+    pairs = _matches(cv2, a.descriptors, b.descriptors)
+    if len(pairs) < FEWEST:
+        return None
+    on_a, on_b = a.points[pairs[:, 0]], b.points[pairs[:, 1]]
+    matrix, is_fit = cv2.findHomography(on_b, on_a, cv2.USAC_MAGSAC, REACH, maxIters=5000, confidence=0.999)
+    if matrix is None or not np.isfinite(matrix).all():
+        return None
+    is_fit = is_fit.ravel().astype(bool)
+    matches = _distinct(on_a[is_fit], on_b[is_fit])
+    if matches < FEWEST:
+        return None
+    shape = _shape(cv2, matrix, a, b)
+    return None if shape is None else _laid(cv2, matrix, a, b, on_a[is_fit], on_b[is_fit], matches, shape)
+
+
+def opencv() -> Any:
+    """The library. Raises MissingPackage."""
+    try:
+        import cv2
+    except ImportError:
+        raise MissingPackage("to compare pictures by their geometry, OpenCV is needed; pip install 'artidx[review]'"
+                             ) from None
+    return cv2
+
+
+def _features(cv2: Any, rgb: Pixels) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    # Dark varnish leaves little contrast; a lower threshold than OpenCV's finds what there is.
+    found, descriptors = cv2.SIFT_create(nfeatures=FEATURES, contrastThreshold=0.02).detectAndCompute(grey, None)
+    if descriptors is None:
+        return np.empty((0, 2), np.float32), np.empty((0, 128), np.float32)
+    points = np.array([each.pt for each in found], np.float32)
+    return points, np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9))
+
+
+def _matches(cv2: Any, a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """(m, 2) places in a and b of features that are nearest to each other, by far."""
+    if min(len(a), len(b)) < 2:
+        return np.empty((0, 2), np.int64)
+    cosines = a @ b.T  # RootSIFT is of unit length
+    to_b, to_a = cosines.argmax(axis=1), cosines.argmax(axis=0)
+    best = cosines[np.arange(len(a)), to_b]
+    cosines[np.arange(len(a)), to_b] = -1
+    second = cosines.max(axis=1)
+    is_near = np.sqrt(np.maximum(1 - best, 0)) < RATIO * np.sqrt(np.maximum(1 - second, 1e-12))
+    is_mutual = to_a[to_b] == np.arange(len(a))
+    chosen = np.flatnonzero(is_near & is_mutual)
+    return np.stack([chosen, to_b[chosen]], axis=1)
+
+
+def _distinct(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> int:
+    """How many matches lie apart: one spot may have several features."""
+    return min(len({tuple(p) for p in np.round(points / 4).astype(int).tolist()}) for points in (a, b))
+
+
+@dataclass(frozen=True)
+class _Shape:
+    share_a: float
+    share_b: float
+    enlarged: float
+    turned: float
+    stretched: float
+
+
+def _shape(cv2: Any, matrix: Matrix, a: Photograph, b: Photograph) -> _Shape | None:
+    """What the homography does to b's frame; None where no camera and no pair of scissors could have done it."""
+    (ha, wa), (hb, wb) = a.rgb.shape[:2], b.rgb.shape[:2]
+    corners = np.array([[0, 0], [wb, 0], [wb, hb], [0, hb]], np.float64)
+    depth = np.column_stack([corners, np.ones(4)]) @ matrix[2]
+    if (depth <= 0.2 * depth.max()).any():
+        return None
+    on_a = cv2.perspectiveTransform(corners[None], matrix)[0].astype(np.float32)
+    if not cv2.isContourConvex(on_a[:, None]):
+        return None
+    frame = np.array([[0, 0], [wa, 0], [wa, ha], [0, ha]], np.float32)
+    overlap, _ = cv2.intersectConvexConvex(on_a, frame)
+    across, down = ((on_a[1] + on_a[2] - on_a[0] - on_a[3]) / 2 / wb, (on_a[2] + on_a[3] - on_a[0] - on_a[1]) / 2 / hb)
+    if across[0] * down[1] - across[1] * down[0] <= 0:  # turned over
+        return None
+    lengths = np.hypot(*across), np.hypot(*down)
+    middle = float(np.sqrt(lengths[0] * lengths[1]))
+    # As they came: SIDE over the longer side was what each was scaled by.
+    enlarged = middle * (max(a.size) / SIDE) / (max(b.size) / SIDE)
+    stretched = float(max(lengths) / min(lengths))
+    if stretched > MOST_STRETCHED or not 1 / MOST_ENLARGED < middle < MOST_ENLARGED:
+        return None
+    turned = float(np.degrees(np.arctan2(across[1], across[0])))
+    return _Shape(float(overlap / (ha * wa)), float(overlap / max(cv2.contourArea(on_a), 1)), float(enlarged), turned,
+                  stretched)
+
+
+def _laid(cv2: Any, matrix: Matrix, a: Photograph, b: Photograph, on_a: Any, on_b: Any, matches: int,
+          shape: _Shape) -> Fit | None:
+    """Lay the one with the finer detail in the overlap upon the other, and compare."""
+    if np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) > 1:  # b would be enlarged: reduce a instead
+        matrix, a, b, on_a, on_b = np.linalg.inv(matrix), b, a, on_b, on_a
+        is_swapped = True
+    else:
+        is_swapped = False
+    height, width = a.rgb.shape[:2]
+    source = cv2.GaussianBlur(b.rgb, (0, 0), max(0.01, 0.4 / max(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))), 0.05)))
+    laid = cv2.warpPerspective(source, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    inside = cv2.warpPerspective(np.full(b.rgb.shape[:2], 255, np.uint8), matrix, (width, height))
+    inside = cv2.erode(inside, np.ones((9, 9), np.uint8)) > 250
+    inside[:4] = inside[-4:] = inside[:, :4] = inside[:, -4:] = False
+    if inside.sum() < 4 * PATCH * PATCH:
+        return None
+    there, here = (cv2.GaussianBlur(each, (0, 0), 1.0).astype(np.float32) for each in (a.rgb, laid))
+    agreement = _agreement(cv2, there, here, inside)
+    one, two = there[inside], here[inside]
+    residual = np.median(np.hypot(*(cv2.perspectiveTransform(on_b[None].astype(np.float64), matrix)[0] - on_a).T))
+    saturation = [float((each.max(axis=1) - each.min(axis=1)).mean()) for each in (one, two)]
+    if is_swapped:
+        saturation.reverse()
+    return Fit(matches, shape.share_a, shape.share_b, float(residual / np.hypot(height, width)), agreement,
+               shape.enlarged, shape.turned, shape.stretched, float(np.sqrt(((one - two) ** 2).mean())),
+               _fitted(one, two), *saturation)
+
+
+def _agreement(cv2: Any, one: Any, two: Any, inside: Any) -> float:
+    """Median correlation of grey in patches with something in them; 0 where there are too few of these."""
+    one, two = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (one, two))
+    found = []
+    for top in range(0, one.shape[0] - PATCH + 1, PATCH):
+        for left in range(0, one.shape[1] - PATCH + 1, PATCH):
+            at = np.s_[top : top + PATCH, left : left + PATCH]
+            if inside[at].mean() < 0.9:
+                continue
+            x, y = one[at][inside[at]], two[at][inside[at]]
+            x, y = x - x.mean(), y - y.mean()
+            if max(x.std(), y.std()) < FLAT:
+                continue
+            found.append(float((x * y).mean() / max(x.std() * y.std(), 1e-6)))
+    if len(found) < 4:
+        return 0.0
+    return float(np.median(found))
+
+
+def _fitted(one: Any, two: Any) -> float:
+    """Root mean square difference in levels once the colours of one were fitted to the other's by a linear map.
+
+    From the more colourful to the other, since grey can be made of colours and not the other way round.
+    """
+    spread = [(each.max(axis=1) - each.min(axis=1)).mean() for each in (one, two)]
+    source, target = (one, two) if spread[0] >= spread[1] else (two, one)
+    design = np.column_stack([source, np.ones(len(source), np.float32)])
+    gram = design.T.astype(np.float64) @ design + 1e-3 * np.eye(4)  # a grey picture has three channels alike
+    weights = np.linalg.solve(gram, design.T.astype(np.float64) @ target)
+    return float(np.sqrt(((design @ weights - target) ** 2).mean()))

@@ -1,0 +1,94 @@
+"""Which paintings of an index show the picture that was asked about: read again from their files and compared.
+
+Only what the model finds near is looked at, and only where a file still is as it was when it was indexed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+
+from ...embedder.images import MAX_PIXELS
+from ...embedder.locations import Reader, content_hash
+from ...embedder.runtime import ImageLike
+from ...errors import UnreadableImage
+from ..storage.vector_store import Painting, VectorStore
+from .same_picture import IDENTICAL, NEAR, SamePicture, Seen, same_picture, seen
+from .search import Neighbour, Query, Twin
+
+LOOKED_AT = 5  # of the nearest
+
+
+def seen_painting(painting: Painting, content: str, reader: Reader) -> Seen | None:
+    """The photograph of a painting of the index; None where it is not there, or not as it was."""
+    if not painting.path:
+        return None
+    try:
+        with reader.open(painting.path) as stream:
+            if content and content_hash(stream) != content:
+                return None
+            return seen(stream, content, max_pixels=reader.max_pixels)
+    except UnreadableImage:
+        return None
+
+
+def seen_image(store: VectorStore, image: ImageLike, query: Query, reader: Reader) -> Seen | None:
+    """The image that was asked about: a file, bytes, or a painting of the index."""
+    if isinstance(image, str | os.PathLike) and query.painting is not None:
+        return seen_painting(query.painting, _content(store, query.painting), reader)
+    try:
+        if isinstance(image, str | os.PathLike):
+            with reader.open(os.fspath(image)) as stream:
+                return seen(stream, content_hash(stream), max_pixels=reader.max_pixels)
+        content = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
+        return seen(image, content, max_pixels=reader.max_pixels)
+    except UnreadableImage:
+        return None
+
+
+def of_pair(store: VectorStore, images: tuple[ImageLike, ImageLike], queries: tuple[Query, Query], distance: float,
+            max_pixels: int = MAX_PIXELS) -> SamePicture | None:
+    """Whether two images that were asked about show one picture."""
+    if distance >= NEAR:
+        return None
+    contents = [_content(store, query.painting) if query.painting else "" for query in queries]
+    if contents[0] and contents[0] == contents[1]:
+        return SamePicture((IDENTICAL,))
+    with Reader(max_pixels) as reader:
+        a, b = (seen_image(store, image, query, reader) for image, query in zip(images, queries, strict=True))
+        return None if a is None or b is None else same_picture(a, b)
+
+
+def of_query(store: VectorStore, image: ImageLike, query: Query, near: Sequence[Neighbour],
+             max_pixels: int = MAX_PIXELS) -> tuple[Twin, ...]:
+    """The paintings that show the picture asked about: those with its bytes, and of the nearest those that fit it.
+
+    Other photographs of its own object are no news.
+    """
+    known = query.painting
+    asked = known if known is not None and isinstance(image, str) and image.removeprefix("id:") == known.id else None
+    content = _content(store, known) if known is not None else ""
+    others = [place for place in (store.places("sha256", content) if content else ())]
+    found = [Twin(painting, SamePicture((IDENTICAL,))) for painting in store.paintings(others)
+             if asked is None or not _is_one_object(painting, asked)]
+    close = [each.painting for each in near[:LOOKED_AT] if each.distance < NEAR]
+    if not close:
+        return tuple(found)
+    with Reader(max_pixels) as reader:
+        own = seen_image(store, image, query, reader)
+        if own is None:
+            return tuple(found)
+        for painting in close:
+            other = seen_painting(painting, _content(store, painting), reader)
+            if other is not None and (how := same_picture(own, other)) is not None:
+                found.append(Twin(painting, how))
+    return tuple(found)
+
+
+def _content(store: VectorStore, painting: Painting) -> str:
+    return store.contents(store.places("id", painting.id)[:1])[0]
+
+
+def _is_one_object(a: Painting, b: Painting) -> bool:
+    return a.id == b.id or (a.object is not None and a.object == b.object)

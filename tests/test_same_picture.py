@@ -1,0 +1,136 @@
+"""Two photographs of one picture are told from two pictures, and how they differ, by bytes, pixels and geometry."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image, ImageOps
+
+import artidx
+from artidx.cli.main import artidx as command
+from artidx.index.answers import same_picture as told
+from artidx.index.answers.geometry import mirrored
+from artidx.index.answers.same_picture import same_picture, seen
+from made import MUSEUM
+
+PICTURE, OTHER = MUSEUM / "436839.jpg", MUSEUM / "436892.jpg"
+
+
+def changed(image: Image.Image, how: str) -> Image.Image:
+    width, height = image.size
+    if how == "smaller":
+        return image.resize((width // 2, height // 2))
+    if how == "crop":
+        return image.crop((width // 8, height // 8, width, height * 9 // 10))
+    if how == "grey":
+        return ImageOps.grayscale(image).convert("RGB")
+    if how == "mirrored":
+        return ImageOps.mirror(image)
+    if how == "mirrored, crop":
+        return ImageOps.mirror(image.crop((width // 8, 0, width, height)))
+    if how == "recoloured":
+        return Image.fromarray((np.asarray(image) * [0.7, 1, 0.8]).astype(np.uint8))
+    turned = np.asarray(image.rotate(2, Image.Resampling.BICUBIC, expand=True, fillcolor=(200, 200, 195)), float)
+    light = np.linspace(0.7, 1.1, turned.shape[1])[None, :, None]  # from a window at the right
+    return Image.fromarray(np.clip(turned * light, 0, 255).astype(np.uint8))
+
+
+def redrawn(image: Image.Image) -> Image.Image:
+    """As a copyist would: each line a little elsewhere, the paint laid on anew."""
+    chance = np.random.default_rng(3)
+    pixels = np.asarray(image.resize((400, 570)), np.float64)
+    height, width = pixels.shape[:2]
+    wander = [np.asarray(Image.fromarray(chance.normal(0, 6, (7, 7)).astype(np.float32)).resize(
+        (width, height), Image.Resampling.BICUBIC)) for _ in range(2)]
+    rows = np.clip(np.arange(height)[:, None] + wander[0], 0, height - 1).astype(int)
+    columns = np.clip(np.arange(width)[None] + wander[1], 0, width - 1).astype(int)
+    paint = chance.normal(0, 12, (height // 4 + 1, width // 4 + 1, 1)).repeat(4, 0).repeat(4, 1)[:height, :width]
+    return Image.fromarray(np.clip(pixels[rows, columns] + paint, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    with Image.open(PICTURE) as opened:
+        return opened.convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def original(picture: Image.Image) -> told.Seen:
+    return seen(picture)
+
+
+@pytest.mark.parametrize("how", ["smaller", "crop", "grey", "mirrored", "mirrored, crop", "recoloured",
+                                 "another photograph"])
+def test_a_changed_photograph_shows_one_picture_and_it_is_said_how(picture, original, how):
+    stream = io.BytesIO()
+    changed(picture, how).save(stream, "JPEG", quality=85)
+    found = same_picture(original, seen(stream.getvalue()))
+    assert found is not None
+    assert not found.is_version
+    assert set(how.split(", ")) <= set(found.kinds)
+    assert ("mirrored" in found.kinds) == ("mirrored" in how)
+
+
+def test_what_is_said_of_b_is_turned_round_with_the_order(picture, original):
+    crop = seen(changed(picture, "crop"))
+    assert same_picture(original, crop).kinds == ("crop",)
+    assert same_picture(crop, original).kinds == ("wider",)
+
+
+def test_two_pictures_are_not_one_as_they_are_or_mirrored(original):
+    assert same_picture(original, seen(OTHER)) is None
+
+
+def test_a_copy_by_another_hand_is_a_version_and_not_the_same_picture(picture, original):
+    found = same_picture(original, seen(redrawn(picture)))
+    assert found is not None
+    assert found.is_version
+    assert "two versions" in found.says
+
+
+def test_identical_pixels_and_bytes_are_told_without_opencv(picture, monkeypatch):
+    monkeypatch.setattr(told, "has_geometry", lambda: False)
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    assert same_picture(seen(picture), seen(stream.getvalue())).kinds == ("identical pixels",)
+    assert same_picture(seen(picture, "ab"), seen(picture, "ab")).kinds == ("identical",)
+    assert same_picture(seen(picture), seen(changed(picture, "mirrored"))) is None
+
+
+def test_a_picture_without_features_is_not_called_anything():
+    plain, other = (seen(Image.new("RGB", (90, 60), colour)) for colour in ("red", "blue"))
+    assert same_picture(plain, other) is None
+    assert len(mirrored(plain.found).points) == 0
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory, picture):
+    folder = tmp_path_factory.mktemp("photographs")
+    picture.save(folder / "one.png")
+    (folder / "again.png").write_bytes((folder / "one.png").read_bytes())
+    changed(picture, "mirrored").save(folder / "mirrored.png")
+    with Image.open(OTHER) as other:
+        other.save(folder / "other.png")
+    return folder, artidx.Index.build(folder / "i.artidx", folder, embedder=artidx.Embedder.load("small"))[0]
+
+
+def test_pair_and_nearest_say_first_that_it_is_one_picture(photographs):
+    folder, index = photographs
+    assert index.pair("one.png", "again.png").one_picture.how == "identical"
+    assert index.pair("one.png", folder / "mirrored.png").one_picture.how == "mirrored"
+    assert index.pair("one.png", "other.png").one_picture is None
+    asked = CliRunner().invoke(command, ["nearest", str(folder / "one.png"), "--index", str(folder / "i.artidx"), "--json"])
+    found = {twin["painting"]["id"]: twin["how"]["how"] for twin in json.loads(asked.output)["one_picture"]}
+    assert found == {"one.png": "identical", "again.png": "identical", "mirrored.png": "mirrored"}
+    said = CliRunner().invoke(command, ["pair", "one.png", "mirrored.png", "--index", str(folder / "i.artidx")])
+    assert said.output.splitlines()[0] == "A and B seem to show one picture: the second is mirrored"
+
+
+def test_a_painting_asked_by_its_id_is_not_its_own_copy(photographs):
+    _, index = photographs
+    assert {twin.painting.id for twin in index.nearest("one.png").one_picture} == {"again.png", "mirrored.png"}
+    assert index.nearest("other.png").one_picture == ()
