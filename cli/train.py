@@ -58,21 +58,23 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
         raise MissingPackage(f"training needs {missing.name}; pip install 'artidx[train]'") from None
     name = name or ("small" if recipe == "distilled" else "base")
     table = training.labelled(read_catalog(catalog).table)
-    if recipe == "paper":
-        found = training.by_paper_recipe(table, settings, work, devices, nodes, precision, note)
-    elif not trunks:
+    if recipe != "paper" and not trunks:
         raise BadSetting(f"the recipe {recipe} needs --trunks FOLDER, where the pretrained weights lie")
-    elif recipe == "tuned":
-        found = training.by_tuned_recipe(table, trunks, work, precision, note)
-    elif recipe == "distilled":
-        found = training.by_distilled_recipe(table, trunks, work, precision, note)
-    else:
-        found = training.by_linear_recipe(table, trunks, work, note)
-    model = training.measured(found, table, work, output, name, note)
-    if all_splits and trunks:
-        found = training.by_tuned_recipe(table, trunks, work, precision, note, learn=training.ALL_SPLITS)
-        model = training.in_its_place(model, found, table, output, name, note)
-    training.write(model, output)
+    fabric = training.launched(devices, nodes, precision)
+    with training.holding(work, fabric):
+        if recipe == "paper" or not trunks:
+            found = training.by_paper_recipe(table, settings, work, fabric, note)
+        elif recipe == "tuned":
+            found = training.by_tuned_recipe(table, trunks, work, fabric, note)
+        elif recipe == "distilled":
+            found = training.by_distilled_recipe(table, trunks, work, fabric, note)
+        else:
+            found = training.by_linear_recipe(table, trunks, work, note)
+        model = training.measured(found, table, work, output, name, note)
+        if all_splits and trunks:
+            found = training.by_tuned_recipe(table, trunks, work, fabric, note, learn=training.ALL_SPLITS)
+            model = training.in_its_place(model, found, table, output, name, note)
+        training.write(model, output)
     what = "; measured before it learnt all splits" if all_splits else ""
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB{what}")
     show_scores(model.scores)

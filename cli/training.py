@@ -7,8 +7,9 @@ is written or, where that has learnt all splits, the one before.
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from ..embedder.images import Pixels
 from ..embedder.locations import Reader
 from ..embedder.parallel import no_bar
 from ..embedder.runtime import Embedder
+from ..embedder.training import kept
 from ..embedder.training.distilled import ALL_POINTWISE, train_distilled
 from ..embedder.training.export import export, with_metadata
 from ..embedder.training.linear import SIZE, describe_linear, train_linear
@@ -73,29 +75,26 @@ class Measured(NamedTuple):
 def by_linear_recipe(table: pd.DataFrame, trunks: Path, work: Path, note: Note) -> Trained:
     """Frozen trunks and linear discriminants."""
     training = table[table["split"] == TRAIN].reset_index(drop=True)
-    ensemble = train_linear(training, trunks, work, _progress(note))
+    ensemble = train_linear(training, trunks, work, note, progress)
     return Trained(ensemble, SIZE, describe_linear(len(training), training["artist"].nunique()))
 
 
-def by_tuned_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: str, note: Note, *,
+def by_tuned_recipe(table: pd.DataFrame, trunks: Path, work: Path, fabric: Fabric, note: Note, *,
                     learn: Sequence[str] = (TRAIN,)) -> Trained:
     """Fine-tuned trunks beside the linear recipe's model, which have learnt the artists of the splits `learn`."""
-    fabric = _fabric(1, 1, precision)
     found = train_tuned(table, trunks, work, fabric, triplet_accuracy, note, progress, learn=learn)
     return Trained(found.model, SIZE, found.made)
 
 
-def by_distilled_recipe(table: pd.DataFrame, trunks: Path, work: Path, precision: str, note: Note) -> Trained:
+def by_distilled_recipe(table: pd.DataFrame, trunks: Path, work: Path, fabric: Fabric, note: Note) -> Trained:
     """One small network that gives the vectors of the tuned recipe's model."""
-    network, made = train_distilled(table, trunks, work, _fabric(1, 1, precision), triplet_accuracy, note, progress)
+    network, made = train_distilled(table, trunks, work, fabric, triplet_accuracy, note, progress)
     return Trained(network, SIZE, made, ALL_POINTWISE)
 
 
-def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, devices: int, nodes: int, precision: str,
-                    note: Note) -> Trained:
+def by_paper_recipe(table: pd.DataFrame, settings: Path | None, work: Path, fabric: Fabric, note: Note) -> Trained:
     """Siamese networks for a few artists each, joined. All processes but the first end here."""
     chosen = read_settings(settings) if settings else PaperSettings()
-    fabric = _fabric(devices, nodes, precision)
     bar = progress if fabric.is_global_zero else no_bar
     outcome = train_paper(table, work, chosen, fabric, triplet_accuracy, note, bar)
     if not fabric.is_global_zero:
@@ -113,7 +112,7 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 def measured(trained: Trained, table: pd.DataFrame, work: Path, output: Path, name: str, note: Note) -> Measured:
     """Export a network, and measure and calibrate the file on the splits kept apart. output: where it is to lie."""
     embedder = _exported(trained, table, output, name, note)
-    index = _index_of(work / "measured.artidx", Catalog("training catalog", table), embedder, note)
+    index = _index_of(work / "measured", Catalog("training catalog", table), embedder, note)
     rows, embeddings = index.generation.table, index.generation.embeddings
     names = split_names(rows, "split")
     calibration = calibrate_model(rows, embeddings, names, gallery=TRAIN, seen=SEEN, unseen=UNSEEN)
@@ -142,21 +141,28 @@ def write(model: Measured, output: Path) -> None:
 def export_trained(work: Path, network: str, output: Path, name: str, note: Note) -> None:
     """Write one network of a run of the paper's recipe, finished or not, as a model file that is not calibrated."""
     ensemble, settings = load_trained(work, network)
-    data = export(ensemble, settings.size, name, packed_examples(work, settings.size, EXAMPLES))
+    data = export(ensemble, settings.size, name, packed_examples(work, settings.size, EXAMPLES),
+                  progress)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, data)
     note(said_of_parity(Embedder(data, str(output))))
 
 
 def _exported(trained: Trained, table: pd.DataFrame, output: Path, name: str, note: Note) -> Embedder:
-    data = export(trained.network, trained.size, name, _examples(table, trained.size),
+    data = export(trained.network, trained.size, name, _examples(table, trained.size), progress,
                   all_pointwise=trained.all_pointwise)
     embedder = Embedder(data, str(output))
     note(said_of_parity(embedder))
     return embedder
 
 
-def _fabric(devices: int, nodes: int, precision: str) -> Fabric:
+def holding(work: Path, fabric: Fabric) -> AbstractContextManager[None]:
+    """Hold the folder of work against other runs, by the first of this run's processes. Raises WorkBusy."""
+    return kept.held(work) if fabric.is_global_zero else nullcontext()
+
+
+def launched(devices: int, nodes: int, precision: str) -> Fabric:
+    """What a network is trained on. Raises BadSetting where that cannot be had."""
     try:
         fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
         fabric.launch()
@@ -164,10 +170,6 @@ def _fabric(devices: int, nodes: int, precision: str) -> Fabric:
         raise BadSetting(f"{devices} devices on {nodes} machines in {precision}: cannot be had here: "
                          f"{' '.join(str(problem).split())[:200]}") from None
     return fabric
-
-
-def _progress(note: Note) -> Callable[[str, int, int], None]:
-    return lambda what, done, total: note(f"{what}: {done:,} of {total:,} paintings")
 
 
 def said_of_parity(embedder: Embedder) -> str:
@@ -179,16 +181,18 @@ def said_of_parity(embedder: Embedder) -> str:
             f"largest cosine lost to weights of few bits {parity['largest_cosine_lost_to_stored_weights']:.1e}{sums}")
 
 
-def _index_of(path: Path, catalog: Catalog, embedder: Embedder, note: Note) -> Index:
-    """An index of the whole catalog by the exported model; one that a run before has made will do."""
+def _index_of(folder: Path, catalog: Catalog, embedder: Embedder, note: Note) -> Index:
+    """An index of the whole catalog by the exported model, kept under a key of both (kept.py)."""
+    table = catalog.table
+    labels = table.drop(columns="path").to_csv(index=False)
+    key = kept.key_of(embedder.sha256, labels, kept.contents(table["path"]), kept.libraries())
+    path = folder / f"{key[:24]}.artidx"
     if exists(path):
-        index = Index.open(path)
-        is_same = len(index) + index.manifest.skipped == len(catalog) and set(index.generation.table["id"]) <= set(
-            catalog.table["id"])
-        if is_same and index.manifest.model.sha256 == embedder.sha256:
-            return index
+        return Index.open(path)
+    for other in folder.glob("*.artidx"):  # of another model or other labels
+        shutil.rmtree(other)
     note(f"embedding {len(catalog):,} paintings to measure the model")
-    return Index.build(path, catalog, embedder=embedder, replace=True)[0]
+    return Index.build(path, catalog, embedder=embedder, bar=progress)[0]
 
 
 def _examples(table: pd.DataFrame, size: int) -> Pixels:

@@ -416,7 +416,7 @@ def test_a_run_is_not_continued_with_other_settings_or_other_labels(tmp_path, ca
         run(*arguments)
     settings.write_text(TINY.format(frozen="false"))
     catalog.write_text(catalog.read_text().replace("Artist 3", "Artist 2"))
-    with pytest.raises(BadSetting, match="another catalog"):
+    with pytest.raises(BadSetting, match="other labels"):
         run(*arguments)
 
 

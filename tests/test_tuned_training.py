@@ -182,8 +182,13 @@ def test_a_members_checkpoint_of_other_settings_is_refused(tmp_path, weights, ca
     member(tmp_path / "work", weights, catalog)
     with pytest.raises(BadSetting, match="other settings"):
         member(tmp_path / "work", weights, catalog, recipe=RECIPE._replace(rate=1e-2))
+    for name in ("SCALE", "MARGIN", "EVENNESS", "WEIGHT_DECAY"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tuned, name, 0.123)
+            with pytest.raises(BadSetting, match="other constants"):
+                member(tmp_path / "work", weights, catalog)
     catalog.write_text(catalog.read_text().replace("Artist 0", "Artist 9"))
-    with pytest.raises(BadSetting, match="other settings"):
+    with pytest.raises(BadSetting, match="other paintings"):
         member(tmp_path / "work", weights, catalog)
 
 
@@ -424,14 +429,14 @@ def test_a_student_is_shown_each_painting_once_with_its_own_vector_some_photogra
 def test_a_student_does_not_go_on_with_another_teacher(tmp_path, weights, catalog, monkeypatch):
     student(tmp_path / "work", weights, catalog)
     monkeypatch.setattr(tuned, "OF_ARTIST", 0.1)
-    with pytest.raises(BadSetting, match="paintings or teacher"):
+    with pytest.raises(BadSetting, match="another teacher"):
         student(tmp_path / "work", weights, catalog)
 
 
 def test_a_students_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog, monkeypatch):
     student(tmp_path / "work", weights, catalog)
     monkeypatch.setattr(distilled, "RATE", 1.0)
-    with pytest.raises(BadSetting, match="of another run"):
+    with pytest.raises(BadSetting, match="other constants"):
         student(tmp_path / "work", weights, catalog)
 
 

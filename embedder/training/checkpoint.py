@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ...errors import BadModel
+from ...files import replacing
 
 FACTS = "artidx"  # the metadata entry
 
 
 def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write tensors and facts (JSON) to `path`, replacing it in one step."""
-    aside = path.with_name(path.name + ".part")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside,
-              {FACTS: json.dumps(facts)})
-    with aside.open("rb") as stream:
-        os.fsync(stream.fileno())
-    os.replace(aside, path)
+    with replacing(path) as aside:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside,
+                  {FACTS: json.dumps(facts)})
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

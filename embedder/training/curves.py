@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+
+from ...files import replacing
 
 TRAINING, VALIDATION = "#b45309", "#1d4ed8"  # told apart by people who see no red and green
 
@@ -61,6 +62,5 @@ def draw_curves(epochs: Sequence[Epoch], title: str, target: Path) -> None:
         left.set_ylim(bottom=0)
         left.legend(frameon=False)
         figure.suptitle(title)
-        aside = target.with_suffix(".part")
-        figure.savefig(aside, format="png")
-    os.replace(aside, target)
+        with replacing(target) as aside:
+            figure.savefig(aside, format="png")

@@ -10,6 +10,7 @@ that, and so the student learns to look past it.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -26,15 +27,15 @@ from torch import Tensor
 from ...errors import BadSetting
 from ..catalog import artist_key
 from ..parallel import Bar
-from . import checkpoint, crops, tuned
+from . import augment, checkpoint, crops, kept, tuned
 from .batches import Places
 from .curves import Epoch, draw_curves
 from .ensemble import Ensemble, LinearHead, balanced
 from .features import trunk_features
 from .linear import SIZE
-from .networks import TRUNKS, PooledTrunk, load_trunk
+from .networks import TRUNKS, PooledTrunk, load_trunk, weights_sha256
 from .splits import SEEN
-from .trainer import Score, embed
+from .trainer import Score, embed, precision_of
 
 FOLDER = "distilled"
 TRUNK, FROZEN = "efficientnet_lite2", 4  # of its parts keep their weights
@@ -71,10 +72,10 @@ def train_distilled(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabr
                              fabric, bar)
     lesson, exam = (Lesson(places, torch.from_numpy(taught), _codes(table, places))
                     for places, taught in ((teacher.places, teacher.vectors), (seen, expected)))
-    features = _features(table.iloc[lesson.places].reset_index(drop=True), weights, work, note)
+    features = _features(table.iloc[lesson.places].reset_index(drop=True), weights, work, bar)
     head = first_head(features, np.tile(teacher.vectors, (COPIES, 1)), TRUNKS[TRUNK].widths)
     student = Ensemble([trunk], head).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _teach(student, lesson, exam, data, work / FOLDER, fabric, score, note, bar)
+    _teach(student, lesson, exam, weights_sha256(TRUNK, weights), data, work / FOLDER, fabric, score, note, bar)
     return student.cpu().eval(), _described(teacher)
 
 
@@ -95,12 +96,12 @@ def _codes(table: pd.DataFrame, places: Places) -> Places:
     return pd.factorize(np.array([artist_key(name) for name in table["artist"].iloc[places]], dtype=object))[0]
 
 
-def _features(rows: pd.DataFrame, weights: Path, work: Path, note: Callable[[str], None]) -> Vectors:
+def _features(rows: pd.DataFrame, weights: Path, work: Path, bar: Bar) -> Vectors:
     """(COPIES * n, f) of the frozen trunk, balanced."""
     found = []
     for copy in range(COPIES):
-        note(f"{TRUNK}, copy {copy + 1} of {COPIES}: {len(rows):,} paintings")
-        found.append(trunk_features(TRUNK, weights, rows, copy, work / "features", SIZE))
+        with bar(len(rows), f"{TRUNK}, copy {copy + 1} of {COPIES}, paintings") as advance:
+            found.append(trunk_features(TRUNK, weights, rows, copy, work / "features", SIZE, advance))
     return balanced(torch.from_numpy(np.concatenate(found)), TRUNKS[TRUNK].widths).numpy()
 
 
@@ -115,23 +116,26 @@ def first_head(features: Vectors, taught: Vectors, widths: list[int]) -> LinearH
     return LinearHead(widths, torch.from_numpy(centre - offset).float(), torch.from_numpy(projection).float())
 
 
-def _teach(student: Ensemble, lesson: Lesson, exam: Lesson, data: tuned.Data, folder: Path, fabric: Fabric,
-           score: Score, note: Callable[[str], None], bar: Bar) -> None:
+def _teach(student: Ensemble, lesson: Lesson, exam: Lesson, began_with: str, data: tuned.Data, folder: Path,
+           fabric: Fabric, score: Score, note: Callable[[str], None], bar: Bar) -> None:
     """Train it for EPOCHS; kept below `folder` and taken up again after the last whole epoch.
 
     The exam is looked at, for the curves, and nothing is chosen by it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
-    origin = {"recipe": [TRUNK, FROZEN, EPOCHS, RATE, PHOTOGRAPHED, RIDGE, SEED],
-              "crops": [crops.SCALED, crops.CROP, crops.BATCH], "paintings": data.digest}
+    origin = kept.origin(constants=kept.constants(sys.modules[__name__], crops, augment),
+                         optimiser=[tuned.WARM_UP, tuned.HEAD_RATE, tuned.WEIGHT_DECAY, tuned.LONGEST_GRADIENT],
+                         paintings=data.digest, labels=[lesson.places, lesson.artists], begin=began_with,
+                         precision=precision_of(fabric))
     history: list[Epoch] = []
     if last.exists():
         tensors, facts = checkpoint.load(last)
-        taught = tensors.get("taught", torch.empty(0))
-        if {name: facts.get(name) for name in origin} != origin or not _is_same_teacher(taught, lesson.taught):
-            raise BadSetting(f"{last}: of another run, with other settings, paintings or teacher; give another --work "
-                             f"folder")
+        kept.check_origin(last, facts, origin)
+        taught = tensors["taught"]
+        if not _is_same_teacher(taught, lesson.taught):
+            raise BadSetting(f"{last}: of a run with another teacher; give another --work folder, or remove {folder} "
+                             f"to train anew")
         run = _Run(student, lesson._replace(taught=taught), exam, data, facts["rates"], fabric, score)
         student.load_state_dict(checkpoint.without_prefix("student.", tensors))
         checkpoint.restore_optimizer(run.plain, checkpoint.without_prefix("optimizer.", tensors))

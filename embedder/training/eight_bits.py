@@ -8,7 +8,7 @@ that a picture's vector does not depend on others. Does not decide whether such 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +21,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from ..images import Pixels
+from ..parallel import Bar, no_bar
 from ..runtime import PROVIDERS
 
 # As ONNX Runtime's reduce_range has it. CPUs without VNNI sum two products in 16 bits, which hold 2 x 255 x 64.
@@ -30,8 +31,8 @@ DAMPING = 0.01  # of the mean square of what flows in, as in GPTQ
 Doubles = npt.NDArray[np.float64]
 
 
-def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels, *, all_pointwise: bool = False
-                            ) -> onnx.ModelProto | None:
+def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels, bar: Bar = no_bar, *,
+                            all_pointwise: bool = False) -> onnx.ModelProto | None:
     """The graph with such sums, by ONNX Runtime's static quantisation, or None if nothing in it bears them.
 
     model: its weights are plain float32 numbers; typical: (n, size, size, 3) pictures, which give the ranges of what
@@ -48,12 +49,13 @@ def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels, *, all_poin
         chosen = _bear_eight_bits(exact.graph, all_pointwise)
         if not chosen:
             return None
-        quantize_static(ready, quantised, _OneByOne(typical), nodes_to_quantize=[node.name for node in chosen],
-                        per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8,
-                        weight_type=QuantType.QInt8,
-                        extra_options={"CalibMovingAverage": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]})
+        with bar(len(typical), "ranges of what is rounded, pictures") as advance:
+            quantize_static(
+                ready, quantised, _OneByOne(typical, advance), nodes_to_quantize=[node.name for node in chosen],
+                per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+                extra_options={"CalibMovingAverage": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]})
         found = onnx.load(quantised)
-    _round_anew(found, exact, chosen, typical)
+    _round_anew(found, exact, chosen, typical, bar)
     del found.graph.value_info[:], found.opset_import[:]  # ONNX Runtime adds every one that it knows
     found.opset_import.extend(model.opset_import)
     return found
@@ -84,20 +86,24 @@ def _groups(node: onnx.NodeProto) -> int:
 
 
 def _round_anew(quantised: onnx.ModelProto, exact: onnx.ModelProto, nodes: Sequence[onnx.NodeProto],
-                pictures: Pixels) -> None:
+                pictures: Pixels, bar: Bar) -> None:
     """Replace the weights of these operations by whole numbers that lose less on these pictures."""
-    moments = _moments(exact, nodes, pictures)
+    with bar(len(pictures), "what flows into products, pictures") as advance:
+        moments = _moments(exact, nodes, pictures, advance)
     weights = {weight.name: numpy_helper.to_array(weight) for weight in exact.graph.initializer}
     stored = {weight.name: weight for weight in quantised.graph.initializer}
-    for name, moment in moments.items():
-        weight, whole = weights[name], stored[f"{name}_quantized"]
-        scales = numpy_helper.to_array(stored[f"{name}_scale"])
-        numbers = (rounded(weight, scales, moment) if weight.ndim == 2
-                   else rounded(weight[:, :, 0, 0].T, scales, moment).T[:, :, None, None])
-        whole.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numbers), whole.name))
+    with bar(len(moments), "rounding, weights") as advance:
+        for name, moment in moments.items():
+            weight, whole = weights[name], stored[f"{name}_quantized"]
+            scales = numpy_helper.to_array(stored[f"{name}_scale"])
+            numbers = (rounded(weight, scales, moment) if weight.ndim == 2
+                       else rounded(weight[:, :, 0, 0].T, scales, moment).T[:, :, None, None])
+            whole.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numbers), whole.name))
+            advance(1)
 
 
-def _moments(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], pictures: Pixels) -> dict[str, Doubles]:
+def _moments(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], pictures: Pixels,
+             advance: Callable[[int], None]) -> dict[str, Doubles]:
     """For each weight: (i, i) sums of products of the i channels that flow into it; every picture counts the same."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
@@ -106,7 +112,7 @@ def _moments(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], pictures: 
     watched.graph.output.extend(helper.make_empty_tensor_value_info(flow) for flow in flows)
     session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=[PROVIDERS["cpu"]])
     found: dict[str, Doubles] = {}
-    for picture in _OneByOne(pictures):
+    for picture in _OneByOne(pictures, advance):
         values = dict(zip(flows, session.run(None, picture), strict=True))
         for node in nodes:
             value = values[node.input[0]][0].astype(np.float64)
@@ -135,9 +141,13 @@ def rounded(weight: npt.NDArray[np.float32], scales: npt.NDArray[np.float32], mo
 class _OneByOne(CalibrationDataReader):  # type: ignore[misc]
     """Pictures as ONNX Runtime asks for them."""
 
-    def __init__(self, pictures: Pixels) -> None:
+    def __init__(self, pictures: Pixels, advance: Callable[[int], None]) -> None:
         self.rest: Iterator[Pixels] = iter(pictures)
+        self.advance = advance
 
     def get_next(self) -> dict[str, Pixels] | None:
         picture = next(self.rest, None)
-        return None if picture is None else {"image": picture[None]}
+        if picture is None:
+            return None
+        self.advance(1)
+        return {"image": picture[None]}

@@ -11,6 +11,7 @@ import copy
 import io
 import logging
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from ...errors import BadModel
 from ..images import Pixels
+from ..parallel import Bar, no_bar
 from ..runtime import METADATA_FORMAT, PREPROCESSING, Array, Embedder
 from ..wrapping import with_metadata as with_metadata  # for those who export
 from .eight_bits import with_sums_in_eight_bits
@@ -45,38 +47,52 @@ class _FromPixels(nn.Module):
         return vectors
 
 
-def export(network: nn.Module, size: int, name: str, example: Pixels, *, all_pointwise: bool = False) -> bytes:
+def export(network: nn.Module, size: int, name: str, example: Pixels, bar: Bar = no_bar, *, all_pointwise: bool = False
+           ) -> bytes:
     """The ONNX file of a network (b, 3, s, s) float in [0, 255] -> (b, d), with the parity measured in its metadata.
 
     example: (n, size, size, 3), two or more real pictures to measure it on; every second one gives the ranges of sums
-    in 8 bits, and the others what these lose; all_pointwise: whether all of its pointwise convolutions bear these
-    (eight_bits.py). Raises BadModel if parity is lost.
+    in 8 bits, and the others what these lose; bar: shows what is done; all_pointwise: whether all of its pointwise
+    convolutions bear these (eight_bits.py). Raises BadModel if parity is lost.
     """
     whole = _FromPixels(network).eval()
-    model = _converted(whole, example[:2])
-    _share_weights(model)
-    with torch.inference_mode():
-        expected = torch.cat([whole(torch.from_numpy(picture[None])) for picture in example]).numpy()
+    with bar(1, f"{name}, conversion to ONNX") as advance:
+        model = _converted(whole, example[:2])
+        _share_weights(model)
+        advance(1)
+    with torch.inference_mode(), bar(len(example), f"{name}, PyTorch's vectors of pictures") as advance:
+        expected = _in_turn(lambda picture: whole(torch.from_numpy(picture)).numpy(), example, advance)
 
-    def vectors_of(graph: onnx.ModelProto) -> Array:
-        return Embedder(with_metadata(_bytes(graph), _facts(size, name)), "the exported model").infer(example)
+    def vectors_of(graph: onnx.ModelProto, what: str) -> Array:
+        embedder = Embedder(with_metadata(_bytes(graph), _facts(size, name)), "the exported model")
+        with bar(len(example), f"{name}, vectors of pictures {what}") as advance:
+            return _in_turn(embedder.infer, example, advance)
 
-    difference = float(np.abs(vectors_of(model) - expected).max())
+    difference = float(np.abs(vectors_of(model, "by ONNX Runtime") - expected).max())
     stored = with_stored_weights(model)
-    in_float = vectors_of(stored)
+    in_float = vectors_of(stored, "with stored weights")
     turned = float(_cosines_lost(in_float, expected).max())
     if not (difference <= PARITY_LIMIT and turned <= STORED_LIMIT):
         raise BadModel(f"{name}: ONNX and PyTorch differ by {difference:.1e}, and as stored by {turned:.1e} of cosine")
     parity = {"largest_difference_to_pytorch": difference, "largest_cosine_lost_to_stored_weights": turned}
-    quantised = with_sums_in_eight_bits(model, example[::2], all_pointwise=all_pointwise)
+    quantised = with_sums_in_eight_bits(model, example[::2], bar, all_pointwise=all_pointwise)
     if quantised is not None:
         quantised = with_stored_weights(quantised)
-        lost = _cosines_lost(vectors_of(quantised), in_float)[1::2]
+        lost = _cosines_lost(vectors_of(quantised, "with sums in 8 bits"), in_float)[1::2]
         if lost.mean() <= EIGHT_BIT_SUMS_LIMIT:
             stored = quantised
             parity |= {"mean_cosine_lost_to_sums_in_8_bits": float(lost.mean()),
                        "largest_cosine_lost_to_sums_in_8_bits": float(lost.max())}
     return with_metadata(_bytes(stored), {**_facts(size, name), "parity": parity})
+
+
+def _in_turn(vectors_of: Callable[[Pixels], Array], pictures: Pixels, advance: Callable[[int], None]) -> Array:
+    """(n, d) of pictures (n, s, s, 3), one after the other."""
+    found = []
+    for number in range(len(pictures)):
+        found.append(vectors_of(pictures[number : number + 1]))
+        advance(1)
+    return np.concatenate(found)
 
 
 def _facts(size: int, name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import torch
 
 from ...errors import BadCatalog
 from ..catalog import artist_key
+from ..parallel import Bar
 from .ensemble import Ensemble, LinearHead, balanced
 from .features import trunk_features
 from .networks import TRUNKS, load_trunk
@@ -35,18 +36,18 @@ SMALLEST_ARTIST = 5  # paintings
 Matrix = npt.NDArray[np.float64]
 
 
-def train_linear(table: pd.DataFrame, weights: Path, work: Path, progress: Callable[[str, int, int], None]
-                 ) -> Ensemble:
+def train_linear(table: pd.DataFrame, weights: Path, work: Path, note: Callable[[str], None], bar: Bar) -> Ensemble:
     """Train on a catalog's table; weights: the trunks' folder; work: where features are kept between runs.
 
-    progress(what, done, all) is called as paintings are done. Raises BadCatalog where there are too few artists.
+    Raises BadCatalog where there are too few artists.
     """
     keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
     is_large = keys.map(keys.value_counts()).fillna(0).to_numpy() >= SMALLEST_ARTIST
     if keys[is_large].nunique() < 2:
         raise BadCatalog(f"training needs two artists or more with {SMALLEST_ARTIST} paintings each")
-    features = np.concatenate([_features(table, copy, weights, work, progress)[is_large] for copy in range(COPIES)])
+    features = np.concatenate([_features(table, copy, weights, work, bar)[is_large] for copy in range(COPIES)])
     artists = np.tile(keys[is_large].to_numpy(str), COPIES)
+    note(f"linear discriminants of {len(features):,} features by {keys[is_large].nunique():,} artists")
     centre, projection = discriminants(features, artists)
     head = LinearHead(_widths(), torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     return Ensemble([load_trunk(name, weights) for name in MEMBERS], head).eval()
@@ -95,18 +96,11 @@ def discriminants(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], 
     return centre, axes @ scaled
 
 
-def _features(table: pd.DataFrame, copy: int, weights: Path, work: Path, progress: Callable[[str, int, int], None]
-              ) -> npt.NDArray[np.float32]:
+def _features(table: pd.DataFrame, copy: int, weights: Path, work: Path, bar: Bar) -> npt.NDArray[np.float32]:
     parts = []
     for name in MEMBERS:
-        done = 0
-
-        def finished(count: int, name: str = name) -> None:
-            nonlocal done
-            done += count
-            progress(f"{name}, copy {copy + 1} of {COPIES}", done, len(table))
-
-        parts.append(trunk_features(name, weights, table, copy, work / "features", SIZE, finished))
+        with bar(len(table), f"{name}, copy {copy + 1} of {COPIES}, paintings") as advance:
+            parts.append(trunk_features(name, weights, table, copy, work / "features", SIZE, advance))
     return balanced(torch.from_numpy(np.concatenate(parts, axis=1)), _widths()).numpy()
 
 

@@ -8,9 +8,7 @@ with its reason in skipped.csv.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,10 +19,12 @@ import torch
 from torch import Tensor
 
 from ...errors import BadModel, UnreadableImage
+from ...files import replacing, write_atomically
 from ..images import Pixels
-from ..locations import Reader, absolute
+from ..locations import Reader
 from ..parallel import ahead
 from ..runtime import PREPROCESSING, available_cores
+from . import kept
 
 SHARD = 512  # paintings; 100 MB at 256 px, seconds of work
 
@@ -35,7 +35,7 @@ class Packed:
     def __init__(self, shards: Sequence[npt.NDArray[np.uint8]], is_read: npt.NDArray[np.bool_], digest: str) -> None:
         self._shards = shards
         self.is_read = is_read
-        self.digest = digest  # of the paintings' files
+        self.digest = digest  # of the paintings' files and how they were packed
 
     def __len__(self) -> int:
         return len(self.is_read)
@@ -59,23 +59,24 @@ def pack(table: pd.DataFrame, folder: Path, size: int, progress: Callable[[int],
     with Reader() as reader:
         for start in range(0, len(table), SHARD):
             rows = table.iloc[start : start + SHARD]
-            path = folder / f"{start:07d}-{_digest(rows, reader)}.npy"
+            path = folder / f"{start:07d}-{_digest(rows, size)}.npy"
             if not path.exists():
-                _pack_shard(list(rows["path"]), path, size, reader)
+                _pack_shard(list(rows["path"]), path, size, reader, progress)
+            else:
+                progress(len(rows))
             skipped |= {start + row: reason for row, reason in json.loads(_reasons(path).read_bytes())}
             names.append(path.name)
             shards.append(np.load(path, mmap_mode="r", allow_pickle=False))
-            progress(len(rows))
     for path in folder.glob("*.npy"):
         if path.name not in names:  # of files that have changed since
             path.unlink()
             _reasons(path).unlink(missing_ok=True)
-    with (folder / "skipped.csv").open("w", encoding="utf-8", newline="") as stream:
+    with replacing(folder / "skipped.csv") as aside, aside.open("x", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerow(("path", "reason"))
         csv.writer(stream).writerows((table["path"].iloc[row], reason) for row, reason in skipped.items())
     is_read = np.ones(len(table), bool)
     is_read[list(skipped)] = False
-    return Packed(shards, is_read, hashlib.sha256(" ".join(names).encode()).hexdigest()[:12])
+    return Packed(shards, is_read, kept.key_of(names))
 
 
 def packed_examples(folder: Path, size: int, count: int) -> Pixels:
@@ -92,24 +93,27 @@ def packed_examples(folder: Path, size: int, count: int) -> Pixels:
     return np.stack(squares)
 
 
-def _pack_shard(locations: Sequence[str], path: Path, size: int, reader: Reader) -> None:
+def _pack_shard(locations: Sequence[str], path: Path, size: int, reader: Reader, progress: Callable[[int], None]
+                ) -> None:
     def decoded(location: str) -> Pixels | str:
         try:
             return reader.square(location, size)
         except UnreadableImage as problem:
             return str(problem).removeprefix(f"{location}: ")
 
-    unfinished, reasons = path.with_suffix(".part"), []
-    with unfinished.open("wb") as stream:
-        shape = (len(locations), size, size, 3)
-        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for row, found in enumerate(ahead(decoded, locations, workers=available_cores(), most=4 * available_cores())):
-            if isinstance(found, str):
-                reasons.append((row, found))
-                found = np.zeros(shape[1:], np.uint8)
-            stream.write(found.tobytes())
-    _reasons(path).write_text(json.dumps(reasons), encoding="utf-8")
-    os.replace(unfinished, path)
+    reasons = []
+    with replacing(path) as aside:
+        with aside.open("xb") as stream:
+            shape = (len(locations), size, size, 3)
+            np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for row, found in enumerate(ahead(decoded, locations, workers=available_cores(),
+                                              most=4 * available_cores())):
+                if isinstance(found, str):
+                    reasons.append((row, found))
+                    found = np.zeros(shape[1:], np.uint8)
+                stream.write(found.tobytes())
+                progress(1)
+        write_atomically(_reasons(path), json.dumps(reasons).encode())  # first: the shard counts once it is there
 
 
 def _reasons(path: Path) -> Path:
@@ -117,7 +121,5 @@ def _reasons(path: Path) -> Path:
     return path.with_suffix(".skipped.json")
 
 
-def _digest(rows: pd.DataFrame, reader: Reader) -> str:
-    """Other paintings, or changed files, under the same numbers must not pass for these, nor squares made otherwise."""
-    facts = [fact for location in rows["path"] for fact in (absolute(location), reader.fingerprint(location))]
-    return hashlib.sha256("\0".join([str(PREPROCESSING), *facts]).encode()).hexdigest()[:12]
+def _digest(rows: pd.DataFrame, size: int) -> str:
+    return kept.key_of(size, PREPROCESSING, kept.libraries(), kept.contents(rows["path"]))[:24]

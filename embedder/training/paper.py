@@ -8,7 +8,8 @@ this is to be held against. Settings hold the paper's values; trainer.py has the
 
 from __future__ import annotations
 
-import os
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -22,16 +23,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from ...errors import BadCatalog, BadModel, BadSetting
+from ...files import write_atomically
 from ..catalog import artist_key
 from ..parallel import Bar
-from . import checkpoint
+from . import checkpoint, kept, trainer
 from .batches import Places
 from .curves import Epoch, best_epoch
 from .ensemble import Ensemble
 from .networks import SiameseNetwork
 from .packed import Packed, pack
 from .splits import SEEN, TRAIN, labels_sha256
-from .trainer import Labelled, Positive, Score, TrainingSettings, embed, train
+from .trainer import Labelled, Positive, Score, TrainingSettings, embed, precision_of, train
 
 FOLDER, SETTINGS, SUPER = "paper", "settings.json", "super"
 
@@ -74,8 +76,8 @@ class PaperSettings(BaseModel):
 class _Run(BaseModel):
     """What a run's folder says of itself: a run goes on only with the same settings and the same labels."""
 
-    catalog: str  # sha256 of ids, artists and splits
     settings: PaperSettings
+    origin: dict[str, str]
 
 
 class Outcome(NamedTuple):
@@ -111,9 +113,13 @@ def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric
     """
     folder = work / FOLDER
     with fabric.rank_zero_first():
-        _check_settings(folder, settings, table)
         with bar(len(table), "packing paintings") as advance:
             packed = pack(table, work, settings.size, advance)
+        run = _Run(settings=settings, origin=kept.origin(
+            settings=settings.model_dump(), labels=labels_sha256(table), paintings=packed.digest,
+            constants=kept.constants(trainer, sys.modules[__name__]),
+            machines=[precision_of(fabric), fabric.world_size]))
+        _check(folder / SETTINGS, run)
     if skipped := int((~packed.is_read).sum()):
         note(f"{skipped:,} paintings cannot be read; listed in {work / f'packed-{settings.size}' / 'skipped.csv'}")
     split = table["split"].to_numpy(str)
@@ -121,7 +127,8 @@ def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric
     groups = deal(codes[split == TRAIN], settings.members, settings.artists_per_member)
     _check_validation(groups, codes[split == SEEN])
     if fabric.is_global_zero:
-        _keep_settings(folder, settings, table)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / SETTINGS, run.model_dump_json(indent=1).encode())
 
     def labelled(name: str, chosen: Places, inputs: Packed | _Vectors = packed) -> Labelled:
         places = np.flatnonzero((split == name) & np.isin(codes, chosen))
@@ -236,15 +243,13 @@ def _joining(settings: PaperSettings) -> nn.Module:
 
 def _vectors(member: nn.Module, packed: Packed, folder: Path, fabric: Fabric, advance: Callable[[int], None]
              ) -> npt.NDArray[np.float32]:
-    path = folder / f"vectors-{packed.digest}.npy"
-    if not path.exists():
-        unfinished = path.with_suffix(".part")
-        # Not through fabric.setup, which would wait for the other processes.
-        with unfinished.open("wb") as stream, fabric.autocast():
-            np.save(stream, embed(member.to(fabric.device), packed, np.arange(len(packed)), fabric))
-        os.replace(unfinished, path)
+    def made() -> npt.NDArray[np.float32]:
+        with fabric.autocast():  # not through fabric.setup, which would wait for the other processes
+            return embed(member.to(fabric.device), packed, np.arange(len(packed)), fabric)
+
+    key = kept.key_of(packed.digest, member.state_dict(), precision_of(fabric), kept.libraries())
+    found = kept.array(folder, "vectors", key, made)
     advance(1)
-    found: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
     return found
 
 
@@ -263,19 +268,11 @@ def _check_validation(groups: list[Places], seen: Places) -> None:
                              f"have two paintings in {SEEN}; set members to fewer, or give more paintings that split")
 
 
-def _described(settings: PaperSettings, table: pd.DataFrame) -> str:
-    return _Run(catalog=labels_sha256(table), settings=settings).model_dump_json(indent=1)
-
-
-def _check_settings(folder: Path, settings: PaperSettings, table: pd.DataFrame) -> None:
-    path = folder / SETTINGS
-    if path.exists() and path.read_text(encoding="utf-8") != _described(settings, table):
-        raise BadSetting(f"{path}: this run has other settings or another catalog; give another --work folder, or "
-                         f"remove {folder}")
-
-
-def _keep_settings(folder: Path, settings: PaperSettings, table: pd.DataFrame) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / f"{SETTINGS}.part"
-    aside.write_text(_described(settings, table), encoding="utf-8")
-    os.replace(aside, folder / SETTINGS)
+def _check(path: Path, run: _Run) -> None:
+    if path.exists():
+        try:
+            found = json.loads(path.read_bytes())
+        except ValueError:
+            found = {}
+        before = found.get("origin", {}) if isinstance(found, dict) else {}
+        kept.check_origin(path, before if isinstance(before, dict) else {}, run.origin)

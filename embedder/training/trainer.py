@@ -125,6 +125,11 @@ def embed(network: nn.Module, inputs: Inputs, places: Places, fabric: Fabric) ->
     return np.concatenate(found)
 
 
+def precision_of(fabric: Fabric) -> str:
+    """What numbers a network is trained in, and on what."""
+    return f"{fabric._precision.precision} {fabric.device.type}"
+
+
 class _Run:
     """What stays the same from epoch to epoch."""
 

@@ -20,10 +20,9 @@ member, and which style (posteriors.py).
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -37,22 +36,22 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from ...errors import BadCatalog, BadSetting
+from ...errors import BadCatalog
 from ..catalog import artist_key
 from ..images import Pixels
 from ..parallel import Bar
-from . import checkpoint, crops
+from . import augment, checkpoint, crops, kept
 from .augment import photographed_whole, redigitised
 from .batches import Places
 from .curves import Epoch, draw_curves
 from .ensemble import Ensemble, LinearHead, balanced
 from .linear import SIZE, describe_linear, discriminants, train_linear
 from .losses import artist_softmax
-from .networks import TRUNKS, PooledTrunk, load_trunk
+from .networks import TRUNKS, PooledTrunk, load_trunk, weights_sha256
 from .packed import Packed, pack
 from .posteriors import Question, WithPosteriors, principal, with_posteriors
 from .splits import SEEN, TRAIN, labels_sha256
-from .trainer import Labelled, Score, embed
+from .trainer import Labelled, Score, embed, precision_of
 
 FOLDER = "tuned"
 WARM_UP = 0.1  # of a cycle's steps, while the rates rise; they fall with a cosine afterwards
@@ -145,8 +144,7 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
         load_trunk(recipe.trunk, weights)  # what is missing is told now, not after hours
     data = data_of(table, work, note, bar)
     learnt = pd.concat([table[(table["split"] == split) & data.packed.is_read] for split in learn], ignore_index=True)
-    linear = train_linear(learnt, weights, work,
-                          lambda what, done, total: note(f"{what}: {done:,} of {total:,} paintings"))
+    linear = train_linear(learnt, weights, work, note, bar)
     named = {"linear": linear}
     more = data_of(table, work, note, bar, learn) if {*learn} != {TRAIN} else None
     for recipe in MEMBERS:
@@ -230,26 +228,18 @@ def _counted(data: Data) -> str:
 def vectors(member: Ensemble, folder: Path, what: str, places: Places, change: Change, data: Data, fabric: Fabric,
             bar: Bar) -> npt.NDArray[np.float32]:
     """(n, d) of one member for what is at these places, made once and kept in its folder under the name `what`."""
-    digest = hashlib.sha256(data.digest.encode() + places.tobytes())
-    for weight in member.state_dict().values():
-        digest.update(weight.cpu().numpy().tobytes())
-    kept = folder / f"{what}-{digest.hexdigest()[:12]}.npy"
-    if kept.exists():
-        found: npt.NDArray[np.float32] = np.load(kept, allow_pickle=False)
-        return found
-    parts, inputs = [], _Changed(data.packed, change)
-    with bar(len(places), f"{folder.name}, vectors of {what}, paintings") as advance, fabric.autocast():
-        member = member.to(fabric.device)
-        for start in range(0, len(places), SHOWN):
-            parts.append(embed(member, inputs, places[start : start + SHOWN], fabric))
-            advance(len(parts[-1]))
-    found = np.concatenate(parts)
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = kept.with_suffix(".part")
-    with unfinished.open("wb") as stream:
-        np.save(stream, found, allow_pickle=False)
-    os.replace(unfinished, kept)
-    return found
+    def made() -> npt.NDArray[np.float32]:
+        parts, inputs = [], _Changed(data.packed, change)
+        with bar(len(places), f"{folder.name}, vectors of {what}, paintings") as advance, fabric.autocast():
+            moved = member.to(fabric.device)
+            for start in range(0, len(places), SHOWN):
+                parts.append(embed(moved, inputs, places[start : start + SHOWN], fabric))
+                advance(len(parts[-1]))
+        return np.concatenate(parts)
+
+    key = kept.key_of(data.digest, places, member.state_dict(), getattr(change, "__name__", ""), precision_of(fabric),
+                      kept.libraries(), kept.constants(augment))
+    return kept.array(folder, what, key, made)
 
 
 class _Changed:
@@ -313,8 +303,8 @@ def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, 
     def empty(dim: int) -> Ensemble:
         return Ensemble([trunk], LinearHead(widths, torch.zeros(sum(widths)), torch.zeros(sum(widths), dim)))
 
-    return _taught(recipe, range(1, recipe.epochs + recipe.again + 1), begin, empty, data, folder, fabric, score, note,
-                   bar)
+    return _taught(recipe, range(1, recipe.epochs + recipe.again + 1), weights_sha256(recipe.trunk, weights), begin,
+                   empty, data, folder, fabric, score, note, bar)
 
 
 def learn_rest(recipe: MemberRecipe, member: Ensemble, data: Data, folder: Path, fabric: Fabric, score: Score,
@@ -330,11 +320,11 @@ def learn_rest(recipe: MemberRecipe, member: Ensemble, data: Data, folder: Path,
             return member, _means(_of_crops(member, recipe, data, fabric, advance), data.training.artists)
 
     done = recipe.epochs + recipe.again
-    return _taught(recipe, range(done + 1, done + recipe.rest + 1), begin, lambda dim: member, data, folder, fabric,
-                   score, note, bar)
+    return _taught(recipe, range(done + 1, done + recipe.rest + 1), member.state_dict(), begin, lambda dim: member,
+                   data, folder, fabric, score, note, bar)
 
 
-def _taught(recipe: MemberRecipe, numbers: range, begin: Callable[[], tuple[Ensemble, Tensor]],
+def _taught(recipe: MemberRecipe, numbers: range, began_with: Any, begin: Callable[[], tuple[Ensemble, Tensor]],
             empty: Callable[[int], Ensemble], data: Data, folder: Path, fabric: Fabric, score: Score,
             note: Callable[[str], None], bar: Bar) -> Ensemble:
     """The mean of the weights at the beginning, or the end of the first cycle, and after the epochs of these numbers.
@@ -343,11 +333,12 @@ def _taught(recipe: MemberRecipe, numbers: range, begin: Callable[[], tuple[Ense
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
-    origin = {"recipe": [*recipe], "crops": [crops.SCALED, crops.CROP], "paintings": data.digest}
+    origin = kept.origin(settings=[*recipe], constants=kept.constants(sys.modules[__name__], crops, augment),
+                         paintings=data.digest, labels=[data.training.places, data.training.artists],
+                         begin=began_with, precision=precision_of(fabric))
     if last.exists():
         tensors, facts = checkpoint.load(last)
-        if {name: facts.get(name) for name in origin} != origin:
-            raise BadSetting(f"{last}: of another run, with other settings or paintings; give another --work folder")
+        kept.check_origin(last, facts, origin)
         proxies = torch.zeros_like(tensors["loss.W"]).T
         member = empty(proxies.shape[1])
     else:
@@ -454,8 +445,7 @@ def data_of(table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: B
     if not len(validation.places):
         raise BadCatalog(f"no painting in {SEEN} is by an artist with two paintings in {TRAIN}; there is nothing to "
                          f"validate on")
-    digest = hashlib.sha256(f"{packed.digest} {labels_sha256(table)}".encode()).hexdigest()
-    return Data(packed, labelled(is_training), validation, digest)
+    return Data(packed, labelled(is_training), validation, kept.key_of(packed.digest, labels_sha256(table)))
 
 
 def _mean(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
