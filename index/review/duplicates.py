@@ -27,7 +27,8 @@ from ..scoring.centre import centred
 from ..scoring.vectors import Array, Integers
 from ..storage.vector_store import VectorStore
 
-NEIGHBOURS = 5  # of each photograph, of other objects
+NEIGHBOURS = 5  # of each photograph
+NEARER, NEAREST = 0.5, 2  # farther than that only the two nearest neighbours are looked at
 MOST = 5000  # pairs that are compared, the nearest: ten minutes of two cores at most
 HELD = 256  # photographs with their features, 1.5 MB each
 TRIED = 8  # photographs whose mirror images say whether all are needed
@@ -116,7 +117,8 @@ def _identical(contents: list[str]) -> Iterator[tuple[int, int]]:
             yield first[content], place
 
 
-def _near(names: list[str], asked: Array, vectors: Array, places: Integers | None = None) -> dict[tuple[int, int], float]:
+def _near(names: list[str], asked: Array, vectors: Array, places: Integers | None = None
+          ) -> dict[tuple[int, int], float]:
     """Distances of near pairs of different objects. asked: (q, d) of the photographs at `places`, or of all."""
     of = np.arange(len(asked)) if places is None else places
     found: dict[tuple[int, int], float] = {}
@@ -126,10 +128,12 @@ def _near(names: list[str], asked: Array, vectors: Array, places: Integers | Non
     for start in range(0, len(asked), BLOCK):
         apart = 1 - asked[start : start + BLOCK] @ vectors.T
         nearest = np.argpartition(apart, k, axis=1)[:, : k + 1]
+        nearest = np.take_along_axis(nearest, np.take_along_axis(apart, nearest, 1).argsort(axis=1, kind="stable"), 1)
         for row, others in enumerate(nearest.tolist()):
             own = int(of[start + row])
-            for other in others:
-                if other != own and names[other] != names[own] and apart[row, other] < NEAR:
+            others = [other for other in others if names[other] != names[own]]
+            for rank, other in enumerate(others):
+                if apart[row, other] < (NEAR if rank < NEAREST else NEARER):
                     pair = (min(own, other), max(own, other))
                     found[pair] = min(float(apart[row, other]), found.get(pair, np.inf))
     return found

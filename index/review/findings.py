@@ -131,7 +131,7 @@ def review(index: Index, reference: Index | None, bar: Bar = no_bar) -> Review:
                  and not works.is_qualified(each.places[0]) for each in works.objects)
     return Review(tuple(found), index.name, len(table), len(works.objects), int((works.counts > 0).sum()),
                   index.manifest.model.sha256, index.manifest.model.name, index.manifest.generation,
-                  datetime.now(UTC).isoformat(timespec="minutes"), judged, index.calibration.artists.measured_on,
+                  datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), judged, index.calibration.artists.measured_on,
                   tuple(_notes(same, reference)))
 
 
