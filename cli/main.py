@@ -27,6 +27,7 @@ VERBS = {
     "label": "Correct labels, and keep who said what.",
     "pair": "Were two paintings made by the same artist?",
     "nearest": "Who might have painted this?",
+    "review": "What a curator should look at in an index.",
     "serve": "Answer by HTTP, with a page for people.",
     "push": "Bring an index to Milvus, to be asked there.",
     "info": "What an index holds.",

@@ -35,6 +35,7 @@ from .changes import edit, interchange
 from .changes.build import Layout, Report, Settings
 from .milvus.address import Address
 from .model import Model
+from .review.findings import Review, review
 from .scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, Doubles, checked_vector, vector_hash
@@ -228,6 +229,15 @@ class Index:
     def nearest_to(self, query: Query, *, k: int = 10) -> Answer:
         """`nearest_paintings` of a painting that `query` or `queries` gave."""
         return self._answer(query, k, (), None)
+
+    def review(self, *, bar: Bar = no_bar) -> Review:
+        """What a curator should look at: duplicates, doubtful attributions, works without an artist (review/).
+
+        Raises BadIndex for a collection in Milvus, and Uncalibrated.
+        """
+        gallery = Index.open()
+        is_comparable = gallery.manifest.model.sha256 == self.manifest.model.sha256
+        return review(self, gallery if is_comparable else None, bar)
 
     def query(self, image: ImageLike, max_pixels: int = MAX_PIXELS) -> Query:
         """A file where there is one of this name, else the painting with this id; `id:NAME` is an id in any case.

@@ -19,7 +19,7 @@ from .geometry import Fit, Photograph
 
 # Chosen on the museum's paintings changed by code and on 133 pairs of photographs of one painting from two collections
 # (docs/review.md): photographs of one picture agreed by 0.79 and more, redrawn ones by 0.63 at most.
-NEAR = 0.5  # distance; farther apart by a model than any copy that was tried, so that geometry need not be asked
+NEAR = 0.65  # distance: farther apart than any copy of the whole that was tried, a grey one at 0.52 the farthest
 WHOLLY = 1 << 30  # pixels a side: no JPEG is decoded reduced
 ONE_PICTURE = 0.72  # agreement of patches
 VERSION = 0.15  # less of it is chance; and a version's features must be many, or near to all of both pictures
@@ -105,7 +105,7 @@ def compared(a: Photograph, b: Photograph) -> SamePicture | None:
     judged = None if found is None else judge(found, False)
     if judged is not None and not judged.is_version:
         return judged
-    turned = geometry.fit(a, geometry.mirrored(b))
+    turned = geometry.fit(a, b.mirrored)
     again = None if turned is None else judge(turned, True)
     both = [each for each in (judged, again) if each is not None]
     return max(both, key=lambda each: each.agreement or 0.0, default=None)
