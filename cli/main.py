@@ -36,6 +36,7 @@ VERBS = {
     "submit": "Answer a file of pairs, as Painter by Numbers asks for it.",
     "calibrate": "Make thresholds and probabilities from an index's own labels.",
     "evaluate": "How good the answers are, on labelled paintings.",
+    "benchmark": "Compare models on labelled paintings, side by side.",
     "train": "Train a model of your own.",
     "export": "Make a model file of a network in training.",
     "wrap-model": "Make a model file of an ONNX network from anywhere.",
