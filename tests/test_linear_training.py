@@ -113,7 +113,7 @@ def test_a_painting_photographed_whole_is_darker_and_brighter_where_it_is_dark_a
 
 
 def test_splits_keep_unseen_artists_wholly_apart():
-    table = pd.DataFrame({"id": [str(i) for i in range(3000)], "artist": [f"Artist {i % 150}" for i in range(3000)]})
+    table = pd.DataFrame({"id": [str(i) for i in range(3000)], "artist": [f"Artist N{i % 150}" for i in range(3000)]})
     found = splits(table)
     assert found.equals(splits(table))
     by_artist = found.groupby(table["artist"]).unique().map(set)
