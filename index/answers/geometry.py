@@ -7,6 +7,7 @@ fit, not what that means: that is same_picture.py.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,8 @@ MOST_STRETCHED = 3.0  # one direction against the other: squares that collection
 MOST_ENLARGED = 8.0  # of lengths
 
 Matrix = npt.NDArray[np.float64]
+
+_importing = threading.Lock()  # while OpenCV is being imported it is in sys.modules by halves, for other threads
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def fit(a: Photograph, b: Photograph) -> Fit | None:
 def opencv() -> Any:
     """The library. Raises MissingPackage."""
     try:
-        import cv2
+        with _importing:
+            import cv2
     except ImportError:
         raise MissingPackage("to compare pictures by their geometry, OpenCV is needed; pip install 'artidx[review]'"
                              ) from None

@@ -8,12 +8,12 @@ another hand or a second version; a photograph of a picture that was restored be
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from dataclasses import dataclass, field
 
 from PIL import Image
 
 from ...embedder.images import MAX_PIXELS, Source, used
+from ...errors import MissingPackage
 from . import geometry
 from .geometry import Fit, Photograph
 
@@ -78,16 +78,18 @@ class Seen:
 
 def seen(image: Source, content: str = "", *, max_pixels: int = MAX_PIXELS) -> Seen:
     """Read an image to compare it. It is decoded whole, since its size counts. Raises UnreadableImage."""
-    def kept(rgb: Image.Image) -> Seen:
-        pixels = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
-        return Seen(content, pixels, geometry.photograph(rgb) if has_geometry() else None)
-
-    return used(image, WHOLLY, kept, max_pixels=max_pixels)
+    rgb = used(image, WHOLLY, Image.Image.copy, max_pixels=max_pixels)
+    pixels = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
+    return Seen(content, pixels, geometry.photograph(rgb) if has_geometry() else None)
 
 
 def has_geometry() -> bool:
     """Whether OpenCV is installed; without it only identical photographs are told."""
-    return importlib.util.find_spec("cv2") is not None
+    try:
+        geometry.opencv()
+    except MissingPackage:
+        return False
+    return True
 
 
 def same_picture(a: Seen, b: Seen) -> SamePicture | None:

@@ -195,7 +195,7 @@ def _notes(same: Duplicates, reference: Index | None) -> Iterator[str]:
         yield ("only identical files were looked for among the photographs; pip install 'artidx[review]' to find "
                "smaller, cropped, grey, mirrored and recoloured ones")
     if same.unread:
-        yield f"{same.unread:,} photographs are not where they were, or have changed, and were not compared"
+        yield f"photographs that are not where they were, or have changed, and were not compared: {same.unread:,}"
     if same.left_out:
         yield f"{same.left_out:,} pairs of photographs, less near than the {same.compared:,} compared, were left out"
     if reference is None:

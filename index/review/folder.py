@@ -6,11 +6,12 @@ from pathlib import Path
 
 from ...embedder.locations import Reader
 from .findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED, Candidate, Finding, Review
-from .page import LARGE, LIMITS, SMALL, Card, Group, Page, Pictures, Section, described, percent, write_page
+from .page import LARGE, LIMITS, SMALL, Card, Group, Page, Pictures, Section, described, percent, titled, write_page
 from .sheet import write_sheet
 
 MOST = 40  # findings of a kind on the page, which is to go by mail; the spreadsheet has all
 DRAWN = 2  # candidates with pictures; the others are named
+WITNESSES = 2  # pictures of each
 
 ABOUT = {
     DUPLICATE: ("Records whose photographs show one picture, or one composition",
@@ -78,9 +79,9 @@ def _card(finding: Finding, number: str, pictures: Pictures) -> Card:
 
 
 def _group(candidate: Candidate, pictures: Pictures, before: str) -> Group:
-    return Group(f"{before}{candidate.artist}, {percent(candidate.probability)}", tuple(
-        pictures.of(witness.painting, SMALL, f"{described(witness.painting, witness.object)}, distance "
-                                             f"{witness.distance:.2f}") for witness in candidate.paintings))
+    return Group(f"{before}{candidate.artist} {percent(candidate.probability)}", tuple(
+        pictures.of(witness.painting, SMALL, titled(witness.painting, witness.object))
+        for witness in candidate.paintings[:WITNESSES]))
 
 
 def _measured(finding: Finding) -> tuple[str, ...]:

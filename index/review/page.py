@@ -19,6 +19,7 @@ from ..storage.vector_store import Painting
 
 LARGE, SMALL = 360, 200  # pixels: the work in question, and what speaks for an artist
 QUALITY = 80
+TITLE = 45  # characters
 
 LIMITS = (
     "This is a list of things to look at, made by a program that compares photographs. It is no attribution, and no "
@@ -124,6 +125,14 @@ def described(painting: Painting, number: str | None = None) -> str:
     """Artist, title, year and number of a painting, in a line."""
     year = f" ({painting.year})" if painting.year else ""
     return f"{painting.by}{f', {painting.title}' if painting.title else ''}{year} [{number or painting.id}]"
+
+
+def titled(painting: Painting, number: str | None = None) -> str:
+    """Title, year and number, below a picture whose artist stands above it; the record where it is a qualified one."""
+    title = painting.title or ""
+    title = title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"
+    parts = [painting.by if painting.by != painting.artist else "", title, str(painting.year or "")]
+    return f"{', '.join(part for part in parts if part)} [{number or painting.id}]".strip()
 
 
 def percent(probability: float) -> str:
