@@ -182,7 +182,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tiny, tmp_path, monkeypatch):
     assert embedded(rest) == {"one": len(catalog) - 16}
 
 
-class interrupted:  # noqa: N801 - reads as what happens
+class interrupted:
     """A stage whose user loses patience once so many are done."""
 
     def __init__(self, most: int) -> None:

@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from artidx.cli.main import artidx
-from artidx.embedder.training import augment, kept, linear
-from artidx.embedder.training import features as features_module
-from artidx.embedder.training.features import trunk_features
-from artidx.embedder.training.networks import TRUNKS
-from artidx.embedder.training.packed import pack
+from artidx.embedder import kept
+from artidx.embedder.training.data import augment
+from artidx.embedder.training.data import features as features_module
+from artidx.embedder.training.data.features import backbone_features
+from artidx.embedder.training.data.packed import pack
+from artidx.embedder.training.networks.backbones import BACKBONES
+from artidx.embedder.training.recipes import linear
 from artidx.errors import BadSetting, WorkBusy
 from artidx.files import replacing
 from made import painting
-from made_trunk import TinyTrunk
+from made_backbone import TinyBackbone
 
 FACTS = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
                      lambda facts: st.lists(facts, max_size=3) | st.dictionaries(st.text(), facts, max_size=3),
@@ -36,19 +38,20 @@ def no_bar(total, what):
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    folder = tmp_path / "trunks"
+    folder = tmp_path / "backbones"
     folder.mkdir()
     keep(folder)
-    kind = TRUNKS["mobilenet_v2"]._replace(make=TinyTrunk, weights_file="tiny.safetensors", rename=str, channels=(5, 7))
-    monkeypatch.setitem(TRUNKS, "tiny", kind)
+    kind = BACKBONES["mobilenet_v2"]._replace(make=TinyBackbone, weights_file="tiny.safetensors", rename=str,
+                                              channels=(5, 7))
+    monkeypatch.setitem(BACKBONES, "tiny", kind)
     for name, value in {"MEMBERS": ("tiny",), "SIZE": 48}.items():
         monkeypatch.setattr(linear, name, value)
-    monkeypatch.setattr("artidx.cli.training.SIZE", 48)
+    monkeypatch.setattr("artidx.embedder.training.making.SIZE", 48)
     return folder
 
 
 def keep(folder, factor=1):
-    save_file({k: v * factor for k, v in TinyTrunk().state_dict().items() if k not in ("mean", "std")},
+    save_file({k: v * factor for k, v in TinyBackbone().state_dict().items() if k not in ("mean", "std")},
               folder / "tiny.safetensors")
 
 
@@ -118,12 +121,12 @@ CHANGES = {
 def test_features_are_made_anew_where_anything_that_goes_into_them_has_changed(
         what, tmp_path, weights, catalog, monkeypatch):
     made = []
-    monkeypatch.setattr(features_module, "_features", lambda trunk, rows, *rest: made.append(len(rows)) or np.zeros(
+    monkeypatch.setattr(features_module, "_features", lambda backbone, rows, *rest: made.append(len(rows)) or np.zeros(
         (len(rows), 2)))
     table = catalog.head(8).copy()
 
     def run():
-        return trunk_features("tiny", weights, table, 1, tmp_path / "work", 48)
+        return backbone_features("tiny", weights, table, 1, tmp_path / "work", 48)
 
     run()
     run()
@@ -145,8 +148,8 @@ def test_packed_squares_see_an_image_overwritten_in_place(tmp_path, catalog):
 def train(table, folder, weights, work, name):
     table.rename(columns={"id": "name", "path": "filename"}).to_csv(folder / "catalog.csv", index=False)
     found = CliRunner().invoke(artidx, [
-        "train", str(folder / "catalog.csv"), "--recipe", "linear", "--trunks", str(weights), "--work", str(work), "-o",
-        str(folder / name)], catch_exceptions=False, standalone_mode=False)
+        "train", str(folder / "catalog.csv"), "--recipe", "linear", "--weights", str(weights), "--work", str(work),
+        "-o", str(folder / name)], catch_exceptions=False, standalone_mode=False)
     return found.output[found.output.index("val_seen:"):]
 
 

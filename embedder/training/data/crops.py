@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..images import Pixels
-from ..parallel import ahead, batches
-from ..runtime import available_cores
+from ...images import Pixels
+from ...parallel import ahead, batches
+from ...runtime import available_cores
 from .augment import photographed_whole, redigitised
 from .batches import Places
 from .packed import Packed

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import BadCatalog
+from ....errors import BadCatalog
 
 Places = npt.NDArray[np.int64]
 

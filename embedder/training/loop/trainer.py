@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ..parallel import Bar
+from ...parallel import Bar
+from ..data.batches import Batch, Places, Works, artists, epoch, pairs, triplets
 from . import checkpoint
-from .batches import Batch, Places, Works, artists, epoch, pairs, triplets
 from .curves import Epoch, best_epoch, draw_curves
 from .losses import contrastive_loss, hard_batch, semi_hard, triplet_loss
 

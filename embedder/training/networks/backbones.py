@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import BadModel, MissingPackage
+from ....errors import BadModel, MissingPackage
 from .torchvision_import import import_torchvision
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class PooledTrunk(nn.Module):
-    """A pretrained trunk, read at several depths: mean and standard deviation over the picture of every channel.
+class PooledBackbone(nn.Module):
+    """A pretrained backbone, read at several depths: mean and standard deviation over the picture of every channel.
 
     Style lives in the statistics of features more than in their places (Gatys et al., 2016), and in the middle
     of a network more than at its end. forward: (b, 3, s, s) -> (b, 2 * sum of channels).
@@ -61,7 +61,7 @@ def means_and_deviations(feature: Tensor) -> list[Tensor]:
     return [centre.squeeze(2), ((feature - centre) ** 2).mean(2).clamp_min(1e-8).sqrt()]
 
 
-class MobileNetV2(PooledTrunk):
+class MobileNetV2(PooledBackbone):
     """torchvision's MobileNetV2 (Sandler et al., 2018), after five of its blocks."""
 
     read = (6, 10, 13, 16, 18)
@@ -78,7 +78,7 @@ class MobileNetV2(PooledTrunk):
         return list(self.features)
 
 
-class DinoV2Small(PooledTrunk):
+class DinoV2Small(PooledBackbone):
     """timm's DINOv2 ViT-S/14 (Oquab et al., 2023), patch tokens after blocks 5 to 8; later blocks are not run.
 
     Takes squares whose side is a multiple of 14 px: positions are stretched to them.
@@ -109,7 +109,7 @@ class DinoV2Small(PooledTrunk):
         return found
 
 
-class Xception(PooledTrunk):
+class Xception(PooledBackbone):
     """timm's Xception (Chollet, 2017), after four of its residual blocks; the last convolutions are not run."""
 
     read = (5, 7, 10, 12)
@@ -117,18 +117,18 @@ class Xception(PooledTrunk):
 
     def __init__(self) -> None:
         super().__init__((0.5,) * 3, (0.5,) * 3)
-        trunk: Any = _timm_model("legacy_xception", num_classes=0)
-        for module in trunk.modules():
+        backbone: Any = _timm_model("legacy_xception", num_classes=0)
+        for module in backbone.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = 1e-3  # as in Keras, where the weights come from
-        self.stem = nn.Sequential(trunk.conv1, trunk.bn1, nn.ReLU(), trunk.conv2, trunk.bn2, nn.ReLU())
-        self.blocks = nn.ModuleList(getattr(trunk, f"block{n}") for n in range(1, 13))
+        self.stem = nn.Sequential(backbone.conv1, backbone.bn1, nn.ReLU(), backbone.conv2, backbone.bn2, nn.ReLU())
+        self.blocks = nn.ModuleList(getattr(backbone, f"block{n}") for n in range(1, 13))
 
     def parts(self) -> list[nn.Module]:
         return [self.stem, *self.blocks]
 
 
-class EfficientNetLite2(PooledTrunk):
+class EfficientNetLite2(PooledBackbone):
     """timm's EfficientNet-Lite2 (Tan and Le, 2019, without squeeze and excitation), after five of its seven stages."""
 
     read = (3, 4, 5, 6, 7)
@@ -136,9 +136,9 @@ class EfficientNetLite2(PooledTrunk):
 
     def __init__(self) -> None:
         super().__init__((0.5,) * 3, (0.5,) * 3)
-        trunk: Any = _timm_model("tf_efficientnet_lite2", num_classes=0)
-        self.stem = nn.Sequential(trunk.conv_stem, trunk.bn1)
-        self.blocks: Any = trunk.blocks
+        backbone: Any = _timm_model("tf_efficientnet_lite2", num_classes=0)
+        self.stem = nn.Sequential(backbone.conv_stem, backbone.bn1)
+        self.blocks: Any = backbone.blocks
 
     def parts(self) -> list[nn.Module]:
         return [self.stem, *self.blocks]
@@ -177,10 +177,10 @@ class SiameseNetwork(nn.Module):
         return functional.normalize(vectors.float() + 1e-6, dim=1)
 
 
-class TrunkKind(NamedTuple):
-    """How a trunk is made, and how its weight file's keys become ours."""
+class BackboneKind(NamedTuple):
+    """How a backbone is made, and how its weight file's keys become ours."""
 
-    make: Callable[[], PooledTrunk]
+    make: Callable[[], PooledBackbone]
     weights_file: str
     rename: Callable[[str], str]
     channels: tuple[int, ...]
@@ -207,45 +207,45 @@ def _efficientnet_key(key: str) -> str:
     return key
 
 
-TRUNKS = {
-    "mobilenet_v2": TrunkKind(MobileNetV2, "mobilenet_v2.safetensors", str, MobileNetV2.channels,
+BACKBONES = {
+    "mobilenet_v2": BackboneKind(MobileNetV2, "mobilenet_v2.safetensors", str, MobileNetV2.channels,
                                 "BSD-3-Clause (torchvision)"),
-    "dinov2_vits14": TrunkKind(DinoV2Small, "dinov2_vits14.safetensors", lambda k: f"vit.{k}",
+    "dinov2_vits14": BackboneKind(DinoV2Small, "dinov2_vits14.safetensors", lambda k: f"vit.{k}",
                                  DinoV2Small.channels, "Apache-2.0 (Meta)"),
-    "efficientnet_lite2": TrunkKind(EfficientNetLite2, "efficientnet_lite2.safetensors", _efficientnet_key,
+    "efficientnet_lite2": BackboneKind(EfficientNetLite2, "efficientnet_lite2.safetensors", _efficientnet_key,
                                     EfficientNetLite2.channels, "Apache-2.0 (Google)"),
-    "xception": TrunkKind(Xception, "xception.safetensors", _xception_key, Xception.channels, "MIT (Keras)"),
+    "xception": BackboneKind(Xception, "xception.safetensors", _xception_key, Xception.channels, "MIT (Keras)"),
 }
 
 
-def load_trunk(name: str, folder: Path) -> PooledTrunk:
-    """The named trunk with its pretrained weights from `folder`, for inference. Raises BadModel."""
+def load_backbone(name: str, folder: Path) -> PooledBackbone:
+    """The named backbone with its pretrained weights from `folder`, for inference. Raises BadModel."""
     try:
         from safetensors.torch import load_file
     except ModuleNotFoundError:
         raise MissingPackage("training needs more packages; pip install 'artidx[train]'") from None
-    kind, path = TRUNKS[name], _weights_of(name, folder)
+    kind, path = BACKBONES[name], _weights_of(name, folder)
     stored = {kind.rename(k): v for k, v in load_file(path).items()}
-    trunk = kind.make()
+    backbone = kind.make()
     if "vit.pos_embed" in stored:
-        stored["vit.pos_embed"] = _resized_positions(stored["vit.pos_embed"], trunk.get_parameter("vit.pos_embed"))
-    missing = [k for k in trunk.load_state_dict(stored, strict=False).missing_keys
+        stored["vit.pos_embed"] = _resized_positions(stored["vit.pos_embed"], backbone.get_parameter("vit.pos_embed"))
+    missing = [k for k in backbone.load_state_dict(stored, strict=False).missing_keys
                if k not in ("mean", "std") and not k.endswith("num_batches_tracked")]
     if missing:
         raise BadModel(f"{path}: lacks {missing[0]} and {len(missing) - 1} more weights of {name}")
-    return trunk.eval().requires_grad_(False)
+    return backbone.eval().requires_grad_(False)
 
 
 def weights_sha256(name: str, folder: Path) -> str:
-    """Of the file with the named trunk's weights. Raises BadModel."""
+    """Of the file with the named backbone's weights. Raises BadModel."""
     with _weights_of(name, folder).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _weights_of(name: str, folder: Path) -> Path:
-    path = folder / TRUNKS[name].weights_file
+    path = folder / BACKBONES[name].weights_file
     if not path.is_file():
-        raise BadModel(f"{path}: no such file; the trunks' weights are expected there")
+        raise BadModel(f"{path}: no such file; the backbones' weights are expected there")
     return path
 
 

@@ -1,13 +1,13 @@
-"""A trunk for tests of training: made in no time, without any weights to fetch."""
+"""A backbone for tests of training: made in no time, without any weights to fetch."""
 
 from __future__ import annotations
 
 import torch
 
-from artidx.embedder.training.networks import PooledTrunk
+from artidx.embedder.training.networks.backbones import PooledBackbone
 
 
-class TinyTrunk(PooledTrunk):
+class TinyBackbone(PooledBackbone):
     """Two convolutions, the first batch-normalised, the second pointwise; read after each."""
 
     def __init__(self):

@@ -18,13 +18,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ...errors import BadModel, UnreadableImage
-from ...files import replacing, write_atomically
-from ..images import Pixels
-from ..locations import Reader
-from ..parallel import ahead
-from ..runtime import PREPROCESSING, available_cores
-from . import kept
+from ....errors import BadModel, UnreadableImage
+from ....files import replacing, write_atomically
+from ... import kept
+from ...images import Pixels
+from ...locations import Reader
+from ...parallel import ahead
+from ...runtime import PREPROCESSING, available_cores
 
 SHARD = 512  # paintings; 100 MB at 256 px, seconds of work
 

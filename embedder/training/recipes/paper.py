@@ -22,18 +22,19 @@ from lightning_fabric import Fabric
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from ...errors import BadCatalog, BadModel, BadSetting
-from ...files import write_atomically
-from ..catalog import artist_key
-from ..parallel import Bar
-from . import checkpoint, kept, trainer
-from .batches import Places
-from .curves import Epoch, best_epoch
-from .ensemble import Ensemble
-from .networks import SiameseNetwork
-from .packed import Packed, pack
-from .splits import SEEN, TRAIN, labels_sha256
-from .trainer import Labelled, Positive, Score, TrainingSettings, embed, precision_of, train
+from ....errors import BadCatalog, BadModel, BadSetting
+from ....files import write_atomically
+from ... import kept
+from ...catalog import artist_key
+from ...parallel import Bar
+from ..data.batches import Places
+from ..data.packed import Packed, pack
+from ..data.splits import SEEN, TRAIN, labels_sha256
+from ..loop import checkpoint, trainer
+from ..loop.curves import Epoch, best_epoch
+from ..loop.trainer import Labelled, Positive, Score, TrainingSettings, embed, precision_of, train
+from ..networks.backbones import SiameseNetwork
+from ..networks.ensemble import Ensemble
 
 FOLDER, SETTINGS, SUPER = "paper", "settings.json", "super"
 

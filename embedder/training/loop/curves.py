@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from ...files import replacing
+from ....files import replacing
 
 TRAINING, VALIDATION = "#b45309", "#1d4ed8"  # told apart by people who see no red and green
 

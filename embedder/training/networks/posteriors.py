@@ -21,7 +21,7 @@ from .ensemble import Projection
 
 CONFIDENCE = 25.0  # scikit-learn's C, for unit vectors: the inverse of how strongly weights are held back
 ITERATIONS = 300
-PAST = 32.0  # how strongly shifts are looked past; with 16 or 64 validation gave the same within noise
+NUISANCE = 32.0  # how strongly shifts are looked past; with 16 or 64 validation gave the same within noise
 
 
 class Posterior(nn.Module):
@@ -140,17 +140,17 @@ def principal(vectors: npt.NDArray[np.float32], scales: npt.NDArray[np.float64],
     shifts: (m, f) by which vectors move for reasons that are to be looked past; along these, vectors are made shorter.
     """
     scaled = vectors * scales
-    shorter = np.eye(len(scales)) if shifts is None else _looking_past(shifts * scales)
+    shorter = np.eye(len(scales)) if shifts is None else _nuisance_normalisation(shifts * scales)
     variance, axes = np.linalg.eigh(shorter @ np.cov(scaled, rowvar=False) @ shorter)
     best = shorter @ axes[:, np.argsort(-variance)[:dim]]  # (f, dim)
     return Projection(*(torch.from_numpy(each).float() for each in (scales, scaled.mean(axis=0), best)))
 
 
-def _looking_past(shifts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(f, f) the symmetric root of the inverse of 1 + PAST * mean of s s' over shifts s (m, f).
+def _nuisance_normalisation(shifts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(f, f) the symmetric root of the inverse of 1 + NUISANCE * mean of s s' over shifts s (m, f).
 
     Within-class covariance normalisation (Hatch, Kajarekar and Stolcke, 2006), with a painting as its class.
     """
-    spread, axes = np.linalg.eigh(np.eye(shifts.shape[1]) + PAST * (shifts.T @ shifts) / len(shifts))
+    spread, axes = np.linalg.eigh(np.eye(shifts.shape[1]) + NUISANCE * (shifts.T @ shifts) / len(shifts))
     root: npt.NDArray[np.float64] = (axes / np.sqrt(spread)) @ axes.T
     return root

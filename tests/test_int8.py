@@ -13,11 +13,11 @@ from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from artidx.cli.model_card import said_of_sums
-from artidx.cli.training import said_of_parity
 from artidx.embedder.runtime import Embedder
-from artidx.embedder.training.eight_bits import rounded
-from artidx.embedder.training.export import export
+from artidx.embedder.training.export.int8 import rounded
+from artidx.embedder.training.export.onnx_file import export
+from artidx.embedder.training.making import said_of_parity
+from artidx.index.model_card import said_of_sums
 from made import pictures
 
 SIDE = 32
@@ -137,7 +137,7 @@ def test_a_vector_does_not_depend_on_the_pictures_beside_it(tokens_file, squares
 
 def test_sums_that_would_lose_too_much_are_made_in_float(tokens_file, squares, monkeypatch):
     in_eight_bits = Embedder(tokens_file, "in 8 bits")
-    monkeypatch.setattr("artidx.embedder.training.export.EIGHT_BIT_SUMS_LIMIT", 0.0)
+    monkeypatch.setattr("artidx.embedder.training.export.onnx_file.INT8_LIMIT", 0.0)
     data = export(Tokens().eval(), SIDE, "tiny", squares)
     assert not eight_bit_weights(onnx.load_from_string(data).graph)
     in_float = Embedder(data, "in float")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..embedder.runtime import PREPROCESSING, Embedder
-from ..index.measure.evaluate import SplitScores
-from ..index.scoring.calibration import Calibration
-from .scores import NAN, share
+from .measure.evaluate import SplitScores
+from .scoring.calibration import Calibration
+
+NAN = float("nan")
 
 MEASURED = """The exported file itself, on paintings it was not trained on: val_seen are other works by training artists, val_unseen
 are by other artists."""
@@ -82,3 +83,8 @@ def said_of_sums(parity: dict[str, float]) -> str:
     return f"""Operations that bear it sum in 8 bits: pointwise convolutions and, where it has tokens, their products with weights. Ranges
 are from some training paintings; that turned the vectors of as many others by {parity["mean_cosine_lost_to_sums_in_8_bits"]:.1e} of cosine on average and {parity["largest_cosine_lost_to_sums_in_8_bits"]:.1e} at most.
 """
+
+
+def share(value: float | None) -> str:
+    """Three digits, or a dash where there was nothing to count."""
+    return "-" if value is None or value != value else f"{value:.3f}"

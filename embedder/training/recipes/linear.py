@@ -1,4 +1,4 @@
-"""The linear recipe: frozen trunks, then a projection that tells the training artists apart.
+"""The linear recipe: frozen backbones, then a projection that tells the training artists apart.
 
 No gradient is taken: features of every painting are computed once (features.py), whitened by what varies within
 an artist, and turned to where artists differ (linear discriminant analysis, Fisher 1936; shrunk covariance, Ledoit
@@ -17,12 +17,12 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from ...errors import BadCatalog
-from ..catalog import artist_key
-from ..parallel import Bar
-from .ensemble import Ensemble, LinearHead, balanced
-from .features import trunk_features
-from .networks import TRUNKS, load_trunk
+from ....errors import BadCatalog
+from ...catalog import artist_key
+from ...parallel import Bar
+from ..data.features import backbone_features
+from ..networks.backbones import BACKBONES, load_backbone
+from ..networks.ensemble import Ensemble, LinearHead, balanced
 
 MEMBERS = ("mobilenet_v2", "dinov2_vits14")
 SIZE = 224  # px
@@ -37,7 +37,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 def train_linear(table: pd.DataFrame, weights: Path, work: Path, note: Callable[[str], None], bar: Bar) -> Ensemble:
-    """Train on a catalog's table; weights: the trunks' folder; work: where features are kept between runs.
+    """Train on a catalog's table; weights: the backbones' folder; work: where features are kept between runs.
 
     Raises BadCatalog where there are too few artists.
     """
@@ -50,13 +50,13 @@ def train_linear(table: pd.DataFrame, weights: Path, work: Path, note: Callable[
     note(f"linear discriminants of {len(features):,} features by {keys[is_large].nunique():,} artists")
     centre, projection = discriminants(features, artists)
     head = LinearHead(_widths(), torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
-    return Ensemble([load_trunk(name, weights) for name in MEMBERS], head).eval()
+    return Ensemble([load_backbone(name, weights) for name in MEMBERS], head).eval()
 
 
 def describe_linear(paintings: int, artists: int) -> str:
     """How the model was made, as Markdown for its card."""
-    members = "\n".join(f"- `{name}`, weights under {TRUNKS[name].licence}" for name in MEMBERS)
-    return f"""Frozen pretrained trunks, read at several depths (mean and standard deviation of every channel):
+    members = "\n".join(f"- `{name}`, weights under {BACKBONES[name].licence}" for name in MEMBERS)
+    return f"""Frozen pretrained backbones, read at several depths (mean and standard deviation of every channel):
 
 {members}
 
@@ -100,9 +100,9 @@ def _features(table: pd.DataFrame, copy: int, weights: Path, work: Path, bar: Ba
     parts = []
     for name in MEMBERS:
         with bar(len(table), f"{name}, copy {copy + 1} of {COPIES}, paintings") as advance:
-            parts.append(trunk_features(name, weights, table, copy, work / "features", SIZE, advance))
+            parts.append(backbone_features(name, weights, table, copy, work / "features", SIZE, advance))
     return balanced(torch.from_numpy(np.concatenate(parts, axis=1)), _widths()).numpy()
 
 
 def _widths() -> Sequence[int]:
-    return [width for name in MEMBERS for width in TRUNKS[name].widths]
+    return [width for name in MEMBERS for width in BACKBONES[name].widths]

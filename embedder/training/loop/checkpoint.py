@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ...errors import BadModel
-from ...files import replacing
+from ....errors import BadModel
+from ....files import replacing
 
 FACTS = "artidx"  # the metadata entry
 

@@ -1,7 +1,7 @@
 """An ensemble becomes one ONNX file: uint8 RGB squares in, unit vectors out, preprocessing in its metadata.
 
 Weights are stored in 8 bits where that moves them little, else in float16, and brought back to float32 when the
-file is loaded: a quarter of the size. Sums are made in 8 bits where that moves vectors little (eight_bits.py), else in
+file is loaded: a quarter of the size. Sums are made in 8 bits where that moves vectors little (int8.py), else in
 float32. What ONNX Runtime then gives is held against PyTorch's own result.
 """
 
@@ -21,16 +21,16 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from ...errors import BadModel
-from ..images import Pixels
-from ..parallel import Bar, no_bar
-from ..runtime import METADATA_FORMAT, PREPROCESSING, Array, Embedder
-from ..wrapping import with_metadata as with_metadata  # for those who export
-from .eight_bits import with_sums_in_eight_bits
+from ....errors import BadModel
+from ...images import Pixels
+from ...parallel import Bar, no_bar
+from ...runtime import METADATA_FORMAT, PREPROCESSING, Array, Embedder
+from ...wrapping import with_metadata as with_metadata  # for those who export
+from .int8 import with_int8_activations
 
 PARITY_LIMIT = 1e-4  # largest difference allowed in any number of a unit vector; sound graphs give about 1e-6
 STORED_LIMIT = 1e-2  # smallest allowed cosine is 1 minus this between vectors of stored and float32 weights
-EIGHT_BIT_SUMS_LIMIT = 1e-2  # of cosine, on average over pictures: where more is lost, sums are made in float32
+INT8_LIMIT = 1e-2  # of cosine, on average over pictures: where more is lost, sums are made in float32
 EIGHT_BIT_ERROR = 0.015  # root mean square, of that of the weights: where more is lost, float16 is kept
 EIGHT_BIT_SIZE = 1 << 14  # numbers; smaller weights are not worth it
 
@@ -53,7 +53,7 @@ def export(network: nn.Module, size: int, name: str, example: Pixels, bar: Bar =
 
     example: (n, size, size, 3), two or more real pictures to measure it on; every second one gives the ranges of sums
     in 8 bits, and the others what these lose; bar: shows what is done; all_pointwise: whether all of its pointwise
-    convolutions bear these (eight_bits.py). Raises BadModel if parity is lost.
+    convolutions bear these (int8.py). Raises BadModel if parity is lost.
     """
     whole = _FromPixels(network).eval()
     with bar(1, f"{name}, conversion to ONNX") as advance:
@@ -75,11 +75,11 @@ def export(network: nn.Module, size: int, name: str, example: Pixels, bar: Bar =
     if not (difference <= PARITY_LIMIT and turned <= STORED_LIMIT):
         raise BadModel(f"{name}: ONNX and PyTorch differ by {difference:.1e}, and as stored by {turned:.1e} of cosine")
     parity = {"largest_difference_to_pytorch": difference, "largest_cosine_lost_to_stored_weights": turned}
-    quantised = with_sums_in_eight_bits(model, example[::2], bar, all_pointwise=all_pointwise)
+    quantised = with_int8_activations(model, example[::2], bar, all_pointwise=all_pointwise)
     if quantised is not None:
         quantised = with_stored_weights(quantised)
         lost = _cosines_lost(vectors_of(quantised, "with sums in 8 bits"), in_float)[1::2]
-        if lost.mean() <= EIGHT_BIT_SUMS_LIMIT:
+        if lost.mean() <= INT8_LIMIT:
             stored = quantised
             parity |= {"mean_cosine_lost_to_sums_in_8_bits": float(lost.mean()),
                        "largest_cosine_lost_to_sums_in_8_bits": float(lost.max())}

@@ -20,9 +20,9 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ..images import Pixels
-from ..parallel import Bar, no_bar
-from ..runtime import PROVIDERS
+from ...images import Pixels
+from ...parallel import Bar, no_bar
+from ...runtime import PROVIDERS
 
 # As ONNX Runtime's reduce_range has it. CPUs without VNNI sum two products in 16 bits, which hold 2 x 255 x 64.
 MOST = 64
@@ -31,7 +31,7 @@ DAMPING = 0.01  # of the mean square of what flows in, as in GPTQ
 Doubles = npt.NDArray[np.float64]
 
 
-def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels, bar: Bar = no_bar, *,
+def with_int8_activations(model: onnx.ModelProto, typical: Pixels, bar: Bar = no_bar, *,
                             all_pointwise: bool = False) -> onnx.ModelProto | None:
     """The graph with such sums, by ONNX Runtime's static quantisation, or None if nothing in it bears them.
 
@@ -46,7 +46,7 @@ def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels, bar: Bar = 
         onnx.save(model, given)  # as a file: handed over in memory, its weights would be looked for in another one
         quant_pre_process(given, ready, skip_symbolic_shape=True)
         exact = onnx.load(ready)
-        chosen = _bear_eight_bits(exact.graph, all_pointwise)
+        chosen = _bear_int8(exact.graph, all_pointwise)
         if not chosen:
             return None
         with bar(len(typical), "ranges of what is rounded, pictures") as advance:
@@ -61,7 +61,7 @@ def with_sums_in_eight_bits(model: onnx.ModelProto, typical: Pixels, bar: Bar = 
     return found
 
 
-def _bear_eight_bits(graph: onnx.GraphProto, all_pointwise: bool) -> list[onnx.NodeProto]:
+def _bear_int8(graph: onnx.GraphProto, all_pointwise: bool) -> list[onnx.NodeProto]:
     """Products of tokens (b, n, c) with weights; pointwise convolutions, all or those right after depthwise ones."""
     shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
     tokens = {value.name for value in graph.value_info if len(value.type.tensor_type.shape.dim) == 3}

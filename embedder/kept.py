@@ -19,13 +19,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
-from ...errors import BadSetting, UnreadableImage, WorkBusy, exhausted
-from ...files import locked, replacing
-from ..locations import Reader, split_location
-from ..parallel import ahead
-from ..runtime import available_cores
+from ..errors import BadSetting, UnreadableImage, WorkBusy, exhausted
+from ..files import locked, replacing
+from .locations import Reader, split_location
+from .parallel import ahead
+from .runtime import available_cores
 
 # What decodes, draws, trains, fits and measures.
 LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "pytorch-metric-learning", "numpy", "scipy",
@@ -141,7 +140,7 @@ def _is_plain(value: Any) -> bool:
 
 def _feed(take: Callable[[bytes], None], fact: Any) -> None:
     """Hand over the fact so that no two facts give the same bytes: each begins with its kind and its length."""
-    if isinstance(fact, Tensor):
+    if hasattr(fact, "detach"):  # a tensor, without importing torch
         fact = fact.detach().cpu().numpy()
     if isinstance(fact, np.ndarray):
         if fact.dtype.hasobject:

@@ -1,4 +1,4 @@
-"""What the frozen trunks see in every painting, computed once and kept on disk.
+"""What the frozen backbones see in every painting, computed once and kept on disk.
 
 Copy 0 of a painting is the painting as it is; copies 1, 2, ... are re-digitised (augment.py), the same ones at
 every run. Kept in shards (kept.py), so that a killed run goes on where it was.
@@ -15,12 +15,13 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from ..images import Pixels
-from ..locations import Reader
-from ..parallel import ahead, batches
-from ..runtime import PREPROCESSING
-from . import augment, kept
-from .networks import load_trunk, weights_sha256
+from ... import kept
+from ...images import Pixels
+from ...locations import Reader
+from ...parallel import ahead, batches
+from ...runtime import PREPROCESSING
+from ..networks.backbones import load_backbone, weights_sha256
+from . import augment
 
 SHARD = 512  # paintings; under a minute of work
 BATCH = 16
@@ -28,15 +29,15 @@ BATCH = 16
 Array = npt.NDArray[np.float32]
 
 
-def trunk_features(
+def backbone_features(
     name: str, weights: Path, table: pd.DataFrame, copy: int, folder: Path, size: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Array:
-    """(n, d) float32 features by the named trunk of copy `copy` of every painting of the table (n rows).
+    """(n, d) float32 features by the named backbone of copy `copy` of every painting of the table (n rows).
 
     Raises UnreadableImage for the first image that cannot be read: training data should be whole; BadModel.
     """
-    trunk: torch.nn.Module | None = None
+    backbone: torch.nn.Module | None = None
     made_by = [name, weights_sha256(name, weights), copy, size, BATCH, PREPROCESSING, kept.libraries(),
                kept.constants(augment)]
     parts = []
@@ -45,9 +46,9 @@ def trunk_features(
         done = 0
 
         def made(rows: pd.DataFrame = rows) -> npt.NDArray[np.float16]:
-            nonlocal trunk, done
-            trunk, done = trunk or load_trunk(name, weights), len(rows)
-            return _features(trunk, rows, copy, size, progress).astype(np.float16)
+            nonlocal backbone, done
+            backbone, done = backbone or load_backbone(name, weights), len(rows)
+            return _features(backbone, rows, copy, size, progress).astype(np.float16)
 
         key = kept.key_of(made_by, list(rows["id"]), kept.contents(rows["path"]))
         parts.append(kept.array(folder / f"{name}-{size}" / f"copy-{copy}", f"{start:06d}", key, made))
@@ -55,7 +56,7 @@ def trunk_features(
     return np.concatenate(parts).astype(np.float32)
 
 
-def _features(trunk: torch.nn.Module, rows: pd.DataFrame, copy: int, size: int, advance: Callable[[int], None]
+def _features(backbone: torch.nn.Module, rows: pd.DataFrame, copy: int, size: int, advance: Callable[[int], None]
               ) -> Array:
     found = []
     with Reader() as reader, torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
@@ -67,6 +68,6 @@ def _features(trunk: torch.nn.Module, rows: pd.DataFrame, copy: int, size: int, 
         items = list(zip(rows["id"], rows["path"], strict=True))
         for batch in batches(ahead(pixels, items, workers=2, most=2 * BATCH), BATCH):
             x = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float()  # (b, 3, s, s)
-            found.append(trunk(x.contiguous(memory_format=torch.channels_last)).float().numpy())
+            found.append(backbone(x.contiguous(memory_format=torch.channels_last)).float().numpy())
             advance(len(batch))
     return np.concatenate(found)
