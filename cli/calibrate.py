@@ -24,8 +24,8 @@ def calibrate(index: Path, split: str | None, split_column: str | None, as_json:
     """
     if split_column and not split:
         raise click.UsageError("--split-column needs --split NAME")
+    from ..index.model_card import share
     from ..index.opened import Index
-    from .scores import share
 
     opened = Index.open(index)
     calibration = opened.calibrate(split=split, column=split_column or "split")

@@ -26,8 +26,8 @@ def submit(pairs: Path, output: Path, prior: float, index: Path, as_json: bool) 
     probability of the same artist; where the index knows the artists, the AUC is told, too.
     """
     from ..index.answers.submit import submit as answer
+    from ..index.model_card import share
     from ..index.opened import Index
-    from .scores import share
 
     opened = Index.open(index)
     calibration = opened.calibration.pairs

@@ -110,6 +110,7 @@ def held(work: Path) -> Iterator[None]:
 
 def _content(location: str, reader: Reader) -> str:
     container, inside = split_location(location)
+    seen: tuple[str | int | None, ...]
     try:
         facts = os.stat(container)
         seen = (os.path.abspath(container), inside, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns,
@@ -157,7 +158,7 @@ def _feed(take: Callable[[bytes], None], fact: Any) -> None:
         for each in fact:
             _feed(take, each)
     elif fact is None or isinstance(fact, (bool, int, float)):
-        kind = next((kind for kind in (bool, int, float) if isinstance(fact, kind)), lambda nothing: None)
+        kind: Any = next((kind for kind in (bool, int, float) if isinstance(fact, kind)), lambda nothing: None)
         text = repr(kind(fact))  # an enumeration's member is its number, and numpy's numbers are Python's
         take(f"number {len(text)} {text}".encode())
     elif isinstance(fact, (str, Path, bytes)):

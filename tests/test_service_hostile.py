@@ -324,7 +324,7 @@ def test_the_description_has_examples_of_the_form_that_it_describes(index):
             operation = described["paths"][f"/v1/{path}"]["post"]
             content = operation["responses"]["200"]["content"]["application/json"]
             assert content["schema"]["$ref"].endswith(schema)
-            never = {"one_picture"} if schema == "Verdict" else set()  # null there, which FastAPI leaves out of examples
+            never = {"one_picture"} if schema == "Verdict" else set()  # null, which FastAPI leaves out of examples
             assert set(content["example"]) | never == set(described["components"]["schemas"][schema]["properties"])
             assert isinstance(TypeAdapter(kind).validate_python(content["example"]), kind)
             assert operation["requestBody"]["content"]["multipart/form-data"]["example"]

@@ -185,7 +185,7 @@ def _laid(cv2: Any, matrix: Matrix, a: Photograph, b: Photograph, on_a: Any, on_
           shape: _Shape) -> Fit | None:
     """Lay the one with the finer detail in the overlap upon the other, and compare."""
     if np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) > 1:  # b would be enlarged: reduce a instead
-        matrix, a, b, on_a, on_b = np.linalg.inv(matrix), b, a, on_b, on_a
+        matrix, a, b, on_a, on_b = np.linalg.inv(matrix).astype(np.float64), b, a, on_b, on_a
         is_swapped = True
     else:
         is_swapped = False

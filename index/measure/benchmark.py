@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -139,7 +140,8 @@ def benchmark(catalog: Catalog, models: Sequence[str], work: Path, gallery: str 
     splits each painting is asked of all others. Raises BadSetting, BadCatalog, BadModel and IndexBusy.
     """
     table = attributed(catalog.table)
-    table = table.assign(artist_key=[artist_key(name) for name in table["artist"]])
+    keys: pd.Series[Any] = pd.Series([artist_key(name) for name in table["artist"]], table.index, dtype=object)
+    table = table.assign(artist_key=keys)
     labelled = table[table["artist_key"].notna()].reset_index(drop=True)
     gallery = _gallery_of(labelled, gallery, catalog.source)
     contents, unreadable = contents_of(labelled["path"].tolist(), bar)
@@ -192,7 +194,8 @@ def task_of(table: pd.DataFrame, gallery: str | None) -> tuple[Task, int]:
 def compared(task: Task, embeddings: Sequence[Array], name: str, bar: Bar = no_bar) -> tuple[Part, ...]:
     """All asked paintings together, and where there are several sources, each of them.
 
-    embeddings: of each model, one at least, (n, d) as it gives them. Raises BadCatalog where the gallery is too small, by `name`.
+    embeddings: of each model, one at least, (n, d) as it gives them. Raises BadCatalog, by `name`, where the gallery is
+    too small.
     """
     if not task.asked.any() or not task.in_gallery.any():
         raise BadCatalog(f"{name}: no painting with an artist is left to be asked, or none to be searched")

@@ -72,7 +72,8 @@ def share_of_right(doubts: Doubles) -> Doubles:
     at, share = np.array(RIGHT).T
     slope = np.diff(np.log(share[-2:]))[0] / np.diff(at[-2:])[0]
     within = np.interp(doubts, at, np.log(share), left=0.0)
-    return np.exp(np.where(doubts > at[-1], np.log(share[-1]) + slope * (doubts - at[-1]), within))
+    found: Doubles = np.exp(np.where(doubts > at[-1], np.log(share[-1]) + slope * (doubts - at[-1]), within))
+    return found
 
 
 def _is_judged(works: Works, one: Object) -> bool:

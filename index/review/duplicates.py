@@ -147,7 +147,7 @@ def _mirrored(store: VectorStore, names: list[str], vectors: Array, centre: Arra
     if not len(places) or float((1 - (mirrors * vectors[places]).sum(axis=1)).max()) < NEAR / 2:
         return {}
     with bar(len(names), "embedding mirror images") as advance:
-        found = {}
+        found: dict[tuple[int, int], float] = {}
         for start in range(0, len(names), BLOCK):
             block = np.arange(start, min(start + BLOCK, len(names)))
             places, mirrors = _mirror_vectors(store, block, centre, embedder)
