@@ -22,6 +22,7 @@ from ..errors import ArtidxError, BadCatalog
 from ..index.answers.search import Answer, Query
 from ..index.answers.verify import Decision
 from ..index.opened import Index
+from ..plain_text import cell
 from .output import check_stdout, note, plain, say_json
 
 NOWHERE = np.empty(0, np.float32)
@@ -153,4 +154,4 @@ def _cell(value: Any) -> Any:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
-    return plain(value) if value is not None else ""
+    return cell(plain(value)) if isinstance(value, str) else "" if value is None else value

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import resource
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artidx import Index
+from artidx.cli.main import artidx
 from artidx.embedder import bounded_parquet, locations
 from artidx.embedder.bounded_parquet import read_frame
 from artidx.embedder.locations import Reader
 from artidx.errors import BadIndex, UnreadableImage
 from artidx.index.storage import history
+from artidx.plain_text import cell, escaped, of_cell
+from artidx.service.server import JsonLines
 from made import painting
 
 
@@ -211,3 +217,38 @@ def test_whatever_stands_in_a_manifest_an_index_opens_or_is_damaged(index, at, c
 def test_the_bounds_are_far_above_what_an_index_of_artidx_unfolds_to():
     assert bounded_parquet.RATIO >= 100
     assert bounded_parquet.LEAST >= 64 << 20
+
+
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-1+1", "@SUM(1)", "\tx", "plain", "'quoted", "'=x", ""])
+def test_a_cell_that_is_a_formula_to_a_spreadsheet_becomes_a_text_and_the_same_again(name):
+    written = cell(name)
+    assert not written.startswith(("=", "+", "-", "@", "\t"))
+    assert name.startswith("'") or of_cell(written) == name
+
+
+@given(st.text())
+def test_escaped_text_has_nothing_that_moves_what_is_shown_and_says_what_stood_there(text):
+    found = escaped(text)
+    assert {unicodedata.category(c) for c in found if not c.isprintable()} <= {"Zs", "Co", "Cn"}
+    if "\\" not in text:
+        assert json.loads('"' + found.replace('"', '\\"') + '"') == text
+
+
+def test_lists_of_what_was_skipped_and_answers_hold_no_formulas(tmp_path, collection, embedder):
+    strange = "=cmd|' \u202egpj.exe.jpg"
+    (collection / "Red Painter" / strange).write_text("no image")
+    index, _ = Index.build(tmp_path / "i.artidx", collection, embedder=embedder)
+    (tmp_path / "list.txt").write_text("=1+1\n@x\n")
+    said = CliRunner().invoke(artidx, ["nearest", "--list", str(tmp_path / "list.txt"), "--index", str(index.source)])
+    assert [line[:2] for line in said.stdout.splitlines()[1:3]] == ["'=", "'@"]
+    listed = (index.generation.folder / "skipped.csv").read_text("utf-8")
+    assert "\\u202e" in listed
+    assert "\u202e" not in listed
+
+
+def test_the_log_of_a_service_holds_no_marks_of_direction():
+    record = logging.LogRecord("artidx", logging.INFO, "", 0, "answered", (), None)
+    record.facts = {"path": "/v1/\u202e\u2028\x9b31m", "status": 404}
+    line = JsonLines().format(record)
+    assert line.isprintable()
+    assert json.loads(line)["path"] == record.facts["path"]
