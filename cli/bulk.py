@@ -22,6 +22,7 @@ from ..errors import ArtidxError, BadCatalog
 from ..index.answers.search import Answer, Query
 from ..index.answers.verify import Decision
 from ..index.opened import Index
+from ..plain_text import cell
 from .output import check_stdout, note, plain, say_json
 
 NOWHERE = np.empty(0, np.float32)
@@ -167,7 +168,4 @@ def _cell(value: Any) -> Any:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
-    if value is None or isinstance(value, int):
-        return "" if value is None else value
-    text = plain(value)
-    return f"'{text}" if text.startswith(RISKY) else text
+    return cell(plain(value)) if isinstance(value, str) else "" if value is None else value

@@ -34,6 +34,7 @@ def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | 
         raise ValueError(f"{facts.num_rows:,} rows, expected {rows:,}")
     if facts.num_rows * len(schema) * NUMBER_BYTES > limit or _unpacked_bytes(facts) > limit:
         raise _too_much(path, limit)
+    schema = pa.schema([_without_dictionary(pa.types, field) for field in schema], schema.metadata)
     for field in schema:
         if not (_is_text(pa.types, field.type) or pa.types.is_primitive(field.type) or pa.types.is_null(field.type)):
             raise ValueError(f"the column {field.name!r} is of {field.type}, expected texts or numbers")
@@ -71,6 +72,11 @@ def _text_bytes(column: Any) -> int:
 def _is_text(types: Any, kind: Any) -> bool:
     kinds = types.is_string, types.is_large_string, types.is_binary, types.is_large_binary
     return any(is_of(kind) for is_of in kinds)
+
+
+def _without_dictionary(types: Any, field: Any) -> Any:
+    """Categories of pandas' are texts."""
+    return field.with_type(field.type.value_type) if types.is_dictionary(field.type) else field
 
 
 def _too_much(path: Path, limit: int) -> ValueError:

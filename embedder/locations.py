@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ..errors import UnreadableImage
 from . import bounds
@@ -27,6 +27,8 @@ from .remote import Remote, is_remote
 SEPARATOR = "::"
 IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "png")  # as data sets on the hubs name them
 MAX_ROW_GROUP_BYTES = 2 << 30
+MAX_MEMBER_BYTES = 512 << 20  # of an image in an archive: it is unpacked into memory
+BATCH, HELD = 32, 3  # rows of a parquet file that are read at once, and such batches that are kept
 
 
 def split_location(location: str) -> tuple[str, str | None]:
@@ -135,6 +137,7 @@ class Reader:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
             raise UnreadableImage(f"neither stored nor deflated in {Path(container).name}; zip it anew")
         check_size(member.file_size, self.max_pixels)
+        _check_member(member.file_size)
         with archive.open(member) as stream:
             data = stream.read(member.file_size + 1)  # the header may lie about the size
         check_size(len(data), self.max_pixels)
@@ -150,34 +153,56 @@ class Reader:
         return data
 
 
+def _check_member(size_bytes: int) -> None:
+    if size_bytes > MAX_MEMBER_BYTES:
+        raise UnreadableImage(f"{size_bytes / 1e6:,.0f} MB in an archive, of which at most {MAX_MEMBER_BYTES >> 20} "
+                              f"are unpacked into memory; unpack it to a folder")
+
+
 class _ParquetImages:
-    """Image bytes of one parquet file by row number; holds one row group, since rows are read in order."""
+    """Image bytes of one parquet file by row number; holds some batches of rows, which are read in order.
+
+    Equal images stand once in a file, and once in memory: half a kilobyte can stand for gigabytes of them.
+    """
 
     def __init__(self, path: str) -> None:
         import pyarrow.parquet as pq
 
-        self._file = pq.ParquetFile(path)
+        with pq.ParquetFile(path) as opened:
+            leaves = [opened.schema.column(number) for number in range(len(opened.schema))]
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        self._file = pq.ParquetFile(path, read_dictionary=texts)
         self._names: list[str] = self._file.schema_arrow.names
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
         self._starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
-        self._held: tuple[object, list[object]] = (None, [])
+        self._reading: tuple[object, Iterator[Any]] = (None, iter(()))
+        self._held: dict[int, Any] = {}  # the last batches of what is being read, by number
+        self._next = 0
 
     def row(self, number: int, column: str | None) -> bytes:
         column = image_column(self._names, column)
         if not 0 <= number < self._starts[-1]:
             raise UnreadableImage(f"no row {number}")
         group = next(i for i, start in enumerate(self._starts[1:]) if number < start)
-        if self._held[0] != (group, column):
-            if self._file.metadata.row_group(group).total_byte_size > MAX_ROW_GROUP_BYTES:
-                raise UnreadableImage("row group over 2 GB; rewrite the file with smaller row groups")
-            self._held = (None, [])  # let go of the old group before the next is read
-            values = self._file.read_row_group(group, columns=[column])[column].to_pylist()
-            self._held = ((group, column), values)
-        value = self._held[1][number - self._starts[group]]
+        place = number - self._starts[group]
+        value = self._batch(group, column, place // BATCH)[place % BATCH].as_py()
         data = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):
             raise UnreadableImage("no image bytes in this row")
         return data
+
+    def _batch(self, group: int, column: str, wanted: int) -> Any:
+        is_behind = wanted not in self._held and wanted < self._next
+        if self._reading[0] != (group, column) or is_behind:
+            if self._file.metadata.row_group(group).total_byte_size > MAX_ROW_GROUP_BYTES:
+                raise UnreadableImage("row group over 2 GB; rewrite the file with smaller row groups")
+            self._held, self._next = {}, 0
+            self._reading = (group, column), self._file.iter_batches(BATCH, [group], [column])
+        while wanted not in self._held:
+            self._held.pop(self._next - HELD, None)
+            self._held[self._next] = next(self._reading[1]).column(0)
+            self._next += 1
+        return self._held[wanted]
 
     def close(self) -> None:
         self._file.close()

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..as_json import as_json
 from ..errors import BadSetting
+from ..plain_text import escaped
 
 HEAD_S = 10  # for a connection to say what it wants
 MAX_HEAD_BYTES = 64 << 10
@@ -131,7 +132,7 @@ class JsonLines(logging.Formatter):
                                  "message": record.getMessage(), **getattr(record, "facts", {})}
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
-        return as_json(facts)
+        return escaped(as_json(facts))
 
 
 def log_as_json() -> None:

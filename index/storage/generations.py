@@ -46,6 +46,7 @@ from ...embedder.attribution import merged
 from ...embedder.runtime import Embedder, read_model
 from ...errors import ArtidxError, BadIndex, IndexBusy, ModelMismatch, damaged, exhausted
 from ...files import locked, open_plain, sha256_of, strange_parts, sync, write_atomically
+from ...plain_text import cell, escaped, of_cell
 from ..scoring.centre import uncentred
 from ..scoring.vectors import Array, Integers, Vectors
 from . import approximate, history
@@ -387,14 +388,15 @@ def read_skipped(path: Path) -> list[tuple[str, str]]:
         return []
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            return [(location, reason) for location, reason in list(csv.reader(stream))[1:]]
+            return [(of_cell(location), of_cell(reason)) for location, reason in list(csv.reader(stream))[1:]]
     except (ValueError, csv.Error) as problem:
         raise damaged(path, f"not a list of paths and reasons: {problem}") from None
 
 
 def _write_skipped(path: Path, skipped: Sequence[tuple[str, str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([("path", "reason"), *skipped])
+        csv.writer(stream).writerow(("path", "reason"))
+        csv.writer(stream).writerows((cell(escaped(path)), cell(escaped(reason))) for path, reason in skipped)
 
 
 def _is_index(folder: Path) -> bool:
