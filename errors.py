@@ -14,6 +14,7 @@ ArtidxError
 ├── UnreachableStorage where images lie cannot be reached, or does not know us
 ├── ClusterFailed      the Ray cluster cannot be joined, or failed
 ├── MissingPackage     an optional package is needed here
+├── WorkBusy           another training run holds the folder of work
 ├── OutOfResources     too little memory, or too few threads or open files
 └── BadSetting         a setting has a value that cannot work
 """
@@ -73,6 +74,10 @@ class UnreachableStorage(ArtidxError):
 
 class ClusterFailed(ArtidxError):
     """The Ray cluster cannot be joined, or has failed at its work."""
+
+
+class WorkBusy(ArtidxError):
+    """Another training run is at work in this folder."""
 
 
 class MissingPackage(ArtidxError):

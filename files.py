@@ -6,23 +6,54 @@ An index may have come by mail: nothing is written through a link, and a pipe or
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import io
 import os
+import platform
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """The file holds `data` whole or is as it was, whatever happens meanwhile."""
+    with replacing(path) as aside, aside.open("xb") as stream:
+        stream.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what is too large for the memory, or is written by a library: it takes the place of `path` at the
+    end of the block, whole and flushed, or nothing does."""
     aside = path.with_name(path.name + ".part")
     aside.unlink(missing_ok=True)  # of a writer that was killed; or a link, which would lead elsewhere
-    with aside.open("xb") as stream:
-        stream.write(data)
+    yield aside
     sync(aside)
     os.replace(aside, path)
     sync(path.parent)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, made where there is none. It ends with its holder, however that ends: the system has it.
+
+    Raises BlockingIOError, whose text says who holds it; OSError for a link, a pipe, or a folder that is read-only.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    with os.fdopen(handle, "r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            if problem.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            pid, _, host = lock.read(200).strip().partition(" ")
+            raise BlockingIOError(errno.EAGAIN, f"process {pid} on {host}") from None
+        lock.truncate()
+        lock.write(f"{os.getpid()} {platform.node()}\n")
+        lock.flush()
+        yield
 
 
 def sync(path: Path) -> None:

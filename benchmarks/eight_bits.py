@@ -1,6 +1,6 @@
 """What a model's sums in 8 bits give, and cost: it beside itself with these sums made in float32.
 
-    python benchmarks/eight_bits.py CATALOG WORK [MODEL]
+    python benchmarks/int8.py CATALOG WORK [MODEL]
 
 MODEL is base if none is given. Both embed the paintings of val_unseen and val_seen: speed is the median of five, in
 turns; the cosine is that between both vectors; AUC and pairs found are by distance alone, each split around its own
@@ -22,8 +22,8 @@ from recipes import asked_about, judged
 
 from artidx import Embedder, read_catalog
 from artidx.embedder.parallel import no_bar
-from artidx.embedder.training import tuned
-from artidx.embedder.training.splits import UNSEEN, splits
+from artidx.embedder.training.data.splits import UNSEEN, splits
+from artidx.embedder.training.recipes import training_set
 
 TIMED, ROUNDS = 32, 5
 
@@ -65,7 +65,7 @@ def main(catalog: str, work: str, model: str = "base") -> None:
     in_float = Embedder(with_sums_in_float(as_it_is.data), "the same, with sums in float32")
     table = read_catalog(catalog).table
     table = table.assign(split=splits(table))
-    packed = tuned.data_of(table, Path(work), print, no_bar).packed
+    packed = training_set.data_of(table, Path(work), print, no_bar).packed
     places, codes = asked_about(table, packed)
     timed = packed.squares(places[UNSEEN][:TIMED])
     ratio = statistics.median(seconds(in_float, timed) / seconds(as_it_is, timed) for _ in range(ROUNDS))

@@ -1,6 +1,6 @@
 """What each part of the tuned recipe's head gives: members, their weights, posteriors of artists and styles.
 
-    artidx train CATALOG --trunks FOLDER --work WORK -o model.onnx
+    artidx train CATALOG --weights FOLDER --work WORK -o model.onnx
     python benchmarks/head.py CATALOG FOLDER WORK
 
 Of the members that the run above has kept, which embed the two validation splits once more. All heads learn the split
@@ -25,12 +25,12 @@ from torch.nn.functional import normalize
 from artidx import read_catalog
 from artidx.embedder.catalog import artist_key
 from artidx.embedder.parallel import no_bar
-from artidx.embedder.training import tuned
-from artidx.embedder.training.linear import train_linear
-from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, splits
+from artidx.embedder.training.data.splits import SEEN, TRAIN, UNSEEN, splits
+from artidx.embedder.training.recipes import fine_tuning, joining, training_set, tuned
+from artidx.embedder.training.recipes.linear import train_linear
 from artidx.index.measure.retrieval import triplet_accuracy
 
-NAMES = ("linear", *(recipe.trunk for recipe in tuned.MEMBERS))
+NAMES = ("linear", *(recipe.backbone for recipe in tuned.MEMBERS))
 CHOSEN = (tuned.LINEAR, *tuned.WEIGHTS)
 STEEPNESS = 24.0
 
@@ -40,7 +40,7 @@ class Seen(NamedTuple):
 
     members: list[np.ndarray]
     artists: np.ndarray
-    labels: tuned.Labels
+    labels: joining.Labels
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -73,13 +73,13 @@ def show(what: str, seen: dict[str, Seen], whole: list[np.ndarray] | None, weigh
          of_artist: float, of_style: float) -> None:
     """Learn a head of the members that have a weight, and print a line about it.
 
-    whole: (m, f) of each member, the paintings tuned.shifted photographed whole.
+    whole: (m, f) of each member, the paintings joining.shifted photographed whole.
     """
     kept = [number for number, weight in enumerate(weights) if weight]
     members = {split: [found.members[number] for number in kept] for split, found in seen.items()}
-    some = tuned.shifted(len(members[TRAIN][0]))
+    some = joining.shifted(len(members[TRAIN][0]))
     shifts = [whole[number] - seen[TRAIN].members[number][some] for number in kept] if whole else None
-    head = tuned.head_of(members[TRAIN], shifts, seen[TRAIN].labels, [weights[number] for number in kept], of_artist,
+    head = joining.head_of(members[TRAIN], shifts, seen[TRAIN].labels, [weights[number] for number in kept], of_artist,
                          of_style)
     with torch.inference_mode():
         found = {split: normalize(head(torch.from_numpy(np.hstack(members[split]))), dim=1).numpy() for split in seen}
@@ -90,27 +90,28 @@ def show(what: str, seen: dict[str, Seen], whole: list[np.ndarray] | None, weigh
 
 
 def main() -> None:
-    catalog, trunks, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    catalog, backbones, work = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     table = read_catalog(catalog).table
     table = table.assign(split=splits(table))
     fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
-    data = tuned.data_of(table, work, print, no_bar)
+    data = training_set.data_of(table, work, print, no_bar)
     training = table[(table["split"] == TRAIN) & data.packed.is_read].reset_index(drop=True)
-    members = {"linear": train_linear(training, trunks, work, lambda what, done, total: None)}
+    members = {"linear": train_linear(training, backbones, work, print, no_bar)}
     for recipe in tuned.MEMBERS:
-        members[recipe.trunk] = tuned.train_member(recipe, trunks, data, work / tuned.FOLDER / recipe.trunk, fabric,
-                                                   triplet_accuracy, print, no_bar)
+        folder = work / tuned.FOLDER / recipe.backbone
+        members[recipe.backbone] = fine_tuning.train_member(recipe, backbones, data, folder, fabric, triplet_accuracy,
+                                                            print, no_bar)
 
-    def kept(what: str, places: np.ndarray, change: tuned.Change) -> list[np.ndarray]:
-        return [tuned.vectors(member, work / tuned.FOLDER / name, what, places, change, data, fabric, no_bar)
+    def kept(what: str, places: np.ndarray, change: joining.Change) -> list[np.ndarray]:
+        return [joining.vectors(member, work / tuned.FOLDER / name, what, places, change, data, fabric, no_bar)
                 for name, member in members.items()]
 
-    places = {split: tuned.places_of(table, data.packed, split) for split in (TRAIN, SEEN, UNSEEN)}
-    some = places[TRAIN][tuned.shifted(len(places[TRAIN]))]
-    seen, whole = {}, kept(tuned.WHOLE, some, tuned.half_redigitised_whole)
+    places = {split: joining.places_of(table, data.packed, split) for split in (TRAIN, SEEN, UNSEEN)}
+    some = places[TRAIN][joining.shifted(len(places[TRAIN]))]
+    seen, whole = {}, kept(tuned.WHOLE, some, joining.half_redigitised_whole)
     for split, here in places.items():
         artists = np.array([artist_key(name) for name in table["artist"].iloc[here]])
-        seen[split] = Seen(kept(split, here, tuned.half_redigitised), artists, tuned.labels_of(table, here))
+        seen[split] = Seen(kept(split, here, joining.half_redigitised), artists, joining.labels_of(table, here))
     print("| what | AUC unseen / seen | found at 1 % | neighbour by the artist | artist first / in five |")
     for number, name in enumerate(NAMES):
         alone = tuple(float(at == number) for at in range(len(NAMES)))
@@ -119,7 +120,7 @@ def main() -> None:
     show("all members, nothing looked past", seen, None, CHOSEN, 0, 0)
     for number, name in enumerate(NAMES):
         without = tuple(0.0 if at == number else weight for at, weight in enumerate(CHOSEN))
-        show(f"all but {name}, with posteriors", seen, whole, without, tuned.OF_ARTIST, tuned.OF_STYLE)
+        show(f"all but {name}, with posteriors", seen, whole, without, joining.OF_ARTIST, joining.OF_STYLE)
     for artist, style in ((0.4, 0), (0.7, 0), (1.0, 0), (0, 0.3), (0.7, 0.15), (0.7, 0.3), (0.7, 0.5), (1.0, 0.3)):
         show(f"all members, posteriors of artists {artist:g}, of styles {style:g}", seen, whole, CHOSEN, artist, style)
 

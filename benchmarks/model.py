@@ -1,12 +1,12 @@
 """How fast the models that ship are, against the same networks and the simple line in eager PyTorch, and how much work
 an image is.
 
-    python benchmarks/model.py TRUNKS
+    python benchmarks/model.py BACKBONES
 
-TRUNKS: the folder with the trunks' pretrained weights. PyTorch has those and a projection of chance: other numbers, the
-same work. All use every core: ONNX Runtime one image a core, as artidx runs it, PyTorch batches of 16. All are timed
-in turn, and the medians of the rounds are shown. The simple line (docs/experiments.md) is nine blocks of DINOv2 and
-a projection. A multiplication and its addition count as two operations.
+BACKBONES: the folder with the backbones' pretrained weights. PyTorch has those and a projection of chance: other
+numbers, the same work. All use every core: ONNX Runtime one image a core, as artidx runs it, PyTorch batches of 16. All
+are timed in turn, and the medians of the rounds are shown. The simple line (docs/experiments.md) is nine blocks of
+DINOv2 and a projection. A multiplication and its addition count as two operations.
 """
 
 from __future__ import annotations
@@ -24,26 +24,27 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from artidx import Embedder
 from artidx.embedder.runtime import SHIPPED, available_cores
-from artidx.embedder.training import distilled, linear, tuned
-from artidx.embedder.training.ensemble import Ensemble, LinearHead, Projection
-from artidx.embedder.training.networks import TRUNKS, load_trunk
-from artidx.embedder.training.posteriors import MeanPosterior, Posterior, WithPosteriors
+from artidx.embedder.training.networks.backbones import BACKBONES, load_backbone
+from artidx.embedder.training.networks.ensemble import Ensemble, LinearHead, Projection
+from artidx.embedder.training.networks.posteriors import MeanPosterior, Posterior, WithPosteriors
+from artidx.embedder.training.recipes import distilled, fine_tuning, joining, linear, tuned
 
 IMAGES, BATCH, ROUNDS = 32, 16, 5
 ARTISTS, STYLES = 256, 9
 
 
-def member(trunks: tuple[str, ...], folder: Path) -> Ensemble:
-    widths = [width for name in trunks for width in TRUNKS[name].widths]
-    head = LinearHead(widths, torch.zeros(sum(widths)), torch.randn(sum(widths), tuned.DIM))
-    return Ensemble([load_trunk(name, folder) for name in trunks], head)
+def member(backbones: tuple[str, ...], folder: Path) -> Ensemble:
+    widths = [width for name in backbones for width in BACKBONES[name].widths]
+    head = LinearHead(widths, torch.zeros(sum(widths)), torch.randn(sum(widths), fine_tuning.DIM))
+    return Ensemble([load_backbone(name, folder) for name in backbones], head)
 
 
 def base(folder: Path) -> Ensemble:
-    members = [member(linear.MEMBERS, folder), *(member((recipe.trunk,), folder) for recipe in tuned.MEMBERS)]
-    joined, apart = projection(tuned.DIM * len(members), tuned.JOINED_DIM), projection(tuned.DIM, tuned.DIM)
+    members = [member(linear.MEMBERS, folder), *(member((recipe.backbone,), folder) for recipe in tuned.MEMBERS)]
+    joined = projection(fine_tuning.DIM * len(members), joining.JOINED_DIM)
+    apart = projection(fine_tuning.DIM, fine_tuning.DIM)
     posteriors = [posterior([apart] * len(members), ARTISTS), posterior([joined], STYLES)]
-    head = WithPosteriors(joined, posteriors, projection(tuned.JOINED_DIM + ARTISTS + STYLES, tuned.DIM))
+    head = WithPosteriors(joined, posteriors, projection(joining.JOINED_DIM + ARTISTS + STYLES, fine_tuning.DIM))
     return Ensemble(members, head).eval()
 
 
@@ -53,7 +54,7 @@ def posterior(views: list[Projection], classes: int) -> MeanPosterior:
 
 
 def small(folder: Path) -> Ensemble:
-    return member((distilled.TRUNK,), folder).eval()
+    return member((distilled.BACKBONE,), folder).eval()
 
 
 def simple_line(folder: Path) -> Ensemble:

@@ -3,7 +3,7 @@
     python benchmarks/recipes.py CATALOG FOLDER WORK
 
 MobileNetV2 with the weights in FOLDER, three epochs of one cycle on the split train, otherwise as the tuned recipe
-fine-tunes it (embedder/training/tuned.py); each is judged by distance alone on the other two splits, around the
+fine-tunes it (embedder/training/recipes/tuned.py); each is judged by distance alone on the other two splits, around the
 split's own centre. Then the difference to the recipe as it is with the same seed, with a 95 % interval by bootstrap
 over artists: both are judged on the same draws of artists. That training itself is a matter of chance, only the seeds
 show. What is done is kept below WORK/recipes, and a run that was interrupted goes on after its last whole recipe.
@@ -33,17 +33,17 @@ from artidx import read_catalog
 from artidx.embedder.catalog import artist_key
 from artidx.embedder.parallel import ahead, batches, no_bar
 from artidx.embedder.runtime import available_cores
-from artidx.embedder.training import tuned
-from artidx.embedder.training.augment import redigitised
-from artidx.embedder.training.batches import Works, artists, epoch
-from artidx.embedder.training.crops import BATCH, CROP, SCALED
-from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
-from artidx.embedder.training.linear import discriminants
-from artidx.embedder.training.losses import artist_softmax, hard_batch, triplet_loss
-from artidx.embedder.training.networks import MobileNetV2, load_trunk, means_and_deviations
-from artidx.embedder.training.packed import Packed
-from artidx.embedder.training.splits import SEEN, UNSEEN, splits
-from artidx.embedder.training.trainer import embed
+from artidx.embedder.training.data.augment import redigitised
+from artidx.embedder.training.data.batches import Works, artists, epoch
+from artidx.embedder.training.data.crops import BATCH, CROP, SCALED
+from artidx.embedder.training.data.packed import Packed
+from artidx.embedder.training.data.splits import SEEN, UNSEEN, splits
+from artidx.embedder.training.loop.losses import artist_softmax, hard_batch, triplet_loss
+from artidx.embedder.training.loop.trainer import embed
+from artidx.embedder.training.networks.backbones import MobileNetV2, load_backbone, means_and_deviations
+from artidx.embedder.training.networks.ensemble import Ensemble, LinearHead, balanced
+from artidx.embedder.training.recipes import fine_tuning, joining, training_set, tuned
+from artidx.embedder.training.recipes.linear import discriminants
 from artidx.index.measure.bootstrap import interval_of, pair_draws
 from artidx.index.measure.retrieval import triplet_accuracy
 from artidx.index.scoring.curve import PairCurve, blocks
@@ -67,16 +67,16 @@ def generalised_means(feature: Tensor) -> list[Tensor]:
     return [feature.clamp_min(1e-6).pow(POWER).mean(2).pow(1 / POWER)]
 
 
-class Trunk(nn.Module):
-    """A trunk, pooled in another way. forward: (b, 3, s, s) -> (b, sum of widths)."""
+class Backbone(nn.Module):
+    """A backbone, pooled in another way. forward: (b, 3, s, s) -> (b, sum of widths)."""
 
-    def __init__(self, trunk: MobileNetV2, pool: Pool) -> None:
+    def __init__(self, backbone: MobileNetV2, pool: Pool) -> None:
         super().__init__()
-        self.trunk, self.pool = trunk, pool
-        self.widths = [channels for channels in trunk.channels for _ in pool(torch.zeros(1, 1, 2))]
+        self.backbone, self.pool = backbone, pool
+        self.widths = [channels for channels in backbone.channels for _ in pool(torch.zeros(1, 1, 2))]
 
     def forward(self, x: Tensor) -> Tensor:
-        layers = self.trunk.layers((x - self.trunk.mean) / self.trunk.std)
+        layers = self.backbone.layers((x - self.backbone.mean) / self.backbone.std)
         return torch.cat([part for layer in layers for part in self.pool(layer.float().flatten(2))], dim=1)
 
 
@@ -90,7 +90,7 @@ class Start(NamedTuple):
 class Task(NamedTuple):
     """What is learnt. artists, styles: (n,) codes of the training paintings; -1 for one without a known style."""
 
-    data: tuned.Data
+    data: training_set.Data
     artists: Tensor
     styles: Tensor
 
@@ -119,11 +119,11 @@ class ArcFace(nn.Module):
         unit = functional.normalize(self.centres, dim=2)
         cosines = torch.einsum("bd,kad->kba", vectors, unit).amax(0)  # (b, artists)
         angles = cosines.gather(1, codes[:, None]).clamp(-1 + 1e-6, 1 - 1e-6).acos() + self.margins[codes][:, None]
-        return functional.cross_entropy(tuned.SCALE * cosines.scatter(1, codes[:, None], angles.cos()), codes)
+        return functional.cross_entropy(fine_tuning.SCALE * cosines.scatter(1, codes[:, None], angles.cos()), codes)
 
 
 def cosface(start: Start, task: Task) -> Any:
-    return artist_softmax(centres(start.vectors, task.artists), tuned.SCALE, tuned.MARGIN)
+    return artist_softmax(centres(start.vectors, task.artists), fine_tuning.SCALE, fine_tuning.MARGIN)
 
 
 def arcface(start: Start, task: Task) -> Any:
@@ -179,7 +179,7 @@ RECIPES = (
 )
 
 
-def crops_of(data: tuned.Data, places: np.ndarray, seed: int, number: int, side: int, near: float
+def crops_of(data: training_set.Data, places: np.ndarray, seed: int, number: int, side: int, near: float
              ) -> Iterator[Tensor]:
     """(b, 3, side, side) float, batch after batch, as crops.drawn."""
     def crop(item: tuple[int, int]) -> np.ndarray:
@@ -203,24 +203,24 @@ def drawn(recipe: Recipe, task: Task, seed: int, number: int) -> Iterator[tuple[
         # Artists with fewer paintings leave gaps; batches are cut anew, and split the artists at their ends.
         chosen = np.fromiter(islice((place for batch in shown for place in batch.places), len(codes)), np.int64)
     else:
-        weight = np.bincount(codes)[codes] ** (tuned.EVENNESS - 1.0)
+        weight = np.bincount(codes)[codes] ** (fine_tuning.EVENNESS - 1.0)
         chosen = np.random.default_rng((seed, number)).choice(len(codes), len(codes), p=weight / weight.sum())
     views = crops_of(task.data, places[chosen], seed, number, recipe.crops[number - 1], recipe.near)
     return zip(views, np.split(chosen, range(BATCH, len(chosen), BATCH)), strict=True)
 
 
 def begin(pool: Pool, task: Task, folder: Path, fabric: Fabric) -> Start:
-    """The discriminants of the frozen trunk, as the tuned recipe begins."""
-    trunk = load_trunk(MEMBER.trunk, folder)
-    assert isinstance(trunk, MobileNetV2)
-    pooled = Trunk(trunk, pool)
+    """The discriminants of the frozen backbone, as the tuned recipe begins."""
+    backbone = load_backbone(MEMBER.backbone, folder)
+    assert isinstance(backbone, MobileNetV2)
+    pooled = Backbone(backbone, pool)
     found = []
     with torch.inference_mode(), fabric.autocast():
         for x in crops_of(task.data, task.data.training.places, MEMBER.seed, 0, CROP, 0.0):
             found.append(balanced(pooled(x).float(), pooled.widths))
     features = torch.cat(found)
-    centre, projection = discriminants(features.numpy(), task.artists.numpy(), components=tuned.COMPONENTS,
-                                       dim=tuned.DIM)
+    centre, projection = discriminants(features.numpy(), task.artists.numpy(), components=fine_tuning.COMPONENTS,
+                                       dim=fine_tuning.DIM)
     head = LinearHead(pooled.widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     vectors = functional.normalize((features - head.centre) @ head.projection, dim=1)
     return Start(Ensemble([pooled], head), vectors)
@@ -230,22 +230,22 @@ def taught(recipe: Recipe, start: Start, task: Task, seed: int, fabric: Fabric) 
     torch.manual_seed(seed)
     member = copy.deepcopy(start.member)
     pooled, projection = member.members[0], member.head.get_parameter("projection")
-    assert isinstance(pooled, Trunk)
-    weights = [weight for part in pooled.trunk.parts()[MEMBER.frozen:] for weight in part.parameters()]
+    assert isinstance(pooled, Backbone)
+    weights = [weight for part in pooled.backbone.parts()[MEMBER.frozen:] for weight in part.parameters()]
     loss = recipe.loss(start, task)
-    style_loss = artist_softmax(centres(start.vectors, task.styles), tuned.SCALE, 0.0)
+    style_loss = artist_softmax(centres(start.vectors, task.styles), fine_tuning.SCALE, 0.0)
     for weight in (*weights, projection):
         weight.requires_grad_(True)
     root = float(projection.detach().pow(2).mean().sqrt())
     groups = [{"params": weights}, {"params": [projection], "weight_decay": 0.0},
               {"params": [*loss.parameters(), *style_loss.parameters()], "weight_decay": 0.0}]
-    rates = (MEMBER.rate, tuned.HEAD_RATE * root, tuned.HEAD_RATE)
-    wrapped, optimizer = fabric.setup(member, torch.optim.AdamW(groups, weight_decay=tuned.WEIGHT_DECAY))
+    rates = (MEMBER.rate, fine_tuning.HEAD_RATE * root, fine_tuning.HEAD_RATE)
+    wrapped, optimizer = fabric.setup(member, torch.optim.AdamW(groups, weight_decay=fine_tuning.WEIGHT_DECAY))
     steps = -(-len(task.artists) // BATCH)
     for number in range(1, EPOCHS + 1):
         wrapped.train(number > 1 and not recipe.keeps_statistics)
         for step, (x, chosen) in enumerate(drawn(recipe, task, seed, number)):
-            now = tuned.pace((number - 1 + step / steps) / EPOCHS)
+            now = fine_tuning.pace((number - 1 + step / steps) / EPOCHS)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * now
             vectors = wrapped(x).float()
@@ -253,14 +253,14 @@ def taught(recipe: Recipe, start: Start, task: Task, seed: int, fabric: Fabric) 
             if recipe.styles:
                 styles = task.styles[chosen]
                 of_all = of_all + FROM_STYLE * style_loss(vectors[styles >= 0], styles[styles >= 0])
-            tuned.take_step(fabric, member, optimizer, of_all)
+            fine_tuning.take_step(fabric, member, optimizer, of_all)
     return member.eval()
 
 
 class Corners:
     """Inputs: one of the four overlapping corners of each packed painting, enlarged to the size of the whole."""
 
-    def __init__(self, data: tuned.Data, number: int) -> None:
+    def __init__(self, data: training_set.Data, number: int) -> None:
         self.packed = data.packed
         self.top, self.left = divmod(number, 2)
 
@@ -271,7 +271,7 @@ class Corners:
         return functional.interpolate(corner, whole.shape[2:], mode="bicubic", antialias=True).clamp(0, 255)
 
 
-def embedded(recipe: Recipe, member: Ensemble, data: tuned.Data, places: np.ndarray, fabric: Fabric
+def embedded(recipe: Recipe, member: Ensemble, data: training_set.Data, places: np.ndarray, fabric: Fabric
              ) -> dict[str, np.ndarray]:
     """(n, d) of the whole, and where the recipe says so of the whole and the mean of its corners."""
     with fabric.autocast():
@@ -308,7 +308,7 @@ class Bench(NamedTuple):
     """What every recipe is tried with. places, codes: of the paintings in each validation split, and their artists."""
 
     task: Task
-    trunks: Path
+    backbones: Path
     work: Path
     places: dict[str, np.ndarray]
     codes: dict[str, np.ndarray]
@@ -321,7 +321,7 @@ class Bench(NamedTuple):
         if not done.exists():
             began = time.monotonic()
             if recipe.pool not in self.starts:
-                self.starts[recipe.pool] = begin(recipe.pool, self.task, self.trunks, self.fabric)
+                self.starts[recipe.pool] = begin(recipe.pool, self.task, self.backbones, self.fabric)
             member = taught(recipe, self.starts[recipe.pool], self.task, seed, self.fabric)
             found = {f"{split}/{shown}": given for split, places in self.places.items()
                      for shown, given in embedded(recipe, member, self.task.data, places, self.fabric).items()}
@@ -341,25 +341,26 @@ class Bench(NamedTuple):
 
 def asked_about(table: pd.DataFrame, packed: Packed) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Places of the paintings in each validation split, and codes of their artists."""
-    places = {split: tuned.places_of(table, packed, split) for split in (UNSEEN, SEEN)}
+    places = {split: joining.places_of(table, packed, split) for split in (UNSEEN, SEEN)}
     codes = {split: np.unique([artist_key(name) for name in table["artist"].iloc[here]], return_inverse=True)[1]
              for split, here in places.items()}
     return places, codes
 
 
-def ready(catalog: str, trunks: Path, work: Path) -> Bench:
+def ready(catalog: str, backbones: Path, work: Path) -> Bench:
     table = read_catalog(catalog).table
     table = table.assign(split=splits(table))
-    data = tuned.data_of(table, work, print, no_bar)
+    data = training_set.data_of(table, work, print, no_bar)
     training = data.training.places
-    labels = tuned.labels_of(table, training)
+    labels = joining.labels_of(table, training)
     styles = {style: code for code, style in enumerate(sorted({*labels.styles} - {""}))}
     task = Task(data, torch.from_numpy(data.training.artists),
                 torch.tensor([styles.get(style, -1) for style in labels.styles]))
     places, codes = asked_about(table, data.packed)
     folder = work / "recipes"
     folder.mkdir(parents=True, exist_ok=True)
-    return Bench(task, trunks, folder, places, codes, Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), {})
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    return Bench(task, backbones, folder, places, codes, fabric, {})
 
 
 def row(name: str, of_seeds: list[dict[str, Judged]], chosen: list[dict[str, Judged]]) -> str:

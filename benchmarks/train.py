@@ -16,10 +16,10 @@ import torch
 from lightning_fabric import Fabric
 
 from artidx import read_catalog
-from artidx.embedder.training.networks import SiameseNetwork
-from artidx.embedder.training.packed import pack
-from artidx.embedder.training.paper import PaperSettings
-from artidx.embedder.training.trainer import Labelled, TrainingSettings, train
+from artidx.embedder.training.data.packed import pack
+from artidx.embedder.training.loop.trainer import Labelled, TrainingSettings, train
+from artidx.embedder.training.networks.backbones import SiameseNetwork
+from artidx.embedder.training.recipes.paper import PaperSettings
 from artidx.index.measure.retrieval import triplet_accuracy
 from artidx.index.scoring.artists import artist_codes
 

@@ -27,8 +27,11 @@ from .output import check_stdout, note, plain, say_json
 NOWHERE = np.empty(0, np.float32)
 
 PAIR_COLUMNS = ("a", "b", "same", "distance", "threshold", "probability", "probability_by_distance",
-                "neighbourhood_similarity", "problem")
-NEAREST_COLUMNS = ("image", "unknown", "rank", "artist", "probability", "painting", "distance", "problem")
+                "neighbourhood_similarity", "problem", "object_a", "attribution_a", "object_b", "attribution_b")
+NEAREST_COLUMNS = ("image", "unknown", "rank", "artist", "probability", "painting", "distance", "problem",
+                   "object", "attribution")
+JUDGED = PAIR_COLUMNS[2 : PAIR_COLUMNS.index("problem")]
+RISKY = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that spreadsheets take for a formula
 
 
 def read_pairs(path: Path, encoding: str | None = None) -> Iterator[tuple[str, str]]:
@@ -94,13 +97,13 @@ def answer_pairs(index: Index, path: Path, decision: Decision, max_pixels: int, 
                 problem = a if isinstance(a, str) else b
                 failed += 1
                 if writer:
-                    writer.writerow([*map(_cell, names), *[""] * (len(PAIR_COLUMNS) - 3), _cell(problem)])
+                    writer.writerow(map(_cell, (*names, *[None] * len(JUDGED), problem, *_known(a), *_known(b))))
                 else:
                     say_json({"a": names[0], "b": names[1], "problem": problem})
             elif writer:
                 judgement = index.judge(a, b, decision)
-                values = [getattr(judgement, name) for name in PAIR_COLUMNS[2:-1]]
-                writer.writerow(map(_cell, (*names, *values, None)))
+                values = [getattr(judgement, name) for name in JUDGED]
+                writer.writerow(map(_cell, (*names, *values, None, *_known(a), *_known(b))))
             else:
                 say_json(index.verdict(a, b, decision))
     return failed
@@ -115,13 +118,14 @@ def answer_list(index: Index, names: Iterable[str], k: int, paintings: bool, max
         if isinstance(query, ArtidxError):
             failed += 1
             if writer:
-                writer.writerow(map(_cell, (name, *[None] * 6, str(query))))
+                writer.writerow(map(_cell, (name, *[None] * 6, str(query), None, None)))
             else:
                 say_json({"query": name, "problem": str(query)})
             continue
         answer = index.nearest_to(query, k=k) if paintings else index.answer(query, k=k)
         if writer:
-            writer.writerows([_cell(value) for value in (name, *row, None)] for row in _ranks(answer, paintings))
+            writer.writerows([_cell(value) for value in (name, *row, None, *_known(query))]
+                             for row in _ranks(answer, paintings))
         else:
             say_json(answer)
     return failed
@@ -141,8 +145,18 @@ def _ranks(answer: Answer, paintings: bool) -> list[tuple[Any, ...]]:
             for rank, a in enumerate(answer.artists, start=1)] or [(answer.unknown, *[None] * 5)]
 
 
+def _known(query: Query | str) -> tuple[str | None, str | None]:
+    """The museum's number and the current attribution of a painting of the index."""
+    if isinstance(query, str) or query.painting is None:
+        return None, None
+    painting = query.painting
+    return painting.object or painting.id, painting.attribution or painting.artist
+
+
 def _writer(columns: Sequence[str]) -> Any:
     check_stdout()
+    if (sys.stdout.encoding or "").lower() in ("utf-8", "utf8"):
+        sys.stdout.write("\ufeff")  # without a byte-order mark Excel takes an accented letter for two others
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     return writer
@@ -153,4 +167,7 @@ def _cell(value: Any) -> Any:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
-    return plain(value) if value is not None else ""
+    if value is None or isinstance(value, int):
+        return "" if value is None else value
+    text = plain(value)
+    return f"'{text}" if text.startswith(RISKY) else text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, encoding_option, query_options
+from .options import PATH, encoding_option, note_option, query_options
 from .output import note, say, say_json
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 @click.option("--where", metavar="EXPRESSION",
               help="Look only among paintings for which it holds, such as \"year < 1700 and style == 'Baroque'\".")
 @click.option("--exclude", metavar="EXPRESSION", help="Look only among paintings for which it does not hold.")
+@note_option
 @query_options
 def nearest(images: tuple[str, ...], listed: Path | None, encoding: str | None, k: int, paintings: bool,
-            where: str | None, exclude: str | None, index: Source, model: str | None, device: str,
+            where: str | None, exclude: str | None, output: Path | None, index: Source, model: str | None, device: str,
             max_pixels: int | None, as_json: bool) -> None:
     """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for it.
 
@@ -40,6 +41,8 @@ def nearest(images: tuple[str, ...], listed: Path | None, encoding: str | None, 
     from .query import images as read_images
 
     checked(images, 1, listed, "--list")
+    if output and listed:
+        raise click.UsageError("-o writes a note on one image; --list answers on stdout")
     opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
     if where is not None or exclude is not None:
@@ -52,7 +55,12 @@ def nearest(images: tuple[str, ...], listed: Path | None, encoding: str | None, 
         report_failed(failed)
         sys.exit(2 if failed else 0)
     ask = opened.nearest_paintings if paintings else opened.nearest
-    answer = ask(*read_images(*images, max_pixels=limit), k=k, max_pixels=limit)
+    asked = read_images(*images, max_pixels=limit)
+    answer = ask(*asked, k=k, max_pixels=limit)
+    if output:
+        from ..index.review.notes import write_nearest
+
+        write_nearest(answer, asked[0], opened.query(asked[0], limit).painting, opened.name, output)
     if as_json:
         say_json(answer)
     else:

@@ -151,6 +151,9 @@ pixels_option = click.option(
     "--max-pixels", type=whole(bounds.PIXELS), default=None, metavar="N", envvar="ARTIDX_MAX_PIXELS",
     show_envvar=True, help="Refuse images with more pixels.  [default: 200000000]")
 
+note_option = click.option("-o", "--output", type=PATH, metavar="NOTE.html",
+                           help="Write the answer as a page with its pictures, too: a file note.")
+
 query_options = _together(asked_index_option, same_model_option, device_option, pixels_option, json_option)
 
 embedding_options = _together(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..embedder import bounds
-from .options import PATH, encoding_option, is_given, query_options, real
+from .options import PATH, encoding_option, is_given, note_option, query_options, real
 from .output import say, say_json
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ SHARED = 5  # neighbours shown; --json has them all
               help="Share of pairs by different artists that may pass the threshold.")
 @click.option("--threshold", type=real(bounds.DISTANCE), metavar="DISTANCE",
               help="Call the same what is nearer than this, instead of --fpr.")
+@note_option
 @query_options
 def pair(paintings: tuple[str, ...], pairs: Path | None, encoding: str | None, prior: float, fpr: str,
-         threshold: float | None, index: Source, model: str | None, device: str, max_pixels: int | None,
+         threshold: float | None, output: Path | None, index: Source, model: str | None, device: str, max_pixels: int | None,
          as_json: bool) -> None:
     """Were A and B painted by the same artist?  Exits 0 for same, 1 for different, 2 for trouble.
 
@@ -45,6 +46,8 @@ def pair(paintings: tuple[str, ...], pairs: Path | None, encoding: str | None, p
     checked(paintings, 2, pairs, "--pairs")
     if threshold is not None and is_given("fpr"):
         raise click.UsageError("--fpr and --threshold both decide: give one of them")
+    if output and pairs:
+        raise click.UsageError("-o writes a note on one pair; --pairs answers on stdout")
     opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
     if pairs:
@@ -54,8 +57,13 @@ def pair(paintings: tuple[str, ...], pairs: Path | None, encoding: str | None, p
         failed = answer_pairs(opened, pairs, Decision(float(fpr), threshold, prior), limit, as_json, encoding)
         report_failed(failed)
         sys.exit(2 if failed else 0)
-    verdict = opened.pair(*images(*paintings, max_pixels=limit), false_positive_rate=float(fpr), threshold=threshold,
+    asked = images(*paintings, max_pixels=limit)
+    verdict = opened.pair(*asked, false_positive_rate=float(fpr), threshold=threshold,
                           prior=prior, max_pixels=limit)
+    if output:
+        from ..index.review.notes import write_pair
+
+        write_pair(verdict, asked, opened.name, output)
     if as_json:
         say_json(verdict)
     else:

@@ -13,6 +13,7 @@ from ..embedder.runtime import Embedder
 from ..errors import BadSetting
 from ..index.answers.search import RankedArtist
 from ..index.opened import Index
+from ..index.review.findings import Candidate
 from ..index.sources import Source
 from ..index.storage.vector_store import Painting
 from .options import asked_index
@@ -65,7 +66,7 @@ def named(painting: Painting) -> str:
     return f"{painting.by}{title}{year}  [{painting.id}]{address}"
 
 
-def ranked(artists: tuple[RankedArtist, ...]) -> str:
+def ranked(artists: Sequence[RankedArtist | Candidate]) -> str:
     """`Claude Monet 61%, Alfred Sisley 20%`."""
     return ", ".join(f"{a.artist} {percent(a.probability)}" for a in artists) or "nobody"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..index.measure.evaluate import SplitScores
+from ..index.model_card import NAN, share
 from .output import say
-
-NAN = float("nan")
 
 
 def show_scores(scores: Sequence[SplitScores]) -> None:
@@ -59,8 +58,3 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
 def percent(value: float) -> str:
     """Whole percents, or a dash where there was nothing to count."""
     return "-" if value != value else f"{value:.0%}"
-
-
-def share(value: float | None) -> str:
-    """Three digits, or a dash where there was nothing to count."""
-    return "-" if value is None or value != value else f"{value:.3f}"

@@ -8,20 +8,21 @@ import click
 
 from ..embedder import bounds
 from .options import PATH, is_given, whole
-from .output import note, say
+from .output import note, progress, say
 
-OPTIONS = {"tuned": ("trunks", "precision", "all_splits"), "distilled": ("trunks", "precision"), "linear": ("trunks",),
-           "paper": ("settings", "devices", "nodes", "precision")}  # of each recipe
+OPTIONS = {"tuned": ("weights", "precision", "all_splits"), "distilled": ("weights", "precision"),
+           "linear": ("weights",), "paper": ("settings", "devices", "nodes", "precision")}  # of each recipe
 
 
 @click.command()
 @click.argument("catalog")
 @click.option("--recipe", type=click.Choice(list(OPTIONS)), default="tuned", show_default=True,
-              help="tuned: pretrained trunks, fine-tuned. distilled: one small network that learns to give the vectors "
-                   "of the tuned model in WORK, which is made first where it is not there. linear: trunks as they are "
-                   "and a projection, much faster. paper: siamese networks from nothing.")
-@click.option("--trunks", type=PATH, metavar="FOLDER",
-              help="tuned, distilled, linear: where the trunks' pretrained weights lie.")
+              help="tuned: pretrained backbones, fine-tuned. distilled: one small network that learns to give the "
+                   "vectors of the tuned model in WORK, which is made first where it is not there. linear: backbones "
+                   "as they are and a projection, much faster. paper: siamese networks from nothing.")
+@click.option("--weights", type=PATH, metavar="FOLDER",
+              help="tuned, distilled, linear: where the backbones' pretrained weights lie.")
+@click.option("--trunks", "weights", type=PATH, hidden=True)  # what it was called
 @click.option("--settings", type=PATH, metavar="FILE.toml",
               help="paper: sizes, batches, rates ...  [default: the paper's]")
 @click.option("--devices", type=whole(bounds.MACHINES), default=1, show_default=True,
@@ -37,7 +38,7 @@ OPTIONS = {"tuned": ("trunks", "precision", "all_splits"), "distilled": ("trunks
 @click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx",
               help="The model to make; its card is written beside it.")
 @click.option("--name", help="The model's name.  [default: base; small, if distilled]")
-def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None, devices: int, nodes: int,
+def train(catalog: str, recipe: str, weights: Path | None, settings: Path | None, devices: int, nodes: int,
           precision: str, all_splits: bool, work: Path, output: Path, name: str | None) -> None:
     """Train a model on CATALOG, measure and calibrate it, and write it as one ONNX file with a model card.
 
@@ -50,29 +51,37 @@ def train(catalog: str, recipe: str, trunks: Path | None, settings: Path | None,
             raise click.UsageError(f"--{option.replace('_', '-')} is not for the recipe {recipe}")
     from ..embedder.catalog import read_catalog
     from ..errors import BadSetting, MissingPackage
+    from ..index import measured
+    from ..index.measure.retrieval import triplet_accuracy
     from .scores import show_scores
 
     try:
-        from . import training
+        from ..embedder.training import making
     except ModuleNotFoundError as missing:
         raise MissingPackage(f"training needs {missing.name}; pip install 'artidx[train]'") from None
+    if recipe != "paper" and not weights:
+        raise BadSetting(f"the recipe {recipe} needs --weights FOLDER, where the backbones' pretrained weights lie")
     name = name or ("small" if recipe == "distilled" else "base")
-    table = training.labelled(read_catalog(catalog).table)
-    if recipe == "paper":
-        found = training.by_paper_recipe(table, settings, work, devices, nodes, precision, note)
-    elif not trunks:
-        raise BadSetting(f"the recipe {recipe} needs --trunks FOLDER, where the pretrained weights lie")
-    elif recipe == "tuned":
-        found = training.by_tuned_recipe(table, trunks, work, precision, note)
-    elif recipe == "distilled":
-        found = training.by_distilled_recipe(table, trunks, work, precision, note)
-    else:
-        found = training.by_linear_recipe(table, trunks, work, note)
-    model = training.measured(found, table, work, output, name, note)
-    if all_splits and trunks:
-        found = training.by_tuned_recipe(table, trunks, work, precision, note, learn=training.ALL_SPLITS)
-        model = training.in_its_place(model, found, table, output, name, note)
-    training.write(model, output)
+    table = making.labelled(read_catalog(catalog).table)
+    fabric = making.launched(devices, nodes, precision)
+    run = making.Run(table, work, fabric, triplet_accuracy, note, progress)
+    with making.holding(work, fabric):
+        if recipe == "paper" or not weights:
+            found = making.by_paper_recipe(run, settings)
+            if not fabric.is_global_zero:
+                return
+        elif recipe == "tuned":
+            found = making.by_tuned_recipe(run, weights)
+        elif recipe == "distilled":
+            found = making.by_distilled_recipe(run, weights)
+        else:
+            found = making.by_linear_recipe(run, weights)
+        embedder = making.exported(found, run, output, name)
+        model = measured.measure(embedder, found.made, table, measured.Splits(*making.ALL_SPLITS), work, note, progress)
+        if all_splits and weights:
+            found = making.by_tuned_recipe(run, weights, learn=making.ALL_SPLITS)
+            model = measured.in_its_place(model, making.exported(found, run, output, name), found.made)
+        measured.write(model, output)
     what = "; measured before it learnt all splits" if all_splits else ""
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB{what}")
     show_scores(model.scores)

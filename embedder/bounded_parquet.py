@@ -21,8 +21,8 @@ NUMBER_BYTES = 8  # of a cell, at least, that is no text
 def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """All rows, or the named columns of them. rows: how many there should be.
 
-    Raises ValueError where the file holds more than it should, or other things than numbers and texts; OSError, and
-    what Arrow raises for damage, where it cannot be read.
+    Raises ValueError where the file holds more than it should, other things than numbers and texts, or not the columns;
+    OSError, and what Arrow raises for damage, where it cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -39,6 +39,8 @@ def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | 
             raise ValueError(f"the column {field.name!r} is of {field.type}, expected texts or numbers")
     if len(set(schema.names)) < len(schema.names):
         raise ValueError("two columns have one name")
+    if missing := [name for name in columns or () if name not in schema.names]:
+        raise ValueError(f"no column {missing[0]!r}")
     texts = [field.name for field in schema if _is_text(pa.types, field.type)]
     with pq.ParquetFile(path, read_dictionary=texts) as opened:
         table = opened.read(columns=None if columns is None else [*columns])

@@ -43,6 +43,8 @@ FRAME = "DataFrame"  # what a catalog is called that came as one
 LISTS = (".txt",)  # read line by line where names are wanted, and as a table where paintings are
 MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
 
+DECISION = "decision"  # the column of review.xlsx in which somebody has written who the artist is
+
 PAINTER_BY_NUMBERS = {"artist", "artist_group", "date", "in_train", "new_filename", "title"}
 REPLACEMENTS = "replacements_for_corrupted_files.zip"
 
@@ -121,10 +123,12 @@ def year_of(value: object) -> int | None:
 def read_labels(path: Path, encoding: str | None = None) -> pd.DataFrame:
     """Corrections in a table: a column id or object, then artist, title, year and others, as text.
 
-    None where a cell is empty. Raises BadCatalog.
+    None where a cell is empty. Of a review's table the decisions alone are taken. Raises BadCatalog.
     """
     table = open_table(path, encoding)
     frame = table.frame()
+    if {"id", DECISION} <= set(frame.columns):
+        return _decisions(path, frame)
     columns = found_columns(table, frame, ColumnNames())
     columns.pop("path", None)
     if "id" not in columns and "object" in columns:
@@ -138,6 +142,19 @@ def read_labels(path: Path, encoding: str | None = None) -> pd.DataFrame:
     again = found["id"][found["id"].duplicated()]
     if len(again):
         raise BadCatalog(f"{path}: the id {again.iloc[0]!r} stands more than once")
+    return found
+
+
+def _decisions(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """What was decided in a review's table: ids and artists. A work may stand there several times."""
+    said = {"id": [_clean(value) for value in frame["id"]], "artist": [_clean(value) for value in frame[DECISION]]}
+    found = pd.DataFrame(said, dtype=object)
+    found = found[found["artist"].notna() & found["id"].notna()].drop_duplicates().reset_index(drop=True)
+    again = found["id"][found["id"].duplicated()]
+    if len(again):
+        raise BadCatalog(f"{path}: two decisions on {again.iloc[0]!r}; leave one")
+    if found.empty:
+        raise BadCatalog(f"{path}: nothing was decided; write artists into its column {DECISION}")
     return found
 
 

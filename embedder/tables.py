@@ -53,6 +53,7 @@ class Table:
     encoding: str | None = None
     separator: str | None = None
     sheet: str | None = None
+    kept: Sequence[Row] = field(default=(), repr=False)  # of a spreadsheet, which is read whole
 
     def rows(self) -> Iterator[Row]:
         """The rows below the headings, as wide as these. Raises BadCatalog with the line where something is wrong."""
@@ -76,7 +77,7 @@ class Table:
 
     def _all_rows(self) -> Iterator[Row]:
         if self.separator is None:
-            return iter(_sheets(self.path)[self.sheet or ""])
+            return iter(self.kept)
         return _text_rows(self.path, self.encoding or "utf-8", self.separator)
 
 
@@ -140,7 +141,8 @@ def _opened(path: Path, encoding: str | None) -> Table:
         name = max(found, key=lambda name: recognised(found[name][1]))
         line, cells = found[name]
         width = max(len(cells) for _, cells in sheets[name])
-        return Table(path, _named(path, [*cells, *[""] * (width - len(cells))]), line, sheet=name)
+        return Table(path, _named(path, [*cells, *[""] * (width - len(cells))]), line, sheet=name,
+                     kept=sheets[name])
     if re.match(rb"\s*(?:\xef\xbb\xbf)?<(?:!doctype|html|table|\?xml)", start, re.IGNORECASE):
         raise BadCatalog(f"{path}: a page of HTML or XML; save it as .xlsx or .csv")
     if encoding is not None:

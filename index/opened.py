@@ -35,6 +35,7 @@ from .changes import edit, interchange
 from .changes.build import Layout, Report, Settings
 from .milvus.address import Address
 from .model import Model
+from .review.findings import Review, review
 from .scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, Doubles, checked_vector, vector_hash
@@ -195,12 +196,16 @@ class Index:
         """
         decision = Decision(false_positive_rate, threshold, prior)
         queries = self.query(a, max_pixels), self.query(b, max_pixels)
-        found = self.verdict(*queries, decision)
-        return replace(found, one_picture=twins.of_pair(self.store, (a, b), queries, found.distance, max_pixels))
+        return self.with_one_picture((a, b), queries, self.verdict(*queries, decision), max_pixels)
 
     def verdict(self, a: Query, b: Query, decision: Decision) -> Verdict:
         """`pair` of two paintings that `query` or `queries` gave."""
         return verdict(self._gallery, a, b, self.calibration, decision)
+
+    def with_one_picture(self, images: tuple[ImageLike, ImageLike], queries: tuple[Query, Query], found: Verdict,
+                         max_pixels: int = MAX_PIXELS) -> Verdict:
+        """A verdict on images, from `verdict`, that says whether they show one picture; they are looked at for it."""
+        return replace(found, one_picture=twins.of_pair(self.store, images, queries, found.distance, max_pixels))
 
     def judge(self, a: Query, b: Query, decision: Decision) -> Judgement:
         """`verdict` without the evidence, which takes most of the time."""
@@ -213,21 +218,34 @@ class Index:
         and Uncalibrated; `nearest_paintings` needs no calibration.
         """
         query = self.query(image, max_pixels)
-        return self._with_twins(image, query, self.answer(query, k=k), max_pixels)
+        return self.with_twins(image, query, self.answer(query, k=k), max_pixels)
 
     def answer(self, query: Query, *, k: int = 10) -> Answer:
         """`nearest` of a painting that `query` or `queries` gave."""
         artists, unknown = self._gallery.nearest_artists(query, _checked(k), self.calibration.artists)
         return self._answer(query, k, artists, unknown)
 
+    def with_twins(self, image: ImageLike, query: Query, found: Answer, max_pixels: int = MAX_PIXELS) -> Answer:
+        """An answer for an image, from `answer`, with the paintings that show the same picture; it is looked at."""
+        return replace(found, one_picture=twins.of_query(self.store, image, query, found.paintings, max_pixels))
+
     def nearest_paintings(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
         """The k nearest paintings alone: distances without any probability, so no calibration is needed."""
         query = self.query(image, max_pixels)
-        return self._with_twins(image, query, self.nearest_to(query, k=k), max_pixels)
+        return self.with_twins(image, query, self.nearest_to(query, k=k), max_pixels)
 
     def nearest_to(self, query: Query, *, k: int = 10) -> Answer:
         """`nearest_paintings` of a painting that `query` or `queries` gave."""
         return self._answer(query, k, (), None)
+
+    def review(self, *, bar: Bar = no_bar) -> Review:
+        """What a curator should look at: duplicates, doubtful attributions, works without an artist (review/).
+
+        Raises BadIndex for a collection in Milvus, and Uncalibrated.
+        """
+        gallery = Index.open()
+        is_comparable = gallery.manifest.model.sha256 == self.manifest.model.sha256
+        return review(self, gallery if is_comparable else None, bar)
 
     def query(self, image: ImageLike, max_pixels: int = MAX_PIXELS) -> Query:
         """A file where there is one of this name, else the painting with this id; `id:NAME` is an id in any case.
@@ -421,9 +439,6 @@ class Index:
         return Answer(query.name, artists, unknown, self._gallery.nearest_paintings(query, _checked(k)),
                       searched=len(self), approximate=self.store.is_approximate,
                       model=self.manifest.model.sha256, generation=self.manifest.generation)
-
-    def _with_twins(self, image: ImageLike, query: Query, found: Answer, max_pixels: int) -> Answer:
-        return replace(found, one_picture=twins.of_query(self.store, image, query, found.paintings, max_pixels))
 
     def _own_path(self) -> Path:
         """Raises BadIndex for what is nobody's to change here; BadSetting for a part of an index."""

@@ -52,7 +52,8 @@ VERDICT: dict[str, Any] = {'same': True,
  'measured_on': 'all pairs of 1,059 paintings by 40 artists (val_unseen), whom the model had not learnt when it was '
                 'measured',
  'model': 'a4edeccb9d140bee3b390eab6d99d480baa95372d5ab5695bd4a56e70ef8ebb1',
- 'generation': 2}
+ 'generation': 2,
+ 'one_picture': None}
 
 ANSWER: dict[str, Any] = {'query': '437430',
  'artists': [{'artist': 'Auguste Renoir',
@@ -73,4 +74,5 @@ ANSWER: dict[str, Any] = {'query': '437430',
  'searched': 168,
  'approximate': False,
  'model': 'a4edeccb9d140bee3b390eab6d99d480baa95372d5ab5695bd4a56e70ef8ebb1',
- 'generation': 2}
+ 'generation': 2,
+ 'one_picture': []}

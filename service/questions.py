@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from ..embedder import bounds
 from ..index.answers import regions
 from ..index.answers.regions import Regions
-from ..index.answers.search import Answer
+from ..index.answers.search import Answer, Query
 from ..index.answers.verify import Decision, Verdict
 from ..index.opened import Index
 from ..index.scoring.vectors import Array
@@ -47,7 +47,14 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
                             usual.prior if prior is None else prior)
         _ = index.calibration, index.calibration.pairs.by_distance.probability(0, decision.prior)  # before the work
         a, b = [await state.query(index, form.painting(name)) for name in ("a", "b")]
-        return answer(await state.searched(lambda: index.verdict(a(), b(), decision)))
+        def judged() -> tuple[tuple[Query, Query], Verdict]:
+            queries = a(), b()
+            return queries, index.verdict(*queries, decision)
+
+        queries, verdict = await state.searched(judged)
+        images = _image(form.painting("a")), _image(form.painting("b"))
+        most = state.settings.max_pixels
+        return answer(await state.decoded(lambda: index.with_one_picture(images, queries, verdict, most)))
 
 
 @router.post("/nearest", response_model=Answer, responses=answered(ANSWER), openapi_extra=described({
@@ -65,8 +72,15 @@ async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Res
         among = index
         if where is not None or exclude is not None:
             among = await state.searched(lambda: index.only(where, exclude))
-        query = await state.query(index, form.painting("image"))
-        return answer(await state.searched(lambda: among.answer(query(), k=k)))
+        asked = form.painting("image")
+        query = await state.query(index, asked)
+
+        def found() -> tuple[Query, Answer]:
+            return (one := query()), among.answer(one, k=k)
+
+        one, near = await state.searched(found)
+        image, most = _image(asked), state.settings.max_pixels
+        return answer(await state.decoded(lambda: among.with_twins(image, one, near, most)))
 
 
 @router.post("/regions", response_model=Regions, openapi_extra=described(
@@ -77,6 +91,14 @@ async def alike(request: Request, state: SharedState, index: HeldIndex) -> Respo
     async with form_of(request, ("a", "b")) as form:
         a, b = [await _parts(state, index, form.painting(name)) for name in ("a", "b")]
         return answer(await state.searched(lambda: regions.alike(index.manifest, a, b)))
+
+
+def _image(asked: Asked) -> str | bytes:
+    """As `Index.pair` and `nearest` take it."""
+    if asked.stream is None:
+        return f"id:{asked.name}"
+    asked.stream.seek(0)
+    return asked.stream.read()
 
 
 async def _parts(state: AppState, index: Index, asked: Asked) -> Array:

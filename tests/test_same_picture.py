@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 import artidx
 from artidx.cli.main import artidx as command
 from artidx.index.answers import same_picture as told
-from artidx.index.answers.geometry import mirrored
 from artidx.index.answers.same_picture import same_picture, seen
 from made import MUSEUM
 
@@ -104,7 +103,7 @@ def test_identical_pixels_and_bytes_are_told_without_opencv(picture, monkeypatch
 def test_a_picture_without_features_is_not_called_anything():
     plain, other = (seen(Image.new("RGB", (90, 60), colour)) for colour in ("red", "blue"))
     assert same_picture(plain, other) is None
-    assert len(mirrored(plain.found).points) == 0
+    assert len(plain.found.mirrored.points) == 0
 
 
 @pytest.fixture(scope="module")

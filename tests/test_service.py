@@ -302,12 +302,13 @@ def test_nothing_can_be_changed_without_a_write_token_or_in_the_reference_galler
 def test_a_painting_is_added_found_and_removed_with_its_picture(service, client, index, tmp_path):
     new = painting(tmp_path / "new.png", 77)
     with service.client(TOKEN) as writer:
-        answer = writer.post("/v1/paintings", **form(image=("../../evil.png", new.read_bytes()), artist="New Painter",
+        answer = writer.post("/v1/paintings", **form(image=("../../evil.png", new.read_bytes()), artist="Nell Painter",
                                                      title="Néw", year="c. 1890", id="new/1"))
         assert answer.status_code == 201, answer.text
         assert answer.json()["generation"] == int(answer.headers["artidx-generation"]) == 2
         assert answer.json()["painting"] | {"path": ""} == {
-            "id": "new/1", "path": "", "artist": "New Painter", "title": "Néw", "year": 1890}
+            "id": "new/1", "path": "", "artist": "Nell Painter", "title": "Néw", "year": 1890,
+            "attribution": "Nell Painter", "object": None, "url": None}
         kept = list((tmp_path / "uploads").iterdir())
         assert [re.fullmatch(r"[0-9a-f]{64}\.image", path.name) is not None for path in kept] == [True]
         assert client.get("/v1/paintings/new/1").json()["has_image"]

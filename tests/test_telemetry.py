@@ -20,7 +20,7 @@ FACES = {
     "python": "import sys, artidx; artidx.Embedder.load('small').transform([sys.argv[1]])",
     "worker": "import sys; from artidx.index.changes.cluster import _Worker; "
               "from artidx.embedder.runtime import Embedder; Embedder.load('small').transform([sys.argv[1]])",
-    "export": "import artidx.embedder.training.eight_bits",
+    "export": "import artidx.embedder.training.export.int8",
 }
 
 

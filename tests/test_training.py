@@ -18,13 +18,14 @@ from lightning_fabric import Fabric
 from artidx import Embedder, Index, read_catalog
 from artidx.cli.main import artidx
 from artidx.embedder.locations import Reader
-from artidx.embedder.training import checkpoint, paper
-from artidx.embedder.training import packed as packed_module
-from artidx.embedder.training.batches import Works, artists, epoch, pairs, triplets
-from artidx.embedder.training.losses import contrastive_loss, hard_batch, semi_hard, triplet_loss
-from artidx.embedder.training.networks import SiameseNetwork
-from artidx.embedder.training.packed import pack, packed_examples
-from artidx.embedder.training.trainer import Labelled, TrainingSettings, embed, train
+from artidx.embedder.training.data import packed as packed_module
+from artidx.embedder.training.data.batches import Works, artists, epoch, pairs, triplets
+from artidx.embedder.training.data.packed import pack, packed_examples
+from artidx.embedder.training.loop import checkpoint
+from artidx.embedder.training.loop.losses import contrastive_loss, hard_batch, semi_hard, triplet_loss
+from artidx.embedder.training.loop.trainer import Labelled, TrainingSettings, embed, train
+from artidx.embedder.training.networks.backbones import SiameseNetwork
+from artidx.embedder.training.recipes import paper
 from artidx.errors import BadCatalog, BadModel, BadSetting
 from artidx.index.measure.retrieval import triplet_accuracy
 from made import painting
@@ -416,7 +417,7 @@ def test_a_run_is_not_continued_with_other_settings_or_other_labels(tmp_path, ca
         run(*arguments)
     settings.write_text(TINY.format(frozen="false"))
     catalog.write_text(catalog.read_text().replace("Artist 3", "Artist 2"))
-    with pytest.raises(BadSetting, match="another catalog"):
+    with pytest.raises(BadSetting, match="other labels"):
         run(*arguments)
 
 
@@ -430,7 +431,7 @@ def test_a_group_that_cannot_be_validated_is_told_before_training_and_leaves_no_
     assert not (tmp_path / "work" / "paper").exists()
 
 
-@pytest.mark.parametrize(("recipe", "option"), [("linear", "--devices=2"), ("paper", "--trunks=x")])
+@pytest.mark.parametrize(("recipe", "option"), [("linear", "--devices=2"), ("paper", "--weights=x")])
 def test_an_option_of_the_other_recipe_is_refused(tmp_path, catalog, recipe, option):
     with pytest.raises(click.UsageError, match=f"not for the recipe {recipe}"):
         run("train", catalog, "--recipe", recipe, option, "--work", tmp_path / "w", "-o", tmp_path / "m.onnx")

@@ -17,14 +17,15 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from artidx import Embedder
 from artidx.cli.main import artidx
 from artidx.embedder.catalog import read_catalog
-from artidx.embedder.training import checkpoint, crops, distilled, linear, tuned
-from artidx.embedder.training.ensemble import Ensemble, Projection
-from artidx.embedder.training.losses import artist_softmax
-from artidx.embedder.training.networks import TRUNKS
-from artidx.embedder.training.posteriors import (
+from artidx.embedder.training.data import crops
+from artidx.embedder.training.loop import checkpoint
+from artidx.embedder.training.loop.losses import artist_softmax
+from artidx.embedder.training.networks.backbones import BACKBONES
+from artidx.embedder.training.networks.ensemble import Ensemble, Projection
+from artidx.embedder.training.networks.posteriors import (
     CONFIDENCE,
     ITERATIONS,
-    PAST,
+    NUISANCE,
     MeanPosterior,
     Posterior,
     Question,
@@ -32,33 +33,38 @@ from artidx.embedder.training.posteriors import (
     principal,
     with_posteriors,
 )
-from artidx.embedder.training.tuned import MemberRecipe, learn_rest, train_member
+from artidx.embedder.training.recipes import distilled, fine_tuning, joining, linear, training_set, tuned
+from artidx.embedder.training.recipes.fine_tuning import MemberRecipe, learn_rest, train_member
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.measure.retrieval import triplet_accuracy
 from made import painting
-from made_trunk import TinyTrunk
+from made_backbone import TinyBackbone
 
 RECIPE = MemberRecipe("tiny", frozen=1, epochs=3, again=2, rest=2, rate=1e-3)
 
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """A folder with the tiny trunk's weights, and the recipe cut down to it."""
-    folder = tmp_path / "trunks"
+    """A folder with the tiny backbone's weights, and the recipe cut down to it."""
+    folder = tmp_path / "backbones"
     folder.mkdir()
-    save_file({k: v for k, v in TinyTrunk().state_dict().items() if k not in ("mean", "std")},
+    save_file({k: v for k, v in TinyBackbone().state_dict().items() if k not in ("mean", "std")},
               folder / "tiny.safetensors")
-    kind = TRUNKS["mobilenet_v2"]._replace(make=TinyTrunk, weights_file="tiny.safetensors", rename=str, channels=(5, 7))
-    monkeypatch.setitem(TRUNKS, "tiny", kind)
-    for name, value in {"SIZE": 48, "DIM": 4, "MEMBERS": (RECIPE,), "WEIGHTS": (0.5,), "JOINED_DIM": 6}.items():
-        monkeypatch.setattr(tuned, name, value)
+    kind = BACKBONES["mobilenet_v2"]._replace(make=TinyBackbone, weights_file="tiny.safetensors", rename=str,
+                                              channels=(5, 7))
+    monkeypatch.setitem(BACKBONES, "tiny", kind)
+    for owner, name, value in (
+            (training_set, "SIZE", 48), (fine_tuning, "DIM", 4), (joining, "DIM", 4), (tuned, "DIM", 4),
+            (joining, "JOINED_DIM", 6), (joining, "SIZE", 48), (tuned, "MEMBERS", (RECIPE,)),
+            (tuned, "WEIGHTS", (0.5,))):
+        monkeypatch.setattr(owner, name, value)
     for name, value in {"CROP": 24, "SCALED": 32, "BATCH": 8}.items():
         monkeypatch.setattr(crops, name, value)
     for name, value in {"MEMBERS": ("tiny",), "SIZE": 48}.items():
         monkeypatch.setattr(linear, name, value)
-    for name, value in {"TRUNK": "tiny", "SIZE": 48, "FROZEN": 1, "EPOCHS": 3}.items():
+    for name, value in {"BACKBONE": "tiny", "SIZE": 48, "FROZEN": 1, "EPOCHS": 3}.items():
         monkeypatch.setattr(distilled, name, value)
-    monkeypatch.setattr("artidx.cli.training.SIZE", 48)
+    monkeypatch.setattr("artidx.embedder.training.making.SIZE", 48)
     return folder
 
 
@@ -97,7 +103,7 @@ def killing(words):
 def member(folder, weights, catalog, bar=quiet, recipe=RECIPE):
     table = read_catalog(str(catalog)).table
     notes = []
-    data = tuned.data_of(table, folder, notes.append, bar)
+    data = training_set.data_of(table, folder, notes.append, bar)
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     found = train_member(recipe, weights, data, folder / "member", fabric, triplet_accuracy, notes.append, bar)
     return found, notes, data
@@ -112,10 +118,10 @@ def test_artists_with_one_painting_are_not_trained_on_and_unseen_ones_never_look
 
 def test_the_frozen_part_stays_and_the_rest_learns(tmp_path, weights, catalog):
     found, notes, _ = member(tmp_path / "work", weights, catalog)
-    trunk, before = found.members[0], TinyTrunk()
-    assert torch.equal(trunk.blocks[0][0].weight, before.blocks[0][0].weight)
-    assert trunk.blocks[0][1].num_batches_tracked == 4 * 3, "statistics are learnt after the first epoch of five"
-    assert not torch.equal(trunk.blocks[1].weight, before.blocks[1].weight)
+    backbone, before = found.members[0], TinyBackbone()
+    assert torch.equal(backbone.blocks[0][0].weight, before.blocks[0][0].weight)
+    assert backbone.blocks[0][1].num_batches_tracked == 4 * 3, "statistics are learnt after the first epoch of five"
+    assert not torch.equal(backbone.blocks[1].weight, before.blocks[1].weight)
     assert len(notes) == 5
     assert (tmp_path / "work" / "member" / "curves.png").exists()
 
@@ -148,7 +154,7 @@ def rest(folder, weights, catalog, bar=quiet):
     kept = {name: value.clone() for name, value in before.state_dict().items()}
     notes = []
     table = read_catalog(str(catalog)).table
-    data = tuned.data_of(table, folder, notes.append, quiet, ("train", "val_seen", "val_unseen"))
+    data = training_set.data_of(table, folder, notes.append, quiet, ("train", "val_seen", "val_unseen"))
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
     after = learn_rest(RECIPE, before, data, folder / "member-all-splits", fabric, triplet_accuracy, notes.append,
                        bar)
@@ -182,8 +188,13 @@ def test_a_members_checkpoint_of_other_settings_is_refused(tmp_path, weights, ca
     member(tmp_path / "work", weights, catalog)
     with pytest.raises(BadSetting, match="other settings"):
         member(tmp_path / "work", weights, catalog, recipe=RECIPE._replace(rate=1e-2))
+    for name in ("SCALE", "MARGIN", "EVENNESS", "WEIGHT_DECAY"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fine_tuning, name, 0.123)
+            with pytest.raises(BadSetting, match="other constants"):
+                member(tmp_path / "work", weights, catalog)
     catalog.write_text(catalog.read_text().replace("Artist 0", "Artist 9"))
-    with pytest.raises(BadSetting, match="other settings"):
+    with pytest.raises(BadSetting, match="other paintings"):
         member(tmp_path / "work", weights, catalog)
 
 
@@ -194,11 +205,11 @@ def test_paintings_without_anything_to_validate_on_are_refused(tmp_path, weights
 
 
 def test_the_rate_rises_from_nothing_to_the_highest_and_falls_to_nothing():
-    assert tuned.pace(0.0) == 0
-    assert tuned.pace(tuned.WARM_UP) == 1
-    assert tuned.pace(0.55) == pytest.approx(0.5)
-    assert tuned.pace(1.0) == pytest.approx(0)
-    shares = [tuned._share_of_cycle(passed, RECIPE) for passed in (0.0, 1.5, 3.0, 4.0, 5.0, 6.0)]
+    assert fine_tuning.pace(0.0) == 0
+    assert fine_tuning.pace(fine_tuning.WARM_UP) == 1
+    assert fine_tuning.pace(0.55) == pytest.approx(0.5)
+    assert fine_tuning.pace(1.0) == pytest.approx(0)
+    shares = [fine_tuning._share_of_cycle(passed, RECIPE) for passed in (0.0, 1.5, 3.0, 4.0, 5.0, 6.0)]
     assert shares == [0, 0.5, 0, 0.5, 0, 0.5], "three epochs, then two, and two of all splits"
 
 
@@ -207,10 +218,10 @@ def test_half_of_the_second_cycles_crops_are_photographed_with_what_is_around_a_
         def squares(self, rows):
             return np.full((len(rows), 48, 48, 3), 128, np.uint8)
 
-    data = tuned.Data(Squares(), tuned.Labelled(None, np.arange(200), np.repeat([0, 1], 100)), None, "")
+    data = training_set.Data(Squares(), training_set.Labelled(None, np.arange(200), np.repeat([0, 1], 100)), None, "")
     shares = []
     for number in range(1, 6):
-        shown = torch.cat([x for x, _ in tuned._drawn(data, RECIPE, number)])
+        shown = torch.cat([x for x, _ in fine_tuning._drawn(data, RECIPE, number)])
         shares.append(float((shown.amax((1, 2, 3)) - shown.amin((1, 2, 3)) > 40).float().mean()))
     assert shares[:3] == [0, 0, 0]
     assert all(0.3 < share < 0.7 for share in shares[3:])
@@ -222,8 +233,8 @@ def test_prolific_artists_are_drawn_less_often_than_their_share(tmp_path, weight
             return np.zeros((len(rows), 32, 32, 3), np.uint8)
 
     artists = np.repeat([0, 1], [360, 40])
-    data = tuned.Data(Squares(), tuned.Labelled(None, np.arange(400), artists), None, "")
-    drawn = torch.cat([codes for _, codes in tuned._drawn(data, RECIPE, 1)])
+    data = training_set.Data(Squares(), training_set.Labelled(None, np.arange(400), artists), None, "")
+    drawn = torch.cat([codes for _, codes in fine_tuning._drawn(data, RECIPE, 1)])
     assert len(drawn) == 400
     assert float((drawn == 1).float().mean()) == pytest.approx(0.25, abs=0.06), "sqrt(40) of sqrt(40) + sqrt(360)"
 
@@ -252,12 +263,12 @@ def test_joined_vectors_keep_the_weighted_cosines_of_the_members():
 
 
 def test_what_shifts_vectors_is_looked_past_and_nothing_else():
-    """A worked example: of the shifts' mean square 2 along the first axis, at PAST 32, 1 / sqrt(1 + 64) is left."""
+    """A worked example: of the shifts' mean square 2 along the first axis, at NUISANCE 32, 1 / sqrt(1 + 64) is left."""
     chance = np.random.default_rng(0)
     members = chance.normal(size=(50, 3)).astype(np.float32)
     shifts = np.array([[1, 0, 0], [np.sqrt(3), 0, 0]], np.float32)
     found = principal(members, np.ones(3), 3, shifts)(torch.from_numpy(members)).numpy()
-    expected = (members - members.mean(axis=0)) * np.array([(1 + PAST * 2) ** -0.5, 1, 1])
+    expected = (members - members.mean(axis=0)) * np.array([(1 + NUISANCE * 2) ** -0.5, 1, 1])
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-4)
 
 
@@ -302,11 +313,11 @@ def test_each_member_has_a_classifier_of_its_own_and_the_head_can_do_without_any
     chance = np.random.default_rng(2)
     parts = [chance.normal(size=(40, width)).astype(np.float32) for width in (3, 5)]
     artists, styles = (np.array([f"{i % kinds}" for i in range(40)]) for kinds in (3, 2))
-    known = tuned.Labels(np.arange(40), artists, styles)
-    head = tuned.head_of(parts, None, known, (1.0, 0.5), 0.8, 0.3)
+    known = joining.Labels(np.arange(40), artists, styles)
+    head = joining.head_of(parts, None, known, (1.0, 0.5), 0.8, 0.3)
     assert [[view.axes.shape[0] for view in posterior.views] for posterior in head.posteriors] == [[3, 5], [8]]
     assert head(torch.from_numpy(np.hstack(parts))).shape == (40, 8 + 3 + 2)
-    assert not tuned.head_of(parts, None, known, (1.0, 0.5), 0, 0).posteriors
+    assert not joining.head_of(parts, None, known, (1.0, 0.5), 0, 0).posteriors
 
 
 def test_a_projection_scales_before_it_centres():
@@ -319,7 +330,7 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_not
         tmp_path, weights, catalog, monkeypatch):
     models = [tmp_path / f"{number}.onnx" for number in range(2)]
     for model in models:
-        CliRunner().invoke(artidx, ["train", str(catalog), "--trunks", str(weights), "--work", str(tmp_path / "work"),
+        CliRunner().invoke(artidx, ["train", str(catalog), "--weights", str(weights), "--work", str(tmp_path / "work"),
                                   "-o", str(model), "--precision", "32-true"], catch_exceptions=False,
                            standalone_mode=False)
         monkeypatch.setattr(tuned, "half_redigitised", None)
@@ -339,7 +350,7 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
     models = []
     for number, words in enumerate(((), ("--all-splits",))):
         path = tmp_path / f"model{number}.onnx"
-        CliRunner().invoke(artidx, ["train", str(catalog), "--trunks", str(weights), "--work", str(tmp_path / "work"),
+        CliRunner().invoke(artidx, ["train", str(catalog), "--weights", str(weights), "--work", str(tmp_path / "work"),
                                   "-o", str(path), "--precision", "32-true", *words], catch_exceptions=False,
                            standalone_mode=False)
         models.append((Embedder.load(path), path.with_suffix(".md").read_text()))
@@ -377,14 +388,14 @@ def test_a_student_begins_at_the_ridge_regression_of_its_teachers_vectors(monkey
 
 
 def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(tmp_path, weights, catalog, monkeypatch):
-    for owner, name, value in ((distilled, "EPOCHS", 12), (distilled, "RATE", 1e-2), (tuned, "HEAD_RATE", 2e-2)):
+    for owner, name, value in ((distilled, "EPOCHS", 12), (distilled, "RATE", 1e-2), (fine_tuning, "HEAD_RATE", 2e-2)):
         monkeypatch.setattr(owner, name, value)
     found, made, notes = student(tmp_path / "work", weights, catalog)
     history = [line for line in notes if line.startswith("distilled, epoch")]
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in history]
     assert len(losses) == 12
     assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[1:4]), "from when batch normalisation takes batches' statistics"
-    before = TinyTrunk()
+    before = TinyBackbone()
     assert torch.equal(found.members[0].blocks[0][0].weight, before.blocks[0][0].weight)
     assert not torch.equal(found.members[0].blocks[1].weight, before.blocks[1].weight)
     assert "21 training paintings" in made, "that by an artist with no other, too"
@@ -407,10 +418,11 @@ def test_a_student_is_shown_each_painting_once_with_its_own_vector_some_photogra
 
     places = np.arange(40, 200, 2)
     taught = torch.from_numpy(places[:, None]).float()
-    lesson = distilled.Lesson(places, taught, places % 7)
-    data = tuned.Data(Squares(), None, None, "")
-    run = distilled._Run(Ensemble([TinyTrunk()], distilled.LinearHead([10, 14], torch.zeros(24), torch.zeros(24, 1))),
-                         lesson, lesson, data, [1.0, 1.0], Fabric(accelerator="cpu", devices=1), triplet_accuracy)
+    targets = distilled.Targets(places, taught, places % 7)
+    data = training_set.Data(Squares(), None, None, "")
+    head = distilled.LinearHead([10, 14], torch.zeros(24), torch.zeros(24, 1))
+    fabric = Fabric(accelerator="cpu", devices=1)
+    run = distilled._Run(Ensemble([TinyBackbone()], head), targets, targets, data, [1.0, 1.0], fabric, triplet_accuracy)
     shown, vectors, artists = (list(part) for part in zip(*run._drawn(1), strict=True))
     x, given = torch.cat(shown), torch.cat(vectors)[:, 0]
     assert sorted(given.tolist()) == places.tolist()
@@ -424,19 +436,19 @@ def test_a_student_is_shown_each_painting_once_with_its_own_vector_some_photogra
 def test_a_student_does_not_go_on_with_another_teacher(tmp_path, weights, catalog, monkeypatch):
     student(tmp_path / "work", weights, catalog)
     monkeypatch.setattr(tuned, "OF_ARTIST", 0.1)
-    with pytest.raises(BadSetting, match="paintings or teacher"):
+    with pytest.raises(BadSetting, match="another teacher"):
         student(tmp_path / "work", weights, catalog)
 
 
 def test_a_students_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog, monkeypatch):
     student(tmp_path / "work", weights, catalog)
     monkeypatch.setattr(distilled, "RATE", 1.0)
-    with pytest.raises(BadSetting, match="of another run"):
+    with pytest.raises(BadSetting, match="other constants"):
         student(tmp_path / "work", weights, catalog)
 
 
 def test_the_distilled_recipe_ends_in_a_model_of_the_students_size_with_a_card(tmp_path, weights, catalog):
-    words = ["train", str(catalog), "--trunks", str(weights), "--work", str(tmp_path / "work")]
+    words = ["train", str(catalog), "--weights", str(weights), "--work", str(tmp_path / "work")]
     for recipe in ("tuned", "distilled"):
         CliRunner().invoke(artidx, [*words, "--recipe", recipe, "-o", str(tmp_path / f"{recipe}.onnx")],
                            catch_exceptions=False, standalone_mode=False)
@@ -444,7 +456,7 @@ def test_the_distilled_recipe_ends_in_a_model_of_the_students_size_with_a_card(t
     assert pupil.dim == teacher.dim
     in_eight_bits = [recipe for recipe, model in (("tuned", teacher), ("distilled", pupil))
                      if "mean_cosine_lost_to_sums_in_8_bits" in model.metadata["parity"]]
-    assert in_eight_bits == ["distilled"], "of the same trunk, it alone lets pointwise convolutions sum so"
+    assert in_eight_bits == ["distilled"], "of the same backbone, it alone lets pointwise convolutions sum so"
     assert len(pupil.data) < 0.8 * len(teacher.data)
     assert pupil.metadata["calibration"] != teacher.metadata["calibration"]
     assert "The teacher, which is not in this file:" in (tmp_path / "distilled.md").read_text()

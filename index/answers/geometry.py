@@ -7,7 +7,9 @@ fit, not what that means: that is same_picture.py.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from ...embedder.images import Pixels
 from ...errors import MissingPackage
 
 SIDE = 640  # pixels of the longer side, to which all photographs are brought: enough for features, 50 ms to find them
-FEATURES = 2000
+FEATURES = 1200
 RATIO = 0.85  # of the nearest descriptor's distance to the second nearest's
 REACH = 4.0  # pixels; MAGSAC++ weighs smaller ones by how likely they are
 FEWEST = 12  # matches that fit one homography; four fit any
@@ -29,6 +31,8 @@ MOST_ENLARGED = 8.0  # of lengths
 
 Matrix = npt.NDArray[np.float64]
 
+_importing = threading.Lock()  # while OpenCV is being imported it is in sys.modules by halves, for other threads
+
 
 @dataclass(frozen=True)
 class Photograph:
@@ -38,6 +42,12 @@ class Photograph:
     size: tuple[int, int]  # as it came, width and height
     points: npt.NDArray[np.float32]
     descriptors: npt.NDArray[np.float32]
+
+    @cached_property
+    def mirrored(self) -> Photograph:
+        """The same, left and right exchanged."""
+        rgb = np.ascontiguousarray(self.rgb[:, ::-1])
+        return Photograph(rgb, self.size, *_features(opencv(), rgb))
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,6 @@ def photograph(image: Image.Image) -> Photograph:
     return Photograph(rgb, image.size, points, descriptors)
 
 
-def mirrored(found: Photograph) -> Photograph:
-    """The same, left and right exchanged."""
-    rgb = np.ascontiguousarray(found.rgb[:, ::-1])
-    return Photograph(rgb, found.size, *_features(opencv(), rgb))
-
-
 def fit(a: Photograph, b: Photograph) -> Fit | None:
     """How b lies upon a; None where no homography that a photograph could have made fits."""
     cv2 = opencv()
@@ -103,7 +107,8 @@ def fit(a: Photograph, b: Photograph) -> Fit | None:
 def opencv() -> Any:
     """The library. Raises MissingPackage."""
     try:
-        import cv2
+        with _importing:
+            import cv2
     except ImportError:
         raise MissingPackage("to compare pictures by their geometry, OpenCV is needed; pip install 'artidx[review]'"
                              ) from None

@@ -8,18 +8,18 @@ another hand or a second version; a photograph of a picture that was restored be
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from dataclasses import dataclass, field
 
 from PIL import Image
 
 from ...embedder.images import MAX_PIXELS, Source, used
+from ...errors import MissingPackage
 from . import geometry
 from .geometry import Fit, Photograph
 
 # Chosen on the museum's paintings changed by code and on 133 pairs of photographs of one painting from two collections
 # (docs/review.md): photographs of one picture agreed by 0.79 and more, redrawn ones by 0.63 at most.
-NEAR = 0.5  # distance; farther apart by a model than any copy that was tried, so that geometry need not be asked
+NEAR = 0.65  # distance: farther apart than any copy of the whole that was tried, a grey one at 0.52 the farthest
 WHOLLY = 1 << 30  # pixels a side: no JPEG is decoded reduced
 ONE_PICTURE = 0.72  # agreement of patches
 VERSION = 0.15  # less of it is chance; and a version's features must be many, or near to all of both pictures
@@ -78,16 +78,18 @@ class Seen:
 
 def seen(image: Source, content: str = "", *, max_pixels: int = MAX_PIXELS) -> Seen:
     """Read an image to compare it. It is decoded whole, since its size counts. Raises UnreadableImage."""
-    def kept(rgb: Image.Image) -> Seen:
-        pixels = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
-        return Seen(content, pixels, geometry.photograph(rgb) if has_geometry() else None)
-
-    return used(image, WHOLLY, kept, max_pixels=max_pixels)
+    rgb = used(image, WHOLLY, Image.Image.copy, max_pixels=max_pixels)
+    pixels = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
+    return Seen(content, pixels, geometry.photograph(rgb) if has_geometry() else None)
 
 
 def has_geometry() -> bool:
     """Whether OpenCV is installed; without it only identical photographs are told."""
-    return importlib.util.find_spec("cv2") is not None
+    try:
+        geometry.opencv()
+    except MissingPackage:
+        return False
+    return True
 
 
 def same_picture(a: Seen, b: Seen) -> SamePicture | None:
@@ -105,7 +107,7 @@ def compared(a: Photograph, b: Photograph) -> SamePicture | None:
     judged = None if found is None else judge(found, False)
     if judged is not None and not judged.is_version:
         return judged
-    turned = geometry.fit(a, geometry.mirrored(b))
+    turned = geometry.fit(a, b.mirrored)
     again = None if turned is None else judge(turned, True)
     both = [each for each in (judged, again) if each is not None]
     return max(both, key=lambda each: each.agreement or 0.0, default=None)

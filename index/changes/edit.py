@@ -47,8 +47,9 @@ def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_
 def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) -> tuple[Report, pd.DataFrame]:
     """Correct labels, and keep who said so and when; with the report, what is new in the history.
 
-    labels: a column id and others of the index's, as text; a missing value leaves the label as it is. Raises
-    UnknownPainting and BadCatalog, and corrects nothing.
+    labels: a column id and others of the index's, as text; a missing value leaves the label as it is. What is said of
+    an object, by its number, is said of all its photographs. Raises UnknownPainting and BadCatalog, and corrects
+    nothing.
     """
     if by == history.SYNC:
         raise BadSetting(f"{by!r} is who says that files were moved; say your name")
@@ -58,6 +59,7 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
     with nullcontext() if dry_run else generations.writer(index):
         before = generations.read(index)
         check_ids(index, before.table, set(labels["id"]), "corrected")
+        labels = _of_photographs(before.table, labels)
         columns = [name for name in labels.columns if name != "id"]
         if strange := [name for name in columns if name in history.FIXED or name not in before.table]:
             raise BadCatalog(f"{index}: has no label {strange[0]!r} to correct; nothing was corrected")
@@ -70,6 +72,17 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
                 before.contents, history=pd.concat([before.contents.history, words], ignore_index=True))
             generations.publish(index, contents, generations.ModelFile.of(before), before)
     return Report(len(before.table), corrected=len(words), dry_run=dry_run), words
+
+
+def _of_photographs(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """The labels, with those of an object's number given to its other photographs, too, unless they have their own."""
+    if "object" not in table:
+        return labels
+    others = table.loc[table["object"].isin(labels["id"]) & ~table["id"].isin(labels["id"]), ["id", "object"]]
+    if others.empty:
+        return labels
+    given = labels.set_index("id").loc[others["object"].tolist()].reset_index(drop=True)
+    return pd.concat([labels, given.assign(id=others["id"].tolist())], ignore_index=True)
 
 
 def recalibrate(index: Path, split: str | None, column: str) -> Calibration:

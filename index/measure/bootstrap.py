@@ -1,6 +1,7 @@
 """95 % intervals by bootstrap over artists (Efron, 1979).
 
 Paintings of one artist stand or fall together: drawing single paintings anew would make every interval too narrow.
+Figures of the same artists are of the same draws: two models on the same paintings can be compared draw by draw.
 """
 
 from __future__ import annotations
@@ -21,15 +22,25 @@ Interval = tuple[float, float]
 
 def mean_interval(values: Doubles, artists: Integers) -> Interval:
     """Of the mean of values (q,), each of a painting by one of artists (q,)."""
+    return interval_of(mean_draws(values, artists))
+
+
+def mean_draws(values: Doubles, artists: Integers) -> list[float]:
+    """The same mean of each draw."""
     if not len(values):
-        return float("nan"), float("nan")
+        return []
     _, places = np.unique(artists, return_inverse=True)
     sums, counts = np.bincount(places, values), np.bincount(places)
-    return interval_of([float(drawn @ sums / (drawn @ counts)) for drawn in _draws(len(counts))])
+    return [float(drawn @ sums / (drawn @ counts)) for drawn in _draws(len(counts))]
 
 
 def auc_interval(known: Doubles, out_of_gallery: Doubles, known_by: Integers, outside_by: Integers) -> Interval:
     """Of the chance that one of the known (k,) is above one of the out_of_gallery (s,); with the artists of each."""
+    return interval_of(auc_draws(known, out_of_gallery, known_by, outside_by))
+
+
+def auc_draws(known: Doubles, out_of_gallery: Doubles, known_by: Integers, outside_by: Integers) -> list[float]:
+    """The same chance of each draw."""
     ranked = np.argsort(np.concatenate([out_of_gallery, known]), kind="stable")
     is_known = ranked >= len(out_of_gallery)
     values = []
@@ -38,12 +49,18 @@ def auc_interval(known: Doubles, out_of_gallery: Doubles, known_by: Integers, ou
         below = np.cumsum(np.where(is_known, 0, weights))
         if below[-1] and known_weights.sum():
             values.append(float((below * weights)[is_known].sum() / below[-1] / known_weights.sum()))
-    return interval_of(values)
+    return values
 
 
 def identified_interval(best: Doubles, is_right: npt.NDArray[np.bool_], out_of_gallery: Doubles, rate: float,
                         known_by: Integers, outside_by: Integers) -> Interval:
     """Of the share of queries (k,) named rightly with more than a share `rate` of out_of_gallery (s,) gets at best."""
+    return interval_of(identified_draws(best, is_right, out_of_gallery, rate, known_by, outside_by))
+
+
+def identified_draws(best: Doubles, is_right: npt.NDArray[np.bool_], out_of_gallery: Doubles, rate: float,
+                     known_by: Integers, outside_by: Integers) -> list[float]:
+    """The same share of each draw."""
     order = np.argsort(-out_of_gallery, kind="stable")
     values = []
     for known_weights, outside_weights in _drawn_apart(known_by, outside_by):
@@ -51,7 +68,7 @@ def identified_interval(best: Doubles, is_right: npt.NDArray[np.bool_], out_of_g
         if passed[-1] and known_weights.sum():
             limit = out_of_gallery[order][np.searchsorted(passed, rate * passed[-1], side="right")]
             values.append(float(known_weights @ ((best > limit) & is_right) / known_weights.sum()))
-    return interval_of(values)
+    return values
 
 
 def _drawn_apart(known_by: Integers, outside_by: Integers) -> Iterator[tuple[Integers, Integers]]:

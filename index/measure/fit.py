@@ -377,6 +377,23 @@ def cases_within(vectors: Array, codes: Integers, places: Integers, name: str) -
     return cases
 
 
+def fit_held_out(embeddings: Array, codes: Integers, everybody: Integers, name: str
+                 ) -> list[tuple[Integers, ArtistCalibration]]:
+    """Each half of the artists `everybody` has, with a calibration fitted to the others' paintings alone.
+
+    embeddings: (n, d) of a gallery, as the model gives them; codes: (n,) their artists. Raises BadCatalog where a half
+    of them has too few paintings, saying so of `name`.
+    """
+    found = []
+    first, second = _halves(everybody)
+    for half, others in ((first, second), (second, first)):
+        there = np.isin(codes, others)
+        vectors = centred(embeddings[there], centre_of(embeddings[there], codes[there]))
+        cases = cases_within(vectors, codes[there], _some(np.arange(len(vectors)), codes[there]), name)
+        found.append((half, calibrate_artists(cases, f"half of the artists ({name})")))
+    return found
+
+
 def _only(scored: GalleryScores, queries: npt.NDArray[np.bool_], artists: npt.NDArray[np.bool_]) -> GalleryScores:
     return GalleryScores(scored.scores[np.ix_(queries, artists)], scored.paintings[np.ix_(queries, artists)])
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from ...files import write_atomically
 from ..storage.manifest import Manifest
 from .evaluate import SplitScores
 from .retrieval import NearestScores
+
+T = TypeVar("T")
 
 COLOURS = ("#1d4ed8", "#b45309", "#047857", "#7c3aed", "#be185d", "#4b5563")
 MATRIX = 16  # artists in the picture of confusions, those most often mistaken
@@ -43,7 +45,7 @@ NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, part of the scores, na
 
 def write_report(target: Path, source: str, manifest: Manifest, scores: Sequence[SplitScores]) -> None:
     """Write the page. source: what was evaluated, as the user named it."""
-    pictures = [_picture(_draw_rocs, scores), _picture(_draw_reliability, scores), _picture(_draw_open_sets, scores)]
+    pictures = [picture(_draw_rocs, scores), picture(_draw_reliability, scores), picture(_draw_open_sets, scores)]
     confused = [split for split in scores if split.nearest and split.nearest.confusions]
     parts = [
         f"<h1>How good the answers are: {escape(source)}</h1>",
@@ -52,7 +54,7 @@ def write_report(target: Path, source: str, manifest: Manifest, scores: Sequence
         f"bootstrap over artists. Precision is at a prior of {scores[0].pairs.prior:g}, calibration error and "
         f"Brier score at one half.</p>",
         *_doubts(scores), _table(scores), '<div class="pictures">', *pictures, "</div>",
-        *(f"<h2>Who is taken for whom: {escape(split.split)}</h2>" + _picture(_draw_confusions, [split])
+        *(f"<h2>Who is taken for whom: {escape(split.split)}</h2>" + picture(_draw_confusions, [split], (7.5, 6))
           + _artists(split.nearest) for split in confused if split.nearest)]
     page = (f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f"<title>artidx: {escape(source)}</title><style>{STYLE}</style>{''.join(parts)}</html>")
@@ -87,7 +89,9 @@ def _artists(nearest: NearestScores) -> str:
             f"<th>first</th><th>in five</th><th>else mostly taken for</th></tr>{rows}</table></details>")
 
 
-def _picture(draw: Callable[[Any, Sequence[SplitScores]], None], scores: Sequence[SplitScores]) -> str:
+def picture(draw: Callable[[Any, Sequence[T]], None], scores: Sequence[T], inches: tuple[float, float] = (4.6, 4)
+            ) -> str:
+    """What `draw` draws on axes of these inches, as SVG. Raises MissingPackage."""
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
@@ -97,7 +101,7 @@ def _picture(draw: Callable[[Any, Sequence[SplitScores]], None], scores: Sequenc
                   "text.parse_math": False}  # a $ in a name is a $
     with mpl.rc_context(style), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of scripts that the font lacks, and of axes without a line
-        figure = Figure(figsize=(7.5, 6) if draw is _draw_confusions else (4.6, 4), layout="constrained")
+        figure = Figure(figsize=inches, layout="constrained")
         draw(figure.subplots(), scores)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})

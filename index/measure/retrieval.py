@@ -144,13 +144,13 @@ def nearest_scores(known: GalleryScores, truth: Integers, out_of_gallery: Galler
     sizes = np.bincount(gallery[gallery >= 0], minlength=len(names))
     is_large = np.isin(np.arange(len(names)), np.argsort(-sizes, kind="stable")[: -(-int((sizes > 0).sum()) // 10)])
     wrong = named != truth
-    limits = _limits(foreign.max(axis=1, initial=0), OPEN_SET_POINTS)
+    limits = acceptance_limits(foreign.max(axis=1, initial=0), OPEN_SET_POINTS)
     best = probabilities.max(axis=1, initial=0)
     identified = [float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan for limit in limits]
     scores = NearestScores(
         len(truth), int(sizes.sum()), int((sizes > 0).sum()), len(foreign), _share(ahead < 1), _share(ahead < 5),
-        FALSE_ACCEPTANCES, tuple(float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan
-                                 for limit in _limits(foreign.max(axis=1, initial=0), np.array(FALSE_ACCEPTANCES))),
+        FALSE_ACCEPTANCES, tuple(float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan for limit in
+                                 acceptance_limits(foreign.max(axis=1, initial=0), np.array(FALSE_ACCEPTANCES))),
         told_apart(-unknown, -foreign_unknown), unknown_error(unknown, foreign_unknown), _share(is_large[named[wrong]]),
         float(sizes[is_large].sum() / max(sizes.sum(), 1)), _confusions(truth[wrong], named[wrong], names),
         _by_artist(truth, named, ahead, sizes, names))
@@ -164,7 +164,7 @@ def nearest_scores(known: GalleryScores, truth: Integers, out_of_gallery: Galler
     return scores, intervals, tuple(zip(OPEN_SET_POINTS.tolist(), identified, strict=True))
 
 
-def _limits(first: Doubles, shares: Doubles) -> list[float]:
+def acceptance_limits(first: Doubles, shares: Doubles) -> list[float]:
     """Probabilities that no more than these shares of out-of-gallery queries' first artists exceed."""
     ranked = np.sort(first)[::-1]
     places = np.minimum((shares * len(ranked)).astype(np.int64), len(ranked) - 1)

@@ -27,18 +27,17 @@ import fcntl
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +45,7 @@ import pandas as pd
 from ...embedder.attribution import merged
 from ...embedder.runtime import Embedder, read_model
 from ...errors import ArtidxError, BadIndex, IndexBusy, ModelMismatch, damaged, exhausted
-from ...files import open_plain, sha256_of, strange_parts, sync, write_atomically
+from ...files import locked, open_plain, sha256_of, strange_parts, sync, write_atomically
 from ..scoring.centre import uncentred
 from ..scoring.vectors import Array, Integers, Vectors
 from . import approximate, history
@@ -251,18 +250,15 @@ def writer(index: Path) -> Iterator[None]:
     if index.exists() and not _is_index(index):
         raise BadIndex(f"{index}: exists and is not an index of artidx; choose another name")
     _check_own(index)
-    try:
-        index.mkdir(parents=True, exist_ok=True)
-        lock = _open_lock(index / "LOCK")
-    except OSError as problem:
-        raise unwritable(index, problem) from None
-    with lock:
-        _lock(lock, index)
+    with ExitStack() as held:
         try:
-            lock.seek(0)
-            lock.truncate()
-            lock.write(f"{os.getpid()} {platform.node()}\n")
-            lock.flush()
+            index.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(index / "LOCK"))
+        except BlockingIOError as problem:
+            raise IndexBusy(f"{index}: {problem.strerror} is writing to it; wait until it is done") from None
+        except OSError as problem:
+            raise unwritable(index, problem) from None
+        try:
             _collect(index)
             yield
         except OSError as problem:
@@ -432,21 +428,6 @@ def _check_own(index: Path) -> None:
 def _strange(path: Path) -> BadIndex:
     return BadIndex(f"{path}: a link, or no plain file, and an index has no such part; nothing was changed. Remove it, "
                     f"or have the index sent anew")
-
-
-def _open_lock(path: Path) -> IO[str]:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666), "r+")
-
-
-def _lock(lock: IO[str], index: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as problem:
-        if problem.errno not in (errno.EAGAIN, errno.EACCES):
-            raise
-        lock.seek(0)
-        pid, _, host = lock.read(200).strip().partition(" ")
-        raise IndexBusy(f"{index}: process {pid} on {host} is writing to it; wait until it is done") from None
 
 
 def _collect(index: Path) -> None:

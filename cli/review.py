@@ -1,0 +1,75 @@
+"""artidx review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import INDEX_FOLDER, PATH
+from .output import note, progress, say, say_json
+
+if TYPE_CHECKING:
+    from ..index.review.findings import Finding, Review
+
+FIRST = 15  # findings of a kind that are shown; --json and the folder have them all
+
+
+@click.command()
+@click.argument("index", type=INDEX_FOLDER)
+@click.option("-o", "--output", type=PATH, metavar="FOLDER", help="Write review.html and review.xlsx into this folder.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines, one a finding.")
+def review(index: Path, output: Path | None, as_json: bool) -> None:
+    """What a curator should look at in INDEX, each kind ranked: records that show one picture, doubtful attributions,
+    and who might have painted what has no artist, or a qualified one.
+
+    The decisions that are written into review.xlsx are read back by artidx label INDEX review.xlsx.
+    """
+    from ..index.opened import Index
+
+    found = Index.open(index).review(bar=progress)
+    if as_json:
+        for finding in found.findings:
+            say_json(finding)
+    else:
+        _show(found)
+    for each in found.notes:
+        note(each)
+    if output:
+        from ..index.review.folder import write
+
+        write(found, output)
+        note(f"{output / 'review.html'} and review.xlsx; write decisions there, then artidx label {index} "
+             f"{output / 'review.xlsx'}")
+
+
+def _show(found: Review) -> None:
+    from ..index.review.findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED
+
+    for kind, heading in ((DUPLICATE, "records whose photographs show one picture, or one composition"),
+                          (DOUBTFUL, f"doubtful, of {found.judged:,} attributions that could be judged"),
+                          (UNATTRIBUTED, "without an artist, or with a qualified one")):
+        findings = found.of(kind)
+        say(f"{len(findings):,} {heading}")
+        for finding in findings[:FIRST]:
+            say(f"  {_line(finding)}")
+        if len(findings) > FIRST:
+            say(f"  and {len(findings) - FIRST:,} more; --json and -o FOLDER have all of them")
+    doubtful = found.of(DOUBTFUL)
+    if doubtful:
+        some = doubtful[:FIRST]
+        say(f"of the first {len(some)} doubtful ones {some[-1].expected_false:.0%} are expected to be right after all")
+
+
+def _line(finding: Finding) -> str:
+    from .query import ranked
+
+    recorded = finding.recorded or "no artist"
+    if finding.how:
+        return f"{' and '.join(finding.objects)}: {finding.how}"
+    names = ranked(finding.candidates[:3])
+    if finding.for_recorded:
+        return f"{finding.objects[0]}: {recorded}; rather {names}"
+    theirs = f"; in the reference gallery {ranked(finding.reference[:2])}" if finding.reference else ""
+    return f"{finding.objects[0]}: {recorded}; {names}{theirs}"

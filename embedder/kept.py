@@ -1,0 +1,168 @@
+"""Work that is kept between runs, under a key of all that went into it: whatever changes, the key does.
+
+What goes in are facts: the content of images, labels, seeds, settings, weights, the constants of the modules that did
+the work, and the versions of the libraries that they call. Arrays are kept under the key itself and made anew where
+there is none (`array`). Hours of training are not thrown away for a changed constant: a checkpoint holds the keys of
+its facts, one by one, and a run with others is refused (`check_origin`). One run at a time holds a folder (`held`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BadSetting, UnreadableImage, WorkBusy, exhausted
+from ..files import locked, replacing
+from .locations import Reader, split_location
+from .parallel import ahead
+from .runtime import available_cores
+
+# What decodes, draws, trains, fits and measures.
+LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "pytorch-metric-learning", "numpy", "scipy",
+             "scikit-learn", "pillow", "onnxruntime", "onnxruntime-gpu", "onnxscript")
+READ_AT_ONCE = 1 << 20  # bytes
+
+_contents: dict[tuple[Any, ...], str] = {}  # of files as they were in this process, by what the system says of them
+
+
+def key_of(*facts: Any) -> str:
+    """64 hexadecimal digits that differ whenever any of the facts does.
+
+    Facts are None, numbers, texts, bytes, paths, arrays, tensors, and lists, tuples and dictionaries of these. Raises
+    TypeError for anything else.
+    """
+    digest = hashlib.sha256()
+    _feed(digest.update, facts)
+    return digest.hexdigest()
+
+
+def constants(*modules: ModuleType) -> dict[str, Any]:
+    """The constants of modules, by module and name: all whose names are upper case and whose values are plain."""
+    return {f"{module.__name__}.{name}": value for module in modules for name, value in vars(module).items()
+            if name.isupper() and _is_plain(value)}
+
+
+def libraries() -> dict[str, str]:
+    """The versions of those that are installed."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def contents(places: Iterable[str]) -> list[str]:
+    """sha256 of the bytes at each location, or why it cannot be read. A file that nobody has touched is read once."""
+    with Reader() as reader:
+        return list(ahead(lambda location: _content(location, reader), places, workers=available_cores(),
+                          most=4 * available_cores()))
+
+
+def array(folder: Path, name: str, key: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The array kept in the folder under this key, made and written where there is none."""
+    path = folder / f"{name}-{key[:24]}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as aside, aside.open("xb") as stream:
+            np.save(stream, make(), allow_pickle=False)
+    found: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+    return found
+
+
+def origin(**facts: Any) -> dict[str, str]:
+    """The key of each fact by its name, and of the libraries: what a checkpoint says of where it comes from."""
+    return {name.replace("_", " "): key_of(fact)[:24] for name, fact in {**facts, "libraries": libraries()}.items()}
+
+
+def check_origin(path: Path, found: dict[str, Any], expected: dict[str, str]) -> None:
+    """Raises BadSetting, with the names of the facts, where what a file says of its origin is not what is expected."""
+    if other := [name for name, key in expected.items() if found.get(name) != key]:
+        raise BadSetting(f"{path}: of a run with other {', '.join(other)}; give another --work folder, or remove "
+                         f"{path.parent} to train anew")
+
+
+@contextmanager
+def held(work: Path) -> Iterator[None]:
+    """Hold a folder of work, made where there is none, against other runs. Raises WorkBusy and BadSetting."""
+    with ExitStack() as stack:
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(work / "LOCK"))
+        except BlockingIOError as problem:
+            raise WorkBusy(f"{work}: {problem.strerror} is training there; wait until it is done, or give another "
+                           f"--work folder") from None
+        except OSError as problem:
+            raise exhausted(problem, str(work)) or BadSetting(
+                f"{work}: cannot be written: {problem.strerror or problem}; give another --work folder") from None
+        yield
+
+
+def _content(location: str, reader: Reader) -> str:
+    container, inside = split_location(location)
+    try:
+        facts = os.stat(container)
+        seen = (os.path.abspath(container), inside, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns,
+                facts.st_ctime_ns)
+    except (OSError, ValueError):  # remote, or not there
+        seen = ()
+    if seen in _contents:
+        return _contents[seen]
+    digest = hashlib.sha256()
+    try:
+        with reader.open(location) as stream:
+            while data := stream.read(READ_AT_ONCE):
+                digest.update(data)
+    except UnreadableImage as problem:
+        return str(problem)
+    if seen:
+        _contents[seen] = digest.hexdigest()
+    return digest.hexdigest()
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, (*value, *value.values())))
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str, bytes))
+
+
+def _feed(take: Callable[[bytes], None], fact: Any) -> None:
+    """Hand over the fact so that no two facts give the same bytes: each begins with its kind and its length."""
+    if hasattr(fact, "detach"):  # a tensor, without importing torch
+        fact = fact.detach().cpu().numpy()
+    if isinstance(fact, np.ndarray):
+        if fact.dtype.hasobject:
+            return _feed(take, ["objects", *fact.tolist()])
+        take(f"array {fact.dtype.str} {fact.shape} ".encode())
+        take(np.ascontiguousarray(fact).tobytes())
+    elif isinstance(fact, dict):
+        take(f"dict {len(fact)} ".encode())
+        for name in sorted(fact, key=str):
+            _feed(take, name)
+            _feed(take, fact[name])
+    elif isinstance(fact, (tuple, list)):
+        take(f"list {len(fact)} ".encode())
+        for each in fact:
+            _feed(take, each)
+    elif fact is None or isinstance(fact, (bool, int, float)):
+        kind = next((kind for kind in (bool, int, float) if isinstance(fact, kind)), lambda nothing: None)
+        text = repr(kind(fact))  # an enumeration's member is its number, and numpy's numbers are Python's
+        take(f"number {len(text)} {text}".encode())
+    elif isinstance(fact, (str, Path, bytes)):
+        data = fact if isinstance(fact, bytes) else str(fact).encode("utf-8", "surrogatepass")
+        take(f"{'bytes' if isinstance(fact, bytes) else 'text'} {len(data)} ".encode() + data)
+    else:
+        raise TypeError(f"{type(fact).__name__} cannot go into a key")
+    return None

@@ -1,0 +1,73 @@
+"""What the frozen backbones see in every painting, computed once and kept on disk.
+
+Copy 0 of a painting is the painting as it is; copies 1, 2, ... are re-digitised (augment.py), the same ones at
+every run. Kept in shards (kept.py), so that a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from ... import kept
+from ...images import Pixels
+from ...locations import Reader
+from ...parallel import ahead, batches
+from ...runtime import PREPROCESSING
+from ..networks.backbones import load_backbone, weights_sha256
+from . import augment
+
+SHARD = 512  # paintings; under a minute of work
+BATCH = 16
+
+Array = npt.NDArray[np.float32]
+
+
+def backbone_features(
+    name: str, weights: Path, table: pd.DataFrame, copy: int, folder: Path, size: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Array:
+    """(n, d) float32 features by the named backbone of copy `copy` of every painting of the table (n rows).
+
+    Raises UnreadableImage for the first image that cannot be read: training data should be whole; BadModel.
+    """
+    backbone: torch.nn.Module | None = None
+    made_by = [name, weights_sha256(name, weights), copy, size, BATCH, PREPROCESSING, kept.libraries(),
+               kept.constants(augment)]
+    parts = []
+    for start in range(0, len(table), SHARD):
+        rows = table.iloc[start : start + SHARD]
+        done = 0
+
+        def made(rows: pd.DataFrame = rows) -> npt.NDArray[np.float16]:
+            nonlocal backbone, done
+            backbone, done = backbone or load_backbone(name, weights), len(rows)
+            return _features(backbone, rows, copy, size, progress).astype(np.float16)
+
+        key = kept.key_of(made_by, list(rows["id"]), kept.contents(rows["path"]))
+        parts.append(kept.array(folder / f"{name}-{size}" / f"copy-{copy}", f"{start:06d}", key, made))
+        progress(len(rows) - done)
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _features(backbone: torch.nn.Module, rows: pd.DataFrame, copy: int, size: int, advance: Callable[[int], None]
+              ) -> Array:
+    found = []
+    with Reader() as reader, torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        def pixels(row: tuple[str, str]) -> Pixels:
+            painting, location = row
+            as_is = reader.square(location, size)
+            return augment.redigitised(as_is, size, random.Random(f"{painting} {copy}")) if copy else as_is
+
+        items = list(zip(rows["id"], rows["path"], strict=True))
+        for batch in batches(ahead(pixels, items, workers=2, most=2 * BATCH), BATCH):
+            x = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float()  # (b, 3, s, s)
+            found.append(backbone(x.contiguous(memory_format=torch.channels_last)).float().numpy())
+            advance(len(batch))
+    return np.concatenate(found)

@@ -1,0 +1,156 @@
+"""From a catalog's table to an exported model: train by a recipe, and make one ONNX file of what it gives.
+
+Does not measure what it makes: that takes an index (index/measured.py).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
+
+from ...errors import BadSetting, UnreadableImage
+from ...files import write_atomically
+from .. import kept
+from ..images import Pixels
+from ..locations import Reader
+from ..parallel import Bar, no_bar
+from ..runtime import Embedder
+from .data.packed import packed_examples
+from .data.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
+from .export.onnx_file import export
+from .loop.trainer import Score
+from .recipes.distilled import ALL_POINTWISE, train_distilled
+from .recipes.linear import SIZE, describe_linear, train_linear
+from .recipes.paper import PaperSettings, describe_paper, load_trained, read_settings, train_paper
+from .recipes.tuned import train_tuned
+
+ALL_SPLITS = (TRAIN, SEEN, UNSEEN)
+EXAMPLES = 64  # paintings on which ONNX is held against PyTorch; half of them give the ranges of int8 activations
+
+Note = Callable[[str], None]
+
+
+class Run(NamedTuple):
+    """What every recipe is given.
+
+    table: of the catalog, with its column `split`; work: where work is kept; score: what the curves show (trainer.py);
+    note, bar: are told what is being done.
+    """
+
+    table: pd.DataFrame
+    work: Path
+    fabric: Fabric
+    score: Score
+    note: Note
+    bar: Bar
+
+
+class Trained(NamedTuple):
+    """What a recipe has made: a network (b, 3, size, size) -> (b, d), and how, for its card.
+
+    all_pointwise: whether all of its pointwise convolutions bear int8 activations.
+    """
+
+    network: nn.Module
+    size: int
+    made: str
+    all_pointwise: bool = False
+
+
+def by_linear_recipe(run: Run, weights: Path) -> Trained:
+    """Frozen backbones and linear discriminants. weights: the folder with the backbones' weights."""
+    training = run.table[run.table["split"] == TRAIN].reset_index(drop=True)
+    ensemble = train_linear(training, weights, run.work, run.note, run.bar)
+    return Trained(ensemble, SIZE, describe_linear(len(training), training["artist"].nunique()))
+
+
+def by_tuned_recipe(run: Run, weights: Path, *, learn: Sequence[str] = (TRAIN,)) -> Trained:
+    """Fine-tuned backbones beside the linear recipe's model, which have learnt the artists of the splits `learn`."""
+    found = train_tuned(run.table, weights, run.work, run.fabric, run.score, run.note, run.bar, learn=learn)
+    return Trained(found.model, SIZE, found.made)
+
+
+def by_distilled_recipe(run: Run, weights: Path) -> Trained:
+    """One small network that gives the vectors of the tuned recipe's model."""
+    network, made = train_distilled(run.table, weights, run.work, run.fabric, run.score, run.note, run.bar)
+    return Trained(network, SIZE, made, ALL_POINTWISE)
+
+
+def by_paper_recipe(run: Run, settings: Path | None) -> Trained:
+    """Siamese networks for a few artists each, joined, on all of the processes. settings: a TOML file."""
+    chosen = read_settings(settings) if settings else PaperSettings()
+    bar = run.bar if run.fabric.is_global_zero else no_bar
+    outcome = train_paper(run.table, run.work, chosen, run.fabric, run.score, run.note, bar)
+    return Trained(outcome.ensemble, outcome.size, describe_paper(chosen, outcome))
+
+
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """The catalog's table with its column `split`. Raises BadCatalog where a split lacks what it is for."""
+    table = table.assign(split=splits(table))
+    check_splits(table)
+    return table
+
+
+def exported(trained: Trained, run: Run, output: Path, name: str) -> Embedder:
+    """The network as a model file that is not calibrated. output: where it is to lie. Raises BadModel."""
+    data = export(trained.network, trained.size, name, _examples(run.table, trained.size), run.bar,
+                  all_pointwise=trained.all_pointwise)
+    embedder = Embedder(data, str(output))
+    run.note(said_of_parity(embedder))
+    return embedder
+
+
+def export_trained(work: Path, network: str, output: Path, name: str, note: Note, bar: Bar) -> None:
+    """Write one network of a run of the paper's recipe, finished or not, as a model file that is not calibrated."""
+    ensemble, settings = load_trained(work, network)
+    data = export(ensemble, settings.size, name, packed_examples(work, settings.size, EXAMPLES), bar)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, data)
+    note(said_of_parity(Embedder(data, str(output))))
+
+
+def holding(work: Path, fabric: Fabric) -> AbstractContextManager[None]:
+    """Hold the folder of work against other runs, by the first of this run's processes. Raises WorkBusy."""
+    return kept.held(work) if fabric.is_global_zero else nullcontext()
+
+
+def launched(devices: int, nodes: int, precision: str) -> Fabric:
+    """What a network is trained on. Raises BadSetting where that cannot be had."""
+    try:
+        fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
+        fabric.launch()
+    except (RuntimeError, ValueError, MisconfigurationException) as problem:
+        raise BadSetting(f"{devices} devices on {nodes} machines in {precision}: cannot be had here: "
+                         f"{' '.join(str(problem).split())[:200]}") from None
+    return fabric
+
+
+def said_of_parity(embedder: Embedder) -> str:
+    """How far an exported file is from PyTorch, in one line."""
+    parity = embedder.metadata["parity"]
+    activations = (f", to int8 activations {parity['largest_cosine_lost_to_sums_in_8_bits']:.1e}"
+                   if "largest_cosine_lost_to_sums_in_8_bits" in parity else "")
+    return (f"exported: largest difference to PyTorch {parity['largest_difference_to_pytorch']:.1e}, largest cosine "
+            f"lost to weights of few bits {parity['largest_cosine_lost_to_stored_weights']:.1e}{activations}")
+
+
+def _examples(table: pd.DataFrame, size: int) -> Pixels:
+    """Some training paintings, the same ones at every run."""
+    paths = list(table["path"][table["split"] == TRAIN])
+    found: list[Pixels] = []
+    with Reader() as reader:
+        for location in random.Random(0).sample(paths, len(paths)):
+            with suppress(UnreadableImage):
+                found.append(reader.square(location, size))
+            if len(found) == EXAMPLES:
+                break
+    return np.stack(found)

@@ -1,0 +1,218 @@
+"""The distilled recipe: one small network that learns to give the vectors of the tuned recipe's model.
+
+The ensemble is the teacher (Hinton, Vinyals and Dean, 2015), and its vectors of the training paintings, posteriors of
+artists and styles among them, are what the student is to give. They say more of a painting than whose it is, and so a
+student learns more from as many pictures. It begins at the ridge regression of those vectors on what its frozen
+backbone sees, and is shown crops (crops.py), some of them photographed whole: the teacher's vectors are of the
+pictures without that, and so the student learns to give the same for both.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from ....errors import BadSetting
+from ... import kept
+from ...catalog import artist_key
+from ...parallel import Bar
+from ..data import augment, crops
+from ..data.batches import Places
+from ..data.features import backbone_features
+from ..data.splits import SEEN
+from ..loop import checkpoint
+from ..loop.curves import Epoch, draw_curves
+from ..loop.trainer import Score, embed, precision_of
+from ..networks.backbones import BACKBONES, PooledBackbone, load_backbone, weights_sha256
+from ..networks.ensemble import Ensemble, LinearHead, balanced
+from . import fine_tuning, joining, training_set, tuned
+from .linear import SIZE
+
+FOLDER = "distilled"
+BACKBONE, FROZEN = "efficientnet_lite2", 4  # of its parts keep their weights
+ALL_POINTWISE = True  # convolutions of this backbone bear sums in 8 bits (int8.py)
+EPOCHS, SEED = 14, 0
+RATE = 4e-4
+PHOTOGRAPHED = 0.25  # of the crops
+RIDGE = 0.01  # of the mean variance of a feature
+SAME_TEACHER = 1e-3  # largest difference of cosine
+COPIES = 2  # that the regression sees of each painting: as it is, and re-digitised
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Targets(NamedTuple):
+    """Paintings by their places in what is packed, the teacher's vectors of them (n, d), and codes of their artists."""
+
+    places: Places
+    targets: Tensor
+    artists: Places
+
+
+def train_distilled(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score,
+                    note: Callable[[str], None], bar: Bar) -> tuple[Ensemble, str]:
+    """Train on a catalog's table, the teacher first; the model, and how it was made as Markdown for its card.
+
+    What the tuned recipe has kept below `work` is taken from there. Raises what train_tuned does.
+    """
+    backbone = load_backbone(BACKBONE, weights)  # missing weights are told now
+    teacher = tuned.train_tuned(table, weights, work, fabric, score, note, bar)
+    data = teacher.data
+    seen = joining.places_of(table, data.packed, SEEN)
+    expected = joining.vectors(teacher.model, work / FOLDER / "teacher", SEEN, seen, lambda square, place: square, data,
+                             fabric, bar)
+    training, validation = (Targets(places, torch.from_numpy(targets), _codes(table, places))
+                    for places, targets in ((teacher.places, teacher.vectors), (seen, expected)))
+    features = _features(table.iloc[training.places].reset_index(drop=True), weights, work, bar)
+    head = first_head(features, np.tile(teacher.vectors, (COPIES, 1)), BACKBONES[BACKBONE].widths)
+    student = Ensemble([backbone], head).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _train(student, training, validation, weights_sha256(BACKBONE, weights), data, work / FOLDER, fabric, score, note,
+           bar)
+    return student.cpu().eval(), _described(teacher)
+
+
+def _described(teacher: tuned.Tuned) -> str:
+    return f"""One `{BACKBONE}`, pretrained under {BACKBONES[BACKBONE].licence}, read at several depths (mean and
+standard deviation of every channel), that has learnt to give the vectors of a larger model, its teacher, for the
+{len(teacher.places):,} training paintings. It began at their ridge regression on what the pretrained backbone sees;
+then all but the first {FROZEN} of its parts learnt for {EPOCHS} epochs at a rate of {RATE:g}, on crops of
+{crops.CROP} px of paintings re-digitised anew each time, {PHOTOGRAPHED:.0%} of them in another light and with a
+strip of background around them.
+
+The teacher, which is not in this file:
+
+{teacher.made}"""
+
+
+def _codes(table: pd.DataFrame, places: Places) -> Places:
+    return pd.factorize(np.array([artist_key(name) for name in table["artist"].iloc[places]], dtype=object))[0]
+
+
+def _features(rows: pd.DataFrame, weights: Path, work: Path, bar: Bar) -> Vectors:
+    """(COPIES * n, f) of the frozen backbone, balanced."""
+    found = []
+    for copy in range(COPIES):
+        with bar(len(rows), f"{BACKBONE}, copy {copy + 1} of {COPIES}, paintings") as advance:
+            found.append(backbone_features(BACKBONE, weights, rows, copy, work / "features", SIZE, advance))
+    return balanced(torch.from_numpy(np.concatenate(found)), BACKBONES[BACKBONE].widths).numpy()
+
+
+def first_head(features: Vectors, targets: Vectors, widths: list[int]) -> LinearHead:
+    """The head that gives vectors (n, d) of balanced features (n, f) by ridge regression."""
+    centre, mean = features.mean(axis=0, dtype=np.float64), targets.mean(axis=0, dtype=np.float64)
+    centred = features - centre
+    scatter = centred.T @ centred
+    ridge = RIDGE * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
+    projection = np.linalg.solve(scatter + ridge, centred.T @ (targets - mean))
+    offset = np.linalg.lstsq(projection.T, mean, rcond=None)[0]  # a head has no bias: its centre moves instead
+    return LinearHead(widths, torch.from_numpy(centre - offset).float(), torch.from_numpy(projection).float())
+
+
+def _train(student: Ensemble, training: Targets, validation: Targets, began_with: str, data: training_set.Data,
+           folder: Path, fabric: Fabric, score: Score, note: Callable[[str], None], bar: Bar) -> None:
+    """Train it for EPOCHS; kept below `folder` and taken up again after the last whole epoch.
+
+    The validation set is looked at, for the curves, and nothing is chosen by it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    last = folder / "checkpoint.safetensors"
+    origin = kept.origin(constants=kept.constants(sys.modules[__name__], crops, augment),
+                         optimiser=[fine_tuning.WARM_UP, fine_tuning.HEAD_RATE, fine_tuning.WEIGHT_DECAY,
+                                    fine_tuning.LONGEST_GRADIENT],
+                         paintings=data.digest, labels=[training.places, training.artists], begin=began_with,
+                         precision=precision_of(fabric))
+    history: list[Epoch] = []
+    if last.exists():
+        tensors, facts = checkpoint.load(last)
+        kept.check_origin(last, facts, origin)
+        targets = tensors["targets"]
+        if not _is_same_teacher(targets, training.targets):
+            raise BadSetting(f"{last}: of a run with another teacher; give another --work folder, or remove {folder} "
+                             f"to train anew")
+        run = _Run(student, training._replace(targets=targets), validation, data, facts["rates"], fabric, score)
+        student.load_state_dict(checkpoint.without_prefix("student.", tensors))
+        checkpoint.restore_optimizer(run.plain, checkpoint.without_prefix("optimizer.", tensors))
+        history = [Epoch(**epoch) for epoch in facts["history"]]
+    else:
+        run = _Run(student, training, validation, data, _rates(student), fabric, score)
+    for number in range(len(history) + 1, EPOCHS + 1):
+        with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
+            history.append(run.epoch(number, advance))
+        checkpoint.save(last, checkpoint.with_prefix("student.", student.state_dict())
+                        | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(run.plain))
+                        | {"targets": run.training.targets},
+                        {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]})
+        draw_curves(history, folder.name, folder / "curves.png")
+        note(f"{folder.name}, {history[-1]}")
+
+
+def _is_same_teacher(kept: Tensor, targets: Tensor) -> bool:
+    """Classifiers fitted anew differ in their last bits; a run goes on with the vectors that it began with."""
+    return kept.shape == targets.shape and bool((kept * targets).sum(dim=1).min() > 1 - SAME_TEACHER)
+
+
+def _rates(student: Ensemble) -> list[float]:
+    """The highest learning rates of the backbone and of the projection, whose numbers may have any size."""
+    return [RATE, fine_tuning.HEAD_RATE * float(student.head.get_parameter("projection").detach().pow(2).mean().sqrt())]
+
+
+class _Run:
+    """What stays the same from epoch to epoch."""
+
+    def __init__(self, student: Ensemble, training: Targets, validation: Targets, data: training_set.Data,
+                 rates: Sequence[float], fabric: Fabric, score: Score) -> None:
+        self.student, self.training, self.validation = student, training, validation
+        self.data, self.rates, self.fabric, self.score = data, rates, fabric, score
+        self.steps = math.ceil(len(training.places) / crops.BATCH)
+        (backbone,), projection = student.members, student.head.get_parameter("projection")
+        learnt = [weight for part in cast(PooledBackbone, backbone).parts()[FROZEN:] for weight in part.parameters()]
+        for weight in (*learnt, projection):
+            weight.requires_grad_(True)
+        groups: list[dict[str, Any]] = [{"params": learnt}, {"params": [projection], "weight_decay": 0.0}]
+        self.plain = torch.optim.AdamW(groups, weight_decay=fine_tuning.WEIGHT_DECAY)
+        self.wrapped, self.optimizer = fabric.setup(student, self.plain)
+
+    def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
+        """Show every training painting once, then look at the validation set."""
+        self.wrapped.train(number > 1)  # batch normalisation
+        started, losses, right = time.monotonic(), [], []
+        for step, (x, targets, artists) in enumerate(self._drawn(number)):
+            now = fine_tuning.pace((number - 1 + step / self.steps) / EPOCHS)
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * now
+            vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
+            loss = _difference(vectors, self.fabric.to_device(targets))
+            fine_tuning.take_step(self.fabric, self.student, self.optimizer, loss)
+            losses.append(float(loss.detach()))
+            right.append(self.score(vectors.detach().cpu().numpy(), artists))
+            advance(1)
+        seconds = time.monotonic() - started
+        found = embed(self.wrapped, self.data.packed, self.validation.places, self.fabric)
+        loss = _difference(torch.from_numpy(found), self.validation.targets)
+        return Epoch(number, float(np.mean(losses)), float(loss),
+                     float(np.nanmean(right)), self.score(found, self.validation.artists),
+                     self.optimizer.param_groups[0]["lr"], len(self.training.places), seconds)
+
+    def _drawn(self, number: int) -> Iterator[tuple[Tensor, Tensor, Places]]:
+        turn = np.random.default_rng((SEED, number)).permutation(len(self.training.places))
+        shown = crops.drawn(self.data.packed, self.training.places[turn], SEED, number, photographed=PHOTOGRAPHED)
+        for start, x in zip(range(0, len(turn), crops.BATCH), shown, strict=True):
+            here = turn[start : start + crops.BATCH]
+            yield x, self.training.targets[here], self.training.artists[here]
+
+
+def _difference(vectors: Tensor, targets: Tensor) -> Tensor:
+    """One minus the cosine, on average; both (n, d) of unit length."""
+    return 1 - (vectors * targets).sum(dim=1).mean()

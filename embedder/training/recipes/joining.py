@@ -1,0 +1,126 @@
+"""The head of the tuned recipe: members' vectors side by side, and what classifiers make of them (posteriors.py).
+
+Members' vectors are made once and kept. How another light and a canvas' surroundings shift them is measured, and these
+nuisance directions are shortened.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from ... import kept
+from ...catalog import artist_key
+from ...images import Pixels
+from ...parallel import Bar
+from ..data import augment
+from ..data.augment import photographed_whole, redigitised
+from ..data.batches import Places
+from ..data.packed import Packed
+from ..loop.trainer import embed, precision_of
+from ..networks.ensemble import Ensemble
+from ..networks.posteriors import Question, WithPosteriors, principal, with_posteriors
+from .fine_tuning import DIM
+from .linear import SIZE
+from .training_set import Data
+
+JOINED_DIM = 512  # of the members' vectors together, by which styles are told
+SHOWN = 256  # paintings between two words of progress
+OF_ARTIST, OF_STYLE = 0.8, 0.3  # weights of the posteriors, beside the joined vector of unit length
+SMALLEST_STYLE = 20  # paintings
+SHIFTED = 1000  # training paintings, about
+
+Change = Callable[[Pixels, int], Pixels]  # of a painting's square, with its place in what is packed
+
+
+class Labels(NamedTuple):
+    """What classifiers learn. places: (n,) in what is packed; artists, styles: (n,), "" where nothing is learnt."""
+
+    places: Places
+    artists: npt.NDArray[Any]
+    styles: npt.NDArray[Any]
+
+
+def head_of(parts: Sequence[npt.NDArray[np.float32]], shifts: Sequence[npt.NDArray[np.float32]] | None, known: Labels,
+            weights: Sequence[float], of_artist: float, of_style: float) -> WithPosteriors:
+    """The head of members, learnt from their vectors of labelled paintings, each (n, d).
+
+    shifts: (m, d) by which another light and a canvas' surroundings move those of each member; weights: of the
+    members; of_artist, of_style: of what classifiers say, 0 for nothing.
+    """
+    scales = [np.full(part.shape[1], weight) for part, weight in zip(parts, weights, strict=True)]
+    joined = principal(np.hstack(parts), np.hstack(scales), JOINED_DIM, np.hstack(shifts) if shifts else None)
+    members = [principal(part, scale, len(scale), shifts[number] if shifts else None)
+               for number, (part, scale) in enumerate(zip(parts, scales, strict=True))]
+    questions = [Question(known.artists, of_artist, members), Question(known.styles, of_style, [joined])]
+    return with_posteriors(joined, np.hstack(parts), [each for each in questions if each.weight], DIM)
+
+
+def vectors(member: Ensemble, folder: Path, what: str, places: Places, change: Change, data: Data, fabric: Fabric,
+            bar: Bar) -> npt.NDArray[np.float32]:
+    """(n, d) of one member for what is at these places, made once and kept in its folder under the name `what`."""
+    def made() -> npt.NDArray[np.float32]:
+        parts, inputs = [], _Changed(data.packed, change)
+        with bar(len(places), f"{folder.name}, vectors of {what}, paintings") as advance, fabric.autocast():
+            moved = member.to(fabric.device)
+            for start in range(0, len(places), SHOWN):
+                parts.append(embed(moved, inputs, places[start : start + SHOWN], fabric))
+                advance(len(parts[-1]))
+        return np.concatenate(parts)
+
+    key = kept.key_of(data.digest, places, member.state_dict(), getattr(change, "__name__", ""), precision_of(fabric),
+                      kept.libraries(), kept.constants(augment))
+    return kept.array(folder, what, key, made)
+
+
+class _Changed:
+    """Inputs: packed paintings, each changed."""
+
+    def __init__(self, packed: Packed, change: Change) -> None:
+        self.packed, self.change = packed, change
+
+    def __getitem__(self, places: Places, /) -> Tensor:
+        squares = [self.change(square, place)
+                   for place, square in zip(places.tolist(), self.packed.squares(places), strict=True)]
+        return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+
+
+def half_redigitised(square: Pixels, place: int) -> Pixels:
+    """At every odd place as another museum might have published it: so are half of those that will be asked about."""
+    return redigitised(square, SIZE, random.Random(f"joined {place}")) if place % 2 else square
+
+
+def half_redigitised_whole(square: Pixels, place: int) -> Pixels:
+    """The same, photographed with what is around the canvas."""
+    return photographed_whole(half_redigitised(square, place), random.Random(f"whole {place}"))
+
+
+def shifted(count: int) -> Places:
+    """Which of so many training paintings are looked at whole, too, to learn how that shifts their vectors."""
+    return np.arange(0, count, max(1, count // SHIFTED))
+
+
+def places_of(table: pd.DataFrame, packed: Packed, split: str) -> Places:
+    """Of the paintings of a split that can be read and have an artist."""
+    is_known = np.array([artist_key(name) is not None for name in table["artist"]])
+    return np.flatnonzero(packed.is_read & is_known & (table["split"] == split).to_numpy(bool))
+
+
+def labels_of(table: pd.DataFrame, places: Places) -> Labels:
+    """What is learnt of these places: no artist with one painting, no style with a few."""
+    rows = table.iloc[places]
+    artists = pd.Series([artist_key(name) for name in rows["artist"]], dtype=object)
+    styles = (rows["style"] if "style" in rows else pd.Series("", rows.index)).fillna("").astype(object).reset_index(
+        drop=True)
+    for labels, fewest in ((artists, 2), (styles, SMALLEST_STYLE)):
+        labels[labels.map(labels.value_counts()) < fewest] = ""
+    return Labels(places, artists.to_numpy(str), styles.to_numpy(str))

@@ -1,0 +1,121 @@
+"""Vectors of images, kept in a folder between the runs of a benchmark: a second run embeds nothing.
+
+A vector is kept under all that went into it: the bytes of the model, which say how pictures are made ready, the bytes
+of the image, and the versions of what decodes and computes. It counts once its file has been renamed into place, so
+that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...embedder.bounded_parquet import read_frame
+from ...embedder.locations import Reader, content_hash
+from ...embedder.parallel import Bar, ahead, batches
+from ...embedder.resources import available_cores
+from ...embedder.runtime import Embedder, Embedding
+from ...errors import IndexBusy, UnreadableImage, exhausted
+from ...files import write_atomically
+from ..scoring.vectors import Array
+
+PIECE = 128  # images a file: what an interrupted run loses is some seconds' work
+COLUMNS = ["sha256", "embedding"]
+VERSIONS = ("artidx", "pillow", "numpy")
+
+
+def contents_of(paths: Sequence[str], bar: Bar) -> tuple[list[str], dict[str, str]]:
+    """The sha256 of each image's bytes, empty for those that cannot be read; and their problems by path."""
+    problems: dict[str, str] = {}
+    with Reader() as reader, bar(len(paths), "reading") as advance:
+        def content(path: str) -> str:
+            try:
+                with reader.open(path) as stream:
+                    return content_hash(stream)
+            except UnreadableImage as problem:
+                problems[path] = str(problem)
+                return ""
+
+        found = []
+        for each in ahead(content, paths, workers=available_cores(), most=2 * available_cores()):
+            found.append(each)
+            advance(1)
+    return found, problems
+
+
+def vectors_of(images: Mapping[str, str], embedder: Embedder, work: Path, bar: Bar
+               ) -> tuple[dict[str, Array], dict[str, str]]:
+    """The vector (d,) of each image that has one, by the sha256 of its bytes, and the problems of others by path.
+
+    images: a path for each sha256. Only what the folder `work` has no vector of is embedded. Raises IndexBusy where
+    another run is at it.
+    """
+    folder = work / _key(embedder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone_in(folder):
+        known = _kept(folder, embedder.dim)
+        missing = [path for sha256, path in images.items() if sha256 not in known]
+        problems: dict[str, str] = {}
+        with bar(len(missing), f"embedding by {embedder.name}") as advance:
+            for piece in batches(_outcomes(missing, embedder), PIECE):
+                done = {found.sha256: found.vector for _, found in piece if found.vector is not None}
+                problems |= {path: found.problem for path, found in piece if found.vector is None}
+                if done:
+                    _keep(folder, done)
+                known |= done
+                advance(len(piece))
+    changed = {path: "changed while it was read" for sha256, path in images.items()
+               if sha256 not in known and path not in problems}
+    return {sha256: known[sha256] for sha256 in images if sha256 in known}, problems | changed
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """The lock is the system's, so that it ends with whoever holds it, however that ends."""
+    with (folder / "LOCK").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise IndexBusy(f"{folder}: another run embeds images by this model; wait until it is done, or name "
+                            f"another folder with --work") from None
+        yield
+
+
+def _outcomes(paths: Iterable[str], embedder: Embedder) -> Iterator[tuple[str, Embedding]]:
+    paths = list(paths)
+    yield from zip(paths, embedder.embed(paths), strict=True)
+
+
+def _key(embedder: Embedder) -> str:
+    runtime = "onnxruntime-gpu" if embedder.device == "cuda" else "onnxruntime"
+    facts = [embedder.sha256, embedder.provider, *(f"{name} {version(name)}" for name in (*VERSIONS, runtime))]
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
+
+
+def _keep(folder: Path, done: Mapping[str, Array]) -> None:
+    rows = [(sha256, np.ascontiguousarray(vector, "<f4").tobytes()) for sha256, vector in done.items()]
+    name = hashlib.sha256("\0".join(done).encode()).hexdigest()[:32]
+    write_atomically(folder / f"{name}.parquet", pd.DataFrame(rows, columns=COLUMNS).to_parquet(index=False))
+
+
+def _kept(folder: Path, dim: int) -> dict[str, Array]:
+    """What earlier runs have left; a file that is damaged counts for nothing, and its images are embedded again."""
+    found: dict[str, Array] = {}
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            rows = read_frame(path, columns=COLUMNS)
+            vectors = np.frombuffer(b"".join(rows["embedding"]), "<f4").reshape(len(rows), dim)
+        except Exception as problem:  # parquet can be damaged in many ways
+            if out := exhausted(problem, str(path)):
+                raise out from None
+            continue
+        if np.allclose((vectors * vectors).sum(axis=1), 1, atol=1e-3):
+            found |= dict(zip(rows["sha256"], vectors, strict=True))
+    return found

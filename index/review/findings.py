@@ -1,0 +1,202 @@
+"""What a curator should look at: records that show one picture, doubtful attributions, works without an artist.
+
+Best first within each kind. The evidence is in each finding: paintings that speak for each artist who is named. An
+artist who is named is always a person: nobody and qualified names speak for nobody (attribution.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...embedder.parallel import Bar, no_bar
+from ..answers.same_picture import SamePicture, has_geometry
+from ..answers.search import RankedArtist
+from ..scoring.centre import uncentred
+from ..scoring.vectors import Doubles
+from ..storage.vector_store import Painting
+from .doubtful import doubts
+from .duplicates import Duplicate, Duplicates, duplicates
+from .works import Object, Works
+
+if TYPE_CHECKING:
+    from ..opened import Index
+
+NAMED = 5  # artists
+SHOWN = 3  # of their paintings
+DUPLICATE, DOUBTFUL, UNATTRIBUTED = "duplicate", "doubtful", "unattributed"
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A painting that speaks for an artist, its object, and its distance to the one in question."""
+
+    painting: Painting
+    object: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An artist who may have painted it, how probable that is, and the nearest works."""
+
+    artist: str
+    probability: float
+    paintings: tuple[Witness, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to look at. objects: their numbers; paintings: a photograph of each; recorded: what the table says of
+    the first one's artist, and records of each.
+
+    duplicate: `how`, `distance` and `picture` say what was found. doubtful: `doubt` in nats, `expected_false` the share
+    of right attributions among this and the more doubtful; `for_recorded` the recorded artist with the nearest works.
+    unattributed and doubtful: `candidates` of the index, `reference` of the gallery that ships, and what is left,
+    `unknown` and `reference_unknown`, for none of these.
+    """
+
+    kind: str
+    objects: tuple[str, ...]
+    paintings: tuple[Painting, ...]
+    recorded: str | None
+    records: tuple[str | None, ...]
+    candidates: tuple[Candidate, ...] = ()
+    unknown: float | None = None
+    reference: tuple[Candidate, ...] = ()
+    reference_unknown: float | None = None
+    how: str | None = None
+    picture: SamePicture | None = None
+    distance: float | None = None
+    doubt: float | None = None
+    expected_false: float | None = None
+    for_recorded: Candidate | None = None
+
+
+@dataclass(frozen=True)
+class Review:
+    """All findings of an index, and what they rest on. notes: what was not looked at, in sentences."""
+
+    findings: tuple[Finding, ...]
+    index: str
+    paintings: int
+    objects: int
+    artists: int
+    model: str
+    model_name: str
+    generation: int
+    made: str  # UTC
+    judged: int  # attributions
+    measured_on: str
+    notes: tuple[str, ...]
+
+    def of(self, kind: str) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.kind == kind)
+
+
+def review(index: Index, reference: Index | None, bar: Bar = no_bar) -> Review:
+    """Look through an index in a folder. reference: the gallery that ships, where it has the same model.
+
+    Raises BadIndex for a collection in Milvus, and Uncalibrated.
+    """
+    calibration = index.calibration.artists  # before the work
+    table, vectors = index.generation.table, index.generation.vectors.matrix
+    alone = Works(table, vectors)
+    same = duplicates(index.store, alone.names, vectors, index.centre, index.embedder, bar)
+    works = Works(table, vectors, ((each.a, each.b) for each in same.found if not each.how.is_version))
+    told = _Told(index, works, reference)
+    found = [*(told.duplicate(each) for each in _ranked(same.found, works))]
+    for doubt in doubts(works, calibration):
+        recorded = int(works.codes[doubt.one.places[0]])
+        others = doubt.probabilities.copy()
+        others[recorded] = 0
+        found.append(told.finding(
+            DOUBTFUL, doubt.one, candidates=told.candidates(doubt.one, others), unknown=doubt.unknown, doubt=doubt.doubt,
+            expected_false=doubt.expected_false,
+            for_recorded=told.candidate(doubt.one, recorded, float(doubt.probabilities[recorded]))))
+    nameless = [each for each in works.objects if works.codes[each.places[0]] < 0 or works.is_qualified(each.places[0])]
+    answers = []
+    for one, scores in works.scores(nameless):
+        known, unknown = calibration.posterior(scores)
+        theirs, nobody = told.in_reference(one)
+        answers.append(told.finding(UNATTRIBUTED, one, candidates=told.candidates(one, known), unknown=float(unknown),
+                                    reference=theirs, reference_unknown=nobody))
+    found += sorted(answers, key=lambda each: -max((c.probability for c in (*each.candidates, *each.reference)),
+                                                   default=0.0))
+    judged = sum(works.codes[each.places[0]] >= 0 and works.counts[works.codes[each.places[0]]] > 1
+                 and not works.is_qualified(each.places[0]) for each in works.objects)
+    return Review(tuple(found), index.name, len(table), len(works.objects), int((works.counts > 0).sum()),
+                  index.manifest.model.sha256, index.manifest.model.name, index.manifest.generation,
+                  datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), judged, index.calibration.artists.measured_on,
+                  tuple(_notes(same, reference)))
+
+
+class _Told:
+    """Findings in words and paintings."""
+
+    def __init__(self, index: Index, works: Works, reference: Index | None) -> None:
+        self._index, self._works, self._reference = index, works, reference
+
+    def finding(self, kind: str, one: Object, **facts: object) -> Finding:
+        place = one.places[0]
+        record = self._works.record(place)
+        return Finding(kind, (one.name,), tuple(self._index.store.paintings([place])), record, (record,),
+                       **facts)  # type: ignore[arg-type]
+
+    def duplicate(self, found: Duplicate) -> Finding:
+        places = (found.a, found.b)
+        records = tuple(self._works.record(place) for place in places)
+        return Finding(DUPLICATE, tuple(self._works.names[place] for place in places),
+                       tuple(self._index.store.paintings(places)), records[0], records, how=found.how.how,
+                       picture=found.how, distance=found.distance)
+
+    def candidates(self, one: Object, probabilities: Doubles) -> tuple[Candidate, ...]:
+        first = np.argsort(-probabilities, kind="stable")[:NAMED].tolist()
+        found = [self.candidate(one, artist, float(probabilities[artist])) for artist in first
+                 if probabilities[artist] > 0]
+        return tuple(each for each in found if each.paintings)
+
+    def candidate(self, one: Object, artist: int, probability: float) -> Candidate:
+        near = self._works.evidence_of(one, artist, SHOWN)
+        paintings = self._index.store.paintings([place for place, _ in near])
+        return Candidate(self._works.artists[artist], probability, tuple(
+            Witness(painting, self._works.names[place], apart)
+            for painting, (place, apart) in zip(paintings, near, strict=True)))
+
+    def in_reference(self, one: Object) -> tuple[tuple[Candidate, ...], float | None]:
+        """Artists of the reference gallery for an object's first photograph."""
+        if self._reference is None:
+            return (), None
+        vector = uncentred(self._works.vectors[one.places[0]][None], self._index.centre)[0]
+        answer = self._reference.answer(self._reference.query_of_vector(vector, one.name), k=NAMED)
+        return tuple(_of_reference(each) for each in answer.artists), answer.unknown
+
+
+def _of_reference(ranked: RankedArtist) -> Candidate:
+    return Candidate(ranked.artist, ranked.probability,
+                     tuple(Witness(each.painting, each.painting.id, each.distance) for each in ranked.paintings))
+
+
+def _ranked(found: Sequence[Duplicate], works: Works) -> list[Duplicate]:
+    """One picture before versions; where the records differ on the artist first; then the surest."""
+    def order(each: Duplicate) -> tuple[bool, bool, float]:
+        is_one_artist = works.codes[each.a] == works.codes[each.b]
+        return each.how.is_version, bool(is_one_artist), -(1.0 if each.how.agreement is None else each.how.agreement)
+
+    return sorted(found, key=order)
+
+
+def _notes(same: Duplicates, reference: Index | None) -> Iterator[str]:
+    if not has_geometry():
+        yield ("only identical files were looked for among the photographs; pip install 'artidx[review]' to find "
+               "smaller, cropped, grey, mirrored and recoloured ones")
+    if same.unread:
+        yield f"photographs that are not where they were, or have changed, and were not compared: {same.unread:,}"
+    if same.left_out:
+        yield f"{same.left_out:,} pairs of photographs, less near than the {same.compared:,} compared, were left out"
+    if reference is None:
+        yield "the reference gallery has another model than this index, so nobody of it is named"

@@ -1,0 +1,140 @@
+"""A page to read, print and send by mail: one file, its pictures inside, nothing fetched from elsewhere.
+
+The template is page.html.j2; it escapes all that stands in a table. What is on the page is made in folder.py (a review)
+and notes.py (one question).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...embedder.images import Source, picture
+from ...embedder.locations import Reader
+from ...errors import ArtidxError, MissingPackage, UnreadableImage
+from ...files import write_atomically
+from ..storage.vector_store import Painting
+
+LARGE, SMALL = 360, 200  # pixels: the work in question, and what speaks for an artist
+QUALITY = 80
+TITLE = 45  # characters
+
+LIMITS = (
+    "This is a list of things to look at, made by a program that compares photographs. It is no attribution, and no "
+    "evidence of one: it knows nothing of provenance, signatures, technique or condition.",
+    "Artists are compared by how their works look in photographs. Followers, workshops and contemporaries look like the "
+    "master; a subject, a format or a way of photographing can look like a hand.",
+    "A probability holds where half of the works asked about are by one of the artists in the index. An artist who is "
+    "not in it is never named.",
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture, as a data: address, or none; and what stands below it."""
+
+    source: str | None
+    caption: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures below a heading."""
+
+    heading: str
+    pictures: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One finding."""
+
+    heading: str
+    asked: tuple[Shown, ...]
+    lines: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
+    remarks: tuple[str, ...] = ()
+    number: str | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Cards of a kind."""
+
+    heading: str
+    lines: tuple[str, ...]
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that is on it, as text; facts: (name, value)."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    lead: tuple[str, ...]
+    sections: tuple[Section, ...]
+    limits: tuple[str, ...]
+
+
+@dataclass
+class Pictures:
+    """Pictures of paintings, each made once."""
+
+    reader: Reader
+    _made: dict[tuple[str, int], str | None] = field(default_factory=dict)
+
+    def of(self, painting: Painting, side: int, caption: str) -> Shown:
+        key = (painting.path, side)
+        if key not in self._made:
+            self._made[key] = self._read(painting.path, side) if painting.path else None
+        return Shown(self._made[key], caption)
+
+    def _read(self, path: str, side: int) -> str | None:
+        try:
+            with self.reader.open(path) as stream:
+                return data_address(stream, side)
+        except ArtidxError:
+            return None
+
+
+def data_address(image: Source, side: int) -> str | None:
+    """The picture, made small, as a data: address; None where it cannot be read."""
+    stream = io.BytesIO()
+    try:
+        picture(image, side).save(stream, "JPEG", quality=QUALITY)
+    except UnreadableImage:
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def write_page(page: Page, target: Path) -> None:
+    """Raises MissingPackage without Jinja2."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise MissingPackage("a page needs Jinja2; pip install 'artidx[review]'") from None
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string(Path(__file__).with_name("page.html.j2").read_text("utf-8"))
+    write_atomically(target, template.render(page=page).encode("utf-8", "replace"))
+
+
+def described(painting: Painting, number: str | None = None) -> str:
+    """Artist, title, year and number of a painting, in a line."""
+    year = f" ({painting.year})" if painting.year else ""
+    return f"{painting.by}{f', {painting.title}' if painting.title else ''}{year} [{number or painting.id}]"
+
+
+def titled(painting: Painting, number: str | None = None) -> str:
+    """Title, year and number, below a picture whose artist stands above it; the record where it is a qualified one."""
+    title = painting.title or ""
+    title = title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"
+    parts = [painting.by if painting.by != painting.artist else "", title, str(painting.year or "")]
+    return f"{', '.join(part for part in parts if part)} [{number or painting.id}]".strip()
+
+
+def percent(probability: float) -> str:
+    """Whole percents, and never a certainty."""
+    return ">99%" if probability > 0.99 else "<1%" if probability < 0.01 else f"{probability:.0%}"

@@ -1,0 +1,132 @@
+"""A collection as it is reviewed: objects with one photograph or several, and which artist each speaks for.
+
+Photographs of one object, and photographs that show one picture, are one *work*: they are no evidence for each other,
+and among an artist's works they count once. So does leave-one-out: no artist is heard with fewer works than they have,
+or the count would tell who was left out (artist_scores.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...embedder.attribution import attribution
+from ..scoring.artist_scores import KERNEL, compensated
+from ..scoring.artists import artist_codes, artist_names
+from ..scoring.calibration import GalleryScores
+from ..scoring.vectors import Array, Doubles
+
+BLOCK = 1 << 26  # numbers held at once
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Object:
+    """What a museum numbers. places: of its photographs in the table."""
+
+    name: str
+    places: tuple[int, ...]
+
+
+class Works:
+    """The table (n rows) and vectors (n, d) of an index, by objects and by works."""
+
+    def __init__(self, table: pd.DataFrame, vectors: Array, same: Iterable[tuple[int, int]] = ()) -> None:
+        """same: places of photographs that show one picture."""
+        self.table, self.vectors = table, vectors
+        self.names = _object_names(table)
+        self.codes, self.keys = artist_codes(table["artist_key"])
+        self.artists = artist_names(table, self.codes, self.keys)
+        self.work = _joined(self.names, same)
+
+    @cached_property
+    def objects(self) -> list[Object]:
+        """In the order of the table."""
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(self.names):
+            places.setdefault(name, []).append(place)
+        return [Object(name, tuple(found)) for name, found in places.items()]
+
+    @cached_property
+    def gallery(self) -> Integers:
+        """Places that speak for an artist, each work once, by the artists' numbers."""
+        speaking = np.flatnonzero(self.codes >= 0)
+        _, first = np.unique(np.stack([self.codes[speaking], self.work[speaking]]), axis=1, return_index=True)
+        return speaking[first]
+
+    @cached_property
+    def counts(self) -> Integers:
+        """(artists,) works of each."""
+        return np.bincount(self.codes[self.gallery], minlength=len(self.keys)).astype(np.int64)
+
+    def record(self, place: int) -> str | None:
+        """What the table says of the artist, as it stands there."""
+        for column in ("attribution", "artist"):
+            if column in self.table and not pd.isna(found := self.table[column].iloc[place]):
+                return str(found)
+        return None
+
+    def is_qualified(self, place: int) -> bool:
+        """Whether the record says how else than simply an artist had a part in it."""
+        record = self.record(place)
+        return record is not None and attribution(record).qualifier is not None
+
+    def scores(self, asked: Sequence[Object]) -> Iterator[tuple[Object, GalleryScores]]:
+        """For each object (artists,) scores by all works but its own, over its photographs on average."""
+        gallery = self.vectors[self.gallery]
+        codes, works = self.codes[self.gallery], self.work[self.gallery]
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        rows = max(1, BLOCK // max(len(gallery), 1))
+        for begin in range(0, len(asked), rows):
+            block = asked[begin : begin + rows]
+            places = np.array([place for each in block for place in each.places], np.int64)
+            kernel = np.exp(KERNEL * (np.asarray(self.vectors[places] @ gallery.T, np.float32) - 1))
+            own = [np.flatnonzero(works == self.work[place]) for place in places]
+            for number, left_out in enumerate(own):
+                kernel[number, left_out] = 0
+            sums = np.add.reduceat(kernel, starts, axis=1, dtype=np.float64) if len(starts) else kernel[:, :0]
+            owner = np.repeat(np.arange(len(block)), [len(each.places) for each in block])
+            for number, each in enumerate(block):
+                mine = np.flatnonzero(owner == number)
+                out = np.bincount(codes[own[mine[0]]], minlength=len(self.keys))
+                with np.errstate(divide="ignore"):
+                    found = 1 + np.log(sums[mine].mean(axis=0)) / KERNEL
+                yield each, compensated(GalleryScores(found, (self.counts - out).astype(np.float64)), out)
+
+    def evidence_of(self, one: Object, artist: int, most: int) -> list[tuple[int, float]]:
+        """The artist's nearest works to an object that are not its own: places and distances."""
+        gallery = self.gallery[(self.codes[self.gallery] == artist)
+                               & (self.work[self.gallery] != self.work[one.places[0]])]
+        apart: Doubles = (1 - self.vectors[gallery] @ self.vectors[list(one.places)].T).min(axis=1).astype(np.float64)
+        return [(int(gallery[at]), float(apart[at])) for at in np.argsort(apart, kind="stable")[:most]]
+
+
+def _object_names(table: pd.DataFrame) -> list[str]:
+    ids = table["id"].astype(str).tolist()
+    if "object" not in table:
+        return ids
+    return [id_ if pd.isna(number) or not number else str(number)
+            for id_, number in zip(ids, table["object"].tolist(), strict=True)]
+
+
+def _joined(names: Sequence[str], same: Iterable[tuple[int, int]]) -> Integers:
+    """(n,) a number for each work: objects, joined where their photographs show one picture."""
+    numbers: dict[str, int] = {}
+    of = [numbers.setdefault(name, len(numbers)) for name in names]
+    parent = list(range(len(numbers)))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for a, b in same:
+        parent[root(of[a])] = root(of[b])
+    return np.array([root(number) for number in of], np.int64)

@@ -1,0 +1,190 @@
+"""What artidx review finds, writes and reads back; and what never is a finding."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image, ImageOps
+
+import artidx
+from artidx.cli.main import artidx as command
+from artidx.embedder.catalog import read_labels
+from artidx.errors import BadCatalog
+from artidx.index.review.doubtful import doubts, false_discoveries, share_of_right
+from artidx.index.review.works import Works
+from artidx.index.scoring.artist_scores import compensated, gallery_scores
+from artidx.index.scoring.calibration import GalleryScores
+from made import CALIBRATION, HUES, painting, small_model
+
+PAINTERS = ("Cranach", "Degas", "Giotto", "Manet", "Titian", "Vermeer")
+BY = [painter for painter in PAINTERS for _ in range(4)]
+
+
+def made_works(same: tuple = (), **columns) -> Works:
+    """Artists whose works lie around directions of their own."""
+    chance = np.random.default_rng(5)
+    centres = chance.normal(size=(6, 24))
+    vectors = np.concatenate([centre + 0.4 * chance.normal(size=(4, 24)) for centre in centres])
+    table = pd.DataFrame({"id": [f"w{number}" for number in range(24)], "artist": BY, **columns})
+    table["artist_key"] = [artidx.embedder.catalog.artist_key(name) for name in table["artist"]]
+    return Works(table, (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), same)
+
+
+def test_scores_are_those_of_leave_one_out_written_out():
+    works = made_works()
+    expected = gallery_scores(works.vectors, works.codes, len(works.keys), works.vectors, np.arange(24))
+    for number, (_, found) in enumerate(works.scores(works.objects)):
+        np.testing.assert_allclose(found.scores, expected.scores[number], atol=1e-5)
+        np.testing.assert_array_equal(found.paintings, expected.paintings[number])
+
+
+def test_no_count_tells_whose_a_work_is_recorded_to_be():
+    scored = compensated(GalleryScores(np.zeros(2), np.array([3.0, 4.0])), np.array([1, 0]))
+    assert scored.paintings.tolist() == [4, 4]
+    works = made_works()
+    assert all((found.paintings == 4).all() for _, found in works.scores(works.objects))
+
+
+def test_a_copy_of_a_work_is_no_witness_for_it_and_a_work_speaks_once():
+    works = made_works(same=((0, 1),))
+    assert works.counts.tolist() == [3, 4, 4, 4, 4, 4]
+    assert 1 not in [place for place, _ in works.evidence_of(works.objects[0], 0, 10)]
+
+
+def test_photographs_of_one_object_are_one_work():
+    objects = [f"o{number // 2}" for number in range(24)]
+    works = made_works(object=objects)
+    assert works.counts.tolist() == [2] * 6
+    assert len(works.objects) == 12
+
+
+def test_a_wrong_attribution_is_the_most_doubtful_one():
+    works = made_works(artist=[*BY[:2], "Degas", *BY[3:]])
+    found = doubts(works, CALIBRATION.artists)
+    assert found[0].one.name == "w2"
+    assert works.artists[int(np.argmax(found[0].probabilities))] == "Cranach"
+
+
+def test_an_artist_of_one_work_and_a_qualified_record_are_not_judged():
+    single = made_works(artist=[*BY[:-1], "Rubens"])
+    assert "w23" not in {each.one.name for each in doubts(single, CALIBRATION.artists)}
+    swapped = [*BY[:2], "Degas", *BY[3:]]
+    qualified = made_works(artist=swapped, attribution=[*swapped[:2], "attributed to Degas", *swapped[3:]])
+    assert "w2" not in {each.one.name for each in doubts(qualified, CALIBRATION.artists)}
+
+
+def test_expected_false_discoveries_never_fall_down_the_list_and_are_shares():
+    spread = np.linspace(-3, 12, 400)
+    assert (np.diff(share_of_right(spread)) <= 0).all()
+    shares = false_discoveries(sorted(spread.tolist(), reverse=True))
+    assert all(0 <= share <= 1 for share in shares)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert false_discoveries([]) == []
+
+
+@pytest.fixture(scope="module")
+def museum(tmp_path_factory):
+    """Three artists, a wrong attribution, a mirrored copy, a second photograph, an unknown and a qualified work."""
+    folder = tmp_path_factory.mktemp("museum")
+    rows = []
+    for number, (artist, hue) in enumerate(HUES.items()):
+        for i in range(5):
+            name = f"{artist[0]}{i}.png"
+            painting(folder / name, 10 * number + i, hue)
+            rows.append([f"{number}.{i}", artist, f"Work {i}", name])
+    rows[1][1] = "Blue Painter"
+    rows[6][1], rows[7][1] = "", "Follower of Red Painter"
+    rows[8][2] = "=HYPERLINK(\"http://x\")"
+    with Image.open(folder / "B2.png") as original:
+        ImageOps.mirror(original.resize((160, 160))).save(folder / "copy.png")
+        ImageOps.grayscale(original).save(folder / "second.png")
+    rows += [["T.1", "", "<script>alert(1)</script>", "copy.png"], [*rows[12][:3], "second.png"]]
+    with (folder / "works.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["Object Number", "Artist", "Title", "Photo file"], *rows])
+    (folder / "small.onnx").write_bytes(small_model())
+    artidx.Index.build(folder / "i.artidx", folder / "works.csv", embedder=artidx.Embedder.load(folder / "small.onnx"))
+    asked = CliRunner().invoke(command, ["review", str(folder / "i.artidx"), "--json", "-o", str(folder / "out")],
+                               catch_exceptions=False)
+    return folder, [json.loads(line) for line in asked.stdout.splitlines()]
+
+
+def test_findings_are_named_by_the_museums_numbers_and_name_people_only(museum):
+    _, findings = museum
+    by_kind = {kind: [each for each in findings if each["kind"] == kind]
+               for kind in ("duplicate", "doubtful", "unattributed")}
+    assert {frozenset(each["objects"]) for each in by_kind["duplicate"]} == {frozenset({"2.2", "T.1"})}
+    assert "mirrored" in by_kind["duplicate"][0]["how"]
+    assert by_kind["doubtful"][0]["objects"] == ["0.1"]
+    assert by_kind["doubtful"][0]["recorded"] == "Blue Painter"
+    assert by_kind["doubtful"][0]["candidates"][0]["artist"] == "Red Painter"
+    assert {each["objects"][0] for each in by_kind["unattributed"]} == {"1.1", "1.2", "T.1"}
+    assert {c["artist"] for each in findings for c in each["candidates"]} <= set(HUES)
+    assert all(0 <= each["unknown"] <= 1 for each in by_kind["unattributed"])
+
+
+def test_the_page_is_one_file_that_fetches_nothing_and_runs_nothing(museum):
+    page = (museum[0] / "out" / "review.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert set(re.findall(r'(?:src|href)="([a-z]+):', page)) == {"data"}
+    assert "break-inside: avoid" in page
+    assert "no attribution" in page
+
+
+def test_a_cell_that_begins_like_a_formula_is_text(museum):
+    sheet = openpyxl.load_workbook(museum[0] / "out" / "review.xlsx").active
+    assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+
+
+def test_decisions_in_the_spreadsheet_are_read_back_for_all_photographs_of_an_object(museum):
+    folder, _ = museum
+    book = openpyxl.load_workbook(folder / "out" / "review.xlsx")
+    sheet = book.active
+    headings = [cell.value for cell in sheet[1]]
+    with pytest.raises(BadCatalog, match="nothing was decided"):
+        read_labels(folder / "out" / "review.xlsx")
+    for row in sheet.iter_rows(min_row=2):
+        if row[headings.index("object number")].value == "2.2":
+            row[headings.index("decision")].value = "Cyan Painter (1600-1650)"
+    book.save(folder / "decided.xlsx")
+    index = artidx.Index.open(folder / "i.artidx")
+    report, _ = index.label(read_labels(folder / "decided.xlsx"), by="curator")
+    assert report.corrected == 2
+    assert index.table.set_index("id")["artist"][["2.2", "2.2/second.png"]].tolist() == ["Cyan Painter"] * 2
+
+
+def test_two_decisions_on_one_work_are_refused(tmp_path):
+    (tmp_path / "d.csv").write_text("id,decision\na,Monet\na,Manet\n")
+    with pytest.raises(BadCatalog, match="two decisions on 'a'"):
+        read_labels(tmp_path / "d.csv")
+
+
+def test_csv_opens_right_in_excel(museum):
+    folder, _ = museum
+    (folder / "list.txt").write_text("id:0.0\nid:1.2\n=1+1.jpg\n")
+    asked = CliRunner().invoke(command, ["nearest", "--list", str(folder / "list.txt"), "-k", "1", "--index",
+                                         str(folder / "i.artidx")])
+    assert asked.stdout.startswith("\ufeff")
+    rows = list(csv.DictReader(io.StringIO(asked.stdout.removeprefix("\ufeff"))))
+    assert (rows[0]["object"], rows[0]["attribution"]) == ("0.0", "Red Painter")
+    assert (rows[1]["object"], rows[1]["attribution"]) == ("1.2", "Follower of Red Painter")
+    assert rows[2]["image"] == "'=1+1.jpg"
+
+
+def test_a_note_on_one_question_is_a_page_with_its_pictures(museum, tmp_path):
+    index = str(museum[0] / "i.artidx")
+    for words in (["pair", "0.0", "0.2"], ["nearest", str(museum[0] / "R0.png")]):
+        asked = CliRunner().invoke(command, [*words, "--index", index, "-o", str(tmp_path / "note.html")])
+        assert asked.exit_code in (0, 1)
+        page = (tmp_path / "note.html").read_text()
+        assert page.count("data:image/jpeg") >= 2
+        assert "generation" in page
