@@ -44,16 +44,20 @@ from .wording import (
 )
 
 TOGETHER = "together with"
-ROLE = re.compile(rf"^\W*(?:{'|'.join(sorted(ROLES, key=len, reverse=True))})\s*:\s*", re.IGNORECASE)  # "Artist: ..."
+# "Artist: ...", "painted by ..."
+ROLE = re.compile(rf"^\W*(?:(?:{'|'.join(sorted(ROLES, key=len, reverse=True))})\s*:\s*|(?:painted\s+)?by\s+(?=\w))",
+                  re.IGNORECASE)
 DESCRIPTIVE = ROLES | NATIONALITIES | DIRECTIONS | PERIODS | SCHOOLS | PREPOSITIONS
 OF_A_YEAR = re.compile(rf"\b(?:{'|'.join(sorted(PREPOSITIONS))}) \d{{3,4}}$")
 # In brackets, too, this is no aside: it tells father and son apart.
-GENERATION = re.compile(r"I{1,3}|IV|(?:the )?(?:elder|younger)|d\. ?(?:Ä|J|Ae)\.|l['’]ancien|le jeune|"
+GENERATION = re.compile(r"I{1,3}|IV|(?:the )?(?:elder|younger)|d\. ?(?:Ä|J|Ae)\.|d(?:er|\.) (?:ältere|jüngere)|"
+                        r"l['’]ancien|le jeune|"
                         r"il (?:vecchio|giovane)|de (?:oude|jonge)|el (?:viejo|joven|mozo)|jr\.?|sr\.?", re.IGNORECASE)
 YEARS = re.compile(r"\s[\s,*†~(]*(?:(?:ca?|circa|b|born|geb|d|died|fl|active|um|vers|v)\b\.?\s*)?\d{3,4}(?!\w).*$",
                    re.IGNORECASE)
 LONGEST = 1000  # characters of a record that are read; the rest is kept and shown
 OPEN, CLOSE = "([{<（［｛〈《【〔", ")]}>）］｝〉》】〕"
+PARTING = re.compile(rf"[;|\n{re.escape(OPEN + CLOSE)}]|\s/\s")
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,16 @@ def artist_key(name: str | None) -> str | None:
     """
     if not isinstance(name, str):  # pandas hands over NaN for a missing label
         return None
+    key: str | None = None
     found = attribution(name)
-    if not found.speaks or found.name is None:
-        return None
-    key = _key(found.name)
-    again = _parsed(key) if key else Attribution("")  # what a key says is what it says when it is read again
-    return key if again.speaks and again.name is not None and _key(again.name) == key else None
+    while found.speaks and found.name is not None:  # what a key says is what it says when it is read again
+        before, key = key, _key(found.name) or None
+        if key is None or key == before:
+            return key
+        if before is not None and len(key) >= len(before):  # nothing more falls away: it is read in turns
+            return None
+        found = _parsed(key)
+    return None
 
 
 @lru_cache(maxsize=65536)
@@ -168,7 +176,7 @@ def _plain(text: str) -> tuple[str, ...]:
 
 def _parsed(record: str) -> Attribution:
     text = _visible(record)
-    pieces = [piece for piece in re.split(r"\s*[;|\n]\s*|\s+/\s+", text) if _words(piece)]
+    pieces = [piece for piece in _apart(text) if _words(piece)]
     pieces = [part for piece in pieces for part in _joined(piece)]
     if len(pieces) <= 1:
         return replace(_one(text), record=record)
@@ -186,6 +194,20 @@ def _parsed(record: str) -> Attribution:
         first = replace(first, nationality=nationality, born=born, died=died)
     is_joint = len(named) > 1 or any(_is_nobody_said(each.record) for each in facts)
     return replace(first, qualifier=first.qualifier or TOGETHER) if is_joint else first
+
+
+def _apart(text: str) -> list[str]:
+    """The records of several artists in one. What parts them parts nothing in a bracket, which ends with its line."""
+    pieces, start, depth = [], 0, 0
+    for found in PARTING.finditer(text):
+        if found[0] in OPEN:
+            depth += 1
+        elif found[0] in CLOSE:
+            depth = max(0, depth - 1)
+        elif not depth or found[0] == "\n":
+            pieces.append(text[start : found.start()].strip())
+            start, depth = found.end(), 0
+    return [*pieces, text[start:].strip()]
 
 
 def _joined(text: str) -> list[str]:
@@ -210,8 +232,8 @@ def _one(text: str) -> Attribution:
         if not asides or not _words(" ".join(asides)):
             return Attribution(text)
         outside, asides = " ".join(asides), []
-    qualifier = _first(_relation(_words(part)) or ("possibly by" if part.strip() == "?" else None)
-                       for aside in asides for part in re.split("[,;]", aside))
+    said = [part.strip() for aside in asides for part in re.split("[,;]", aside)]
+    qualifier = _first(_relation(_words(part)) or ("possibly by" if part == "?" else None) for part in said)
     if "?" in outside and _words(outside):
         qualifier, outside = qualifier or "possibly by", outside.replace("?", " ")
     outside, leading = _without_leading(outside)
@@ -220,7 +242,7 @@ def _one(text: str) -> Attribution:
     if between:
         others, outside, qualifier = (between[0],), between[1], "after"
     parts = [part.strip() for part in outside.split(",")]
-    for aside in filter(GENERATION.fullmatch, map(str.strip, asides)):
+    for aside in filter(GENERATION.fullmatch, said):
         parts = [f"{parts[0]} {aside}"] if len(parts) == 1 else [*parts, aside]
     kept, facts = _name_parts([part for part in parts if _words(part)])
     trailing = _first(_relation(_words(part)) for part in kept[1:])
@@ -229,7 +251,7 @@ def _one(text: str) -> Attribution:
         kept[-1], last = _without_trailing(kept[-1])
         trailing = trailing or last
     name = " ".join(", ".join(part for part in kept if part).split()).strip(" ,;:-–—")
-    if not _plain(name) or _is_nobody([part for part in parts if _words(part)]):
+    if not _plain(name) or any(_is_nobody([part for part in said if _words(part)]) for said in (parts, kept)):
         return Attribution(text, nationality=_first(word for word in _plain(text) if word in NATIONALITIES))
     return Attribution(text, name, leading or trailing or qualifier, others, *_life([*asides, *facts]))
 
@@ -372,6 +394,8 @@ def _without_dates(part: str) -> tuple[str, str]:
     before = part[: found.start()].rstrip(" ,*†~(-–—")
     words = _plain(before)
     if not words or words[-1] in PREPOSITIONS | {"the", "year"}:
+        return part, ""
+    if ROLES.issuperset(words) and found[0].strip().isdecimal():  # an "artist 0012" of a data set
         return part, ""
     if len(words) > 2 and words[-1] in NATIONALITIES:
         before = before[: _words(before)[-1].start].rstrip()

@@ -277,6 +277,7 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
     """A parquet file that holds the images themselves, as WikiArt is published."""
     import pyarrow.parquet as pq
 
+    _check_plain(path)
     file = pq.ParquetFile(path)
     column = image_column(file.schema_arrow.names, names.path)
     inside = f"{names.path}{SEPARATOR}" if names.path else ""
@@ -324,7 +325,14 @@ def _painter_by_numbers_images(root: Path) -> dict[str, str]:
     return found
 
 
+def _check_plain(path: Path) -> None:
+    """Raises BadCatalog for what is no plain file: to open a pipe may never end."""
+    if not path.is_file():
+        raise BadCatalog(f"{path}: no such file, or not a plain one")
+
+
 def _members(archive: Path) -> dict[str, str]:
+    _check_plain(archive)
     try:
         with zipfile.ZipFile(archive) as opened:
             names = [n for n in opened.namelist() if n.lower().endswith(".jpg") and not n.startswith("__MACOSX")]

@@ -39,9 +39,10 @@ def to_srgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(_lab_to_srgb(np.asarray(image)))
     plain = _without_alpha(image)
     mode, transform = _transform(profile) if _is_profile(profile) else (None, None)
-    if transform is None or mode is None or mode not in ("RGB", plain.mode):
+    is_for_it = mode == plain.mode or (mode == "RGB" and plain.mode == "L")  # which a grey picture may have, too
+    if transform is None or mode is None or not is_for_it:
         return _in(plain, "RGB")
-    return transform.apply(_in(plain, mode))  # a grey picture may have a profile of RGB
+    return transform.apply(_in(plain, mode))
 
 
 def _is_profile(profile: object) -> TypeGuard[bytes]:

@@ -48,7 +48,12 @@ HEADINGS: dict[str, tuple[str, ...]] = {name: tuple(words.split(", ")) for name,
               "nome artista, autn, kunstenaar, vervaardiger, maker naam, schilder, schrijver, naam vervaardiger, "
               "naam kunstenaar, kunstenaars, pintor, autora, autor a, autores, artistas, autor obra, "
               "nombre del artista, "
-              "nombre del autor, художник, автор, konstnar, kunstner, artysta, malarz, autor dziela, 作者, 作家, 画家",
+              "nombre del autor, художник, автор, muvesz, taiteilija, sanatci, "
+              "ressam, esecutore, created by, painted by, made by, produced by, by, who painted it, hand, "
+              "constituents display name, constituent display name, production creator, objperson, "
+              "objpersonref, person korperschaft, personen name, person name, "
+              "beteiligte name, hersteller in, toegeschreven aan, 作者名, 作家名, konstnar, kunstner, artysta, malarz, "
+              "autor dziela, 作者, 作家, 画家",
     "title": "title, name, painting, work, caption, object title, titles, title display, display title, "
     "preferred title, "
              "work title, primary title, objecttitle, titel, objekttitel, werktitel, bezeichnung, "

@@ -21,9 +21,11 @@ THUMBNAILS, BIN, SYSTEM, HIDDEN = ("thumbnails and previews", "a bin of deleted 
 FOLDERS = {name: reason for reason, names in {  # as they are called in lower case
     THUMBNAILS: "@eadir .@__thumb @__thumb .thumbnails .thumbs thumbnails.lrdata .lrdata _thumbs "
                 ".picasaoriginals .previews "
-                "__thumbnails__ .synopreview .pics .xvpics",
+                "__thumbnails__ .synopreview .pics .xvpics thumbs thumbnails .thumb ipod_photo_cache "
+                "adobe_bridge_cache",
     BIN: "#recycle $recycle.bin recycler recycled @recycle @recently-snapshot .trash .trashes .trash-0 .trash-1000 "
-         "$recycle .recycle recycle.bin trashbox network-trash-folder .deleted #trash",
+         "$recycle .recycle recycle.bin trashbox network_trash_folder .deleted #trash "
+         "trash recycle recycle_bin _recycle",
     SYSTEM: "__macosx .git .svn .hg lost+found system_volume_information #snapshot .snapshot .snapshots .zfs "
             "@tmp @sharebin "
             "@appstore .spotlight-v100 .fseventsd .documentrevisions-v100 .temporaryitems .appledouble .appledb "
@@ -32,7 +34,8 @@ FOLDERS = {name: reason for reason, names in {  # as they are called in lower ca
             ".owncloudsync "
             "node_modules __pycache__ .ipynb_checkpoints .cache found.000 msocache config.msi .adobe_bridge "
             ".bridgecache "
-            "captureone .dxo .idea .vscode .qsync .synologyworkingdirectory @database @docker $winreagent",
+            "captureone @synoresource @upload_cache ~snapshot cvs temporary_items thevolumesettingsfolder "
+            "windowsimagebackup .dxo .idea .vscode .qsync .synologyworkingdirectory @database @docker $winreagent",
 }.items() for name in names.split()}
 FILES = {name: reason for reason, names in {
     THUMBNAILS: "thumbs.db ehthumbs.db ehthumbs_vista.db thumbs.db:encryptable .bridgecache .bridgecachet .picasa.ini "
@@ -66,7 +69,8 @@ def reason_for_folder(name: str) -> str | None:
         return FOLDERS[plain]
     if plain.startswith(".trash"):
         return BIN
-    if plain.endswith((".lrdata", ".cocatalog", ".cosessiondb", ".photoslibrary", ".aplibrary")):
+    if plain.endswith((".lrdata", ".cocatalog", ".cosessiondb", ".lrcat-data", ".photoslibrary", ".aplibrary",
+                       ".migratedphotolibrary")):
         return THUMBNAILS
     return HIDDEN if name.startswith(".") else None
 
@@ -75,6 +79,8 @@ def reason_for_file(name: str) -> str | None:
     """Why a file of this name is no painting; None where it may be one."""
     if name.lower() in FILES:
         return FILES[name.lower()]
+    if name.upper().startswith(("SYNOPHOTO_THUMB", "SYNOFILE_THUMB")):
+        return THUMBNAILS
     if name.startswith("._"):
         return SYSTEM  # what a Mac keeps beside a file on a drive that is not its own
     if name.startswith((".", "~$")):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from functools import lru_cache
 
 INVISIBLE = {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u2800", "\u3164", "\uffa0"}  # letters of nothing
+
+# Letters that people write in these where they do not have them; those with a stroke go by their names.
+PLAINER = {"æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ı": "i"}
 
 
 def folded(text: str) -> str:
@@ -12,7 +17,15 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c) and not is_hidden(c))
-    return "".join(c for c in unicodedata.normalize("NFKD", plain.casefold()) if not unicodedata.combining(c))
+    plain = unicodedata.normalize("NFKD", plain.casefold())
+    return "".join(c if c.isascii() else _plainer(c) for c in plain if not unicodedata.combining(c))
+
+
+@lru_cache(maxsize=4096)
+def _plainer(letter: str) -> str:
+    """`o` for `ø`, `l` for `ł`: a stroke is to Unicode no accent, but to who types a name it is."""
+    stroke = re.fullmatch(r"(LATIN SMALL LETTER [A-Z]) WITH (?:DIAGONAL )?STROKE", unicodedata.name(letter, ""))
+    return unicodedata.lookup(stroke[1]) if stroke else PLAINER.get(letter, letter)
 
 
 def composed(text: str) -> str:

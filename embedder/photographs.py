@@ -12,6 +12,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from urllib.parse import unquote
 
 from .formats import is_read, unread
 from .leftovers import LeftAlone, walk
@@ -41,6 +42,8 @@ class Photographs:
                 return location, None
         plain = composed(name).strip(" \"'").replace("\\", "/")
         found = self._by_path(plain) or self._by_name(plain)
+        if not found and "%" in plain and (said := composed(unquote(plain))) != plain:  # as the web writes blanks
+            found = self._by_path(said) or self._by_name(said)
         best = _nearest(plain, found)
         if len(best) == 1:
             self.used.add(best[0])
@@ -79,8 +82,10 @@ class Photographs:
 
     def _by_name(self, name: str) -> list[str]:
         last = name.rpartition("/")[2]
-        if not self.is_deep:
-            return self._by_path(last) if "/" in name else []
+        if not self.is_deep:  # a drive, or folders above, that are not here: less and less of the way
+            _, *parts = name.split("/")
+            ways = ["/".join(parts[start:]) for start in range(len(parts)) if parts[start] != ".."]
+            return next((found for way in ways if (found := self._by_path(way.lstrip("/")))), [])
         ways = [way for way in self._by_file_name.get(_key(last), []) if _key(way).endswith(_key(name.lstrip("/")))]
         found = ways or self._by_file_name.get(_key(last), [])
         if not found and not is_read(last) and unread(last) is None:

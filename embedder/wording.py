@@ -5,6 +5,8 @@ All are written without case and accents, as attribution.py compares them.
 
 from __future__ import annotations
 
+import re
+
 from .letters import folded
 
 # Qualifier of CDWA -> what stands before a name and needs `of`, `von`, `di` ... behind it; and what needs none.
@@ -125,7 +127,9 @@ NOBODY = (
     "nepoznat", "necunoscut", "bilinmeyen", "bilinmiyor", "неизвест", "невідом", "невядом", "аноним", "анонім",
     "непознат", "αγνωστ", "ανωνυμ", "ezezagun", "anhysbys", "佚名", "無名氏", "无名氏", "作者不", "不詳", "不详",
     "不明",
-    "無款", "无款", "無落款", "مجهول", "לאידוע", "אלמוני", "אנונימי")
+    "無款", "无款", "無落款", "未知", "未詳", "未详", "无名", "無名", "مجهول", "نامعلوم", "ناشناس", "לאידוע", "אלמוני",
+    "אנונימי", "unkown", "uknown", "unknow", "anonyym", "othekkt", "ubekendt", "anaithnid", "necunoscut", "panjohur",
+    "nepodpis", "belirsiz", "անհայտ", "უცნობი", "belgisiz", "белгисиз", "белгісіз")
 # The whole of a record that names nobody.
 NOBODY_ALONE = {
     "", "nan", "none", "null", "nil", "na", "n a", "nn", "n n", "tbd", "tba", "nobody", "no artist", "no one",
@@ -149,8 +153,19 @@ NOBODY_ALONE = {
     "ninguno",
     "nao identificado", "sem autor", "forskellige", "diverse kunstnere", "rozni", "ruzni", "разные", "н х", "нх",
     "нет",
-    "автор не установлен", "не установлен", "미상", "작자 미상", "작자미상", "غير معروف", "לא ידוע"}
+    "unsigned", "no name", "nameless", "xxx", "no data", "no information", "artist not known", "s a",
+    "artist not recorded", "ohne kunstler", "ohne zuschreibung", "unsigniert", "nicht bezeichnet", "nicht angegeben",
+    "nicht ermittelt", "non renseigne", "non precise", "non signe", "non determine", "sans attribution",
+    "senza attribuzione", "non firmato", "non noto", "niet vermeld", "zonder naam", "ongesigneerd", "geen naam",
+    "sin atribucion", "sin nombre", "sin firma", "no se conoce", "no especificado", "sem nome", "sem identificacao",
+    "nao informado", "nao atribuido", "i panjohur", "e panjohur", "khong ro", "khuyet danh", "vo danh", "khong biet",
+    "tidak diketahui", "tak dikenal", "tidak dikenal", "haijulikani", "ej identifierad", "ikke identificeret",
+    "ei tiedossa", "brak danych", "brak", "bez autora", "nie okreslono", "неустановленный", "неустановлен",
+    "не известен", "не указан", "без автора", "אמן לא ידוע", "צייר לא ידוע", "अज्ञात", "অজ্ঞাত", "ไม่ทราบ",
+    "ไม่ปรากฏ", "автор не установлен",
+    "не установлен", "미상", "작자 미상", "작자미상", "غير معروف", "לא ידוע"}
 NOBODY_ALONE |= {folded(words) for words in NOBODY_ALONE}  # letters of Korean come apart
+NOBODY_ALONE |= {"".join(re.findall(r"[^\W_]+", words)) for words in NOBODY_ALONE}  # so do those of India
 
 ROLES = {
     "artist", "artists", "painter", "painters", "maker", "makers", "author", "creator", "master", "hand",
@@ -203,7 +218,9 @@ NATIONALITIES = {
     "osterreichisch", "osterreichischer", "polnisch", "portugiesisch", "romisch", "russisch", "schwedisch",
     "schweizerisch",
     "schweizer", "spanisch", "spanischer", "suddeutsch", "tschechisch", "turkisch", "ungarisch", "venezianisch",
-    "oberdeutsch",
+    "oberdeutsch", "kolner", "nurnberger", "augsburger", "ulmer", "bohmischer", "frankischer",
+    "schwabischer", "westfalischer", "niedersachsischer", "mittelrheinischer", "oberrheinischer", "niederrheinischer",
+    "suddeutscher", "norddeutscher", "oberdeutscher", "tiroler", "bayerischer", "sachsischer", "salzburger", "wiener",
     # French
     "allemand", "allemande", "americain", "americaine", "anglais", "anglaise", "autrichien", "autrichienne", "belge",
     "britannique", "catalane", "chinois", "chinoise", "danois", "danoise", "espagnol", "espagnole", "flamand",
@@ -228,5 +245,5 @@ NATIONALITIES = {
     "aleman", "alemana", "andaluz", "aragones", "britanico", "castellano", "chino", "espanol", "espanola", "flamenco",
     "flamenca", "francesa", "griego", "holandes", "holandesa", "ingles", "inglesa", "japones", "mexicano",
     "mexicana", "neerlandes", "peruano", "portugues", "ruso", "sevillano", "sevillana", "suizo", "valenciano",
-    # Russian
-    "русский", "французский", "итальянский", "голландский", "фламандский", "немецкий", "испанский"}
+    # Russian, without its breves
+    "русскии", "французскии", "итальянскии", "голландскии", "фламандскии", "немецкии", "испанскии"}

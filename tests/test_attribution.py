@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from artidx.embedder import wording
 from artidx.embedder.attribution import artist_key, attribution, authority, merged
 from artidx.embedder.letters import folded
 
@@ -100,7 +101,12 @@ NOBODY = [
     "École française",
     "Deutsch, 16. Jh.", "?", "", "   ", "-", ",", "()", "[unknown]", "(unknown)", "1840-1926", "\u200b", "\u3164",
     "\ufeff \u00ad",
-    "none", "null", "workshop of unknown master"]
+    "none", "null", "workshop of unknown master", "Kölner Meister um 1500", "неизвестный русский художник",
+    "未知", "无名",
+    "Anonyymi", "Óþekktur", "Không rõ", "Tidak diketahui", "अज्ञात", "ไม่ทราบ", "نامعلوم", "Unkown artist", "unsigned",
+    "No name",
+    "ohne Zuschreibung", "Non renseigné", "sin atribución", "אמן לא ידוע", "i panjohur", "Brak danych",
+    "xxx"]
 
 SOMEBODY = [  # words that say something else in a name
     "Nan Goldin", "Otto Kreis", "Garfunkel, Art", "Art Garfunkel", "Daniel Chester French", "French, Daniel Chester",
@@ -112,7 +118,7 @@ SOMEBODY = [  # words that say something else in a name
     "Master of Saint Cosmas and Saint Damian", "Diego Rodríguez de Silva y Velázquez",
     "Francisco de Goya y Lucientes",
     "José Ortega y Gasset", "Tara", "D", "X", "Monet, C.", "Velázquez, D.", "Leonardo da Vinci", "Andrea del Sarto",
-    "葛飾北斎"]
+    "葛飾北斎", "artist 0012", "artist 12"]
 
 
 @pytest.mark.parametrize(("qualifier", "record"), [(q, r) for q, records in QUALIFIED.items() for r in records])
@@ -151,6 +157,38 @@ def test_dates_nationality_and_asides_are_no_part_of_a_name(record: str, nationa
     found = attribution(record)
     assert artist_key(record) == "claude monet"
     assert (found.nationality, found.born, found.died) == (nationality, born, died)
+
+
+@pytest.mark.parametrize("record", [
+    "Claude Monet (French; Paris 1840–1926 Giverny)", "Monet, Claude [1840 | 1926]", "Claude Monet (Paris / Giverny)",
+    "Claude Monet «1840-1926»", "by Claude Monet", "Painted by Claude Monet (French)"])
+def test_what_parts_two_artists_parts_nothing_within_a_bracket_and_no_name_is_lost_to_its_signs(record: str) -> None:
+    assert artist_key(record) == "claude monet"
+
+
+def test_a_bracket_that_is_not_closed_does_not_hide_the_next_line() -> None:
+    assert attribution("Claude Monet (French, 1840\nEdgar Degas (French, 1834").others == ("Edgar Degas",)
+
+
+def test_father_and_son_are_told_apart_by_any_part_of_a_bracket() -> None:
+    for elder, younger in (("the Elder, 1465-1524", "the Younger, 1497-1543"), ("der Ältere", "der Jüngere"),
+                           ("German; the Elder", "German; the Younger")):
+        assert len({artist_key(f"Hans Holbein{aside}") for aside in ("", f" ({elder})", f" ({younger})")}) == 3
+
+
+@pytest.mark.parametrize(("written", "typed"), [
+    ("Vilhelm Hammershøi", "Vilhelm Hammershoi"), ("STANISŁAW WYSPIAŃSKI", "stanislaw wyspianski"),
+    ("Đuro Đaković", "Duro Dakovic"), ("Akseli Gallén Æsir", "Akseli Gallen Aesir"), ("Þórarinn", "Thorarinn"),
+    ("Hoca Ali Rıza", "Hoca Ali Riza"), ("Gœthals", "Goethals")])
+def test_a_letter_that_a_keyboard_lacks_is_written_plain(written: str, typed: str) -> None:
+    assert artist_key(written) == artist_key(typed)
+    assert folded(folded(written)) == folded(written)
+
+
+def test_every_word_that_is_looked_for_is_written_as_it_is_compared() -> None:
+    looked_for = [*wording.NOBODY, *wording.NATIONALITIES, *wording.ROLES, *wording.PERIODS, *wording.PREPOSITIONS,
+                  *wording.SCHOOLS, *(word for phrase in wording.PHRASES for word in phrase)]
+    assert [word for word in looked_for if folded(word) != word] == []
 
 
 def test_father_and_son_stay_two_whatever_the_order() -> None:

@@ -654,3 +654,14 @@ def test_the_column_of_images_in_parquet_can_be_named(tmp_path: Path) -> None:
         assert stream.read() == b"two"
     with pytest.raises(BadCatalog, match="--image-column"):
         read_catalog(path, ColumnNames(path="nothing"))
+
+
+@pytest.mark.parametrize("name", ["paintings.parquet", "paintings.csv", "train_1.zip"])
+def test_a_pipe_in_a_catalogs_place_is_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    source = tmp_path / name
+    if name.endswith(".zip"):
+        source = tmp_path / "all_data_info.csv"
+        source.write_text(PAINTERS, encoding="utf-8")
+    with pytest.raises(BadCatalog, match="not a plain one"):
+        read_catalog(source)

@@ -270,3 +270,13 @@ def test_a_profile_on_a_pil_image_counts_unless_it_is_no_profile_at_all(painting
     before = np.array(image)
     assert apart(pixels(image), np.asarray(painting)) < 1.5
     np.testing.assert_array_equal(np.asarray(image), before)
+
+
+def test_a_profile_of_rgb_is_no_profile_of_inks() -> None:
+    inks, saved = Image.new("CMYK", (16, 16), (40, 90, 10, 30)), {}
+    wide = rgb_profile((0.798, 0.288, 0), (0.135, 0.712, 0), (0.031, 0, 0.825), 1.8)
+    for name, given in (("none", None), ("wrong", wide)):
+        stream = io.BytesIO()
+        inks.save(stream, "TIFF", icc_profile=given)
+        saved[name] = np.asarray(picture(stream.getvalue(), 16))
+    np.testing.assert_array_equal(saved["wrong"], saved["none"])

@@ -177,6 +177,25 @@ def test_a_photograph_is_found_however_its_name_is_written(tmp_path, written, on
     assert unicodedata.normalize("NFC", catalog.table["path"][0]).lower().endswith("dürer.png")
 
 
+@pytest.mark.parametrize("written", [
+    "C:\\photos\\sub\\my scan.png", "\\\\server\\share\\sub\\My Scan.PNG", "/Volumes/photos/sub/my scan.png",
+    "sub/my%20scan.png", "file:///D:/photos/sub/my%20scan.png"])
+def test_a_way_that_was_another_machines_is_found_below_the_table_by_its_end(tmp_path, written):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "my scan.png").touch()
+    (tmp_path / "t.csv").write_text(f"file,artist\n{written},x\n")
+    catalog = read_catalog(tmp_path / "t.csv")
+    assert catalog.recognised.photographs == 1
+    assert catalog.table["path"][0].endswith("sub/my scan.png")
+
+
+def test_a_way_is_not_shortened_to_one_that_leads_out_of_the_folder(tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "a.png").touch()
+    (tmp_path / "tables" / "t.csv").write_text("file,artist\nx/y/../../../a.png,x\n")
+    assert read_catalog(tmp_path / "tables" / "t.csv").recognised.photographs == 0
+
+
 def test_a_name_that_two_files_go_by_is_told_and_not_guessed(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -220,13 +239,15 @@ def test_ids_are_found_however_they_are_written(run, tmp_path, embedder, monkeyp
 @pytest.mark.parametrize("name", [
     "@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", ".Trash-1000", ".Trashes", ".thumbnails", "lost+found", ".git",
     "System Volume Information", "@Recycle", ".dropbox.cache", ".Spotlight-V100", "@tmp", "#snapshot", "RECYCLER",
-    ".hidden"])
+    ".hidden", "Network Trash Folder", "Temporary Items", "~snapshot", "@SynoResource", "Old Catalog.lrcat-data",
+    "iPod Photo Cache", "Adobe Bridge Cache", "Thumbnails", "Trash", "CVS"])
 def test_what_systems_leave_is_not_looked_into(name):
     assert reason_for_folder(name)
 
 
 @pytest.mark.parametrize("name", [
-    "Thumbs.db", "._a.jpg", ".DS_Store", "desktop.ini", "ehthumbs.db", ".a.jpg", "a.txt", "a"])
+    "SYNOPHOTO_THUMB_XL.jpg", "Thumbs.db", "._a.jpg", ".DS_Store", "desktop.ini", "ehthumbs.db", ".a.jpg", "a.txt",
+    "a"])
 def test_what_is_no_painting_has_a_reason(name):
     assert reason_for_file(name)
 

@@ -224,6 +224,12 @@ SYSTEMS = {  # headings as they are exported: photograph, artist, object
     "Dutch": (["Inventarisnummer", "Kunstenaar", "Titel", "Afbeelding"], ("Afbeelding", "Kunstenaar",
                "Inventarisnummer")),
     "Russian": (["Инвентарный номер", "Художник", "Название", "Файл"], ("Файл", "Художник", "Инвентарный номер")),
+    "MuseumPlus, by field": (["Inventarnummer", "Personen.Name", "Multimedia.Dateiname"],
+                             ("Multimedia.Dateiname", "Personen.Name", "Inventarnummer")),
+    "eMuseum": (["Object Number", "Constituents.DisplayName", "Asset Filename"],
+                ("Asset Filename", "Constituents.DisplayName", "Object Number")),
+    "Finnish": (["Inventory number", "Taiteilija", "Tiedosto"], ("Tiedosto", "Taiteilija", "Inventory number")),
+    "Turkish": (["Inventory number", "Sanatçı", "Dosya"], ("Dosya", "Sanatçı", "Inventory number")),
     "longer": (["Inventory number (old)", "Name of the artist", "Name of the artwork", "Digital image"],
                ("Digital image", "Name of the artist", "Inventory number (old)")),
 }
