@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.option("--model", "models", type=MODEL, multiple=True, required=True,
               help="base, small or a file; once for each. The others are compared with the first.")
 @click.option("--gallery", metavar="SPLIT",
-              help="Split in which artists are looked for; paintings of all others are asked.  [default: train; without "
-                   "a column split each painting is asked of all others]")
+              help="Split in which artists are looked for; paintings of all others are asked.  [default: train; "
+                   "without a column split each painting is asked of all others]")
 @click.option("--work", type=PATH, default=Path("benchmark-work"), show_default=True, metavar="FOLDER",
               help="Where vectors are kept: a run that was interrupted goes on, a second one embeds nothing.")
 @click.option("--report", type=PATH, metavar="FILE.html",

@@ -192,7 +192,8 @@ def task_of(table: pd.DataFrame, gallery: str | None) -> tuple[Task, int]:
 def compared(task: Task, embeddings: Sequence[Array], name: str, bar: Bar = no_bar) -> tuple[Part, ...]:
     """All asked paintings together, and where there are several sources, each of them.
 
-    embeddings: of each model, one at least, (n, d) as it gives them. Raises BadCatalog where the gallery is too small, by `name`.
+    embeddings: of each model, one at least, (n, d) as it gives them. Raises BadCatalog, of `name`, where the gallery is
+    too small.
     """
     if not task.asked.any() or not task.in_gallery.any():
         raise BadCatalog(f"{name}: no painting with an artist is left to be asked, or none to be searched")
