@@ -139,7 +139,8 @@ def benchmark(catalog: Catalog, models: Sequence[str], work: Path, gallery: str 
     splits each painting is asked of all others. Raises BadSetting, BadCatalog, BadModel and IndexBusy.
     """
     table = attributed(catalog.table)
-    table = table.assign(artist_key=[artist_key(name) for name in table["artist"]])
+    keys = [artist_key(name) for name in table["artist"]]
+    table = table.assign(artist_key=pd.Series(keys, index=table.index, dtype=object))
     labelled = table[table["artist_key"].notna()].reset_index(drop=True)
     gallery = _gallery_of(labelled, gallery, catalog.source)
     contents, unreadable = contents_of(labelled["path"].tolist(), bar)
