@@ -32,7 +32,6 @@ PAIR_COLUMNS = ("a", "b", "same", "distance", "threshold", "probability", "proba
 NEAREST_COLUMNS = ("image", "unknown", "rank", "artist", "probability", "painting", "distance", "problem",
                    "object", "attribution")
 JUDGED = PAIR_COLUMNS[2 : PAIR_COLUMNS.index("problem")]
-RISKY = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that spreadsheets take for a formula
 
 
 def read_pairs(path: Path, encoding: str | None = None) -> Iterator[tuple[str, str]]:

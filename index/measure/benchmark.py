@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -140,8 +139,8 @@ def benchmark(catalog: Catalog, models: Sequence[str], work: Path, gallery: str 
     splits each painting is asked of all others. Raises BadSetting, BadCatalog, BadModel and IndexBusy.
     """
     table = attributed(catalog.table)
-    keys: pd.Series[Any] = pd.Series([artist_key(name) for name in table["artist"]], table.index, dtype=object)
-    table = table.assign(artist_key=keys)
+    keys = [artist_key(name) for name in table["artist"]]
+    table = table.assign(artist_key=pd.Series(keys, index=table.index, dtype=object))
     labelled = table[table["artist_key"].notna()].reset_index(drop=True)
     gallery = _gallery_of(labelled, gallery, catalog.source)
     contents, unreadable = contents_of(labelled["path"].tolist(), bar)
@@ -194,7 +193,7 @@ def task_of(table: pd.DataFrame, gallery: str | None) -> tuple[Task, int]:
 def compared(task: Task, embeddings: Sequence[Array], name: str, bar: Bar = no_bar) -> tuple[Part, ...]:
     """All asked paintings together, and where there are several sources, each of them.
 
-    embeddings: of each model, one at least, (n, d) as it gives them. Raises BadCatalog, by `name`, where the gallery is
+    embeddings: of each model, one at least, (n, d) as it gives them. Raises BadCatalog, of `name`, where the gallery is
     too small.
     """
     if not task.asked.any() or not task.in_gallery.any():
