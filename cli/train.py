@@ -11,7 +11,8 @@ from .options import PATH, is_given, whole
 from .output import note, progress, say
 
 OPTIONS = {"tuned": ("weights", "precision", "all_splits"), "distilled": ("weights", "precision"),
-           "linear": ("weights",), "paper": ("settings", "devices", "nodes", "precision")}  # of each recipe
+           "linear": ("weights", "backbone"),
+           "paper": ("settings", "devices", "nodes", "precision")}  # of each recipe
 
 
 @click.command()
@@ -22,6 +23,10 @@ OPTIONS = {"tuned": ("weights", "precision", "all_splits"), "distilled": ("weigh
                    "as they are and a projection, much faster. paper: siamese networks from nothing.")
 @click.option("--weights", type=PATH, metavar="FOLDER",
               help="tuned, distilled, linear: where the backbones' pretrained weights lie.")
+@click.option("--backbone", multiple=True, metavar="NAME",
+              help="linear: a backbone, clip_vitb16 or any network of timm, with its weights in the folder as "
+                   "NAME.safetensors or, where they are not there, from timm's hub; may be repeated.  [default: "
+                   "mobilenet_v2 and dinov2_vits14]")
 @click.option("--trunks", "weights", type=PATH, hidden=True)  # what it was called
 @click.option("--settings", type=PATH, metavar="FILE.toml",
               help="paper: sizes, batches, rates ...  [default: the paper's]")
@@ -38,8 +43,9 @@ OPTIONS = {"tuned": ("weights", "precision", "all_splits"), "distilled": ("weigh
 @click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx",
               help="The model to make; its card is written beside it.")
 @click.option("--name", help="The model's name.  [default: base; small, if distilled]")
-def train(catalog: str, recipe: str, weights: Path | None, settings: Path | None, devices: int, nodes: int,
-          precision: str, all_splits: bool, work: Path, output: Path, name: str | None) -> None:
+def train(catalog: str, recipe: str, weights: Path | None, backbone: tuple[str, ...], settings: Path | None,
+          devices: int, nodes: int, precision: str, all_splits: bool, work: Path, output: Path,
+          name: str | None) -> None:
     """Train a model on CATALOG, measure and calibrate it, and write it as one ONNX file with a model card.
 
     CATALOG is anything artidx build takes. Its column `split` says which paintings to train on (train) and which
@@ -75,7 +81,7 @@ def train(catalog: str, recipe: str, weights: Path | None, settings: Path | None
         elif recipe == "distilled":
             found = making.by_distilled_recipe(run, weights)
         else:
-            found = making.by_linear_recipe(run, weights)
+            found = making.by_linear_recipe(run, weights, backbone)
         embedder = making.exported(found, run, output, name)
         model = measured.measure(embedder, found.made, table, measured.Splits(*making.ALL_SPLITS), work, note, progress)
         if all_splits and weights:

@@ -110,13 +110,13 @@ def held(work: Path) -> Iterator[None]:
 
 def _content(location: str, reader: Reader) -> str:
     container, inside = split_location(location)
-    seen: tuple[str | int | None, ...]
+    seen: tuple[Any, ...] = ()  # remote, or not there
     try:
         facts = os.stat(container)
         seen = (os.path.abspath(container), inside, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns,
                 facts.st_ctime_ns)
-    except (OSError, ValueError):  # remote, or not there
-        seen = ()
+    except (OSError, ValueError):
+        pass
     if seen in _contents:
         return _contents[seen]
     digest = hashlib.sha256()
@@ -158,8 +158,9 @@ def _feed(take: Callable[[bytes], None], fact: Any) -> None:
         for each in fact:
             _feed(take, each)
     elif fact is None or isinstance(fact, (bool, int, float)):
-        kind: Any = next((kind for kind in (bool, int, float) if isinstance(fact, kind)), lambda nothing: None)
-        text = repr(kind(fact))  # an enumeration's member is its number, and numpy's numbers are Python's
+        if not isinstance(fact, (bool, type(None))):  # an enumeration's member is its number, numpy's numbers Python's
+            fact = float(fact) if isinstance(fact, float) else int(fact)
+        text = repr(fact)
         take(f"number {len(text)} {text}".encode())
     elif isinstance(fact, (str, Path, bytes)):
         data = fact if isinstance(fact, bytes) else str(fact).encode("utf-8", "surrogatepass")

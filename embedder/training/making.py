@@ -66,11 +66,14 @@ class Trained(NamedTuple):
     all_pointwise: bool = False
 
 
-def by_linear_recipe(run: Run, weights: Path) -> Trained:
-    """Frozen backbones and linear discriminants. weights: the folder with the backbones' weights."""
+def by_linear_recipe(run: Run, weights: Path, names: Sequence[str] = ()) -> Trained:
+    """Frozen backbones and linear discriminants.
+
+    weights: the folder with the backbones' weights; names: of the backbones, any of timm's; the recipe's own if none.
+    """
     training = run.table[run.table["split"] == TRAIN].reset_index(drop=True)
-    ensemble = train_linear(training, weights, run.work, run.note, run.bar)
-    return Trained(ensemble, SIZE, describe_linear(len(training), training["artist"].nunique()))
+    ensemble = train_linear(training, weights, run.work, run.note, run.bar, names)
+    return Trained(ensemble, SIZE, describe_linear(len(training), training["artist"].nunique(), weights, names))
 
 
 def by_tuned_recipe(run: Run, weights: Path, *, learn: Sequence[str] = (TRAIN,)) -> Trained:

@@ -20,7 +20,7 @@ from ...images import Pixels
 from ...locations import Reader
 from ...parallel import ahead, batches
 from ...runtime import PREPROCESSING
-from ..networks.backbones import load_backbone, weights_sha256
+from ..networks.loading import load_frozen, weights_key
 from . import augment
 
 SHARD = 512  # paintings; under a minute of work
@@ -38,7 +38,7 @@ def backbone_features(
     Raises UnreadableImage for the first image that cannot be read: training data should be whole; BadModel.
     """
     backbone: torch.nn.Module | None = None
-    made_by = [name, weights_sha256(name, weights), copy, size, BATCH, PREPROCESSING, kept.libraries(),
+    made_by = [name, weights_key(name, weights, size), copy, size, BATCH, PREPROCESSING, kept.libraries(),
                kept.constants(augment)]
     parts = []
     for start in range(0, len(table), SHARD):
@@ -47,7 +47,7 @@ def backbone_features(
 
         def made(rows: pd.DataFrame = rows) -> npt.NDArray[np.float16]:
             nonlocal backbone, done
-            backbone, done = backbone or load_backbone(name, weights), len(rows)
+            backbone, done = backbone or load_frozen(name, weights, size), len(rows)
             return _features(backbone, rows, copy, size, progress).astype(np.float16)
 
         key = kept.key_of(made_by, list(rows["id"]), kept.contents(rows["path"]))

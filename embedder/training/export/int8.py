@@ -73,7 +73,22 @@ def _bear_int8(graph: onnx.GraphProto, all_pointwise: bool) -> list[onnx.NodePro
         return (node.op_type == "Conv" and (all_pointwise or node.input[0] in depthwise)
                 and _groups(node) == 1 and shapes.get(node.input[1], ())[2:] == (1, 1))
 
-    return [node for node in graph.node if bears(node)]
+    chosen = [node for node in graph.node if bears(node)]
+    outliers = _outliers(graph, chosen, shapes)
+    return [node for node in chosen if node.name not in outliers]
+
+
+def _outliers(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto], shapes: dict[str, tuple[int, ...]]) -> set[str]:
+    """Names of the small products of what smoothing.py keeps in float32: of those of slices of one flow, all but the
+    largest."""
+    whole = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Slice"}
+    largest: dict[str, onnx.NodeProto] = {}
+    of_slices = [node for node in nodes if node.op_type == "MatMul" and node.input[0] in whole]
+    for node in of_slices:
+        flow = whole[node.input[0]]
+        if flow not in largest or shapes[node.input[1]][0] > shapes[largest[flow].input[1]][0]:
+            largest[flow] = node
+    return {node.name for node in of_slices} - {node.name for node in largest.values()}
 
 
 def _is_depthwise(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> bool:

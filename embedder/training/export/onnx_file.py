@@ -27,6 +27,7 @@ from ...parallel import Bar, no_bar
 from ...runtime import METADATA_FORMAT, PREPROCESSING, Array, Embedder
 from ...wrapping import with_metadata as with_metadata  # for those who export
 from .int8 import with_int8_activations
+from .smoothing import smooth
 
 PARITY_LIMIT = 1e-4  # largest difference allowed in any number of a unit vector; sound graphs give about 1e-6
 STORED_LIMIT = 1e-2  # smallest allowed cosine is 1 minus this between vectors of stored and float32 weights
@@ -55,13 +56,15 @@ def export(network: nn.Module, size: int, name: str, example: Pixels, bar: Bar =
     in 8 bits, and the others what these lose; bar: shows what is done; all_pointwise: whether all of its pointwise
     convolutions bear these (int8.py). Raises BadModel if parity is lost.
     """
-    whole = _FromPixels(network).eval()
-    with bar(1, f"{name}, conversion to ONNX") as advance:
-        model = _converted(whole, example[:2])
-        _share_weights(model)
-        advance(1)
+    network = network.eval()
+    whole = _FromPixels(network)
     with torch.inference_mode(), bar(len(example), f"{name}, PyTorch's vectors of pictures") as advance:
         expected = _in_turn(lambda picture: whole(torch.from_numpy(picture)).numpy(), example, advance)
+    smoothed = _FromPixels(_smoothed(network, example[::2], bar))
+    with bar(1, f"{name}, conversion to ONNX") as advance:
+        model = _converted(smoothed, example[:2])
+        _share_weights(model)
+        advance(1)
 
     def vectors_of(graph: onnx.ModelProto, what: str) -> Array:
         embedder = Embedder(with_metadata(_bytes(graph), _facts(size, name)), "the exported model")
@@ -84,6 +87,12 @@ def export(network: nn.Module, size: int, name: str, example: Pixels, bar: Bar =
             parity |= {"mean_cosine_lost_to_sums_in_8_bits": float(lost.mean()),
                        "largest_cosine_lost_to_sums_in_8_bits": float(lost.max())}
     return with_metadata(_bytes(stored), {**_facts(size, name), "parity": parity})
+
+
+def _smoothed(network: nn.Module, pictures: Pixels, bar: Bar) -> nn.Module:
+    """A copy whose transformers are ready for int8 activations; the network itself where it has none."""
+    copied = copy.deepcopy(network)
+    return copied if smooth(copied, torch.from_numpy(pictures).permute(0, 3, 1, 2).float(), bar) else network
 
 
 def _in_turn(vectors_of: Callable[[Pixels], Array], pictures: Pixels, advance: Callable[[int], None]) -> Array:

@@ -44,6 +44,29 @@ class LinearHead(nn.Module):
         return (balanced(features, self.widths) - self.centre) @ self.projection
 
 
+class CentredHead(nn.Module):
+    """A LinearHead some of whose parts are not rooted: their mean is subtracted, and they brought to unit length.
+
+    That is what is known to serve class tokens, whose few large channels are the same in every picture.
+    forward: (b, sum of widths) -> (b, d), not normalised.
+    """
+
+    means: Tensor
+    centre: Tensor
+
+    def __init__(self, widths: Sequence[int], is_rooted: Sequence[bool], means: Tensor, centre: Tensor,
+                 projection: Tensor) -> None:
+        """widths, is_rooted: of the parts; means: (f,) of features as they come; centre: (f,); projection: (f, d)."""
+        super().__init__()
+        self.widths, self.is_rooted = list(widths), list(is_rooted)
+        self.register_buffer("means", means)
+        self.register_buffer("centre", centre)
+        self.projection = nn.Parameter(projection, requires_grad=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (centred_or_rooted(features, self.widths, self.is_rooted, self.means) - self.centre) @ self.projection
+
+
 class Projection(nn.Module):
     """Scale, centre and turn what members give. forward: (b, f) -> (b, d), not normalised."""
 
@@ -59,6 +82,13 @@ class Projection(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return (features * self.scales - self.centre) @ self.axes
+
+
+def centred_or_rooted(features: Tensor, widths: Sequence[int], is_rooted: Sequence[bool], means: Tensor) -> Tensor:
+    """(b, f) -> (b, f), every part of unit length: those that are rooted as in `balanced`, others less their means."""
+    parts = zip(torch.split(features, list(widths), dim=1), torch.split(means, list(widths)), is_rooted, strict=True)
+    return torch.cat([balanced(part, [part.shape[1]]) if rooted else functional.normalize(part - mean, dim=1)
+                      for part, mean, rooted in parts], dim=1)
 
 
 def balanced(features: Tensor, widths: Sequence[int]) -> Tensor:

@@ -3,7 +3,7 @@
 No gradient is taken: features of every painting are computed once (features.py), whitened by what varies within
 an artist, and turned to where artists differ (linear discriminant analysis, Fisher 1936; shrunk covariance, Ledoit
 and Wolf 2004). Each painting counts as it is and as re-digitised copies (augment.py): what changes with the camera
-and the JPEG then counts as variation within an artist, and is looked past.
+and the JPEG then counts as variation within an artist, and is a nuisance that whitening shortens.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from torch import nn
 
 from ....errors import BadCatalog
 from ...catalog import artist_key
 from ...parallel import Bar
 from ..data.features import backbone_features
-from ..networks.backbones import BACKBONES, load_backbone
-from ..networks.ensemble import Ensemble, LinearHead, balanced
+from ..networks.backbones import BACKBONES
+from ..networks.ensemble import CentredHead, Ensemble, LinearHead, balanced, centred_or_rooted
+from ..networks.loading import Backbone, licence_of, load_frozen, widths_of
+from ..networks.timm_backbone import TimmBackbone
 
 MEMBERS = ("mobilenet_v2", "dinov2_vits14")
 SIZE = 224  # px
@@ -36,33 +39,56 @@ SMALLEST_ARTIST = 5  # paintings
 Matrix = npt.NDArray[np.float64]
 
 
-def train_linear(table: pd.DataFrame, weights: Path, work: Path, note: Callable[[str], None], bar: Bar) -> Ensemble:
-    """Train on a catalog's table; weights: the backbones' folder; work: where features are kept between runs.
+def train_linear(table: pd.DataFrame, weights: Path, work: Path, note: Callable[[str], None], bar: Bar,
+                 names: Sequence[str] = ()) -> Ensemble:
+    """Train on a catalog's table.
 
-    Raises BadCatalog where there are too few artists.
+    weights: the backbones' folder; work: where features are kept between runs; names: of the backbones (loading.py),
+    MEMBERS where none is given. Raises BadCatalog where there are too few artists, BadModel, BadSetting.
     """
+    names = names or MEMBERS
     keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
     is_large = keys.map(keys.value_counts()).fillna(0).to_numpy() >= SMALLEST_ARTIST
     if keys[is_large].nunique() < 2:
         raise BadCatalog(f"training needs two artists or more with {SMALLEST_ARTIST} paintings each")
-    features = np.concatenate([_features(table, copy, weights, work, bar)[is_large] for copy in range(COPIES)])
+    backbones = {name: load_frozen(name, weights, SIZE) for name in names}
+    features = np.concatenate([_features(table, copy, names, weights, work, bar)[is_large] for copy in range(COPIES)])
     artists = np.tile(keys[is_large].to_numpy(str), COPIES)
     note(f"linear discriminants of {len(features):,} features by {keys[is_large].nunique():,} artists")
-    centre, projection = discriminants(features, artists)
-    head = LinearHead(_widths(), torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
-    return Ensemble([load_backbone(name, weights) for name in MEMBERS], head).eval()
+    return Ensemble(list(backbones.values()), _head(features, artists, backbones)).eval()
 
 
-def describe_linear(paintings: int, artists: int) -> str:
-    """How the model was made, as Markdown for its card."""
-    members = "\n".join(f"- `{name}`, weights under {BACKBONES[name].licence}" for name in MEMBERS)
+def describe_linear(paintings: int, artists: int, weights: Path | None = None, names: Sequence[str] = ()) -> str:
+    """How the model was made, as Markdown for its card. names: as in train_linear, with the folder of weights."""
+    if names and weights:
+        licences = {name: licence_of(name, load_frozen(name, weights, SIZE)) for name in names}
+        how = "or without it and less its mean, "
+    else:
+        licences, how = {name: BACKBONES[name].licence for name in MEMBERS}, ""
+    members = "\n".join(f"- `{name}`, weights under {licence}" for name, licence in licences.items())
     return f"""Frozen pretrained backbones, read at several depths (mean and standard deviation of every channel):
 
 {members}
 
-Each layer through the signed square root and to unit length; PCA to {COMPONENTS}; linear discriminants (shrinkage
+Each layer through the signed square root {how}and to unit length; PCA to {COMPONENTS}; linear discriminants (shrinkage
 {SHRINKAGE:g}, each scaled by (e / (1 + e)) ^ {SPREAD:g}) to {DIM}. Trained on {paintings:,} paintings by {artists}
 artists, each as it is and in {COPIES - 1} re-digitised copy."""
+
+
+def _head(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], backbones: dict[str, Backbone]) -> nn.Module:
+    """The head of features (n, f) as they come."""
+    widths = [width for name, backbone in backbones.items() for width in widths_of(name, backbone)]
+    if not any(isinstance(backbone, TimmBackbone) for backbone in backbones.values()):
+        parts = balanced(torch.from_numpy(features), widths).numpy()
+        centre, projection = discriminants(parts, artists)
+        return LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
+    is_rooted = [not isinstance(backbone, TimmBackbone) for name, backbone in backbones.items()
+                 for _ in widths_of(name, backbone)]
+    means = torch.from_numpy(features.mean(axis=0, dtype=np.float64)).float()
+    parts = centred_or_rooted(torch.from_numpy(features), widths, is_rooted, means).numpy()
+    centre, projection = discriminants(parts, artists)
+    return CentredHead(widths, is_rooted, means, torch.from_numpy(centre).float(),
+                       torch.from_numpy(projection).float())
 
 
 def discriminants(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], *, components: int = COMPONENTS,
@@ -96,13 +122,10 @@ def discriminants(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], 
     return centre, axes @ scaled
 
 
-def _features(table: pd.DataFrame, copy: int, weights: Path, work: Path, bar: Bar) -> npt.NDArray[np.float32]:
+def _features(table: pd.DataFrame, copy: int, names: Sequence[str], weights: Path, work: Path, bar: Bar
+              ) -> npt.NDArray[np.float32]:
     parts = []
-    for name in MEMBERS:
+    for name in names:
         with bar(len(table), f"{name}, copy {copy + 1} of {COPIES}, paintings") as advance:
             parts.append(backbone_features(name, weights, table, copy, work / "features", SIZE, advance))
-    return balanced(torch.from_numpy(np.concatenate(parts, axis=1)), _widths()).numpy()
-
-
-def _widths() -> Sequence[int]:
-    return [width for name in MEMBERS for width in BACKBONES[name].widths]
+    return np.concatenate(parts, axis=1)
