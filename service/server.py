@@ -22,7 +22,6 @@ HEAD_S = 10  # for a connection to say what it wants
 MAX_HEAD_BYTES = 64 << 10
 READ_S = 30  # for a client to take what was written
 MOST_CONNECTIONS = 900  # of 1,024 files that a process may usually have open
-MOST_OF_ONE = 300  # of them, from one address
 FINISH_S = 70  # for answers in flight when the service is stopped: more than any may take
 
 
@@ -41,13 +40,12 @@ class Impatient(HttpToolsProtocol):
         self._late = self.loop.call_later(HEAD_S, transport.abort)
 
     def _make_room(self) -> None:
-        """Close what has been idle for longest where there are too many, of this one's address if those are too many;
-        so that who opens many connections closes its own. If all are at work, this one."""
+        """Where there are too many, close what has been idle for longest of the address that has most: so who opens
+        many closes its own. If all of them are at work, close this one."""
         there = [other for other in cast("set[Impatient]", self.connections) if not other.transport.is_closing()]
-        counts = Counter(other.address for other in there)
-        if counts[self.address] > MOST_OF_ONE or len(there) > MOST_CONNECTIONS:
-            address = self.address if counts[self.address] > MOST_OF_ONE else counts.most_common(1)[0][0]
-            idle = [other for other in there if other.address == address and other.is_idle and other is not self]
+        if len(there) > MOST_CONNECTIONS:
+            busiest, _ = Counter(other.address for other in there).most_common(1)[0]
+            idle = [other for other in there if other.address == busiest and other.is_idle and other is not self]
             min(idle, key=lambda other: other._began, default=self).transport.abort()
 
     @property

@@ -81,7 +81,6 @@ def test_whom_a_client_says_that_it_asks_for_is_not_believed(index, tmp_path):
 
 
 def test_who_opens_many_connections_closes_its_own(index, monkeypatch):
-    monkeypatch.setattr(server, "MOST_OF_ONE", 30)
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 60)
     with served(index.source) as service, ExitStack() as stack:
         def idle(count, address):
