@@ -33,7 +33,8 @@ SHARED = 5  # neighbours shown; --json has them all
 @note_option
 @query_options
 def pair(paintings: tuple[str, ...], pairs: Path | None, encoding: str | None, prior: float, fpr: str,
-         threshold: float | None, output: Path | None, index: Source, model: str | None, device: str, max_pixels: int | None,
+         threshold: float | None, output: Path | None, index: Source,
+         model: str | None, device: str, max_pixels: int | None,
          as_json: bool) -> None:
     """Were A and B painted by the same artist?  Exits 0 for same, 1 for different, 2 for trouble.
 

@@ -24,7 +24,6 @@ from artidx.index.scoring.artist_scores import compensated, gallery_scores
 from artidx.index.scoring.calibration import GalleryScores
 from made import CALIBRATION, HUES, painting, small_model
 
-
 PAINTERS = ("Cranach", "Degas", "Giotto", "Manet", "Titian", "Vermeer")
 BY = [painter for painter in PAINTERS for _ in range(4)]
 

@@ -69,7 +69,7 @@ def of_query(store: VectorStore, image: ImageLike, query: Query, near: Sequence[
     known = query.painting
     asked = known if known is not None and isinstance(image, str) and image.removeprefix("id:") == known.id else None
     content = _content(store, known) if known is not None else ""
-    others = [place for place in (store.places("sha256", content) if content else ())]
+    others = store.places("sha256", content) if content else []
     found = [Twin(painting, SamePicture((IDENTICAL,))) for painting in store.paintings(others)
              if asked is None or not _is_one_object(painting, asked)]
     close = [each.painting for each in near[:LOOKED_AT] if each.distance < NEAR]

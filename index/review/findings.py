@@ -115,8 +115,8 @@ def review(index: Index, reference: Index | None, bar: Bar = no_bar) -> Review:
         others = doubt.probabilities.copy()
         others[recorded] = 0
         found.append(told.finding(
-            DOUBTFUL, doubt.one, candidates=told.candidates(doubt.one, others), unknown=doubt.unknown, doubt=doubt.doubt,
-            expected_false=doubt.expected_false,
+            DOUBTFUL, doubt.one, candidates=told.candidates(doubt.one, others), unknown=doubt.unknown,
+            doubt=doubt.doubt, expected_false=doubt.expected_false,
             for_recorded=told.candidate(doubt.one, recorded, float(doubt.probabilities[recorded]))))
     nameless = [each for each in works.objects if works.codes[each.places[0]] < 0 or works.is_qualified(each.places[0])]
     answers = []

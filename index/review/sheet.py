@@ -15,7 +15,8 @@ from .findings import NAMED, Finding, Review
 REFERENCE = 2  # artists of the reference gallery
 HEADINGS = ("id", "object number", "kind", "rank", "photograph", "title", "current attribution", DECISION, "remark",
             "shows one picture with", "how", "expected to be right", *(
-                heading for number in range(1, NAMED + 1) for heading in (f"candidate {number}", f"probability {number}")),
+                heading for number in range(1, NAMED + 1)
+                for heading in (f"candidate {number}", f"probability {number}")),
             "none of these", *(heading for number in range(1, REFERENCE + 1)
                                for heading in (f"reference gallery {number}", f"its probability {number}")))
 WIDTHS = {"title": 36, "current attribution": 32, DECISION: 32, "remark": 24, "how": 24, "photograph": 22}
