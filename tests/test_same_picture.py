@@ -122,11 +122,11 @@ def test_pair_and_nearest_say_first_that_it_is_one_picture(photographs):
     assert index.pair("one.png", "again.png").one_picture.how == "identical"
     assert index.pair("one.png", folder / "mirrored.png").one_picture.how == "mirrored"
     assert index.pair("one.png", "other.png").one_picture is None
-    named = ["--index", str(folder / "i.artidx"), "--json"]
-    asked = CliRunner().invoke(command, ["nearest", str(folder / "one.png"), *named])
+    where = ["--index", str(folder / "i.artidx")]
+    asked = CliRunner().invoke(command, ["nearest", str(folder / "one.png"), *where, "--json"])
     found = {twin["painting"]["id"]: twin["how"]["how"] for twin in json.loads(asked.output)["one_picture"]}
     assert found == {"one.png": "identical", "again.png": "identical", "mirrored.png": "mirrored"}
-    said = CliRunner().invoke(command, ["pair", "one.png", "mirrored.png", "--index", str(folder / "i.artidx")])
+    said = CliRunner().invoke(command, ["pair", "one.png", "mirrored.png", *where])
     assert said.output.splitlines()[0] == "A and B seem to show one picture: the second is mirrored"
 
 

@@ -26,8 +26,7 @@ VERSION = 0.15  # less of it is chance; and a version's features must be many, o
 VERSION_MATCHES, VERSION_SHARE = 20, 0.6
 WHOLE = 0.93  # of a photograph; less is a part of it
 SMALLER = 1.05  # times as long
-# Grey levels, root mean square: of one photograph saved anew, or its colours changed.
-SAME_LEVELS, SAME_COLOURS = 6.0, 5.0
+SAME_LEVELS, SAME_COLOURS = 6.0, 5.0  # grey levels, root mean square: saved anew, or its colours changed by a rule
 GREY = 4.0  # levels between the channels, on average
 COLOURED = 2.0  # times as much as grey
 TURNED = 0.4  # degrees, of a photograph that was taken anew
@@ -35,8 +34,8 @@ TURNED = 0.4  # degrees, of a photograph that was taken anew
 IDENTICAL, IDENTICAL_PIXELS, SAVED_ANEW = "identical", "identical pixels", "saved anew"
 ANOTHER_PHOTOGRAPH, ANOTHER_VERSION = "another photograph", "another version"
 SAID = {
-    IDENTICAL: "the files are identical", SAVED_ANEW: "the same photograph, saved anew",
-    IDENTICAL_PIXELS: "the pixels are identical", "mirrored": "mirrored",
+    IDENTICAL: "the files are identical", IDENTICAL_PIXELS: "the pixels are identical",
+    SAVED_ANEW: "the same photograph, saved anew", "mirrored": "mirrored",
     "smaller": "smaller", "larger": "larger", "crop": "a part of it", "wider": "with more around it",
     "overlapping": "each shows a part that the other does not", "grey": "in grey", "coloured": "in colour",
     "recoloured": "with other colours", ANOTHER_PHOTOGRAPH: "another photograph of it",

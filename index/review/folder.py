@@ -101,6 +101,6 @@ def _others(finding: Finding) -> tuple[str, ...]:
         theirs = ", ".join(f"{each.artist} {percent(each.probability)}" for each in finding.reference)
         lines.append(f"In the reference gallery: {theirs}; none of these {percent(finding.reference_unknown)}.")
     if finding.expected_false is not None:
-        right = percent(finding.expected_false)
-        lines.append(f"Among this and the more doubtful ones, {right} are expected to be right.")
+        lines.append(f"Among this and the more doubtful ones, {percent(finding.expected_false)} are expected to be "
+                     f"right.")
     return tuple(lines)

@@ -60,7 +60,10 @@ def write_pair(verdict: Verdict, images: Sequence[ImageLike], index: str, target
 
 
 def write_nearest(answer: Answer, image: ImageLike, painting: Painting | None, index: str, target: Path) -> None:
-    """The note on `artidx nearest`. painting: the one of the index asked about, if any. Raises MissingPackage."""
+    """The note on `artidx nearest`. painting: of the index, if it was one that was asked about.
+
+    Raises MissingPackage.
+    """
     with Reader() as reader:
         pictures = Pictures(reader)
         lines = tuple(f"This and {described(twin.painting)} {twin.how.says}." for twin in answer.one_picture)
@@ -71,9 +74,9 @@ def write_nearest(answer: Answer, image: ImageLike, painting: Painting | None, i
             pictures.of(each.painting, SMALL, described(each.painting)) for each in answer.paintings[:NEIGHBOURS])),)
         further = ", ".join(f"{each.artist} {percent(each.probability)}" for each in answer.artists[DRAWN:])
         remarks = (*((f"Further: {further}.",) if further else ()), *unknown)
-        section = Section("What the index says", (), (Card(answer.query, (shown,), lines, groups, remarks),))
-        facts = _facts(index, answer.model, answer.generation)
-        write_page(Page("Who might have painted this?", facts, (), (section,), LIMITS), target)
+        write_page(Page("Who might have painted this?", _facts(index, answer.model, answer.generation), (), (
+            Section("What the index says", (), (Card(answer.query, (shown,), lines, groups, remarks),)),), LIMITS),
+            target)
 
 
 def _groups(artists: Sequence[RankedArtist], pictures: Pictures) -> tuple[Group, ...]:
