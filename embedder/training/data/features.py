@@ -43,16 +43,17 @@ def backbone_features(
     parts = []
     for start in range(0, len(table), SHARD):
         rows = table.iloc[start : start + SHARD]
-        done = 0
+        is_made = False
 
         def made(rows: pd.DataFrame = rows) -> npt.NDArray[np.float16]:
-            nonlocal backbone, done
-            backbone, done = backbone or load_frozen(name, weights, size), len(rows)
+            nonlocal backbone, is_made
+            backbone, is_made = backbone or load_frozen(name, weights, size), True
             return _features(backbone, rows, copy, size, progress).astype(np.float16)
 
         key = kept.key_of(made_by, list(rows["id"]), kept.contents(rows["path"]))
         parts.append(kept.array(folder / f"{name}-{size}" / f"copy-{copy}", f"{start:06d}", key, made))
-        progress(len(rows) - done)
+        if not is_made:  # else told batch by batch
+            progress(len(rows))
     return np.concatenate(parts).astype(np.float32)
 
 

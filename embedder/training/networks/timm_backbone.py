@@ -59,10 +59,10 @@ class TimmBackbone(nn.Module):
             stop_early=True, **({"return_prefix_tokens": True} if self.class_tokens else {}))
         tokens, statistics = [], []
         for number, depth in zip(self.read, found, strict=True):
-            positions = depth[0] if self.class_tokens else depth
             if number in self.class_tokens:
-                tokens.append(depth[1][:, 0].float())  # of the prefix
+                tokens.append(depth[1][:, 0].float())
             if number in self.statistics:
+                positions = depth[0] if self.class_tokens else depth
                 statistics.append(torch.cat(means_and_deviations(positions.float().flatten(2)), dim=1))
         return [*tokens, *statistics]
 
