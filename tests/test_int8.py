@@ -151,7 +151,7 @@ def test_sums_that_would_lose_too_much_are_made_in_float(tokens_file, squares, m
 def test_what_sums_in_eight_bits_cost_is_told_where_there_are_some(tokens_file):
     embedder = Embedder(tokens_file, "tiny")
     largest = embedder.metadata["parity"]["largest_cosine_lost_to_sums_in_8_bits"]
-    assert f"to sums in 8 bits {largest:.1e}" in said_of_parity(embedder)
+    assert f"to int8 activations {largest:.1e}" in said_of_parity(embedder)
     assert f"{largest:.1e} at most" in said_of_sums(embedder.metadata["parity"])
     plain = {"largest_difference_to_pytorch": 1e-7, "largest_cosine_lost_to_stored_weights": 1e-4}
     assert not said_of_sums(plain)
