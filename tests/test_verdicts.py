@@ -323,7 +323,7 @@ def pairs_file(tmp_path, index, collection):
 
 def test_pairs_in_bulk_say_what_pair_says(index, pairs_file):
     status, out = bulk("pair", "--pairs", pairs_file, "-i", index.source, "--prior", "0.2")
-    rows = list(csv.DictReader(io.StringIO(out)))
+    rows = list(csv.DictReader(io.StringIO(out.removeprefix("\ufeff"))))
     assert status == 2, "one could not be answered"
     for row in rows[:2]:
         expected = index.pair(row["a"], row["b"], prior=0.2)
@@ -354,7 +354,7 @@ def test_a_folder_or_a_list_is_answered_image_by_image(tmp_path, index, collecti
     (collection / "Red Painter" / "bad.jpg").write_text("no")
     (collection / "Red Painter" / "notes.txt").write_text("no")
     status, out = bulk("nearest", "--list", collection / "Red Painter", "-i", index.source, "-k", "2")
-    rows = list(csv.DictReader(io.StringIO(out)))
+    rows = list(csv.DictReader(io.StringIO(out.removeprefix("\ufeff"))))
     assert status == 2
     assert [row["rank"] for row in rows] == ["1", "2"] * 4 + [""], "notes.txt is no image"
     assert "not an image" in rows[-1]["problem"]
@@ -387,7 +387,7 @@ def test_an_image_that_no_artist_can_be_named_for_still_has_a_row(tmp_path, embe
         painting(tmp_path / "flat" / f"{i}.png", i)
     index, _ = Index.build(tmp_path / "flat.artidx", tmp_path / "flat", embedder=embedder)
     status, out = bulk("nearest", "--list", tmp_path / "flat", "-i", index.source)
-    rows = list(csv.DictReader(io.StringIO(out)))
+    rows = list(csv.DictReader(io.StringIO(out.removeprefix("\ufeff"))))
     assert status == 0
     assert [(row["unknown"], row["artist"]) for row in rows] == [("1", "")] * 3
 
