@@ -4,12 +4,18 @@
 #     docker run --read-only --tmpfs /tmp -p 127.0.0.1:8000:8000 -v "$PWD/paintings.artidx:/index:ro" artidx
 #
 # Without an index it answers from the reference gallery. Tokens: -e ARTIDX_READ_TOKEN=... ; one is asked for wherever
-# others than this machine can reach the port.
+# others than this machine can reach the port. Without one it answers when called by an address or localhost; by a name
+# of yours with -e ARTIDX_ALLOW_HOST=NAME.
+#
+# What is installed is fixed by locked.txt, file by file. The base image is not: put the digest that your registry has for
+# this tag behind it (@sha256:...), and renew it when Debian does.
 FROM python:3.11-slim-bookworm AS built
 WORKDIR /source
 COPY . .
 RUN python -m venv /artidx \
-    && /artidx/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[cpu,serve]'
+    && /artidx/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary :all: \
+        -r locked.txt \
+    && /artidx/bin/pip install --no-cache-dir --disable-pip-version-check --no-index --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 artidx && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin artidx

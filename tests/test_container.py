@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -79,3 +80,20 @@ def test_it_answers_without_rights_from_a_volume_that_cannot_be_written_to(has_i
     finally:
         process.terminate()
         process.communicate(timeout=30)
+
+
+def test_all_that_is_installed_is_fixed_by_version_and_hash_as_it_was_tested():
+    locked = {}
+    for entry in re.split(r"\n(?=\S)", (ROOT / "locked.txt").read_text()):
+        if found := re.match(r"([a-z0-9-]+)==(\S+)", entry):
+            locked[found[1]] = found[2]
+            assert "--hash=sha256:" in entry, found[1]
+    constraints = dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    assert {name: locked[name] for name in locked.keys() & constraints.keys()} == {
+        name: constraints[name] for name in locked.keys() & constraints.keys()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["cpu"], *extras["serve"]]
+    names = {re.match(r"[A-Za-z0-9-]+", name)[0].lower() for name in wanted}
+    assert names <= locked.keys()
+    assert "setuptools" in locked
