@@ -55,6 +55,7 @@ from .manifest import FORMAT, Manifest, Model, SegmentFacts, Storage, check_file
 from .segments import Segment
 
 SUFFIX = ".artidx"
+LONGEST_SKIPPED = 100_000  # characters of a path or a reason
 KEPT = 2  # generations at least: the published one, and the one before it for readers that are opening it
 OWN_FOLDERS = {"building", "generations"}
 OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", *OWN_FOLDERS}
@@ -388,7 +389,10 @@ def read_skipped(path: Path) -> list[tuple[str, str]]:
         return []
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            return [(of_cell(location), of_cell(reason)) for location, reason in list(csv.reader(stream))[1:]]
+            rows = [(of_cell(location), of_cell(reason)) for location, reason in list(csv.reader(stream))[1:]]
+        if any(len(text) > LONGEST_SKIPPED for row in rows for text in row):  # csv's own limit is the whole process'
+            raise ValueError("a cell is far too long")
+        return rows
     except (ValueError, csv.Error) as problem:
         raise damaged(path, f"not a list of paths and reasons: {problem}") from None
 
