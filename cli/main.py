@@ -61,6 +61,13 @@ class _Verbs(click.Group):
         except BrokenPipeError:
             raise _NothingReads from None
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Here the help of artidx itself is written."""
+        try:
+            return super().make_context(*args, **more)
+        except BrokenPipeError:
+            raise _NothingReads from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
 

@@ -107,6 +107,13 @@ def test_an_output_that_cannot_be_written_is_trouble(index, tmp_path, words, out
     assert len(found.stderr.splitlines()) <= 1
 
 
+def test_help_that_nobody_reads_is_trouble_and_not_a_verdict(tmp_path):
+    command = " ".join(f"'{word}'" for word in (*COMMAND, "--help"))
+    found = subprocess.run(["bash", "-c", f"(sleep 0.2; {command}) | true; exit ${{PIPESTATUS[0]}}"], cwd=tmp_path,
+                           capture_output=True, text=True, timeout=120)
+    assert (found.returncode, found.stderr) == (2, "")
+
+
 def test_without_standard_streams_no_file_of_an_index_gets_what_libraries_print(index):
     before = {path: path.read_bytes() for path in index.source.rglob("*") if path.is_file()}
     code = ("import os, sys; from artidx.cli.main import main; sys.argv[1:] = ['remove', sys.argv[1], 'no-such']\n"
