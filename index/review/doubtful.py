@@ -20,7 +20,7 @@ from ..scoring.vectors import Doubles
 from .works import Object, Works
 
 # Of right attributions: doubt in nats, and the share that is above it. Measured on val_seen and val_away, each within
-# 0.3 nats of both together; beyond the last, the slope between the last two goes on.
+# 0.4 nats of both together; beyond the last, the slope between the last two goes on.
 RIGHT = ((-0.8, 0.75), (0.2, 0.5), (1.7, 0.25), (3.2, 0.1), (4.3, 0.05), (6.25, 0.01))
 
 
