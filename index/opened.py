@@ -204,7 +204,7 @@ class Index:
 
     def with_one_picture(self, images: tuple[ImageLike, ImageLike], queries: tuple[Query, Query], found: Verdict,
                          max_pixels: int = MAX_PIXELS) -> Verdict:
-        """A verdict on images, from `verdict`, that says whether they show one picture; they are looked at for it."""
+        """The verdict on two images, and whether they show one picture; they are read again where they are near."""
         return replace(found, one_picture=twins.of_pair(self.store, images, queries, found.distance, max_pixels))
 
     def judge(self, a: Query, b: Query, decision: Decision) -> Judgement:
@@ -226,7 +226,7 @@ class Index:
         return self._answer(query, k, artists, unknown)
 
     def with_twins(self, image: ImageLike, query: Query, found: Answer, max_pixels: int = MAX_PIXELS) -> Answer:
-        """An answer for an image, from `answer`, with the paintings that show the same picture; it is looked at."""
+        """The answer on an image, and which paintings show the same picture; near ones are read again."""
         return replace(found, one_picture=twins.of_query(self.store, image, query, found.paintings, max_pixels))
 
     def nearest_paintings(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:

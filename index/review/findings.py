@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from ...embedder.parallel import Bar, no_bar
+from ...embedder.runtime import Embedder
 from ..answers.same_picture import SamePicture, has_geometry
-from ..answers.search import RankedArtist
+from ..answers.search import Answer, Query, RankedArtist
+from ..scoring.calibration import Calibration
 from ..scoring.centre import uncentred
-from ..scoring.vectors import Doubles
-from ..storage.vector_store import Painting
+from ..scoring.vectors import Array, Doubles
+from ..storage.generations import Generation
+from ..storage.manifest import Manifest
+from ..storage.vector_store import Painting, VectorStore
 from .doubtful import doubts
 from .duplicates import Duplicate, Duplicates, duplicates
 from .works import Object, Works
-
-if TYPE_CHECKING:
-    from ..opened import Index
 
 NAMED = 5  # artists
 SHOWN = 3  # of their paintings
@@ -98,7 +99,36 @@ class Review:
         return tuple(each for each in self.findings if each.kind == kind)
 
 
-def review(index: Index, reference: Index | None, bar: Bar = no_bar) -> Review:
+class Opened(Protocol):
+    """What is asked of an index here; Index is one (opened.py)."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def store(self) -> VectorStore: ...
+
+    @property
+    def generation(self) -> Generation: ...
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    @property
+    def centre(self) -> Array: ...
+
+    @property
+    def embedder(self) -> Embedder: ...
+
+    @property
+    def calibration(self) -> Calibration: ...
+
+    def query_of_vector(self, vector: Array, name: str) -> Query: ...
+
+    def answer(self, query: Query, *, k: int = 10) -> Answer: ...
+
+
+def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review:
     """Look through an index in a folder. reference: the gallery that ships, where it has the same model.
 
     Raises BadIndex for a collection in Milvus, and Uncalibrated.
@@ -138,7 +168,7 @@ def review(index: Index, reference: Index | None, bar: Bar = no_bar) -> Review:
 class _Told:
     """Findings in words and paintings."""
 
-    def __init__(self, index: Index, works: Works, reference: Index | None) -> None:
+    def __init__(self, index: Opened, works: Works, reference: Opened | None) -> None:
         self._index, self._works, self._reference = index, works, reference
 
     def finding(self, kind: str, one: Object, **facts: object) -> Finding:
@@ -190,7 +220,7 @@ def _ranked(found: Sequence[Duplicate], works: Works) -> list[Duplicate]:
     return sorted(found, key=order)
 
 
-def _notes(same: Duplicates, reference: Index | None) -> Iterator[str]:
+def _notes(same: Duplicates, reference: Opened | None) -> Iterator[str]:
     if not has_geometry():
         yield ("only identical files were looked for among the photographs; pip install 'artidx[review]' to find "
                "smaller, cropped, grey, mirrored and recoloured ones")
