@@ -47,7 +47,7 @@ def redrawn(image: Image.Image) -> Image.Image:
         (width, height), Image.Resampling.BICUBIC)) for _ in range(2)]
     rows = np.clip(np.arange(height)[:, None] + wander[0], 0, height - 1).astype(int)
     columns = np.clip(np.arange(width)[None] + wander[1], 0, width - 1).astype(int)
-    paint = chance.normal(0, 8, (height // 4 + 1, width // 4 + 1, 1)).repeat(4, 0).repeat(4, 1)[:height, :width]
+    paint = chance.normal(0, 12, (height // 4 + 1, width // 4 + 1, 1)).repeat(4, 0).repeat(4, 1)[:height, :width]
     return Image.fromarray(np.clip(pixels[rows, columns] + paint, 0, 255).astype(np.uint8))
 
 
