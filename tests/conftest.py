@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from artidx import Embedder, Index, read_catalog
+from artidx.cli import main as command_line
 from made import HUES, painting, small_model
 
 # An example takes as long as the machine is busy: time is no promise of what is tested here.
@@ -30,6 +32,25 @@ def model_file(tmp_path: Path) -> Path:
     path = tmp_path / "small.onnx"
     path.write_bytes(small_model())
     return path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, model_file):
+    """run("pair", a, b) -> (exit status, stdout, stderr), with the small model as the default one."""
+    monkeypatch.setenv("ARTIDX_MODEL", str(model_file))
+    monkeypatch.delenv("ARTIDX_INDEX", raising=False)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["artidx", *map(str, words)])
+        try:
+            command_line.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
 
 
 @pytest.fixture

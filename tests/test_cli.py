@@ -12,31 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from artidx.cli import main as command_line
 from artidx.cli.main import VERBS, artidx
 from artidx.cli.output import progress
 from made import HUES, painting, small_model
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, model_file):
-    """run("pair", a, b) -> (exit status, stdout, stderr), with the small model as the default one."""
-    monkeypatch.setenv("ARTIDX_MODEL", str(model_file))
-    monkeypatch.delenv("ARTIDX_INDEX", raising=False)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["artidx", *map(str, words)])
-        try:
-            command_line.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import unicodedata
 
 import pandas as pd
@@ -12,7 +11,6 @@ import pytest
 from openpyxl import Workbook
 
 from artidx import ColumnNames, Index, read_catalog
-from artidx.cli import main as command_line
 from artidx.embedder.leftovers import reason_for_file, reason_for_folder
 from artidx.errors import BadCatalog
 from made import HUES, painting
@@ -27,24 +25,6 @@ NOVEMBER = [
     ["4.2", "Painter, Blue", "", "Snow", "4_2.png"]]
 PHOTOGRAPHS = ["1_1.png", "1_2.png", "detail_1_2.png", "2_1.png", "2_2.png", "sub/4_1.png", "4_2.png", "@eaDir/4_2.png",
                "notes.pdf", "spare.png"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, model_file):
-    monkeypatch.setenv("ARTIDX_MODEL", str(model_file))
-    monkeypatch.delenv("ARTIDX_INDEX", raising=False)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["artidx", *map(str, words)])
-        try:
-            command_line.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 def table(path, rows):

@@ -36,6 +36,7 @@ from test_service import RED, RED_TOO, Command
 
 from artidx import Answer, Index, Verdict
 from artidx.service import holder, server
+from artidx.service.examples import ANSWER, VERDICT
 from artidx.service.problems import REASONS
 from bad_images import KINDS, make_bad
 from made import painting
@@ -148,22 +149,19 @@ def test_many_uploads_at_once_are_answered_or_sent_away(command, tmp_path):
     before = peak_mb(command.process)
 
     async def one():
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(body)
-            await writer.drain()
-            answer = await reader.read(1 << 16)
-            writer.close()
-        except ConnectionError:
-            return 0
-        return int(answer.split(b" ", 2)[1]) if answer else 0  # 0: closed, as one address may have so many open only
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(body)
+        await writer.drain()
+        answer = await reader.read(1 << 16)
+        writer.close()
+        return int(answer.split(b" ", 2)[1])
 
     async def all_at_once():
         return Counter(await asyncio.gather(*(one() for _ in range(PARALLEL))))
 
     statuses = asyncio.run(all_at_once())
     print(f"\n{PARALLEL} uploads at once: {dict(sorted(statuses.items()))}; {peak_mb(command.process):.0f} MB at most")
-    assert set(statuses) <= {0, 200, 429, 503}
+    assert set(statuses) <= {200, 429, 503}
     assert statuses[200] >= 32  # the room of one address
     assert peak_mb(command.process) < before + 150
     assert httpx.get(f"{command.url}/readyz", trust_env=False).status_code == 200
@@ -321,12 +319,13 @@ def test_the_description_has_examples_of_the_form_that_it_describes(index):
         assert set(described["paths"]) == {
             "/v1/pair", "/v1/nearest", "/v1/regions", "/v1/index", "/v1/paintings", "/v1/paintings/{id}", "/v1/artists",
             "/v1/artists/{id}", "/v1/images/{id}", "/v1/thumbnails/{id}", "/v1/map", "/livez", "/readyz", "/metrics"}
-        for path, schema, kind in (("pair", "Verdict", Verdict), ("nearest", "Answer", Answer)):
+        for path, schema, kind, whole in (("pair", "Verdict", Verdict, VERDICT), ("nearest", "Answer", Answer, ANSWER)):
             operation = described["paths"][f"/v1/{path}"]["post"]
             content = operation["responses"]["200"]["content"]["application/json"]
             assert content["schema"]["$ref"].endswith(schema)
-            never = {"one_picture"} if schema == "Verdict" else set()  # null, which FastAPI leaves out of examples
-            assert set(content["example"]) | never == set(described["components"]["schemas"][schema]["properties"])
+            fields = set(described["components"]["schemas"][schema]["properties"])
+            assert set(whole) == fields
+            assert set(content["example"]) == {name for name in fields if whole[name] is not None}  # as FastAPI has it
             assert isinstance(TypeAdapter(kind).validate_python(content["example"]), kind)
             assert operation["requestBody"]["content"]["multipart/form-data"]["example"]
             assert {"404", "413", "415", "422", "429", "503"} <= set(operation["responses"])
