@@ -68,7 +68,8 @@ def nearest(images: tuple[str, ...], listed: Path | None, encoding: str | None, 
 
 
 def _show(answer: Answer, paintings: bool, artists: int) -> None:
-    from .query import VERY_NEAR, named, note_without_geometry, percent
+    from ..index.answers.same_picture import VERY_NEAR
+    from .query import named, note_without_geometry, percent
 
     for twin in answer.one_picture:
         say(f"this and {named(twin.painting)} {twin.how.says}")

@@ -72,7 +72,8 @@ def pair(paintings: tuple[str, ...], pairs: Path | None, encoding: str | None, p
 
 
 def _show(verdict: Verdict, artists: int) -> None:
-    from .query import VERY_NEAR, named, note_without_geometry, percent, ranked
+    from ..index.answers.same_picture import VERY_NEAR
+    from .query import named, note_without_geometry, percent, ranked
 
     if verdict.one_picture:
         say(f"A and B {verdict.one_picture.says}")

@@ -21,7 +21,6 @@ from .output import note
 
 STDIN = "-"
 TITLE = 60  # characters shown
-VERY_NEAR = 0.2  # distance from which on two photographs may well be of one picture
 
 
 def open_index(named: Source, model: str | None, device: str) -> Index:

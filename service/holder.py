@@ -10,6 +10,7 @@ import logging
 from contextlib import suppress
 
 from ..errors import ArtidxError, Uncalibrated
+from ..index.answers.same_picture import has_geometry
 from ..index.opened import Index
 from ..index.sources import Source
 
@@ -54,7 +55,7 @@ class IndexHolder:
 
 def _warm(index: Index) -> None:
     """Load the model and work out what the first questions would have to wait for."""
-    _ = index.embedder
+    _ = index.embedder, has_geometry()
     if len(index):
         query = index.query_of_id(index.store.paintings(index.store.sample(1).tolist())[0].id)
         index.nearest_to(query)

@@ -20,6 +20,7 @@ from .geometry import Fit, Photograph
 # Chosen on the museum's paintings changed by code and on 45 pairs of photographs of one painting from two collections
 # (docs/review.md): photographs of one picture agreed by 0.77 and more, redrawn ones by 0.55 at most.
 NEAR = 0.65  # distance: farther apart than any copy of the whole that was tried, a grey one at 0.52 the farthest
+VERY_NEAR = 0.2  # distance from which on two photographs may well be of one picture
 WHOLLY = 1 << 30  # pixels a side: no JPEG is decoded reduced
 ONE_PICTURE = 0.72  # agreement of patches
 VERSION = 0.05  # less of it is chance; of 780 pairs of different pictures not one had features that fit at all
