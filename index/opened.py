@@ -229,6 +229,13 @@ class Index:
         """The answer on an image, and which paintings show the same picture; near ones are read again."""
         return replace(found, one_picture=twins.of_query(self.store, image, query, found.paintings, max_pixels))
 
+    def with_identical(self, query: Query, found: Answer, *, is_by_id: bool) -> Answer:
+        """The answer on an image, and which paintings have its very bytes; no file is read, so it takes no time.
+
+        is_by_id: a painting of the index was asked about.
+        """
+        return replace(found, one_picture=twins.identical(self.store, query, is_by_id))
+
     def nearest_paintings(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
         """The k nearest paintings alone: distances without any probability, so no calibration is needed."""
         query = self.query(image, max_pixels)

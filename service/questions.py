@@ -65,7 +65,8 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
 }, example={"image": "437430", "k": 1}))
 async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Who might have painted it?  Artists by probability with the paintings that speak for them, and the nearest
-    paintings.  As `artidx nearest --json`."""
+    paintings.  As `artidx nearest --json`; of paintings that show the same picture only those with the very same file:
+    to compare two by their geometry, ask `pair`."""
     async with form_of(request, ("image",), ("k", "where", "exclude")) as form:
         k, where, exclude = form.count("k", MOST) or 10, form.text("where"), form.text("exclude")
         _ = index.calibration
@@ -75,12 +76,11 @@ async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Res
         asked = form.painting("image")
         query = await state.query(index, asked)
 
-        def found() -> tuple[Query, Answer]:
-            return (one := query()), among.answer(one, k=k)
+        def found() -> Answer:
+            one = query()
+            return among.with_identical(one, among.answer(one, k=k), is_by_id=asked.stream is None)
 
-        one, near = await state.searched(found)
-        image, most = _image(asked), state.settings.max_pixels
-        return answer(await state.decoded(lambda: among.with_twins(image, one, near, most)))
+        return answer(await state.searched(found))
 
 
 @router.post("/regions", response_model=Regions, openapi_extra=described(

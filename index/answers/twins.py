@@ -60,19 +60,27 @@ def of_pair(store: VectorStore, images: tuple[ImageLike, ImageLike], queries: tu
         return None if a is None or b is None else same_picture(a, b)
 
 
+def identical(store: VectorStore, query: Query, is_by_id: bool) -> tuple[Twin, ...]:
+    """The paintings with the bytes of the image asked about; no file is read.
+
+    is_by_id: a painting of the index was asked about, and other photographs of its own object are no news.
+    """
+    known = query.painting
+    content = _content(store, known) if known is not None else ""
+    others = store.paintings(store.places("sha256", content)) if content else ()
+    return tuple(Twin(painting, SamePicture((IDENTICAL,))) for painting in others
+                 if known is None or not is_by_id or not _is_one_object(painting, known))
+
+
 def of_query(store: VectorStore, image: ImageLike, query: Query, near: Sequence[Neighbour],
              max_pixels: int = MAX_PIXELS) -> tuple[Twin, ...]:
     """The paintings that show the picture asked about: those with its bytes, and of very near ones those that fit it.
 
-    Others are left to `pair` and review: a comparison takes 0.2 s, the answer itself a hundredth of that. Other
-    photographs of its own object are no news.
+    Others are left to `pair` and review: a comparison takes 0.2 s, the answer itself a hundredth of that.
     """
     known = query.painting
-    asked = known if known is not None and isinstance(image, str) and image.removeprefix("id:") == known.id else None
-    content = _content(store, known) if known is not None else ""
-    others = store.places("sha256", content) if content else []
-    found = [Twin(painting, SamePicture((IDENTICAL,))) for painting in store.paintings(others)
-             if asked is None or not _is_one_object(painting, asked)]
+    is_by_id = known is not None and isinstance(image, str) and image.removeprefix("id:") == known.id
+    found = list(identical(store, query, is_by_id))
     close = [each.painting for each in near[:LOOKED_AT] if each.distance < VERY_NEAR]
     if not close:
         return tuple(found)
