@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .embedder.catalog import Catalog, ColumnNames, read_catalog
+    from .embedder.catalogs.catalog import Catalog, ColumnNames, read_catalog
     from .embedder.runtime import Embedder
     from .errors import ArtidxError
     from .index.answers.search import Answer, Neighbour, RankedArtist

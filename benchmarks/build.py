@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from artidx import Catalog, Embedder, Index, read_catalog
-from artidx.embedder.images import Pixels
 from artidx.embedder.locations import Reader
+from artidx.embedder.pictures.images import Pixels
 
 
 def model_rate(embedder: Embedder, squares: Pixels) -> float:

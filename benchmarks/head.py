@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from torch.nn.functional import normalize
 
 from artidx import read_catalog
-from artidx.embedder.catalog import artist_key
+from artidx.embedder.catalogs.catalog import artist_key
 from artidx.embedder.parallel import no_bar
 from artidx.embedder.training.data.splits import SEEN, TRAIN, UNSEEN, splits
 from artidx.embedder.training.recipes import fine_tuning, joining, training_set, tuned

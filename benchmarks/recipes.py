@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from artidx import read_catalog
-from artidx.embedder.catalog import artist_key
+from artidx.embedder.catalogs.catalog import artist_key
 from artidx.embedder.parallel import ahead, batches, no_bar
 from artidx.embedder.runtime import available_cores
 from artidx.embedder.training.data.augment import redigitised

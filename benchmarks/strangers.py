@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from artidx import Index, read_catalog
-from artidx.embedder.catalog import artist_key
+from artidx.embedder.catalogs.catalog import artist_key
 from artidx.index.answers.search import Query
 from artidx.index.answers.verify import Decision
 

@@ -31,7 +31,7 @@ def add(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **o
     SOURCE is anything artidx build takes, or one image. Paintings whose content is there already are left alone, but
     for the name of a file that has moved; one whose id or file is there with other content takes its place.
     """
-    from ..embedder.catalog import read_catalog
+    from ..embedder.catalogs.catalog import read_catalog
     from ..index.opened import Index
     from .recognised import note_recognised
     from .report import show_report

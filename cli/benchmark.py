@@ -35,7 +35,7 @@ def benchmark(catalog: str, models: tuple[str, ...], gallery: str | None, work: 
     interval of that difference on the same draws. A column source gives a row of scores for each source, too.
     Needs artidx[calibrate].
     """
-    from ..embedder.catalog import read_catalog
+    from ..embedder.catalogs.catalog import read_catalog
     from ..index.measure import benchmark as measuring
 
     found = measuring.benchmark(read_catalog(catalog), models, work, gallery, progress)

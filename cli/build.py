@@ -45,7 +45,7 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
 
     A build that was interrupted goes on where it was when the same command is given again.
     """
-    from ..embedder.catalog import read_catalog
+    from ..embedder.catalogs.catalog import read_catalog
     from ..embedder.runtime import Embedder
     from ..index.opened import Index
     from .recognised import note_recognised

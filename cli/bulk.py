@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..embedder.catalog import read_catalog, read_names
-from ..embedder.tables import open_table
+from ..embedder.catalogs.catalog import read_catalog, read_names
+from ..embedder.catalogs.tables import open_table
 from ..errors import ArtidxError, BadCatalog
 from ..index.answers.search import Answer, Query
 from ..index.answers.verify import Decision

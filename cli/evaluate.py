@@ -71,7 +71,7 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
 @contextmanager
 def _opened(source: str, model: str | None) -> Iterator[Index]:
     """The index, or one of the catalog for as long as it is needed."""
-    from ..embedder.catalog import read_catalog
+    from ..embedder.catalogs.catalog import read_catalog
     from ..embedder.runtime import Embedder
     from ..index.milvus.address import is_address
     from ..index.opened import Index

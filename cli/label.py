@@ -33,7 +33,7 @@ def label(index: Path, table: Path | None, by: str | None, encoding: str | None,
     """
     if history == bool(table):
         raise click.UsageError("give FILE.csv, or --history, not both")
-    from ..embedder.catalog import read_labels
+    from ..embedder.catalogs.catalog import read_labels
     from ..index.opened import Index
     from .report import show_report
 

@@ -203,7 +203,7 @@ def column_names(options: dict[str, Any], reading: dict[str, Any] | None = None)
 
     reading: how the index's last table was read, which counts where the command does not say otherwise.
     """
-    from ..embedder.catalog import ColumnNames
+    from ..embedder.catalogs.catalog import ColumnNames
 
     taken = {ours: options.pop(f"{flag}_column") for ours, flag in (
         ("path", "image"), ("artist", "artist"), ("title", "title"), ("year", "year"), ("id", "id"),
@@ -226,7 +226,7 @@ def own_device(options: dict[str, Any], device: str) -> str:
 @contextmanager
 def settings(options: dict[str, Any], device: str) -> Iterator[Any]:
     """The embedding options of a command, taken out of its keyword arguments; a cluster is held for as long."""
-    from ..embedder.images import MAX_PIXELS
+    from ..embedder.pictures.images import MAX_PIXELS
     from ..index.changes.build import Settings
 
     found = Settings(workers=options.pop("workers"), batch_size=options.pop("batch_size"),

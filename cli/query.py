@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..embedder.images import MAX_PIXELS, file_limit_bytes
+from ..embedder.pictures.images import MAX_PIXELS, file_limit_bytes
 from ..embedder.runtime import Embedder
 from ..errors import BadSetting
 from ..index.answers.search import RankedArtist

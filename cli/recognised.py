@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..embedder.catalog import Catalog
+from ..embedder.catalogs.catalog import Catalog
 from .output import note
 
 SHOWN = 5  # names of objects or files; --json has them all

@@ -23,7 +23,7 @@ def remove(index: Path, ids: tuple[str, ...], listed: Path | None, artists: tupl
     """Remove the paintings with these IDS from INDEX; all of them, or none if one is not there."""
     if not (ids or listed or artists):
         raise click.UsageError("name the paintings to remove: IDS, --list FILE or --artist NAME")
-    from ..embedder.catalog import read_names
+    from ..embedder.catalogs.catalog import read_names
     from ..index.opened import Index
     from .report import show_report
 

@@ -32,7 +32,7 @@ def sync(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **
     no longer has are removed. Paintings from elsewhere stay. Where a table says otherwise than last time, labels follow
     it; else those that somebody has corrected stay corrected. --dry-run lists every painting that would change.
     """
-    from ..embedder.catalog import read_catalog
+    from ..embedder.catalogs.catalog import read_catalog
     from ..index.opened import Index
     from .recognised import note_recognised
     from .report import show_report

@@ -55,7 +55,7 @@ def train(catalog: str, recipe: str, weights: Path | None, backbone: tuple[str, 
     for option in sorted({name for names in OPTIONS.values() for name in names} - {*OPTIONS[recipe]}):
         if is_given(option):
             raise click.UsageError(f"--{option.replace('_', '-')} is not for the recipe {recipe}")
-    from ..embedder.catalog import read_catalog
+    from ..embedder.catalogs.catalog import read_catalog
     from ..errors import BadSetting, MissingPackage
     from ..index import measured
     from ..index.measure.retrieval import triplet_accuracy

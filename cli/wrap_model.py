@@ -53,7 +53,7 @@ def wrap_model(network: Path, output: Path, mean: tuple[float, float, float] | N
     It is tried on pictures, and calibrated where --catalog has labels; else indexes built with it answer with
     distances, and with probabilities after artidx calibrate. Needs artidx[wrap].
     """
-    from ..embedder.preprocessing import Preprocessing
+    from ..embedder.pictures.preprocessing import Preprocessing
     from ..embedder.runtime import read_model
     from ..embedder.wrapping import Wrapping, side_of, wrapped
     from ..errors import BadSetting

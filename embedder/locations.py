@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 
 from ..errors import UnreadableImage
 from . import bounds
-from .images import MAX_PIXELS, Pixels, check_size, file_limit_bytes, open_file, square
+from .pictures.images import MAX_PIXELS, Pixels, check_size, file_limit_bytes, open_file, square
 from .remote import Remote, is_remote
 
 SEPARATOR = "::"

@@ -28,11 +28,11 @@ from . import bounds
 from .as_transformer import AsTransformer
 from .deadline import Deadline
 from .graph import check_graph
-from .images import MAX_PIXELS, Pixels, Source, check_size
 from .inputs import one, several
 from .locations import Reader, content_hash
 from .parallel import ahead, batches
-from .preprocessing import Preprocessing
+from .pictures.images import MAX_PIXELS, Pixels, Source, check_size
+from .pictures.preprocessing import Preprocessing
 from .resources import available_cores as available_cores
 
 if TYPE_CHECKING:

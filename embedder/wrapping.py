@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadModel, BadSetting, MissingPackage
-from .preprocessing import Preprocessing
+from .pictures.preprocessing import Preprocessing
 from .runtime import METADATA_FORMAT, METADATA_KEY, Array, Embedder
 
 LAYOUTS = ("nchw", "nhwc")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ..embedder import kept
-from ..embedder.catalog import Catalog
+from ..embedder.catalogs.catalog import Catalog
 from ..embedder.parallel import Bar
 from ..embedder.runtime import Embedder
 from ..embedder.wrapping import with_metadata

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..embedder.images import picture
 from ..embedder.locations import Reader
+from ..embedder.pictures.images import picture
 from ..embedder.remote import is_remote
 from ..errors import ArtidxError
 from .answers.search import Gallery, Query

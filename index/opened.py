@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..embedder.catalog import Catalog, ColumnNames, read_catalog
-from ..embedder.images import MAX_PIXELS
+from ..embedder.catalogs.catalog import Catalog, ColumnNames, read_catalog
+from ..embedder.catalogs.photographs import nearest_name, spellings
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
-from ..embedder.photographs import nearest_name, spellings
+from ..embedder.pictures.images import MAX_PIXELS
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from . import notebook

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from fastapi import APIRouter, Depends, Request, Response
 
-from ..embedder.catalog import COLUMNS, Catalog, year_of
+from ..embedder.catalogs.catalog import COLUMNS, Catalog, year_of
 from ..files import write_atomically
 from ..index.changes.build import Settings
 from ..index.opened import Index

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..embedder.images import Pixels
+from ..embedder.pictures.images import Pixels
 from ..embedder.runtime import BATCH_SIZE, PROVIDERS, Embedder, available_cores
 from ..index.scoring.vectors import Array
 from .metrics import Metrics

@@ -13,8 +13,8 @@ from typing import BinaryIO, TypeVar
 
 from PIL import Image
 
-from ..embedder.images import picture
 from ..embedder.locations import Reader, content_hash
+from ..embedder.pictures.images import picture
 from ..errors import UnreadableImage
 from ..index.storage.vector_store import Painting
 

@@ -9,8 +9,8 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
-from ..embedder.images import Pixels, check_size
 from ..embedder.locations import content_hash
+from ..embedder.pictures.images import Pixels, check_size
 from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
 from ..index.answers.search import Query

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from artidx.embedder import formats
-from artidx.embedder.images import square
+from artidx.embedder.pictures import formats
+from artidx.embedder.pictures.images import square
 from artidx.errors import UnreadableImage
 from hostile_pictures import KINDS, encoded
 from made_tiff import DEFLATE, LZW, PACKBITS, tiff

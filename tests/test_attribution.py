@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from artidx.embedder import wording
-from artidx.embedder.attribution import artist_key, attribution, authority, merged
-from artidx.embedder.letters import folded
+from artidx.embedder.catalogs import wording
+from artidx.embedder.catalogs.attribution import artist_key, attribution, authority, merged
+from artidx.embedder.catalogs.letters import folded
 
 fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 

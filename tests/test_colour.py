@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageCms
 
-from artidx.embedder import formats
-from artidx.embedder.images import inner, picture, square, squares
+from artidx.embedder.pictures import formats
+from artidx.embedder.pictures.images import inner, picture, square, squares
 from made import MUSEUM
 from made_tiff import tiff
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from artidx.embedder import formats
+from artidx.embedder.pictures import formats
 
 
 @pytest.mark.parametrize("name", [

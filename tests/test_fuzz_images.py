@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artidx.embedder.images import square
+from artidx.embedder.pictures.images import square
 from artidx.errors import UnreadableImage
 from fuzz_images import run
 from hostile_pictures import KINDS, encoded

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from artidx import Index
 from artidx.cli.main import artidx
-from artidx.embedder import bounded_parquet, locations
-from artidx.embedder.bounded_parquet import read_frame
+from artidx.embedder import locations
+from artidx.embedder.catalogs import bounded_parquet
+from artidx.embedder.catalogs.bounded_parquet import read_frame
 from artidx.embedder.locations import Reader
 from artidx.errors import BadIndex, UnreadableImage
 from artidx.index.storage import history

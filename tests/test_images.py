@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from artidx.embedder import formats, images
-from artidx.embedder.images import SMALLEST_FILE_LIMIT, inner, square, squares
+from artidx.embedder.pictures import formats, images
+from artidx.embedder.pictures.images import SMALLEST_FILE_LIMIT, inner, square, squares
 from artidx.embedder.runtime import PREPROCESSING
 from artidx.errors import UnreadableImage
 from made import MUSEUM

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artidx.embedder.images import SMALLEST_FILE_LIMIT
 from artidx.embedder.locations import Reader, absolute, content_hash, image_column, split_location
 from artidx.embedder.parallel import ahead, batches
+from artidx.embedder.pictures.images import SMALLEST_FILE_LIMIT
 from artidx.errors import UnreadableImage
 
 

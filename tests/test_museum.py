@@ -11,7 +11,7 @@ import pytest
 from openpyxl import Workbook
 
 from artidx import ColumnNames, Index, read_catalog
-from artidx.embedder.leftovers import reason_for_file, reason_for_folder
+from artidx.embedder.catalogs.leftovers import reason_for_file, reason_for_folder
 from artidx.errors import BadCatalog
 from made import HUES, painting
 

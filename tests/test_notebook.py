@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
 from artidx import Catalog, ColumnNames, Index, read_catalog
-from artidx.embedder.images import picture, square
+from artidx.embedder.pictures.images import picture, square
 from artidx.embedder.training.dataset import CatalogDataset
 from artidx.errors import BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
 from made import DIM, HUES, painting

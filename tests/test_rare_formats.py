@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artidx.embedder import apart, formats
-from artidx.embedder.images import picture, square
+from artidx.embedder.pictures import apart, formats
+from artidx.embedder.pictures.images import picture, square
 from artidx.errors import NotAnImage, UnreadableImage
 from hostile_pictures import encoded
 from test_colour import ADOBE
@@ -114,7 +114,7 @@ def test_the_process_of_a_decoder_has_its_limits_and_nothing_of_the_environment(
     with pytest.raises(UnreadableImage) as problem:
         square(encoded("JPEG2000"), 16)
     assert "ARTIDX" not in str(problem.value)
-    code = ("import resource; from artidx.embedder import decoder; decoder._limit(7, 1 << 30); "
+    code = ("import resource; from artidx.embedder.pictures import decoder; decoder._limit(7, 1 << 30); "
             "print(resource.getrlimit(resource.RLIMIT_CPU)[0], resource.getrlimit(resource.RLIMIT_AS)[0])")
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["7", str(1 << 30)]

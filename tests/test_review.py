@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 import artidx
 from artidx.cli.main import artidx as command
-from artidx.embedder.catalog import read_labels
+from artidx.embedder.catalogs.catalog import read_labels
 from artidx.errors import BadCatalog
 from artidx.index.review.doubtful import doubts, false_discoveries, share_of_right
 from artidx.index.review.works import Works
@@ -34,7 +34,7 @@ def made_works(same: tuple = (), **columns) -> Works:
     centres = chance.normal(size=(6, 24))
     vectors = np.concatenate([centre + 0.4 * chance.normal(size=(4, 24)) for centre in centres])
     table = pd.DataFrame({"id": [f"w{number}" for number in range(24)], "artist": BY, **columns})
-    table["artist_key"] = [artidx.embedder.catalog.artist_key(name) for name in table["artist"]]
+    table["artist_key"] = [artidx.embedder.catalogs.catalog.artist_key(name) for name in table["artist"]]
     return Works(table, (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), same)
 
 

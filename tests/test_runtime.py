@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from artidx import Embedder
-from artidx.embedder.images import square
+from artidx.embedder.pictures.images import square
 from artidx.embedder.runtime import PREPROCESSING, SHIPPED
 from artidx.errors import BadModel, BadSetting, UnreadableImage
 from artidx.index.scoring.calibration import Calibration

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from artidx.embedder import tables
-from artidx.embedder.catalog import ColumnNames, read_catalog, read_labels, read_names
-from artidx.embedder.encodings import encoding_of
-from artidx.embedder.headings import HEADINGS, columns_of
-from artidx.embedder.tables import open_table, read_table
+from artidx.embedder.catalogs import tables
+from artidx.embedder.catalogs.catalog import ColumnNames, read_catalog, read_labels, read_names
+from artidx.embedder.catalogs.encodings import encoding_of
+from artidx.embedder.catalogs.headings import HEADINGS, columns_of
+from artidx.embedder.catalogs.tables import open_table, read_table
 from artidx.errors import ArtidxError, BadCatalog, BadSetting
 
 fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=40)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from artidx.embedder.images import picture
+from artidx.embedder.pictures.images import picture
 from artidx.errors import NotAnImage, UnreadableImage
 from made_tiff import DEFLATE, LZW, NONE, PACKBITS, tiff, whole
 

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from artidx import Embedder
 from artidx.cli.main import artidx
-from artidx.embedder.catalog import read_catalog
+from artidx.embedder.catalogs.catalog import read_catalog
 from artidx.embedder.training.data import crops
 from artidx.embedder.training.loop import checkpoint
 from artidx.embedder.training.loop.losses import artist_softmax

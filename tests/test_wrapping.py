@@ -16,8 +16,8 @@ from PIL import Image
 
 from artidx import Embedder, Index
 from artidx.cli.main import artidx
-from artidx.embedder.images import square
-from artidx.embedder.preprocessing import FILTERS, FITS, SUBSAMPLINGS, Preprocessing
+from artidx.embedder.pictures.images import square
+from artidx.embedder.pictures.preprocessing import FILTERS, FITS, SUBSAMPLINGS, Preprocessing
 from artidx.embedder.wrapping import Wrapping, side_of, with_metadata, wrapped
 from artidx.errors import BadModel, BadSetting
 from made import painting

@@ -14,10 +14,10 @@ import torch
 from torch.utils.data import Dataset
 
 from ...errors import BadSetting, UnreadableImage
-from ..catalog import Catalog, artist_key
-from ..images import MAX_PIXELS
+from ..catalogs.catalog import Catalog, artist_key
 from ..locations import Reader
-from ..preprocessing import Preprocessing
+from ..pictures.images import MAX_PIXELS
+from ..pictures.preprocessing import Preprocessing
 from ..runtime import Embedder
 
 Item = tuple[torch.Tensor, int]

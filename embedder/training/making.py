@@ -20,9 +20,9 @@ from torch import nn
 from ...errors import BadSetting, UnreadableImage
 from ...files import write_atomically
 from .. import kept
-from ..images import Pixels
 from ..locations import Reader
 from ..parallel import Bar, no_bar
+from ..pictures.images import Pixels
 from ..runtime import Embedder
 from .data.packed import packed_examples
 from .data.splits import SEEN, TRAIN, UNSEEN, check_splits, splits

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ...embedder.catalog import artist_key
+from ...embedder.catalogs.catalog import artist_key
 from ...errors import UnknownPainting
 from ..storage.vector_store import Painting, VectorStore
 from ..storage.words import folded

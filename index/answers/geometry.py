@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ...embedder.images import Pixels
+from ...embedder.pictures.images import Pixels
 from ...errors import MissingPackage
 
 SIDE = 640  # pixels of the longer side, to which all photographs are brought: enough for features, 50 ms to find them

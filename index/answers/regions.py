@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ...embedder.images import INSET, MAX_PIXELS, Box, Pixels, squares
+from ...embedder.pictures.images import INSET, MAX_PIXELS, Box, Pixels, squares
 from ..scoring.centre import centred
 from ..scoring.vectors import Array, distances
 from ..storage.manifest import Manifest

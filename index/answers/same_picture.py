@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from ...embedder.images import MAX_PIXELS, Source, used
+from ...embedder.pictures.images import MAX_PIXELS, Source, used
 from ...errors import MissingPackage
 from . import geometry
 from .geometry import Fit, Photograph

@@ -9,8 +9,8 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-from ...embedder.images import MAX_PIXELS
 from ...embedder.locations import Reader, content_hash
+from ...embedder.pictures.images import MAX_PIXELS
 from ...embedder.runtime import ImageLike
 from ...errors import UnreadableImage
 from ..storage.vector_store import Painting, VectorStore

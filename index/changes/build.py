@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.attribution import artist_key, attributed
-from ...embedder.bounded_parquet import read_frame
-from ...embedder.catalog import COLUMNS, Catalog
-from ...embedder.images import MAX_PIXELS
+from ...embedder.catalogs.attribution import artist_key, attributed
+from ...embedder.catalogs.bounded_parquet import read_frame
+from ...embedder.catalogs.catalog import COLUMNS, Catalog
 from ...embedder.locations import Reader, absolute
 from ...embedder.parallel import Bar, no_bar
+from ...embedder.pictures.images import MAX_PIXELS
 from ...embedder.remote import is_remote
 from ...embedder.runtime import BATCH_SIZE, Embedder, Embedding
 from ...errors import BadIndex, UnreadableImage, damaged, exhausted

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...embedder.attribution import artist_key
-from ...embedder.catalog import year_of
+from ...embedder.catalogs.attribution import artist_key
+from ...embedder.catalogs.catalog import year_of
 from ...errors import BadCatalog, BadSetting, UnknownPainting
 from ..measure.splits import split_names
 from ..scoring.calibration import Calibration

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...embedder.bounded_parquet import read_frame
-from ...embedder.catalog import COLUMNS, artist_key, year_of
+from ...embedder.catalogs.bounded_parquet import read_frame
+from ...embedder.catalogs.catalog import COLUMNS, artist_key, year_of
 from ...embedder.locations import absolute
 from ...embedder.runtime import Embedder
 from ...errors import BadCatalog, BadIndex, ModelMismatch, exhausted

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.attribution import artist_key, attributed
-from ...embedder.catalog import Catalog
+from ...embedder.catalogs.attribution import artist_key, attributed
+from ...embedder.catalogs.catalog import Catalog
 from ...embedder.parallel import Bar, no_bar
 from ...embedder.runtime import Embedder
 from ...errors import BadCatalog, BadSetting

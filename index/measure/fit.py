@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.catalog import artist_key
+from ...embedder.catalogs.catalog import artist_key
 from ...errors import BadCatalog, MissingPackage
 from ..scoring.artist_scores import gallery_scores
 from ..scoring.artists import artist_codes

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...embedder.bounded_parquet import read_frame
+from ...embedder.catalogs.bounded_parquet import read_frame
 from ...embedder.locations import Reader, content_hash
 from ...embedder.parallel import Bar, ahead, batches
 from ...embedder.resources import available_cores

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...embedder.catalog import is_text
+from ...embedder.catalogs.catalog import is_text
 from ...errors import BadIndex, BadSetting
 from ..scoring.neighbourhood import LANDMARKS
 from ..scoring.vectors import MARGIN, Array, Doubles, Integers, distances

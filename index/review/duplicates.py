@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ImageOps
 
-from ...embedder.images import picture
 from ...embedder.locations import Reader
 from ...embedder.parallel import Bar, ahead
+from ...embedder.pictures.images import picture
 from ...embedder.resources import available_cores
 from ...embedder.runtime import Embedder
 from ...errors import UnreadableImage

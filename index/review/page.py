@@ -11,8 +11,8 @@ import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...embedder.images import Source, picture
 from ...embedder.locations import Reader
+from ...embedder.pictures.images import Source, picture
 from ...errors import ArtidxError, MissingPackage, UnreadableImage
 from ...files import write_atomically
 from ..storage.vector_store import Painting

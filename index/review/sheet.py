@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...embedder.catalog import DECISION
+from ...embedder.catalogs.catalog import DECISION
 from ...errors import MissingPackage
 from ...files import write_atomically
 from .findings import NAMED, Finding, Review

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.attribution import attribution
+from ...embedder.catalogs.attribution import attribution
 from ..scoring.artist_scores import KERNEL, compensated
 from ..scoring.artists import artist_codes, artist_names
 from ..scoring.calibration import GalleryScores

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from ...embedder.catalog import is_text
+from ...embedder.catalogs.catalog import is_text
 from ...errors import BadSetting
 from ..scoring.artists import artist_codes, artist_names, centroids_of
 from ..scoring.neighbourhood import landmark_places, smallest

@@ -42,7 +42,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...embedder.attribution import merged
+from ...embedder.catalogs.attribution import merged
 from ...embedder.runtime import Embedder, read_model
 from ...errors import ArtidxError, BadIndex, IndexBusy, ModelMismatch, damaged, exhausted
 from ...files import locked, open_plain, sha256_of, strange_parts, sync, write_atomically

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from ...embedder.attribution import artist_key, attributed
-from ...embedder.bounded_parquet import read_frame
+from ...embedder.catalogs.attribution import artist_key, attributed
+from ...embedder.catalogs.bounded_parquet import read_frame
 from ...errors import damaged, exhausted
 
 COLUMNS = ("row", "id", "column", "before", "after", "by", "at")

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.bounded_parquet import read_frame
+from ...embedder.catalogs.bounded_parquet import read_frame
 from ...errors import damaged, exhausted
 from ..scoring.vectors import Array, Integers, Lists, Mask, Part, vector_hash
 from . import approximate

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.attribution import attribution
+from ...embedder.catalogs.attribution import attribution
 from ..scoring.neighbourhood import augmented, bandwidth_of
 from ..scoring.vectors import Array, Doubles, Integers, vector_hash
 from .manifest import Manifest

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...embedder.attribution import artist_key
-from ...embedder.letters import composed
+from ...embedder.catalogs.attribution import artist_key
+from ...embedder.catalogs.letters import composed
 from ...errors import BadSetting
 from ..scoring.vectors import Mask
 

@@ -12,7 +12,7 @@ import random
 import numpy as np
 from PIL import Image
 
-from ...images import Pixels, published
+from ...pictures.images import Pixels, published
 
 CROP = (0.8, 1.0)  # share of each side that is kept
 SCALE = (112, 320)  # px, the side at which the copy is saved

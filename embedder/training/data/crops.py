@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...images import Pixels
 from ...parallel import ahead, batches
+from ...pictures.images import Pixels
 from ...runtime import available_cores
 from .augment import photographed_whole, redigitised
 from .batches import Places

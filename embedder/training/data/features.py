@@ -16,9 +16,9 @@ import pandas as pd
 import torch
 
 from ... import kept
-from ...images import Pixels
 from ...locations import Reader
 from ...parallel import ahead, batches
+from ...pictures.images import Pixels
 from ...runtime import PREPROCESSING
 from ..networks.loading import load_frozen, weights_key
 from . import augment

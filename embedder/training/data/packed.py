@@ -21,9 +21,9 @@ from torch import Tensor
 from ....errors import BadModel, UnreadableImage
 from ....files import replacing, write_atomically
 from ... import kept
-from ...images import Pixels
 from ...locations import Reader
 from ...parallel import ahead
+from ...pictures.images import Pixels
 from ...runtime import PREPROCESSING, available_cores
 
 SHARD = 512  # paintings; 100 MB at 256 px, seconds of work

@@ -7,7 +7,7 @@ import hashlib
 import pandas as pd
 
 from ....errors import BadCatalog
-from ...catalog import artist_key
+from ...catalogs.catalog import artist_key
 
 TRAIN, SEEN, UNSEEN = "train", "val_seen", "val_unseen"
 UNSEEN_ARTISTS = SEEN_PAINTINGS = 0.1

@@ -20,8 +20,8 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from ...images import Pixels
 from ...parallel import Bar, no_bar
+from ...pictures.images import Pixels
 from ...runtime import PROVIDERS
 
 # As ONNX Runtime's reduce_range has it. CPUs without VNNI sum two products in 16 bits, which hold 2 x 255 x 64.

@@ -22,8 +22,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ....errors import BadModel
-from ...images import Pixels
 from ...parallel import Bar, no_bar
+from ...pictures.images import Pixels
 from ...runtime import METADATA_FORMAT, PREPROCESSING, Array, Embedder
 from ...wrapping import with_metadata as with_metadata  # for those who export
 from .int8 import with_int8_activations

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ....errors import BadSetting
 from ... import kept
-from ...catalog import artist_key
+from ...catalogs.catalog import artist_key
 from ...parallel import Bar
 from ..data import augment, crops
 from ..data.batches import Places

@@ -19,9 +19,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from ... import kept
-from ...catalog import artist_key
-from ...images import Pixels
+from ...catalogs.catalog import artist_key
 from ...parallel import Bar
+from ...pictures.images import Pixels
 from ..data import augment
 from ..data.augment import photographed_whole, redigitised
 from ..data.batches import Places

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from ....errors import BadCatalog
-from ...catalog import artist_key
+from ...catalogs.catalog import artist_key
 from ...parallel import Bar
 from ..data.features import backbone_features
 from ..networks.backbones import BACKBONES

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ....errors import BadCatalog, BadModel, BadSetting
 from ....files import write_atomically
 from ... import kept
-from ...catalog import artist_key
+from ...catalogs.catalog import artist_key
 from ...parallel import Bar
 from ..data.batches import Places
 from ..data.packed import Packed, pack

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ....errors import BadCatalog
 from ... import kept
-from ...catalog import artist_key
+from ...catalogs.catalog import artist_key
 from ...parallel import Bar
 from ..data.packed import Packed, pack
 from ..data.splits import SEEN, TRAIN, labels_sha256

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UnreadableImage
+from ...errors import UnreadableImage
 
 Pixels = npt.NDArray[np.uint8]
 BLOCK = 1 << 20  # numbers that are worked on at once: 8 MB of float64

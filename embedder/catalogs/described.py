@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import BadCatalog
-from .formats import is_read, unread
+from ...errors import BadCatalog
+from ..pictures.formats import is_read, unread
+from ..remote import is_remote
 from .headings import columns_of
 from .leftovers import LeftAlone
 from .photographs import Photographs, names_in
-from .remote import is_remote
 from .tables import Table
 
 NAMED = 0.5  # share of a column's cells from which on it holds names of images

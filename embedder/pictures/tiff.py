@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from ..errors import NotAnImage, UnreadableImage
+from ...errors import NotAnImage, UnreadableImage
 from .colour import srgb_of_lab
 from .samples import Pixels, blocks, to_8_bit
 from .structure import MAX_SCANS, check_pixels, count, too_much

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ..errors import UnreadableImage
+from ...errors import UnreadableImage
 from .colour import MAX_PROFILE_BYTES
 
 MAX_SCANS = 100  # of a JPEG; progressive ones have 10, of four colours 17

@@ -22,17 +22,17 @@ from typing import Any
 
 import pandas as pd
 
-from ..errors import BadCatalog, BadSetting, MissingPackage, UnreadableImage
+from ...errors import BadCatalog, BadSetting, MissingPackage, UnreadableImage
+from ..locations import SEPARATOR, image_column
+from ..pictures.formats import is_read, unread
+from ..remote import Remote, is_remote
 from .attribution import artist_key as artist_key  # for those who compare a catalog's artists
 from .attribution import attributed
 from .described import ColumnNames as ColumnNames  # with read_catalog
 from .described import Recognised, described, found_columns, listing, renamed
 from .encodings import encoding_of
-from .formats import is_read, unread
 from .leftovers import LeftAlone, reason_for_path, walk
 from .letters import composed
-from .locations import SEPARATOR, image_column
-from .remote import Remote, is_remote
 from .tables import MAX_TABLE_BYTES, Table, is_table, open_table, table_of
 
 COLUMNS = ("id", "path", "artist", "title", "year")

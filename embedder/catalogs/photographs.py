@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from urllib.parse import unquote
 
-from .formats import is_read, unread
+from ..pictures.formats import is_read, unread
+from ..remote import is_remote
 from .leftovers import LeftAlone, walk
 from .letters import composed, folded
-from .remote import is_remote
 
 
 class Photographs:

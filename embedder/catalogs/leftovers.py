@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .formats import ending, is_read, unread
+from ..pictures.formats import ending, is_read, unread
 from .letters import composed
 
 THUMBNAILS, BIN, SYSTEM, HIDDEN = ("thumbnails and previews", "a bin of deleted files",

@@ -36,7 +36,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from ..errors import NotAnImage, UnreadableImage
+from ...errors import NotAnImage, UnreadableImage
 from . import apart, formats, structure, tiff
 from .colour import to_srgb
 from .samples import Pixels as Pixels  # as the rest of the package knows it

@@ -22,7 +22,7 @@ from xml.parsers import expat
 
 import pandas as pd
 
-from ..errors import BadCatalog, BadSetting
+from ...errors import BadCatalog, BadSetting
 from .encodings import encoding_of
 from .headings import recognised
 
