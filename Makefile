@@ -43,6 +43,7 @@ faults: $(DEV)/installed
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy --strict embedder index service cli *.py
 	$(DEV)/bin/lint-imports --no-logo --no-cache
 

@@ -37,8 +37,21 @@ _HOMES = {
     "read_catalog": ".embedder.catalog",
 }
 
-__all__ = ["Answer", "ArtidxError", "Catalog", "ColumnNames", "Embedder", "Index", "Neighbour", "Painting",
-           "RankedArtist", "Report", "Settings", "Verdict", "read_catalog"]
+__all__ = [
+    "Answer",
+    "ArtidxError",
+    "Catalog",
+    "ColumnNames",
+    "Embedder",
+    "Index",
+    "Neighbour",
+    "Painting",
+    "RankedArtist",
+    "Report",
+    "Settings",
+    "Verdict",
+    "read_catalog",
+]
 
 
 def __getattr__(name: str) -> Any:

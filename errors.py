@@ -19,7 +19,6 @@ ArtidxError
 └── BadSetting         a setting has a value that cannot work
 """
 
-
 import re
 from pathlib import Path
 
@@ -97,10 +96,13 @@ class BadSetting(ArtidxError):
 _EXHAUSTED = {
     "not enough memory; close other programs, or raise the limit (ulimit -v, or that of the container)": re.compile(
         r"bad[ _]alloc|cannot allocate memory|failed to allocate|allocation failed|out of memory|"
-        r"malloc of size \d+ failed|failed to map segment", re.IGNORECASE),
+        r"malloc of size \d+ failed|failed to map segment",
+        re.IGNORECASE,
+    ),
     "no more threads or processes can be started; raise the limit (ulimit -u, or that of the container)": re.compile(
         r"can't start new thread|worker thread|pthread_create|thread creation|resource temporarily unavailable",
-        re.IGNORECASE),
+        re.IGNORECASE,
+    ),
     "no more files can be opened; raise the limit (ulimit -n)": re.compile("too many open files", re.IGNORECASE),
 }
 
@@ -118,5 +120,7 @@ def exhausted(problem: BaseException, where: str) -> OutOfResources | None:
 
 def damaged(path: Path, why: str) -> BadIndex:
     """The error for a file of an index that is not as it was written."""
-    return BadIndex(f"{path}: damaged: {why}; try artidx check --repair, restore it from a copy, or rebuild with "
-                    f"artidx build --replace")
+    return BadIndex(
+        f"{path}: damaged: {why}; try artidx check --repair, restore it from a copy, or rebuild with "
+        f"artidx build --replace"
+    )

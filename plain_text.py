@@ -24,7 +24,7 @@ def cell(text: str) -> str:
 
 def of_cell(text: str) -> str:
     """The text that `cell` made the cell of."""
-    return text[len(TEXT):] if text.startswith(TEXT) and text[len(TEXT):].startswith(FORMULA) else text
+    return text[len(TEXT) :] if text.startswith(TEXT) and text[len(TEXT) :].startswith(FORMULA) else text
 
 
 def _escape(character: str) -> str:

@@ -27,8 +27,13 @@ ROUNDS = 2
 def build(source: Path, *words: object, environment: dict[str, str] | None = None) -> float:
     """Images a second of a build."""
     with tempfile.TemporaryDirectory() as folder:
-        out = subprocess.run([ARTIDX, "build", source, "-o", Path(folder) / "i.artidx", "--json", *map(str, words)],
-                             env=environment, check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(
+            [ARTIDX, "build", source, "-o", Path(folder) / "i.artidx", "--json", *map(str, words)],
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
     return float(json.loads(out)["images_per_second"])
 
 
@@ -43,9 +48,13 @@ def main() -> None:
         nodes.wait_for_both()
         print(f"{copies * len(images):,} paintings, {os.cpu_count()} cores; images a second, the best of {ROUNDS}")
         for workers in (1, 2):
-            rates = [(build(Path(folder), "--workers", workers),
-                      build(Path(folder), "--workers", workers, "--ray", nodes.address, environment=nodes.environment))
-                     for _ in range(ROUNDS)]
+            rates = [
+                (
+                    build(Path(folder), "--workers", workers),
+                    build(Path(folder), "--workers", workers, "--ray", nodes.address, environment=nodes.environment),
+                )
+                for _ in range(ROUNDS)
+            ]
             here, there = (max(each) for each in zip(*rates, strict=True))
             print(f"{workers} workers: here {here:.1f}, on Ray {there:.1f}, {there / here:.2f} of that", flush=True)
 

@@ -69,16 +69,23 @@ def main(catalog: str, work: str, model: str = "base") -> None:
     places, codes = asked_about(table, packed)
     timed = packed.squares(places[UNSEEN][:TIMED])
     ratio = statistics.median(seconds(in_float, timed) / seconds(as_it_is, timed) for _ in range(ROUNDS))
-    vectors = {embedder: {split: embedder.infer(packed.squares(here)) for split, here in places.items()}
-               for embedder in (in_float, as_it_is)}
+    vectors = {
+        embedder: {split: embedder.infer(packed.squares(here)) for split, here in places.items()}
+        for embedder in (in_float, as_it_is)
+    }
     print("| sums | times as fast | cosine, mean (least) | AUC unseen / seen | found at 1 % |\n|---|---|---|---|---|")
     for name, embedder, faster in (("in float32", in_float, 1.0), ("in 8 bits, as it is", as_it_is, ratio)):
         found, exact = vectors[embedder], vectors[in_float]
         cosines = np.concatenate([(found[split] * exact[split]).sum(axis=1) for split in places])
         scores = [judged(found[split], codes[split]) for split in places]
-        print(f"| {name} | {faster:.2f} | {cosines.mean():.4f} ({cosines.min():.3f}) | "
-              + " / ".join(f"{score.auc:.4f}" for score in scores) + " | "
-              + " / ".join(f"{score.found:.4f}" for score in scores) + " |", flush=True)
+        print(
+            f"| {name} | {faster:.2f} | {cosines.mean():.4f} ({cosines.min():.3f}) | "
+            + " / ".join(f"{score.auc:.4f}" for score in scores)
+            + " | "
+            + " / ".join(f"{score.found:.4f}" for score in scores)
+            + " |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -55,8 +55,11 @@ def pairs(vectors: np.ndarray, artists: np.ndarray) -> tuple[float, float, float
     same = (artists[:, None] == artists)[above]
     wrong, right, _ = roc_curve(same, cosines[above])
     np.fill_diagonal(cosines, -np.inf)
-    return (roc_auc_score(same, cosines[above]), float(np.interp(0.01, wrong, right)),
-            float((artists[cosines.argmax(axis=1)] == artists).mean()))
+    return (
+        roc_auc_score(same, cosines[above]),
+        float(np.interp(0.01, wrong, right)),
+        float((artists[cosines.argmax(axis=1)] == artists).mean()),
+    )
 
 
 def artists_found(gallery: np.ndarray, known: np.ndarray, asked: np.ndarray, true: np.ndarray) -> tuple[float, float]:
@@ -69,8 +72,14 @@ def artists_found(gallery: np.ndarray, known: np.ndarray, asked: np.ndarray, tru
     return float(right[:, 0].mean()), float(right.any(axis=1).mean())
 
 
-def show(what: str, seen: dict[str, Seen], whole: list[np.ndarray] | None, weights: tuple[float, ...],
-         of_artist: float, of_style: float) -> None:
+def show(
+    what: str,
+    seen: dict[str, Seen],
+    whole: list[np.ndarray] | None,
+    weights: tuple[float, ...],
+    of_artist: float,
+    of_style: float,
+) -> None:
     """Learn a head of the members that have a weight, and print a line about it.
 
     whole: (m, f) of each member, the paintings joining.shifted photographed whole.
@@ -79,14 +88,18 @@ def show(what: str, seen: dict[str, Seen], whole: list[np.ndarray] | None, weigh
     members = {split: [found.members[number] for number in kept] for split, found in seen.items()}
     some = joining.shifted(len(members[TRAIN][0]))
     shifts = [whole[number] - seen[TRAIN].members[number][some] for number in kept] if whole else None
-    head = joining.head_of(members[TRAIN], shifts, seen[TRAIN].labels, [weights[number] for number in kept], of_artist,
-                         of_style)
+    head = joining.head_of(
+        members[TRAIN], shifts, seen[TRAIN].labels, [weights[number] for number in kept], of_artist, of_style
+    )
     with torch.inference_mode():
         found = {split: normalize(head(torch.from_numpy(np.hstack(members[split]))), dim=1).numpy() for split in seen}
     unseen, known = (pairs(found[split], seen[split].artists) for split in (UNSEEN, SEEN))
     first, five = artists_found(found[TRAIN], seen[TRAIN].artists, found[SEEN], seen[SEEN].artists)
-    print(f"| {what} | {unseen[0]:.3f} / {known[0]:.3f} | {unseen[1]:.3f} / {known[1]:.3f} | "
-          f"{unseen[2]:.3f} / {known[2]:.3f} | {first:.3f} / {five:.3f} |", flush=True)
+    print(
+        f"| {what} | {unseen[0]:.3f} / {known[0]:.3f} | {unseen[1]:.3f} / {known[1]:.3f} | "
+        f"{unseen[2]:.3f} / {known[2]:.3f} | {first:.3f} / {five:.3f} |",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -99,12 +112,15 @@ def main() -> None:
     members = {"linear": train_linear(training, backbones, work, print, no_bar)}
     for recipe in tuned.MEMBERS:
         folder = work / tuned.FOLDER / recipe.backbone
-        members[recipe.backbone] = fine_tuning.train_member(recipe, backbones, data, folder, fabric, triplet_accuracy,
-                                                            print, no_bar)
+        members[recipe.backbone] = fine_tuning.train_member(
+            recipe, backbones, data, folder, fabric, triplet_accuracy, print, no_bar
+        )
 
     def kept(what: str, places: np.ndarray, change: joining.Change) -> list[np.ndarray]:
-        return [joining.vectors(member, work / tuned.FOLDER / name, what, places, change, data, fabric, no_bar)
-                for name, member in members.items()]
+        return [
+            joining.vectors(member, work / tuned.FOLDER / name, what, places, change, data, fabric, no_bar)
+            for name, member in members.items()
+        ]
 
     places = {split: joining.places_of(table, data.packed, split) for split in (TRAIN, SEEN, UNSEEN)}
     some = places[TRAIN][joining.shifted(len(places[TRAIN]))]

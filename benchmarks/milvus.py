@@ -50,8 +50,9 @@ class Milvus:
     def start(self) -> float:
         """Seconds until it was up."""
         started = time.perf_counter()
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                         start_new_session=True)
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         assert self._process.stdout
         self.address = f"milvus+http://127.0.0.1:{int(self._process.stdout.readline())}/paintings"  # a free port
         return time.perf_counter() - started
@@ -79,8 +80,10 @@ def timed(index: Index, names: list[str]) -> tuple[str, list[str]]:
 
 
 def found(index: Index, names: list[str]) -> list[dict[str, float]]:
-    return [{near.painting.id: near.distance for near in index.nearest_paintings(f"id:{name}", k=10).paintings}
-            for name in names]
+    return [
+        {near.painting.id: near.distance for near in index.nearest_paintings(f"id:{name}", k=10).paintings}
+        for name in names
+    ]
 
 
 def main() -> None:
@@ -92,7 +95,8 @@ def main() -> None:
         (folder / "from").mkdir()
         np.save(folder / "from" / "vectors.npy", vectors)
         pd.DataFrame({"id": [f"{i}.jpg" for i in range(count)], "artist": [f"artist {a}" for a in artists]}).to_parquet(
-            folder / "from" / "paintings.parquet")
+            folder / "from" / "paintings.parquet"
+        )
         here = Index.import_vectors(folder / "i.artidx", folder / "from")[0]
         names = [f"{i}.jpg" for i in np.random.default_rng(1).choice(count, ASKED, replace=False)]
         print(f"{count:,} vectors of 256; server up in {server.start():.1f} s, {server.megabytes} MB")
@@ -114,12 +118,18 @@ def main() -> None:
             print(f"killed after {sent:,}: {problem}")
         print(f"started again in {server.start():.1f} s")
         pushed = here.push(server.address)
-        print(f"pushed again: {pushed.written:,} of {pushed.paintings:,} in {pushed.seconds:.1f} s; {pushed.kind}, "
-              f"recall of the ten nearest {pushed.recall_at_10:.4f}; {server.megabytes} MB")
+        print(
+            f"pushed again: {pushed.written:,} of {pushed.paintings:,} in {pushed.seconds:.1f} s; {pushed.kind}, "
+            f"recall of the ten nearest {pushed.recall_at_10:.4f}; {server.megabytes} MB"
+        )
         there = Index.open(server.address)
         exact, ours = found(here, names), found(there, names)
-        assert all(mine[name] == theirs[name] for theirs, mine in zip(exact, ours, strict=True)
-                   for name in mine if name in theirs)
+        assert all(
+            mine[name] == theirs[name]
+            for theirs, mine in zip(exact, ours, strict=True)
+            for name in mine
+            if name in theirs
+        )
         print("distances are those of the folder to the bit")
         for _ in range(2):
             (slow, whom), (quick, known) = timed(there, names), timed(here, names)

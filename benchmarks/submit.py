@@ -52,8 +52,13 @@ def write_pairs(target: Path, names: np.ndarray[tuple[int], np.dtype[np.str_]], 
         for size in sizes:
             a, b = np.triu_indices(size, 1)
             keep = min(len(a), PAIRS - written)
-            pd.DataFrame({"index": np.arange(written, written + keep), "a": names[start + a[:keep]],
-                          "b": names[start + b[:keep]]}).to_csv(stream, header=False, index=False)
+            pd.DataFrame(
+                {
+                    "index": np.arange(written, written + keep),
+                    "a": names[start + a[:keep]],
+                    "b": names[start + b[:keep]],
+                }
+            ).to_csv(stream, header=False, index=False)
             start, written = start + size, written + keep
 
 
@@ -64,11 +69,34 @@ def made_up(names: np.ndarray[tuple[int], np.dtype[np.str_]], folder: Path) -> G
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     groups = np.where(artists % 3 == 0, "test_only", "train_and_test")
     hashes = [vector_hash(vector) for vector in vectors.astype(np.float32)]
-    table = pd.DataFrame({"row": np.arange(IMAGES), "id": names, "vector_sha256": hashes,
-                          "artist_key": [f"artist {a:04d}" for a in artists], "artist_group": groups})
+    table = pd.DataFrame(
+        {
+            "row": np.arange(IMAGES),
+            "id": names,
+            "vector_sha256": hashes,
+            "artist_key": [f"artist {a:04d}" for a in artists],
+            "artist_group": groups,
+        }
+    )
     contents = Contents([Segment(table, vectors.astype(np.float32))], np.zeros(DIM, np.float32), ARTISTS, IMAGES)
-    manifest = Manifest(FORMAT, 1, "", "", Model("", "", DIM), IMAGES, ARTISTS, 0, IMAGES, [0.0] * DIM, ARTISTS, None,
-                        contents.storage, contents.approximate_from, [], {})
+    manifest = Manifest(
+        FORMAT,
+        1,
+        "",
+        "",
+        Model("", "", DIM),
+        IMAGES,
+        ARTISTS,
+        0,
+        IMAGES,
+        [0.0] * DIM,
+        ARTISTS,
+        None,
+        contents.storage,
+        contents.approximate_from,
+        [],
+        {},
+    )
     return Generation(folder, manifest, table, contents.vectors(), contents, folder / "model.onnx", sha256="")
 
 
@@ -100,10 +128,14 @@ def main() -> None:
             rounds.append((answered - began, multiplied - answered, time.perf_counter() - multiplied))
     seconds, products, writing = np.median(rounds, axis=0)
     ratios = sorted(whole / (bare + written) for whole, bare, written in rounds)
-    print(f"{done.pairs:,} pairs of {sum(sizes):,} images in {seconds:.1f} s; AUC {done.auc:.4f}, "
-          f"seen {done.auc_seen:.4f}, unseen {done.auc_unseen:.4f}")
-    print(f"bare products {products:.1f} s, writing as many bytes {writing:.1f} s; ratio {np.median(ratios):.2f} "
-          f"({ratios[0]:.2f} to {ratios[-1]:.2f}); medians of {ROUNDS} rounds, and their range")
+    print(
+        f"{done.pairs:,} pairs of {sum(sizes):,} images in {seconds:.1f} s; AUC {done.auc:.4f}, "
+        f"seen {done.auc_seen:.4f}, unseen {done.auc_unseen:.4f}"
+    )
+    print(
+        f"bare products {products:.1f} s, writing as many bytes {writing:.1f} s; ratio {np.median(ratios):.2f} "
+        f"({ratios[0]:.2f} to {ratios[-1]:.2f}); medians of {ROUNDS} rounds, and their range"
+    )
     print(f"peak memory of the first round {peaks[0]:.0f} MiB")
 
 

@@ -1,6 +1,6 @@
 """Images a second in training, bfloat16 against float32, by the paper's network in the same run.
 
-    python benchmarks/train.py ../shared/paintings/paintings.csv
+python benchmarks/train.py ../shared/paintings/paintings.csv
 """
 
 from __future__ import annotations
@@ -40,9 +40,17 @@ def main(catalog: str) -> None:
             for precision, found in rates.items():
                 network = SiameseNetwork(settings.size, **settings.network.model_dump())
                 fabric = Fabric(devices=1, precision=precision)
-                epoch = train(network.to(memory_format=torch.channels_last), everything, few,
-                              Path(name) / f"{precision}-{number}", TRAINING, fabric, triplet_accuracy,
-                              lambda line: None, lambda total, what: nullcontext(lambda done: None))[0]
+                epoch = train(
+                    network.to(memory_format=torch.channels_last),
+                    everything,
+                    few,
+                    Path(name) / f"{precision}-{number}",
+                    TRAINING,
+                    fabric,
+                    triplet_accuracy,
+                    lambda line: None,
+                    lambda total, what: nullcontext(lambda done: None),
+                )[0]
                 found.append(epoch.images / epoch.seconds)
     for precision, found in rates.items():
         print(f"{precision:10}  {median(found):6.1f} images/s  (of {', '.join(f'{rate:.1f}' for rate in found)})")

@@ -23,9 +23,17 @@ from artidx.index.scoring.curve import PairCurve
 from artidx.index.scoring.neighbourhood import neighbourhoods_among
 
 NEAREST = 0.1  # share of the index whose mean cosine local scaling takes
-SUMS = (("distance",), ("local scaling",), ("neighbourhoods",), ("artist lists",), ("distance", "local scaling"),
-        ("distance", "artist lists"), ("distance", "neighbourhoods"), ("distance", "neighbourhoods", "local scaling"),
-        ("distance", "neighbourhoods", "artist lists"))
+SUMS = (
+    ("distance",),
+    ("local scaling",),
+    ("neighbourhoods",),
+    ("artist lists",),
+    ("distance", "local scaling"),
+    ("distance", "artist lists"),
+    ("distance", "neighbourhoods"),
+    ("distance", "neighbourhoods", "local scaling"),
+    ("distance", "neighbourhoods", "artist lists"),
+)
 
 Terms = dict[str, np.ndarray]
 
@@ -41,9 +49,10 @@ def terms_of(index: Index, split: str | None) -> tuple[Terms, np.ndarray]:
     cosines = vectors @ vectors.T
     a, b = np.triu_indices(len(vectors), 1)
     others = np.sort(cosines - 4 * np.eye(len(vectors), dtype=np.float32), axis=1)
-    crowd = others[:, -max(1, round(NEAREST * len(vectors))):].mean(axis=1)
-    around = neighbourhoods_among(vectors, vectors, table["vector_sha256"][here].to_numpy(object),
-                                np.arange(len(vectors)))
+    crowd = others[:, -max(1, round(NEAREST * len(vectors))) :].mean(axis=1)
+    around = neighbourhoods_among(
+        vectors, vectors, table["vector_sha256"][here].to_numpy(object), np.arange(len(vectors))
+    )
     if around is None:
         sys.exit(f"{index.name}: has too few paintings to compare neighbourhoods")
     similarity = around.similarity(slice(None), slice(None))
@@ -53,8 +62,12 @@ def terms_of(index: Index, split: str | None) -> tuple[Terms, np.ndarray]:
     scored = gallery_scores(gallery, codes[there], len(keys), queries, own)
     known, unknown = index.calibration.artists.posterior(scored)
     lists = np.sqrt(np.column_stack([known, unknown]))
-    terms = {"distance": cosines[a, b], "local scaling": (2 * cosines - crowd[:, None] - crowd[None, :])[a, b],
-             "neighbourhoods": similarity[a, b], "artist lists": (lists @ lists.T)[a, b]}
+    terms = {
+        "distance": cosines[a, b],
+        "local scaling": (2 * cosines - crowd[:, None] - crowd[None, :])[a, b],
+        "neighbourhoods": similarity[a, b],
+        "artist lists": (lists @ lists.T)[a, b],
+    }
     return terms, codes[here][a] == codes[here][b]
 
 

@@ -17,18 +17,38 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("catalog")
-@click.option("--model", "models", type=MODEL, multiple=True, required=True,
-              help="base, small or a file; once for each. The others are compared with the first.")
-@click.option("--gallery", metavar="SPLIT",
-              help="Split in which artists are looked for; paintings of all others are asked.  [default: train; "
-                   "without a column split each painting is asked of all others]")
-@click.option("--work", type=PATH, default=Path("benchmark-work"), show_default=True, metavar="FOLDER",
-              help="Where vectors are kept: a run that was interrupted goes on, a second one embeds nothing.")
-@click.option("--report", type=PATH, metavar="FILE.html",
-              help="Write a page, too; with a picture where artidx[plot] is installed.")
+@click.option(
+    "--model",
+    "models",
+    type=MODEL,
+    multiple=True,
+    required=True,
+    help="base, small or a file; once for each. The others are compared with the first.",
+)
+@click.option(
+    "--gallery",
+    metavar="SPLIT",
+    help="Split in which artists are looked for; paintings of all others are asked.  [default: train; "
+    "without a column split each painting is asked of all others]",
+)
+@click.option(
+    "--work",
+    type=PATH,
+    default=Path("benchmark-work"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where vectors are kept: a run that was interrupted goes on, a second one embeds nothing.",
+)
+@click.option(
+    "--report",
+    type=PATH,
+    metavar="FILE.html",
+    help="Write a page, too; with a picture where artidx[plot] is installed.",
+)
 @json_option
-def benchmark(catalog: str, models: tuple[str, ...], gallery: str | None, work: Path, report: Path | None,
-              as_json: bool) -> None:
+def benchmark(
+    catalog: str, models: tuple[str, ...], gallery: str | None, work: Path, report: Path | None, as_json: bool
+) -> None:
     """Compare models on CATALOG, anything artidx build takes, by one protocol: docs/benchmark.md.
 
     For each number its 95 % interval, by bootstrap over artists, and how far it is from the first model's, with the
@@ -41,10 +61,14 @@ def benchmark(catalog: str, models: tuple[str, ...], gallery: str | None, work: 
     found = measuring.benchmark(read_catalog(catalog), models, work, gallery, progress)
     left_out = found.left_out
     if left_out.unreadable:
-        note(f"left out: {len(left_out.unreadable):,} that cannot be read; the first: "
-             f"{': '.join(left_out.unreadable[0])}")
-    for count, what in ((left_out.copies, "copies of images that are there already"),
-                        (left_out.without_artist, "without an artist")):
+        note(
+            f"left out: {len(left_out.unreadable):,} that cannot be read; the first: "
+            f"{': '.join(left_out.unreadable[0])}"
+        )
+    for count, what in (
+        (left_out.copies, "copies of images that are there already"),
+        (left_out.without_artist, "without an artist"),
+    ):
         if count:
             note(f"left out: {count:,} {what}")
     if as_json:
@@ -65,8 +89,10 @@ def _show(found: Benchmark) -> None:
     for model in found.models:
         say(f"{model.name:<{width}}  {model.sha256[:12]}, {model.dim} numbers")
     where = "all others" if found.gallery is None else f"the split {found.gallery}"
-    say(f"asked of {where}: {found.gallery_paintings:,} paintings by {found.gallery_artists:,} artists; 95 % intervals "
-        f"by bootstrap over artists; last, the difference from {names[0]}, paired")
+    say(
+        f"asked of {where}: {found.gallery_paintings:,} paintings by {found.gallery_artists:,} artists; 95 % intervals "
+        f"by bootstrap over artists; last, the difference from {names[0]}, paired"
+    )
     for part in found.parts:
         say()
         say(_heading(part))
@@ -76,9 +102,11 @@ def _show(found: Benchmark) -> None:
 
 
 def _heading(part: Part) -> str:
-    return (f"{part.part}: {part.paintings:,} paintings by {part.artists:,} artists, {part.same_pairs:,} pairs by one "
-            f"artist and {part.different_pairs:,} others; {part.known:,} asked by artists of the gallery, "
-            f"{part.out_of_gallery:,} out of it")
+    return (
+        f"{part.part}: {part.paintings:,} paintings by {part.artists:,} artists, {part.same_pairs:,} pairs by one "
+        f"artist and {part.different_pairs:,} others; {part.known:,} asked by artists of the gallery, "
+        f"{part.out_of_gallery:,} out of it"
+    )
 
 
 def _told(score: Score) -> str:

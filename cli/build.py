@@ -35,8 +35,18 @@ if TYPE_CHECKING:
 @catalog_options
 @model_option
 @embedding_options
-def build(source: str, output: Path, replace: bool, half: bool, approximate: bool, push: Address | None,
-          model: str | None, device: str, as_json: bool, **options: Any) -> None:
+def build(
+    source: str,
+    output: Path,
+    replace: bool,
+    half: bool,
+    approximate: bool,
+    push: Address | None,
+    model: str | None,
+    device: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Build an index from SOURCE.
 
     SOURCE is a folder with one folder of images an artist, a flat folder of images, a table (.csv, .tsv, .xlsx, .ods)
@@ -60,8 +70,15 @@ def build(source: str, output: Path, replace: bool, half: bool, approximate: boo
     embedder = Embedder.load(model, device=own_device(options, device))
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
     with settings(options, device) as chosen:
-        index, report = Index.build(output, catalog, embedder=embedder, settings=chosen,
-                                    layout=layout(half, approximate), replace=replace, bar=progress)
+        index, report = Index.build(
+            output,
+            catalog,
+            embedder=embedder,
+            settings=chosen,
+            layout=layout(half, approximate),
+            replace=replace,
+            bar=progress,
+        )
     found = pushed(index, push) if push and as_json else None
     show_report(index, report, as_json, found)
     note_exact(index, approximate)

@@ -27,10 +27,33 @@ from .output import check_stdout, note, plain, say_json
 
 NOWHERE = np.empty(0, np.float32)
 
-PAIR_COLUMNS = ("a", "b", "same", "distance", "threshold", "probability", "probability_by_distance",
-                "neighbourhood_similarity", "problem", "object_a", "attribution_a", "object_b", "attribution_b")
-NEAREST_COLUMNS = ("image", "unknown", "rank", "artist", "probability", "painting", "distance", "problem",
-                   "object", "attribution")
+PAIR_COLUMNS = (
+    "a",
+    "b",
+    "same",
+    "distance",
+    "threshold",
+    "probability",
+    "probability_by_distance",
+    "neighbourhood_similarity",
+    "problem",
+    "object_a",
+    "attribution_a",
+    "object_b",
+    "attribution_b",
+)
+NEAREST_COLUMNS = (
+    "image",
+    "unknown",
+    "rank",
+    "artist",
+    "probability",
+    "painting",
+    "distance",
+    "problem",
+    "object",
+    "attribution",
+)
 JUDGED = PAIR_COLUMNS[2 : PAIR_COLUMNS.index("problem")]
 
 
@@ -85,8 +108,9 @@ class Remembered:
         return replace(found, vector=np.frombuffer(self._vectors.read(4 * self._dim), np.float32))
 
 
-def answer_pairs(index: Index, path: Path, decision: Decision, max_pixels: int, as_json: bool,
-                 encoding: str | None = None) -> int:
+def answer_pairs(
+    index: Index, path: Path, decision: Decision, max_pixels: int, as_json: bool, encoding: str | None = None
+) -> int:
     """Write a judgement (CSV) or a verdict (JSON) for each pair of the file; returns how many could not be given."""
     writer = None if as_json else _writer(PAIR_COLUMNS)
     failed = 0
@@ -124,8 +148,9 @@ def answer_list(index: Index, names: Iterable[str], k: int, paintings: bool, max
             continue
         answer = index.nearest_to(query, k=k) if paintings else index.answer(query, k=k)
         if writer:
-            writer.writerows([_cell(value) for value in (name, *row, None, *_known(query))]
-                             for row in _ranks(answer, paintings))
+            writer.writerows(
+                [_cell(value) for value in (name, *row, None, *_known(query))] for row in _ranks(answer, paintings)
+            )
         else:
             say_json(answer)
     return failed
@@ -139,10 +164,14 @@ def report_failed(failed: int) -> None:
 
 def _ranks(answer: Answer, paintings: bool) -> list[tuple[Any, ...]]:
     if paintings:
-        return [(None, rank, n.painting.artist, None, n.painting.id, n.distance)
-                for rank, n in enumerate(answer.paintings, start=1)]
-    return [(answer.unknown, rank, a.artist, a.probability, a.paintings[0].painting.id, a.paintings[0].distance)
-            for rank, a in enumerate(answer.artists, start=1)] or [(answer.unknown, *[None] * 5)]
+        return [
+            (None, rank, n.painting.artist, None, n.painting.id, n.distance)
+            for rank, n in enumerate(answer.paintings, start=1)
+        ]
+    return [
+        (answer.unknown, rank, a.artist, a.probability, a.paintings[0].painting.id, a.paintings[0].distance)
+        for rank, a in enumerate(answer.artists, start=1)
+    ] or [(answer.unknown, *[None] * 5)]
 
 
 def _known(query: Query | str) -> tuple[str | None, str | None]:

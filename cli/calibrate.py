@@ -35,21 +35,33 @@ def calibrate(index: Path, split: str | None, split_column: str | None, as_json:
     pairs = calibration.pairs
     say(f"{index}: generation {opened.manifest.generation}, calibrated on {pairs.measured_on}")
     for what, scale in (("by distance alone", pairs.by_distance), ("as pair judges", pairs.by_fused_distance)):
-        say(f"{what:18} AUC {scale.auc:.3f}; on artists held apart: calibration error "
-            f"{share(scale.calibration_error)}, Brier score {share(scale.brier)}")
+        say(
+            f"{what:18} AUC {scale.auc:.3f}; on artists held apart: calibration error "
+            f"{share(scale.calibration_error)}, Brier score {share(scale.brier)}"
+        )
     for number, point in enumerate(pairs.by_fused_distance.points):
         held_out = pairs.by_fused_distance.held_out[number] if pairs.by_fused_distance.held_out else None
-        say(f"  of pairs by different artists {point.false_positive_rate:6.2%} pass"
-            + (f" ({held_out.false_positive_rate:.2%} held out, {_span(held_out.false_positive_interval)})"
-               if held_out else "") + f", of same-artist pairs {point.true_positive_rate:5.1%}"
-            + (f" ({held_out.true_positive_rate:.1%}, {_span(held_out.true_positive_interval)})" if held_out else ""))
+        say(
+            f"  of pairs by different artists {point.false_positive_rate:6.2%} pass"
+            + (
+                f" ({held_out.false_positive_rate:.2%} held out, {_span(held_out.false_positive_interval)})"
+                if held_out
+                else ""
+            )
+            + f", of same-artist pairs {point.true_positive_rate:5.1%}"
+            + (f" ({held_out.true_positive_rate:.1%}, {_span(held_out.true_positive_interval)})" if held_out else "")
+        )
     point = pairs.by_fused_distance.equal_error
-    say(f"  of pairs by different artists {point.false_positive_rate:6.2%} pass, of same-artist pairs "
-        f"{point.true_positive_rate:5.1%}, where both errors are equal")
+    say(
+        f"  of pairs by different artists {point.false_positive_rate:6.2%} pass, of same-artist pairs "
+        f"{point.true_positive_rate:5.1%}, where both errors are equal"
+    )
     open_set = calibration.artists.open_set
     say(f"artists            on {calibration.artists.measured_on}")
-    say(f"  in or out of the gallery, on artists held out: AUC {share(open_set.auc)}, calibration error of 'none of "
-        f"them' {share(open_set.calibration_error)}")
+    say(
+        f"  in or out of the gallery, on artists held out: AUC {share(open_set.auc)}, calibration error of 'none of "
+        f"them' {share(open_set.calibration_error)}"
+    )
 
 
 def _span(interval: tuple[float, float]) -> str:

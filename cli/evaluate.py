@@ -20,18 +20,40 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("index", metavar="INDEX|CATALOG")
-@click.option("--split-column", metavar="NAME",
-              help="Column that parts the paintings.  [default: split; without it they are one split]")
-@click.option("--gallery", metavar="SPLIT",
-              help="Split in which artists are looked for.  [default: train; without it each split itself]")
-@click.option("--prior", type=real(bounds.PRIOR), default=0.5, show_default=True,
-              help="Share of same-artist pairs, for the precision.")
+@click.option(
+    "--split-column",
+    metavar="NAME",
+    help="Column that parts the paintings.  [default: split; without it they are one split]",
+)
+@click.option(
+    "--gallery",
+    metavar="SPLIT",
+    help="Split in which artists are looked for.  [default: train; without it each split itself]",
+)
+@click.option(
+    "--prior",
+    type=real(bounds.PRIOR),
+    default=0.5,
+    show_default=True,
+    help="Share of same-artist pairs, for the precision.",
+)
 @click.option("--report", type=PATH, metavar="FILE.html", help="Write a page with pictures, too.")
-@click.option("--model", type=MODEL, help="base, small or a file: the model for a CATALOG, or to make sure that INDEX "
-              "was built with it.  [default: that of build, or the index's own]")
+@click.option(
+    "--model",
+    type=MODEL,
+    help="base, small or a file: the model for a CATALOG, or to make sure that INDEX "
+    "was built with it.  [default: that of build, or the index's own]",
+)
 @json_option
-def evaluate(index: str, split_column: str | None, gallery: str | None, prior: float, report: Path | None,
-             model: str | None, as_json: bool) -> None:
+def evaluate(
+    index: str,
+    split_column: str | None,
+    gallery: str | None,
+    prior: float,
+    report: Path | None,
+    model: str | None,
+    as_json: bool,
+) -> None:
     """How good the answers of INDEX are on its own labelled paintings, split by split.
 
     A CATALOG, anything artidx build takes, is embedded first and not kept. In brackets are 95 % intervals, by bootstrap
@@ -56,8 +78,9 @@ def evaluate(index: str, split_column: str | None, gallery: str | None, prior: f
         except Uncalibrated as problem:
             note(f"{problem}; scores are of distances alone")
             calibration = None
-        found = scoring.evaluate(table, embeddings, splits, names,
-                                 gallery if gallery in names else None, calibration, prior)
+        found = scoring.evaluate(
+            table, embeddings, splits, names, gallery if gallery in names else None, calibration, prior
+        )
     if as_json:
         say_json(found)
     else:
@@ -82,8 +105,9 @@ def _opened(source: str, model: str | None) -> Iterator[Index]:
         return
     catalog = read_catalog(source)
     with tempfile.TemporaryDirectory() as folder:
-        index, report = Index.build(Path(folder) / "evaluated.artidx", catalog, embedder=Embedder.load(model),
-                                    bar=progress)
+        index, report = Index.build(
+            Path(folder) / "evaluated.artidx", catalog, embedder=Embedder.load(model), bar=progress
+        )
         if report.skipped:
             note(f"skipped {len(report.skipped):,} paintings; the first: {': '.join(report.skipped[0])}")
         yield index

@@ -13,8 +13,13 @@ from .output import note, progress, say
 @click.command()
 @click.argument("work", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx", help="The model to make.")
-@click.option("--network", default="super", show_default=True, metavar="NAME",
-              help="Which network of the run: super, or member-01, member-02, ...")
+@click.option(
+    "--network",
+    default="super",
+    show_default=True,
+    metavar="NAME",
+    help="Which network of the run: super, or member-01, member-02, ...",
+)
 @click.option("--name", default="paper", show_default=True, help="The model's name.")
 def export(work: Path, output: Path, network: str, name: str) -> None:
     """Make an ONNX model of a network that artidx train --recipe paper has trained in the folder WORK.

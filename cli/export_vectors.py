@@ -19,5 +19,7 @@ def export_vectors(index: Path, folder: Path) -> None:
 
     opened = Index.open(index)
     opened.export_vectors(folder)
-    say(f"{folder}: {len(opened):,} vectors of {opened.manifest.model.dim} in vectors.npy, their paintings in "
-        f"paintings.parquet, row for row")
+    say(
+        f"{folder}: {len(opened):,} vectors of {opened.manifest.model.dim} in vectors.npy, their paintings in "
+        f"paintings.parquet, row for row"
+    )

@@ -16,8 +16,9 @@ from .options import PATH, json_option, layout, layout_options, model_option, ou
 @layout_options
 @model_option
 @json_option
-def import_vectors(folder: Path, output: Path, replace: bool, half: bool, approximate: bool, model: str | None,
-                   as_json: bool) -> None:
+def import_vectors(
+    folder: Path, output: Path, replace: bool, half: bool, approximate: bool, model: str | None, as_json: bool
+) -> None:
     """Make an index of vectors that artidx export-vectors wrote, or another program.
 
     FOLDER has vectors.npy, unit vectors as the model gives them, and paintings.parquet, row for row, with a column id,
@@ -27,7 +28,8 @@ def import_vectors(folder: Path, output: Path, replace: bool, half: bool, approx
     from ..index.opened import Index
     from .report import note_exact, show_report
 
-    index, report = Index.import_vectors(output, folder, embedder=Embedder.load(model),
-                                         layout=layout(half, approximate), replace=replace)
+    index, report = Index.import_vectors(
+        output, folder, embedder=Embedder.load(model), layout=layout(half, approximate), replace=replace
+    )
     show_report(index, report, as_json)
     note_exact(index, approximate)

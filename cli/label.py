@@ -18,14 +18,20 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("index", type=INDEX_FOLDER)
 @click.argument("table", type=PATH, required=False, metavar="FILE.csv")
-@click.option("--by", metavar="NAME", envvar="ARTIDX_BY", show_envvar=True,
-              help="Who says so.  [default: your name on this machine]")
+@click.option(
+    "--by",
+    metavar="NAME",
+    envvar="ARTIDX_BY",
+    show_envvar=True,
+    help="Who says so.  [default: your name on this machine]",
+)
 @encoding_option
 @click.option("--history", is_flag=True, help="Show all corrections so far instead.")
 @dry_run_option
 @json_option
-def label(index: Path, table: Path | None, by: str | None, encoding: str | None, history: bool, dry_run: bool,
-          as_json: bool) -> None:
+def label(
+    index: Path, table: Path | None, by: str | None, encoding: str | None, history: bool, dry_run: bool, as_json: bool
+) -> None:
     """Correct labels of INDEX from a table with a column id, and artist, title, year or others of the index's.
 
     An empty cell leaves a label as it is; an artist is taken away by writing unknown. What was said before is kept,
@@ -60,5 +66,7 @@ def _show(words: pd.DataFrame, as_json: bool) -> None:
         if as_json:
             say_json(row)
         else:
-            say(f"{row['at']}  {row['by']}: {row['column']} of {row['id']}: {row['before'] or 'not known'} -> "
-                f"{row['after'] or 'not known'}")
+            say(
+                f"{row['at']}  {row['by']}: {row['column']} of {row['id']}: {row['before'] or 'not known'} -> "
+                f"{row['after'] or 'not known'}"
+            )

@@ -83,8 +83,11 @@ class _Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
-@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]}, epilog=(
-    "Start with: artidx build FOLDER -o paintings.artidx, where FOLDER has one folder of images an artist."))
+@click.command(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=("Start with: artidx build FOLDER -o paintings.artidx, where FOLDER has one folder of images an artist."),
+)
 @click.version_option(package_name="artidx")
 def artidx() -> None:
     """An index of paintings that knows their artists: were these two painted by the same artist, and who might
@@ -94,7 +97,7 @@ def artidx() -> None:
 def main() -> None:
     """Run the command line. Exits 2 for trouble, with one line on stderr that says what, where and what to do."""
     for handle in range(3):  # one that is closed would be given to the next file that is opened, and what libraries
-        try:                 # print would be written into that
+        try:  # print would be written into that
             os.fstat(handle)
         except OSError:
             os.open(os.devnull, os.O_RDWR)

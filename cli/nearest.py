@@ -18,19 +18,39 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("images", nargs=-1, metavar="IMAGE")
-@click.option("--list", "listed", type=PATH, metavar="FILE|FOLDER",
-              help="Answer many images: a text file of one name a line, a table, or a folder; CSV out, or JSON lines.")
+@click.option(
+    "--list",
+    "listed",
+    type=PATH,
+    metavar="FILE|FOLDER",
+    help="Answer many images: a text file of one name a line, a table, or a folder; CSV out, or JSON lines.",
+)
 @encoding_option
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--paintings", is_flag=True, help="The nearest paintings alone, without artists or probabilities.")
-@click.option("--where", metavar="EXPRESSION",
-              help="Look only among paintings for which it holds, such as \"year < 1700 and style == 'Baroque'\".")
+@click.option(
+    "--where",
+    metavar="EXPRESSION",
+    help="Look only among paintings for which it holds, such as \"year < 1700 and style == 'Baroque'\".",
+)
 @click.option("--exclude", metavar="EXPRESSION", help="Look only among paintings for which it does not hold.")
 @note_option
 @query_options
-def nearest(images: tuple[str, ...], listed: Path | None, encoding: str | None, k: int, paintings: bool,
-            where: str | None, exclude: str | None, output: Path | None, index: Source, model: str | None, device: str,
-            max_pixels: int | None, as_json: bool) -> None:
+def nearest(
+    images: tuple[str, ...],
+    listed: Path | None,
+    encoding: str | None,
+    k: int,
+    paintings: bool,
+    where: str | None,
+    exclude: str | None,
+    output: Path | None,
+    index: Source,
+    model: str | None,
+    device: str,
+    max_pixels: int | None,
+    as_json: bool,
+) -> None:
     """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for it.
 
     IMAGE is an image file, the id of a painting in the index (id:NAME where a file has that name too), or - for an
@@ -83,5 +103,7 @@ def _show(answer: Answer, paintings: bool, artists: int) -> None:
         say(f"{percent(artist.probability):>4}  {artist.artist}")
         for neighbour in artist.paintings:
             say(f"      {neighbour.distance:.3f}  {named(neighbour.painting)}")
-    say(f"{percent(answer.unknown or 0):>4}  none of the {artists:,} artists here, if half of the paintings you ask "
-        f"about are by others")
+    say(
+        f"{percent(answer.unknown or 0):>4}  none of the {artists:,} artists here, if half of the paintings you ask "
+        f"about are by others"
+    )

@@ -65,8 +65,12 @@ class _FolderType(click.ParamType[Any]):
         from ..index.milvus.address import is_address
 
         if is_address(value):
-            self.fail(f"{value} is a copy in Milvus of an index in a folder; name the folder, and bring what is new "
-                      f"there with artidx push", param, ctx)
+            self.fail(
+                f"{value} is a copy in Milvus of an index in a folder; name the folder, and bring what is new "
+                f"there with artidx push",
+                param,
+                ctx,
+            )
         return PATH.convert(value, param, ctx)
 
 
@@ -96,13 +100,25 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 index_option = click.option(
-    "--index", "-i", type=INDEX_FOLDER, envvar="ARTIDX_INDEX", default=INDEX, show_default=True,
-    show_envvar=True, help="The index to ask.")
+    "--index",
+    "-i",
+    type=INDEX_FOLDER,
+    envvar="ARTIDX_INDEX",
+    default=INDEX,
+    show_default=True,
+    show_envvar=True,
+    help="The index to ask.",
+)
 
 asked_index_option = click.option(
-    "--index", "-i", type=ANY_INDEX, envvar="ARTIDX_INDEX", show_envvar=True,
+    "--index",
+    "-i",
+    type=ANY_INDEX,
+    envvar="ARTIDX_INDEX",
+    show_envvar=True,
     help="The index to ask, or its address in Milvus.  [default: paintings.artidx where there is one, else the "
-         "reference gallery]")
+    "reference gallery]",
+)
 
 
 def asked_index(named: Source) -> Source:
@@ -113,60 +129,111 @@ def asked_index(named: Source) -> Source:
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 output_option = click.option(
-    "-o", "--output", type=INDEX_FOLDER, default=INDEX, show_default=True, metavar="NAME.artidx",
-    help="The index to make.")
+    "-o",
+    "--output",
+    type=INDEX_FOLDER,
+    default=INDEX,
+    show_default=True,
+    metavar="NAME.artidx",
+    help="The index to make.",
+)
 
 encoding_option = click.option("--encoding", metavar="NAME", help="How a table's text is written.  [default: found]")
 
 replace_option = click.option(
-    "--replace", is_flag=True, help="Build anew where an index stands, forgetting corrections made in it; it answers "
-                                    "until the new one is done.")
+    "--replace",
+    is_flag=True,
+    help="Build anew where an index stands, forgetting corrections made in it; it answers until the new one is done.",
+)
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 
 push_option = click.option(
-    "--push", type=ADDRESS, metavar="milvus+http://HOST:PORT/COLLECTION",
-    help="Then bring the index to Milvus, to answer there.")
+    "--push",
+    type=ADDRESS,
+    metavar="milvus+http://HOST:PORT/COLLECTION",
+    help="Then bring the index to Milvus, to answer there.",
+)
 
 layout_options = _together(
     click.option("--half", is_flag=True, help="Store vectors in 16 bits instead of 32; info says what that costs."),
-    click.option("--approximate", is_flag=True,
-                 help="Search 10,000 paintings and more by an approximate index.  [default: a million and more]"),
+    click.option(
+        "--approximate",
+        is_flag=True,
+        help="Search 10,000 paintings and more by an approximate index.  [default: a million and more]",
+    ),
 )
 
 model_option = click.option(
-    "--model", type=MODEL, envvar="ARTIDX_MODEL", show_envvar=True,
+    "--model",
+    type=MODEL,
+    envvar="ARTIDX_MODEL",
+    show_envvar=True,
     help="base or small, which ship (small is several times faster and less accurate), or an ONNX file made by artidx "
-         "train.  [default: base]")
+    "train.  [default: base]",
+)
 
 same_model_option = click.option(
-    "--model", type=MODEL, help="Make sure that the index was built with this model: base, small or a file.  "
-                                "[default: the index's own]")
+    "--model",
+    type=MODEL,
+    help="Make sure that the index was built with this model: base, small or a file.  [default: the index's own]",
+)
 
 device_option = click.option(
-    "--device", type=click.Choice(["cpu", "cuda"]), envvar="ARTIDX_DEVICE", show_envvar=True, default="cpu",
-    show_default=True, help="Where the model runs.")
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    envvar="ARTIDX_DEVICE",
+    show_envvar=True,
+    default="cpu",
+    show_default=True,
+    help="Where the model runs.",
+)
 
 pixels_option = click.option(
-    "--max-pixels", type=whole(bounds.PIXELS), default=None, metavar="N", envvar="ARTIDX_MAX_PIXELS",
-    show_envvar=True, help="Refuse images with more pixels.  [default: 200000000]")
+    "--max-pixels",
+    type=whole(bounds.PIXELS),
+    default=None,
+    metavar="N",
+    envvar="ARTIDX_MAX_PIXELS",
+    show_envvar=True,
+    help="Refuse images with more pixels.  [default: 200000000]",
+)
 
-note_option = click.option("-o", "--output", type=PATH, metavar="NOTE.html",
-                           help="Write the answer as a page with its pictures, too: a file note.")
+note_option = click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    metavar="NOTE.html",
+    help="Write the answer as a page with its pictures, too: a file note.",
+)
 
 query_options = _together(asked_index_option, same_model_option, device_option, pixels_option, json_option)
 
 embedding_options = _together(
     device_option,
     click.option("--workers", type=whole(bounds.WORKERS), help="Threads, or processes on Ray.  [default: one a core]"),
-    click.option("--batch-size", type=whole(bounds.BATCH_SIZE), default=32, show_default=True,
-                 help="Images the model takes at once, on a GPU; on a CPU every thread takes one at a time."),
+    click.option(
+        "--batch-size",
+        type=whole(bounds.BATCH_SIZE),
+        default=32,
+        show_default=True,
+        help="Images the model takes at once, on a GPU; on a CPU every thread takes one at a time.",
+    ),
     pixels_option,
-    click.option("--ray", "ray", metavar="auto|HOST:PORT",
-                 help="Embed on a Ray cluster; auto is the one that runs here, else this machine's cores.  Needs "
-                      "artidx[ray], here and on its nodes."),
-    click.option("--gpu-share", type=real(bounds.GPU_SHARE), default=0.25, show_default=True,
-                 help="Of a GPU, for each worker on Ray, with --device cuda."),
+    click.option(
+        "--ray",
+        "ray",
+        metavar="auto|HOST:PORT",
+        help="Embed on a Ray cluster; auto is the one that runs here, else this machine's cores.  Needs "
+        "artidx[ray], here and on its nodes.",
+    ),
+    click.option(
+        "--gpu-share",
+        type=real(bounds.GPU_SHARE),
+        default=0.25,
+        show_default=True,
+        help="Of a GPU, for each worker on Ray, with --device cuda.",
+    ),
     click.option("--strict", is_flag=True, help="Stop at the first image that cannot be used."),
     json_option,
 )
@@ -176,20 +243,39 @@ catalog_options = _together(
     click.option("--artist-column", metavar="NAME", help="Column with the artists.  [default: guessed]"),
     click.option("--title-column", metavar="NAME", help="Column with the titles.  [default: guessed]"),
     click.option("--year-column", metavar="NAME", help="Column with the years.  [default: guessed]"),
-    click.option("--id-column", metavar="NAME", help="Column with the ids.  [default: guessed, else made of the "
-                                                     "object's number or the file's name]"),
+    click.option(
+        "--id-column",
+        metavar="NAME",
+        help="Column with the ids.  [default: guessed, else made of the object's number or the file's name]",
+    ),
     click.option("--object-column", metavar="NAME", help="Column with the museum's numbers.  [default: guessed]"),
-    click.option("--artist-id-column", metavar="NAME",
-                 help="Column with artists' numbers in ULAN, Wikidata or the like.  [default: guessed]"),
-    click.option("--images", multiple=True, metavar="FOLDER...",
-                 help="Where a table's images lie, with all folders below; several may follow, and it may be repeated."
-                      "  [default: beside the table, or in images/ beside it]"),
+    click.option(
+        "--artist-id-column",
+        metavar="NAME",
+        help="Column with artists' numbers in ULAN, Wikidata or the like.  [default: guessed]",
+    ),
+    click.option(
+        "--images",
+        multiple=True,
+        metavar="FOLDER...",
+        help="Where a table's images lie, with all folders below; several may follow, and it may be repeated."
+        "  [default: beside the table, or in images/ beside it]",
+    ),
     click.argument("more", nargs=-1, metavar=""),  # folders that follow --images FOLDER
     encoding_option,
-    click.option("--qualified", is_flag=True, help="Let works attributed to an artist, of the workshop, after ... "
-                                                   "speak for the artist, too."),
-    click.option("--allow", multiple=True, metavar="s3://BUCKET/FOLDER", envvar="ARTIDX_ALLOW", show_envvar=True,
-                 help="Read from object storage or the web below this prefix (s3, gs, abfs, https); may be repeated."),
+    click.option(
+        "--qualified",
+        is_flag=True,
+        help="Let works attributed to an artist, of the workshop, after ... speak for the artist, too.",
+    ),
+    click.option(
+        "--allow",
+        multiple=True,
+        metavar="s3://BUCKET/FOLDER",
+        envvar="ARTIDX_ALLOW",
+        show_envvar=True,
+        help="Read from object storage or the web below this prefix (s3, gs, abfs, https); may be repeated.",
+    ),
 )
 
 
@@ -205,17 +291,29 @@ def column_names(options: dict[str, Any], reading: dict[str, Any] | None = None)
     """
     from ..embedder.catalogs.catalog import ColumnNames
 
-    taken = {ours: options.pop(f"{flag}_column") for ours, flag in (
-        ("path", "image"), ("artist", "artist"), ("title", "title"), ("year", "year"), ("id", "id"),
-        ("object", "object"), ("artist_id", "artist_id"))}
+    taken = {
+        ours: options.pop(f"{flag}_column")
+        for ours, flag in (
+            ("path", "image"),
+            ("artist", "artist"),
+            ("title", "title"),
+            ("year", "year"),
+            ("id", "id"),
+            ("object", "object"),
+            ("artist_id", "artist_id"),
+        )
+    }
     images, more = options.pop("images"), options.pop("more")
     if more and not images:
         raise click.UsageError(f"Got unexpected extra argument ({more[0]})")
     before = reading or {}
     return ColumnNames(
-        **taken, images=(*images, *more) or before.get("images") or None, before=before.get("columns", {}),
+        **taken,
+        images=(*images, *more) or before.get("images") or None,
+        before=before.get("columns", {}),
         encoding=options.pop("encoding") or before.get("encoding"),
-        qualified=options.pop("qualified") or before.get("qualified", False))
+        qualified=options.pop("qualified") or before.get("qualified", False),
+    )
 
 
 def own_device(options: dict[str, Any], device: str) -> str:
@@ -229,9 +327,13 @@ def settings(options: dict[str, Any], device: str) -> Iterator[Any]:
     from ..embedder.pictures.images import MAX_PIXELS
     from ..index.changes.build import Settings
 
-    found = Settings(workers=options.pop("workers"), batch_size=options.pop("batch_size"),
-                    max_pixels=options.pop("max_pixels") or MAX_PIXELS, strict=options.pop("strict"),
-                     allowed=options.pop("allow", ()))
+    found = Settings(
+        workers=options.pop("workers"),
+        batch_size=options.pop("batch_size"),
+        max_pixels=options.pop("max_pixels") or MAX_PIXELS,
+        strict=options.pop("strict"),
+        allowed=options.pop("allow", ()),
+    )
     ray, share = options.pop("ray"), options.pop("gpu_share")
     if ray is None:
         yield found

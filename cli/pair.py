@@ -21,20 +21,49 @@ SHARED = 5  # neighbours shown; --json has them all
 
 @click.command()
 @click.argument("paintings", nargs=-1, metavar="A B")
-@click.option("--pairs", type=PATH, metavar="FILE.csv",
-              help="Answer many pairs, the first two columns of a table with a header; CSV out, or JSON lines.")
+@click.option(
+    "--pairs",
+    type=PATH,
+    metavar="FILE.csv",
+    help="Answer many pairs, the first two columns of a table with a header; CSV out, or JSON lines.",
+)
 @encoding_option
-@click.option("--prior", type=real(bounds.PRIOR), default=0.5, show_default=True,
-              help="Share of same-artist pairs among those you ask about.")
-@click.option("--fpr", type=click.Choice(["0.1", "0.01", "0.001"]), default="0.1", show_default=True,
-              help="Share of pairs by different artists that may pass the threshold.")
-@click.option("--threshold", type=real(bounds.DISTANCE), metavar="DISTANCE",
-              help="Call the same what is nearer than this, instead of --fpr.")
+@click.option(
+    "--prior",
+    type=real(bounds.PRIOR),
+    default=0.5,
+    show_default=True,
+    help="Share of same-artist pairs among those you ask about.",
+)
+@click.option(
+    "--fpr",
+    type=click.Choice(["0.1", "0.01", "0.001"]),
+    default="0.1",
+    show_default=True,
+    help="Share of pairs by different artists that may pass the threshold.",
+)
+@click.option(
+    "--threshold",
+    type=real(bounds.DISTANCE),
+    metavar="DISTANCE",
+    help="Call the same what is nearer than this, instead of --fpr.",
+)
 @note_option
 @query_options
-def pair(paintings: tuple[str, ...], pairs: Path | None, encoding: str | None, prior: float, fpr: str,
-         threshold: float | None, output: Path | None, index: Source, model: str | None, device: str,
-         max_pixels: int | None, as_json: bool) -> None:
+def pair(
+    paintings: tuple[str, ...],
+    pairs: Path | None,
+    encoding: str | None,
+    prior: float,
+    fpr: str,
+    threshold: float | None,
+    output: Path | None,
+    index: Source,
+    model: str | None,
+    device: str,
+    max_pixels: int | None,
+    as_json: bool,
+) -> None:
     """Were A and B painted by the same artist?  Exits 0 for same, 1 for different, 2 for trouble.
 
     A and B are image files, ids of paintings in the index (id:NAME where a file has that name too), or - for an
@@ -58,8 +87,7 @@ def pair(paintings: tuple[str, ...], pairs: Path | None, encoding: str | None, p
         report_failed(failed)
         sys.exit(2 if failed else 0)
     asked = images(*paintings, max_pixels=limit)
-    verdict = opened.pair(*asked, false_positive_rate=float(fpr), threshold=threshold,
-                          prior=prior, max_pixels=limit)
+    verdict = opened.pair(*asked, false_positive_rate=float(fpr), threshold=threshold, prior=prior, max_pixels=limit)
     if output:
         from ..index.review.notes import write_pair
 
@@ -79,26 +107,39 @@ def _show(verdict: Verdict, artists: int) -> None:
         say(f"A and B {verdict.one_picture.says}")
     elif verdict.distance < VERY_NEAR:
         note_without_geometry("these two")
-    passing = "that you gave" if verdict.false_positive_rate is None else (
-        f"for these two (which {verdict.false_positive_rate:.1%} of pairs by different artists pass)")
-    say(f"{'same' if verdict.same else 'different'} artist: distance {verdict.distance:.3f}, "
-        f"{'below' if verdict.same else 'above'} the threshold {verdict.threshold:.3f} {passing}")
-    say(f"probability of the same artist {percent(verdict.probability)}, if {verdict.prior:.0%} of the pairs you ask "
-        f"about are (the prior)")
+    passing = (
+        "that you gave"
+        if verdict.false_positive_rate is None
+        else (f"for these two (which {verdict.false_positive_rate:.1%} of pairs by different artists pass)")
+    )
+    say(
+        f"{'same' if verdict.same else 'different'} artist: distance {verdict.distance:.3f}, "
+        f"{'below' if verdict.same else 'above'} the threshold {verdict.threshold:.3f} {passing}"
+    )
+    say(
+        f"probability of the same artist {percent(verdict.probability)}, if {verdict.prior:.0%} of the pairs you ask "
+        f"about are (the prior)"
+    )
     if verdict.neighbourhood_similarity is None:
         say("   by their distance alone: the index has too few paintings to compare their neighbourhoods")
     else:
-        say(f"   {percent(verdict.probability_by_distance)} by their distance alone; the similarity of their "
-            f"neighbourhoods in the index is {verdict.neighbourhood_similarity:.2f} of 1")
+        say(
+            f"   {percent(verdict.probability_by_distance)} by their distance alone; the similarity of their "
+            f"neighbourhoods in the index is {verdict.neighbourhood_similarity:.2f} of 1"
+        )
     if verdict.same and verdict.a.painting is None and verdict.b.painting is None:
-        say("   neither is in the index, and to an index two photographs of one collection that it does not hold look "
+        say(
+            "   neither is in the index, and to an index two photographs of one collection that it does not hold look "
             "alike:\n   if these are such, the probability is far too high; build an index of that collection and ask "
-            "it there")
+            "it there"
+        )
     say(f"measured on {verdict.measured_on}")
     for letter, side in (("A", verdict.a), ("B", verdict.b)):
         say(f"{letter}  {named(side.painting) if side.painting else side.name}")
-        say(f"   nearest artists, the other left out: {ranked(side.artists)}; none of the {artists} artists here "
-            f"{percent(side.unknown)}")
+        say(
+            f"   nearest artists, the other left out: {ranked(side.artists)}; none of the {artists} artists here "
+            f"{percent(side.unknown)}"
+        )
     say(f"neighbours of both: {len(verdict.shared) or 'none'}")
     for shared in verdict.shared[:SHARED]:
         say(f"   {shared.distance_a:.3f} from A, {shared.distance_b:.3f} from B  {named(shared.painting)}")

@@ -12,10 +12,21 @@ from .output import say
 
 @click.command()
 @click.argument("index", type=INDEX_FOLDER)
-@click.option("-o", "--output", type=PATH, required=True, metavar="FILE",
-              help="space.png for a picture, space.html for a page that can be turned in a browser.")
-@click.option("--artists", type=click.IntRange(1, 20), default=10, show_default=True,
-              help="How many, those with the most paintings first.")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    required=True,
+    metavar="FILE",
+    help="space.png for a picture, space.html for a page that can be turned in a browser.",
+)
+@click.option(
+    "--artists",
+    type=click.IntRange(1, 20),
+    default=10,
+    show_default=True,
+    help="How many, those with the most paintings first.",
+)
 def plot(index: Path, output: Path, artists: int) -> None:
     """Draw the paintings of INDEX in three dimensions, coloured by artist.
 
@@ -30,5 +41,7 @@ def plot(index: Path, output: Path, artists: int) -> None:
         raise BadSetting(f"{output}: name it .png for a picture or .html for a page")
     space = space_of(Index.open(index).generation, artists)
     writers[output.suffix.lower()](space, output)
-    say(f"{output}: {len(space.table):,} paintings by {len(space.artists)} artists, "
-        f"{space.explained.sum():.0%} of their variance")
+    say(
+        f"{output}: {len(space.table):,} paintings by {len(space.artists)} artists, "
+        f"{space.explained.sum():.0%} of their variance"
+    )

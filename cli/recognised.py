@@ -6,16 +6,31 @@ from ..embedder.catalogs.catalog import Catalog
 from .output import note
 
 SHOWN = 5  # names of objects or files; --json has them all
-WORDS = {"path": "photograph", "object": "object", "id": "id", "artist": "artist", "qualifier": "qualifier",
-         "artist_id": "artist's number", "title": "title", "year": "year"}
+WORDS = {
+    "path": "photograph",
+    "object": "object",
+    "id": "id",
+    "artist": "artist",
+    "qualifier": "qualifier",
+    "artist_id": "artist's number",
+    "title": "title",
+    "year": "year",
+}
 
 
 def note_recognised(catalog: Catalog) -> None:
     """A short table on stderr: which column is what, how many rows have a photograph, who is attributed."""
     found = catalog.recognised
     if found is not None:
-        where = ", ".join(part for part in (f"sheet {found.sheet}" if found.sheet else "", found.encoding or "",
-                                            f"headings in line {found.line}" if found.line > 1 else "") if part)
+        where = ", ".join(
+            part
+            for part in (
+                f"sheet {found.sheet}" if found.sheet else "",
+                found.encoding or "",
+                f"headings in line {found.line}" if found.line > 1 else "",
+            )
+            if part
+        )
         note(f"{catalog.source}{f' ({where})' if where else ''}: {found.rows:,} rows")
         for ours, word in WORDS.items():
             if ours in found.columns:
@@ -23,15 +38,20 @@ def note_recognised(catalog: Catalog) -> None:
         left = [name for name in found.headings if name not in found.columns.values()]
         if left:
             note(f"  {'kept as labels':<16} {', '.join(left[:SHOWN])}{', ...' if len(left) > SHOWN else ''}")
-        note(f"photographs in {', '.join(found.folders)}: {found.photographs:,} found"
-             + _some(", not found", found.missing) + _some(", none yet", found.without)
-             + (f", in no row {found.unused:,}" if found.unused else ""))
+        note(
+            f"photographs in {', '.join(found.folders)}: {found.photographs:,} found"
+            + _some(", not found", found.missing)
+            + _some(", none yet", found.without)
+            + (f", in no row {found.unused:,}" if found.unused else "")
+        )
         records = catalog.table["attribution"]
         qualified = int(catalog.table["qualifier"].notna().sum())
         attributed = int((catalog.table["artist"].notna() & catalog.table["qualifier"].isna()).sum())
-        note(f"attributions: {attributed:,} to an artist, {qualified:,} qualified (attributed to, workshop of, after "
-             f"...), {int(records.notna().sum()) - attributed - qualified:,} to nobody, "
-             f"{int(records.isna().sum()):,} empty")
+        note(
+            f"attributions: {attributed:,} to an artist, {qualified:,} qualified (attributed to, workshop of, after "
+            f"...), {int(records.notna().sum()) - attributed - qualified:,} to nobody, "
+            f"{int(records.isna().sum()):,} empty"
+        )
     if catalog.warning:
         note(f"WARNING: {catalog.warning}")
 

@@ -12,14 +12,26 @@ from .options import INDEX_FOLDER, PATH, dry_run_option, encoding_option, json_o
 @click.command()
 @click.argument("index", type=INDEX_FOLDER)
 @click.argument("ids", nargs=-1)
-@click.option("--list", "listed", type=PATH, metavar="FILE", help="Also those of a table with a column id, or of a "
-                                                                  "text file with one id a line.")
+@click.option(
+    "--list",
+    "listed",
+    type=PATH,
+    metavar="FILE",
+    help="Also those of a table with a column id, or of a text file with one id a line.",
+)
 @click.option("--artist", "artists", multiple=True, metavar="NAME", help="Also all by this artist; may be repeated.")
 @encoding_option
 @dry_run_option
 @json_option
-def remove(index: Path, ids: tuple[str, ...], listed: Path | None, artists: tuple[str, ...],
-           encoding: str | None, dry_run: bool, as_json: bool) -> None:
+def remove(
+    index: Path,
+    ids: tuple[str, ...],
+    listed: Path | None,
+    artists: tuple[str, ...],
+    encoding: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Remove the paintings with these IDS from INDEX; all of them, or none if one is not there."""
     if not (ids or listed or artists):
         raise click.UsageError("name the paintings to remove: IDS, --list FILE or --artist NAME")

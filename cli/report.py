@@ -14,35 +14,56 @@ SHOWN = 5  # of the skipped paintings; skipped.csv has them all
 def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | None = None) -> None:
     """The summary: what is in the index now, what was done and how fast, what was skipped and why."""
     if as_json:
-        say_json({
-            "index": index.source, "generation": index.manifest.generation, "paintings": report.paintings,
-            "artists": index.manifest.artists, "embedded": report.embedded, "resumed": report.resumed,
-            "already_there": report.already_there, "moved": report.moved, "replaced": report.replaced,
-            "removed": report.removed, "corrected": report.corrected,
-            "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
-            "seconds": round(report.seconds, 3), "images_per_second": round(report.images_per_second, 2),
-            "reading": round(report.reading, 3),
-            "left_alone": [{"reason": reason, "files": files} for reason, files in report.left_alone],
-            "without_photograph": report.without,
-            "added": report.added, "gone": report.gone,
-            "relabelled": [dict(zip(("id", "column", "before", "after"), each, strict=True))
-                           for each in report.relabelled],
-            "same_picture": [[{"id": id_, "artist": artist} for id_, artist in group] for group in report.twice],
-            "dry_run": report.dry_run, **({"pushed": pushed} if pushed else {}),
-        })
+        say_json(
+            {
+                "index": index.source,
+                "generation": index.manifest.generation,
+                "paintings": report.paintings,
+                "artists": index.manifest.artists,
+                "embedded": report.embedded,
+                "resumed": report.resumed,
+                "already_there": report.already_there,
+                "moved": report.moved,
+                "replaced": report.replaced,
+                "removed": report.removed,
+                "corrected": report.corrected,
+                "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
+                "seconds": round(report.seconds, 3),
+                "images_per_second": round(report.images_per_second, 2),
+                "reading": round(report.reading, 3),
+                "left_alone": [{"reason": reason, "files": files} for reason, files in report.left_alone],
+                "without_photograph": report.without,
+                "added": report.added,
+                "gone": report.gone,
+                "relabelled": [
+                    dict(zip(("id", "column", "before", "after"), each, strict=True)) for each in report.relabelled
+                ],
+                "same_picture": [[{"id": id_, "artist": artist} for id_, artist in group] for group in report.twice],
+                "dry_run": report.dry_run,
+                **({"pushed": pushed} if pushed else {}),
+            }
+        )
         return
     if report.dry_run:
         say(f"{index.name}: nothing was changed; this would be done, and leave {report.paintings:,} paintings:")
     else:
-        say(f"{index.name}: {report.paintings:,} paintings by {index.manifest.artists:,} artists, generation "
-            f"{index.manifest.generation}")
+        say(
+            f"{index.name}: {report.paintings:,} paintings by {index.manifest.artists:,} artists, generation "
+            f"{index.manifest.generation}"
+        )
     if report.embedded:
-        say(f"embed {report.embedded:,}" if report.dry_run else
-            f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s; "
-            f"{report.reading:.0%} of the threads' time for reading")
-    for count, what in ((report.resumed, "taken from an interrupted run"),
-                        (report.already_there, "already there, left with their labels"), (report.removed, "removed"),
-                        (report.corrected, "labels corrected")):
+        say(
+            f"embed {report.embedded:,}"
+            if report.dry_run
+            else f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s; "
+            f"{report.reading:.0%} of the threads' time for reading"
+        )
+    for count, what in (
+        (report.resumed, "taken from an interrupted run"),
+        (report.already_there, "already there, left with their labels"),
+        (report.removed, "removed"),
+        (report.corrected, "labels corrected"),
+    ):
         if count:
             say(f"{what}: {count:,}")
     for ids, what in ((report.moved, "moved or renamed"), (report.replaced, "replaced, for their content is new")):
@@ -55,8 +76,10 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
             for id_ in ids:
                 say(f"  {mark} {id_}")
     if report.without:
-        say(f"without a photograph: {len(report.without):,}: {', '.join(report.without[:SHOWN])}"
-            f"{', ...' if len(report.without) > SHOWN else ''}")
+        say(
+            f"without a photograph: {len(report.without):,}: {', '.join(report.without[:SHOWN])}"
+            f"{', ...' if len(report.without) > SHOWN else ''}"
+        )
     if report.twice:
         say(f"the same picture under several artists: {len(report.twice):,}; all are kept")
         for group in report.twice[:SHOWN]:
@@ -74,8 +97,10 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
 def note_exact(index: Index, approximate: bool) -> None:
     """Say so where an approximate index was asked for and none was made."""
     if approximate and not any(segment.approximate for segment in index.manifest.segments):
-        note("no approximate index was made: there are fewer than 10,000 paintings, or they are clustered too little "
-             "for one to pay; all are looked at")
+        note(
+            "no approximate index was made: there are fewer than 10,000 paintings, or they are clustered too little "
+            "for one to pay; all are looked at"
+        )
 
 
 def pushed(index: Index, address: Address) -> Pushed:

@@ -40,16 +40,20 @@ def review(index: Path, output: Path | None, as_json: bool) -> None:
         from ..index.review.folder import write
 
         write(found, output)
-        note(f"{output / 'review.html'} and review.xlsx; write decisions there, then artidx label {index} "
-             f"{output / 'review.xlsx'}")
+        note(
+            f"{output / 'review.html'} and review.xlsx; write decisions there, then artidx label {index} "
+            f"{output / 'review.xlsx'}"
+        )
 
 
 def _show(found: Review) -> None:
     from ..index.review.findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED
 
-    for kind, heading in ((DUPLICATE, "records whose photographs show one picture, or one composition"),
-                          (DOUBTFUL, f"doubtful, of {found.judged:,} attributions that could be judged"),
-                          (UNATTRIBUTED, "without an artist, or with a qualified one")):
+    for kind, heading in (
+        (DUPLICATE, "records whose photographs show one picture, or one composition"),
+        (DOUBTFUL, f"doubtful, of {found.judged:,} attributions that could be judged"),
+        (UNATTRIBUTED, "without an artist, or with a qualified one"),
+    ):
         findings = found.of(kind)
         say(f"{len(findings):,} {heading}")
         for finding in findings[:FIRST]:

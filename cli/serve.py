@@ -20,21 +20,56 @@ if TYPE_CHECKING:
 @click.argument("index", type=ANY_INDEX, required=False, envvar="ARTIDX_INDEX")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 for all.")
 @click.option("--port", type=whole(bounds.PORT), default=8000, show_default=True, help="0 takes a free one.")
-@click.option("--allow-host", "allowed_hosts", multiple=True, metavar="NAME", envvar="ARTIDX_ALLOW_HOST",
-              show_envvar=True, help="Answer without a token when called by this name, too, beside localhost and "
-                                     "addresses; may be repeated.")
-@click.option("--proxy", "proxies", multiple=True, metavar="ADDRESS", envvar="ARTIDX_PROXY", show_envvar=True,
-              help="Believe what a proxy at this address says of who asks (X-Forwarded-For); may be repeated.")
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    envvar="ARTIDX_ALLOW_HOST",
+    show_envvar=True,
+    help="Answer without a token when called by this name, too, beside localhost and addresses; may be repeated.",
+)
+@click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    envvar="ARTIDX_PROXY",
+    show_envvar=True,
+    help="Believe what a proxy at this address says of who asks (X-Forwarded-For); may be repeated.",
+)
 @click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of paintings that are added are kept.")
-@click.option("--in-flight", type=whole(bounds.IN_FLIGHT), default=64, show_default=True,
-              help="Requests in flight at a time: so many that ask, so many that look; half from one address.")
-@click.option("--max-mb", type=whole(bounds.BODY_MB), default=64, show_default=True,
-              help="Refuse requests of more megabytes.")
-@click.option("--max-pixels", type=whole(bounds.PIXELS), default=64_000_000, metavar="N", show_default=True,
-              help="Refuse images with more pixels.")
+@click.option(
+    "--in-flight",
+    type=whole(bounds.IN_FLIGHT),
+    default=64,
+    show_default=True,
+    help="Requests in flight at a time: so many that ask, so many that look; half from one address.",
+)
+@click.option(
+    "--max-mb", type=whole(bounds.BODY_MB), default=64, show_default=True, help="Refuse requests of more megabytes."
+)
+@click.option(
+    "--max-pixels",
+    type=whole(bounds.PIXELS),
+    default=64_000_000,
+    metavar="N",
+    show_default=True,
+    help="Refuse images with more pixels.",
+)
 @device_option
-def serve(index: Source, host: str, port: int, allowed_hosts: tuple[str, ...], proxies: tuple[str, ...],
-          uploads: Path | None, in_flight: int, max_mb: int, max_pixels: int, device: str) -> None:
+def serve(
+    index: Source,
+    host: str,
+    port: int,
+    allowed_hosts: tuple[str, ...],
+    proxies: tuple[str, ...],
+    uploads: Path | None,
+    in_flight: int,
+    max_mb: int,
+    max_pixels: int,
+    device: str,
+) -> None:
     """Answer from INDEX by HTTP, with a page for people.  pip install 'artidx[cpu,serve]'.
 
     INDEX is by default paintings.artidx where there is one, else the reference gallery. Who may ask and who may add
@@ -54,17 +89,25 @@ def serve(index: Source, host: str, port: int, allowed_hosts: tuple[str, ...], p
         raise MissingPackage(f"the service needs {problem.name}; pip install 'artidx[cpu,serve]'") from None
 
     # Tokens come from the environment only: a command line can be read by others.
-    settings = ServiceSettings(uploads=uploads, read_token=os.environ.get(READ_TOKEN) or None,
-                               write_token=os.environ.get(WRITE_TOKEN) or None, is_local=is_loopback(host),
-                               allowed_hosts=frozenset(name.lower() for name in allowed_hosts),
-                               in_flight=in_flight, max_body_bytes=max_mb << 20, max_pixels=max_pixels)
+    settings = ServiceSettings(
+        uploads=uploads,
+        read_token=os.environ.get(READ_TOKEN) or None,
+        write_token=os.environ.get(WRITE_TOKEN) or None,
+        is_local=is_loopback(host),
+        allowed_hosts=frozenset(name.lower() for name in allowed_hosts),
+        in_flight=in_flight,
+        max_body_bytes=max_mb << 20,
+        max_pixels=max_pixels,
+    )
     listening = bound(host, port)
     index = asked_index(index)
     holder = IndexHolder(Path(os.path.abspath(index)) if isinstance(index, Path) else index, device)
     if not settings.is_local and settings.read_token is None:
         note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")
     app = create_app(holder, settings)
-    say(f"{holder.index.name}: {len(holder.index):,} paintings by {holder.index.artists:,} artists, "
-        f"at http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}")
+    say(
+        f"{holder.index.name}: {len(holder.index):,} paintings by {holder.index.artists:,} artists, "
+        f"at http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    )
     log_as_json()
     server_of(app, proxies).run([listening])  # until SIGINT or SIGTERM

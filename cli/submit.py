@@ -14,8 +14,13 @@ from .output import note, progress, say, say_json
 @click.command()
 @click.argument("pairs", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, metavar="CSV", help="The file to write.")
-@click.option("--prior", type=real(bounds.PRIOR), default=0.01311, show_default=True,
-              help="Share of same-artist pairs; that of Painter by Numbers' test set.")
+@click.option(
+    "--prior",
+    type=real(bounds.PRIOR),
+    default=0.01311,
+    show_default=True,
+    help="Share of same-artist pairs; that of Painter by Numbers' test set.",
+)
 @index_option
 @json_option
 def submit(pairs: Path, output: Path, prior: float, index: Path, as_json: bool) -> None:

@@ -10,42 +10,94 @@ from ..embedder import bounds
 from .options import PATH, is_given, whole
 from .output import note, progress, say
 
-OPTIONS = {"tuned": ("weights", "precision", "all_splits"), "distilled": ("weights", "precision"),
-           "linear": ("weights", "backbone"),
-           "paper": ("settings", "devices", "nodes", "precision")}  # of each recipe
+OPTIONS = {
+    "tuned": ("weights", "precision", "all_splits"),
+    "distilled": ("weights", "precision"),
+    "linear": ("weights", "backbone"),
+    "paper": ("settings", "devices", "nodes", "precision"),
+}  # of each recipe
 
 
 @click.command()
 @click.argument("catalog")
-@click.option("--recipe", type=click.Choice(list(OPTIONS)), default="tuned", show_default=True,
-              help="tuned: pretrained backbones, fine-tuned. distilled: one small network that learns to give the "
-                   "vectors of the tuned model in WORK, which is made first where it is not there. linear: backbones "
-                   "as they are and a projection, much faster. paper: siamese networks from nothing.")
-@click.option("--weights", type=PATH, metavar="FOLDER",
-              help="tuned, distilled, linear: where the backbones' pretrained weights lie.")
-@click.option("--backbone", multiple=True, metavar="NAME",
-              help="linear: a backbone, clip_vitb16 or any network of timm, with its weights in the folder as "
-                   "NAME.safetensors or, where they are not there, from timm's hub; may be repeated.  [default: "
-                   "mobilenet_v2 and dinov2_vits14]")
+@click.option(
+    "--recipe",
+    type=click.Choice(list(OPTIONS)),
+    default="tuned",
+    show_default=True,
+    help="tuned: pretrained backbones, fine-tuned. distilled: one small network that learns to give the "
+    "vectors of the tuned model in WORK, which is made first where it is not there. linear: backbones "
+    "as they are and a projection, much faster. paper: siamese networks from nothing.",
+)
+@click.option(
+    "--weights",
+    type=PATH,
+    metavar="FOLDER",
+    help="tuned, distilled, linear: where the backbones' pretrained weights lie.",
+)
+@click.option(
+    "--backbone",
+    multiple=True,
+    metavar="NAME",
+    help="linear: a backbone, clip_vitb16 or any network of timm, with its weights in the folder as "
+    "NAME.safetensors or, where they are not there, from timm's hub; may be repeated.  [default: "
+    "mobilenet_v2 and dinov2_vits14]",
+)
 @click.option("--trunks", "weights", type=PATH, hidden=True)  # what it was called
-@click.option("--settings", type=PATH, metavar="FILE.toml",
-              help="paper: sizes, batches, rates ...  [default: the paper's]")
-@click.option("--devices", type=whole(bounds.MACHINES), default=1, show_default=True,
-              help="paper: GPUs (or processes, on a CPU) of each machine.")
+@click.option(
+    "--settings", type=PATH, metavar="FILE.toml", help="paper: sizes, batches, rates ...  [default: the paper's]"
+)
+@click.option(
+    "--devices",
+    type=whole(bounds.MACHINES),
+    default=1,
+    show_default=True,
+    help="paper: GPUs (or processes, on a CPU) of each machine.",
+)
 @click.option("--nodes", type=whole(bounds.MACHINES), default=1, show_default=True, help="paper: machines.")
-@click.option("--precision", type=click.Choice(["bf16-mixed", "32-true"]), default="bf16-mixed", show_default=True,
-              help="tuned, distilled, paper: numbers that the networks are trained in.")
-@click.option("--all-splits", is_flag=True,
-              help="tuned: once the model is measured and calibrated, let it learn the artists of all splits, and "
-                   "write that one.")
-@click.option("--work", type=PATH, required=True, metavar="FOLDER",
-              help="Where work is kept; a run that was interrupted goes on from there.")
-@click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx",
-              help="The model to make; its card is written beside it.")
+@click.option(
+    "--precision",
+    type=click.Choice(["bf16-mixed", "32-true"]),
+    default="bf16-mixed",
+    show_default=True,
+    help="tuned, distilled, paper: numbers that the networks are trained in.",
+)
+@click.option(
+    "--all-splits",
+    is_flag=True,
+    help="tuned: once the model is measured and calibrated, let it learn the artists of all splits, and "
+    "write that one.",
+)
+@click.option(
+    "--work",
+    type=PATH,
+    required=True,
+    metavar="FOLDER",
+    help="Where work is kept; a run that was interrupted goes on from there.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    required=True,
+    metavar="MODEL.onnx",
+    help="The model to make; its card is written beside it.",
+)
 @click.option("--name", help="The model's name.  [default: base; small, if distilled]")
-def train(catalog: str, recipe: str, weights: Path | None, backbone: tuple[str, ...], settings: Path | None,
-          devices: int, nodes: int, precision: str, all_splits: bool, work: Path, output: Path,
-          name: str | None) -> None:
+def train(
+    catalog: str,
+    recipe: str,
+    weights: Path | None,
+    backbone: tuple[str, ...],
+    settings: Path | None,
+    devices: int,
+    nodes: int,
+    precision: str,
+    all_splits: bool,
+    work: Path,
+    output: Path,
+    name: str | None,
+) -> None:
     """Train a model on CATALOG, measure and calibrate it, and write it as one ONNX file with a model card.
 
     CATALOG is anything artidx build takes. Its column `split` says which paintings to train on (train) and which

@@ -13,8 +13,9 @@ from .output import note, progress, say
 class _Three(click.ParamType[tuple[float, float, float]]):
     name = "R,G,B"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None
-                ) -> tuple[float, float, float]:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float]:
         try:
             red, green, blue = (float(part) for part in str(value).replace(",", " ").split())
         except ValueError:
@@ -29,25 +30,70 @@ class _Three(click.ParamType[tuple[float, float, float]]):
 @click.option("--std", type=_Three(), help="What they are then divided by.")
 @click.option("--size", type=int, metavar="PX", help="Side of the square it takes.  [default: what the file says]")
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), default="nchw", show_default=True)
-@click.option("--pool", type=click.Choice(["none", "first", "mean"]), default="none", show_default=True,
-              help="What is done with tokens (n, t, d) or a map (n, d, h, w): take the first, or the mean of all.")
+@click.option(
+    "--pool",
+    type=click.Choice(["none", "first", "mean"]),
+    default="none",
+    show_default=True,
+    help="What is done with tokens (n, t, d) or a map (n, d, h, w): take the first, or the mean of all.",
+)
 @click.option("--output-name", metavar="NAME", help="Which of the network's outputs.  [default: the only one]")
 @click.option("--name", metavar="NAME", help="The model's name.  [default: that of the file]")
-@click.option("--fit", type=click.Choice(["squash", "crop", "letterbox"]), default="squash", show_default=True,
-              help="How a picture becomes a square; letterboxes are of the colour --mean.")
-@click.option("--crop", type=float, default=1.0, show_default=True, metavar="SHARE",
-              help="With --fit crop: how much of the shorter side is kept; 0.875 for 224 px out of 256.")
-@click.option("--filter", "filter_", default="bicubic", show_default=True,
-              help="Interpolation: nearest, box, bilinear, hamming, bicubic or lanczos.")
-@click.option("--inset", type=float, default=0.04, show_default=True, metavar="SHARE",
-              help="What is left out on each side before: frames and walls.")
-@click.option("--jpeg", type=int, metavar="QUALITY", help="Save the square as such a JPEG, and read it again: then "
-              "collections that are digitised in other ways look more alike.  [default: no]")
+@click.option(
+    "--fit",
+    type=click.Choice(["squash", "crop", "letterbox"]),
+    default="squash",
+    show_default=True,
+    help="How a picture becomes a square; letterboxes are of the colour --mean.",
+)
+@click.option(
+    "--crop",
+    type=float,
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="With --fit crop: how much of the shorter side is kept; 0.875 for 224 px out of 256.",
+)
+@click.option(
+    "--filter",
+    "filter_",
+    default="bicubic",
+    show_default=True,
+    help="Interpolation: nearest, box, bilinear, hamming, bicubic or lanczos.",
+)
+@click.option(
+    "--inset",
+    type=float,
+    default=0.04,
+    show_default=True,
+    metavar="SHARE",
+    help="What is left out on each side before: frames and walls.",
+)
+@click.option(
+    "--jpeg",
+    type=int,
+    metavar="QUALITY",
+    help="Save the square as such a JPEG, and read it again: then "
+    "collections that are digitised in other ways look more alike.  [default: no]",
+)
 @click.option("--catalog", metavar="CATALOG", help="Labelled paintings to calibrate it on, as artidx build takes.")
-def wrap_model(network: Path, output: Path, mean: tuple[float, float, float] | None,
-               std: tuple[float, float, float] | None, size: int | None, layout: str, pool: str,
-               output_name: str | None, name: str | None, fit: str, crop: float, filter_: str, inset: float,
-               jpeg: int | None, catalog: str | None) -> None:
+def wrap_model(
+    network: Path,
+    output: Path,
+    mean: tuple[float, float, float] | None,
+    std: tuple[float, float, float] | None,
+    size: int | None,
+    layout: str,
+    pool: str,
+    output_name: str | None,
+    name: str | None,
+    fit: str,
+    crop: float,
+    filter_: str,
+    inset: float,
+    jpeg: int | None,
+    catalog: str | None,
+) -> None:
     """Make an artidx model of an ONNX file from anywhere: CLIP, DINO, CSD, your own.
 
     It is tried on pictures, and calibrated where --catalog has labels; else indexes built with it answer with
@@ -66,11 +112,19 @@ def wrap_model(network: Path, output: Path, mean: tuple[float, float, float] | N
         raise BadSetting(
             f"{network}: say {' and '.join(missing)}, as the network was trained: for CLIP --mean "
             f"0.4815,0.4578,0.4082 --std 0.2686,0.2613,0.2758, for ImageNet's usual --mean 0.485,0.456,0.406 --std "
-            f"0.229,0.224,0.225, for pixels from 0 to 1 --mean 0,0,0 --std 1,1,1, usually --size 224")
+            f"0.229,0.224,0.225, for pixels from 0 to 1 --mean 0,0,0 --std 1,1,1, usually --size 224"
+        )
     red, green, blue = (min(255, max(0, round(255 * value))) for value in mean)
     try:
-        preprocessing = Preprocessing(size, inset, fit, filter_, jpeg, crop=crop if fit == "crop" else 1.0,
-                                      fill=(red, green, blue) if fit == "letterbox" else (0, 0, 0))
+        preprocessing = Preprocessing(
+            size,
+            inset,
+            fit,
+            filter_,
+            jpeg,
+            crop=crop if fit == "crop" else 1.0,
+            fill=(red, green, blue) if fit == "letterbox" else (0, 0, 0),
+        )
     except ValueError as problem:
         raise BadSetting(str(problem)) from None
     name = name or network.stem

@@ -39,8 +39,9 @@ class AsTransformer:
     def set_params(self, **parameters: Any) -> Any:
         """Raises BadSetting for any: a model is opened with its settings, by `Embedder.load`."""
         if parameters:
-            raise BadSetting(f"an embedder has no parameter {next(iter(parameters))!r} to set; open another one with "
-                             f"Embedder.load")
+            raise BadSetting(
+                f"an embedder has no parameter {next(iter(parameters))!r} to set; open another one with Embedder.load"
+            )
         return self
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -56,6 +57,11 @@ class AsTransformer:
     def __sklearn_tags__(self) -> Tags:
         from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
 
-        return Tags(estimator_type="transformer", target_tags=TargetTags(required=False),
-                    transformer_tags=TransformerTags(preserves_dtype=[]), no_validation=True, requires_fit=False,
-                    input_tags=InputTags(one_d_array=True, two_d_array=False, string=True))
+        return Tags(
+            estimator_type="transformer",
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]),
+            no_validation=True,
+            requires_fit=False,
+            input_tags=InputTags(one_d_array=True, two_d_array=False, string=True),
+        )

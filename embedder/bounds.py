@@ -25,8 +25,10 @@ class Bounds:
         return self.low < value < self.high if self.is_open else self.low <= value <= self.high
 
     def __str__(self) -> str:
-        return f"{'between' if self.is_open else 'from'} {self.low:.12g} {'and' if self.is_open else 'to'} " \
-               f"{self.high:.12g}"
+        return (
+            f"{'between' if self.is_open else 'from'} {self.low:.12g} {'and' if self.is_open else 'to'} "
+            f"{self.high:.12g}"
+        )
 
     def checked(self, name: str, value: N) -> N:
         """The value. Raises BadSetting where it lies outside."""

@@ -55,8 +55,11 @@ _INSIDE = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-_REFUSED = {"subgraph": "control flow (Loop, Scan, If and the like)", "function": "functions of its own",
-            "training": "instructions for training"}
+_REFUSED = {
+    "subgraph": "control flow (Loop, Scan, If and the like)",
+    "function": "functions of its own",
+    "training": "instructions for training",
+}
 _OP_TYPE, _DOMAIN = 4, 7  # of a node
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
 
@@ -95,22 +98,36 @@ def _check(model: memoryview) -> None:
             raise _Refused(f"has over {MOST_FIELDS:,} parts, or over {DEEPEST} of them in each other")
         if kind == "node":
             _check_operator(fields)
-        elif kind == "tensor" and any(field.number == _EXTERNAL_DATA or (field.number == _DATA_LOCATION and field.value)
-                                      for field in fields):
+        elif kind == "tensor" and any(
+            field.number == _EXTERNAL_DATA or (field.number == _DATA_LOCATION and field.value) for field in fields
+        ):
             raise _Refused("has numbers in other files (external data), which are not read; save it as one file")
         inside = _INSIDE[kind]
-        waiting.extend((inside[field.number], field.value, depth + 1) for field in fields
-                       if field.number in inside and not isinstance(field.value, int))
+        waiting.extend(
+            (inside[field.number], field.value, depth + 1)
+            for field in fields
+            if field.number in inside and not isinstance(field.value, int)
+        )
 
 
 def _check_operator(fields: list[_Field]) -> None:
     # Where a field stands twice, the last one counts.
-    name, domain = (next((bytes(field.value).decode() for field in reversed(fields) if field.number == number
-                          and not isinstance(field.value, int)), "") for number in (_OP_TYPE, _DOMAIN))
+    name, domain = (
+        next(
+            (
+                bytes(field.value).decode()
+                for field in reversed(fields)
+                if field.number == number and not isinstance(field.value, int)
+            ),
+            "",
+        )
+        for number in (_OP_TYPE, _DOMAIN)
+    )
     if name not in OPERATORS.get(domain, ()):
         called = f"{domain}::{name}" if domain else name
-        raise _Refused(f"has the operator {called[:80]!r}, which is not among those that are run "
-                       f"(embedder/graph.py lists them)")
+        raise _Refused(
+            f"has the operator {called[:80]!r}, which is not among those that are run (embedder/graph.py lists them)"
+        )
 
 
 def _fields(message: memoryview) -> Iterator[_Field]:

@@ -31,8 +31,9 @@ def several(images: Any) -> Iterable[Any]:
     if _is_array(images):
         array = _array(images)
         if array.dtype.kind in "buif" and array.ndim < 4 and (array.ndim < 3 or _is_one_image(array.shape)):
-            raise BadSetting(f"expected several images, this is one array of shape {array.shape}; pass it in a list: "
-                             f"[image]")
+            raise BadSetting(
+                f"expected several images, this is one array of shape {array.shape}; pass it in a list: [image]"
+            )
         return list(array)
     if not isinstance(images, Iterable):
         raise BadSetting(f"expected several images, this is of type {type(images).__name__}; pass a list")
@@ -62,8 +63,9 @@ def _array(image: Any) -> np.ndarray[Any, Any]:
             image = image.detach().cpu()
         return np.asarray(image)
     except Exception as problem:  # whatever a library makes of it
-        raise UnreadableImage(f"of type {type(image).__name__}, which cannot be read as an array: "
-                              f"{' '.join(str(problem).split())[:200]}") from None
+        raise UnreadableImage(
+            f"of type {type(image).__name__}, which cannot be read as an array: {' '.join(str(problem).split())[:200]}"
+        ) from None
 
 
 def _is_one_image(shape: tuple[int, ...]) -> bool:

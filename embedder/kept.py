@@ -27,8 +27,20 @@ from .parallel import ahead
 from .runtime import available_cores
 
 # What decodes, draws, trains, fits and measures.
-LIBRARIES = ("torch", "torchvision", "timm", "lightning-fabric", "pytorch-metric-learning", "numpy", "scipy",
-             "scikit-learn", "pillow", "onnxruntime", "onnxruntime-gpu", "onnxscript")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning-fabric",
+    "pytorch-metric-learning",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxscript",
+)
 READ_AT_ONCE = 1 << 20  # bytes
 
 _contents: dict[tuple[Any, ...], str] = {}  # of files as they were in this process, by what the system says of them
@@ -47,8 +59,12 @@ def key_of(*facts: Any) -> str:
 
 def constants(*modules: ModuleType) -> dict[str, Any]:
     """The constants of modules, by module and name: all whose names are upper case and whose values are plain."""
-    return {f"{module.__name__}.{name}": value for module in modules for name, value in vars(module).items()
-            if name.isupper() and _is_plain(value)}
+    return {
+        f"{module.__name__}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if name.isupper() and _is_plain(value)
+    }
 
 
 def libraries() -> dict[str, str]:
@@ -65,8 +81,14 @@ def libraries() -> dict[str, str]:
 def contents(places: Iterable[str]) -> list[str]:
     """sha256 of the bytes at each location, or why it cannot be read. A file that nobody has touched is read once."""
     with Reader() as reader:
-        return list(ahead(lambda location: _content(location, reader), places, workers=available_cores(),
-                          most=4 * available_cores()))
+        return list(
+            ahead(
+                lambda location: _content(location, reader),
+                places,
+                workers=available_cores(),
+                most=4 * available_cores(),
+            )
+        )
 
 
 def array(folder: Path, name: str, key: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -88,8 +110,10 @@ def origin(**facts: Any) -> dict[str, str]:
 def check_origin(path: Path, found: dict[str, Any], expected: dict[str, str]) -> None:
     """Raises BadSetting, with the names of the facts, where what a file says of its origin is not what is expected."""
     if other := [name for name, key in expected.items() if found.get(name) != key]:
-        raise BadSetting(f"{path}: of a run with other {', '.join(other)}; give another --work folder, or remove "
-                         f"{path.parent} to train anew")
+        raise BadSetting(
+            f"{path}: of a run with other {', '.join(other)}; give another --work folder, or remove "
+            f"{path.parent} to train anew"
+        )
 
 
 @contextmanager
@@ -100,11 +124,13 @@ def held(work: Path) -> Iterator[None]:
             work.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(work / "LOCK"))
         except BlockingIOError as problem:
-            raise WorkBusy(f"{work}: {problem.strerror} is training there; wait until it is done, or give another "
-                           f"--work folder") from None
+            raise WorkBusy(
+                f"{work}: {problem.strerror} is training there; wait until it is done, or give another --work folder"
+            ) from None
         except OSError as problem:
             raise exhausted(problem, str(work)) or BadSetting(
-                f"{work}: cannot be written: {problem.strerror or problem}; give another --work folder") from None
+                f"{work}: cannot be written: {problem.strerror or problem}; give another --work folder"
+            ) from None
         yield
 
 
@@ -113,8 +139,15 @@ def _content(location: str, reader: Reader) -> str:
     seen: tuple[Any, ...] = ()  # remote, or not there
     try:
         facts = os.stat(container)
-        seen = (os.path.abspath(container), inside, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns,
-                facts.st_ctime_ns)
+        seen = (
+            os.path.abspath(container),
+            inside,
+            facts.st_dev,
+            facts.st_ino,
+            facts.st_size,
+            facts.st_mtime_ns,
+            facts.st_ctime_ns,
+        )
     except (OSError, ValueError):
         pass
     if seen in _contents:

@@ -155,8 +155,10 @@ class Reader:
 
 def _check_member(size_bytes: int) -> None:
     if size_bytes > MAX_MEMBER_BYTES:
-        raise UnreadableImage(f"{size_bytes / 1e6:,.0f} MB in an archive, of which at most {MAX_MEMBER_BYTES >> 20} "
-                              f"are unpacked into memory; unpack it to a folder")
+        raise UnreadableImage(
+            f"{size_bytes / 1e6:,.0f} MB in an archive, of which at most {MAX_MEMBER_BYTES >> 20} "
+            f"are unpacked into memory; unpack it to a folder"
+        )
 
 
 class _ParquetImages:

@@ -24,8 +24,11 @@ LIST_S = 3600.0  # the names of some ten million
 CONNECT_S = 10.0
 TRIES = 3
 CHUNK = 1 << 16
-S3 = {"connect_timeout": CONNECT_S, "read_timeout": READ_S / TRIES,
-      "retries": {"total_max_attempts": TRIES, "mode": "standard"}}
+S3 = {
+    "connect_timeout": CONNECT_S,
+    "read_timeout": READ_S / TRIES,
+    "retries": {"total_max_attempts": TRIES, "mode": "standard"},
+}
 OPTIONS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": S3}, "https": {"encoded": True}}
 
 
@@ -54,8 +57,7 @@ class Remote:
             raise _said(location, problem, seconds) from None
 
     def listing(self, folder: str) -> list[str]:
-        """All objects below a folder, in order. Raises UnreachableStorage; BadSetting for the web, which has no lists.
-        """
+        """All objects below a folder, in order. Raises UnreachableStorage; BadSetting for the web: it has no lists."""
         self.check(folder)
         kind = folder.partition("://")[0]
         if kind == "https":
@@ -87,8 +89,9 @@ def _opened(kind: str) -> Any:
         fsspec = importlib.import_module("fsspec")
         return fsspec.filesystem(kind, use_listings_cache=False, **OPTIONS.get(kind, {}))
     except ImportError:
-        raise MissingPackage(f"{kind}:// needs fsspec and {KINDS[kind]}; pip install 'artidx[ray]' {KINDS[kind]}"
-                             ) from None
+        raise MissingPackage(
+            f"{kind}:// needs fsspec and {KINDS[kind]}; pip install 'artidx[ray]' {KINDS[kind]}"
+        ) from None
 
 
 def _sync(*args: Any, timeout: float) -> Any:
@@ -131,8 +134,10 @@ def _said(location: str, problem: Exception, seconds: float) -> Exception:
     if code == "InvalidRange":
         return UnreadableImage("the object is empty")
     reason = " ".join(str(problem).split())[:200] or type(problem).__name__
-    return UnreachableStorage(f"{location}: cannot be read: {reason}; what is done is kept: mend the address or its "
-                              f"credentials, and run the same again")
+    return UnreachableStorage(
+        f"{location}: cannot be read: {reason}; what is done is kept: mend the address or its "
+        f"credentials, and run the same again"
+    )
 
 
 def _checked_prefix(prefix: str) -> str:

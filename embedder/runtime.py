@@ -83,8 +83,10 @@ class Embedder(AsTransformer):
         self._deadline = Deadline(RUN_S)
         self.provider: str = self._session.get_providers()[0]  # the one that really runs
         if self.provider != PROVIDERS[device]:
-            raise BadSetting(f"device {device}: ONNX Runtime offers only {self.provider} here; install artidx[gpu] "
-                             f"on a machine with a GPU and its CUDA libraries, or use --device cpu")
+            raise BadSetting(
+                f"device {device}: ONNX Runtime offers only {self.provider} here; install artidx[gpu] "
+                f"on a machine with a GPU and its CUDA libraries, or use --device cpu"
+            )
         self.metadata = _metadata(self._session, source)
         self.name = str(self.metadata.get("name", "unnamed"))
         self.preprocessing = Preprocessing.from_json(self.metadata["preprocessing"])
@@ -110,22 +112,36 @@ class Embedder(AsTransformer):
         """Write the model file, byte for byte as it was read."""
         path.write_bytes(self.data)
 
-    def transform(self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, workers: int | None = None,
-                  max_pixels: int = MAX_PIXELS) -> Array:
+    def transform(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        batch_size: int = BATCH_SIZE,
+        workers: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Array:
         """(n, d) float32 unit vectors of n images: paths, bytes, PIL images or arrays (h, w), (h, w, 3 or 4).
 
         Raises UnreadableImage for the first that cannot be used; `embed` goes on instead.
         """
         vectors = []
-        for image, found in enumerate(self.embed(images, batch_size=batch_size, workers=workers,
-                                                 max_pixels=max_pixels), start=1):
+        for image, found in enumerate(
+            self.embed(images, batch_size=batch_size, workers=workers, max_pixels=max_pixels), start=1
+        ):
             if found.vector is None:
                 raise UnreadableImage(f"image {image}: {found.problem}")
             vectors.append(found.vector)
         return np.stack(vectors) if vectors else np.empty((0, self.dim), np.float32)
 
-    def embed(self, images: Iterable[ImageLike], *, batch_size: int = BATCH_SIZE, workers: int | None = None,
-              max_pixels: int = MAX_PIXELS, allowed: Sequence[str] = ()) -> Iterator[Embedding]:
+    def embed(
+        self,
+        images: Iterable[ImageLike],
+        *,
+        batch_size: int = BATCH_SIZE,
+        workers: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        allowed: Sequence[str] = (),
+    ) -> Iterator[Embedding]:
         """One Embedding for each image, in order; a bad image carries its problem and stops nothing.
 
         workers: threads, by default one a core; batch_size: images the network takes at once, on a GPU only; allowed:
@@ -136,6 +152,7 @@ class Embedder(AsTransformer):
         bounds.BATCH_SIZE.checked("batch size", batch_size)
         bounds.WORKERS.checked("workers", workers)
         with Reader(max_pixels, allowed) as reader:
+
             def whole(image: ImageLike) -> Embedding:
                 return self._embed_one(image, reader)
 
@@ -150,8 +167,9 @@ class Embedder(AsTransformer):
                 vectors = iter(self._run(_stacked([each.pixels for each in batch if each.pixels is not None])))
                 share = (monotonic() - started) / len(batch)
                 for each in batch:
-                    yield Embedding(None if each.pixels is None else next(vectors), each.sha256, each.problem,
-                                    each.seconds, share)
+                    yield Embedding(
+                        None if each.pixels is None else next(vectors), each.sha256, each.problem, each.seconds, share
+                    )
 
     def square(self, image: Source, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         """(size, size, 3) uint8: the image as the network sees it. Raises UnreadableImage."""
@@ -182,7 +200,8 @@ class Embedder(AsTransformer):
             if run.terminate:
                 raise BadModel(f"{self.source}: was not done after {RUN_S:g} s, and was ended") from None
             raise exhausted(problem, self.source) or BadModel(
-                f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}") from None
+                f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}"
+            ) from None
         if not np.allclose((found * found).sum(axis=1), 1, atol=1e-3):
             raise BadModel(f"{self.source}: gives vectors that are not of unit length; the model file is damaged")
         return found
@@ -215,7 +234,8 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
         import onnxruntime
     except ImportError as problem:
         raise exhausted(problem, "ONNX Runtime") or MissingPackage(
-            "ONNX Runtime is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
+            "ONNX Runtime is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')"
+        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # a core an image: a fifth more images a second than many cores on one
     options.log_severity_level = 4  # what goes wrong is raised below
@@ -225,7 +245,8 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
         return onnxruntime.InferenceSession(data, options, providers=wanted)
     except Exception as problem:  # ONNX Runtime has a dozen exception types without a common base
         raise exhausted(problem, source) or BadModel(
-            f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}") from None
+            f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}"
+        ) from None
 
 
 def _run_options() -> onnxruntime.RunOptions:
@@ -240,8 +261,10 @@ def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, A
     except UnicodeDecodeError:  # in any of its names and texts
         raise BadModel(f"{source}: its metadata are damaged") from None
     if text is None:
-        raise BadModel(f"{source}: an ONNX model, but not one of artidx (it lacks the metadata {METADATA_KEY!r}); "
-                       f"make one with artidx train, or of this file with artidx wrap-model")
+        raise BadModel(
+            f"{source}: an ONNX model, but not one of artidx (it lacks the metadata {METADATA_KEY!r}); "
+            f"make one with artidx train, or of this file with artidx wrap-model"
+        )
     try:
         metadata = json.loads(text)
         is_ours = metadata["format"] == METADATA_FORMAT
@@ -263,8 +286,12 @@ def _checked_dim(session: onnxruntime.InferenceSession, size: int, source: str) 
     takes, gives = session.get_inputs(), session.get_outputs()
     if (len(takes), len(gives)) == (1, 1):
         dim = gives[0].shape[-1]
-        if ((takes[0].name, takes[0].type, takes[0].shape[1:]) == ("image", "tensor(uint8)", [size, size, 3])
-                and gives[0].type == "tensor(float)" and len(gives[0].shape) == 2 and isinstance(dim, int)):
+        if (
+            (takes[0].name, takes[0].type, takes[0].shape[1:]) == ("image", "tensor(uint8)", [size, size, 3])
+            and gives[0].type == "tensor(float)"
+            and len(gives[0].shape) == 2
+            and isinstance(dim, int)
+        ):
             return dim
     raise BadModel(f"{source}: the graph must take image (n, {size}, {size}, 3) uint8 and give (n, d) float32")
 

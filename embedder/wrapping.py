@@ -68,30 +68,38 @@ def wrapped(network: bytes, name: str, wrapping: Wrapping, source: str) -> bytes
     graph = prefixed.graph
     pixels, vector = "image", "vector"
     scale, shift = (np.array(values, np.float32) * 255 for values in (wrapping.std, wrapping.mean))
-    before = [helper.make_node("Cast", [pixels], ["before/float"], to=types.FLOAT),
-              helper.make_node("Sub", ["before/float", "before/mean"], ["before/centred"]),
-              helper.make_node("Div", ["before/centred", "before/std"], ["before/normalised"])]
+    before = [
+        helper.make_node("Cast", [pixels], ["before/float"], to=types.FLOAT),
+        helper.make_node("Sub", ["before/float", "before/mean"], ["before/centred"]),
+        helper.make_node("Div", ["before/centred", "before/std"], ["before/normalised"]),
+    ]
     last = "before/normalised"
     if wrapping.layout == "nchw":
         before.append(helper.make_node("Transpose", [last], ["before/nchw"], perm=[0, 3, 1, 2]))
         last = "before/nchw"
-    before.append(helper.make_node("Cast", [last], [f"network/{taken.name}"],
-                                   to=taken.type.tensor_type.elem_type))
+    before.append(helper.make_node("Cast", [last], [f"network/{taken.name}"], to=taken.type.tensor_type.elem_type))
     after = [helper.make_node("Cast", [f"network/{given.name}"], ["after/float"], to=types.FLOAT)]
     pooling, dim = _pooling(helper, given, wrapping, source)
     after += pooling
-    after += [helper.make_node("ReduceL2", ["after/pooled"], ["after/length"], axes=[1], keepdims=1)
-              if _opset(model) < 18 else helper.make_node("ReduceL2", ["after/pooled", "after/axis"], ["after/length"]),
-              helper.make_node("Max", ["after/length", "after/least"], ["after/divisor"]),
-              helper.make_node("Div", ["after/pooled", "after/divisor"], [vector])]
+    after += [
+        helper.make_node("ReduceL2", ["after/pooled"], ["after/length"], axes=[1], keepdims=1)
+        if _opset(model) < 18
+        else helper.make_node("ReduceL2", ["after/pooled", "after/axis"], ["after/length"]),
+        helper.make_node("Max", ["after/length", "after/least"], ["after/divisor"]),
+        helper.make_node("Div", ["after/pooled", "after/divisor"], [vector]),
+    ]
     nodes = [*before, *graph.node, *after]
     del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
     graph.node.extend(nodes)
-    graph.initializer.extend([
-        onnx.numpy_helper.from_array(shift, "before/mean"), onnx.numpy_helper.from_array(scale, "before/std"),
-        onnx.numpy_helper.from_array(np.array([1], np.int64), "after/axis"),
-        onnx.numpy_helper.from_array(np.array([0], np.int64), "after/first"),
-        onnx.numpy_helper.from_array(np.float32(1e-12), "after/least")])
+    graph.initializer.extend(
+        [
+            onnx.numpy_helper.from_array(shift, "before/mean"),
+            onnx.numpy_helper.from_array(scale, "before/std"),
+            onnx.numpy_helper.from_array(np.array([1], np.int64), "after/axis"),
+            onnx.numpy_helper.from_array(np.array([0], np.int64), "after/first"),
+            onnx.numpy_helper.from_array(np.float32(1e-12), "after/least"),
+        ]
+    )
     graph.input.append(helper.make_tensor_value_info(pixels, types.UINT8, ["n", size, size, 3]))
     graph.output.append(helper.make_tensor_value_info(vector, types.FLOAT, ["n", dim]))
     facts = {"format": METADATA_FORMAT, "name": name, "preprocessing": wrapping.preprocessing.to_json()}
@@ -123,8 +131,10 @@ def _tried(data: bytes, source: str) -> None:
     if not np.array_equal(vectors, embedder.infer(pictures)):
         raise BadModel(f"{source}: gives the same picture other vectors each time; export it for inference")
     if float((1 - (vectors @ vectors.T)[np.triu_indices(4, 1)]).max()) < LEAST_APART:
-        raise BadModel(f"{source}: gives pictures without anything in common the same vector; are mean, std and the "
-                       f"output what the network was made with?")
+        raise BadModel(
+            f"{source}: gives pictures without anything in common the same vector; are mean, std and the "
+            f"output what the network was made with?"
+        )
 
 
 def _opened(network: bytes, source: str) -> Any:
@@ -163,11 +173,15 @@ def _check_input(taken: Any, wrapping: Wrapping, source: str) -> None:
     types, size = _onnx().TensorProto, wrapping.preprocessing.size
     wanted = [None, 3, size, size] if wrapping.layout == "nchw" else [None, size, size, 3]
     shape = _shape(taken)
-    fits = len(shape) == 4 and all(expected is None or not isinstance(found, int) or found == expected
-                                   for found, expected in zip(shape, wanted, strict=True))
+    fits = len(shape) == 4 and all(
+        expected is None or not isinstance(found, int) or found == expected
+        for found, expected in zip(shape, wanted, strict=True)
+    )
     if not fits or taken.type.tensor_type.elem_type not in (types.FLOAT, types.FLOAT16):
-        raise BadModel(f"{source}: takes {_listing([taken])}, not pictures of {size} px in the layout "
-                       f"{wrapping.layout}, as floats; see --size and --layout")
+        raise BadModel(
+            f"{source}: takes {_listing([taken])}, not pictures of {size} px in the layout "
+            f"{wrapping.layout}, as floats; see --size and --layout"
+        )
 
 
 def _pooling(helper: Any, given: Any, wrapping: Wrapping, source: str) -> tuple[list[Any], int]:
@@ -177,18 +191,35 @@ def _pooling(helper: Any, given: Any, wrapping: Wrapping, source: str) -> tuple[
     if rank == 2 and wrapping.pool == "none":
         at, nodes = 1, [node("Identity", ["after/float"], ["after/pooled"])]
     elif rank == 3 and wrapping.pool == "first":
-        at, nodes = 2, [node("Gather", ["after/float", "after/first"], ["after/one"], axis=1),
-                        node("Squeeze", ["after/one", "after/axis"], ["after/pooled"])]
+        at, nodes = (
+            2,
+            [
+                node("Gather", ["after/float", "after/first"], ["after/one"], axis=1),
+                node("Squeeze", ["after/one", "after/axis"], ["after/pooled"]),
+            ],
+        )
     elif rank == 3 and wrapping.pool == "mean":
-        at, nodes = 2, [node("Transpose", ["after/float"], ["after/turned"], perm=[0, 2, 1]),
-                        node("GlobalAveragePool", ["after/turned"], ["after/mean"]),
-                        node("Flatten", ["after/mean"], ["after/pooled"])]
+        at, nodes = (
+            2,
+            [
+                node("Transpose", ["after/float"], ["after/turned"], perm=[0, 2, 1]),
+                node("GlobalAveragePool", ["after/turned"], ["after/mean"]),
+                node("Flatten", ["after/mean"], ["after/pooled"]),
+            ],
+        )
     elif rank == 4 and wrapping.pool == "mean":
-        at, nodes = 1, [node("GlobalAveragePool", ["after/float"], ["after/mean"]),
-                        node("Flatten", ["after/mean"], ["after/pooled"])]
+        at, nodes = (
+            1,
+            [
+                node("GlobalAveragePool", ["after/float"], ["after/mean"]),
+                node("Flatten", ["after/mean"], ["after/pooled"]),
+            ],
+        )
     else:
-        raise BadModel(f"{source}: gives {_listing([given])}, of which --pool {wrapping.pool} makes no vector: none is "
-                       f"for (n, d), first for (n, tokens, d), mean for (n, tokens, d) and (n, d, h, w)")
+        raise BadModel(
+            f"{source}: gives {_listing([given])}, of which --pool {wrapping.pool} makes no vector: none is "
+            f"for (n, d), first for (n, tokens, d), mean for (n, tokens, d) and (n, d, h, w)"
+        )
     dim = shape[at]
     if not isinstance(dim, int):
         raise BadModel(f"{source}: gives {_listing([given])}, where the length of the vector is not fixed")
@@ -196,14 +227,22 @@ def _pooling(helper: Any, given: Any, wrapping: Wrapping, source: str) -> tuple[
 
 
 def _shape(value: Any) -> list[int | str]:
-    return [each.dim_value if each.HasField("dim_value") else each.dim_param or "?"
-            for each in value.type.tensor_type.shape.dim]
+    return [
+        each.dim_value if each.HasField("dim_value") else each.dim_param or "?"
+        for each in value.type.tensor_type.shape.dim
+    ]
 
 
 def _listing(values: Any) -> str:
     types = _onnx().TensorProto
-    return ", ".join(f"{each.name} ({', '.join(map(str, _shape(each)))}) "
-                     f"{types.DataType.Name(each.type.tensor_type.elem_type).lower()}" for each in values) or "nothing"
+    return (
+        ", ".join(
+            f"{each.name} ({', '.join(map(str, _shape(each)))}) "
+            f"{types.DataType.Name(each.type.tensor_type.elem_type).lower()}"
+            for each in values
+        )
+        or "nothing"
+    )
 
 
 def _onnx() -> Any:

@@ -47,15 +47,21 @@ class Measured(NamedTuple):
     is_of_all_splits: bool = False
 
 
-def measure(embedder: Embedder, made: str, table: pd.DataFrame, splits: Splits, work: Path,
-            note: Callable[[str], None], bar: Bar) -> Measured:
+def measure(
+    embedder: Embedder,
+    made: str,
+    table: pd.DataFrame,
+    splits: Splits,
+    work: Path,
+    note: Callable[[str], None],
+    bar: Bar,
+) -> Measured:
     """Measure and calibrate a model on the splits kept apart. work: where the index that it takes is kept."""
     index = _index_of(work / "measured", Catalog("training catalog", table), embedder, note, bar)
     rows, embeddings = index.generation.table, index.generation.embeddings
     names = split_names(rows, "split")
     note("calibrating and measuring the model")
-    calibration = calibrate_model(rows, embeddings, names, gallery=splits.train, seen=splits.seen,
-                                  unseen=splits.unseen)
+    calibration = calibrate_model(rows, embeddings, names, gallery=splits.train, seen=splits.seen, unseen=splits.unseen)
     scores = evaluate(rows, embeddings, names, [splits.seen, splits.unseen], splits.train, calibration)
     return Measured(embedder.data, made, calibration, scores)
 

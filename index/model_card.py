@@ -17,16 +17,25 @@ other works by training artists, val_unseen are by other artists. This file has 
 left to measure it on. It has the calibration of the model before."""
 
 
-def model_card(embedder: Embedder, made: str, scores: Sequence[SplitScores], calibration: Calibration,
-               is_of_all_splits: bool = False) -> str:
+def model_card(
+    embedder: Embedder,
+    made: str,
+    scores: Sequence[SplitScores],
+    calibration: Calibration,
+    is_of_all_splits: bool = False,
+) -> str:
     """The card as Markdown. made: how, in the words of the recipe; is_of_all_splits: the scores are those of a model
     before."""
     rows = "\n".join(
         f"| {s.split} | {s.pairs.paintings:,} | {s.pairs.artists} | {s.pairs.auc:.3f} | {s.retrieval.triplet_accuracy:.3f} | "
-        f"{s.pairs.found_at_1_percent:.3f} | {share(s.nearest.top_1 if s.nearest else NAN)} | {share(s.nearest.top_5 if s.nearest else NAN)} |" for s in scores)
+        f"{s.pairs.found_at_1_percent:.3f} | {share(s.nearest.top_1 if s.nearest else NAN)} | {share(s.nearest.top_5 if s.nearest else NAN)} |"
+        for s in scores
+    )
     scale = calibration.pairs.by_fused_distance
-    points = "\n".join(f"| {p.distance:.4f} | {p.false_positive_rate:.2%} | {p.true_positive_rate:.1%} |"
-                       for p in (*scale.points, scale.equal_error))
+    points = "\n".join(
+        f"| {p.distance:.4f} | {p.false_positive_rate:.2%} | {p.true_positive_rate:.1%} |"
+        for p in (*scale.points, scale.equal_error)
+    )
     parity = embedder.metadata["parity"]
     return f"""# Model card: {embedder.name}
 

@@ -64,8 +64,10 @@ def page(index: Index) -> str:
     """A few lines of HTML with some of the paintings, whose pictures are inside; it loads nothing."""
     with Reader(PICTURE_PIXELS) as reader:
         cells = [_cell(painting, reader) for painting in index.store.paintings(_some(index))]
-    return (f"<div><p><b>{escape(index.public_name)}</b>: {_summary(index)}</p>"
-            f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(cells)}</div></div>')
+    return (
+        f"<div><p><b>{escape(index.public_name)}</b>: {_summary(index)}</p>"
+        f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(cells)}</div></div>'
+    )
 
 
 def described(index: Index) -> str:
@@ -83,14 +85,18 @@ def _some(index: Index) -> list[int]:
 
 def _summary(index: Index) -> str:
     manifest = index.manifest
-    return (f"{len(index):,} paintings by {index.artists:,} artists, generation {manifest.generation}, model "
-            f"{escape(manifest.model.name)}")
+    return (
+        f"{len(index):,} paintings by {index.artists:,} artists, generation {manifest.generation}, model "
+        f"{escape(manifest.model.name)}"
+    )
 
 
 def _cell(painting: Painting, reader: Reader) -> str:
     words = ", ".join(escape(str(word)) for word in (painting.artist, painting.title, painting.year) if word)
-    return (f'<figure style="margin: 0; width: {SIDE + 24}px; font-size: 11px">{_picture(painting, reader)}'
-            f"<figcaption>{words or escape(painting.id)}</figcaption></figure>")
+    return (
+        f'<figure style="margin: 0; width: {SIDE + 24}px; font-size: 11px">{_picture(painting, reader)}'
+        f"<figcaption>{words or escape(painting.id)}</figcaption></figure>"
+    )
 
 
 def _picture(painting: Painting, reader: Reader) -> str:

@@ -62,8 +62,13 @@ class Index:
         self.filters: tuple[tuple[str | None, str | None], ...] = ()  # what `only` was asked for
 
     @classmethod
-    def open(cls, source: str | os.PathLike[str] | Address | None = None, *, embedder: Embedder | None = None,
-             device: str | None = None) -> Index:
+    def open(
+        cls,
+        source: str | os.PathLike[str] | Address | None = None,
+        *,
+        embedder: Embedder | None = None,
+        device: str | None = None,
+    ) -> Index:
         """Open what is published at `source`, a folder or a collection in Milvus; none: the reference gallery.
 
         With no embedder the index uses its own copy of the model, on `device`; on cuda it is searched there, too.
@@ -88,22 +93,35 @@ class Index:
         return self.name if self.source is None else self.source.name
 
     @classmethod
-    def build(cls, path: str | os.PathLike[str], source: str | os.PathLike[str] | Catalog | pd.DataFrame, *,
-              embedder: Embedder | None = None, names: ColumnNames | None = None,
-              settings: Settings | None = None, layout: Layout | None = None, replace: bool = False,
-              bar: Bar = no_bar) -> tuple[Index, Report]:
+    def build(
+        cls,
+        path: str | os.PathLike[str],
+        source: str | os.PathLike[str] | Catalog | pd.DataFrame,
+        *,
+        embedder: Embedder | None = None,
+        names: ColumnNames | None = None,
+        settings: Settings | None = None,
+        layout: Layout | None = None,
+        replace: bool = False,
+        bar: Bar = no_bar,
+    ) -> tuple[Index, Report]:
         """Embed a catalog, or what `read_catalog` makes of a source, into a new index."""
         settings = settings or Settings()
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
         embedder = embedder or Embedder.load()
-        report = building.build(Path(path), catalog, embedder, settings, layout or Layout(),
-                                replace=replace, bar=bar)
+        report = building.build(Path(path), catalog, embedder, settings, layout or Layout(), replace=replace, bar=bar)
         return cls.open(path, embedder=embedder), report
 
     @classmethod
-    def import_vectors(cls, path: str | os.PathLike[str], folder: str | os.PathLike[str], *,
-                       embedder: Embedder | None = None, layout: Layout | None = None, replace: bool = False
-                       ) -> tuple[Index, Report]:
+    def import_vectors(
+        cls,
+        path: str | os.PathLike[str],
+        folder: str | os.PathLike[str],
+        *,
+        embedder: Embedder | None = None,
+        layout: Layout | None = None,
+        replace: bool = False,
+    ) -> tuple[Index, Report]:
         """Make an index of vectors and paintings that `export_vectors` wrote, or another program by the same model."""
         embedder = embedder or Embedder.load()
         report = interchange.import_vectors(Path(path), Path(folder), embedder, layout or Layout(), replace=replace)
@@ -119,8 +137,15 @@ class Index:
 
         return push(self._own_path(), address if isinstance(address, Address) else Address.of(address), bar)
 
-    def add(self, source: str | os.PathLike[str] | Catalog | pd.DataFrame, *, names: ColumnNames | None = None,
-            settings: Settings | None = None, dry_run: bool = False, bar: Bar = no_bar) -> Report:
+    def add(
+        self,
+        source: str | os.PathLike[str] | Catalog | pd.DataFrame,
+        *,
+        names: ColumnNames | None = None,
+        settings: Settings | None = None,
+        dry_run: bool = False,
+        bar: Bar = no_bar,
+    ) -> Report:
         """Add a catalog's paintings; this object then stands at the new generation."""
         settings = settings or Settings()
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
@@ -128,8 +153,14 @@ class Index:
         self._reopen()
         return report
 
-    def sync(self, folder: str | os.PathLike[str] | Catalog, *, settings: Settings | None = None,
-             dry_run: bool = False, bar: Bar = no_bar) -> Report:
+    def sync(
+        self,
+        folder: str | os.PathLike[str] | Catalog,
+        *,
+        settings: Settings | None = None,
+        dry_run: bool = False,
+        bar: Bar = no_bar,
+    ) -> Report:
         """Follow a folder, or the catalog of a folder or a table: add what is new, embed anew what has changed, remove
         what is gone; where a table says otherwise than last time, so do the labels.
 
@@ -140,8 +171,9 @@ class Index:
         if catalog.recognised is None and not os.path.isdir(catalog.source):
             raise BadCatalog(f"{catalog.source}: not a folder or a table; artidx sync follows one of these")
         folders = catalog.recognised.folders if catalog.recognised else (catalog.source,)
-        report = building.add(self._own_path(), catalog, self.embedder, settings or Settings(), folders=folders,
-                              dry_run=dry_run, bar=bar)
+        report = building.add(
+            self._own_path(), catalog, self.embedder, settings or Settings(), folders=folders, dry_run=dry_run, bar=bar
+        )
         self._reopen()
         return report
 
@@ -168,8 +200,10 @@ class Index:
 
     def check(self) -> list[str]:
         """Everything that is wrong with the generation, one line each; empty if all is as it was written."""
-        wrong = [f"{self.generation.folder / name}: not as it was written"
-                 for name in damaged_files(self.generation.folder, self.manifest)]
+        wrong = [
+            f"{self.generation.folder / name}: not as it was written"
+            for name in damaged_files(self.generation.folder, self.manifest)
+        ]
         table, vectors = self.generation.table, self.generation.vectors
         for row_id, expected, vector in zip(table["id"], table["vector_sha256"], vectors.matrix, strict=True):
             if vector_hash(vector) != expected:
@@ -186,9 +220,16 @@ class Index:
         found.filters = (*self.filters, (where, exclude))
         return found
 
-    def pair(self, a: ImageLike, b: ImageLike, *, prior: float = DEFAULT_PRIOR,
-             false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE, threshold: float | None = None,
-             max_pixels: int = MAX_PIXELS) -> Verdict:
+    def pair(
+        self,
+        a: ImageLike,
+        b: ImageLike,
+        *,
+        prior: float = DEFAULT_PRIOR,
+        false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE,
+        threshold: float | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Verdict:
         """Were a and b painted by the same artist?  Each is a path, an id of the index, or the bytes of an image.
 
         Decided at a false-positive rate that was calibrated, or at a distance of your own, the threshold. Raises
@@ -202,8 +243,13 @@ class Index:
         """`pair` of two paintings that `query` or `queries` gave."""
         return verdict(self._gallery, a, b, self.calibration, decision)
 
-    def with_one_picture(self, images: tuple[ImageLike, ImageLike], queries: tuple[Query, Query], found: Verdict,
-                         max_pixels: int = MAX_PIXELS) -> Verdict:
+    def with_one_picture(
+        self,
+        images: tuple[ImageLike, ImageLike],
+        queries: tuple[Query, Query],
+        found: Verdict,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Verdict:
         """The verdict on two images, and whether they show one picture; they are read again where they are near."""
         return replace(found, one_picture=twins.of_pair(self.store, images, queries, found.distance, max_pixels))
 
@@ -306,9 +352,11 @@ class Index:
         """
         return Query(name, centred(checked_vector(vector, len(self.centre), self.name), self.centre), frozenset(own))
 
-    def queries(self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
-                ) -> Iterator[Query | ArtidxError]:
+    def queries(
+        self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
+    ) -> Iterator[Query | ArtidxError]:
         """`query` of each of many, in order, by several threads ahead; what is wrong with one stands in its place."""
+
         def found(image: ImageLike) -> Query | ArtidxError:
             try:
                 return self.query(image, max_pixels)
@@ -443,9 +491,16 @@ class Index:
         return Query(name, self.store.vectors_at([place])[0], frozenset(own), painting)
 
     def _answer(self, query: Query, k: int, artists: tuple[RankedArtist, ...], unknown: float | None) -> Answer:
-        return Answer(query.name, artists, unknown, self._gallery.nearest_paintings(query, _checked(k)),
-                      searched=len(self), approximate=self.store.is_approximate,
-                      model=self.manifest.model.sha256, generation=self.manifest.generation)
+        return Answer(
+            query.name,
+            artists,
+            unknown,
+            self._gallery.nearest_paintings(query, _checked(k)),
+            searched=len(self),
+            approximate=self.store.is_approximate,
+            model=self.manifest.model.sha256,
+            generation=self.manifest.generation,
+        )
 
     def _own_path(self) -> Path:
         """Raises BadIndex for what is nobody's to change here; BadSetting for a part of an index."""
@@ -466,8 +521,13 @@ class Index:
             self.__dict__.pop(known, None)
 
 
-def _opened_again(source: Source, sha256: str, filters: tuple[tuple[str | None, str | None], ...],
-                  embedder: Embedder | None, device: str | None) -> Index:
+def _opened_again(
+    source: Source,
+    sha256: str,
+    filters: tuple[tuple[str | None, str | None], ...],
+    embedder: Embedder | None,
+    device: str | None,
+) -> Index:
     index = Index.open(source, embedder=embedder, device=device)
     if index.store.sha256 != sha256:
         raise BadIndex(f"{index.name}: has another generation now than when it was pickled; open it anew")

@@ -32,7 +32,7 @@ DRAIN_S = 1.0  # what is refused is read a little longer: else the client would 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-                               "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
@@ -87,8 +87,9 @@ class AdmissionMiddleware:
         taken = self._sending if is_sending else self._looking
         settings, address = self._state.settings, (scope.get("client") or ("", 0))[0]
         if taken[address] >= settings.in_flight_of_one:
-            raise Problem(429, "too-many-requests",
-                          f"{settings.in_flight_of_one} requests of yours are in flight already")
+            raise Problem(
+                429, "too-many-requests", f"{settings.in_flight_of_one} requests of yours are in flight already"
+            )
         if taken.total() >= settings.in_flight:
             raise Problem(503, "busy", f"{settings.in_flight} requests are in flight already")
         taken[address] += 1
@@ -158,9 +159,22 @@ class _Request:
         route = getattr(self._scope.get("route"), "path", "none")
         self._state.metrics.answered(self._scope["method"], route, self._status, seconds)
         failure = self._scope["state"].get("failure")
-        log.log(logging.ERROR if failure else logging.INFO, "answered", exc_info=failure, extra={"facts": {
-            "request": self.id, "method": self._scope["method"], "path": self._scope["path"][:500],
-            "status": self._status, "ms": round(seconds * 1000, 1), "received": self._received, "sent": self._sent}})
+        log.log(
+            logging.ERROR if failure else logging.INFO,
+            "answered",
+            exc_info=failure,
+            extra={
+                "facts": {
+                    "request": self.id,
+                    "method": self._scope["method"],
+                    "path": self._scope["path"][:500],
+                    "status": self._status,
+                    "ms": round(seconds * 1000, 1),
+                    "received": self._received,
+                    "sent": self._sent,
+                }
+            },
+        )
 
     def _complete(self, headers: MutableHeaders) -> None:
         index: Index = self._scope["state"]["index"]

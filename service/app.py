@@ -38,8 +38,14 @@ def create_app(holder: IndexHolder, settings: ServiceSettings) -> FastAPI:
                 await watching
             await state.close()
 
-    app = FastAPI(title="artidx", version=version("artidx"), lifespan=lifespan, docs_url=None, redoc_url=None,
-                  summary="Were these two paintings made by the same artist, and who might have painted this?")
+    app = FastAPI(
+        title="artidx",
+        version=version("artidx"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        summary="Were these two paintings made by the same artist, and who might have painted this?",
+    )
     app.state.shared = state
     answer_problems(app)
     for room in (questions, browse, changes, health):

@@ -25,7 +25,9 @@ THUMBNAIL = 320  # px
 IMAGE = 1600
 MOST_COLOURS = 60  # different values of a label that the map is coloured by
 JPEG: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}, 304: {"description": "It is as it was."}}
+    200: {"content": {"image/jpeg": {}}, "description": "A JPEG."},
+    304: {"description": "It is as it was."},
+}
 
 Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")]
 PerPage = Annotated[int, Query(ge=1, le=200, description="How many on a page.")]
@@ -105,8 +107,9 @@ class Drawing:
     generation: int
 
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["collection"],
-                   responses=documented(403, 404, 422, 429))
+router = APIRouter(
+    prefix="/v1", dependencies=[Depends(reader)], tags=["collection"], responses=documented(403, 404, 422, 429)
+)
 
 
 @router.get("/index", response_model=Manifest)
@@ -116,9 +119,14 @@ async def index_facts(index: HeldIndex) -> Response:
 
 
 @router.get("/paintings", response_model=PaintingPage)
-async def paintings(state: SharedState, index: HeldIndex, q: Words = "", artist: Annotated[str | None, Query(
-        max_length=400, description="Only by this artist, in any spelling.")] = None, page: Page = 1,
-        per_page: PerPage = 50) -> Response:
+async def paintings(
+    state: SharedState,
+    index: HeldIndex,
+    q: Words = "",
+    artist: Annotated[str | None, Query(max_length=400, description="Only by this artist, in any spelling.")] = None,
+    page: Page = 1,
+    per_page: PerPage = 50,
+) -> Response:
     """Paintings in whose artist, title and id the words occur."""
     start = (page - 1) * per_page
     found = await state.searched(lambda: index.collection.search(q, artist, start=start, count=per_page))
@@ -130,8 +138,9 @@ async def painting(state: SharedState, index: HeldIndex, id: str) -> Response:
     """A painting and its labels."""
     found, sha256 = await state.searched(lambda: index.collection.painting(id))
     labels = await state.searched(lambda: index.collection.labels(found))
-    return answer(PaintingFacts(found, labels, await state.decoded(lambda: state.pictures.has(found, sha256)),
-                               *_names(index)))
+    return answer(
+        PaintingFacts(found, labels, await state.decoded(lambda: state.pictures.has(found, sha256)), *_names(index))
+    )
 
 
 @router.get("/thumbnails/{id:path}", response_class=Response, responses=JPEG)
@@ -147,8 +156,9 @@ async def image(request: Request, state: SharedState, index: HeldIndex, id: str)
 
 
 @router.get("/artists", response_model=ArtistPage)
-async def artists(state: SharedState, index: HeldIndex, q: Words = "", page: Page = 1, per_page: PerPage = 50
-                  ) -> Response:
+async def artists(
+    state: SharedState, index: HeldIndex, q: Words = "", page: Page = 1, per_page: PerPage = 50
+) -> Response:
     """Artists in whose names the words occur, those with the most paintings first."""
     found = await state.searched(lambda: index.collection.search_artists(q))
     return answer(ArtistPage(found[(page - 1) * per_page : page * per_page], len(found), page, *_names(index)))
@@ -161,8 +171,11 @@ async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
     return answer(ArtistFacts(found, await state.searched(lambda: index.collection.near(found)), *_names(index)))
 
 
-@router.get("/map", response_model=MapOfPaintings, responses={
-    202: {"model": Drawing, "description": "It is being drawn; come again."}})
+@router.get(
+    "/map",
+    response_model=MapOfPaintings,
+    responses={202: {"model": Drawing, "description": "It is being drawn; come again."}},
+)
 async def the_map(state: SharedState, index: HeldIndex) -> Response:
     """All paintings on a plane, those that the model sees as alike side by side; 20,000 at most."""
     try:
@@ -179,10 +192,17 @@ def _map_of(index: Index, points: Any) -> MapOfPaintings:
     table = index.store.rows(index.store.sample(projection.MOST).tolist())
     rounded = np.round(points.astype(np.float64), 4)
     columns = {"artist": table["artist_key"].map({artist.id: artist.artist for artist in index.collection.artists})} | {
-        name: table[name] for name in index.collection.label_names if table[name].nunique() <= MOST_COLOURS}
+        name: table[name] for name in index.collection.label_names if table[name].nunique() <= MOST_COLOURS
+    }
     labels = {name: _label(column) for name, column in columns.items() if column.notna().any()}
-    return MapOfPaintings(tuple(table["id"]), tuple(rounded[:, 0].tolist()), tuple(rounded[:, 1].tolist()), labels,
-                          len(index), *_names(index))
+    return MapOfPaintings(
+        tuple(table["id"]),
+        tuple(rounded[:, 0].tolist()),
+        tuple(rounded[:, 1].tolist()),
+        labels,
+        len(index),
+        *_names(index),
+    )
 
 
 def _label(column: pd.Series[Any]) -> Label:

@@ -43,15 +43,29 @@ class Changed:
     generation: int
 
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(writer)], tags=["changes"],
-                   responses=documented(400, 403, 404, 408, 409, 413, 415, 422, 429))
+router = APIRouter(
+    prefix="/v1",
+    dependencies=[Depends(writer)],
+    tags=["changes"],
+    responses=documented(400, 403, 404, 408, 409, 413, 415, 422, 429),
+)
 
 
-@router.post("/paintings", status_code=201, response_model=Changed, openapi_extra=described(
-    {"image": "The painting's picture; it is kept."}, {
-        "id": (TEXT, "Its id; by default the beginning of the sha256 of its picture."),
-        "artist": (TEXT, "Who painted it."), "title": (TEXT, "What it is called."),
-        "year": (TEXT, "When it was painted.")}, ids=False))
+@router.post(
+    "/paintings",
+    status_code=201,
+    response_model=Changed,
+    openapi_extra=described(
+        {"image": "The painting's picture; it is kept."},
+        {
+            "id": (TEXT, "Its id; by default the beginning of the sha256 of its picture."),
+            "artist": (TEXT, "Who painted it."),
+            "title": (TEXT, "What it is called."),
+            "year": (TEXT, "When it was painted."),
+        },
+        ids=False,
+    ),
+)
 async def add(request: Request, state: SharedState) -> Response:
     """Add a painting.  Needs the write token."""
     uploads = _uploads(state)

@@ -35,8 +35,10 @@ class Engine:
         self._most = 1 if is_cpu else BATCH_SIZE
         self._metrics = metrics
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._runners = [threading.Thread(target=self._run, name="embed", daemon=True)
-                         for _ in range(available_cores() if is_cpu else 1)]
+        self._runners = [
+            threading.Thread(target=self._run, name="embed", daemon=True)
+            for _ in range(available_cores() if is_cpu else 1)
+        ]
         for runner in self._runners:
             runner.start()
 

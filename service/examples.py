@@ -4,75 +4,129 @@ from __future__ import annotations
 
 from typing import Any
 
-VERDICT: dict[str, Any] = {'same': True,
- 'distance': 0.2055,
- 'threshold': 0.9437,
- 'false_positive_rate': 0.1,
- 'probability': 0.9955,
- 'probability_by_distance': 0.9973,
- 'neighbourhood_similarity': 0.9929,
- 'prior': 0.5,
- 'a': {'name': '459083',
-       'painting': {'id': '459083',
-                    'path': '/paintings/459083.jpg',
-                    'artist': 'Gerard ter Borch the Younger',
-                    'title': 'Burgomaster Jan van Duren (1613–1687)',
-                    'year': 1666},
-       'artists': [{'artist': 'Goya (Francisco de Goya y Lucientes)',
-                    'probability': 0.0525,
-                    'paintings': [{'painting': {'id': '436545',
-                                                'path': '/paintings/436545.jpg',
-                                                'artist': 'Goya (Francisco de Goya y Lucientes)',
-                                                'title': 'Manuel Osorio Manrique de Zuñiga (1784–1792)',
-                                                'year': 1787},
-                                   'distance': 0.5873}]}],
-       'unknown': 0.6465},
- 'b': {'name': '459084',
-       'painting': {'id': '459084',
-                    'path': '/paintings/459084.jpg',
-                    'artist': 'Gerard ter Borch the Younger',
-                    'title': 'Margaretha van Haexbergen (1614–1676)',
-                    'year': 1666},
-       'artists': [{'artist': 'Rembrandt (Rembrandt van Rijn)',
-                    'probability': 0.0898,
-                    'paintings': [{'painting': {'id': '459082',
-                                                'path': '/paintings/459082.jpg',
-                                                'artist': 'Rembrandt (Rembrandt van Rijn)',
-                                                'title': 'Portrait of Gerard de Lairesse',
-                                                'year': 1665},
-                                   'distance': 0.5337}]}],
-       'unknown': 0.6274},
- 'shared': [{'painting': {'id': '436545',
-                          'path': '/paintings/436545.jpg',
-                          'artist': 'Goya (Francisco de Goya y Lucientes)',
-                          'title': 'Manuel Osorio Manrique de Zuñiga (1784–1792)',
-                          'year': 1787},
-             'distance_a': 0.5873,
-             'distance_b': 0.5756}],
- 'measured_on': 'all pairs of 1,059 paintings by 40 artists (val_unseen), whom the model had not learnt when it was '
-                'measured',
- 'model': 'a4edeccb9d140bee3b390eab6d99d480baa95372d5ab5695bd4a56e70ef8ebb1',
- 'generation': 2,
- 'one_picture': None}
+VERDICT: dict[str, Any] = {
+    "same": True,
+    "distance": 0.2055,
+    "threshold": 0.9437,
+    "false_positive_rate": 0.1,
+    "probability": 0.9955,
+    "probability_by_distance": 0.9973,
+    "neighbourhood_similarity": 0.9929,
+    "prior": 0.5,
+    "a": {
+        "name": "459083",
+        "painting": {
+            "id": "459083",
+            "path": "/paintings/459083.jpg",
+            "artist": "Gerard ter Borch the Younger",
+            "title": "Burgomaster Jan van Duren (1613–1687)",
+            "year": 1666,
+        },
+        "artists": [
+            {
+                "artist": "Goya (Francisco de Goya y Lucientes)",
+                "probability": 0.0525,
+                "paintings": [
+                    {
+                        "painting": {
+                            "id": "436545",
+                            "path": "/paintings/436545.jpg",
+                            "artist": "Goya (Francisco de Goya y Lucientes)",
+                            "title": "Manuel Osorio Manrique de Zuñiga (1784–1792)",
+                            "year": 1787,
+                        },
+                        "distance": 0.5873,
+                    }
+                ],
+            }
+        ],
+        "unknown": 0.6465,
+    },
+    "b": {
+        "name": "459084",
+        "painting": {
+            "id": "459084",
+            "path": "/paintings/459084.jpg",
+            "artist": "Gerard ter Borch the Younger",
+            "title": "Margaretha van Haexbergen (1614–1676)",
+            "year": 1666,
+        },
+        "artists": [
+            {
+                "artist": "Rembrandt (Rembrandt van Rijn)",
+                "probability": 0.0898,
+                "paintings": [
+                    {
+                        "painting": {
+                            "id": "459082",
+                            "path": "/paintings/459082.jpg",
+                            "artist": "Rembrandt (Rembrandt van Rijn)",
+                            "title": "Portrait of Gerard de Lairesse",
+                            "year": 1665,
+                        },
+                        "distance": 0.5337,
+                    }
+                ],
+            }
+        ],
+        "unknown": 0.6274,
+    },
+    "shared": [
+        {
+            "painting": {
+                "id": "436545",
+                "path": "/paintings/436545.jpg",
+                "artist": "Goya (Francisco de Goya y Lucientes)",
+                "title": "Manuel Osorio Manrique de Zuñiga (1784–1792)",
+                "year": 1787,
+            },
+            "distance_a": 0.5873,
+            "distance_b": 0.5756,
+        }
+    ],
+    "measured_on": "all pairs of 1,059 paintings by 40 artists (val_unseen), whom the model had not learnt when it was "
+    "measured",
+    "model": "a4edeccb9d140bee3b390eab6d99d480baa95372d5ab5695bd4a56e70ef8ebb1",
+    "generation": 2,
+    "one_picture": None,
+}
 
-ANSWER: dict[str, Any] = {'query': '437430',
- 'artists': [{'artist': 'Auguste Renoir',
-              'probability': 0.4115,
-              'paintings': [{'painting': {'id': '459110',
-                                          'path': '/paintings/459110.jpg',
-                                          'artist': 'Auguste Renoir',
-                                          'title': 'Young Girl Bathing',
-                                          'year': 1892},
-                             'distance': 0.389}]}],
- 'unknown': 0.382,
- 'paintings': [{'painting': {'id': '459110',
-                             'path': '/paintings/459110.jpg',
-                             'artist': 'Auguste Renoir',
-                             'title': 'Young Girl Bathing',
-                             'year': 1892},
-                'distance': 0.389}],
- 'searched': 168,
- 'approximate': False,
- 'model': 'a4edeccb9d140bee3b390eab6d99d480baa95372d5ab5695bd4a56e70ef8ebb1',
- 'generation': 2,
- 'one_picture': []}
+ANSWER: dict[str, Any] = {
+    "query": "437430",
+    "artists": [
+        {
+            "artist": "Auguste Renoir",
+            "probability": 0.4115,
+            "paintings": [
+                {
+                    "painting": {
+                        "id": "459110",
+                        "path": "/paintings/459110.jpg",
+                        "artist": "Auguste Renoir",
+                        "title": "Young Girl Bathing",
+                        "year": 1892,
+                    },
+                    "distance": 0.389,
+                }
+            ],
+        }
+    ],
+    "unknown": 0.382,
+    "paintings": [
+        {
+            "painting": {
+                "id": "459110",
+                "path": "/paintings/459110.jpg",
+                "artist": "Auguste Renoir",
+                "title": "Young Girl Bathing",
+                "year": 1892,
+            },
+            "distance": 0.389,
+        }
+    ],
+    "searched": 168,
+    "approximate": False,
+    "model": "a4edeccb9d140bee3b390eab6d99d480baa95372d5ab5695bd4a56e70ef8ebb1",
+    "generation": 2,
+    "one_picture": [],
+}

@@ -12,7 +12,8 @@ from .tokens import reader
 
 router = APIRouter(tags=["health"])
 TEXT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "All is well."}}
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "All is well."}
+}
 
 
 @router.get("/livez", response_class=Response, responses=TEXT)

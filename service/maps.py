@@ -83,11 +83,22 @@ async def _started(index: Index, sha256: str, target: Path) -> asyncio.subproces
     could have put modules there that Python would run."""
     is_remote = isinstance(index.source, Address)
     kept_at = str(index.source) if is_remote else os.path.abspath(index.generation.folder)
-    environment = {name: os.environ[name] for name in (*KEPT, *(KEPT_FOR_MILVUS if is_remote else ()))
-                   if name in os.environ}
+    environment = {
+        name: os.environ[name] for name in (*KEPT, *(KEPT_FOR_MILVUS if is_remote else ())) if name in os.environ
+    }
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "artidx.service.projection", kept_at, sha256, os.path.abspath(target), cwd="/",
-        stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env=environment | {"OMP_NUM_THREADS": "1"})
+        sys.executable,
+        "-P",
+        "-m",
+        "artidx.service.projection",
+        kept_at,
+        sha256,
+        os.path.abspath(target),
+        cwd="/",
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment | {"OMP_NUM_THREADS": "1"},
+    )
 
 
 def _read(path: Path) -> Array:

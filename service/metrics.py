@@ -16,16 +16,32 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter("artidx_requests", "Requests answered.", ("method", "route", "status"),
-                                 registry=self.registry)
-        self._request_seconds = Histogram("artidx_request_seconds", "From the first byte to the answer.", ("route",),
-                                          buckets=SECONDS, registry=self.registry)
-        self._stages = Histogram("artidx_stage_seconds", "Work on a request: decode, embed, search.", ("stage",),
-                                 buckets=SECONDS, registry=self.registry)
-        self.batch = Histogram("artidx_batch_images", "Images the model took at once.", buckets=(1, 2, 4, 8, 16, 32),
-                               registry=self.registry)
-        self.in_flight = Gauge("artidx_in_flight", "Requests that send something and have no answer yet.",
-                             registry=self.registry)
+        self._requests = Counter(
+            "artidx_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry
+        )
+        self._request_seconds = Histogram(
+            "artidx_request_seconds",
+            "From the first byte to the answer.",
+            ("route",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._stages = Histogram(
+            "artidx_stage_seconds",
+            "Work on a request: decode, embed, search.",
+            ("stage",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.batch = Histogram(
+            "artidx_batch_images",
+            "Images the model took at once.",
+            buckets=(1, 2, 4, 8, 16, 32),
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "artidx_in_flight", "Requests that send something and have no answer yet.", registry=self.registry
+        )
         self.paintings = Gauge("artidx_paintings", "Paintings of the index.", registry=self.registry)
         self.generation = Gauge("artidx_generation", "Generation of the index.", registry=self.registry)
 

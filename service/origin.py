@@ -24,8 +24,12 @@ def check_host(headers: Headers, settings: ServiceSettings) -> None:
     """
     if settings.read_token is not None or _is_known(_host_of("//" + headers.get("host", "")), settings):
         return
-    raise Problem(403, "strange-host", f"it is not known by this name: ask it by its address, let it go by the name "
-                                       f"(--allow-host), or use a token ({READ_TOKEN})")
+    raise Problem(
+        403,
+        "strange-host",
+        f"it is not known by this name: ask it by its address, let it go by the name "
+        f"(--allow-host), or use a token ({READ_TOKEN})",
+    )
 
 
 def check_site(headers: Headers, settings: ServiceSettings) -> None:
@@ -36,8 +40,11 @@ def check_site(headers: Headers, settings: ServiceSettings) -> None:
     else:
         is_own = origin is None or origin.lower().partition("//")[2] == headers.get("host", "").lower()
     if not is_own and _host_of(origin or "") not in settings.allowed_hosts:
-        raise Problem(403, "cross-site", "a page from elsewhere sends this; it is taken from the service's own page, "
-                                         "and from programs")
+        raise Problem(
+            403,
+            "cross-site",
+            "a page from elsewhere sends this; it is taken from the service's own page, and from programs",
+        )
 
 
 def _is_known(host: str, settings: ServiceSettings) -> bool:

@@ -45,8 +45,16 @@ REASONS = {
     503: "too busy, or not ready; come again",
 }
 STATUSES: dict[type[ArtidxError], int] = {
-    NotAnImage: 415, UnreadableImage: 422, BadSetting: 422, BadCatalog: 422, UnknownPainting: 404, Uncalibrated: 409,
-    IndexBusy: 503, IndexAway: 503, OutOfResources: 503}
+    NotAnImage: 415,
+    UnreadableImage: 422,
+    BadSetting: 422,
+    BadCatalog: 422,
+    UnknownPainting: 404,
+    Uncalibrated: 409,
+    IndexBusy: 503,
+    IndexAway: 503,
+    OutOfResources: 503,
+}
 RETRY_AFTER_S = 2
 
 
@@ -69,8 +77,13 @@ class Problem(HTTPException):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """These problems, and those that any request can meet, for the description of a route."""
-    return {status: {"description": REASONS[status], "content": {MEDIA_TYPE: {
-        "schema": {"$ref": "#/components/schemas/ProblemDetails"}}}} for status in sorted({*statuses, 401, 500, 503})}
+    return {
+        status: {
+            "description": REASONS[status],
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        }
+        for status in sorted({*statuses, 401, 500, 503})
+    }
 
 
 def answered(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
@@ -80,8 +93,12 @@ def answered(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
 
 def response(problem: Problem) -> Response:
     """The answer that says so."""
-    body = {"type": f"urn:artidx:{problem.name}", "title": HTTPStatus(problem.status_code).phrase,
-            "status": problem.status_code, "detail": problem.detail}
+    body = {
+        "type": f"urn:artidx:{problem.name}",
+        "title": HTTPStatus(problem.status_code).phrase,
+        "status": problem.status_code,
+        "detail": problem.detail,
+    }
     headers = dict(problem.headers or {})
     if problem.status_code in (429, 503):
         headers.setdefault("retry-after", str(RETRY_AFTER_S))
@@ -105,6 +122,7 @@ def bug() -> Problem:
 
 def answer_problems(app: FastAPI) -> None:
     """Make every refusal of the application one of ours."""
+
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
         if not isinstance(error, Problem):

@@ -24,17 +24,34 @@ A_AND_B = {"a": "The one painting.", "b": "The other."}
 SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 EXPRESSION = {"type": "string", "maxLength": LONGEST}
 
-router = APIRouter(prefix="/v1", dependencies=[Depends(reader)], tags=["questions"],
-                   responses=documented(400, 403, 404, 408, 409, 413, 415, 422, 429))
+router = APIRouter(
+    prefix="/v1",
+    dependencies=[Depends(reader)],
+    tags=["questions"],
+    responses=documented(400, 403, 404, 408, 409, 413, 415, 422, 429),
+)
 
 
-@router.post("/pair", response_model=Verdict, responses=answered(VERDICT), openapi_extra=described(A_AND_B, {
-    "prior": ({**SHARE, "default": 0.5}, "Share of same-artist pairs among those you ask about."),
-    "fpr": ({"type": "number", "enum": [0.1, 0.01, 0.001], "default": 0.1},
-            "Share of pairs by different artists that may pass the threshold."),
-    "threshold": ({"type": "number", "minimum": 0, "maximum": 2},
-                  "Call the same what is nearer than this distance, instead of fpr."),
-}, example={"a": "459083", "b": "459084"}))
+@router.post(
+    "/pair",
+    response_model=Verdict,
+    responses=answered(VERDICT),
+    openapi_extra=described(
+        A_AND_B,
+        {
+            "prior": ({**SHARE, "default": 0.5}, "Share of same-artist pairs among those you ask about."),
+            "fpr": (
+                {"type": "number", "enum": [0.1, 0.01, 0.001], "default": 0.1},
+                "Share of pairs by different artists that may pass the threshold.",
+            ),
+            "threshold": (
+                {"type": "number", "minimum": 0, "maximum": 2},
+                "Call the same what is nearer than this distance, instead of fpr.",
+            ),
+        },
+        example={"a": "459083", "b": "459084"},
+    ),
+)
 async def pair(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Were a and b painted by the same artist?  As `artidx pair --json`."""
     async with form_of(request, ("a", "b"), ("prior", "fpr", "threshold")) as form:
@@ -43,10 +60,12 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
         if threshold is not None and rate is not None:
             raise Problem(422, "bad-setting", "fpr and threshold both decide: send one of them")
         prior = form.number("prior", bounds.PRIOR)
-        decision = Decision(usual.false_positive_rate if rate is None else rate, threshold,
-                            usual.prior if prior is None else prior)
+        decision = Decision(
+            usual.false_positive_rate if rate is None else rate, threshold, usual.prior if prior is None else prior
+        )
         _ = index.calibration, index.calibration.pairs.by_distance.probability(0, decision.prior)  # before the work
         a, b = [await state.query(index, form.painting(name)) for name in ("a", "b")]
+
         def judged() -> tuple[tuple[Query, Query], Verdict]:
             queries = a(), b()
             return queries, index.verdict(*queries, decision)
@@ -57,12 +76,23 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
         return answer(await state.decoded(lambda: index.with_one_picture(images, queries, verdict, most)))
 
 
-@router.post("/nearest", response_model=Answer, responses=answered(ANSWER), openapi_extra=described({
-    "image": "The painting asked about."}, {
-    "k": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}, "How many artists and paintings."),
-    "where": (EXPRESSION, "Look only among paintings for which it holds, such as year < 1700 and style == 'Baroque'."),
-    "exclude": (EXPRESSION, "Look only among paintings for which it does not hold."),
-}, example={"image": "437430", "k": 1}))
+@router.post(
+    "/nearest",
+    response_model=Answer,
+    responses=answered(ANSWER),
+    openapi_extra=described(
+        {"image": "The painting asked about."},
+        {
+            "k": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}, "How many artists and paintings."),
+            "where": (
+                EXPRESSION,
+                "Look only among paintings for which it holds, such as year < 1700 and style == 'Baroque'.",
+            ),
+            "exclude": (EXPRESSION, "Look only among paintings for which it does not hold."),
+        },
+        example={"image": "437430", "k": 1},
+    ),
+)
 async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Who might have painted it?  Artists by probability with the paintings that speak for them, and the nearest
     paintings.  As `artidx nearest --json`; of paintings that show the same picture only those with the very same file:
@@ -83,8 +113,9 @@ async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Res
         return answer(await state.searched(found))
 
 
-@router.post("/regions", response_model=Regions, openapi_extra=described(
-    A_AND_B, {}, example={"a": "459083", "b": "459084"}))
+@router.post(
+    "/regions", response_model=Regions, openapi_extra=described(A_AND_B, {}, example={"a": "459083", "b": "459084"})
+)
 async def alike(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Which parts of a and b look most alike: nine parts of each in pairs, the nearest first.  They are not a part of
     the verdict, and take as long as embedding eighteen paintings."""
@@ -109,6 +140,7 @@ async def _parts(state: AppState, index: Index, asked: Asked) -> Array:
         squares = await state.squares(asked, lambda: regions.parts(stream, embedder.size, most))
     else:
         painting, sha256 = index.collection.painting(asked.name)
-        squares = await state.decoded(lambda: state.pictures.use(
-            painting, sha256, lambda opened: regions.parts(opened, embedder.size, most)))
+        squares = await state.decoded(
+            lambda: state.pictures.use(painting, sha256, lambda opened: regions.parts(opened, embedder.size, most))
+        )
     return await state.engine.embed(embedder, squares)

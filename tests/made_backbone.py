@@ -13,8 +13,9 @@ class TinyBackbone(PooledBackbone):
     def __init__(self):
         super().__init__((0.5,) * 3, (0.5,) * 3)
         torch.manual_seed(0)
-        self.blocks = torch.nn.ModuleList([torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5)),
-                                           torch.nn.Conv2d(5, 7, 1)])
+        self.blocks = torch.nn.ModuleList(
+            [torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5)), torch.nn.Conv2d(5, 7, 1)]
+        )
 
     def parts(self):
         return list(self.blocks)

@@ -25,17 +25,27 @@ class TwoNodes:
             self.address = f"{HEAD}:{free.getsockname()[1]}"
         outside = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
         self.environment = outside | {
-            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex, "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_enable_metrics_collection": "0", "RAY_health_check_initial_delay_ms": "0",
-            "RAY_health_check_period_ms": "500", "RAY_health_check_timeout_ms": "500",
-            "RAY_health_check_failure_threshold": "3"}
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": uuid.uuid4().hex,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_enable_metrics_collection": "0",
+            "RAY_health_check_initial_delay_ms": "0",
+            "RAY_health_check_period_ms": "500",
+            "RAY_health_check_timeout_ms": "500",
+            "RAY_health_check_failure_threshold": "3",
+        }
         self._folder = tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True)
         self.nodes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> TwoNodes:
         host, _, port = self.address.partition(":")
-        self._start("--head", f"--node-ip-address={HEAD}", f"--port={port}", "--include-dashboard=false",
-                    f"--temp-dir={self._folder.name}")
+        self._start(
+            "--head",
+            f"--node-ip-address={HEAD}",
+            f"--port={port}",
+            "--include-dashboard=false",
+            f"--temp-dir={self._folder.name}",
+        )
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -64,8 +74,10 @@ class TwoNodes:
 
     def wait_for_both(self) -> None:
         """Until the second node has joined."""
-        code = (f"import ray, time\nray.init('{self.address}', _node_ip_address='{HEAD}', log_to_driver=False)\n"
-                "while sum(node['Alive'] for node in ray.nodes()) < 2: time.sleep(0.1)")
+        code = (
+            f"import ray, time\nray.init('{self.address}', _node_ip_address='{HEAD}', log_to_driver=False)\n"
+            "while sum(node['Alive'] for node in ray.nodes()) < 2: time.sleep(0.1)"
+        )
         subprocess.run([sys.executable, "-c", code], env=self.environment, check=True, capture_output=True, timeout=60)
 
     def wait_for_workers(self, count: int) -> None:
@@ -77,10 +89,23 @@ class TwoNodes:
 
     def _start(self, *options: str) -> None:
         with Path(self._folder.name, "log").open("ab") as log:
-            self.nodes.append(subprocess.Popen(
-                [str(Path(sys.executable).with_name("ray")), "start", *options, "--num-cpus=1",
-                 "--object-store-memory=100000000", "--disable-usage-stats", "--block"],
-                env=self.environment, stdout=log, stderr=log, start_new_session=True))
+            self.nodes.append(
+                subprocess.Popen(
+                    [
+                        str(Path(sys.executable).with_name("ray")),
+                        "start",
+                        *options,
+                        "--num-cpus=1",
+                        "--object-store-memory=100000000",
+                        "--disable-usage-stats",
+                        "--block",
+                    ],
+                    env=self.environment,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            )
 
 
 def _kill_session(session: int) -> None:

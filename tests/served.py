@@ -57,6 +57,7 @@ def served(index: Path | None, **settings: Any) -> Iterator[Service]:
 
 def form(**fields: Any) -> dict[str, Any]:
     """Fields of multipart/form-data for httpx: a path or (name, bytes) is a file, everything else is text."""
+
     def part(value: Any) -> Any:
         if isinstance(value, Path):
             return value.name, value.read_bytes()

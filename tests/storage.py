@@ -12,8 +12,10 @@ import httpx
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-EXPIRED = (b'<?xml version="1.0"?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message>'
-           b"<RequestId>1</RequestId></Error>")
+EXPIRED = (
+    b'<?xml version="1.0"?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message>'
+    b"<RequestId>1</RequestId></Error>"
+)
 BUCKET = "scans"
 
 
@@ -45,8 +47,9 @@ class Storage:
         self._server.server_close()
 
     def _client(self) -> Any:
-        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="a",
-                            aws_secret_access_key="b")
+        return boto3.client(
+            "s3", endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
 
     def _answer(self, environ: dict[str, Any], start: Any) -> Any:
         self.asked.append(environ["PATH_INFO"])

@@ -22,8 +22,11 @@ def unit(vectors):
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
-finite = arrays(np.float32, st.tuples(st.integers(2, 40), st.just(DIM)), elements=st.floats(-1, 1, width=16)).filter(
-    lambda a: (np.linalg.norm(a, axis=1) > 0.1).all()).map(unit)
+finite = (
+    arrays(np.float32, st.tuples(st.integers(2, 40), st.just(DIM)), elements=st.floats(-1, 1, width=16))
+    .filter(lambda a: (np.linalg.norm(a, axis=1) > 0.1).all())
+    .map(unit)
+)
 
 
 @given(finite)
@@ -51,7 +54,7 @@ def test_nearest_vectors_equal_a_plain_sort_in_one_part_or_several(vectors, k, w
             every = distances(query[None], left)
             order = sorted((d, place) for place, d in enumerate(every) if mask is None or mask[place])[:k]
             assert [(d, place) for d, place in zip(distance, places, strict=True) if place != NOBODY] == order
-            assert np.isinf(distance[len(order):]).all()
+            assert np.isinf(distance[len(order) :]).all()
             assert several.at(places[: len(order)]).tobytes() == left[places[: len(order)]].tobytes()
 
 
@@ -74,8 +77,9 @@ def test_pair_and_nearest_agree_to_the_last_bit_by_path_and_by_id_after_reload(i
 def test_an_image_from_outside_gets_the_same_distance_in_either(tmp_path, index):
     new = painting(tmp_path / "new.png", 400, HUES["Red Painter"])
     near = index.nearest(new, k=12).paintings
-    assert {n.painting.id: n.distance for n in near} == {n.painting.id: index.pair(new, n.painting.id).distance
-                                                         for n in near}
+    assert {n.painting.id: n.distance for n in near} == {
+        n.painting.id: index.pair(new, n.painting.id).distance for n in near
+    }
     assert index.pair(new.read_bytes(), new).distance < 1e-6
 
 
@@ -123,8 +127,11 @@ def test_probabilities_of_artists_and_nobody_add_up(index, tmp_path):
 
 def test_every_answer_names_the_model_and_the_generation(index):
     index.remove(["Blue Painter/B3.png"])
-    for answer in (index.pair("Red Painter/R0.png", "Red Painter/R1.png"), index.nearest("Red Painter/R0.png"),
-                   index.nearest_paintings("Red Painter/R0.png")):
+    for answer in (
+        index.pair("Red Painter/R0.png", "Red Painter/R1.png"),
+        index.nearest("Red Painter/R0.png"),
+        index.nearest_paintings("Red Painter/R0.png"),
+    ):
         assert answer.model == index.manifest.model.sha256
         assert answer.generation == 2
 
@@ -156,8 +163,12 @@ def test_a_model_is_loaded_once_for_an_index_and_all_that_filters_make_of_it(ind
     again = Index.open(index.source)
     monkeypatch.setattr(Embedder, "load", counted)
     strange = painting(tmp_path / "strange.png", 77)
-    for asked in (again.only("artist == 'Red Painter'"), again.only(exclude="artist == 'Red Painter'"), again,
-                  again.renewed()):
+    for asked in (
+        again.only("artist == 'Red Painter'"),
+        again.only(exclude="artist == 'Red Painter'"),
+        again,
+        again.renewed(),
+    ):
         assert asked.nearest_paintings(strange, k=1).paintings
     assert len(loads) == 1
 
@@ -177,8 +188,10 @@ def test_what_is_asked_for_wrongly_is_told_plainly(tmp_path, index):
 def test_without_a_calibration_there_is_no_probability_but_there_are_distances(tmp_path, collection):
     (tmp_path / "m.onnx").write_bytes(small_model(calibration=None))
     index, _ = Index.build(tmp_path / "i.artidx", collection, embedder=Embedder.load(tmp_path / "m.onnx"))
-    for ask in (lambda: index.pair("Red Painter/R0.png", "Red Painter/R1.png"),
-                lambda: index.nearest("Red Painter/R0.png")):
+    for ask in (
+        lambda: index.pair("Red Painter/R0.png", "Red Painter/R1.png"),
+        lambda: index.nearest("Red Painter/R0.png"),
+    ):
         with pytest.raises(Uncalibrated, match="artidx nearest --paintings"):
             ask()
     assert len(index.nearest_paintings("Red Painter/R0.png", k=4).paintings) == 4

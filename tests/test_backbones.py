@@ -51,7 +51,7 @@ def test_class_tokens_and_statistics_are_those_of_the_blocks_asked_for(tmp_path,
         found = backbone(x)
         whole((x - backbone.mean) / backbone.std)
     width = seen[0].shape[2]
-    patches = seen[1][:, whole.num_prefix_tokens:]
+    patches = seen[1][:, whole.num_prefix_tokens :]
     expected = [seen[2][:, 0], seen[4][:, 0], patches.mean(1), patches.std(1, correction=0)]
     torch.testing.assert_close(found, torch.cat(expected, dim=1), atol=1e-4, rtol=1e-4)
     assert backbone.widths == [width, width, 2 * width]
@@ -65,7 +65,8 @@ def test_a_convolutional_network_is_read_by_means_and_deviations(tmp_path, weigh
     with torch.inference_mode():
         assert backbone(x).shape == (2, sum(backbone.widths))
         depths = backbone.model.forward_intermediates(
-            (x - backbone.mean) / backbone.std, indices=[n - 1 for n in backbone.read], intermediates_only=True)
+            (x - backbone.mean) / backbone.std, indices=[n - 1 for n in backbone.read], intermediates_only=True
+        )
     torch.testing.assert_close(backbone(x)[:, : depths[0].shape[1]], depths[0].mean((2, 3)))
 
 
@@ -102,7 +103,8 @@ def test_parts_that_are_not_rooted_are_less_their_mean_and_of_unit_length():
 
 
 def test_the_linear_recipe_takes_any_networks_and_what_is_exported_gives_pytorchs_vectors(
-        tmp_path, weights, monkeypatch):
+    tmp_path, weights, monkeypatch
+):
     monkeypatch.setattr(linear, "SIZE", SIZE)
     monkeypatch.setattr(making, "SIZE", SIZE)
     rows = []
@@ -113,10 +115,27 @@ def test_the_linear_recipe_takes_any_networks_and_what_is_exported_gives_pytorch
             split = "val_unseen" if number > 3 else "val_seen" if i > 4 else "train"
             rows.append({"filename": path.name, "artist": f"Artist {number}", "split": split})
     pd.DataFrame(rows).to_csv(tmp_path / "paintings.csv", index=False)
-    CliRunner().invoke(artidx, [
-        "train", str(tmp_path / "paintings.csv"), "--recipe", "linear", "--trunks", str(weights), "--backbone",
-        "test_vit", "--backbone", "test_resnet", "--work", str(tmp_path / "work"), "-o", str(tmp_path / "m.onnx")],
-        catch_exceptions=False, standalone_mode=False)
+    CliRunner().invoke(
+        artidx,
+        [
+            "train",
+            str(tmp_path / "paintings.csv"),
+            "--recipe",
+            "linear",
+            "--trunks",
+            str(weights),
+            "--backbone",
+            "test_vit",
+            "--backbone",
+            "test_resnet",
+            "--work",
+            str(tmp_path / "work"),
+            "-o",
+            str(tmp_path / "m.onnx"),
+        ],
+        catch_exceptions=False,
+        standalone_mode=False,
+    )
     embedder = Embedder.load(tmp_path / "m.onnx")
     assert embedder.metadata["parity"]["largest_difference_to_pytorch"] < 1e-4
     assert np.isfinite(embedder.infer(pictures(tmp_path / "more", 2, SIZE))).all()

@@ -70,13 +70,17 @@ def made_up_task() -> Task:
 @given(st.integers(0, 1000), st.floats(0.3, 2))
 def test_swapping_two_models_flips_the_sign_of_every_difference(seed, spread):
     ours, theirs = made_up(seed), made_up(seed + 1, spread)
-    for there, back in zip(compared(made_up_task(), [ours, theirs], "made up"),
-                           compared(made_up_task(), [theirs, ours], "made up"), strict=True):
+    for there, back in zip(
+        compared(made_up_task(), [ours, theirs], "made up"),
+        compared(made_up_task(), [theirs, ours], "made up"),
+        strict=True,
+    ):
         for name in NAMES:
             one, other = there.scores[name][1], back.scores[name][1]
             assert np.array_equal(one.difference, -other.difference, equal_nan=True)
-            np.testing.assert_allclose(one.difference_interval, [-edge for edge in other.difference_interval[::-1]],
-                                       atol=1e-12)
+            np.testing.assert_allclose(
+                one.difference_interval, [-edge for edge in other.difference_interval[::-1]], atol=1e-12
+            )
             first = back.scores[name][0]
             assert np.array_equal([one.value, *one.interval], [first.value, *first.interval], equal_nan=True)
 
@@ -108,8 +112,11 @@ def test_scores_are_those_of_a_plain_loop():
     for part, here in ((whole, task.asked), (sources[1], task.asked & (task.table["source"] == "north").to_numpy())):
         asked = np.flatnonzero(here)
         seen = centred(vectors[asked], centre_of(vectors[asked], codes[asked]))
-        pairs = [(float(seen[i] @ seen[j]), artists[asked[i]] == artists[asked[j]])
-                 for i in range(len(asked)) for j in range(i)]
+        pairs = [
+            (float(seen[i] @ seen[j]), artists[asked[i]] == artists[asked[j]])
+            for i in range(len(asked))
+            for j in range(i)
+        ]
         near = [cosine for cosine, is_same in pairs if is_same]
         far = [cosine for cosine, is_same in pairs if not is_same]
         won = np.mean([[(a > b) + (a == b) / 2 for b in far] for a in near])
@@ -146,7 +153,7 @@ def test_without_splits_each_is_asked_of_all_others(tiny, tmp_path):
     table = pd.read_csv(tiny / "tiny.csv").drop(columns=["split", "source"])
     found = benchmark(read_catalog(table), models(tiny, "one", "two"), tmp_path)
     assert found.gallery is None
-    part, = found.parts
+    (part,) = found.parts
     assert part.paintings == part.known == part.out_of_gallery == found.gallery_paintings == len(table)
     assert all(0 <= score.value <= 1 for scores in part.scores.values() for score in scores)
 
@@ -242,8 +249,14 @@ def test_what_would_not_be_fair_is_left_out_and_counted(tiny, tmp_path):
     bad, copy = tmp_path / "bad.png", tmp_path / "copy.png"
     bad.write_bytes(b"no image")
     copy.write_bytes(Path(table["path"][0]).read_bytes())  # of one in the gallery
-    more = pd.DataFrame([(bad, "Artist 0", "asked", "south"), (copy, "Artist 0", "asked", "south"),
-                         (painting(tmp_path / "nobody.png", 777), None, "asked", "south")], columns=table.columns)
+    more = pd.DataFrame(
+        [
+            (bad, "Artist 0", "asked", "south"),
+            (copy, "Artist 0", "asked", "south"),
+            (painting(tmp_path / "nobody.png", 777), None, "asked", "south"),
+        ],
+        columns=table.columns,
+    )
     found = benchmark(read_catalog(pd.concat([table, more], ignore_index=True)), models(tiny, "one", "two"), tmp_path)
     assert [path for path, _ in found.left_out.unreadable] == [str(bad)]
     assert (found.left_out.copies, found.left_out.without_artist) == (1, 1)
@@ -272,8 +285,13 @@ def test_settings_that_cannot_be_are_one_line(tiny, tmp_path):
 def test_the_command_gives_a_table_json_and_a_page_that_loads_nothing(tiny, tmp_path, monkeypatch, has_pictures):
     if not has_pictures:
         monkeypatch.setitem(sys.modules, "matplotlib", None)
-    asked = ["benchmark", str(tiny / "tiny.csv"), "--work", str(tmp_path / "work"),
-             *(word for model in models(tiny, "one", "two") for word in ("--model", model))]
+    asked = [
+        "benchmark",
+        str(tiny / "tiny.csv"),
+        "--work",
+        str(tmp_path / "work"),
+        *(word for model in models(tiny, "one", "two") for word in ("--model", model)),
+    ]
     told = CliRunner().invoke(artidx, [*asked, "--report", str(tmp_path / "page.html")], catch_exceptions=False)
     found = json.loads(CliRunner().invoke(artidx, [*asked, "--json"], catch_exceptions=False).stdout)
     assert [model["name"] for model in found["models"]] == ["one", "two"]

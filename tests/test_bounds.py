@@ -23,8 +23,14 @@ from served import form, served
 
 COMMAND = [sys.executable, "-m", "artidx.cli"]
 # Without the rights of root, to whom a limit of processes does not apply, and yet able to read what is root's.
-AS_SOMEBODY = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "--inh-caps=+dac_read_search",
-               "--ambient-caps=+dac_read_search"]
+AS_SOMEBODY = [
+    "setpriv",
+    "--reuid=54321",
+    "--regid=54321",
+    "--clear-groups",
+    "--inh-caps=+dac_read_search",
+    "--ambient-caps=+dac_read_search",
+]
 is_root = os.geteuid() == 0 and shutil.which("setpriv") is not None
 
 
@@ -32,14 +38,27 @@ def ran(*words, before=(), **options):
     return subprocess.run([*before, *COMMAND, *map(str, words)], capture_output=True, text=True, timeout=120, **options)
 
 
-@pytest.mark.parametrize("words", [
-    ["pair", RED, BLUE, "--threshold", "nan"], ["pair", RED, BLUE, "--threshold", "inf"],
-    ["pair", RED, BLUE, "--threshold", "-0.1"], ["pair", RED, BLUE, "--prior", "nan"],
-    ["pair", RED, BLUE, "--prior", "0"], ["submit", "pairs.csv", "-o", "out.csv", "--prior", "nan"],
-    ["evaluate", "x.artidx", "--prior", "nan"], ["nearest", RED, "-k", "0"], ["nearest", RED, "-k", "nan"],
-    ["pair", RED, BLUE, "--max-pixels", str(10**15)], ["serve", "--in-flight", "100000"], ["serve", "--port", "65536"],
-    ["serve", "--max-pixels", str(10**30)], ["build", "x", "-o", "y", "--workers", str(10**9)],
-    ["build", "x", "-o", "y", "--batch-size", str(10**9)], ["build", "x", "-o", "y", "--gpu-share", "nan"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["pair", RED, BLUE, "--threshold", "nan"],
+        ["pair", RED, BLUE, "--threshold", "inf"],
+        ["pair", RED, BLUE, "--threshold", "-0.1"],
+        ["pair", RED, BLUE, "--prior", "nan"],
+        ["pair", RED, BLUE, "--prior", "0"],
+        ["submit", "pairs.csv", "-o", "out.csv", "--prior", "nan"],
+        ["evaluate", "x.artidx", "--prior", "nan"],
+        ["nearest", RED, "-k", "0"],
+        ["nearest", RED, "-k", "nan"],
+        ["pair", RED, BLUE, "--max-pixels", str(10**15)],
+        ["serve", "--in-flight", "100000"],
+        ["serve", "--port", "65536"],
+        ["serve", "--max-pixels", str(10**30)],
+        ["build", "x", "-o", "y", "--workers", str(10**9)],
+        ["build", "x", "-o", "y", "--batch-size", str(10**9)],
+        ["build", "x", "-o", "y", "--gpu-share", "nan"],
+    ],
+)
 def test_a_number_that_makes_no_sense_is_refused_by_its_option(words):
     found = CliRunner().invoke(artidx, words)
     assert found.exit_code == 2
@@ -92,8 +111,16 @@ def test_embedding_and_serving_have_the_bounds_of_the_command_line(embedder, tmp
             ServiceSettings(**options)
 
 
-@pytest.mark.parametrize("words", [["pair", RED, RED, "--json"], ["pair", RED, BLUE], ["pair", "--pairs", "pairs.csv"],
-                                   ["nearest", RED], ["nearest", "--list", "list.txt"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["pair", RED, RED, "--json"],
+        ["pair", RED, BLUE],
+        ["pair", "--pairs", "pairs.csv"],
+        ["nearest", RED],
+        ["nearest", "--list", "list.txt"],
+    ],
+)
 @pytest.mark.parametrize("output", ["| true", ">&-", ">/dev/full"])
 def test_an_output_that_cannot_be_written_is_trouble(index, tmp_path, words, output):
     if output == ">/dev/full" and not os.path.exists("/dev/full"):
@@ -101,8 +128,13 @@ def test_an_output_that_cannot_be_written_is_trouble(index, tmp_path, words, out
     (tmp_path / "pairs.csv").write_text(f"a,b\n{RED},{BLUE}\n" * 50)
     (tmp_path / "list.txt").write_text(f"{RED}\n" * 50)
     command = " ".join(f"'{word}'" for word in (*COMMAND, *words, "--index", index.source))
-    found = subprocess.run(["bash", "-c", f"{command} {output}; exit ${{PIPESTATUS[0]}}"], cwd=tmp_path,
-                           capture_output=True, text=True, timeout=120)
+    found = subprocess.run(
+        ["bash", "-c", f"{command} {output}; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert found.returncode == 2, found.stderr
     assert "Traceback" not in found.stderr
     assert "Exception ignored" not in found.stderr
@@ -110,15 +142,22 @@ def test_an_output_that_cannot_be_written_is_trouble(index, tmp_path, words, out
 
 def test_help_that_nobody_reads_is_trouble_and_not_a_verdict(tmp_path):
     command = " ".join(f"'{word}'" for word in (*COMMAND, "--help"))
-    found = subprocess.run(["bash", "-c", f"(sleep 0.2; {command}) | true; exit ${{PIPESTATUS[0]}}"], cwd=tmp_path,
-                           capture_output=True, text=True, timeout=120)
+    found = subprocess.run(
+        ["bash", "-c", f"(sleep 0.2; {command}) | true; exit ${{PIPESTATUS[0]}}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert (found.returncode, found.stderr) == (2, "")
 
 
 def test_without_standard_streams_no_file_of_an_index_gets_what_libraries_print(index):
     before = {path: path.read_bytes() for path in index.source.rglob("*") if path.is_file()}
-    code = ("import os, sys; from artidx.cli.main import main; sys.argv[1:] = ['remove', sys.argv[1], 'no-such']\n"
-            "try: main()\nexcept SystemExit: os.write(1, b'out'); os.write(2, b'err')")
+    code = (
+        "import os, sys; from artidx.cli.main import main; sys.argv[1:] = ['remove', sys.argv[1], 'no-such']\n"
+        "try: main()\nexcept SystemExit: os.write(1, b'out'); os.write(2, b'err')"
+    )
     subprocess.run(["bash", "-c", f'"{sys.executable}" -c "{code}" "{index.source}" <&- >&- 2>&-'], check=True)
     after = {path: path.read_bytes() for path in index.source.rglob("*") if path.is_file()}
     before.pop(index.source / "LOCK"), after.pop(index.source / "LOCK")
@@ -146,20 +185,33 @@ def test_a_want_of_threads_is_called_so_and_ends(index, tmp_path, processes):
         assert len(found.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("problem", "words"), [
-    (MemoryError(), "not enough memory"), (RuntimeError("std::bad_alloc"), "not enough memory"),
-    (RuntimeError("Failed to allocate memory for requested buffer of size 99999999"), "not enough memory"),
-    (OSError(12, os.strerror(12)), "not enough memory"),
-    (ImportError("libfaiss.so: failed to map segment from shared object"), "not enough memory"),
-    (RuntimeError("can't start new thread"), "threads"),
-    (OSError("Failed to launch worker thread: Resource temporarily unavailable"), "threads"),
-    (OSError(24, os.strerror(24)), "ulimit -n")])
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("std::bad_alloc"), "not enough memory"),
+        (RuntimeError("Failed to allocate memory for requested buffer of size 99999999"), "not enough memory"),
+        (OSError(12, os.strerror(12)), "not enough memory"),
+        (ImportError("libfaiss.so: failed to map segment from shared object"), "not enough memory"),
+        (RuntimeError("can't start new thread"), "threads"),
+        (OSError("Failed to launch worker thread: Resource temporarily unavailable"), "threads"),
+        (OSError(24, os.strerror(24)), "ulimit -n"),
+    ],
+)
 def test_what_libraries_say_of_limits_is_understood(problem, words):
     assert words in str(exhausted(problem, "here"))
 
 
-@pytest.mark.parametrize("problem", [ValueError("magic bytes not found"), OSError(2, os.strerror(2)), KeyError("a"),
-                                     OSError(28, os.strerror(28)), RuntimeError("Invalid model: no graph")])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ValueError("magic bytes not found"),
+        OSError(2, os.strerror(2)),
+        KeyError("a"),
+        OSError(28, os.strerror(28)),
+        RuntimeError("Invalid model: no graph"),
+    ],
+)
 def test_nothing_else_is_taken_for_a_limit(problem):
     assert exhausted(problem, "here") is None
 

@@ -86,9 +86,13 @@ def test_triplet_accuracy_equals_the_loop_over_every_triplet(labelled):
     vectors, artists = labelled[0][:60], labelled[1][:60]
     won = []
     for a in range(60):
-        mine = [float(vectors[a] @ vectors[p] > vectors[a] @ vectors[n])
-                for p in range(60) if p != a and artists[p] == artists[a]
-                for n in range(60) if artists[n] not in (artists[a], -1)]
+        mine = [
+            float(vectors[a] @ vectors[p] > vectors[a] @ vectors[n])
+            for p in range(60)
+            if p != a and artists[p] == artists[a]
+            for n in range(60)
+            if artists[n] not in (artists[a], -1)
+        ]
         if mine and artists[a] >= 0:
             won.append(np.mean(mine))
     assert triplet_accuracy(vectors, artists) == pytest.approx(np.mean(won))
@@ -170,7 +174,8 @@ def test_errors_are_of_artists_that_the_fit_has_not_seen(labelled):
     given, is_same = [], []
     for fitted_on, judged in (inside, inside[::-1]):
         model = LogisticRegression(C=np.inf, class_weight="balanced", tol=1e-8).fit(
-            pairs.distances[fitted_on, None], pairs.is_same[fitted_on])
+            pairs.distances[fitted_on, None], pairs.is_same[fitted_on]
+        )
         given.append(model.predict_proba(pairs.distances[judged, None])[:, 1])
         is_same.append(pairs.is_same[judged])
     given, is_same = np.concatenate(given), np.concatenate(is_same)
@@ -197,8 +202,10 @@ def test_rates_held_out_are_those_of_thresholds_set_on_the_other_half_of_the_art
                 kind.extend(judged.distances[some] < threshold)
         assert point.true_positive_rate == pytest.approx(np.mean(passed[0]), abs=0.01)
         assert point.false_positive_rate == pytest.approx(np.mean(passed[1]), abs=0.002)
-        for low, high, rate in ((*point.false_positive_interval, point.false_positive_rate),
-                                (*point.true_positive_interval, point.true_positive_rate)):
+        for low, high, rate in (
+            (*point.false_positive_interval, point.false_positive_rate),
+            (*point.true_positive_interval, point.true_positive_rate),
+        ):
             assert low <= rate <= high
     assert Scale.from_json(json.loads(json.dumps(asdict(found)))) == found
 
@@ -341,8 +348,9 @@ def test_artists_calibrated_on_scores_of_known_evidence_get_it_back():
     truth = chance.integers(0, artists, queries)
     known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
     known[np.arange(queries), truth] += 20 * sigma**2
-    case = ArtistCase(GalleryScores(known, paintings), truth, GalleryScores(unknown, paintings), truth,
-                      np.arange(queries) + artists)
+    case = ArtistCase(
+        GalleryScores(known, paintings), truth, GalleryScores(unknown, paintings), truth, np.arange(queries) + artists
+    )
     found = calibrate_artists([case], "test")
     assert found.slope == pytest.approx(20, rel=0.05)
     assert found.intercept == pytest.approx(-8, rel=0.05)
@@ -360,8 +368,15 @@ def test_artists_with_many_paintings_are_found_likelier_from_galleries_of_severa
         middle = (8 + 0.7 * np.log(paintings)) / 20
         known, unknown = (chance.normal(middle - 10 * sigma**2, sigma) for _ in range(2))
         known[np.arange(queries), truth] += 20 * sigma**2
-        cases.append(ArtistCase(GalleryScores(known, paintings), truth, GalleryScores(unknown, paintings), truth,
-                                np.arange(queries) + artists))
+        cases.append(
+            ArtistCase(
+                GalleryScores(known, paintings),
+                truth,
+                GalleryScores(unknown, paintings),
+                truth,
+                np.arange(queries) + artists,
+            )
+        )
     found = calibrate_artists(cases, "test")
     assert found.prior_exponent == pytest.approx(0.5, abs=0.1)
     assert found.count_penalty == pytest.approx(0.7, abs=0.1)
@@ -375,8 +390,9 @@ def test_a_prominent_artist_is_likelier_before_anything_is_heard():
 
 
 def one_split(vectors, keys, calibration=CALIBRATION):
-    table = pd.DataFrame({"artist": keys, "artist_key": pd.Series(keys, dtype="str"),
-                          "vector_sha256": hashes(len(keys))})
+    table = pd.DataFrame(
+        {"artist": keys, "artist_key": pd.Series(keys, dtype="str"), "vector_sha256": hashes(len(keys))}
+    )
     splits = pd.Series(["all"] * len(keys))
     (found,) = evaluate(table, np.asarray(vectors, np.float32), splits, ["all"], None, calibration)
     return found
@@ -431,8 +447,9 @@ def test_a_calibration_says_what_it_was_measured_on(split_table):
 def test_calibrating_without_pairs_says_so(split_table):
     table, vectors, _ = split_table
     with pytest.raises(BadCatalog, match="val_unseen"):
-        calibrate_model(table, vectors, pd.Series(["train"] * 300), gallery="train", seen="val_seen",
-                        unseen="val_unseen")
+        calibrate_model(
+            table, vectors, pd.Series(["train"] * 300), gallery="train", seen="val_seen", unseen="val_unseen"
+        )
 
 
 def test_paintings_without_an_artist_do_not_take_part(split_table):

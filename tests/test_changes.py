@@ -109,7 +109,9 @@ def test_a_correction_is_seen_remembered_and_survives_reopening(index):
     assert (found["artist"], found["artist_key"], found["year"]) == ("Pontormo", "pontormo", 1521)
     said = again.history[again.history["column"] == "artist"]
     assert said[["before", "after", "by"]].to_numpy().tolist() == [
-        ["Red Painter", "Rosso Fiorentino", "Vasari"], ["Rosso Fiorentino", "Pontormo", "Berenson"]]
+        ["Red Painter", "Rosso Fiorentino", "Vasari"],
+        ["Rosso Fiorentino", "Pontormo", "Berenson"],
+    ]
     assert "Pontormo" in {a.artist for a in again.nearest("id:Red Painter/R1.png").artists}
     assert again.check() == []
 
@@ -177,11 +179,14 @@ def test_the_ids_of_a_table_are_its_own_to_give(tmp_path, collection, embedder):
     index, _ = Index.build(tmp_path / "i.artidx", table, embedder=embedder, names=names)
     (collection / "Red Painter" / "R0.png").rename(collection / "Red Painter" / "M.png")
     painting(collection / "Red Painter" / "new.png", 970)
-    report = index.add(table_of(table, ("17", "Red Painter/new.png", "Rosso"), ("18", "Red Painter/M.png", "Rosso")),
-                       names=names)
+    report = index.add(
+        table_of(table, ("17", "Red Painter/new.png", "Rosso"), ("18", "Red Painter/M.png", "Rosso")), names=names
+    )
     assert (report.embedded, report.moved, report.skipped) == (1, ("17",), ())
     assert dict(zip(index.generation.table["id"], index.generation.table["path"], strict=True)) == {
-        "17": str(collection / "Red Painter" / "new.png"), "18": str(collection / "Red Painter" / "M.png")}
+        "17": str(collection / "Red Painter" / "new.png"),
+        "18": str(collection / "Red Painter" / "M.png"),
+    }
     (collection / "Red Painter" / "new.png").unlink()
     painting(collection / "Red Painter" / "again.png", 971)
     report = index.add(table_of(table, ("17", "Red Painter/again.png", "Rosso")), names=names)
@@ -210,8 +215,9 @@ def test_a_folder_s_name_does_not_overrule_what_was_said_of_its_paintings(index,
 
 def test_what_a_table_has_said_stays_when_a_file_moves(tmp_path, embedder, collection):
     (tmp_path / "list.csv").write_text("id,file,artist,title,year\n17,Red Painter/R0.png,Rosso,Deposition,1521\n")
-    index, _ = Index.build(tmp_path / "i.artidx", tmp_path / "list.csv", embedder=embedder,
-                           names=ColumnNames(images=collection))
+    index, _ = Index.build(
+        tmp_path / "i.artidx", tmp_path / "list.csv", embedder=embedder, names=ColumnNames(images=collection)
+    )
     (collection / "Red Painter" / "R0.png").rename(collection / "Blue Painter" / "moved.png")
     index.sync(collection)
     found = row_of(index, "17")
@@ -265,13 +271,16 @@ def test_history_without_a_painting_changes_nothing(index):
     assert history.applied(others, words).equals(others)
 
 
-@pytest.mark.parametrize("change", [
-    lambda index, source, **how: index.add(source, **how),
-    lambda index, source, **how: index.sync(source, **how),
-    lambda index, source, **how: index.remove(["Red Painter/R3.png"], **how),
-    lambda index, source, **how: index.remove(artists=["Painter, Blue"], **how),
-    lambda index, source, **how: index.label(labels(id=["Red Painter/R3.png"], artist=["x"]), by="me", **how)[0],
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index, source, **how: index.add(source, **how),
+        lambda index, source, **how: index.sync(source, **how),
+        lambda index, source, **how: index.remove(["Red Painter/R3.png"], **how),
+        lambda index, source, **how: index.remove(artists=["Painter, Blue"], **how),
+        lambda index, source, **how: index.label(labels(id=["Red Painter/R3.png"], artist=["x"]), by="me", **how)[0],
+    ],
+)
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(index, collection, change):
     painting(collection / "Red Painter" / "new.png", 900)
     painting(collection / "Red Painter" / "R0.png", 901)
@@ -303,14 +312,20 @@ def test_ids_and_labels_are_read_from_tables_and_lists(tmp_path):
     found = read_labels(tmp_path / "l.csv")
     assert found.astype(object).where(found.notna(), None).to_dict("records") == [
         {"id": "x", "artist": "Vermeer", "year": "c. 1665", "style": None},
-        {"id": "y", "artist": None, "year": None, "style": "Baroque"}]
+        {"id": "y", "artist": None, "year": None, "style": "Baroque"},
+    ]
     assert read_names(tmp_path / "l.csv") == ["x", "y"]
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    ("artist\nx\n", "no column id"), ("id,artist\nx,a\nx,b\n", "'x' stands more than once"),
-    ("id,artist\n,a\n", "row 2 has no id"), ("", "has nothing in it"),
-])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("artist\nx\n", "no column id"),
+        ("id,artist\nx,a\nx,b\n", "'x' stands more than once"),
+        ("id,artist\n,a\n", "row 2 has no id"),
+        ("", "has nothing in it"),
+    ],
+)
 def test_tables_of_labels_that_cannot_be_used_are_refused(tmp_path, text, reason):
     (tmp_path / "l.csv").write_text(text)
     with pytest.raises(BadCatalog, match=reason):

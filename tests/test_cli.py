@@ -84,8 +84,10 @@ def test_pair_exits_0_for_same_and_1_for_different(run, built, other, status, wo
 
 def test_pair_warns_where_both_paintings_may_be_of_a_collection_that_the_index_does_not_hold(run, built, tmp_path):
     # 65 % of a museum's pairs by different artists were once called the same, asked of a gallery without the museum.
-    one, alike, other = (painting(tmp_path / f"{seed}.png", seed, hue)
-                         for seed, hue in ((900, (40, 90, 160)), (901, (40, 90, 160)), (902, (240, 90, 20))))
+    one, alike, other = (
+        painting(tmp_path / f"{seed}.png", seed, hue)
+        for seed, hue in ((900, (40, 90, 160)), (901, (40, 90, 160)), (902, (240, 90, 20)))
+    )
     (status, said, _), (other_status, other_said, _) = run("pair", one, alike), run("pair", one, other)
     assert (status, other_status) == (0, 1)
     assert "neither is in the index" in said
@@ -94,8 +96,10 @@ def test_pair_warns_where_both_paintings_may_be_of_a_collection_that_the_index_d
 
 
 def test_a_lower_false_positive_rate_asks_for_a_smaller_distance(run, built):
-    thresholds = [json.loads(run("pair", RED, RED_TOO, "--json", "--fpr", rate)[1])["threshold"]
-                  for rate in ("0.1", "0.01", "0.001")]
+    thresholds = [
+        json.loads(run("pair", RED, RED_TOO, "--json", "--fpr", rate)[1])["threshold"]
+        for rate in ("0.1", "0.01", "0.001")
+    ]
     assert thresholds == [0.6, 0.4, 0.2]
 
 
@@ -103,8 +107,9 @@ def test_pair_as_json_has_the_promised_keys(run, built):
     status, out, _ = run("pair", RED, BLUE, "--json", "--prior", "0.01")
     found = json.loads(out)
     assert status == 1
-    assert {"same", "distance", "threshold", "probability", "prior", "model", "generation", "a", "b",
-            "shared"} <= {*found}
+    assert {"same", "distance", "threshold", "probability", "prior", "model", "generation", "a", "b", "shared"} <= {
+        *found
+    }
     assert (found["same"], found["prior"], found["a"]["painting"]["id"]) == (False, 0.01, RED)
 
 
@@ -135,8 +140,13 @@ def test_nearest_paintings_is_the_flat_list(run, built):
 
 def test_an_image_may_come_on_stdin(built, model_file, collection):
     data = (collection / RED).read_bytes()
-    found = subprocess.run([sys.executable, "-m", "artidx.cli", "pair", "-", RED, "--json"], input=data,
-                           capture_output=True, check=False, cwd=built.parent)
+    found = subprocess.run(
+        [sys.executable, "-m", "artidx.cli", "pair", "-", RED, "--json"],
+        input=data,
+        capture_output=True,
+        check=False,
+        cwd=built.parent,
+    )
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout)["distance"] < 1e-6
 
@@ -189,24 +199,37 @@ def test_a_table_with_columns_of_other_names(run, tmp_path, collection):
     table = tmp_path / "list.csv"
     with table.open("w", newline="") as stream:
         csv.writer(stream).writerows([["wo", "wer"], ["Red Painter/R0.png", "Rot"], ["Blue Painter/B0.png", "Blau"]])
-    status, out, err = run("build", table, "-o", tmp_path / "i.artidx", "--image-column", "wo",
-                           "--artist-column", "wer", "--images", collection)
+    status, out, err = run(
+        "build",
+        table,
+        "-o",
+        tmp_path / "i.artidx",
+        "--image-column",
+        "wo",
+        "--artist-column",
+        "wer",
+        "--images",
+        collection,
+    )
     assert status == 0, err
     assert "2 paintings by 2 artists" in out
 
 
-@pytest.mark.parametrize(("words", "says"), [
-    (["pair", "a.jpg", "b.jpg", "-i", "p.artidx"], "artidx: p.artidx: no such index; make one with artidx build"),
-    (["build", "nowhere", "-o", "x.artidx"], "artidx: nowhere: no such file or folder"),
-    (["build", ".", "-o", "x.artidx", "--model", "none.onnx"], "none.onnx: no such model file"),
-    (["evaluate", "nowhere"], "no such file or folder"),
-    (["nearest", "x", "-k", "0"], "Invalid value for '-k'"),
-    (["pair", "a", "b", "--prior", "1"], "Invalid value for '--prior'"),
-    (["pair", "a"], "name two paintings, or give --pairs"),
-    (["nearest", "a", "--list", "b"], "name one painting, or give --list"),
-    (["paint"], "No such command 'paint'"),
-    (["info", "."], "not an index of artidx"),
-])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pair", "a.jpg", "b.jpg", "-i", "p.artidx"], "artidx: p.artidx: no such index; make one with artidx build"),
+        (["build", "nowhere", "-o", "x.artidx"], "artidx: nowhere: no such file or folder"),
+        (["build", ".", "-o", "x.artidx", "--model", "none.onnx"], "none.onnx: no such model file"),
+        (["evaluate", "nowhere"], "no such file or folder"),
+        (["nearest", "x", "-k", "0"], "Invalid value for '-k'"),
+        (["pair", "a", "b", "--prior", "1"], "Invalid value for '--prior'"),
+        (["pair", "a"], "name two paintings, or give --pairs"),
+        (["nearest", "a", "--list", "b"], "name one painting, or give --list"),
+        (["paint"], "No such command 'paint'"),
+        (["info", "."], "not an index of artidx"),
+    ],
+)
 def test_trouble_is_told_on_stderr_and_exits_2(run, tmp_path, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
     painting(tmp_path / "a.png", 1)
@@ -256,14 +279,17 @@ def test_evaluate_of_paintings_without_labels_has_dashes(run, tmp_path):
     assert "AUC over all pairs               -; by distance alone -" in out
 
 
-@pytest.mark.parametrize(("words", "says"), [
-    (["pair", RED, "none.jpg"], "none.jpg: neither a file nor the id"),
-    (["remove", "paintings.artidx", "none"], "nothing was removed"),
-    (["build", "collection", "-o", "paintings.artidx"], "holds an index already"),
-    (["pair", "-", "-"], "there is only one"),
-    (["nearest", RED, "--model", "other.onnx"], "built with model"),
-    (["nearest", RED, "--model", "small.onnx", "--device", "cuda"], "offers only CPUExecutionProvider"),
-])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pair", RED, "none.jpg"], "none.jpg: neither a file nor the id"),
+        (["remove", "paintings.artidx", "none"], "nothing was removed"),
+        (["build", "collection", "-o", "paintings.artidx"], "holds an index already"),
+        (["pair", "-", "-"], "there is only one"),
+        (["nearest", RED, "--model", "other.onnx"], "built with model"),
+        (["nearest", RED, "--model", "small.onnx", "--device", "cuda"], "offers only CPUExecutionProvider"),
+    ],
+)
 def test_trouble_with_an_index_is_told_too(run, built, tmp_path, words, says):
     (tmp_path / "other.onnx").write_bytes(small_model(seed=1))
     status, out, err = run(*words)
@@ -274,9 +300,9 @@ def test_trouble_with_an_index_is_told_too(run, built, tmp_path, words, says):
 
 def test_a_title_cannot_rewrite_the_terminal(run, tmp_path, collection):
     table = tmp_path / "list.csv"
-    table.write_text("file,artist,title\n"
-                     "Red Painter/R0.png,A\x1b[2Jrt,\x1b]0;owned\x07T\u202eitle\n"
-                     "Red Painter/R1.png,B,C\n")
+    table.write_text(
+        "file,artist,title\nRed Painter/R0.png,A\x1b[2Jrt,\x1b]0;owned\x07T\u202eitle\nRed Painter/R1.png,B,C\n"
+    )
     run("build", table, "-o", tmp_path / "i.artidx", "--images", collection)
     for words in (["nearest", "Red Painter/R1.png"], ["nearest", "Red Painter/R1.png", "--paintings"]):
         _, out, err = run(*words, "--index", tmp_path / "i.artidx")
@@ -292,12 +318,14 @@ def test_the_pixel_limit_reaches_the_images(run, tmp_path, collection):
 
 
 def test_help_answers_without_loading_anything_heavy():
-    code = ("import sys; sys.argv = ['artidx', '--help']\n"
-            "from artidx.cli.main import main\n"
-            "try: main()\n"
-            "except SystemExit: pass\n"
-            "heavy = {'numpy', 'pandas', 'PIL', 'faiss', 'onnxruntime', 'torch'} & set(sys.modules)\n"
-            "sys.exit(f'loaded {heavy}' if heavy else 0)")
+    code = (
+        "import sys; sys.argv = ['artidx', '--help']\n"
+        "from artidx.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'pandas', 'PIL', 'faiss', 'onnxruntime', 'torch'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
 
@@ -311,6 +339,7 @@ def test_every_verb_has_help_and_stands_in_the_readme(run, verb):
 
 
 def test_the_list_of_verbs_is_that_of_the_files():
-    with_command = {p.stem.replace("_", "-") for p in (ROOT / "cli").glob("*.py")
-                    if "@click.command" in p.read_text("utf-8")} - {"main"}
+    with_command = {
+        p.stem.replace("_", "-") for p in (ROOT / "cli").glob("*.py") if "@click.command" in p.read_text("utf-8")
+    } - {"main"}
     assert with_command == {*VERBS} == {*artidx.list_commands(None)}

@@ -35,7 +35,11 @@ def cluster():
 def build(cluster, source, output, *words):
     return subprocess.Popen(
         [ARTIDX, "build", str(source), "-o", str(output), "--ray", cluster.address, "--json", *map(str, words)],
-        env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        env=cluster.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finished(process, status=0):
@@ -88,8 +92,7 @@ def test_what_was_done_before_is_taken_from_its_shards_wherever_it_was_done(clus
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file),
-                    bar=watched(stopping))
+        Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file), bar=watched(stopping))
     report = json.loads(finished(build(cluster, tmp_path / "many", tmp_path / "i.artidx", "--model", model_file))[0])
     assert (report["resumed"], report["embedded"]) == (SHARD, 2 * PIECE + 1)
     Index.build(tmp_path / "local.artidx", tmp_path / "many", embedder=Embedder.load(model_file))
@@ -124,9 +127,15 @@ def test_a_node_that_is_killed_costs_time_and_no_painting(cluster, real, tmp_pat
         np.testing.assert_allclose(embedding, alone[Path(path).name], atol=1e-6)
 
 
-@pytest.mark.parametrize(("address", "error", "words"), [
-    ("nowhere", BadSetting, "expected auto or HOST:PORT"), ("127.0.0.2:1", ClusterFailed, "nobody answers there"),
-    ("127.0.0.2:99999", ClusterFailed, "nobody answers there"), (":1", BadSetting, "expected auto or HOST:PORT")])
+@pytest.mark.parametrize(
+    ("address", "error", "words"),
+    [
+        ("nowhere", BadSetting, "expected auto or HOST:PORT"),
+        ("127.0.0.2:1", ClusterFailed, "nobody answers there"),
+        ("127.0.0.2:99999", ClusterFailed, "nobody answers there"),
+        (":1", BadSetting, "expected auto or HOST:PORT"),
+    ],
+)
 def test_a_cluster_that_is_not_there_is_one_line_at_once(address, error, words):
     started = time.monotonic()
     with pytest.raises(error, match=words), joined(address):
@@ -169,15 +178,22 @@ def test_storage_that_a_worker_cannot_reach_ends_the_build(model_file):
 
 
 def test_pieces_in_any_order_make_whole_shards(collection):
-    parts = [pd.DataFrame({"path": [f"{number}-{place}" for place in range(count)]})
-             for number, count in ((0, 3), (1, 2))]
+    parts = [
+        pd.DataFrame({"path": [f"{number}-{place}" for place in range(count)]}) for number, count in ((0, 3), (1, 2))
+    ]
     outcomes = {path: Embedding(np.zeros(DIM, np.float32), sha256=path) for part in parts for path in part["path"]}
-    pieces = [Piece(1, 1, [outcomes["1-1"]]), Piece(0, 2, [outcomes["0-2"]]), Piece(1, 0, [outcomes["1-0"]]),
-              Piece(0, 0, [outcomes["0-0"], outcomes["0-1"]])]
+    pieces = [
+        Piece(1, 1, [outcomes["1-1"]]),
+        Piece(0, 2, [outcomes["0-2"]]),
+        Piece(1, 0, [outcomes["1-0"]]),
+        Piece(0, 0, [outcomes["0-0"], outcomes["0-1"]]),
+    ]
     seen = []
     found = list(building._whole_shards(iter(pieces), parts, building.Settings(), seen.append))
     assert [(number, [each.sha256 for each in done]) for number, done in found] == [
-        (1, ["1-0", "1-1"]), (0, ["0-0", "0-1", "0-2"])]
+        (1, ["1-0", "1-1"]),
+        (0, ["0-0", "0-1", "0-2"]),
+    ]
     assert sum(seen) == 5
 
 

@@ -24,15 +24,25 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 def profile(space: bytes, tags: dict[bytes, bytes], connection: bytes = b"XYZ ") -> bytes:
     """An ICC profile of version 2."""
-    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78), b"cprt": b"text\0\0\0\0none\0",
-            b"wtpt": xyz(0.9642, 1, 0.8249)} | tags
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78),
+        b"cprt": b"text\0\0\0\0none\0",
+        b"wtpt": xyz(0.9642, 1, 0.8249),
+    } | tags
     table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for tag, data in tags.items():
         table += tag + struct.pack(">II", start + len(body), len(data))
         body += data + bytes(-len(data) % 4)
     kind = b"prtr" if space == b"CMYK" else b"mntr"
-    head = (struct.pack(">I", start + len(body)) + b"lcms\x02\x10\0\0" + kind + space + connection
-            + struct.pack(">6H", 2020, 1, 1, 0, 0, 0) + b"acsp")
+    head = (
+        struct.pack(">I", start + len(body))
+        + b"lcms\x02\x10\0\0"
+        + kind
+        + space
+        + connection
+        + struct.pack(">6H", 2020, 1, 1, 0, 0, 0)
+        + b"acsp"
+    )
     return head.ljust(68, b"\0") + xyz(0.9642, 1, 0.8249)[8:] + bytes(48) + table + body
 
 
@@ -45,8 +55,15 @@ def gamma(value: float) -> bytes:
 
 
 def rgb_profile(red: Any, green: Any, blue: Any, curve: float) -> bytes:
-    return profile(b"RGB ", {b"rXYZ": xyz(*red), b"gXYZ": xyz(*green), b"bXYZ": xyz(*blue),
-                             **{tag: gamma(curve) for tag in (b"rTRC", b"gTRC", b"bTRC")}})
+    return profile(
+        b"RGB ",
+        {
+            b"rXYZ": xyz(*red),
+            b"gXYZ": xyz(*green),
+            b"bXYZ": xyz(*blue),
+            **{tag: gamma(curve) for tag in (b"rTRC", b"gTRC", b"bTRC")},
+        },
+    )
 
 
 def cmyk_profile() -> bytes:
@@ -90,8 +107,12 @@ def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
     if file_format == "JPEG":
         options = {"quality": 98, "subsampling": 0} | options
     if file_format in ("WEBP", "AVIF", "HEIF"):
-        options = {"lossless": True} | options if file_format == "WEBP" else {"quality": 98, "subsampling": "4:4:4"} | (
-            options if file_format == "AVIF" else {"chroma": 444, **options})
+        options = (
+            {"lossless": True} | options
+            if file_format == "WEBP"
+            else {"quality": 98, "subsampling": "4:4:4"}
+            | (options if file_format == "AVIF" else {"chroma": 444, **options})
+        )
     stream = io.BytesIO()
     image.save(stream, file_format, **options)
     return stream.getvalue()
@@ -111,7 +132,8 @@ RGB_FORMATS = ["JPEG", "PNG", "TIFF", "WEBP", *(["AVIF"] if formats.is_read("a.a
 @pytest.mark.parametrize("data", [ADOBE, PROPHOTO], ids=["Adobe RGB", "ProPhoto"])
 @pytest.mark.parametrize("file_format", RGB_FORMATS)
 def test_a_profile_brings_the_picture_to_what_it_is_in_srgb_at_every_door(
-        tmp_path: Path, painting: Image.Image, file_format: str, data: bytes) -> None:
+    tmp_path: Path, painting: Image.Image, file_format: str, data: bytes
+) -> None:
     path = tmp_path / "painting"
     path.write_bytes(encoded(converted(painting, data, "RGB"), file_format, icc_profile=data))
     assert apart(np.asarray(converted(painting, data, "RGB")), np.asarray(painting)) > 3, "else nothing is tested"
@@ -169,8 +191,14 @@ def test_cmyk_follows_its_profile_and_black_ink_is_black(file_format: str) -> No
     assert np.abs(found - naive).max() > 40
     assert found[0].min() >= 252, "paper is white"
     assert found[4].max() <= 3, "the darkest that the inks can do is black, as on a screen"
-    transform = ImageCms.buildTransform(ImageCms.ImageCmsProfile(io.BytesIO(CMYK)), SRGB, "CMYK", "RGB",
-                                        ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION)
+    transform = ImageCms.buildTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(CMYK)),
+        SRGB,
+        "CMYK",
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
     expected = np.asarray(transform.apply(image))[8, 8::16].astype(int)
     assert np.abs(found - expected).max() <= 6
 
@@ -204,8 +232,14 @@ def test_colours_with_alpha_or_a_palette_follow_their_profile(painting: Image.Im
 
 def png_with(chunk: bytes, painting: Image.Image) -> bytes:
     data = encoded(painting, "PNG")
-    return data[:33] + struct.pack(">I", len(chunk)) + b"iCCP" + chunk + struct.pack(
-        ">I", zlib.crc32(b"iCCP" + chunk)) + data[33:]
+    return (
+        data[:33]
+        + struct.pack(">I", len(chunk))
+        + b"iCCP"
+        + chunk
+        + struct.pack(">I", zlib.crc32(b"iCCP" + chunk))
+        + data[33:]
+    )
 
 
 def jpeg_with(segments: list[bytes], painting: Image.Image) -> bytes:
@@ -214,11 +248,15 @@ def jpeg_with(segments: list[bytes], painting: Image.Image) -> bytes:
 
 
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {
-    "cut": lambda data: data[:200], "one byte": lambda data: data[:1], "noise": lambda data: bytes(range(256)) * 2,
-    "of another space": lambda data: CMYK, "no tags": lambda data: data[:128] + bytes(4),
+    "cut": lambda data: data[:200],
+    "one byte": lambda data: data[:1],
+    "noise": lambda data: bytes(range(256)) * 2,
+    "of another space": lambda data: CMYK,
+    "no tags": lambda data: data[:128] + bytes(4),
     "many tags": lambda data: data[:128] + b"\xff" * 4 + data[132:],
-    "no such space": lambda data: data[:16] + b"MCH6" + data[20:], "a device link": lambda data: data[:12] + b"link"
-    + data[16:], "a space of nothing": lambda data: data[:16] + bytes(4) + data[20:],
+    "no such space": lambda data: data[:16] + b"MCH6" + data[20:],
+    "a device link": lambda data: data[:12] + b"link" + data[16:],
+    "a space of nothing": lambda data: data[:16] + bytes(4) + data[20:],
 }
 
 
@@ -230,25 +268,49 @@ def test_a_damaged_profile_is_left_out_and_costs_no_picture(painting: Image.Imag
     np.testing.assert_array_equal(pixels(data), plain)
 
 
-@pytest.mark.parametrize("chunk", [
-    b"", b"x", b"x\0", b"x\0\1" + zlib.compress(ADOBE), b"x\0\0" + b"noise", b"x\0\0" + zlib.compress(ADOBE)[:-9],
-    b"x\0\0" + zlib.compress(bytes(1 << 25))], ids=lambda chunk: repr(chunk[:9]))
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"",
+        b"x",
+        b"x\0",
+        b"x\0\1" + zlib.compress(ADOBE),
+        b"x\0\0" + b"noise",
+        b"x\0\0" + zlib.compress(ADOBE)[:-9],
+        b"x\0\0" + zlib.compress(bytes(1 << 25)),
+    ],
+    ids=lambda chunk: repr(chunk[:9]),
+)
 def test_a_damaged_or_bursting_chunk_of_a_png_costs_no_picture(painting: Image.Image, chunk: bytes) -> None:
     np.testing.assert_array_equal(pixels(png_with(chunk, painting)), np.asarray(painting))
 
 
 def test_a_profile_of_a_png_may_be_larger_than_pillow_unpacks(painting: Image.Image) -> None:
-    large = profile(b"RGB ", {b"rXYZ": xyz(0.60974, 0.31111, 0.01947), b"gXYZ": xyz(0.20528, 0.62567, 0.06087),
-                              b"bXYZ": xyz(0.14919, 0.06322, 0.74457), b"data": b"text\0\0\0\0" + bytes(3 << 20),
-                              **{tag: gamma(2.2) for tag in (b"rTRC", b"gTRC", b"bTRC")}})
+    large = profile(
+        b"RGB ",
+        {
+            b"rXYZ": xyz(0.60974, 0.31111, 0.01947),
+            b"gXYZ": xyz(0.20528, 0.62567, 0.06087),
+            b"bXYZ": xyz(0.14919, 0.06322, 0.74457),
+            b"data": b"text\0\0\0\0" + bytes(3 << 20),
+            **{tag: gamma(2.2) for tag in (b"rTRC", b"gTRC", b"bTRC")},
+        },
+    )
     stored = converted(painting, ADOBE, "RGB")
     found = pixels(png_with(b"x\0\0" + zlib.compress(large), stored))
     assert apart(found, np.asarray(painting)) < 1
 
 
-@pytest.mark.parametrize("segments", [
-    [b"ICC_PROFILE\0"], [b"ICC_PROFILE\0\1"], [b"ICC_PROFILE\0\1\2" + ADOBE], [b"ICC_PROFILE\0\0\0"],
-    [b"ICC_PROFILE\0\1\1" + ADOBE, b"ICC_PROFILE\0"]])
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [b"ICC_PROFILE\0"],
+        [b"ICC_PROFILE\0\1"],
+        [b"ICC_PROFILE\0\1\2" + ADOBE],
+        [b"ICC_PROFILE\0\0\0"],
+        [b"ICC_PROFILE\0\1\1" + ADOBE, b"ICC_PROFILE\0"],
+    ],
+)
 def test_damaged_segments_of_a_jpegs_profile_cost_no_picture(painting: Image.Image, segments: list[bytes]) -> None:
     np.testing.assert_array_equal(pixels(jpeg_with(segments, painting)), pixels(encoded(painting, "JPEG")))
 

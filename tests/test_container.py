@@ -22,8 +22,9 @@ WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new
 
 
 def test_the_dockerfile_has_nothing_that_a_linter_objects_to():
-    found = subprocess.run([Path(sys.executable).with_name("hadolint"), DOCKERFILE], capture_output=True, text=True,
-                           check=False)
+    found = subprocess.run(
+        [Path(sys.executable).with_name("hadolint"), DOCKERFILE], capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stdout) == (0, "")
 
 
@@ -36,14 +37,19 @@ def test_what_is_copied_is_what_the_package_needs(tmp_path):
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tmp_path / name)
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", tmp_path], check=True,
-                   capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", tmp_path], check=True, capture_output=True
+    )
     target = tmp_path / "installed"
     wheel = next(tmp_path.glob("dist/*.whl"))
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
     assert {path.name for path in (target / "artidx").iterdir() if path.is_dir()} == {
-        "cli", "embedder", "index", "service"}
+        "cli",
+        "embedder",
+        "index",
+        "service",
+    }
     assert (target / "artidx/service/page/main.js").is_file()
 
 
@@ -62,10 +68,19 @@ def test_it_answers_without_rights_from_a_volume_that_cannot_be_written_to(has_i
     script = script.replace("exec artidx", f"exec {Path(sys.executable).with_name('artidx')}")
     own = tmp_path / "tmp"
     own.mkdir()
-    process = subprocess.Popen([*WITHOUT_RIGHTS, "sh", "-c", script, "artidx"], cwd=own, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True,
-                               env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "ARTIDX_CACHE": str(own),
-                                    "PYTHONDONTWRITEBYTECODE": "1"})
+    process = subprocess.Popen(
+        [*WITHOUT_RIGHTS, "sh", "-c", script, "artidx"],
+        cwd=own,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": "/nonexistent",
+            "ARTIDX_CACHE": str(own),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+    )
     try:
         url = process.stdout.readline().rpartition(" at ")[2].strip()
         with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
@@ -90,7 +105,8 @@ def test_all_that_is_installed_is_fixed_by_version_and_hash_as_it_was_tested():
             assert "--hash=sha256:" in entry, found[1]
     constraints = dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     assert {name: locked[name] for name in locked.keys() & constraints.keys()} == {
-        name: constraints[name] for name in locked.keys() & constraints.keys()}
+        name: constraints[name] for name in locked.keys() & constraints.keys()
+    }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["cpu"], *extras["serve"]]

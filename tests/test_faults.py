@@ -107,8 +107,9 @@ def test_every_bad_image_is_listed_with_its_reason_and_every_good_one_has_its_ow
     expected = make_bad(tmp_path / "c", bad)
     for number in range(good):
         painting(tmp_path / "c" / f"Artist {number % 7}" / f"good {number * 7919 % good:05d}.png", number)
-    index, report = Index.build(tmp_path / "i.artidx", tmp_path / "c", embedder=embedder,
-                                settings=Settings(max_pixels=MAX_PIXELS))
+    index, report = Index.build(
+        tmp_path / "i.artidx", tmp_path / "c", embedder=embedder, settings=Settings(max_pixels=MAX_PIXELS)
+    )
     assert {os.path.abspath(path) for path, _ in report.skipped} == set(expected)
     for path, reason in report.skipped:
         assert re.search(expected[os.path.abspath(path)], reason), (path, reason)

@@ -23,8 +23,9 @@ SECONDS = float(os.environ.get("ARTIDX_FUZZ_S", "3"))
 def test_every_string_of_bytes_is_a_square_or_a_reason_in_bounded_time_and_memory(tmp_path: Path) -> None:
     seed = 0 if SECONDS < 60 else time.time_ns() % 1_000_000
     program = Path(__file__).with_name("fuzz_images.py")
-    ran = subprocess.run([sys.executable, program, str(SECONDS), str(seed), tmp_path], capture_output=True, text=True,
-                         check=False)
+    ran = subprocess.run(
+        [sys.executable, program, str(SECONDS), str(seed), tmp_path], capture_output=True, text=True, check=False
+    )
     print(f"\n{SECONDS:g} s of pictures, seed {seed}: {ran.stdout}")
     assert ran.returncode == 0, f"seed {seed}, {tmp_path / 'last'}: {ran.stderr[-2000:]}"
 

@@ -124,13 +124,31 @@ def pipe_among_shards(folder, _):
 
 def writers(index, picture):
     folder = str(index.source)
-    return [["add", folder, str(picture)], ["remove", folder, "Red Painter/R0.png"], ["check", folder, "--repair"],
-            ["sync", folder, str(picture.parent)], ["build", str(picture.parent), "-o", folder, "--replace"]]
+    return [
+        ["add", folder, str(picture)],
+        ["remove", folder, "Red Painter/R0.png"],
+        ["check", folder, "--repair"],
+        ["sync", folder, str(picture.parent)],
+        ["build", str(picture.parent), "-o", folder, "--replace"],
+    ]
 
 
-@pytest.mark.parametrize("strange", [
-    link_lock, link_lock_hard, link_what_is_written_aside, link_building, link_a_shard, link_generations,
-    link_a_generation, link_a_file, pipe_for_lock, folder_for_lock, pipe_among_shards])
+@pytest.mark.parametrize(
+    "strange",
+    [
+        link_lock,
+        link_lock_hard,
+        link_what_is_written_aside,
+        link_building,
+        link_a_shard,
+        link_generations,
+        link_a_generation,
+        link_a_file,
+        pipe_for_lock,
+        folder_for_lock,
+        pipe_among_shards,
+    ],
+)
 def test_an_index_with_parts_that_lead_elsewhere_is_not_written_to(index, tmp_path, strange):
     elsewhere, picture = tmp_path / "elsewhere", painting(tmp_path / "more" / "new.png", 77)
     elsewhere.mkdir()
@@ -154,8 +172,20 @@ def test_who_wrote_aside_and_was_killed_left_no_link_to_write_through(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256", "000001-0.parquet", "000001-0.npy", "removed.npy",
-                                  "history.parquet", "skipped.csv", "model.onnx", "more"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "manifest.json",
+        "manifest.sha256",
+        "000001-0.parquet",
+        "000001-0.npy",
+        "removed.npy",
+        "history.parquet",
+        "skipped.csv",
+        "model.onnx",
+        "more",
+    ],
+)
 def test_a_pipe_in_a_generation_is_not_waited_for(index, name):
     path = index.source / "generations" / "000001" / name
     path.unlink(missing_ok=True)
@@ -185,13 +215,17 @@ def with_node(*node, opset="", **attributes):
         model.graph.node.append(helper.make_node(*node, domain=opset, **attributes))
         if opset:
             model.opset_import.append(helper.make_opsetid(opset, 1))
+
     return change
 
 
 def body(name="body"):
-    return helper.make_graph([helper.make_node("Identity", ["go"], ["on"])], name, [
-        helper.make_tensor_value_info("go", TensorProto.BOOL, [])],
-        [helper.make_tensor_value_info("on", TensorProto.BOOL, [])])
+    return helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"])],
+        name,
+        [helper.make_tensor_value_info("go", TensorProto.BOOL, [])],
+        [helper.make_tensor_value_info("on", TensorProto.BOOL, [])],
+    )
 
 
 def external(model):
@@ -211,8 +245,11 @@ def external_in_a_constant(model):
 
 
 def functions(model):
-    model.functions.append(helper.make_function("own", "f", ["x"], ["y"], [
-        helper.make_node("Identity", ["x"], ["y"])], [helper.make_opsetid("", 18)]))
+    model.functions.append(
+        helper.make_function(
+            "own", "f", ["x"], ["y"], [helper.make_node("Identity", ["x"], ["y"])], [helper.make_opsetid("", 18)]
+        )
+    )
 
 
 REFUSED = {
@@ -251,22 +288,26 @@ def field(number, wire, payload):
         while value > 127:
             found, value = found + bytes([value & 127 | 128]), value >> 7
         return found + bytes([value])
+
     return varint(number << 3 | wire) + (varint(len(payload)) + payload if wire == 2 else payload)
 
 
 LOOP = field(4, 2, b"Loop")
 
 
-@pytest.mark.parametrize(("node", "reason"), [
-    (field(4, 2, b"Relu") + LOOP, "Loop"),  # the last one counts
-    (LOOP + field(4, 5, b"Relu"), "Loop"),  # no text to protobuf, which leaves it out
-    (LOOP + field(4, 0, b"\x01"), "Loop"),
-    (field(4, 2, b"Relu") + field((1 << 29) + 4, 2, b"Loop"), "cannot be read"),  # protobuf reads 32 bits
-    (LOOP + field(7, 3, b""), "cannot be read"),
-    (field(4, 2, b"Re\xfflu"), "cannot be read"),
-    (LOOP[:-1], "cannot be read"),
-    (b"\x80" * 12, "cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (field(4, 2, b"Relu") + LOOP, "Loop"),  # the last one counts
+        (LOOP + field(4, 5, b"Relu"), "Loop"),  # no text to protobuf, which leaves it out
+        (LOOP + field(4, 0, b"\x01"), "Loop"),
+        (field(4, 2, b"Relu") + field((1 << 29) + 4, 2, b"Loop"), "cannot be read"),  # protobuf reads 32 bits
+        (LOOP + field(7, 3, b""), "cannot be read"),
+        (field(4, 2, b"Re\xfflu"), "cannot be read"),
+        (LOOP[:-1], "cannot be read"),
+        (b"\x80" * 12, "cannot be read"),
+    ],
+)
 def test_a_graph_is_read_as_protobuf_would(node, reason):
     with pytest.raises(BadModel, match=reason):
         check_graph(field(7, 2, field(1, 2, node)), "model.onnx")
@@ -296,15 +337,21 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path, monkeypatch):
         model.graph.initializer.append(numpy_helper.from_array(np.array([768, 1], np.int64), "tall"))
         del model.graph.node[-1]
         names = [f"slow{number}" for number in range(3000)]
-        model.graph.node.extend([
-            helper.make_node("ReduceSum", ["long"], ["one"], keepdims=1),
-            helper.make_node("Expand", ["one", "tall"], ["column"]),
-            helper.make_node("MatMul", ["large", "large"], ["unused"]),
-            helper.make_node("Mul", ["column", "large"], [names[0]]),
-            *(helper.make_node("MatMul", [before, "large"], [after]) for before, after in itertools.pairwise(names)),
-            helper.make_node("ReduceSum", [names[-1]], ["nothing"], keepdims=1),
-            helper.make_node("Add", ["long", "nothing"], ["sum"]),
-            helper.make_node("LpNormalization", ["sum"], ["vector"], axis=1, p=2)])
+        model.graph.node.extend(
+            [
+                helper.make_node("ReduceSum", ["long"], ["one"], keepdims=1),
+                helper.make_node("Expand", ["one", "tall"], ["column"]),
+                helper.make_node("MatMul", ["large", "large"], ["unused"]),
+                helper.make_node("Mul", ["column", "large"], [names[0]]),
+                *(
+                    helper.make_node("MatMul", [before, "large"], [after])
+                    for before, after in itertools.pairwise(names)
+                ),
+                helper.make_node("ReduceSum", [names[-1]], ["nothing"], keepdims=1),
+                helper.make_node("Add", ["long", "nothing"], ["sum"]),
+                helper.make_node("LpNormalization", ["sum"], ["vector"], axis=1, p=2),
+            ]
+        )
 
     monkeypatch.setattr("artidx.embedder.runtime.RUN_S", 0.2)
     path = tmp_path / "slow.onnx"

@@ -19,8 +19,17 @@ from artidx.service.settings import ServiceSettings
 from made import painting
 from served import TOKEN, form, served
 
-REBOUND = ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "0x7f000001",
-           "2130706433", "localhost:x@evil.example", "[::", ""]
+REBOUND = [
+    "evil.example",
+    "evil.example:8000",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "0x7f000001",
+    "2130706433",
+    "localhost:x@evil.example",
+    "[::",
+    "",
+]
 FORM = {"image": (None, "Red Painter/R0.png")}
 
 
@@ -31,12 +40,21 @@ def test_a_service_without_a_token_is_not_asked_by_a_name_that_may_be_a_stranger
         check_host(Headers({"host": host}), ServiceSettings(is_local=is_local))
 
 
-@pytest.mark.parametrize(("host", "settings"), [
-    ("localhost", {"is_local": True}), ("LOCALHOST.", {"is_local": True}), ("127.0.0.1", {"is_local": True}),
-    ("[::1]:8000", {"is_local": True}), ("127.0.0.1:80", {"is_local": True}),
-    ("192.0.2.7", {}), ("[2001:db8::7]", {}), ("localhost", {}),
-    ("museum.example", {"allowed_hosts": frozenset({"museum.example"})}),
-    ("evil.example", {"read_token": TOKEN})])  # whose holder knows whom he asks
+@pytest.mark.parametrize(
+    ("host", "settings"),
+    [
+        ("localhost", {"is_local": True}),
+        ("LOCALHOST.", {"is_local": True}),
+        ("127.0.0.1", {"is_local": True}),
+        ("[::1]:8000", {"is_local": True}),
+        ("127.0.0.1:80", {"is_local": True}),
+        ("192.0.2.7", {}),
+        ("[2001:db8::7]", {}),
+        ("localhost", {}),
+        ("museum.example", {"allowed_hosts": frozenset({"museum.example"})}),
+        ("evil.example", {"read_token": TOKEN}),
+    ],
+)  # whose holder knows whom he asks
 def test_addresses_known_names_and_tokens_are_let_in(host, settings):
     check_host(Headers({"host": host}), ServiceSettings(**settings))
 
@@ -51,12 +69,21 @@ def test_what_is_read_needs_a_known_name_in_a_container_too(index):
         assert client.post("/v1/nearest", files=FORM, headers={"host": "evil.example"}).status_code == 403
 
 
-@pytest.mark.parametrize(("headers", "status"), [
-    ({}, 200), ({"sec-fetch-site": "same-origin", "origin": "https://museum.example"}, 200),
-    ({"sec-fetch-site": "none"}, 200), ({"sec-fetch-site": "cross-site"}, 403), ({"sec-fetch-site": "same-site"}, 403),
-    ({"sec-fetch-site": "cross-site", "origin": "https://partner.example"}, 200),
-    ({"origin": "http://evil.example"}, 403), ({"origin": "null"}, 403), ({"origin": "http://[::"}, 403),
-    ({"origin": "http://127.0.0.1:1"}, 403)])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"sec-fetch-site": "same-origin", "origin": "https://museum.example"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "cross-site", "origin": "https://partner.example"}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://[::"}, 403),
+        ({"origin": "http://127.0.0.1:1"}, 403),
+    ],
+)
 def test_what_a_page_from_elsewhere_sends_is_not_worked_on(index, headers, status):
     with served(index.source, allowed_hosts=frozenset({"partner.example"})) as service, service.client() as client:
         assert client.post("/v1/nearest", files=FORM, headers=headers).status_code == status
@@ -66,8 +93,10 @@ def test_what_a_page_from_elsewhere_sends_is_not_worked_on(index, headers, statu
 
 def test_whom_a_client_says_that_it_asks_for_is_not_believed(index, tmp_path):
     with served(index.source, in_flight=4) as service, ExitStack() as stack:
-        head = (b"POST /v1/nearest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
-                b"X-Forwarded-For: 10.0.0.%d\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n--b")
+        head = (
+            b"POST /v1/nearest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+            b"X-Forwarded-For: 10.0.0.%d\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n--b"
+        )
         for number in range(8):
             slow = stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
             slow.sendall(head % number)
@@ -83,9 +112,12 @@ def test_whom_a_client_says_that_it_asks_for_is_not_believed(index, tmp_path):
 def test_who_opens_many_connections_closes_its_own(index, monkeypatch):
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 60)
     with served(index.source) as service, ExitStack() as stack:
+
         def idle(count, address):
-            return [stack.enter_context(socket.create_connection(("127.0.0.1", service.port), 10, (address, 0)))
-                    for _ in range(count)]
+            return [
+                stack.enter_context(socket.create_connection(("127.0.0.1", service.port), 10, (address, 0)))
+                for _ in range(count)
+            ]
 
         patient = idle(1, "127.0.0.3")[0]
         for number in range(2, 12):

@@ -22,11 +22,10 @@ from hypothesis import strategies as st
 from artidx import Index
 from artidx.cli.main import artidx
 from artidx.embedder import locations
-from artidx.embedder.catalogs import bounded_parquet
-from artidx.embedder.catalogs.bounded_parquet import read_frame
 from artidx.embedder.locations import Reader
 from artidx.errors import BadIndex, UnreadableImage
-from artidx.index.storage import history
+from artidx.index.storage import bounded_parquet, history
+from artidx.index.storage.bounded_parquet import read_frame
 from artidx.plain_text import cell, escaped, of_cell
 from artidx.service.server import JsonLines
 from made import painting
@@ -57,8 +56,11 @@ def test_a_table_is_what_pandas_reads_of_it(index):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.one_of(st.none(), st.text(max_size=5), st.just("long" * 50)), max_size=30),
-       st.sampled_from(["snappy", "zstd", "none"]), st.booleans())
+@given(
+    st.lists(st.one_of(st.none(), st.text(max_size=5), st.just("long" * 50)), max_size=30),
+    st.sampled_from(["snappy", "zstd", "none"]),
+    st.booleans(),
+)
 def test_any_texts_are_what_pandas_reads_of_them(tmp_path_factory, texts, compression, packed):
     path = tmp_path_factory.mktemp("t") / "a.parquet"
     frame = pd.DataFrame({"a": pd.Series(texts, dtype="str"), "b": range(len(texts)), "c": [b"x"] * len(texts)})
@@ -113,9 +115,11 @@ def test_the_same_image_in_many_rows_is_held_once(tmp_path):
     images = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1500, np.int32)), pa.array([picture]))
     pq.write_table(pa.table({"image": images}), path, compression="zstd")
     assert path.stat().st_size < 50_000
-    code = ("import resource, sys; from artidx.embedder.locations import Reader\n"
-            "with Reader() as reader:\n    for row in range(0, 1500, 7): reader.square(f'{sys.argv[1]}::{row}', 32)\n"
-            "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])")
+    code = (
+        "import resource, sys; from artidx.embedder.locations import Reader\n"
+        "with Reader() as reader:\n    for row in range(0, 1500, 7): reader.square(f'{sys.argv[1]}::{row}', 32)\n"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+    )
     found = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True)
     assert int(found.stdout) < 600_000  # kB, of 1.5 GB
 
@@ -137,15 +141,24 @@ def test_a_member_of_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path, m
     monkeypatch.setattr(locations, "MAX_MEMBER_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.bmp", bytes(2000))
-    with Reader() as reader, pytest.raises(UnreadableImage, match="unpack it to a folder"), reader.open(
-            f"{tmp_path / 'a.zip'}::a.bmp"):
+    with (
+        Reader() as reader,
+        pytest.raises(UnreadableImage, match="unpack it to a folder"),
+        reader.open(f"{tmp_path / 'a.zip'}::a.bmp"),
+    ):
         pass
 
 
-@pytest.mark.parametrize(("name", "data", "reason"), [
-    ("skipped.csv", b"path,reason\nonly one\n", "not a list"), ("skipped.csv", b"\xff\xfe", "not a list"),
-    ("skipped.csv", b'path,reason\n"' + b"x" * 200_000 + b'",y\n', "not a list"),
-    ("removed.npy", b"junk", "damaged"), ("history.parquet", b"junk", "not a history")])
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("skipped.csv", b"path,reason\nonly one\n", "not a list"),
+        ("skipped.csv", b"\xff\xfe", "not a list"),
+        ("skipped.csv", b'path,reason\n"' + b"x" * 200_000 + b'",y\n', "not a list"),
+        ("removed.npy", b"junk", "damaged"),
+        ("history.parquet", b"junk", "not a history"),
+    ],
+)
 def test_a_signed_file_that_is_something_else_is_damage_and_no_traceback(index, name, data, reason):
     (index.source / "generations" / "000001" / name).write_bytes(data)
     resigned(index, name)
@@ -164,18 +177,37 @@ def test_numbers_of_removed_paintings_are_whole_numbers_in_a_row(index, removed)
 WORDS = {"row": 0, "id": "a", "column": "title", "before": "x", "after": "y", "by": "z", "at": "now"}
 
 
-@pytest.mark.parametrize("change", [{"row": "a"}, {"row": 1.5}, {"row": None}, {"column": "row"}, {"column": "sha256"},
-                                    {"column": "year", "after": "soon"}, {"column": "year", "after": "9" * 400},
-                                    {"more": 1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"row": "a"},
+        {"row": 1.5},
+        {"row": None},
+        {"column": "row"},
+        {"column": "sha256"},
+        {"column": "year", "after": "soon"},
+        {"column": "year", "after": "9" * 400},
+        {"more": 1},
+    ],
+)
 def test_a_history_that_says_what_nobody_can_say_is_refused(tmp_path, change):
     pd.DataFrame([WORDS | change]).to_parquet(tmp_path / "history.parquet")
     with pytest.raises(BadIndex, match="not a history"):
         history.read(tmp_path / "history.parquet")
 
 
-@pytest.mark.parametrize(("column", "values"), [("row", ["a"] * 12), ("row", [None] * 12), ("id", [1] * 12),
-                                                ("sha256", [None] * 12), ("artist", list(range(12))),
-                                                ("year", ["soon"] * 12), ("path", [1.5] * 12)])
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("row", ["a"] * 12),
+        ("row", [None] * 12),
+        ("id", [1] * 12),
+        ("sha256", [None] * 12),
+        ("artist", list(range(12))),
+        ("year", ["soon"] * 12),
+        ("path", [1.5] * 12),
+    ],
+)
 def test_columns_of_a_table_hold_what_they_should(index, column, values):
     path = index.source / "generations" / "000001" / "000001-0.parquet"
     pd.read_parquet(path).assign(**{column: values}).to_parquet(path)

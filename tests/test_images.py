@@ -78,8 +78,13 @@ def assert_quarters(pixels: npt.NDArray[np.uint8], expected: Sequence[Colour], w
 
 def png(width: int, height: int, rows: bytes, *, bits: int = 8, colour: int = 2, extra: bytes = b"") -> bytes:
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + extra + png_chunk(b"IDAT", zlib.compress(rows))
-            + png_chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + extra
+        + png_chunk(b"IDAT", zlib.compress(rows))
+        + png_chunk(b"IEND", b"")
+    )
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -105,19 +110,22 @@ def in_time(function: Callable[[], object], seconds: float = 10) -> list[object]
 # Formats
 
 
-@pytest.mark.parametrize(("file_format", "options", "within"), [
-    ("JPEG", {"quality": 95, "subsampling": 0}, 3),
-    ("JPEG", {"quality": 95, "subsampling": 2, "progressive": True}, 3),
-    ("MPO", {"quality": 95, "save_all": True, "append_images": [Image.new("RGB", (64, 64))]}, 3),  # as phones write
-    ("PNG", {}, 0),
-    ("WEBP", {"lossless": True}, 0),
-    ("WEBP", {"quality": 95}, 8),
-    ("TIFF", {}, 0),
-    ("TIFF", {"compression": "tiff_lzw"}, 0),
-    ("TIFF", {"compression": "jpeg", "quality": 95}, 8),
-    ("GIF", {}, 0),
-    ("BMP", {}, 0),
-])
+@pytest.mark.parametrize(
+    ("file_format", "options", "within"),
+    [
+        ("JPEG", {"quality": 95, "subsampling": 0}, 3),
+        ("JPEG", {"quality": 95, "subsampling": 2, "progressive": True}, 3),
+        ("MPO", {"quality": 95, "save_all": True, "append_images": [Image.new("RGB", (64, 64))]}, 3),  # as phones write
+        ("PNG", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("WEBP", {"quality": 95}, 8),
+        ("TIFF", {}, 0),
+        ("TIFF", {"compression": "tiff_lzw"}, 0),
+        ("TIFF", {"compression": "jpeg", "quality": 95}, 8),
+        ("GIF", {}, 0),
+        ("BMP", {}, 0),
+    ],
+)
 def test_every_format_keeps_its_colours_where_they_were(file_format: str, options: dict[str, Any], within: int) -> None:
     data = encoded(picture(), file_format, **options)
     assert_quarters(square(data, SIZE), [A, B, C, D], within)
@@ -125,7 +133,8 @@ def test_every_format_keeps_its_colours_where_they_were(file_format: str, option
 
 @pytest.mark.parametrize("file_format", [*COMMON, *RARE])
 def test_a_path_its_text_its_bytes_a_stream_and_a_pil_image_give_the_same_pixels(
-        tmp_path: Path, file_format: str) -> None:
+    tmp_path: Path, file_format: str
+) -> None:
     path = tmp_path / "no-suffix-needed"
     path.write_bytes(encoded(picture(), file_format))
     expected = square(path, 32)  # half the picture: a file of JPEG is not reduced, as a PIL image never is
@@ -145,7 +154,8 @@ def test_an_animation_gives_its_first_frame(file_format: str) -> None:
 
 
 def test_every_square_has_been_a_jpeg_like_the_paintings_that_the_model_learnt_from(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A museum's large files once came out so much cleaner than those that all its paintings looked alike.
     monkeypatch.setattr(images, "JPEG_QUALITY", PREPROCESSING["jpeg_quality"])
     monkeypatch.setattr(images, "JPEG_SUBSAMPLING", PREPROCESSING["jpeg_subsampling"])
@@ -253,8 +263,9 @@ def test_alpha_of_a_grey_picture_is_dropped_not_blended(file_format: str) -> Non
     assert_quarters(square(grey_with_alpha(), SIZE), GREYS)
 
 
-@pytest.mark.parametrize(("file_format", "options"), [("PNG", {}), ("TIFF", {}),
-                                                      ("WEBP", {"lossless": True, "exact": True})])
+@pytest.mark.parametrize(
+    ("file_format", "options"), [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True, "exact": True})]
+)
 def test_alpha_of_a_colour_picture_is_dropped_not_blended(file_format: str, options: dict[str, Any]) -> None:
     data = encoded(with_alpha(), file_format, **options)
     with Image.open(io.BytesIO(data)) as image:
@@ -262,17 +273,17 @@ def test_alpha_of_a_colour_picture_is_dropped_not_blended(file_format: str, opti
     assert_quarters(square(data, SIZE), [A, B, C, D])
 
 
-@pytest.mark.parametrize(("file_format", "transparency"), [
-    ("PNG", None), ("PNG", 0), ("PNG", bytes([0, 128, 255, 7])), ("GIF", None), ("GIF", 0), ("TIFF", None)])
+@pytest.mark.parametrize(
+    ("file_format", "transparency"),
+    [("PNG", None), ("PNG", 0), ("PNG", bytes([0, 128, 255, 7])), ("GIF", None), ("GIF", 0), ("TIFF", None)],
+)
 def test_a_palette_gives_its_colours_with_or_without_transparency(
-        file_format: str, transparency: int | bytes | None) -> None:
+    file_format: str, transparency: int | bytes | None
+) -> None:
     assert_quarters(square(encoded(palette(transparency), file_format), SIZE), [A, B, C, D])
 
 
-@pytest.mark.parametrize("transparency", [
-    None, 0,
-    bytes([0, 128, 255, 7]),
-])
+@pytest.mark.parametrize("transparency", [None, 0, bytes([0, 128, 255, 7])])
 def test_a_palette_as_a_pil_image_gives_its_colours_and_no_warning(transparency: int | bytes | None) -> None:
     assert_quarters(square(palette(transparency), SIZE), [A, B, C, D])
 
@@ -360,8 +371,14 @@ def test_premultiplied_tiff_is_divided_by_its_alpha() -> None:
 # Which way is up
 
 STORED = {  # EXIF orientation -> what stands in the file's top left, top right, bottom left, bottom right quarter
-    1: (A, B, C, D), 2: (B, A, D, C), 3: (D, C, B, A), 4: (C, D, A, B),
-    5: (A, C, B, D), 6: (B, D, A, C), 7: (D, B, C, A), 8: (C, A, D, B),
+    1: (A, B, C, D),
+    2: (B, A, D, C),
+    3: (D, C, B, A),
+    4: (C, D, A, B),
+    5: (A, C, B, D),
+    6: (B, D, A, C),
+    7: (D, B, C, A),
+    8: (C, A, D, B),
 }
 
 
@@ -380,15 +397,18 @@ def test_a_picture_is_turned_as_its_exif_says(orientation: int, file_format: str
         assert_quarters(square(image, SIZE), [A, B, C, D], within=3)
 
 
-@pytest.mark.parametrize("exif", [
-    b"Exif\0\0" + b"junk" * 20,
-    b"Exif\0\0II*\0\xff\xff\xff\xff",
-    b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0\xff\xff\xff\xff" * 4,
-    b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",  # orientation 99
-    b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0abc\0\0\0\0\0",  # orientation "abc"
-    b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x05\0\x01\0\0\0\x08\0\0\0\0\0\0\0",  # a fraction with nothing below
-    b"Exif\0\0",
-])
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0" + b"junk" * 20,
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0\xff\xff\xff\xff" * 4,
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",  # orientation 99
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0abc\0\0\0\0\0",  # orientation "abc"
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x05\0\x01\0\0\0\x08\0\0\0\0\0\0\0",  # a fraction with nothing below
+        b"Exif\0\0",
+    ],
+)
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
 def test_damaged_exif_does_not_cost_the_picture(file_format: str, exif: bytes) -> None:
     if file_format == "PNG":
@@ -409,20 +429,23 @@ def test_a_truncated_file_is_refused_with_a_reason(tmp_path: Path, file_format: 
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), file_format)
     path = tmp_path / "short"
-    path.write_bytes(data[:int(len(data) * share)])
+    path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(UnreadableImage, match=r"damaged|not an image"):
         square(path, SIZE)
 
 
-@pytest.mark.parametrize(("data", "reason"), [
-    (b"", "empty file"),
-    (b"Dear diary, today I painted water lilies.\n" * 100, "not an image, or none of JPEG, PNG"),
-    (bytes(1000), "not an image, or none of JPEG, PNG"),
-    (encoded(Image.new("RGB", (8, 8)), "PPM"), "not an image, or none of JPEG, PNG"),
-    (encoded(Image.new("RGB", (8, 8)), "ICO"), "not an image, or none of JPEG, PNG"),
-    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", "not an image, or none of JPEG, PNG"),
-    (b"8BPS\0\1" + bytes(200), "not an image, or none of JPEG, PNG"),
-])
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty file"),
+        (b"Dear diary, today I painted water lilies.\n" * 100, "not an image, or none of JPEG, PNG"),
+        (bytes(1000), "not an image, or none of JPEG, PNG"),
+        (encoded(Image.new("RGB", (8, 8)), "PPM"), "not an image, or none of JPEG, PNG"),
+        (encoded(Image.new("RGB", (8, 8)), "ICO"), "not an image, or none of JPEG, PNG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", "not an image, or none of JPEG, PNG"),
+        (b"8BPS\0\1" + bytes(200), "not an image, or none of JPEG, PNG"),
+    ],
+)
 def test_what_is_no_image_of_ours_is_refused_with_a_reason(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "looks-fine.jpg"
     path.write_bytes(data)
@@ -430,8 +453,10 @@ def test_what_is_no_image_of_ours_is_refused_with_a_reason(tmp_path: Path, data:
         square(path, SIZE)
 
 
-@pytest.mark.parametrize(("name", "reason"), [
-    ("none.jpg", "no such file"), ("", "not a file"), ("a" * 300, "[Tt]oo long"), ("nul\0.jpg", r"\w")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("none.jpg", "no such file"), ("", "not a file"), ("a" * 300, "[Tt]oo long"), ("nul\0.jpg", r"\w")],
+)
 def test_a_folder_a_missing_file_and_an_impossible_name_are_refused(tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(UnreadableImage, match=reason):
         square(f"{tmp_path}/{name}", SIZE)
@@ -463,7 +488,7 @@ def test_a_small_file_that_claims_to_be_huge_is_refused_before_it_is_decoded() -
 def test_an_animation_whose_first_frame_outgrows_its_screen_is_refused() -> None:
     data = bytearray(encoded(Image.new("P", (8, 8)), "GIF"))
     frame = data.index(b"\x2c")
-    data[frame + 5:frame + 9] = struct.pack("<HH", 60_000, 60_000)
+    data[frame + 5 : frame + 9] = struct.pack("<HH", 60_000, 60_000)
     with pytest.raises(UnreadableImage, match=r"over the limit of 200; raise it with --max-pixels"):
         square(bytes(data), SIZE)
 
@@ -586,28 +611,33 @@ def test_a_jpeg_is_not_reduced_below_twice_the_square() -> None:
 # Arrays
 
 
-@pytest.mark.parametrize(("array", "expected"), [
-    (quarters(LEVELS), GREYS),
-    (quarters(LEVELS)[:, :, None], GREYS),
-    (quarters([A, B, C, D]), [A, B, C, D]),
-    (quarters([(*A, 255), (*B, 128), (*C, 1), (*D, 0)]), [A, B, C, D]),
-    (quarters([True, False, False, True], bool), [GREYS[3], GREYS[0], GREYS[0], GREYS[3]]),
-    (quarters(LEVELS, np.uint16) * np.uint16(257), GREYS),
-    (quarters([A, B, C, D], np.uint16) * np.uint16(257), [A, B, C, D]),
-    (quarters(LEVELS, np.int64), GREYS),
-    (quarters(LEVELS, np.int32) * 257, GREYS),
-    (quarters([-5, -1, 0, 127], np.int8), [GREYS[0], GREYS[0], GREYS[0], (127, 127, 127)]),
-    (quarters([A, B, C, D], np.float32) / np.float32(255), [A, B, C, D]),
-    (quarters([A, B, C, D], np.float64), [A, B, C, D]),
-    (quarters([0, 0.25, 0.5, 1], np.float16), [GREYS[0], (64, 64, 64), (128, 128, 128), GREYS[3]]),
-    (quarters([np.nan, 80, 160, 255], np.float64), GREYS),
-    (quarters([np.nan, 0, 0.5, 1], np.float64), [GREYS[0], GREYS[0], (128, 128, 128), GREYS[3]]),
-    (quarters([-np.inf, 80, 160, 300], np.float64), GREYS),
-    (quarters([A, B, C, D])[:, ::-1], [B, A, D, C]),
-    (np.asfortranarray(quarters([A, B, C, D])), [A, B, C, D]),
-], ids=str)
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (quarters(LEVELS), GREYS),
+        (quarters(LEVELS)[:, :, None], GREYS),
+        (quarters([A, B, C, D]), [A, B, C, D]),
+        (quarters([(*A, 255), (*B, 128), (*C, 1), (*D, 0)]), [A, B, C, D]),
+        (quarters([True, False, False, True], bool), [GREYS[3], GREYS[0], GREYS[0], GREYS[3]]),
+        (quarters(LEVELS, np.uint16) * np.uint16(257), GREYS),
+        (quarters([A, B, C, D], np.uint16) * np.uint16(257), [A, B, C, D]),
+        (quarters(LEVELS, np.int64), GREYS),
+        (quarters(LEVELS, np.int32) * 257, GREYS),
+        (quarters([-5, -1, 0, 127], np.int8), [GREYS[0], GREYS[0], GREYS[0], (127, 127, 127)]),
+        (quarters([A, B, C, D], np.float32) / np.float32(255), [A, B, C, D]),
+        (quarters([A, B, C, D], np.float64), [A, B, C, D]),
+        (quarters([0, 0.25, 0.5, 1], np.float16), [GREYS[0], (64, 64, 64), (128, 128, 128), GREYS[3]]),
+        (quarters([np.nan, 80, 160, 255], np.float64), GREYS),
+        (quarters([np.nan, 0, 0.5, 1], np.float64), [GREYS[0], GREYS[0], (128, 128, 128), GREYS[3]]),
+        (quarters([-np.inf, 80, 160, 300], np.float64), GREYS),
+        (quarters([A, B, C, D])[:, ::-1], [B, A, D, C]),
+        (np.asfortranarray(quarters([A, B, C, D])), [A, B, C, D]),
+    ],
+    ids=str,
+)
 def test_an_array_of_any_kind_of_number_becomes_the_picture_it_means(
-        array: npt.NDArray[Any], expected: list[Colour]) -> None:
+    array: npt.NDArray[Any], expected: list[Colour]
+) -> None:
     assert_quarters(square(array, SIZE), expected)
 
 
@@ -639,10 +669,21 @@ def assert_a_square_or_a_reason(data: bytes) -> None:
     assert len(reason.splitlines()) == 1
 
 
-BEGINNINGS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x20\0\0\0WEBPVP8 ", b"II*\0\x08\0\0\0",
-              b"MM\0*\0\0\0\x08", b"GIF89a", b"BM"]
-WHOLE = [encoded(image, file_format) for file_format in COMMON
-         for image in (picture(24, 24), Image.fromarray(quarters(LEVELS, height=24, width=24)))]
+BEGINNINGS = [
+    b"",
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"RIFF\x20\0\0\0WEBPVP8 ",
+    b"II*\0\x08\0\0\0",
+    b"MM\0*\0\0\0\x08",
+    b"GIF89a",
+    b"BM",
+]
+WHOLE = [
+    encoded(image, file_format)
+    for file_format in COMMON
+    for image in (picture(24, 24), Image.fromarray(quarters(LEVELS, height=24, width=24)))
+]
 
 
 @fuzz

@@ -244,8 +244,10 @@ def test_what_an_interrupted_writer_left_is_not_seen_and_is_cleared_away(index):
     assert sorted(p.name for p in index.source.rglob("*.part")) == []
 
 
-@pytest.mark.parametrize("name", [
-    "manifest.json", "000001-0.parquet", "000001-0.npy", "removed.npy", "history.parquet", "skipped.csv", "CURRENT"])
+@pytest.mark.parametrize(
+    "name",
+    ["manifest.json", "000001-0.parquet", "000001-0.npy", "removed.npy", "history.parquet", "skipped.csv", "CURRENT"],
+)
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
 def test_a_damaged_index_is_refused_in_one_line(index, name, damage):
     path = index.source / name if name == "CURRENT" else index.generation.folder / name
@@ -264,7 +266,8 @@ def test_a_damaged_index_is_refused_in_one_line(index, name, damage):
 @given(data=st.data())
 def test_no_flipped_bit_changes_an_answer_unnoticed(index, data):
     path = index.generation.folder / data.draw(
-        st.sampled_from(["manifest.json", "000001-0.parquet", "000001-0.npy", "removed.npy", "history.parquet"]))
+        st.sampled_from(["manifest.json", "000001-0.parquet", "000001-0.npy", "removed.npy", "history.parquet"])
+    )
     whole = path.read_bytes()
     broken = bytearray(whole)
     broken[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
@@ -295,7 +298,8 @@ def test_check_finds_a_vector_under_the_wrong_painting(index):
     manifest["files"]["000001-0.npy"] = sha256_of(path)
     (index.generation.folder / "manifest.json").write_text(json.dumps(manifest))
     (index.generation.folder / "manifest.sha256").write_text(
-        f"{sha256_of(index.generation.folder / 'manifest.json')}  manifest.json\n")
+        f"{sha256_of(index.generation.folder / 'manifest.json')}  manifest.json\n"
+    )
     sha256 = sha256_of(index.generation.folder / "manifest.json")
     (index.source / "CURRENT").write_text(f"000001 {sha256}\n")
     index = Index.open(index.source)
@@ -347,7 +351,11 @@ def test_a_stranger_s_database_is_left_as_it_was(tmp_path, collection, embedder)
     with pytest.raises(BadIndex, match="is not an index"):
         Index.build(tmp_path / "db", collection, embedder=embedder, replace=True)
     assert {p.name: p.read_text() for p in (tmp_path / "db").iterdir()} == {
-        "LOCK": "", "CURRENT": "MANIFEST-000004\n", "big.mkv.part": "half", "000005.ldb": "x"}
+        "LOCK": "",
+        "CURRENT": "MANIFEST-000004\n",
+        "big.mkv.part": "half",
+        "000005.ldb": "x",
+    }
 
 
 def test_an_index_that_was_copied_without_its_lock_can_be_written(index):
@@ -387,9 +395,11 @@ def test_removing_keeps_the_list_of_what_could_not_be_read(tmp_path, collection,
 
 @pytest.mark.full
 def test_a_full_disk_leaves_the_published_index_as_it_was(index, collection):
-    code = ("import resource, sys; from artidx import Index\n"
-            "index = Index.open(sys.argv[1]); resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
-            "index.remove(['Red Painter/R0.png'])")
+    code = (
+        "import resource, sys; from artidx import Index\n"
+        "index = Index.open(sys.argv[1]); resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+        "index.remove(['Red Painter/R0.png'])"
+    )
     found = subprocess.run([sys.executable, "-c", code, index.source], capture_output=True, text=True, check=False)
     assert found.returncode != 0
     assert len(Index.open(index.source)) == 12

@@ -79,18 +79,25 @@ def tokens_file(squares):
 def eight_bit_weights(graph):
     """Name of each weight of a sum in 8 bits, and its numbers."""
     stored = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
-    return {node.input[0]: stored[node.input[0]] for node in graph.node
-            if node.op_type == "DequantizeLinear" and node.input[0] in stored and stored[node.input[0]].ndim > 1}
+    return {
+        node.input[0]: stored[node.input[0]]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in stored and stored[node.input[0]].ndim > 1
+    }
 
 
-@pytest.mark.parametrize(("network", "all_pointwise", "kernels"), [
-    (Tokens, False, [(8, 24), (24, 8)]),
-    (Separable, False, [(16, 8, 1, 1)]),
-    (Tokens, True, [(8, 24), (24, 8)]),
-    (Separable, True, [(8, 16, 1, 1), (12, 8, 1, 1), (16, 8, 1, 1)]),
-])
-def test_products_of_tokens_and_pointwise_convolutions_that_bear_it_sum_in_eight_bits(network, all_pointwise, kernels,
-                                                                                      squares):
+@pytest.mark.parametrize(
+    ("network", "all_pointwise", "kernels"),
+    [
+        (Tokens, False, [(8, 24), (24, 8)]),
+        (Separable, False, [(16, 8, 1, 1)]),
+        (Tokens, True, [(8, 24), (24, 8)]),
+        (Separable, True, [(8, 16, 1, 1), (12, 8, 1, 1), (16, 8, 1, 1)]),
+    ],
+)
+def test_products_of_tokens_and_pointwise_convolutions_that_bear_it_sum_in_eight_bits(
+    network, all_pointwise, kernels, squares
+):
     network = network().eval()
     data = export(network, SIDE, "tiny", squares, all_pointwise=all_pointwise)
     weights = eight_bit_weights(onnx.load_from_string(data).graph)

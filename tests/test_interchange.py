@@ -88,7 +88,8 @@ def test_imported_paintings_find_their_files_and_keep_their_names(tmp_path, inde
     np.save(collection / "vectors.npy", embedder.transform(table["path"]))
     names = [f"accession {i}" for i in range(12)]
     pd.DataFrame({"id": names, "path": [*table["id"][:6], *[None] * 6], "sha256": table["sha256"]}).to_parquet(
-        collection / "paintings.parquet")
+        collection / "paintings.parquet"
+    )
     found, _ = Index.import_vectors(tmp_path / "i.artidx", collection, embedder=embedder)
     assert found.generation.table["path"].tolist()[:6] == table["path"].tolist()[:6]
     report = found.add(collection)
@@ -105,18 +106,21 @@ def write(folder, vectors, **columns):
 UNIT = np.eye(3, DIM, dtype=np.float32)
 
 
-@pytest.mark.parametrize(("vectors", "columns", "reason"), [
-    (UNIT * 2, {"id": ["a", "b", "c"]}, "3 vectors are not of unit length, the first in row 0"),
-    (UNIT * np.nan, {"id": ["a", "b", "c"]}, "not of unit length"),
-    (UNIT[:, :5], {"id": ["a", "b", "c"]}, rf"expected floats of shape \(paintings, {DIM}\)"),
-    (UNIT.astype(int), {"id": ["a", "b", "c"]}, "int64 of shape"),
-    (UNIT[:0], {"id": []}, "expected floats"),
-    (np.array([{"a": 1}]), {"id": ["a"]}, "cannot be read as vectors"),
-    (UNIT, {"id": ["a", "b"]}, "2 paintings for 3 vectors"),
-    (UNIT, {"name": ["a", "b", "c"]}, "has no column id"),
-    (UNIT, {"id": ["a", "b", "a"]}, "every painting needs an id of its own"),
-    (UNIT, {"id": ["a", "b", None]}, "every painting needs an id of its own"),
-])
+@pytest.mark.parametrize(
+    ("vectors", "columns", "reason"),
+    [
+        (UNIT * 2, {"id": ["a", "b", "c"]}, "3 vectors are not of unit length, the first in row 0"),
+        (UNIT * np.nan, {"id": ["a", "b", "c"]}, "not of unit length"),
+        (UNIT[:, :5], {"id": ["a", "b", "c"]}, rf"expected floats of shape \(paintings, {DIM}\)"),
+        (UNIT.astype(int), {"id": ["a", "b", "c"]}, "int64 of shape"),
+        (UNIT[:0], {"id": []}, "expected floats"),
+        (np.array([{"a": 1}]), {"id": ["a"]}, "cannot be read as vectors"),
+        (UNIT, {"id": ["a", "b"]}, "2 paintings for 3 vectors"),
+        (UNIT, {"name": ["a", "b", "c"]}, "has no column id"),
+        (UNIT, {"id": ["a", "b", "a"]}, "every painting needs an id of its own"),
+        (UNIT, {"id": ["a", "b", None]}, "every painting needs an id of its own"),
+    ],
+)
 def test_what_does_not_fit_is_refused(tmp_path, embedder, vectors, columns, reason):
     write(tmp_path, vectors, **columns)
     with pytest.raises(BadCatalog, match=reason) as problem:
@@ -125,10 +129,20 @@ def test_what_does_not_fit_is_refused(tmp_path, embedder, vectors, columns, reas
     assert not (tmp_path / "i.artidx").exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 9}', "null", "[" * 100_000,
-                                  '{"format": 1, "model": {"sha256": 5, "name": "", "dim": 1}, "centre": [0]}',
-                                  '{"format": 1, "model": {"sha256": "", "name": "", "dim": 1}, "centre": [1'
-                                  + "0" * 400 + "]}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": 1}',
+        '{"format": 9}',
+        "null",
+        "[" * 100_000,
+        '{"format": 1, "model": {"sha256": 5, "name": "", "dim": 1}, "centre": [0]}',
+        '{"format": 1, "model": {"sha256": "", "name": "", "dim": 1}, "centre": [1' + "0" * 400 + "]}",
+    ],
+)
 def test_a_manifest_that_is_none_is_refused(tmp_path, embedder, text):
     write(tmp_path, UNIT, id=["a", "b", "c"])
     (tmp_path / "manifest.json").write_text(text)

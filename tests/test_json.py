@@ -28,8 +28,14 @@ class Pair(NamedTuple):
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_infinity=False),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.builds(Work, st.text(), inner)
-    | st.builds(Pair, inner, inner), max_leaves=12)
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.text(), inner)
+        | st.builds(Work, st.text(), inner)
+        | st.builds(Pair, inner, inner)
+    ),
+    max_leaves=12,
+)
 
 
 def expected(value):

@@ -27,9 +27,11 @@ from artidx.files import replacing
 from made import painting
 from made_backbone import TinyBackbone
 
-FACTS = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
-                     lambda facts: st.lists(facts, max_size=3) | st.dictionaries(st.text(), facts, max_size=3),
-                     max_leaves=6)
+FACTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda facts: st.lists(facts, max_size=3) | st.dictionaries(st.text(), facts, max_size=3),
+    max_leaves=6,
+)
 
 
 def no_bar(total, what):
@@ -41,8 +43,9 @@ def weights(tmp_path, monkeypatch):
     folder = tmp_path / "backbones"
     folder.mkdir()
     keep(folder)
-    kind = BACKBONES["mobilenet_v2"]._replace(make=TinyBackbone, weights_file="tiny.safetensors", rename=str,
-                                              channels=(5, 7))
+    kind = BACKBONES["mobilenet_v2"]._replace(
+        make=TinyBackbone, weights_file="tiny.safetensors", rename=str, channels=(5, 7)
+    )
     monkeypatch.setitem(BACKBONES, "tiny", kind)
     for name, value in {"MEMBERS": ("tiny",), "SIZE": 48}.items():
         monkeypatch.setattr(linear, name, value)
@@ -51,8 +54,10 @@ def weights(tmp_path, monkeypatch):
 
 
 def keep(folder, factor=1):
-    save_file({k: v * factor for k, v in TinyBackbone().state_dict().items() if k not in ("mean", "std")},
-              folder / "tiny.safetensors")
+    save_file(
+        {k: v * factor for k, v in TinyBackbone().state_dict().items() if k not in ("mean", "std")},
+        folder / "tiny.safetensors",
+    )
 
 
 @pytest.fixture
@@ -105,24 +110,29 @@ def overwritten(path):
 
 
 CHANGES = {
-    "an image overwritten in place": lambda table, folder, patch: overwritten(
-        type(folder)(table["path"][3])),
+    "an image overwritten in place": lambda table, folder, patch: overwritten(type(folder)(table["path"][3])),
     "an id, which seeds the copy": lambda table, folder, patch: table.__setitem__("id", "x" + table["id"]),
     "the order": lambda table, folder, patch: table.__setitem__("path", list(table["path"])[::-1]),
     "weights": lambda table, folder, patch: keep(folder, 2),
     "a version": lambda table, folder, patch: patch.setattr(kept, "version", lambda name: "0.0"),
     "the batch": lambda table, folder, patch: patch.setattr(features_module, "BATCH", 3),
-    **{f"the constant {name}": lambda table, folder, patch, name=name, value=value: patch.setattr(
-        augment, name.rsplit(".")[-1], (*value, value[-1])) for name, value in kept.constants(augment).items()},
+    **{
+        f"the constant {name}": lambda table, folder, patch, name=name, value=value: patch.setattr(
+            augment, name.rsplit(".")[-1], (*value, value[-1])
+        )
+        for name, value in kept.constants(augment).items()
+    },
 }
 
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_features_are_made_anew_where_anything_that_goes_into_them_has_changed(
-        what, tmp_path, weights, catalog, monkeypatch):
+    what, tmp_path, weights, catalog, monkeypatch
+):
     made = []
-    monkeypatch.setattr(features_module, "_features", lambda backbone, rows, *rest: made.append(len(rows)) or np.zeros(
-        (len(rows), 2)))
+    monkeypatch.setattr(
+        features_module, "_features", lambda backbone, rows, *rest: made.append(len(rows)) or np.zeros((len(rows), 2))
+    )
     table = catalog.head(8).copy()
 
     def run():
@@ -147,10 +157,24 @@ def test_packed_squares_see_an_image_overwritten_in_place(tmp_path, catalog):
 
 def train(table, folder, weights, work, name):
     table.rename(columns={"id": "name", "path": "filename"}).to_csv(folder / "catalog.csv", index=False)
-    found = CliRunner().invoke(artidx, [
-        "train", str(folder / "catalog.csv"), "--recipe", "linear", "--weights", str(weights), "--work", str(work),
-        "-o", str(folder / name)], catch_exceptions=False, standalone_mode=False)
-    return found.output[found.output.index("val_seen:"):]
+    found = CliRunner().invoke(
+        artidx,
+        [
+            "train",
+            str(folder / "catalog.csv"),
+            "--recipe",
+            "linear",
+            "--weights",
+            str(weights),
+            "--work",
+            str(work),
+            "-o",
+            str(folder / name),
+        ],
+        catch_exceptions=False,
+        standalone_mode=False,
+    )
+    return found.output[found.output.index("val_seen:") :]
 
 
 def test_scores_are_those_of_todays_labels_whatever_the_folder_of_work_holds(tmp_path, weights, catalog):

@@ -31,9 +31,18 @@ CLUSTER = JOB["spec"]["rayClusterSpec"]
 COMMANDS = [shlex.split(part) for part in re.split(r"\|\||;", shlex.split(JOB["spec"]["entrypoint"])[2])]
 GROUPS = [CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]]
 # Of the values that Milvus' chart reads: those that are set here.
-VALUES = {"cluster.enabled", "queryNode.replicas", "queryNode.resources", "indexNode.replicas", "indexNode.resources",
-          "dataNode.resources", "minio.mode", "minio.persistence.size", "etcd.replicaCount",
-          "extraConfigFiles.user.yaml"}
+VALUES = {
+    "cluster.enabled",
+    "queryNode.replicas",
+    "queryNode.resources",
+    "indexNode.replicas",
+    "indexNode.resources",
+    "dataNode.resources",
+    "minio.mode",
+    "minio.persistence.size",
+    "etcd.replicaCount",
+    "extraConfigFiles.user.yaml",
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +63,20 @@ def test_the_job_is_one_that_kuberay_takes(ray_jobs):
         assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
 
 
-@pytest.mark.parametrize(("path", "value"), [
-    (("entryPoint",), "true"),
-    (("backoffLimit",), "2"),
-    (("rayClusterSpec", "headGroupSpec", "rayStartParams", "num-cpus"), 0),
-    (("rayClusterSpec", "workerGroupSpecs", 0, "maxReplicas"), -1),
-    (("rayClusterSpec", "workerGroupSpecs", 0, "template", "spec", "containers", 0, "img"), "artidx"),
-    (("rayClusterSpec", "headGroupSpec", "template", "spec", "volumes", 0, "persistentVolumeClaim"), "artidx-index")])
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("entryPoint",), "true"),
+        (("backoffLimit",), "2"),
+        (("rayClusterSpec", "headGroupSpec", "rayStartParams", "num-cpus"), 0),
+        (("rayClusterSpec", "workerGroupSpecs", 0, "maxReplicas"), -1),
+        (("rayClusterSpec", "workerGroupSpecs", 0, "template", "spec", "containers", 0, "img"), "artidx"),
+        (
+            ("rayClusterSpec", "headGroupSpec", "template", "spec", "volumes", 0, "persistentVolumeClaim"),
+            "artidx-index",
+        ),
+    ],
+)
 def test_a_wrong_field_anywhere_in_the_job_is_found(ray_jobs, path, value):
     job = copy.deepcopy(JOB)
     place = job["spec"]
@@ -97,8 +113,9 @@ def test_ray_is_of_one_version_everywhere():
 
 
 def test_the_image_has_nothing_that_a_linter_objects_to():
-    found = subprocess.run([Path(sys.executable).with_name("hadolint"), FOLDER / "Dockerfile"], capture_output=True,
-                           text=True, check=False)
+    found = subprocess.run(
+        [Path(sys.executable).with_name("hadolint"), FOLDER / "Dockerfile"], capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stdout) == (0, "")
 
 
@@ -112,8 +129,13 @@ def test_the_values_are_those_that_milvus_chart_reads():
 
     assert leaves("", values) == VALUES
     assert yaml.safe_load(values["extraConfigFiles"]["user.yaml"]) == {
-        "common": {"security": {"authorizationEnabled": True}}}
+        "common": {"security": {"authorizationEnabled": True}}
+    }
     for node in ("queryNode", "indexNode", "dataNode"):
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"},
-               "spec": {"containers": [{"name": "c", "image": "i", "resources": values[node]["resources"]}]}}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "pod"},
+            "spec": {"containers": [{"name": "c", "image": "i", "resources": values[node]["resources"]}]},
+        }
         kubernetes_validate.validate(pod, KUBERNETES, strict=True)

@@ -49,8 +49,13 @@ def scored(vectors, artists, calibration):
 
 def evaluated(vectors, artists, calibration):
     keys = [f"artist {code:03d}" for code in artists]
-    table = pd.DataFrame({"artist": keys, "artist_key": pd.Series(keys, dtype="str"),
-                          "vector_sha256": [f"{number:016x}" for number in range(len(keys))]})
+    table = pd.DataFrame(
+        {
+            "artist": keys,
+            "artist_key": pd.Series(keys, dtype="str"),
+            "vector_sha256": [f"{number:016x}" for number in range(len(keys))],
+        }
+    )
     (found,) = evaluate(table, vectors, pd.Series(["all"] * len(keys)), ["all"], None, calibration)
     return found
 
@@ -114,8 +119,10 @@ def test_works_from_elsewhere_are_judged_as_those_of_the_index_were(name):
     within = gallery_scores(gallery, codes, len(SIZES[name]), gallery, np.arange(len(codes)))
     from_elsewhere = gallery_scores(gallery, codes, len(SIZES[name]), vectors[is_new])
     has_others = np.bincount(codes)[codes] > 1
-    inside, outside = (fitted.posterior(GalleryScores(heard.scores[has_others], heard.paintings[has_others]))
-                       for heard in (within, from_elsewhere))
+    inside, outside = (
+        fitted.posterior(GalleryScores(heard.scores[has_others], heard.paintings[has_others]))
+        for heard in (within, from_elsewhere)
+    )
     assert outside[1].mean() == pytest.approx(inside[1].mean(), abs=0.05)
     right = [(known.argmax(axis=1) == codes[has_others]).mean() for known, _ in (inside, outside)]
     assert right[0] == pytest.approx(right[1], abs=0.08)
@@ -164,7 +171,8 @@ def test_a_painting_of_an_index_is_answered_as_it_was_evaluated(museum_index):
     codes, keys = artist_codes(table["artist_key"])
     vectors = museum_index.generation.vectors.matrix
     expected, _ = museum_index.calibration.artists.posterior(
-        gallery_scores(vectors, codes, len(keys), vectors, np.arange(len(vectors))))
+        gallery_scores(vectors, codes, len(keys), vectors, np.arange(len(vectors)))
+    )
     assert len(embeddings) == len(vectors)
     for place in (0, 7, 15):
         found = museum_index.nearest(f"id:{table['id'][place]}", k=50).artists
@@ -198,8 +206,10 @@ def test_an_honest_evaluation_raises_no_doubt(name):
 def test_copies_of_pictures_raise_doubts_in_the_scores_and_on_the_page(tmp_path):
     vectors, artists = np.repeat(made_up([1] * 40)[0], 3, axis=0), np.repeat(np.arange(40), 3)
     found = evaluated(vectors, artists, CALIBRATION)
-    assert [doubt.split(" can")[0] for doubt in found.doubts] == ["an AUC of 1.000",
-                                                                  "the right artist first for 100.0%"]
+    assert [doubt.split(" can")[0] for doubt in found.doubts] == [
+        "an AUC of 1.000",
+        "the right artist first for 100.0%",
+    ]
     assert evaluated(vectors[:12], artists[:12], CALIBRATION).doubts == (), "too few to say so"
     model = SimpleNamespace(name="x", sha256="0" * 64)
     manifest = SimpleNamespace(paintings=120, artists=40, generation=1, model=model)

@@ -105,8 +105,13 @@ def test_a_painting_photographed_whole_is_all_there_with_a_strip_around_it(tmp_p
 def test_a_painting_photographed_whole_is_darker_and_brighter_where_it_is_dark_and_bright():
     picture = np.full((224, 224, 3), 30, np.uint8)
     picture[112:] = 200
-    dark, bright = np.array([[found[80, 112, 0], found[150, 112, 0]] for found in (
-        photographed_whole(picture, random.Random(seed)) for seed in range(40))], dtype=int).T
+    dark, bright = np.array(
+        [
+            [found[80, 112, 0], found[150, 112, 0]]
+            for found in (photographed_whole(picture, random.Random(seed)) for seed in range(40))
+        ],
+        dtype=int,
+    ).T
     assert (bright > dark + 120).all()
     assert dark.min() < 15 < 30 < dark.max() + 5
     assert bright.min() < 195 < 220 < bright.max()
@@ -137,9 +142,14 @@ def test_paintings_without_an_artist_are_in_no_split():
     assert list(splits(table)) == ["", ""]
 
 
-@pytest.mark.parametrize(("kinds", "says"), [
-    ([TRAIN] * 6 + [UNSEEN] * 3, "val_seen"), ([TRAIN] * 6 + [SEEN] * 3, "val_unseen"),
-    ([TRAIN, SEEN, UNSEEN] * 3, None)])
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [
+        ([TRAIN] * 6 + [UNSEEN] * 3, "val_seen"),
+        ([TRAIN] * 6 + [SEEN] * 3, "val_unseen"),
+        ([TRAIN, SEEN, UNSEEN] * 3, None),
+    ],
+)
 def test_splits_that_cannot_be_calibrated_on_are_refused_before_training(kinds, says):
     artists = ["Unseen A" if kind == UNSEEN else "Seen" for kind in kinds]
     artists[-1] = "Unseen B" if kinds[-1] == UNSEEN else artists[-1]
@@ -154,10 +164,12 @@ def test_splits_that_cannot_be_calibrated_on_are_refused_before_training(kinds, 
 @pytest.fixture
 def tiny_weights(tmp_path, monkeypatch):
     backbone = TinyBackbone()
-    save_file({k: v for k, v in backbone.state_dict().items() if k not in ("mean", "std")},
-              tmp_path / "tiny.safetensors")
-    kind = BACKBONES["mobilenet_v2"]._replace(make=TinyBackbone, weights_file="tiny.safetensors", rename=str,
-                                              channels=(5, 7))
+    save_file(
+        {k: v for k, v in backbone.state_dict().items() if k not in ("mean", "std")}, tmp_path / "tiny.safetensors"
+    )
+    kind = BACKBONES["mobilenet_v2"]._replace(
+        make=TinyBackbone, weights_file="tiny.safetensors", rename=str, channels=(5, 7)
+    )
     monkeypatch.setitem(BACKBONES, "tiny", kind)
     return tmp_path
 

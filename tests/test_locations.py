@@ -37,7 +37,7 @@ def with_claimed_size(path: Path, size_bytes: int) -> Path:
     """The archive of one member, whose directory now claims another size."""
     data = bytearray(path.read_bytes())
     entry = data.index(b"PK\x01\x02")
-    data[entry + 24:entry + 28] = struct.pack("<I", size_bytes)
+    data[entry + 24 : entry + 28] = struct.pack("<I", size_bytes)
     path.write_bytes(data)
     return path
 
@@ -56,14 +56,17 @@ def read(location: str | Path, max_pixels: int = 200_000_000) -> bytes:
 # Locations as text
 
 
-@pytest.mark.parametrize(("location", "parts"), [
-    ("a/b.jpg", ("a/b.jpg", None)),
-    ("a.zip", ("a.zip", None)),
-    ("a.zip::b/c.jpg", ("a.zip", "b/c.jpg")),
-    ("A.ZIP::b::c.jpg", ("A.ZIP", "b::c.jpg")),
-    ("a.parquet::41", ("a.parquet", "41")),
-    ("self::portrait.jpg", ("self::portrait.jpg", None)),
-])
+@pytest.mark.parametrize(
+    ("location", "parts"),
+    [
+        ("a/b.jpg", ("a/b.jpg", None)),
+        ("a.zip", ("a.zip", None)),
+        ("a.zip::b/c.jpg", ("a.zip", "b/c.jpg")),
+        ("A.ZIP::b::c.jpg", ("A.ZIP", "b::c.jpg")),
+        ("a.parquet::41", ("a.parquet", "41")),
+        ("self::portrait.jpg", ("self::portrait.jpg", None)),
+    ],
+)
 def test_a_location_is_split_only_behind_an_archive_or_a_table(location: str, parts: tuple[str, str | None]) -> None:
     assert split_location(location) == parts
 
@@ -101,9 +104,16 @@ def test_a_file_is_read_as_it_is_and_closed_again(tmp_path: Path) -> None:
         assert stream.closed
 
 
-@pytest.mark.parametrize(("name", "reason"), [
-    ("none.jpg", "no such file"), ("", "not a file"), ("empty.jpg", "empty file"), ("nul\0.jpg", r"\w"),
-    ("large.jpg", "raise --max-pixels")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none.jpg", "no such file"),
+        ("", "not a file"),
+        ("empty.jpg", "empty file"),
+        ("nul\0.jpg", r"\w"),
+        ("large.jpg", "raise --max-pixels"),
+    ],
+)
 def test_a_file_that_cannot_be_read_is_refused_with_a_reason(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "empty.jpg").touch()
     with (tmp_path / "large.jpg").open("wb") as stream:
@@ -126,11 +136,17 @@ def test_a_member_of_an_archive_is_read_as_it_went_in(tmp_path: Path, compressio
                 assert stream.read() == data
 
 
-@pytest.mark.parametrize(("member", "reason"), [
-    ("none.jpg", "not in a.zip"), ("", "not in a.zip"), ("../a.jpg", "not in a.zip"), ("empty.jpg", "empty file"),
-    ("folder/", "empty file")])
-def test_a_member_that_is_not_there_or_empty_is_refused_with_a_reason(
-        tmp_path: Path, member: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        ("none.jpg", "not in a.zip"),
+        ("", "not in a.zip"),
+        ("../a.jpg", "not in a.zip"),
+        ("empty.jpg", "empty file"),
+        ("folder/", "empty file"),
+    ],
+)
+def test_a_member_that_is_not_there_or_empty_is_refused_with_a_reason(tmp_path: Path, member: str, reason: str) -> None:
     path = archive(tmp_path / "a.zip", {"a.jpg": b"pixels", "empty.jpg": b"", "folder/": b""})
     with pytest.raises(UnreadableImage, match=reason):
         read(f"{path}::{member}")
@@ -182,11 +198,7 @@ def test_a_bomb_is_refused_by_the_size_it_admits(tmp_path: Path) -> None:
     assert len(read(f"{path}::a.jpg")) == SMALLEST_FILE_LIMIT + 1
 
 
-@pytest.mark.parametrize("compression", [
-    zipfile.ZIP_DEFLATED,
-    zipfile.ZIP_BZIP2,
-    zipfile.ZIP_LZMA,
-])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_bomb_that_lies_about_its_size_is_refused_without_being_inflated(tmp_path: Path, compression: int) -> None:
     path = with_claimed_size(archive(tmp_path / "a.zip", {"a.jpg": bytes(30_000_000)}, compression), 100)
     tracemalloc.start()
@@ -212,11 +224,7 @@ def test_a_member_that_claims_more_than_it_has_costs_no_more_than_it_has(tmp_pat
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
-@pytest.mark.parametrize("location", [
-    "pipe.jpg",
-    "pipe.zip::a.jpg",
-    "pipe.parquet::0",
-])
+@pytest.mark.parametrize("location", ["pipe.jpg", "pipe.zip::a.jpg", "pipe.parquet::0"])
 def test_a_pipe_is_refused_and_does_not_block(tmp_path: Path, location: str) -> None:
     path = tmp_path / location.partition("::")[0]
     os.mkfifo(path)
@@ -247,8 +255,7 @@ def test_a_pipe_is_refused_and_does_not_block(tmp_path: Path, location: str) -> 
 
 @pytest.mark.parametrize("column", ["image", "bytes", "image_bytes", "jpg", "png"])
 @pytest.mark.parametrize("is_struct", [False, True])
-def test_a_row_of_a_table_is_read_in_any_order_across_row_groups(
-        tmp_path: Path, column: str, is_struct: bool) -> None:
+def test_a_row_of_a_table_is_read_in_any_order_across_row_groups(tmp_path: Path, column: str, is_struct: bool) -> None:
     images = [f"image {i}".encode() for i in range(10)]
     rows = [{"bytes": data, "path": f"{i}.jpg"} for i, data in enumerate(images)] if is_struct else images
     path = table(tmp_path / "a.parquet", rows, column)
@@ -260,11 +267,22 @@ def test_a_row_of_a_table_is_read_in_any_order_across_row_groups(
                 assert stream.read() == images[i]
 
 
-@pytest.mark.parametrize(("row", "reason"), [
-    ("4", "no row 4"), ("-1", "no row -1"), ("99999999999999999999", "no row"), ("first", r"a\.parquet"),
-    ("", r"a\.parquet"), ("1", "no image bytes"), ("2", "no image bytes"), ("3", "empty file")])
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("4", "no row 4"),
+        ("-1", "no row -1"),
+        ("99999999999999999999", "no row"),
+        ("first", r"a\.parquet"),
+        ("", r"a\.parquet"),
+        ("1", "no image bytes"),
+        ("2", "no image bytes"),
+        ("3", "empty file"),
+    ],
+)
 def test_a_row_that_is_not_there_or_has_no_image_is_refused_with_a_reason(
-        tmp_path: Path, row: str, reason: str) -> None:
+    tmp_path: Path, row: str, reason: str
+) -> None:
     rows = [{"bytes": b"pixels", "path": "0.jpg"}, {"bytes": None, "path": "1.jpg"}, None, {"bytes": b"", "path": ""}]
     path = table(tmp_path / "a.parquet", rows)
     assert read(f"{path}::0") == b"pixels"
@@ -278,8 +296,13 @@ def test_a_table_without_images_damaged_or_missing_is_refused_with_a_reason(tmp_
     (tmp_path / "empty.parquet").touch()
     cut = table(tmp_path / "cut.parquet", [b"pixels"] * 100)
     os.truncate(cut, cut.stat().st_size // 2)
-    for name, reason in (("text", "no column of image bytes"), ("junk", "junk.parquet"), ("empty", "empty.parquet"),
-                         ("cut", "cut.parquet"), ("none", "no such file")):
+    for name, reason in (
+        ("text", "no column of image bytes"),
+        ("junk", "junk.parquet"),
+        ("empty", "empty.parquet"),
+        ("cut", "cut.parquet"),
+        ("none", "no such file"),
+    ):
         with pytest.raises(UnreadableImage, match=reason):
             read(f"{tmp_path / name}.parquet::0")
     with pytest.raises(UnreadableImage, match="looked for image, bytes"):

@@ -19,12 +19,26 @@ HEADINGS = ["Object Number", "Artist/Maker", "Date", "Title", "Photo file"]
 NOVEMBER = [
     ["1.1", "Painter, Red (French, 1840-1926)", "1870", "Noon", "1_1.png"],
     ["1.2", "Red Painter", 1871, "Dusk", "1_2.png"],
-    ["1.2", "Red Painter", 1871, "Dusk", "detail_1_2.png"], ["2.1", "Follower of Red Painter", "", "Night", "2_1.PNG"],
-    ["2.2", "Unbekannt", "", "Rain", "2_2.png"], ["3.1", "Painter, Blue", "", "Lost", "3_1.png"],
-    ["3.2", "Painter, Blue", "", "Not yet", ""], ["4.1", "Painter, Blue; Painter, Red", "", "Both", "sub\\4_1.png"],
-    ["4.2", "Painter, Blue", "", "Snow", "4_2.png"]]
-PHOTOGRAPHS = ["1_1.png", "1_2.png", "detail_1_2.png", "2_1.png", "2_2.png", "sub/4_1.png", "4_2.png", "@eaDir/4_2.png",
-               "notes.pdf", "spare.png"]
+    ["1.2", "Red Painter", 1871, "Dusk", "detail_1_2.png"],
+    ["2.1", "Follower of Red Painter", "", "Night", "2_1.PNG"],
+    ["2.2", "Unbekannt", "", "Rain", "2_2.png"],
+    ["3.1", "Painter, Blue", "", "Lost", "3_1.png"],
+    ["3.2", "Painter, Blue", "", "Not yet", ""],
+    ["4.1", "Painter, Blue; Painter, Red", "", "Both", "sub\\4_1.png"],
+    ["4.2", "Painter, Blue", "", "Snow", "4_2.png"],
+]
+PHOTOGRAPHS = [
+    "1_1.png",
+    "1_2.png",
+    "detail_1_2.png",
+    "2_1.png",
+    "2_2.png",
+    "sub/4_1.png",
+    "4_2.png",
+    "@eaDir/4_2.png",
+    "notes.pdf",
+    "spare.png",
+]
 
 
 def table(path, rows):
@@ -58,9 +72,15 @@ def test_a_registrars_spreadsheet_is_one_command_that_shows_what_it_has_understo
     assert status == 0, err
     assert "paintings.artidx: 7 paintings by 2 artists" in out
     assert "without a photograph: 1: 3.2" in out
-    for words in ("headings in line 3", "9 rows", "artist           Artist/Maker", "object           Object Number",
-                  "7 found, not found 1 (3.1: 3_1.png), none yet 1 (3.2), in no row 1",
-                  "5 to an artist, 2 qualified", "WARNING"):
+    for words in (
+        "headings in line 3",
+        "9 rows",
+        "artist           Artist/Maker",
+        "object           Object Number",
+        "7 found, not found 1 (3.1: 3_1.png), none yet 1 (3.2), in no row 1",
+        "5 to an artist, 2 qualified",
+        "WARNING",
+    ):
         assert (words in err) == (words != "WARNING"), words
     assert err.index("Artist/Maker") < err.index("model small")
     assert "1 .pdf (a PDF document)" in out
@@ -114,7 +134,11 @@ def test_december_brings_new_works_and_labels_and_keeps_what_was_corrected_by_ha
     index = Index.open("paintings.artidx")
     found = rows(index, "artist", "title")
     assert (found["2.1"], found["2.2"], found["1.1"], found["5.1"]) == (
-        ("Red Painter", "Night"), ("Green Painter", "Rain"), ("Painter, Red", "Midday"), ("Blue Painter", "New"))
+        ("Red Painter", "Night"),
+        ("Green Painter", "Rain"),
+        ("Painter, Red", "Midday"),
+        ("Blue Painter", "New"),
+    )
     assert found["4.2"][0] == "Green Painter"
     assert "4.1" not in found
     generation = index.manifest.generation
@@ -136,16 +160,29 @@ def test_the_same_picture_under_two_artists_is_kept_and_told(run, museum):
     shutil.copy("photos/1_1.png", "photos/copy.png")
     (museum / "a.csv").write_text("file,artist\nphotos/1_1.png,Monet\nphotos/copy.png,Manet\nphotos/1_2.png,Monet\n")
     out = run("build", "a.csv")[1]
-    assert ("the same picture under several artists: 1; all are kept\n"
-            "  photos/1_1.png (Monet), photos/copy.png (Manet)") in out
+    assert (
+        "the same picture under several artists: 1; all are kept\n  photos/1_1.png (Monet), photos/copy.png (Manet)"
+    ) in out
     found = json.loads(run("build", "a.csv", "--replace", "--json")[1])
-    assert found["same_picture"] == [[{"id": "photos/1_1.png", "artist": "Monet"},
-                                      {"id": "photos/copy.png", "artist": "Manet"}]]
+    assert found["same_picture"] == [
+        [{"id": "photos/1_1.png", "artist": "Monet"}, {"id": "photos/copy.png", "artist": "Manet"}]
+    ]
 
 
-@pytest.mark.parametrize("written", [
-    unicodedata.normalize("NFC", "Dürer.png"), unicodedata.normalize("NFD", "Dürer.png"), " Dürer.png ", "DÜRER.PNG",
-    "Dürer.PNG", ".\\Dürer.png", "./Dürer.png", "sub\\..\\Dürer.png", "C:\\scans\\Dürer.png"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        unicodedata.normalize("NFC", "Dürer.png"),
+        unicodedata.normalize("NFD", "Dürer.png"),
+        " Dürer.png ",
+        "DÜRER.PNG",
+        "Dürer.PNG",
+        ".\\Dürer.png",
+        "./Dürer.png",
+        "sub\\..\\Dürer.png",
+        "C:\\scans\\Dürer.png",
+    ],
+)
 @pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
 def test_a_photograph_is_found_however_its_name_is_written(tmp_path, written, on_disk):
     (tmp_path / "sub").mkdir()
@@ -157,9 +194,16 @@ def test_a_photograph_is_found_however_its_name_is_written(tmp_path, written, on
     assert unicodedata.normalize("NFC", catalog.table["path"][0]).lower().endswith("dürer.png")
 
 
-@pytest.mark.parametrize("written", [
-    "C:\\photos\\sub\\my scan.png", "\\\\server\\share\\sub\\My Scan.PNG", "/Volumes/photos/sub/my scan.png",
-    "sub/my%20scan.png", "file:///D:/photos/sub/my%20scan.png"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "C:\\photos\\sub\\my scan.png",
+        "\\\\server\\share\\sub\\My Scan.PNG",
+        "/Volumes/photos/sub/my scan.png",
+        "sub/my%20scan.png",
+        "file:///D:/photos/sub/my%20scan.png",
+    ],
+)
 def test_a_way_that_was_another_machines_is_found_below_the_table_by_its_end(tmp_path, written):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "my scan.png").touch()
@@ -193,7 +237,10 @@ def test_photographs_named_by_their_objects_need_no_column(tmp_path):
     (tmp_path / "t.csv").write_text("Inventarnummer,Künstler\n43.13,x\n1987.144,y\n9.9,z\n", encoding="utf-8")
     catalog = read_catalog(tmp_path / "t.csv", ColumnNames(images=tmp_path))
     assert sorted(zip(catalog.table["object"], catalog.table["id"], strict=True)) == [
-        ("1987.144", "1987.144"), ("43.13", "43.13"), ("43.13", "43.13/43_13.jpg")]
+        ("1987.144", "1987.144"),
+        ("43.13", "43.13"),
+        ("43.13", "43.13/43_13.jpg"),
+    ]
     assert catalog.recognised.without == ("9.9",)
     with pytest.raises(BadCatalog, match="no column with the file names"):
         read_catalog(tmp_path / "t.csv")
@@ -216,25 +263,65 @@ def test_ids_are_found_however_they_are_written(run, tmp_path, embedder, monkeyp
         assert len(index.only(f"id == {unicodedata.normalize('NFD', 'Dürer/Häsin.png')!r}")) == 1
 
 
-@pytest.mark.parametrize("name", [
-    "@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", ".Trash-1000", ".Trashes", ".thumbnails", "lost+found", ".git",
-    "System Volume Information", "@Recycle", ".dropbox.cache", ".Spotlight-V100", "@tmp", "#snapshot", "RECYCLER",
-    ".hidden", "Network Trash Folder", "Temporary Items", "~snapshot", "@SynoResource", "Old Catalog.lrcat-data",
-    "iPod Photo Cache", "Adobe Bridge Cache", "Thumbnails", "Trash", "CVS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "@eaDir",
+        "#recycle",
+        "$RECYCLE.BIN",
+        "__MACOSX",
+        ".Trash-1000",
+        ".Trashes",
+        ".thumbnails",
+        "lost+found",
+        ".git",
+        "System Volume Information",
+        "@Recycle",
+        ".dropbox.cache",
+        ".Spotlight-V100",
+        "@tmp",
+        "#snapshot",
+        "RECYCLER",
+        ".hidden",
+        "Network Trash Folder",
+        "Temporary Items",
+        "~snapshot",
+        "@SynoResource",
+        "Old Catalog.lrcat-data",
+        "iPod Photo Cache",
+        "Adobe Bridge Cache",
+        "Thumbnails",
+        "Trash",
+        "CVS",
+    ],
+)
 def test_what_systems_leave_is_not_looked_into(name):
     assert reason_for_folder(name)
 
 
-@pytest.mark.parametrize("name", [
-    "SYNOPHOTO_THUMB_XL.jpg", "Thumbs.db", "._a.jpg", ".DS_Store", "desktop.ini", "ehthumbs.db", ".a.jpg", "a.txt",
-    "a"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SYNOPHOTO_THUMB_XL.jpg",
+        "Thumbs.db",
+        "._a.jpg",
+        ".DS_Store",
+        "desktop.ini",
+        "ehthumbs.db",
+        ".a.jpg",
+        "a.txt",
+        "a",
+    ],
+)
 def test_what_is_no_painting_has_a_reason(name):
     assert reason_for_file(name)
 
 
 def test_artists_with_one_number_are_one_artist_in_the_index(run, museum):
-    (museum / "a.csv").write_text("file,artist,artist_id\nphotos/1_1.png,Claude Monet,Q296\n"
-                                  "photos/1_2.png,Oscar-Claude Monet,http://www.wikidata.org/entity/Q296\n")
+    (museum / "a.csv").write_text(
+        "file,artist,artist_id\nphotos/1_1.png,Claude Monet,Q296\n"
+        "photos/1_2.png,Oscar-Claude Monet,http://www.wikidata.org/entity/Q296\n"
+    )
     run("build", "a.csv")
     (museum / "b.csv").write_text("file,artist,artist_id\nphotos/4_2.png,C. O. Monet,Q296\n")
     run("add", "paintings.artidx", "b.csv")

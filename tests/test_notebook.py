@@ -29,8 +29,15 @@ from made import DIM, HUES, painting
 def frame(collection):
     """The collection as somebody's own DataFrame: paths as Path objects, years with a gap, an odd index."""
     paths = sorted(collection.rglob("*.png"))
-    return pd.DataFrame({"file": paths, "Painter": [path.parent.name for path in paths],
-                         "date": [1900.0, np.nan, *[1880.0] * 10], "room": range(12)}, index=range(100, 112))
+    return pd.DataFrame(
+        {
+            "file": paths,
+            "Painter": [path.parent.name for path in paths],
+            "date": [1900.0, np.nan, *[1880.0] * 10],
+            "room": range(12),
+        },
+        index=range(100, 112),
+    )
 
 
 # --- tables in and out
@@ -55,9 +62,16 @@ def test_a_data_frames_file_names_are_relative_to_the_folder_that_is_named(colle
     assert catalog.source == "DataFrame"
 
 
-@pytest.mark.parametrize(("table", "why"), [
-    (pd.DataFrame({"artist": ["x"]}), "no column with the file names"), (pd.DataFrame({"file": []}), "no paintings"),
-    (pd.DataFrame({"file": [None]}), "no paintings"), ([1, 2], "not from list"), (7, "not from int")])
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (pd.DataFrame({"artist": ["x"]}), "no column with the file names"),
+        (pd.DataFrame({"file": []}), "no paintings"),
+        (pd.DataFrame({"file": [None]}), "no paintings"),
+        ([1, 2], "not from list"),
+        (7, "not from int"),
+    ],
+)
 def test_what_is_no_table_of_paintings_is_told_in_one_line(table, why):
     with pytest.raises(BadCatalog, match=why):
         read_catalog(table)
@@ -72,9 +86,14 @@ def test_a_catalog_needs_no_more_than_paths(tmp_path, collection, embedder):
     assert found.table["year"].unique().tolist() == [1650]
 
 
-@pytest.mark.parametrize(("table", "why"), [
-    ({"path": ["a.jpg"]}, "a DataFrame, not dict"), (pd.DataFrame({"file": ["a.jpg"]}), "no column path"),
-    (pd.DataFrame({"path": ["a.jpg", None]}), "row 2 has no path")])
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ({"path": ["a.jpg"]}, "a DataFrame, not dict"),
+        (pd.DataFrame({"file": ["a.jpg"]}), "no column path"),
+        (pd.DataFrame({"path": ["a.jpg", None]}), "row 2 has no path"),
+    ],
+)
 def test_a_catalog_of_something_else_is_refused(table, why):
     with pytest.raises(BadCatalog, match=f"mine: .*{why}"):
         Catalog("mine", table)
@@ -106,10 +125,17 @@ def test_tensors_and_columns_of_paths_are_images_too(embedder, collection):
     pixels = np.stack([np.asarray(picture(path, 64)) for path in paths])
     expected = embedder.transform(paths)
     tensors = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    for images in (pd.Series(paths, index=[5, 6, 7]), np.array([str(path) for path in paths]), pixels, tensors,
-                   list(tensors), [torch.from_numpy(each) for each in pixels],
-                   tensors.float().div(255).requires_grad_(), map(str, paths),
-                   [bytearray(path.read_bytes()) for path in paths]):
+    for images in (
+        pd.Series(paths, index=[5, 6, 7]),
+        np.array([str(path) for path in paths]),
+        pixels,
+        tensors,
+        list(tensors),
+        [torch.from_numpy(each) for each in pixels],
+        tensors.float().div(255).requires_grad_(),
+        map(str, paths),
+        [bytearray(path.read_bytes()) for path in paths],
+    ):
         np.testing.assert_array_equal(embedder.transform(images), expected)
 
 
@@ -119,9 +145,16 @@ def test_what_is_no_image_is_named_by_its_type_or_shape(embedder, image):
         embedder.transform([image])
 
 
-@pytest.mark.parametrize(("vector", "why"), [
-    (np.ones(5), r"shape \(5,\)"), (np.ones((1, DIM)), r"shape \(1, 24\)"), (np.ones(DIM), "length 4.9"),
-    (np.full(DIM, np.nan), "length nan"), ("red", "not str")])
+@pytest.mark.parametrize(
+    ("vector", "why"),
+    [
+        (np.ones(5), r"shape \(5,\)"),
+        (np.ones((1, DIM)), r"shape \(1, 24\)"),
+        (np.ones(DIM), "length 4.9"),
+        (np.full(DIM, np.nan), "length nan"),
+        ("red", "not str"),
+    ],
+)
 def test_a_vector_that_is_none_of_the_index_is_told_in_one_line(index, vector, why):
     with pytest.raises(BadSetting, match=why):
         index.query_of_vector(vector, "query")
@@ -190,8 +223,9 @@ def test_an_index_that_was_pickled_answers_the_same_or_says_that_it_has_changed(
 
 
 def test_an_index_and_an_embedder_say_what_they_are(index, embedder):
-    assert re.fullmatch(r"<Index .*paintings\.artidx: 12 paintings by 3 artists, generation 1, model small>",
-                        repr(index))
+    assert re.fullmatch(
+        r"<Index .*paintings\.artidx: 12 paintings by 3 artists, generation 1, model small>", repr(index)
+    )
     assert repr(embedder) == f"<Embedder small {embedder.sha256[:12]}: 24 numbers, on cpu>"
 
 
@@ -217,9 +251,17 @@ def test_the_reference_gallery_is_shown_without_pictures():
 # --- scikit-learn
 
 
-@pytest.mark.parametrize("check", [
-    "check_estimator_cloneable", "check_estimator_tags_renamed", "check_valid_tag_types", "check_estimator_repr",
-    "check_get_params_invariance", "check_set_params"])
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_estimator_cloneable",
+        "check_estimator_tags_renamed",
+        "check_valid_tag_types",
+        "check_estimator_repr",
+        "check_get_params_invariance",
+        "check_set_params",
+    ],
+)
 def test_scikit_learns_own_checks_of_what_needs_no_table_of_numbers(embedder, check):
     getattr(estimator_checks, check)("Embedder", embedder)
 

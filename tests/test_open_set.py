@@ -27,10 +27,16 @@ def heard(scores, paintings):
     return GalleryScores(np.where(paintings > 0, scores, -np.inf), paintings.astype(float))
 
 
-artist_scores = st.integers(1, 40).flatmap(lambda artists: st.tuples(
-    st.lists(st.floats(-1, 1), min_size=artists, max_size=artists),
-    st.lists(st.integers(0, 200), min_size=artists, max_size=artists))).map(
-        lambda drawn: heard(np.array(drawn[0]), np.array(drawn[1])))
+artist_scores = (
+    st.integers(1, 40)
+    .flatmap(
+        lambda artists: st.tuples(
+            st.lists(st.floats(-1, 1), min_size=artists, max_size=artists),
+            st.lists(st.integers(0, 200), min_size=artists, max_size=artists),
+        )
+    )
+    .map(lambda drawn: heard(np.array(drawn[0]), np.array(drawn[1])))
+)
 
 
 @settings(deadline=None)
@@ -48,8 +54,15 @@ def test_the_terms_equal_their_definitions_written_out(said):
     first, following = order[0], [ratio[i] for i in order[1:11]]
     ten = [math.exp(evidence[i]) for i in order[:10]]
     tail = (ratio[first] - np.mean(following)) / math.hypot(np.std(following), LEAST_DEVIATION) if following else 0
-    assert found == pytest.approx([math.log(sum(map(math.exp, evidence.values()))), math.log(ten[0] / sum(ten)), tail,
-                                   math.log(said.paintings[first])], abs=1e-6)
+    assert found == pytest.approx(
+        [
+            math.log(sum(map(math.exp, evidence.values()))),
+            math.log(ten[0] / sum(ten)),
+            tail,
+            math.log(said.paintings[first]),
+        ],
+        abs=1e-6,
+    )
 
 
 @settings(deadline=None)
@@ -133,8 +146,10 @@ def two_origins():
     gallery = some(held, np.zeros(len(held)))
     asked = np.repeat(np.arange(80), 6)
     names = [f"Painter {code}" for code in asked]
-    return [Asked(gallery, [f"painter {code}" for code in held], some(asked, most * chance.random(len(asked))), names)
-            for most in (1.0, 5.0)]
+    return [
+        Asked(gallery, [f"painter {code}" for code in held], some(asked, most * chance.random(len(asked))), names)
+        for most in (1.0, 5.0)
+    ]
 
 
 def test_one_calibration_serves_galleries_and_queries_of_several_origins():
@@ -182,8 +197,13 @@ def test_a_case_without_strangers_or_without_known_artists_is_refused(names):
 
 def test_a_query_that_is_in_the_gallery_does_not_speak_for_itself():
     case = two_origins()[0]
-    inside = Asked(case.gallery, case.gallery_artists, np.concatenate([case.gallery, case.queries[240:]]),
-                   [*case.gallery_artists, *case.query_artists[240:]], np.append(np.arange(370), np.full(240, -1)))
+    inside = Asked(
+        case.gallery,
+        case.gallery_artists,
+        np.concatenate([case.gallery, case.queries[240:]]),
+        [*case.gallery_artists, *case.query_artists[240:]],
+        np.append(np.arange(370), np.full(240, -1)),
+    )
     assert fit_artists([inside], "test").open_set.auc < 0.9, "else a painting is found by being its own neighbour"
 
 

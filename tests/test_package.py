@@ -21,15 +21,34 @@ ROOT = Path(__file__).parents[1]
 def wheel(tmp_path_factory):
     """The wheel, built from the files as they are here."""
     out = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT], check=True,
-                   capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT],
+        check=True,
+        capture_output=True,
+    )
     return next(out.glob("*.whl"))
 
 
 def test_the_public_names_are_these_and_all_can_be_imported():
-    assert sorted(artidx.__all__) == artidx.__all__ == [
-        "Answer", "ArtidxError", "Catalog", "ColumnNames", "Embedder", "Index", "Neighbour", "Painting",
-        "RankedArtist", "Report", "Settings", "Verdict", "read_catalog"]
+    assert (
+        sorted(artidx.__all__)
+        == artidx.__all__
+        == [
+            "Answer",
+            "ArtidxError",
+            "Catalog",
+            "ColumnNames",
+            "Embedder",
+            "Index",
+            "Neighbour",
+            "Painting",
+            "RankedArtist",
+            "Report",
+            "Settings",
+            "Verdict",
+            "read_catalog",
+        ]
+    )
     for name in artidx.__all__:
         assert getattr(artidx, name).__name__ == name
     assert {*artidx.__all__, "__version__"} == {*dir(artidx)}
@@ -55,12 +74,21 @@ def test_the_wheel_holds_nothing_but_artidx_with_the_model_inside(wheel):
 def test_the_wheel_answers_in_an_empty_environment_from_another_folder(wheel, tmp_path, museum_index):
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", "-c", ROOT / "constraints.txt",
-                    f"{wheel}[cpu]"], check=True, capture_output=True, text=True)
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--no-compile", "-c", ROOT / "constraints.txt", f"{wheel}[cpu]"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     (tmp_path / "elsewhere").mkdir()
     a, b = (MUSEUM / f"{i}.jpg" for i in museum_index.generation.table["id"][:2])
-    found = subprocess.run([tmp_path / "env" / "bin" / "artidx", "pair", a, b, "--index", museum_index.source],
-                           cwd=tmp_path / "elsewhere", capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [tmp_path / "env" / "bin" / "artidx", "pair", a, b, "--index", museum_index.source],
+        cwd=tmp_path / "elsewhere",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert found.returncode in (0, 1), found.stderr
     assert f"distance {museum_index.pair(a, b).distance:.3f}" in found.stdout
     code = "import artidx, sys; artidx.Embedder.load(); sys.exit('torch' in sys.modules)"

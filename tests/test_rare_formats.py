@@ -42,8 +42,11 @@ def scene(side: int = 200) -> Image.Image:
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_a_rare_format_gives_the_picture_in_it(tmp_path: Path, found: formats.Format, mode: str) -> None:
     path = tmp_path / f"a{found.endings[0]}"
-    path.write_bytes(save(scene().convert(mode), found.pillow, quality=95) if found.pillow != "JPEG2000" else save(
-        scene().convert(mode), found.pillow))
+    path.write_bytes(
+        save(scene().convert(mode), found.pillow, quality=95)
+        if found.pillow != "JPEG2000"
+        else save(scene().convert(mode), found.pillow)
+    )
     assert formats.is_read(path.name)
     shown = np.asarray(picture(path, 1000)).astype(int)
     assert np.abs(shown - np.asarray(scene().convert(mode).convert("RGB"))).mean() < 4
@@ -59,8 +62,14 @@ def test_a_rare_format_follows_the_profile_in_it(found: formats.Format) -> None:
         grown = len(box) + 4 - old
         header = data.index(b"jp2h") - 4
         length = int.from_bytes(data[header : header + 4], "big") + grown
-        data = (data[:header] + length.to_bytes(4, "big") + data[header + 4 : at] + (len(box) + 4).to_bytes(4, "big")
-                + box + data[at + old :])
+        data = (
+            data[:header]
+            + length.to_bytes(4, "big")
+            + data[header + 4 : at]
+            + (len(box) + 4).to_bytes(4, "big")
+            + box
+            + data[at + old :]
+        )
     else:
         data = save(scene(), found.pillow, quality=95, icc_profile=ADOBE)
     stored = scene()
@@ -94,9 +103,11 @@ def test_what_takes_too_long_or_too_much_is_ended(monkeypatch: pytest.MonkeyPatc
     data = encoded("JPEG2000")
     monkeypatch.setattr(apart, "PROGRAM", tmp_path / "program.py")
     monkeypatch.setattr(apart, "SECONDS", 0.2)
-    for program, reason in (("import time; time.sleep(60)", "not decoded in 0.8 s"),
-                            ("import os; os.abort()", "crashed, or went beyond its limits"),
-                            ("print('{\"problem\": \"MemoryError\"}')", "not enough memory")):
+    for program, reason in (
+        ("import time; time.sleep(60)", "not decoded in 0.8 s"),
+        ("import os; os.abort()", "crashed, or went beyond its limits"),
+        ('print(\'{"problem": "MemoryError"}\')', "not enough memory"),
+    ):
         (tmp_path / "program.py").write_text(program)
         started = time.monotonic()
         with pytest.raises(UnreadableImage, match=reason):
@@ -106,7 +117,8 @@ def test_what_takes_too_long_or_too_much_is_ended(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no limits of address space")
 def test_the_process_of_a_decoder_has_its_limits_and_nothing_of_the_environment(
-        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("ARTIDX_TOKEN", "secret")
     program = tmp_path / "program.py"
     monkeypatch.setattr(apart, "PROGRAM", program)
@@ -114,8 +126,10 @@ def test_the_process_of_a_decoder_has_its_limits_and_nothing_of_the_environment(
     with pytest.raises(UnreadableImage) as problem:
         square(encoded("JPEG2000"), 16)
     assert "ARTIDX" not in str(problem.value)
-    code = ("import resource; from artidx.embedder.pictures import decoder; decoder._limit(7, 1 << 30); "
-            "print(resource.getrlimit(resource.RLIMIT_CPU)[0], resource.getrlimit(resource.RLIMIT_AS)[0])")
+    code = (
+        "import resource; from artidx.embedder.pictures import decoder; decoder._limit(7, 1 << 30); "
+        "print(resource.getrlimit(resource.RLIMIT_CPU)[0], resource.getrlimit(resource.RLIMIT_AS)[0])"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["7", str(1 << 30)]
 

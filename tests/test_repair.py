@@ -105,14 +105,20 @@ def test_what_only_one_file_knew_is_named_and_nothing_changed(changed, name):
     files = {path: path.read_bytes() for path in changed.source.rglob("*") if path.is_file() and path.name != "LOCK"}
     with pytest.raises(BadIndex, match=rf"{name}: cannot be rebuilt"):
         repair(changed.source)
-    assert {path: path.read_bytes() for path in changed.source.rglob("*")
-            if path.is_file() and path.name != "LOCK"} == files
+    assert {
+        path: path.read_bytes() for path in changed.source.rglob("*") if path.is_file() and path.name != "LOCK"
+    } == files
 
 
-@pytest.mark.parametrize("change", [
-    lambda index, source: index.add(source), lambda index, source: index.remove(["Red Painter/R0.png"]),
-    lambda index, source: Index.build(index.source, source, embedder=index.embedder),
-    lambda index, source: repair(index.source)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index, source: index.add(source),
+        lambda index, source: index.remove(["Red Painter/R0.png"]),
+        lambda index, source: Index.build(index.source, source, embedder=index.embedder),
+        lambda index, source: repair(index.source),
+    ],
+)
 def test_no_damage_to_current_costs_a_generation(changed, collection, change):
     before, path = State.of(changed.source), changed.source / "CURRENT"
     data, folders = path.read_bytes(), sorted(changed.source.glob("generations/*"))
@@ -196,7 +202,8 @@ def test_going_back_to_the_generation_before_is_told_and_works(changed):
 def test_the_list_of_skipped_paintings_is_emptied_when_it_is_lost(index):
     damage(index.generation.folder / "skipped.csv", "flipped")
     assert repair(index.source) == [
-        "skipped.csv: emptied; artidx add of the same source lists again what could not be read"]
+        "skipped.csv: emptied; artidx add of the same source lists again what could not be read"
+    ]
     assert Index.open(index.source).check() == []
 
 
@@ -215,4 +222,6 @@ def test_check_repairs_from_the_command_line(index):
     found = CliRunner().invoke(artidx, ["check", str(index.source), "--repair"])
     assert found.exit_code == 0
     assert found.stdout.splitlines() == [
-        "000001-0.npy: made anew", f"{index.source}: 12 paintings, every file and vector as it was written"]
+        "000001-0.npy: made anew",
+        f"{index.source}: 12 paintings, every file and vector as it was written",
+    ]

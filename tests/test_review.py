@@ -103,7 +103,7 @@ def museum(tmp_path_factory):
             rows.append([f"{number}.{i}", artist, f"Work {i}", name])
     rows[1][1] = "Blue Painter"
     rows[6][1], rows[7][1] = "", "Follower of Red Painter"
-    rows[8][2] = "=HYPERLINK(\"http://x\")"
+    rows[8][2] = '=HYPERLINK("http://x")'
     with Image.open(folder / "B2.png") as original:
         ImageOps.mirror(original.resize((160, 160))).save(folder / "copy.png")
         ImageOps.grayscale(original).save(folder / "second.png")
@@ -112,15 +112,17 @@ def museum(tmp_path_factory):
         csv.writer(stream).writerows([["Object Number", "Artist", "Title", "Photo file"], *rows])
     (folder / "small.onnx").write_bytes(small_model())
     artidx.Index.build(folder / "i.artidx", folder / "works.csv", embedder=artidx.Embedder.load(folder / "small.onnx"))
-    asked = CliRunner().invoke(command, ["review", str(folder / "i.artidx"), "--json", "-o", str(folder / "out")],
-                               catch_exceptions=False)
+    asked = CliRunner().invoke(
+        command, ["review", str(folder / "i.artidx"), "--json", "-o", str(folder / "out")], catch_exceptions=False
+    )
     return folder, [json.loads(line) for line in asked.stdout.splitlines()]
 
 
 def test_findings_are_named_by_the_museums_numbers_and_name_people_only(museum):
     _, findings = museum
-    by_kind = {kind: [each for each in findings if each["kind"] == kind]
-               for kind in ("duplicate", "doubtful", "unattributed")}
+    by_kind = {
+        kind: [each for each in findings if each["kind"] == kind] for kind in ("duplicate", "doubtful", "unattributed")
+    }
     assert {frozenset(each["objects"]) for each in by_kind["duplicate"]} == {frozenset({"2.2", "T.1"})}
     assert "mirrored" in by_kind["duplicate"][0]["how"]
     assert by_kind["doubtful"][0]["objects"] == ["0.1"]
@@ -171,8 +173,9 @@ def test_two_decisions_on_one_work_are_refused(tmp_path):
 def test_csv_opens_right_in_excel(museum):
     folder, _ = museum
     (folder / "list.txt").write_text("id:0.0\nid:1.2\n=1+1.jpg\n")
-    asked = CliRunner().invoke(command, ["nearest", "--list", str(folder / "list.txt"), "-k", "1", "--index",
-                                         str(folder / "i.artidx")])
+    asked = CliRunner().invoke(
+        command, ["nearest", "--list", str(folder / "list.txt"), "-k", "1", "--index", str(folder / "i.artidx")]
+    )
     assert asked.stdout.startswith("\ufeff")
     rows = list(csv.DictReader(io.StringIO(asked.stdout.removeprefix("\ufeff"))))
     assert (rows[0]["object"], rows[0]["attribution"]) == ("0.0", "Red Painter")

@@ -108,16 +108,20 @@ def test_a_file_with_the_name_of_a_shipped_model_is_reached_by_a_longer_path(mod
         assert Embedder.load(path).sha256 == Embedder.load(model_file).sha256
 
 
-@pytest.mark.parametrize(("data", "reason"), [
-    (b"", "not a usable ONNX model"),
-    (b"junk" * 100, "not a usable ONNX model"),
-    (small_model()[:-200], "not a usable ONNX model"),
-    (without_our_metadata(small_model()), "not one of artidx"),
-    (small_model(format=99), "another version"),
-    (small_model(preprocessing={"size": SIZE, "colour": "BGR"}), "another version"),
-    (small_model(preprocessing=7), "damaged"),
-    (small_model(preprocessing={"size": 64, **PREPROCESSING}), "must take image"),
-], ids=["empty", "junk", "cut", "stranger", "newer", "other-colours", "broken-metadata", "other-size"])
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not a usable ONNX model"),
+        (b"junk" * 100, "not a usable ONNX model"),
+        (small_model()[:-200], "not a usable ONNX model"),
+        (without_our_metadata(small_model()), "not one of artidx"),
+        (small_model(format=99), "another version"),
+        (small_model(preprocessing={"size": SIZE, "colour": "BGR"}), "another version"),
+        (small_model(preprocessing=7), "damaged"),
+        (small_model(preprocessing={"size": 64, **PREPROCESSING}), "must take image"),
+    ],
+    ids=["empty", "junk", "cut", "stranger", "newer", "other-colours", "broken-metadata", "other-size"],
+)
 def test_a_file_that_is_no_model_of_ours_is_refused_in_one_line(tmp_path, data, reason):
     path = tmp_path / "model.onnx"
     path.write_bytes(data)

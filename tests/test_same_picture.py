@@ -43,8 +43,14 @@ def redrawn(image: Image.Image) -> Image.Image:
     chance = np.random.default_rng(3)
     pixels = np.asarray(image.resize((400, 570)), np.float64)
     height, width = pixels.shape[:2]
-    wander = [np.asarray(Image.fromarray(chance.normal(0, 6, (7, 7)).astype(np.float32)).resize(
-        (width, height), Image.Resampling.BICUBIC)) for _ in range(2)]
+    wander = [
+        np.asarray(
+            Image.fromarray(chance.normal(0, 6, (7, 7)).astype(np.float32)).resize(
+                (width, height), Image.Resampling.BICUBIC
+            )
+        )
+        for _ in range(2)
+    ]
     rows = np.clip(np.arange(height)[:, None] + wander[0], 0, height - 1).astype(int)
     columns = np.clip(np.arange(width)[None] + wander[1], 0, width - 1).astype(int)
     paint = chance.normal(0, 12, (height // 4 + 1, width // 4 + 1, 1)).repeat(4, 0).repeat(4, 1)[:height, :width]
@@ -62,8 +68,9 @@ def original(picture: Image.Image) -> told.Seen:
     return seen(picture)
 
 
-@pytest.mark.parametrize("how", ["smaller", "crop", "grey", "mirrored", "mirrored, crop", "recoloured",
-                                 "another photograph"])
+@pytest.mark.parametrize(
+    "how", ["smaller", "crop", "grey", "mirrored", "mirrored, crop", "recoloured", "another photograph"]
+)
 def test_a_changed_photograph_shows_one_picture_and_it_is_said_how(picture, original, how):
     stream = io.BytesIO()
     changed(picture, how).save(stream, "JPEG", quality=85)

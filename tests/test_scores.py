@@ -44,8 +44,10 @@ def test_average_precision_is_scikit_learns_where_ten_places_are_enough():
     vectors = np.array([[1, 0], [0.99, 0.1], [0.9, 0.4], [0.8, 0.6], [0, 1]], np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     artists = np.array([0, 1, 0, 1, 1])
-    expected = [average_precision_score(np.delete(artists == artists[q], q), np.delete(vectors @ vectors[q], q))
-                for q in range(5)]
+    expected = [
+        average_precision_score(np.delete(artists == artists[q], q), np.delete(vectors @ vectors[q], q))
+        for q in range(5)
+    ]
     assert retrieval_scores(vectors, artists)[0].mean_average_precision_at_10 == pytest.approx(np.mean(expected))
 
 
@@ -67,15 +69,23 @@ def heard(scores):
 
 def test_ranks_count_those_ahead_and_leave_out_queries_whose_artist_is_not_in_the_gallery():
     nobody = -np.inf
-    known = heard([[3, 2, 1, 0, -1, -2, nobody], [0, 5, 4, 3, 2, 1, nobody], [0, 1, 2, 3, 4, 5, nobody],
-                   [9, 0, 0, 0, 0, 0, nobody]])
+    known = heard(
+        [
+            [3, 2, 1, 0, -1, -2, nobody],
+            [0, 5, 4, 3, 2, 1, nobody],
+            [0, 1, 2, 3, 4, 5, nobody],
+            [9, 0, 0, 0, 0, 0, nobody],
+        ]
+    )
     gallery = np.array([0, 0, 1, 2, 3, 4, 5, -1])
     found, _, _ = nearest_scores(known, np.array([0, 0, 4, 6]), heard([[0] * 7]), gallery, list("abcdefg"), CALIBRATED)
     assert (found.queries, found.gallery_paintings, found.gallery_artists) == (3, 7, 6)
     assert found.top_1 == pytest.approx(1 / 3)
     assert found.top_5 == pytest.approx(2 / 3)
     assert {a.artist: (a.queries, a.top_1, a.taken_for) for a in found.by_artist} == {
-        "a": (2, 0.5, "b"), "e": (1, 0.0, "f")}
+        "a": (2, 0.5, "b"),
+        "e": (1, 0.0, "f"),
+    }
 
 
 def test_the_open_set_curve_equals_counting_by_hand(labelled):
@@ -95,8 +105,9 @@ def test_the_open_set_curve_equals_counting_by_hand(labelled):
 
 def test_confusions_are_counted_from_the_painter_to_the_one_named():
     known = heard([[0, 1, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]])
-    found, _, _ = nearest_scores(known, np.array([0, 0, 1, 1]), heard([[0, 0, 0]]), np.arange(3), ["x", "y", "z"],
-                                 CALIBRATED)
+    found, _, _ = nearest_scores(
+        known, np.array([0, 0, 1, 1]), heard([[0, 0, 0]]), np.arange(3), ["x", "y", "z"], CALIBRATED
+    )
     assert found.confusions == (("x", "y", 2),)
 
 
@@ -104,15 +115,24 @@ def test_precision_and_rates_of_pair_are_those_of_its_calls(labelled):
     import pandas as pd
 
     vectors, artists = labelled
-    table = pd.DataFrame({"artist": "x", "artist_key": [f"a{code}" for code in artists],
-                          "vector_sha256": [f"{i:016x}" for i in range(150)]})
+    table = pd.DataFrame(
+        {
+            "artist": "x",
+            "artist_key": [f"a{code}" for code in artists],
+            "vector_sha256": [f"{i:016x}" for i in range(150)],
+        }
+    )
     (found,) = evaluate(table, vectors, pd.Series(["all"] * 150), ["all"], None, CALIBRATION, prior=0.3)
     called = found.pairs.called_same
     # scikit-learn's precision, with pairs weighted to the prior
     same, different = found.pairs.same_pairs, found.pairs.different_pairs
     is_same = np.repeat([1, 0], [same, different])
-    calls = np.concatenate([np.arange(same) < round(called.true_positive_rate * same),
-                            np.arange(different) < round(called.false_positive_rate * different)])
+    calls = np.concatenate(
+        [
+            np.arange(same) < round(called.true_positive_rate * same),
+            np.arange(different) < round(called.false_positive_rate * different),
+        ]
+    )
     weights = np.repeat([0.3 / same, 0.7 / different], [same, different])
     assert found.pairs.accuracy == pytest.approx(balanced_accuracy_score(is_same, calls))
     assert found.pairs.precision == pytest.approx(precision_score(is_same, calls, sample_weight=weights), rel=1e-6)

@@ -54,8 +54,9 @@ def test_a_thousand_small_changes_leave_few_segments_and_rewrite_the_large_one_s
     parts = [Segment(table_of(range(1000)), np.zeros((1000, 2), np.float32))]
     for number in range(1000):
         before = parts
-        parts = compacted([*parts, Segment(table_of([1000 + number]), np.zeros((1, 2), np.float32))],
-                          np.zeros(1001 + number, bool))
+        parts = compacted(
+            [*parts, Segment(table_of([1000 + number]), np.zeros((1, 2), np.float32))], np.zeros(1001 + number, bool)
+        )
         written += sum(len(part) for part in parts if not any(part is other for other in before))
     assert len(parts) <= 6
     assert sum(len(part) for part in parts) == 2000
@@ -137,10 +138,16 @@ def large(tmp_path_factory):
     (folder / "small.onnx").write_bytes(small_model())
     vectors = clustered(11_000)
     np.save(folder / "vectors.npy", vectors)
-    pd.DataFrame({"id": [f"{i}" for i in range(11_000)], "artist": [f"Artist {i % 300}" for i in range(11_000)],
-                  "year": np.arange(11_000) % 400 + 1500}).to_parquet(folder / "paintings.parquet")
-    return Index.import_vectors(folder / "i.artidx", folder, embedder=Embedder.load(folder / "small.onnx"),
-                                layout=Layout(approximate=True))[0]
+    pd.DataFrame(
+        {
+            "id": [f"{i}" for i in range(11_000)],
+            "artist": [f"Artist {i % 300}" for i in range(11_000)],
+            "year": np.arange(11_000) % 400 + 1500,
+        }
+    ).to_parquet(folder / "paintings.parquet")
+    return Index.import_vectors(
+        folder / "i.artidx", folder, embedder=Embedder.load(folder / "small.onnx"), layout=Layout(approximate=True)
+    )[0]
 
 
 def test_an_approximate_index_says_what_it_finds_and_distances_stay_exact(large):

@@ -81,8 +81,9 @@ def test_real_paintings_get_the_answers_of_the_command_line(museum, museum_index
 def test_pictures_that_are_sent_get_the_answers_of_the_command_line(museum, museum_index, tmp_path, monkeypatch):
     known = f"{museum_index.generation.table['id'][0]}.jpg"
     monkeypatch.chdir(MUSEUM)  # so that both call it by its name alone
-    strange = next(path.name for path in sorted(MUSEUM.glob("*.jpg"))
-                   if path.stem not in set(museum_index.generation.table["id"]))
+    strange = next(
+        path.name for path in sorted(MUSEUM.glob("*.jpg")) if path.stem not in set(museum_index.generation.table["id"])
+    )
     place = ("--index", museum_index.source, "--json")
     with museum.client() as client:
         for name in (known, strange):
@@ -103,8 +104,14 @@ def test_parts_of_a_painting_are_most_alike_to_themselves(museum, museum_index):
 
 
 def test_every_answer_names_the_model_and_the_generation(client, index):
-    for answer in (client.get("/v1/index"), client.get("/v1/paintings"), client.get("/v1/paintings/none"),
-                   client.get(f"/v1/thumbnails/{RED}"), client.get("/"), client.post("/v1/pair")):
+    for answer in (
+        client.get("/v1/index"),
+        client.get("/v1/paintings"),
+        client.get("/v1/paintings/none"),
+        client.get(f"/v1/thumbnails/{RED}"),
+        client.get("/"),
+        client.post("/v1/pair"),
+    ):
         assert answer.headers["artidx-model"] == index.manifest.model.sha256
         assert answer.headers["artidx-generation"] == "1"
         assert answer.headers["artidx-index"] == "paintings.artidx"
@@ -117,8 +124,10 @@ def test_every_answer_names_the_model_and_the_generation(client, index):
 def test_paintings_are_found_by_words_and_by_artist_page_by_page(client):
     found = client.get("/v1/paintings", params={"q": "RÉD r1"}).json()
     assert [each["id"] for each in found["paintings"]] == [RED_TOO]
-    pages = [client.get("/v1/paintings", params={"artist": "painter, red", "page": page, "per_page": 3}).json()
-             for page in (1, 2, 3)]
+    pages = [
+        client.get("/v1/paintings", params={"artist": "painter, red", "page": page, "per_page": 3}).json()
+        for page in (1, 2, 3)
+    ]
     assert [len(page["paintings"]) for page in pages] == [3, 1, 0]
     assert {page["total"] for page in pages} == {4}
     assert client.get("/v1/paintings", params={"artist": "nobody here"}).status_code == 404
@@ -160,13 +169,23 @@ def test_a_file_that_has_changed_since_is_not_shown_as_the_painting(client, coll
 
 REFUSED = {
     "no form": (lambda c: c.post("/v1/pair", json={"a": RED}), 415, "no-form"),
-    "a charset": (lambda c: c.post("/v1/nearest", content=b"--x--", headers={
-        "content-type": "multipart/form-data; boundary=x; charset=undefined"}), 415, "no-form"),
+    "a charset": (
+        lambda c: c.post(
+            "/v1/nearest",
+            content=b"--x--",
+            headers={"content-type": "multipart/form-data; boundary=x; charset=undefined"},
+        ),
+        415,
+        "no-form",
+    ),
     "no fields": (lambda c: c.post("/v1/pair", **form(a=RED)), 422, "bad-setting"),
     "another field": (lambda c: c.post("/v1/nearest", **form(image=RED, url="http://a.org/")), 422, "bad-setting"),
     "an empty field": (lambda c: c.post("/v1/nearest", **form(image="")), 422, "bad-setting"),
-    "a field twice": (lambda c: c.post("/v1/nearest", files=[("image", (None, RED)), ("image", (None, RED))]), 422,
-                      "bad-setting"),
+    "a field twice": (
+        lambda c: c.post("/v1/nearest", files=[("image", (None, RED)), ("image", (None, RED))]),
+        422,
+        "bad-setting",
+    ),
     "too many fields": (lambda c: c.post("/v1/nearest", files=[("image", (None, RED))] * 50), 400, "bad-request"),
     "a file for a number": (lambda c: c.post("/v1/nearest", **form(image=RED, k=("k", b"3"))), 422, "bad-setting"),
     "half a painting": (lambda c: c.post("/v1/nearest", **form(image=RED, k=2.5)), 422, "bad-setting"),
@@ -212,8 +231,9 @@ def test_an_image_with_too_many_pixels_or_bytes_is_refused(index, tmp_path):
             for _ in range(32):
                 yield bytes(1 << 14)
 
-        answer = client.post("/v1/nearest", content=without_length(),
-                             headers={"content-type": "multipart/form-data; boundary=x"})
+        answer = client.post(
+            "/v1/nearest", content=without_length(), headers={"content-type": "multipart/form-data; boundary=x"}
+        )
         assert answer.status_code in (400, 413)
         assert client.post("/v1/nearest", **form(image=RED)).status_code == 200
 
@@ -231,11 +251,21 @@ def test_an_index_that_was_never_calibrated_says_so(tmp_path, collection):
 
 def test_who_has_no_token_neither_asks_nor_writes(index, tmp_path):
     with served(index.source, read_token="for-reading", write_token=TOKEN, uploads=tmp_path) as service:
-        for token, may_read, may_write in ((None, False, False), ("wrong", False, False), ("for-reading", True, False),
-                                           (TOKEN, True, True), (TOKEN + "x", False, False)):
+        for token, may_read, may_write in (
+            (None, False, False),
+            ("wrong", False, False),
+            ("for-reading", True, False),
+            (TOKEN, True, True),
+            (TOKEN + "x", False, False),
+        ):
             with service.client(token) as client:
-                reads = [client.get("/v1/index"), client.get("/v1/map"), client.get("/metrics"),
-                         client.get(f"/v1/images/{RED}"), client.post("/v1/pair", **form(a=RED, b=BLUE))]
+                reads = [
+                    client.get("/v1/index"),
+                    client.get("/v1/map"),
+                    client.get("/metrics"),
+                    client.get(f"/v1/images/{RED}"),
+                    client.post("/v1/pair", **form(a=RED, b=BLUE)),
+                ]
                 assert all((answer.status_code < 400) == may_read for answer in reads)
                 assert client.delete("/v1/paintings/none").status_code == (404 if may_write else 401)
                 assert {client.get(path).status_code for path in ("/livez", "/readyz", "/")} == {200}
@@ -244,8 +274,13 @@ def test_who_has_no_token_neither_asks_nor_writes(index, tmp_path):
 
 def test_a_page_from_elsewhere_cannot_ask_a_service_for_this_machine_alone(index):
     with served(index.source, is_local=True) as service, service.client() as client:
-        for host, status in (("localhost", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("evil.example", 403),
-                             ("127.0.0.1.evil.example:8000", 403)):
+        for host, status in (
+            ("localhost", 200),
+            ("127.0.0.1:8000", 200),
+            ("[::1]:8000", 200),
+            ("evil.example", 403),
+            ("127.0.0.1.evil.example:8000", 403),
+        ):
             assert client.get("/v1/index", headers={"host": host}).status_code == status
     with served(index.source, is_local=True, read_token="t") as service, service.client("t") as client:
         assert client.get("/v1/index", headers={"host": "museum.example"}).status_code == 200
@@ -302,20 +337,38 @@ def test_nothing_can_be_changed_without_a_write_token_or_in_the_reference_galler
 def test_a_painting_is_added_found_and_removed_with_its_picture(service, client, index, tmp_path):
     new = painting(tmp_path / "new.png", 77)
     with service.client(TOKEN) as writer:
-        answer = writer.post("/v1/paintings", **form(image=("../../evil.png", new.read_bytes()), artist="Nell Painter",
-                                                     title="Néw", year="c. 1890", id="new/1"))
+        answer = writer.post(
+            "/v1/paintings",
+            **form(
+                image=("../../evil.png", new.read_bytes()),
+                artist="Nell Painter",
+                title="Néw",
+                year="c. 1890",
+                id="new/1",
+            ),
+        )
         assert answer.status_code == 201, answer.text
         assert answer.json()["generation"] == int(answer.headers["artidx-generation"]) == 2
         assert answer.json()["painting"] | {"path": ""} == {
-            "id": "new/1", "path": "", "artist": "Nell Painter", "title": "Néw", "year": 1890,
-            "attribution": "Nell Painter", "object": None, "url": None}
+            "id": "new/1",
+            "path": "",
+            "artist": "Nell Painter",
+            "title": "Néw",
+            "year": 1890,
+            "attribution": "Nell Painter",
+            "object": None,
+            "url": None,
+        }
         kept = list((tmp_path / "uploads").iterdir())
         assert [re.fullmatch(r"[0-9a-f]{64}\.image", path.name) is not None for path in kept] == [True]
         assert client.get("/v1/paintings/new/1").json()["has_image"]
         assert client.post("/v1/nearest", **form(image=new)).json() == json.loads(
-            as_json(Index.open(index.source).nearest(new.read_bytes()))) | {"query": "new.png"}
-        for again, name in ((form(image=new, id="other"), "already-there"), (form(image=painting(new, 78), id=RED),
-                                                                            "id-is-taken")):
+            as_json(Index.open(index.source).nearest(new.read_bytes()))
+        ) | {"query": "new.png"}
+        for again, name in (
+            (form(image=new, id="other"), "already-there"),
+            (form(image=painting(new, 78), id=RED), "id-is-taken"),
+        ):
             refused = writer.post("/v1/paintings", **again)
             assert (refused.status_code, refused.json()["type"]) == (409, f"urn:artidx:{name}")
         assert writer.post("/v1/paintings", **form(image=("a.png", b"no"))).status_code == 415
@@ -470,13 +523,21 @@ def test_metrics_tell_stages_apart_and_count_what_was_answered(client, tmp_path)
 def test_the_log_has_the_request_and_neither_token_nor_picture(service, tmp_path, caplog):
     caplog.set_level(logging.INFO, "artidx.service")
     with service.client(TOKEN) as client:
-        answer = client.post("/v1/nearest", **form(image=painting(tmp_path / "private name.png", 5)),
-                             headers={"x-request-id": "mine-1"})
+        answer = client.post(
+            "/v1/nearest", **form(image=painting(tmp_path / "private name.png", 5)), headers={"x-request-id": "mine-1"}
+        )
         client.get("/v1/paintings", params={"q": "private words"})
     assert answer.headers["x-request-id"] == "mine-1"
     facts = [record.facts for record in caplog.records if hasattr(record, "facts")]
     assert facts[0] | {"ms": 0, "received": 0, "sent": 0} == {
-        "request": "mine-1", "method": "POST", "path": "/v1/nearest", "status": 200, "ms": 0, "received": 0, "sent": 0}
+        "request": "mine-1",
+        "method": "POST",
+        "path": "/v1/nearest",
+        "status": 200,
+        "ms": 0,
+        "received": 0,
+        "sent": 0,
+    }
     assert "private" not in str(facts)
     assert TOKEN not in caplog.text
 
@@ -526,8 +587,10 @@ def test_images_of_many_requests_are_embedded_together_and_come_out_as_alone(emb
     import asyncio
 
     chance = np.random.default_rng(0)
-    jobs = [chance.integers(0, 255, (1 + number % 3, embedder.size, embedder.size, 3)).astype(np.uint8)
-            for number in range(40)]
+    jobs = [
+        chance.integers(0, 255, (1 + number % 3, embedder.size, embedder.size, 3)).astype(np.uint8)
+        for number in range(40)
+    ]
     expected = [embedder.infer(job) for job in jobs]
     monkeypatch.setattr(embedder, "provider", "CUDAExecutionProvider")  # then whole batches are made
     metrics = Metrics()
@@ -559,8 +622,17 @@ def test_a_model_that_fails_tells_the_request_and_goes_on(embedder):
     assert not engine.is_alive
 
 
-@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True),
-                                                ("0.0.0.0", False), ("10.0.0.1", False), ("museum.org", False)])
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("museum.org", False),
+    ],
+)
 def test_only_loopback_is_this_machine_alone(host, expected):
     assert is_loopback(host) == expected
 
@@ -570,9 +642,13 @@ class Command:
 
     def __init__(self, *words, **environment):
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # a pipe that nobody reads would fill
-        self.process = subprocess.Popen([sys.executable, "-m", "artidx.cli", "serve", *map(str, words), "--port", "0"],
-                                        stdout=subprocess.PIPE, stderr=self._log, text=True,
-                                        env=os.environ | environment)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "artidx.cli", "serve", *map(str, words), "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=os.environ | environment,
+        )
 
     def __enter__(self):
         self.first = self.process.stdout.readline()
@@ -599,7 +675,7 @@ def test_the_command_says_where_it_answers_and_finishes_what_it_took_when_stoppe
         client.get("/readyz")
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(client.post, "/v1/nearest", **form(image=image))
-            while 'artidx_in_flight 1.0' not in httpx.get(f"{command.url}/metrics", trust_env=False).text:
+            while "artidx_in_flight 1.0" not in httpx.get(f"{command.url}/metrics", trust_env=False).text:
                 assert not answer.done(), "it was too quick to be stopped in between"
             command.process.send_signal(signal.SIGTERM)
             assert answer.result().status_code == 200
@@ -611,8 +687,18 @@ def test_the_command_says_where_it_answers_and_finishes_what_it_took_when_stoppe
 @pytest.mark.full
 def test_the_tokens_are_those_of_the_environment(index):
     with Command(index.source, ARTIDX_READ_TOKEN="r", ARTIDX_WRITE_TOKEN="w") as command:
-        statuses = [[httpx.request(method, f"{command.url}/v1/paintings/none", trust_env=False, headers={
-            "authorization": f"Bearer {token}"}).status_code for method in ("GET", "DELETE")] for token in "rwx"]
+        statuses = [
+            [
+                httpx.request(
+                    method,
+                    f"{command.url}/v1/paintings/none",
+                    trust_env=False,
+                    headers={"authorization": f"Bearer {token}"},
+                ).status_code
+                for method in ("GET", "DELETE")
+            ]
+            for token in "rwx"
+        ]
     assert statuses == [[404, 401], [404, 404], [401, 401]]
 
 

@@ -47,8 +47,14 @@ MALFORMED, SWAPS = (2000, 50) if FULL else (200, 6)
 PARALLEL = 500
 DOCUMENTED = {200, *REASONS} - {500}
 BOUNDARY = b"boundary"
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
-          negative_data_rejection, unsupported_method]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+]
 
 
 @pytest.fixture
@@ -72,15 +78,32 @@ def talk(url, data, timeout=30):
 
 def request(body, path=b"/v1/nearest", length=None):
     length = str(len(body) if length is None else length).encode()
-    return (b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            b"Content-Type: multipart/form-data; boundary=" + BOUNDARY
-            + b"\r\nContent-Length: " + length + b"\r\n\r\n" + body)
+    return (
+        b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Content-Type: multipart/form-data; boundary="
+        + BOUNDARY
+        + b"\r\nContent-Length: "
+        + length
+        + b"\r\n\r\n"
+        + body
+    )
 
 
 def part(name, value, filename=None, head=b""):
     file = b"" if filename is None else b'; filename="' + filename + b'"'
-    return (b"--" + BOUNDARY + b'\r\nContent-Disposition: form-data; name="' + name + b'"' + file + b"\r\n" + head
-            + b"\r\n" + value + b"\r\n")
+    return (
+        b"--"
+        + BOUNDARY
+        + b'\r\nContent-Disposition: form-data; name="'
+        + name
+        + b'"'
+        + file
+        + b"\r\n"
+        + head
+        + b"\r\n"
+        + value
+        + b"\r\n"
+    )
 
 
 END = b"--" + BOUNDARY + b"--\r\n"
@@ -126,6 +149,7 @@ def test_malformed_uploads_are_all_refused_and_cost_no_memory(command, tmp_path)
     bad = [path.read_bytes() for path in (tmp_path / "bad").rglob("*") if path.is_file()]
     requests = malformed(random.Random(0), painting(tmp_path / "a.png", 1).read_bytes(), bad)
     with ThreadPoolExecutor(8) as pool:
+
         def ask(number):
             return talk(command.url, next_request(number))
 
@@ -259,12 +283,17 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(index, tmp_pat
 def test_generations_are_swapped_under_load_without_a_failed_request(index, tmp_path, monkeypatch):
     monkeypatch.setattr(holder, "LOOK_S", 0.02)
     image = painting(tmp_path / "a.png", 3)
-    asked = [("/v1/nearest", form(image=RED)), ("/v1/nearest", form(image=image)),
-             ("/v1/pair", form(a=RED, b=RED_TOO)), ("/v1/pair", form(a=RED, b=image))]
+    asked = [
+        ("/v1/nearest", form(image=RED)),
+        ("/v1/nearest", form(image=image)),
+        ("/v1/pair", form(a=RED, b=RED_TOO)),
+        ("/v1/pair", form(a=RED, b=image)),
+    ]
     answers: Counter[int] = Counter()
     seen = []
     is_over = threading.Event()
     with served(index.source) as service:
+
         def load():
             with service.client() as client:
                 for path, fields in itertools.cycle(asked):
@@ -303,8 +332,13 @@ def test_the_service_is_as_it_describes_itself(index, tmp_path):
         operations = [found.ok() for found in schema.get_all_operations()]
         assert len(operations) == 16
         for operation in operations:
-            @settings(max_examples=200 if FULL else 12, derandomize=True, database=None,
-                      suppress_health_check=list(HealthCheck))
+
+            @settings(
+                max_examples=200 if FULL else 12,
+                derandomize=True,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            )
             @given(case=operation.as_strategy())
             def conforms(case):
                 response = case.call(base_url=service.url, headers={"authorization": f"Bearer {TOKEN}"})
@@ -317,8 +351,21 @@ def test_the_description_has_examples_of_the_form_that_it_describes(index):
     with served(index.source) as service, service.client() as client:
         described = client.get("/openapi.json").json()
         assert set(described["paths"]) == {
-            "/v1/pair", "/v1/nearest", "/v1/regions", "/v1/index", "/v1/paintings", "/v1/paintings/{id}", "/v1/artists",
-            "/v1/artists/{id}", "/v1/images/{id}", "/v1/thumbnails/{id}", "/v1/map", "/livez", "/readyz", "/metrics"}
+            "/v1/pair",
+            "/v1/nearest",
+            "/v1/regions",
+            "/v1/index",
+            "/v1/paintings",
+            "/v1/paintings/{id}",
+            "/v1/artists",
+            "/v1/artists/{id}",
+            "/v1/images/{id}",
+            "/v1/thumbnails/{id}",
+            "/v1/map",
+            "/livez",
+            "/readyz",
+            "/metrics",
+        }
         for path, schema, kind, whole in (("pair", "Verdict", Verdict, VERDICT), ("nearest", "Answer", Answer, ANSWER)):
             operation = described["paths"][f"/v1/{path}"]["post"]
             content = operation["responses"]["200"]["content"]["application/json"]

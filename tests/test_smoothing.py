@@ -106,8 +106,11 @@ def test_a_network_without_such_blocks_is_left_as_it_is():
 
 def int8_weights(graph):
     stored = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
-    return [stored[node.input[0]].shape for node in graph.node
-            if node.op_type == "DequantizeLinear" and node.input[0] in stored and stored[node.input[0]].ndim == 2]
+    return [
+        stored[node.input[0]].shape
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in stored and stored[node.input[0]].ndim == 2
+    ]
 
 
 def test_an_exported_transformer_loses_less_by_int8_than_without_smoothing(squares, monkeypatch):

@@ -32,8 +32,13 @@ ALLOWED = (ROOT,)
 @pytest.fixture
 def storage(monkeypatch, tmp_path):
     with Storage() as found:
-        for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1",
-                            "AWS_ENDPOINT_URL": found.url, "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": found.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setitem(remote.S3, "retries", {"total_max_attempts": 2, "mode": "standard"})
         fsspec.get_filesystem_class("s3").clear_instance_cache()
@@ -72,8 +77,17 @@ def test_the_command_line_reads_what_it_is_allowed_to(storage, tmp_path, model_f
     assert isinstance(refused.exception, BadCatalog)
     assert f"not below an allowed prefix; allow it with --allow {ROOT}" in str(refused.exception)
     assert CliRunner().invoke(artidx, [*words, "--allow", ROOT], catch_exceptions=False).exit_code == 0
-    assert CliRunner().invoke(artidx, ["add", str(tmp_path / "i.artidx"), f"{ROOT}all"], env={
-        "ARTIDX_ALLOW": ROOT}, catch_exceptions=False).output.count("already there, left with their labels: 6") == 1
+    assert (
+        CliRunner()
+        .invoke(
+            artidx,
+            ["add", str(tmp_path / "i.artidx"), f"{ROOT}all"],
+            env={"ARTIDX_ALLOW": ROOT},
+            catch_exceptions=False,
+        )
+        .output.count("already there, left with their labels: 6")
+        == 1
+    )
 
 
 def test_one_bad_object_stops_nothing(storage, tmp_path, embedder):
@@ -141,10 +155,24 @@ def test_paintings_in_a_storage_are_not_gone_because_nobody_looks(storage, tmp_p
     assert (report.already_there, report.moved, len(index)) == (6, (), 6)
 
 
-@pytest.mark.parametrize("location", [
-    "s3://scans-evil/a.png", "s3://scan/a.png", "https://scans/a.png", "s3://scans/../other/a.png",
-    "s3://scans/./a.png", "s3://scans/a\nb.png", "S3://scans/a.png", "s3://scans\\a.png", "https://web/scans/..?x=1", "https://web/scans/..#a",
-    "https://web/scans/%2E%2e/a.png", "https://web/scans/a b.png", "https://web/scans/..\\a.png"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "s3://scans-evil/a.png",
+        "s3://scan/a.png",
+        "https://scans/a.png",
+        "s3://scans/../other/a.png",
+        "s3://scans/./a.png",
+        "s3://scans/a\nb.png",
+        "S3://scans/a.png",
+        "s3://scans\\a.png",
+        "https://web/scans/..?x=1",
+        "https://web/scans/..#a",
+        "https://web/scans/%2E%2e/a.png",
+        "https://web/scans/a b.png",
+        "https://web/scans/..\\a.png",
+    ],
+)
 def test_nothing_outside_the_allowed_prefix_is_read(location):
     with pytest.raises(UnreadableImage):
         Remote((*ALLOWED, "https://web/scans")).check(location)
@@ -159,14 +187,17 @@ def test_a_prefix_that_allows_too_much_or_nothing_is_refused(prefix):
 def test_a_key_in_a_storage_may_be_any_text(storage, tmp_path, embedder):
     path = painting(tmp_path / "x.png", 3)
     storage.put("new/Claude Monet/Été 100%2e.png", path.read_bytes())
-    index, report = Index.build(tmp_path / "i.artidx", f"{ROOT}new", embedder=embedder,
-                                settings=Settings(allowed=ALLOWED))
+    index, report = Index.build(
+        tmp_path / "i.artidx", f"{ROOT}new", embedder=embedder, settings=Settings(allowed=ALLOWED)
+    )
     assert (report.embedded, index.generation.table["artist"][0]) == (1, "Claude Monet")
 
 
 def test_addresses_are_told_from_files():
-    assert [is_remote(name) for name in ("s3://a/b", "gs://a", "abfs://a", "https://a/b", "http://a", "a/b", "C://a",
-                                         "s3:/a", "s3")] == [True] * 4 + [False] * 5
+    assert [
+        is_remote(name)
+        for name in ("s3://a/b", "gs://a", "abfs://a", "https://a/b", "http://a", "a/b", "C://a", "s3:/a", "s3")
+    ] == [True] * 4 + [False] * 5
     assert absolute("s3://a/b.png") == "s3://a/b.png"
 
 
@@ -212,14 +243,22 @@ def web(tmp_path, monkeypatch):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
-    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-                   .serial_number(1).not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
-                   .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-                   .sign(key, hashes.SHA256()))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(1))
+        .not_valid_after(now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
     pem = tmp_path / "server.pem"
-    pem.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                      serialization.NoEncryption())
-                    + certificate.public_bytes(serialization.Encoding.PEM))
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
     trusting = ssl.create_default_context(cafile=pem)
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Web)
@@ -240,8 +279,12 @@ def test_the_web_is_read_without_going_where_it_points(web, tmp_path, embedder):
     _Web.files = {"/a.png": painting(tmp_path / "a.png", 1).read_bytes()}
     names = ["a.png", "away", "endless", "none.png", "403"]
     (tmp_path / "t.csv").write_text("file\n" + "".join(f"{web}/{name}\n" for name in names))
-    _, report = Index.build(tmp_path / "i.artidx", read_catalog(tmp_path / "t.csv"), embedder=embedder,
-                            settings=Settings(allowed=(web,), max_pixels=10_000, workers=1))
+    _, report = Index.build(
+        tmp_path / "i.artidx",
+        read_catalog(tmp_path / "t.csv"),
+        embedder=embedder,
+        settings=Settings(allowed=(web,), max_pixels=10_000, workers=1),
+    )
     assert report.embedded == 1
     reasons = {path.rpartition("/")[2]: reason for path, reason in report.skipped}
     assert reasons["none.png"] == "no such object"

@@ -89,14 +89,16 @@ def imported(folder, embedder, table, seed=0):
 def labelled(tmp_path_factory, small_embedder):
     """An index whose labels try everything that text can be."""
     rows = 60
-    table = pd.DataFrame({
-        "id": [f"p {i} 'é\"" for i in range(rows)],
-        "artist": pd.Series([("Ann", "Bé", None, "unknown", "Ann, Mary")[i % 5] for i in range(rows)], dtype="str"),
-        "title": pd.Series([AWKWARD[i % len(AWKWARD)] or None for i in range(rows)], dtype="str"),
-        "year": pd.array([None if i % 4 == 0 else 1500 + i for i in range(rows)], dtype="Int64"),
-        "style": pd.Series([AWKWARD[i % 7] or None for i in range(rows)], dtype="str"),
-        "born": pd.Series([("1600", "about 1600", None, "1600.5")[i % 4] for i in range(rows)], dtype="str"),
-    })
+    table = pd.DataFrame(
+        {
+            "id": [f"p {i} 'é\"" for i in range(rows)],
+            "artist": pd.Series([("Ann", "Bé", None, "unknown", "Ann, Mary")[i % 5] for i in range(rows)], dtype="str"),
+            "title": pd.Series([AWKWARD[i % len(AWKWARD)] or None for i in range(rows)], dtype="str"),
+            "year": pd.array([None if i % 4 == 0 else 1500 + i for i in range(rows)], dtype="Int64"),
+            "style": pd.Series([AWKWARD[i % 7] or None for i in range(rows)], dtype="str"),
+            "born": pd.Series([("1600", "about 1600", None, "1600.5")[i % 4] for i in range(rows)], dtype="str"),
+        }
+    )
     return imported(tmp_path_factory.mktemp("labelled") / "x", small_embedder, table)
 
 
@@ -129,8 +131,11 @@ def test_pair_says_the_same_to_the_bit_and_its_artists_nearly(museum, museum_ind
     names = museum_index.generation.table["id"].tolist()
     for a, b in zip(names[:-1:3], names[1::3], strict=False):
         ours, theirs = museum.pair(a, b), museum_index.pair(a, b)
-        assert (ours.distance, ours.threshold, ours.probability) == (theirs.distance, theirs.threshold,
-                                                                    theirs.probability)
+        assert (ours.distance, ours.threshold, ours.probability) == (
+            theirs.distance,
+            theirs.threshold,
+            theirs.probability,
+        )
         assert ours.shared == theirs.shared
         assert ours.a.unknown == pytest.approx(theirs.a.unknown, abs=1e-5)
 
@@ -173,12 +178,21 @@ def test_what_is_wrong_is_said_in_the_same_words(museum, museum_index):
             ask(index)
         return str(problem.value).replace(index.name, "INDEX")
 
-    for ask in (lambda i: i.query_of_id("none"), lambda i: i.pair("none", "none"), lambda i: i.only("nothing == 1"),
-                lambda i: i.only("year == 'x'"), lambda i: i.only("year < 2"), lambda i: i.only("year <"),
-                lambda i: i.nearest(museum_index.generation.table["id"][0], k=0),
-                lambda i: i.only("year < 1e999"), lambda i: i.only(f"year == {'9' * 400}"),
-                lambda i: i.query("\udcff"), lambda i: i.only("artist == '\\ud800'"),
-                lambda i: i.collection.artist("Nobody Known"), lambda i: i.collection.painting("none")):
+    for ask in (
+        lambda i: i.query_of_id("none"),
+        lambda i: i.pair("none", "none"),
+        lambda i: i.only("nothing == 1"),
+        lambda i: i.only("year == 'x'"),
+        lambda i: i.only("year < 2"),
+        lambda i: i.only("year <"),
+        lambda i: i.nearest(museum_index.generation.table["id"][0], k=0),
+        lambda i: i.only("year < 1e999"),
+        lambda i: i.only(f"year == {'9' * 400}"),
+        lambda i: i.query("\udcff"),
+        lambda i: i.only("artist == '\\ud800'"),
+        lambda i: i.collection.artist("Nobody Known"),
+        lambda i: i.collection.painting("none"),
+    ):
         assert said(museum, ask) == said(museum_index, ask)
 
 
@@ -192,22 +206,40 @@ def test_another_models_questions_are_refused(museum, small_embedder):
 TEXT_COLUMNS = ["style", "title", "born", "artist", "id"]
 OPERATORS = ["==", "!=", "<", "<=", ">", ">="]
 simple = st.one_of(
-    st.tuples(st.just("year"), st.sampled_from(OPERATORS),
-              st.one_of(st.integers(1495, 1560), st.sampled_from([1500.5, -1, 10**30, -1e300])).map(repr)),
-    st.tuples(st.sampled_from(TEXT_COLUMNS), st.sampled_from(OPERATORS),
-              st.sampled_from([*AWKWARD, "Ann", "mary ann", "Été", "p 7 'é\""]).map(repr)),
+    st.tuples(
+        st.just("year"),
+        st.sampled_from(OPERATORS),
+        st.one_of(st.integers(1495, 1560), st.sampled_from([1500.5, -1, 10**30, -1e300])).map(repr),
+    ),
+    st.tuples(
+        st.sampled_from(TEXT_COLUMNS),
+        st.sampled_from(OPERATORS),
+        st.sampled_from([*AWKWARD, "Ann", "mary ann", "Été", "p 7 'é\""]).map(repr),
+    ),
     st.tuples(st.sampled_from([*TEXT_COLUMNS, "year"]), st.sampled_from(["==", "!="]), st.just("None")),
-    st.tuples(st.sampled_from(["style", "born", "title"]), st.sampled_from(OPERATORS),
-              st.sampled_from(["100", "-2.5", "1600", "1600.5", "0"])),
-    st.tuples(st.sampled_from(["style", "title"]), st.sampled_from(["in", "not in"]),
-              st.sampled_from(["()", "('Baroque', '100', None)", "(100,)"])),
-    st.tuples(st.just("row"), st.sampled_from(OPERATORS), st.integers(-1, 61).map(str)))
+    st.tuples(
+        st.sampled_from(["style", "born", "title"]),
+        st.sampled_from(OPERATORS),
+        st.sampled_from(["100", "-2.5", "1600", "1600.5", "0"]),
+    ),
+    st.tuples(
+        st.sampled_from(["style", "title"]),
+        st.sampled_from(["in", "not in"]),
+        st.sampled_from(["()", "('Baroque', '100', None)", "(100,)"]),
+    ),
+    st.tuples(st.just("row"), st.sampled_from(OPERATORS), st.integers(-1, 61).map(str)),
+)
 
 
 def expressions():
-    return st.recursive(simple.map(" ".join), lambda inner: st.one_of(
-        st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(lambda t: f"({t[0]}) {t[1]} ({t[2]})"),
-        inner.map(lambda text: f"not ({text})")), max_leaves=6)
+    return st.recursive(
+        simple.map(" ".join),
+        lambda inner: st.one_of(
+            st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(lambda t: f"({t[0]}) {t[1]} ({t[2]})"),
+            inner.map(lambda text: f"not ({text})"),
+        ),
+        max_leaves=6,
+    )
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -232,7 +264,8 @@ def test_a_filter_lets_through_the_same_paintings(labelled, labelled_there, wher
 def test_filters_add_up(labelled, labelled_there):
     for index in (labelled, labelled_there):
         assert ids(index.only("year > 1510").only("style == 'Baroque'")) == ids(
-            labelled.only("year > 1510 and style == 'Baroque'"))
+            labelled.only("year > 1510 and style == 'Baroque'")
+        )
 
 
 @pytest.mark.parametrize("words", ["ete", "baroque ann", "%_", "日本", "o\\q", "p 7 '", "nothing at all", "100"])
@@ -289,8 +322,11 @@ def test_an_interrupted_push_changes_nothing_and_goes_on_where_it_was(milvus, in
     with pytest.raises(KeyboardInterrupt):
         index.push(address, bar=watched(stopping))
     assert len(Index.open(address, embedder=index.embedder)) == 12
-    half = next(name for name in connected(address).ask("list_collections")
-                if layout.generation_of(address.collection, name) == 2)
+    half = next(
+        name
+        for name in connected(address).ask("list_collections")
+        if layout.generation_of(address.collection, name) == 2
+    )
     connected(address).ask("release_collection", half)  # as a server that is restarted does
     assert index.push(address).written == 3  # of 13, 10 were there
     assert len(Index.open(address, embedder=index.embedder)) == 13
@@ -302,8 +338,10 @@ def test_the_stages_of_a_push_are_told(milvus, index):
     assert stages.seen == [("pushing", 12, 12), ("indexing", 12, 12), ("checking", 12, 12)]
 
 
-@pytest.mark.parametrize(("title", "field"), [("x" * 66_000, "title"), ("_" * 30_000, "text to look in"),
-                                              ("\ufdfa" * 15_000, "text to look in")])
+@pytest.mark.parametrize(
+    ("title", "field"),
+    [("x" * 66_000, "title"), ("_" * 30_000, "text to look in"), ("\ufdfa" * 15_000, "text to look in")],
+)
 def test_texts_that_milvus_cannot_keep_are_refused_before_anything_is_written(milvus, index, title, field):
     address = milvus.address()
     painting_id = index.generation.table["id"][3]
@@ -371,8 +409,9 @@ def test_an_index_built_anew_with_a_lower_number_takes_the_place_of_the_old(milv
     index.remove(["Red Painter/R0.png"])
     index.push(address)
     for number in range(2):
-        anew = Index.build(tmp_path / f"{number}.artidx", collection / "Blue Painter" / f"B{number}.png",
-                           embedder=index.embedder)[0]
+        anew = Index.build(
+            tmp_path / f"{number}.artidx", collection / "Blue Painter" / f"B{number}.png", embedder=index.embedder
+        )[0]
         anew.push(address)
         assert len(Index.open(address)) == 1
     names = [name for name in connected(address).ask("list_collections") if name.startswith(f"{address.collection}_")]
@@ -401,7 +440,12 @@ def test_many_paintings_are_searched_by_lists_or_a_graph_and_measured_anew(milvu
 
 def test_the_index_over_the_vectors_follows_their_number():
     assert [layout.kind_for(n).type for n in (1, 20_000, 20_001, 20_000_000, 20_000_001)] == [
-        "FLAT", "FLAT", "HNSW", "HNSW", "IVF_SQ8"]
+        "FLAT",
+        "FLAT",
+        "HNSW",
+        "HNSW",
+        "IVF_SQ8",
+    ]
     assert [layout.partitions_for(n) for n in (1, 1_999_999, 2_000_000, 10**8, 10**10)] == [1, 1, 2, 100, 1024]
 
 
@@ -413,12 +457,20 @@ def test_ids_spread_evenly():
 # Addresses, and who is there.
 
 
-@pytest.mark.parametrize(("address", "reason"), [
-    ("milvus+http://host", "cannot be a collection's name"), ("milvus+http://host/a/b", "cannot be a collection's"),
-    ("milvus+http://host/1a", "no digit first"), ("milvus+http:///a", "not an address"),
-    ("milvus+ftp://host/a", "not an address"), ("milvus+http://host:x/a", "not an address"),
-    ("milvus+http://host/a?b=1", "not an address"), ("milvus+http://host/" + "a" * 300, "200 at most"),
-    ("milvus+https://me:secret@host/a", "credentials do not belong into an address; set ARTIDX_MILVUS_TOKEN")])
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("milvus+http://host", "cannot be a collection's name"),
+        ("milvus+http://host/a/b", "cannot be a collection's"),
+        ("milvus+http://host/1a", "no digit first"),
+        ("milvus+http:///a", "not an address"),
+        ("milvus+ftp://host/a", "not an address"),
+        ("milvus+http://host:x/a", "not an address"),
+        ("milvus+http://host/a?b=1", "not an address"),
+        ("milvus+http://host/" + "a" * 300, "200 at most"),
+        ("milvus+https://me:secret@host/a", "credentials do not belong into an address; set ARTIDX_MILVUS_TOKEN"),
+    ],
+)
 def test_an_address_that_is_none_is_refused(address, reason):
     with pytest.raises(BadSetting, match=reason) as problem:
         Address.of(address)
@@ -481,9 +533,18 @@ def test_without_its_model_an_index_there_answers_by_id_only(labelled_there, tmp
         there.nearest(painting(tmp_path / "x.png", 1))
 
 
-@pytest.mark.parametrize("change", [
-    lambda i: i.remove(["x"]), lambda i: i.add("nowhere"), lambda i: i.calibrate(), lambda i: i.check(),
-    lambda i: i.export_vectors("nowhere"), lambda i: i.push("milvus+http://nowhere/x"), lambda i: i.history])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda i: i.remove(["x"]),
+        lambda i: i.add("nowhere"),
+        lambda i: i.calibrate(),
+        lambda i: i.check(),
+        lambda i: i.export_vectors("nowhere"),
+        lambda i: i.push("milvus+http://nowhere/x"),
+        lambda i: i.history,
+    ],
+)
 def test_an_index_there_is_changed_by_changing_its_folder(change, museum_there, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nowhere").mkdir()
@@ -519,8 +580,10 @@ def test_the_command_line_takes_an_address_where_it_takes_an_index(milvus, museu
     ours = json.loads(said("nearest", first, "--index", address, "--json", "--where", "year > 1000"))
     theirs = json.loads(said("nearest", first, "--index", museum_index.source, "--json", "--where", "year > 1000"))
     assert ours["paintings"] == theirs["paintings"]
-    verdicts = [json.loads(CliRunner().invoke(artidx, [
-        "pair", first, second, "--json", "--index", str(place)]).stdout) for place in (address, museum_index.source)]
+    verdicts = [
+        json.loads(CliRunner().invoke(artidx, ["pair", first, second, "--json", "--index", str(place)]).stdout)
+        for place in (address, museum_index.source)
+    ]
     assert verdicts[0]["distance"] == verdicts[1]["distance"]
 
 
@@ -532,8 +595,11 @@ def test_build_brings_the_index_to_a_store(milvus, collection, model_file, tmp_p
 
 
 def test_a_verb_that_changes_a_folder_says_what_to_do_about_an_address(museum_there):
-    for words in (["remove", str(museum_there.source), "x"], ["build", "x", "-o", str(museum_there.source)],
-                  ["submit", "x.csv", "-o", "y.csv", "--index", str(museum_there.source)]):
+    for words in (
+        ["remove", str(museum_there.source), "x"],
+        ["build", "x", "-o", str(museum_there.source)],
+        ["submit", "x.csv", "-o", "y.csv", "--index", str(museum_there.source)],
+    ):
         found = CliRunner().invoke(artidx, words)
         assert found.exit_code == 2
         assert "is a copy in Milvus of an index in a folder; name the folder" in found.output

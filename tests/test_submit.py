@@ -92,8 +92,9 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
         standing = among_its_nearest(matrix)
         near = standing @ standing.T
         for pair, (one, other) in enumerate(zip(a, b, strict=True)):
-            heard = [np.where(np.isin(np.arange(paintings), (one, other)), -np.inf, near[place])
-                     for place in (one, other)]
+            heard = [
+                np.where(np.isin(np.arange(paintings), (one, other)), -np.inf, near[place]) for place in (one, other)
+            ]
             expected[pair] += CALIBRATION.pairs.neighbourhood_weight * (1 - similarity(*heard, bandwidth_of(standing)))
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
@@ -155,7 +156,8 @@ def test_many_paintings_in_many_blocks_are_answered_to_the_bit_whichever_is_read
         a, b = (int(name.removesuffix(".png")) for name in asked[number])
         heard = [np.where(np.isin(np.arange(130), (a, b)), -np.inf, near[place]) for place in (a, b)]
         apart = float(distances(matrix[a], matrix[b])) + CALIBRATION.pairs.neighbourhood_weight * (
-            1 - similarity(*heard, bandwidth_of(standing)))
+            1 - similarity(*heard, bandwidth_of(standing))
+        )
         assert found[number] == pytest.approx(CALIBRATION.pairs.by_fused_distance.probability(apart, PRIOR), rel=1e-3)
 
 
@@ -223,9 +225,9 @@ def test_a_row_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, in
 
 
 def test_pairs_with_a_painting_that_is_not_there_get_the_prior(tmp_path, index):
-    (tmp_path / "pairs.csv").write_text("i,a,b\n"
-                                        "7,Red Painter/R0.png,nobody.jpg\n"
-                                        "8,Red Painter/R0.png,Red Painter/R1.png\n")
+    (tmp_path / "pairs.csv").write_text(
+        "i,a,b\n7,Red Painter/R0.png,nobody.jpg\n8,Red Painter/R0.png,Red Painter/R1.png\n"
+    )
     done = submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv", prior=0.2)
     assert (done.pairs, done.unanswered) == (2, 1)
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "7,0.2000000030"
@@ -244,8 +246,10 @@ def test_a_file_that_is_no_list_of_pairs_is_refused_and_nothing_is_written(tmp_p
 def test_the_command_tells_the_auc(tmp_path, index, pairs_file, monkeypatch, capsys):
     from artidx.cli import main as command_line
 
-    monkeypatch.setattr("sys.argv", ["artidx", "submit", str(pairs_file), "-i", str(index.source), "-o",
-                                     str(tmp_path / "out.csv"), "--json"])
+    monkeypatch.setattr(
+        "sys.argv",
+        ["artidx", "submit", str(pairs_file), "-i", str(index.source), "-o", str(tmp_path / "out.csv"), "--json"],
+    )
     command_line.main()
     found = json.loads(capsys.readouterr().out)
     assert (found["pairs"], found["unanswered"], found["auc_seen"]) == (66, 0, None)

@@ -28,19 +28,29 @@ fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=40)
 FUZZED_S = float(os.environ.get("ARTIDX_FUZZ_S", "2"))  # an hour: ARTIDX_FUZZ_S=3600
 
 WRITTEN = {
-    "cp1252": ["filename;artist\na.jpg;Paul Cézanne\n", "Datei;Künstler\na.jpg;Albrecht Dürer\nb.jpg;Gerhard Groß\n",
-               "fichier,auteur,titre\na.jpg,Édouard Manet,Le Déjeuner sur l’herbe – “esquisse”\n",
-               "archivo;autor\na.jpg;José Muñoz\n", "bestand;kunstenaar\na.jpg;Carel Willink, België\n"],
-    "mac_roman": ["filename;artist\na.jpg;Paul Cézanne\n", "Datei;Künstler\na.jpg;Albrecht Dürer\nb.jpg;Königin\n",
-                  "fichier,auteur\na.jpg,Édouard Manet\n"],
+    "cp1252": [
+        "filename;artist\na.jpg;Paul Cézanne\n",
+        "Datei;Künstler\na.jpg;Albrecht Dürer\nb.jpg;Gerhard Groß\n",
+        "fichier,auteur,titre\na.jpg,Édouard Manet,Le Déjeuner sur l’herbe – “esquisse”\n",
+        "archivo;autor\na.jpg;José Muñoz\n",
+        "bestand;kunstenaar\na.jpg;Carel Willink, België\n",
+    ],
+    "mac_roman": [
+        "filename;artist\na.jpg;Paul Cézanne\n",
+        "Datei;Künstler\na.jpg;Albrecht Dürer\nb.jpg;Königin\n",
+        "fichier,auteur\na.jpg,Édouard Manet\n",
+    ],
     "cp1251": ["файл;художник\na.jpg;Илья Репин\n", "filename;artist\na.jpg;Репин\n"],
     "koi8_r": ["filename;artist\na.jpg;Казимир Малевич\n"],
     "shift_jis": ["filename,artist\na.jpg,葛飾北斎\nb.jpg,歌川広重\n", "filename,artist\na.jpg,雪舟\n"],
     "cp1250": ["plik;autor\na.jpg;Stanisław Wyspiański\n", "soubor;autor\na.jpg;František Kupka\nb.jpg;V Příboře\n"],
     "cp850": ["Datei;Künstler\na.jpg;Albrecht Dürer\n"],
-    "utf-8": ["filename;artist\na.jpg;Šíma 葛飾 Репин Dürer\n"], "utf-8-sig": ["filename;artist\na.jpg;Dürer\n"],
-    "utf-16": ["filename;artist\na.jpg;Dürer\n"], "utf-16-le": ["filename;artist\na.jpg;Monet\n"],
-    "utf-16-be": ["filename;artist\na.jpg;Monet\n"], "utf-32": ["filename;artist\na.jpg;Dürer\n"],
+    "utf-8": ["filename;artist\na.jpg;Šíma 葛飾 Репин Dürer\n"],
+    "utf-8-sig": ["filename;artist\na.jpg;Dürer\n"],
+    "utf-16": ["filename;artist\na.jpg;Dürer\n"],
+    "utf-16-le": ["filename;artist\na.jpg;Monet\n"],
+    "utf-16-be": ["filename;artist\na.jpg;Monet\n"],
+    "utf-32": ["filename;artist\na.jpg;Dürer\n"],
 }
 
 
@@ -64,13 +74,16 @@ def test_an_encoding_may_be_named_and_one_that_does_not_fit_is_an_error(tmp_path
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("before", ["", "Museum of Small Things, export\n\n", "sep=;\n",
-"Printed 3; of 5, by | me\n"])
+@pytest.mark.parametrize("before", ["", "Museum of Small Things, export\n\n", "sep=;\n", "Printed 3; of 5, by | me\n"])
 def test_separators_and_lines_above_the_headings_are_found(tmp_path: Path, separator: str, before: str) -> None:
     if before.startswith("sep="):
         before = f"sep={separator}\n"
-    rows = [["Object Number", "Artist/Maker", "Photo file"], ["1.2", "Monet, Claude", "a.jpg"], ["", "", ""],
-            ["1.3", "Say \"hello\"; or | not", "b.jpg"]]
+    rows = [
+        ["Object Number", "Artist/Maker", "Photo file"],
+        ["1.2", "Monet, Claude", "a.jpg"],
+        ["", "", ""],
+        ["1.3", 'Say "hello"; or | not', "b.jpg"],
+    ]
     out = io.StringIO()
     csv.writer(out, delimiter=separator).writerows(rows)
     path = tmp_path / "a.csv"
@@ -94,15 +107,22 @@ def sheet(path: Path, rows: list[list[object]], fill: Callable[[Workbook], None]
 
 def ods(path: Path, rows: str) -> Path:
     """A spreadsheet as LibreOffice writes it, of these rows of XML."""
-    names = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in
-                     ("office", "table", "text"))
+    names = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        archive.writestr("META-INF/manifest.xml", '<?xml version="1.0"?><manifest:manifest xmlns:manifest="urn:oasis:'
-                         'names:tc:opendocument:xmlns:manifest:1.0"/>')
-        archive.writestr("content.xml", f'<?xml version="1.0"?><office:document-content {names}><office:body><office:'
-                         f'spreadsheet><table:table table:name="S">{rows}</table:table></office:spreadsheet></office:'
-                         f'body></office:document-content>')
+        archive.writestr(
+            "META-INF/manifest.xml",
+            '<?xml version="1.0"?><manifest:manifest xmlns:manifest="urn:oasis:'
+            'names:tc:opendocument:xmlns:manifest:1.0"/>',
+        )
+        archive.writestr(
+            "content.xml",
+            f'<?xml version="1.0"?><office:document-content {names}><office:body><office:'
+            f'spreadsheet><table:table table:name="S">{rows}</table:table></office:spreadsheet></office:'
+            f"body></office:document-content>",
+        )
     return path
 
 
@@ -111,16 +131,28 @@ def cell(text: str, more: str = "") -> str:
 
 
 def test_a_spreadsheet_is_read_below_its_title_with_numbers_as_they_are_shown(tmp_path: Path) -> None:
-    path = sheet(tmp_path / "a.xlsx", [["Museum", None], [], ["Object Number", "Künstler", "Datei", "Jahr"],
-                                       [1987.144, "Monet", "a.jpg", 1889], [17, None, "b.jpg", None], [None] * 4])
+    path = sheet(
+        tmp_path / "a.xlsx",
+        [
+            ["Museum", None],
+            [],
+            ["Object Number", "Künstler", "Datei", "Jahr"],
+            [1987.144, "Monet", "a.jpg", 1889],
+            [17, None, "b.jpg", None],
+            [None] * 4,
+        ],
+    )
     table = read_table(path)
     assert table.to_numpy().tolist() == [["1987.144", "Monet", "a.jpg", "1889"], ["17", "", "b.jpg", ""]]
     assert table.index.tolist() == [4, 5]
 
 
 def test_cells_joined_downwards_say_the_same_of_every_row(tmp_path: Path) -> None:
-    path = sheet(tmp_path / "a.xlsx", [["Artist", "File"], ["Monet", "a.jpg"], [None, "b.jpg"], ["Manet", "c.jpg"]],
-                 lambda book: book.active.merge_cells("A2:A3"))
+    path = sheet(
+        tmp_path / "a.xlsx",
+        [["Artist", "File"], ["Monet", "a.jpg"], [None, "b.jpg"], ["Manet", "c.jpg"]],
+        lambda book: book.active.merge_cells("A2:A3"),
+    )
     assert read_table(path)["Artist"].tolist() == ["Monet", "Monet", "Manet"]
 
 
@@ -138,16 +170,19 @@ def test_the_sheet_with_known_headings_is_read_whatever_the_order_and_hidden_one
 
 
 def test_an_open_document_is_read_and_what_is_repeated_behind_it_takes_no_room(tmp_path: Path) -> None:
-    path = ods(tmp_path / "a.ods",
-    f"<table:table-row>{cell('Artist')}{cell('File')}<table:table-cell table:number-columns-"
-               f"repeated='16382'/></table:table-row><table:table-row table:number-rows-repeated='2'>"
-               f"{cell('Monet')}{cell('a.jpg')}</table:table-row><table:table-row table:number-rows-repeated='1048573'>"
-               f"<table:table-cell table:number-columns-repeated='16384'/></table:table-row>")
+    path = ods(
+        tmp_path / "a.ods",
+        f"<table:table-row>{cell('Artist')}{cell('File')}<table:table-cell table:number-columns-"
+        f"repeated='16382'/></table:table-row><table:table-row table:number-rows-repeated='2'>"
+        f"{cell('Monet')}{cell('a.jpg')}</table:table-row><table:table-row table:number-rows-repeated='1048573'>"
+        f"<table:table-cell table:number-columns-repeated='16384'/></table:table-row>",
+    )
     assert read_table(path).to_numpy().tolist() == [["Monet", "a.jpg"]] * 2
 
 
 def test_hostile_spreadsheets_are_refused_in_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_UNPACKED_BYTES", 8 << 20)
+
     def far(book: Workbook) -> None:
         book.active["XFD1048576"] = "x"
 
@@ -156,15 +191,21 @@ def test_hostile_spreadsheets_are_refused_in_no_time(tmp_path: Path, monkeypatch
     with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/bomb.xml", bytes(tables.MAX_UNPACKED_BYTES + 1))
     many = "table:number-columns-repeated='16000'"
-    repeated = (f"<table:table-row>{cell('Artist')}{cell('File')}</table:table-row><table:table-row table:number-rows-"
-                f"repeated='1000000'>{cell('x', many)}</table:table-row>")
-    laughs = ('<!DOCTYPE x [<!ENTITY a "ha">' + "".join(
-        f'<!ENTITY {b} "{f"&{a};" * 50}">' for a, b in zip("abcdefg", "bcdefgh", strict=True)) + "]><x>&h;</x>")
+    repeated = (
+        f"<table:table-row>{cell('Artist')}{cell('File')}</table:table-row><table:table-row table:number-rows-"
+        f"repeated='1000000'>{cell('x', many)}</table:table-row>"
+    )
+    laughs = (
+        '<!DOCTYPE x [<!ENTITY a "ha">'
+        + "".join(f'<!ENTITY {b} "{f"&{a};" * 50}">' for a, b in zip("abcdefg", "bcdefgh", strict=True))
+        + "]><x>&h;</x>"
+    )
     for path, says in (
-            (sheet(tmp_path / "far.xlsx", [["Artist", "File"]], far), "1,048,576 rows and 16,384 columns"),
-            (bomb, "unpacks to more than 8 MB"), (ods(tmp_path / "r.ods", repeated),
-            "1,000,001 rows and 16,000 columns"),
-            (ods(tmp_path / "laughs.ods", laughs), "cannot be read as a spreadsheet")):
+        (sheet(tmp_path / "far.xlsx", [["Artist", "File"]], far), "1,048,576 rows and 16,384 columns"),
+        (bomb, "unpacks to more than 8 MB"),
+        (ods(tmp_path / "r.ods", repeated), "1,000,001 rows and 16,000 columns"),
+        (ods(tmp_path / "laughs.ods", laughs), "cannot be read as a spreadsheet"),
+    ):
         started = time.monotonic()
         with pytest.raises(BadCatalog, match=says):
             open_table(path)
@@ -177,8 +218,9 @@ def test_hostile_spreadsheets_are_refused_in_no_time(tmp_path: Path, monkeypatch
 
 
 def test_two_hundred_columns_formulas_and_a_hundred_thousand_rows_are_read(tmp_path: Path) -> None:
-    wide = sheet(tmp_path / "a.xlsx", [["Artist", "File", *(f"Field {n}" for n in range(198))],
-                                       ["=1+1", "a.jpg", *range(198)]])
+    wide = sheet(
+        tmp_path / "a.xlsx", [["Artist", "File", *(f"Field {n}" for n in range(198))], ["=1+1", "a.jpg", *range(198)]]
+    )
     assert read_table(wide).shape == (1, 200)
     long = tmp_path / "a.csv"
     long.write_text("File,Artist\n" + "".join(f"{n}.jpg,Monet\n" for n in range(100_000)))
@@ -196,42 +238,79 @@ def test_a_quote_that_is_never_closed_is_named_by_its_line(tmp_path: Path) -> No
 
 
 SYSTEMS = {  # headings as they are exported: photograph, artist, object
-    "TMS": (["Object Number", "Artist/Maker", "Title", "Dated", "Media File"], ("Media File", "Artist/Maker",
-             "Object Number")),
-    "Met": (["Object Number", "Object ID", "Artist Role", "Artist Prefix", "Artist Display Name",
-             "Artist Display Bio",
-             "Artist Nationality", "Artist Begin Date", "Artist ULAN URL", "Object Date", "Image"],
-            ("Image", "Artist Display Name", "Object Number")),
-    "MuseumPlus": (["Inventarnummer", "Künstler/in", "Titel", "Datierung", "Dateiname"],
-                   ("Dateiname", "Künstler/in", "Inventarnummer")),
-    "Adlib": (["objectnummer", "vervaardiger", "titel", "datering", "reproductie"],
-              ("reproductie", "vervaardiger", "objectnummer")),
-    "CollectiveAccess": (["idno", "preferred_labels", "entities", "representation"], ("representation", "entities",
-                          "idno")),
+    "TMS": (
+        ["Object Number", "Artist/Maker", "Title", "Dated", "Media File"],
+        ("Media File", "Artist/Maker", "Object Number"),
+    ),
+    "Met": (
+        [
+            "Object Number",
+            "Object ID",
+            "Artist Role",
+            "Artist Prefix",
+            "Artist Display Name",
+            "Artist Display Bio",
+            "Artist Nationality",
+            "Artist Begin Date",
+            "Artist ULAN URL",
+            "Object Date",
+            "Image",
+        ],
+        ("Image", "Artist Display Name", "Object Number"),
+    ),
+    "MuseumPlus": (
+        ["Inventarnummer", "Künstler/in", "Titel", "Datierung", "Dateiname"],
+        ("Dateiname", "Künstler/in", "Inventarnummer"),
+    ),
+    "Adlib": (
+        ["objectnummer", "vervaardiger", "titel", "datering", "reproductie"],
+        ("reproductie", "vervaardiger", "objectnummer"),
+    ),
+    "CollectiveAccess": (
+        ["idno", "preferred_labels", "entities", "representation"],
+        ("representation", "entities", "idno"),
+    ),
     "PastPerfect": (["OBJECTID", "ARTIST", "TITLE", "DATE", "IMAGEFILE"], ("IMAGEFILE", "ARTIST", "OBJECTID")),
-    "Rijksmuseum": (["objectNumber", "principalMaker", "title", "image"], ("image", "principalMaker",
-                     "objectNumber")),
-    "NGA": (["accessionnum", "title", "displaydate", "attribution", "filename"], ("filename", "attribution",
-             "accessionnum")),
-    "AIC": (["id", "title", "date_display", "artist_title", "artist_display", "main_reference_number", "file"],
-            ("file", "artist_title", "main_reference_number")),
-    "French": (["N° d'inventaire", "Auteur", "Titre", "Datation", "Nom du fichier"],
-               ("Nom du fichier", "Auteur", "N° d'inventaire")),
-    "Italian": (["Numero inventario", "Autore", "Titolo", "Datazione", "Immagine"], ("Immagine", "Autore",
-                 "Numero inventario")),
-    "Spanish": (["Número de inventario", "Autor", "Título", "Fecha", "Archivo"], ("Archivo", "Autor",
-                 "Número de inventario")),
-    "Dutch": (["Inventarisnummer", "Kunstenaar", "Titel", "Afbeelding"], ("Afbeelding", "Kunstenaar",
-               "Inventarisnummer")),
+    "Rijksmuseum": (["objectNumber", "principalMaker", "title", "image"], ("image", "principalMaker", "objectNumber")),
+    "NGA": (
+        ["accessionnum", "title", "displaydate", "attribution", "filename"],
+        ("filename", "attribution", "accessionnum"),
+    ),
+    "AIC": (
+        ["id", "title", "date_display", "artist_title", "artist_display", "main_reference_number", "file"],
+        ("file", "artist_title", "main_reference_number"),
+    ),
+    "French": (
+        ["N° d'inventaire", "Auteur", "Titre", "Datation", "Nom du fichier"],
+        ("Nom du fichier", "Auteur", "N° d'inventaire"),
+    ),
+    "Italian": (
+        ["Numero inventario", "Autore", "Titolo", "Datazione", "Immagine"],
+        ("Immagine", "Autore", "Numero inventario"),
+    ),
+    "Spanish": (
+        ["Número de inventario", "Autor", "Título", "Fecha", "Archivo"],
+        ("Archivo", "Autor", "Número de inventario"),
+    ),
+    "Dutch": (
+        ["Inventarisnummer", "Kunstenaar", "Titel", "Afbeelding"],
+        ("Afbeelding", "Kunstenaar", "Inventarisnummer"),
+    ),
     "Russian": (["Инвентарный номер", "Художник", "Название", "Файл"], ("Файл", "Художник", "Инвентарный номер")),
-    "MuseumPlus, by field": (["Inventarnummer", "Personen.Name", "Multimedia.Dateiname"],
-                             ("Multimedia.Dateiname", "Personen.Name", "Inventarnummer")),
-    "eMuseum": (["Object Number", "Constituents.DisplayName", "Asset Filename"],
-                ("Asset Filename", "Constituents.DisplayName", "Object Number")),
+    "MuseumPlus, by field": (
+        ["Inventarnummer", "Personen.Name", "Multimedia.Dateiname"],
+        ("Multimedia.Dateiname", "Personen.Name", "Inventarnummer"),
+    ),
+    "eMuseum": (
+        ["Object Number", "Constituents.DisplayName", "Asset Filename"],
+        ("Asset Filename", "Constituents.DisplayName", "Object Number"),
+    ),
     "Finnish": (["Inventory number", "Taiteilija", "Tiedosto"], ("Tiedosto", "Taiteilija", "Inventory number")),
     "Turkish": (["Inventory number", "Sanatçı", "Dosya"], ("Dosya", "Sanatçı", "Inventory number")),
-    "longer": (["Inventory number (old)", "Name of the artist", "Name of the artwork", "Digital image"],
-               ("Digital image", "Name of the artist", "Inventory number (old)")),
+    "longer": (
+        ["Inventory number (old)", "Name of the artist", "Name of the artwork", "Digital image"],
+        ("Digital image", "Name of the artist", "Inventory number (old)"),
+    ),
 }
 
 
@@ -244,12 +323,24 @@ def test_headings_of_collection_systems_are_known(system: str) -> None:
 
 
 @fuzz
-@given(st.sampled_from([(ours, known) for ours, headings in HEADINGS.items() for known in headings]),
-       st.sampled_from([str.upper, str.title, str.lower, lambda s: s.replace(" ", "_"), lambda s: s.replace(" ", ""),
-                        lambda s: s.replace(" ", "-"), lambda s: f" {s}: ", lambda s: unicodedata.normalize("NFD",
-                                            s)]))
-def test_a_heading_is_known_in_any_case_and_with_any_signs(heading: tuple[str, str], written: Callable[[str],
-str]) -> None:
+@given(
+    st.sampled_from([(ours, known) for ours, headings in HEADINGS.items() for known in headings]),
+    st.sampled_from(
+        [
+            str.upper,
+            str.title,
+            str.lower,
+            lambda s: s.replace(" ", "_"),
+            lambda s: s.replace(" ", ""),
+            lambda s: s.replace(" ", "-"),
+            lambda s: f" {s}: ",
+            lambda s: unicodedata.normalize("NFD", s),
+        ]
+    ),
+)
+def test_a_heading_is_known_in_any_case_and_with_any_signs(
+    heading: tuple[str, str], written: Callable[[str], str]
+) -> None:
     ours, known = heading
     assert columns_of([written(known)], {}, lambda _: ours == "path").get(ours) == written(known)
 
@@ -274,8 +365,9 @@ def test_a_table_in_which_nobody_is_named_says_so_with_its_headings_and_the_flag
 
 def test_a_qualifier_in_a_column_of_its_own_belongs_to_the_record(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("File,Artist Prefix,Artist Display Name\na.jpg,Workshop of,Titian\nb.jpg,,Titian\n"
-                    "c.jpg,Painted by,Titian\n")
+    path.write_text(
+        "File,Artist Prefix,Artist Display Name\na.jpg,Workshop of,Titian\nb.jpg,,Titian\nc.jpg,Painted by,Titian\n"
+    )
     table = read_catalog(path).table
     assert [None if x is None else x for x in table["qualifier"]] == ["workshop of", None, None]
     assert table["artist"].tolist()[1:] == ["Titian", "Titian"]
@@ -292,17 +384,29 @@ def test_every_reader_of_names_takes_every_table(tmp_path: Path) -> None:
 def test_arbitrary_damage_to_a_table_is_a_table_or_one_line(tmp_path: Path) -> None:
     """For as long as ARTIDX_FUZZ_S says: whatever bytes are changed, nothing but an error of ours comes out."""
     chance, corpus = random.Random(0), [text.encode(name) for name, texts in WRITTEN.items() for text in texts]
-    corpus += [sheet(tmp_path / "f.xlsx", [["Artist", "File"], ["Monet", "a.jpg"], [1, 2.5]]).read_bytes(),
-               ods(tmp_path / "f.ods",
-               f"<table:table-row>{cell('Artist')}{cell('File')}</table:table-row>").read_bytes()]
+    corpus += [
+        sheet(tmp_path / "f.xlsx", [["Artist", "File"], ["Monet", "a.jpg"], [1, 2.5]]).read_bytes(),
+        ods(tmp_path / "f.ods", f"<table:table-row>{cell('Artist')}{cell('File')}</table:table-row>").read_bytes(),
+    ]
     end = time.monotonic() + FUZZED_S
     while time.monotonic() < end:
         data = bytearray(chance.choice(corpus))
         for _ in range(chance.randrange(1, 6)):
             place = chance.randrange(len(data) + 1)
             data[place : place + chance.randrange(3)] = chance.choice(
-                [b'"', b"\0", b"\n", b"\r", b";", b",", bytes([chance.randrange(256)]), b"PK\3\4", b"\xff\xfe",
-                 b"sep=,\n"])
+                [
+                    b'"',
+                    b"\0",
+                    b"\n",
+                    b"\r",
+                    b";",
+                    b",",
+                    bytes([chance.randrange(256)]),
+                    b"PK\3\4",
+                    b"\xff\xfe",
+                    b"sep=,\n",
+                ]
+            )
         path = tmp_path / f"x{chance.choice(['.csv', '.xlsx', '.txt', '.ods', '.tsv'])}"
         path.write_bytes(data)
         try:

@@ -19,15 +19,21 @@ FACES = {
     "command": "import sys; from artidx.cli.main import main; sys.argv[1:] = ['nearest', *sys.argv[1:]]; main()",
     "python": "import sys, artidx; artidx.Embedder.load('small').transform([sys.argv[1]])",
     "worker": "import sys; from artidx.index.changes.cluster import _Worker; "
-              "from artidx.embedder.runtime import Embedder; Embedder.load('small').transform([sys.argv[1]])",
+    "from artidx.embedder.runtime import Embedder; Embedder.load('small').transform([sys.argv[1]])",
     "export": "import artidx.embedder.training.export.int8",
 }
 
 
 def ran(face: str, picture: Path, home: str | Path, *before: str) -> subprocess.CompletedProcess[str]:
     """A face of artidx in a process of its own, with nothing in its environment but a home."""
-    return subprocess.run([*before, sys.executable, "-c", FACES[face], picture], cwd=picture.parent, check=True,
-                          env={"PATH": os.environ["PATH"], "HOME": str(home)}, capture_output=True, text=True)
+    return subprocess.run(
+        [*before, sys.executable, "-c", FACES[face], picture],
+        cwd=picture.parent,
+        check=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -54,7 +60,10 @@ def test_nobody_is_looked_up_or_called(tmp_path):
 
 def test_whatever_loads_onnx_runtime_lies_where_its_telemetry_is_off():
     """embedder/__init__.py turns it off, which Python runs before anything below it."""
-    loads = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/**/*.py")
-             if path.relative_to(ROOT).parts[0] in ("cli", "embedder", "index", "service")
-             and re.search(r"^\s*(import|from) onnxruntime", path.read_text("utf-8"), re.MULTILINE)}
+    loads = {
+        path.relative_to(ROOT).parts[0]
+        for path in ROOT.glob("*/**/*.py")
+        if path.relative_to(ROOT).parts[0] in ("cli", "embedder", "index", "service")
+        and re.search(r"^\s*(import|from) onnxruntime", path.read_text("utf-8"), re.MULTILINE)
+    }
     assert loads == {"embedder"}

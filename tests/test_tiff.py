@@ -54,15 +54,32 @@ def expected(samples: npt.NDArray[Any], photometric: int, bits: int, kind: str) 
     return small[..., :3]
 
 
-layouts = st.fixed_dictionaries({
-    "bits_and_kind": st.sampled_from([*((bits, "u") for bits in (1, 2, 3, 4, 8, 10, 12, 14, 16, 32, 64)),
-                                      (16, "i"), (16, "f"), (32, "f"), (64, "f")]),
-    "photometric": st.sampled_from([0, 1, 2, 5]), "extra": st.sampled_from([(), (2,), (0,), (0, 2)]),
-    "order": st.sampled_from("<>"), "planar": st.booleans(),
-    "compression": st.sampled_from([NONE, LZW, DEFLATE, PACKBITS]),
-    "has_predictor": st.booleans(), "tile": st.sampled_from([None, None, (16, 16), (32, 16)]),
-    "rows": st.sampled_from([None, 1, 7]), "fill_order": st.sampled_from([1, 1, 2]), "is_big": st.booleans(),
-    "width": st.integers(1, SIDE), "height": st.integers(1, SIDE), "seed": st.integers(0, 100)})
+layouts = st.fixed_dictionaries(
+    {
+        "bits_and_kind": st.sampled_from(
+            [
+                *((bits, "u") for bits in (1, 2, 3, 4, 8, 10, 12, 14, 16, 32, 64)),
+                (16, "i"),
+                (16, "f"),
+                (32, "f"),
+                (64, "f"),
+            ]
+        ),
+        "photometric": st.sampled_from([0, 1, 2, 5]),
+        "extra": st.sampled_from([(), (2,), (0,), (0, 2)]),
+        "order": st.sampled_from("<>"),
+        "planar": st.booleans(),
+        "compression": st.sampled_from([NONE, LZW, DEFLATE, PACKBITS]),
+        "has_predictor": st.booleans(),
+        "tile": st.sampled_from([None, None, (16, 16), (32, 16)]),
+        "rows": st.sampled_from([None, 1, 7]),
+        "fill_order": st.sampled_from([1, 1, 2]),
+        "is_big": st.booleans(),
+        "width": st.integers(1, SIDE),
+        "height": st.integers(1, SIDE),
+        "seed": st.integers(0, 100),
+    }
+)
 
 
 @given(layouts)
@@ -74,15 +91,27 @@ def test_every_layout_gives_the_picture_that_its_numbers_mean_as_tifffile_reads_
     predictor = 1
     if layout["has_predictor"] and compression in (LZW, DEFLATE) and bits in (8, 16, 32, 64):
         predictor = 3 if kind == "f" else 2
-    data = tiff(samples, photometric, bits=bits, kind=kind, order=layout["order"], planar=layout["planar"],
-                compression=compression, predictor=predictor, tile=layout["tile"], rows=layout["rows"],
-                fill_order=layout["fill_order"], is_big=layout["is_big"],
-                tags={338: ("H", extra)} if extra else None)
+    data = tiff(
+        samples,
+        photometric,
+        bits=bits,
+        kind=kind,
+        order=layout["order"],
+        planar=layout["planar"],
+        compression=compression,
+        predictor=predictor,
+        tile=layout["tile"],
+        rows=layout["rows"],
+        fill_order=layout["fill_order"],
+        is_big=layout["is_big"],
+        tags={338: ("H", extra)} if extra else None,
+    )
     found = read(data).astype(int)
     assert np.abs(found - expected(samples, photometric, bits, kind)).max() <= 1
     if bits % 8 == 0 and compression in (NONE, DEFLATE) and predictor < 3 and layout["fill_order"] == 1:
-        theirs = tifffile.imread(io.BytesIO(data)).reshape(np.moveaxis(samples, 2, 0).shape if layout["planar"]
-                                                           else samples.shape)
+        theirs = tifffile.imread(io.BytesIO(data)).reshape(
+            np.moveaxis(samples, 2, 0).shape if layout["planar"] else samples.shape
+        )
         np.testing.assert_array_equal(np.moveaxis(theirs, 0, 2) if layout["planar"] else theirs, samples)
 
 
@@ -105,18 +134,31 @@ def test_ycbcr_with_coarser_colours_gives_them_where_they_were(wide: int, high: 
     image = Image.fromarray(small.repeat(4, 0).repeat(4, 1))
     values = np.asarray(image.convert("YCbCr"))
     tile, rows = pieces.get("tile"), pieces.get("rows", 48)
-    parts = [values[y : y + 16, x : x + 16] for y in range(0, 48, 16) for x in range(0, 44, 16)] if tile else [
-        values[y : y + rows] for y in range(0, 48, rows)]
+    parts = (
+        [values[y : y + 16, x : x + 16] for y in range(0, 48, 16) for x in range(0, 44, 16)]
+        if tile
+        else [values[y : y + rows] for y in range(0, 48, rows)]
+    )
     packed = []
     for part in parts:
         part = np.pad(part, ((0, 0), (0, (16 if tile else 44) - part.shape[1]), (0, 0)), "edge")
         cells = part.reshape(part.shape[0] // high, high, part.shape[1] // wide, wide, 3).transpose(0, 2, 1, 3, 4)
         bright = cells[..., 0].reshape(*cells.shape[:2], -1)
         packed.append(np.concatenate([bright, cells[:, :, 0, 0, 1:]], axis=2).tobytes())
-    data = whole(packed, {256: ("I", [44]), 257: ("I", [48]), 258: ("H", [8] * 3), 259: ("H", [1]), 262: ("H", [6]),
-                          277: ("H", [3]), 530: ("H", [wide, high]),
-                          **({322: ("H", [16]), 323: ("H", [16])} if tile else {278: ("I", [rows])})},
-                 is_tiled=bool(tile))
+    data = whole(
+        packed,
+        {
+            256: ("I", [44]),
+            257: ("I", [48]),
+            258: ("H", [8] * 3),
+            259: ("H", [1]),
+            262: ("H", [6]),
+            277: ("H", [3]),
+            530: ("H", [wide, high]),
+            **({322: ("H", [16]), 323: ("H", [16])} if tile else {278: ("I", [rows])}),
+        },
+        is_tiled=bool(tile),
+    )
     assert np.abs(read(data).astype(int) - np.asarray(image)).max() <= 3
 
 
@@ -124,8 +166,14 @@ def test_ycbcr_with_coarser_colours_gives_them_where_they_were(wide: int, high: 
 @pytest.mark.parametrize("photometric", [CIE, ICC])
 @pytest.mark.parametrize("options", [{}, {"planar": True}, {"order": ">"}, {"compression": LZW, "predictor": 2}])
 def test_lab_becomes_the_colours_that_it_names(bits: int, photometric: int, options: dict[str, Any]) -> None:
-    named = {(255, 0, 0): (54.29, 80.81, 69.89), (0, 255, 0): (87.82, -79.27, 80.99), (255, 255, 255): (100, 0, 0),
-             (0, 0, 255): (29.57, 68.30, -112.03), (0, 0, 0): (0, 0, 0), (119, 119, 119): (50.03, 0, 0)}  # D50
+    named = {
+        (255, 0, 0): (54.29, 80.81, 69.89),
+        (0, 255, 0): (87.82, -79.27, 80.99),
+        (255, 255, 255): (100, 0, 0),
+        (0, 0, 255): (29.57, 68.30, -112.03),
+        (0, 0, 0): (0, 0, 0),
+        (119, 119, 119): (50.03, 0, 0),
+    }  # D50
     lab = np.array(list(named.values()))[None]
     step = 1 if bits == 8 else 256
     lightness = lab[..., :1] * ((65280 if photometric == ICC and bits == 16 else 2**bits - 1) / 100)
@@ -146,19 +194,27 @@ def test_alpha_that_is_multiplied_in_is_divided_out(bits: int, channels: int) ->
         assert np.abs(found.astype(int) - 128).max() <= 2
 
 
-@pytest.mark.parametrize(("data", "what"), [
-    (tiff(numbers(4, 4, 1, 16), 32803, bits=16), "one sample of 16 bits a pixel, a camera's raw colour filters"),
-    (tiff(numbers(4, 4, 3, 16), 8, bits=32, kind="f"), r"3 floating-point samples of 32 bits a pixel, CIE L\*a\*b\*"),
-    (tiff(numbers(4, 4, 3, 16), 10, bits=16), r"3 samples of 16 bits a pixel, ITU L\*a\*b\*"),
-    (tiff(numbers(4, 4, 3, 8), 6, bits=16, planar=True),
-     "3 samples of 16 bits a pixel, YCbCr, compression none, in planes"),
-    (tiff(numbers(4, 4, 4, 8), 5, tags={332: ("H", [2])}), "4 samples of 8 bits a pixel, CMYK"),
-    (tiff(numbers(4, 4, 1, 1), 4, bits=1), "one sample of 1 bits a pixel, transparency mask"),
-    (tiff(numbers(4, 4, 2, 8), 2), "2 samples of 8 bits a pixel, RGB"),
-    (tiff(numbers(4, 4, 3, 8), 2, compression=34887), "compression LERC"),
-    (tiff(numbers(4, 4, 3, 8), 2, compression=33005), "compression JPEG 2000"),
-    (tiff(numbers(4, 4, 3, 8), 2, tags={258: ("H", [5, 6, 5])}), "3 samples of 5/6/5 bits a pixel, RGB"),
-])
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (tiff(numbers(4, 4, 1, 16), 32803, bits=16), "one sample of 16 bits a pixel, a camera's raw colour filters"),
+        (
+            tiff(numbers(4, 4, 3, 16), 8, bits=32, kind="f"),
+            r"3 floating-point samples of 32 bits a pixel, CIE L\*a\*b\*",
+        ),
+        (tiff(numbers(4, 4, 3, 16), 10, bits=16), r"3 samples of 16 bits a pixel, ITU L\*a\*b\*"),
+        (
+            tiff(numbers(4, 4, 3, 8), 6, bits=16, planar=True),
+            "3 samples of 16 bits a pixel, YCbCr, compression none, in planes",
+        ),
+        (tiff(numbers(4, 4, 4, 8), 5, tags={332: ("H", [2])}), "4 samples of 8 bits a pixel, CMYK"),
+        (tiff(numbers(4, 4, 1, 1), 4, bits=1), "one sample of 1 bits a pixel, transparency mask"),
+        (tiff(numbers(4, 4, 2, 8), 2), "2 samples of 8 bits a pixel, RGB"),
+        (tiff(numbers(4, 4, 3, 8), 2, compression=34887), "compression LERC"),
+        (tiff(numbers(4, 4, 3, 8), 2, compression=33005), "compression JPEG 2000"),
+        (tiff(numbers(4, 4, 3, 8), 2, tags={258: ("H", [5, 6, 5])}), "3 samples of 5/6/5 bits a pixel, RGB"),
+    ],
+)
 def test_a_layout_that_is_not_read_is_refused_as_what_it_is(data: bytes, what: str) -> None:
     with pytest.raises(UnreadableImage, match=rf"^a TIFF with .*{what}.*: not read in this layout; save it as RGB"):
         read(data)
@@ -183,9 +239,20 @@ def test_without_a_photometric_or_the_lengths_of_its_strips_a_picture_is_read_as
         np.testing.assert_array_equal(read(tiff(samples, None, planar=planar)), samples)
 
 
-@pytest.mark.parametrize("tags", [
-    {256: ("I", [0])}, {278: ("f", [0.5])}, {322: ("H", [0]), 323: ("H", [16])}, {273: ("I", [1 << 30])},
-    {279: ("I", [3])}, {320: ("H", [1, 2])}, {258: ("H", [])}, {277: ("f", [3.0])}, {259: ("f", [1.0])}])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {256: ("I", [0])},
+        {278: ("f", [0.5])},
+        {322: ("H", [0]), 323: ("H", [16])},
+        {273: ("I", [1 << 30])},
+        {279: ("I", [3])},
+        {320: ("H", [1, 2])},
+        {258: ("H", [])},
+        {277: ("f", [3.0])},
+        {259: ("f", [1.0])},
+    ],
+)
 @pytest.mark.parametrize("photometric", [1, 2, 3, 6, 8])
 def test_a_damaged_directory_is_a_square_or_a_reason(tags: dict[int, Any], photometric: int) -> None:
     samples = numbers(6, 6, 1 if photometric in (1, 3) else 3, 8)

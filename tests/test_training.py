@@ -167,8 +167,9 @@ def test_triplet_loss_equals_the_loop(batch):
 def test_contrastive_loss_equals_the_loop(batch):
     vectors, labels = batch
     same, other = [(0, 4), (1, 5), (2, 10)], [(0, 1), (3, 5), (6, 8)]
-    expected = (np.mean([squared(vectors, *pair) for pair in same])
-                + np.mean([max(0, 1.5 - squared(vectors, *pair)) for pair in other]))
+    expected = np.mean([squared(vectors, *pair) for pair in same]) + np.mean(
+        [max(0, 1.5 - squared(vectors, *pair)) for pair in other]
+    )
     found = contrastive_loss(1.5)(vectors, labels, (*torch.tensor(same).T, *torch.tensor(other).T))
     assert float(found) == pytest.approx(expected, rel=1e-4)
 
@@ -187,8 +188,9 @@ def test_hard_batch_equals_the_loop_over_every_triplet(batch):
 
 def test_semi_hard_equals_the_loop_over_every_triplet(batch):
     vectors, labels = batch
-    expected = {(a, p, n) for a, p, n in every_triplet(labels)
-                if 0 < squared(vectors, a, n) - squared(vectors, a, p) <= 0.4}
+    expected = {
+        (a, p, n) for a, p, n in every_triplet(labels) if 0 < squared(vectors, a, n) - squared(vectors, a, p) <= 0.4
+    }
     found = semi_hard(0.4)(vectors, labels)
     assert set(zip(*(part.tolist() for part in found), strict=True)) == expected
 
@@ -228,8 +230,9 @@ class Points:
     def __init__(self, count=120):
         chance = np.random.default_rng(0)
         self.artists = np.arange(count) % 6
-        self.x = torch.from_numpy((chance.normal(size=(6, 8))[self.artists]
-                                   + chance.normal(size=(count, 8))).astype(np.float32))
+        self.x = torch.from_numpy(
+            (chance.normal(size=(6, 8))[self.artists] + chance.normal(size=(count, 8))).astype(np.float32)
+        )
 
     def __getitem__(self, places):
         return self.x[torch.from_numpy(places)]
@@ -251,14 +254,17 @@ def trained(folder, settings, bar=no_bar, precision="32-true"):
     torch.manual_seed(3)
     network, points = Direction(), Points()
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
-    history = train(network, points.split(0, 80), points.split(80, 120), folder, settings, fabric, triplet_accuracy,
-                    silent, bar)
+    history = train(
+        network, points.split(0, 80), points.split(80, 120), folder, settings, fabric, triplet_accuracy, silent, bar
+    )
     return network, history
 
 
 def results(history):
-    return [(e.training_loss, e.validation_loss, e.training_accuracy, e.validation_accuracy, e.learning_rate)
-            for e in history]
+    return [
+        (e.training_loss, e.validation_loss, e.training_accuracy, e.validation_accuracy, e.learning_rate)
+        for e in history
+    ]
 
 
 @pytest.mark.parametrize("batches", ["hard", "triplets", "pairs"])
@@ -336,9 +342,16 @@ def test_artists_are_dealt_so_that_groups_have_alike_many_paintings():
         paper.deal(np.repeat(np.arange(9), counts), 5, 3)
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("sizes = 64", "sizes"), ("[network]\nkernel = 4", "odd"), ("[member_training]\nbatch_size = 1", "batch_size"),
-    ("size = 32\n[network]\nchannels = [1, 1, 1, 1, 1, 1]", "halved away"), ("size =", "not TOML")])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sizes = 64", "sizes"),
+        ("[network]\nkernel = 4", "odd"),
+        ("[member_training]\nbatch_size = 1", "batch_size"),
+        ("size = 32\n[network]\nchannels = [1, 1, 1, 1, 1, 1]", "halved away"),
+        ("size =", "not TOML"),
+    ],
+)
 def test_settings_that_cannot_work_are_one_clear_line(tmp_path, text, says):
     path = tmp_path / "settings.toml"
     path.write_text(text)
@@ -409,8 +422,18 @@ def test_the_papers_recipe_ends_in_a_model_that_build_takes(tmp_path, catalog, f
 def test_a_run_is_not_continued_with_other_settings_or_other_labels(tmp_path, catalog):
     settings, work = tmp_path / "settings.toml", tmp_path / "work"
     settings.write_text(TINY.format(frozen="false"))
-    arguments = ("train", catalog, "--recipe", "paper", "--settings", settings, "--work", work, "-o",
-                 tmp_path / "m.onnx")
+    arguments = (
+        "train",
+        catalog,
+        "--recipe",
+        "paper",
+        "--settings",
+        settings,
+        "--work",
+        work,
+        "-o",
+        tmp_path / "m.onnx",
+    )
     run(*arguments)
     settings.write_text(TINY.format(frozen="true"))
     with pytest.raises(BadSetting, match="other settings"):
@@ -426,8 +449,18 @@ def test_a_group_that_cannot_be_validated_is_told_before_training_and_leaves_no_
     text = catalog.read_text().replace("0-7.png,Artist 0,val_seen", "0-7.png,Artist 0,train")
     catalog.write_text(text.replace("0-6.png,Artist 0,val_seen", "0-6.png,Artist 0,train"))
     with pytest.raises(BadCatalog, match=r"member-0[12] cannot be validated.*val_seen"):
-        run("train", catalog, "--recipe", "paper", "--settings", tmp_path / "s.toml", "--work", tmp_path / "work",
-            "-o", tmp_path / "m.onnx")
+        run(
+            "train",
+            catalog,
+            "--recipe",
+            "paper",
+            "--settings",
+            tmp_path / "s.toml",
+            "--work",
+            tmp_path / "work",
+            "-o",
+            tmp_path / "m.onnx",
+        )
     assert not (tmp_path / "work" / "paper").exists()
 
 
@@ -444,8 +477,18 @@ def test_what_is_exported_must_have_been_trained(tmp_path):
 
 def test_one_member_for_all_artists_is_the_plain_network(tmp_path, catalog):
     (tmp_path / "s.toml").write_text(TINY.format(frozen="false").replace("members = 2", "members = 1"))
-    run("train", catalog, "--recipe", "paper", "--settings", tmp_path / "s.toml", "--work", tmp_path / "work",
-        "-o", tmp_path / "m.onnx")
+    run(
+        "train",
+        catalog,
+        "--recipe",
+        "paper",
+        "--settings",
+        tmp_path / "s.toml",
+        "--work",
+        tmp_path / "work",
+        "-o",
+        tmp_path / "m.onnx",
+    )
     assert not (tmp_path / "work" / "paper" / "super").exists()
     assert Embedder.load(tmp_path / "m.onnx").dim == 6
     assert json.loads((tmp_path / "work" / "paper" / "settings.json").read_text())["settings"]["members"] == 1

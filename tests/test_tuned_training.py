@@ -48,15 +48,23 @@ def weights(tmp_path, monkeypatch):
     """A folder with the tiny backbone's weights, and the recipe cut down to it."""
     folder = tmp_path / "backbones"
     folder.mkdir()
-    save_file({k: v for k, v in TinyBackbone().state_dict().items() if k not in ("mean", "std")},
-              folder / "tiny.safetensors")
-    kind = BACKBONES["mobilenet_v2"]._replace(make=TinyBackbone, weights_file="tiny.safetensors", rename=str,
-                                              channels=(5, 7))
+    save_file(
+        {k: v for k, v in TinyBackbone().state_dict().items() if k not in ("mean", "std")}, folder / "tiny.safetensors"
+    )
+    kind = BACKBONES["mobilenet_v2"]._replace(
+        make=TinyBackbone, weights_file="tiny.safetensors", rename=str, channels=(5, 7)
+    )
     monkeypatch.setitem(BACKBONES, "tiny", kind)
     for owner, name, value in (
-            (training_set, "SIZE", 48), (fine_tuning, "DIM", 4), (joining, "DIM", 4), (tuned, "DIM", 4),
-            (joining, "JOINED_DIM", 6), (joining, "SIZE", 48), (tuned, "MEMBERS", (RECIPE,)),
-            (tuned, "WEIGHTS", (0.5,))):
+        (training_set, "SIZE", 48),
+        (fine_tuning, "DIM", 4),
+        (joining, "DIM", 4),
+        (tuned, "DIM", 4),
+        (joining, "JOINED_DIM", 6),
+        (joining, "SIZE", 48),
+        (tuned, "MEMBERS", (RECIPE,)),
+        (tuned, "WEIGHTS", (0.5,)),
+    ):
         monkeypatch.setattr(owner, name, value)
     for name, value in {"CROP": 24, "SCALED": 32, "BATCH": 8}.items():
         monkeypatch.setattr(crops, name, value)
@@ -89,6 +97,7 @@ def quiet(total, what):
 
 def killing(words):
     """A bar that ends the run in the middle of what it calls so."""
+
     @contextmanager
     def bar(total, what):
         def advance(done):
@@ -156,8 +165,7 @@ def rest(folder, weights, catalog, bar=quiet):
     table = read_catalog(str(catalog)).table
     data = training_set.data_of(table, folder, notes.append, quiet, ("train", "val_seen", "val_unseen"))
     fabric = Fabric(accelerator="cpu", devices=1, precision="32-true")
-    after = learn_rest(RECIPE, before, data, folder / "member-all-splits", fabric, triplet_accuracy, notes.append,
-                       bar)
+    after = learn_rest(RECIPE, before, data, folder / "member-all-splits", fabric, triplet_accuracy, notes.append, bar)
     return kept, after.state_dict(), data, notes
 
 
@@ -278,8 +286,11 @@ def test_a_posterior_is_the_root_of_what_scikit_learn_says(classes):
     labels = np.array([f"artist {i % classes}" for i in range(60)])
     vectors = chance.normal(size=(60, 6)) + np.eye(6)[np.arange(60) % classes]
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    expected = LogisticRegression(C=CONFIDENCE, class_weight="balanced", max_iter=ITERATIONS).fit(
-        vectors, labels).predict_proba(vectors)
+    expected = (
+        LogisticRegression(C=CONFIDENCE, class_weight="balanced", max_iter=ITERATIONS)
+        .fit(vectors, labels)
+        .predict_proba(vectors)
+    )
     found = posterior_of(vectors, labels)(torch.from_numpy(vectors)).numpy()
     np.testing.assert_allclose(found**2, expected, atol=1e-5)
     np.testing.assert_allclose((found**2).sum(axis=1), 1, atol=1e-5)
@@ -327,12 +338,28 @@ def test_a_projection_scales_before_it_centres():
 
 
 def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_nothing_again(
-        tmp_path, weights, catalog, monkeypatch):
+    tmp_path, weights, catalog, monkeypatch
+):
     models = [tmp_path / f"{number}.onnx" for number in range(2)]
     for model in models:
-        CliRunner().invoke(artidx, ["train", str(catalog), "--weights", str(weights), "--work", str(tmp_path / "work"),
-                                  "-o", str(model), "--precision", "32-true"], catch_exceptions=False,
-                           standalone_mode=False)
+        CliRunner().invoke(
+            artidx,
+            [
+                "train",
+                str(catalog),
+                "--weights",
+                str(weights),
+                "--work",
+                str(tmp_path / "work"),
+                "-o",
+                str(model),
+                "--precision",
+                "32-true",
+            ],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
+
         def half_redigitised(square, place):  # of the same name: what is kept is kept under it
             raise AssertionError("nothing is looked at again")
 
@@ -347,15 +374,31 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_not
 
 
 def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_of_the_one_before(
-        tmp_path, weights, catalog):
+    tmp_path, weights, catalog
+):
     table = pd.read_csv(catalog)
     table.assign(style=["old" if i % 2 else "new" for i in range(len(table))]).to_csv(catalog, index=False)
     models = []
     for number, words in enumerate(((), ("--all-splits",))):
         path = tmp_path / f"model{number}.onnx"
-        CliRunner().invoke(artidx, ["train", str(catalog), "--weights", str(weights), "--work", str(tmp_path / "work"),
-                                  "-o", str(path), "--precision", "32-true", *words], catch_exceptions=False,
-                           standalone_mode=False)
+        CliRunner().invoke(
+            artidx,
+            [
+                "train",
+                str(catalog),
+                "--weights",
+                str(weights),
+                "--work",
+                str(tmp_path / "work"),
+                "-o",
+                str(path),
+                "--precision",
+                "32-true",
+                *words,
+            ],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
         models.append((Embedder.load(path), path.with_suffix(".md").read_text()))
     (before, card_before), (after, card) = models
     assert after.sha256 != before.sha256
@@ -375,8 +418,14 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
 def student(folder, weights, catalog, bar=quiet):
     notes = []
     found, made = distilled.train_distilled(
-        read_catalog(str(catalog)).table, weights, folder, Fabric(accelerator="cpu", devices=1, precision="32-true"),
-        triplet_accuracy, notes.append, bar)
+        read_catalog(str(catalog)).table,
+        weights,
+        folder,
+        Fabric(accelerator="cpu", devices=1, precision="32-true"),
+        triplet_accuracy,
+        notes.append,
+        bar,
+    )
     return found, made, notes
 
 
@@ -453,12 +502,19 @@ def test_a_students_checkpoint_of_other_settings_is_refused(tmp_path, weights, c
 def test_the_distilled_recipe_ends_in_a_model_of_the_students_size_with_a_card(tmp_path, weights, catalog):
     words = ["train", str(catalog), "--weights", str(weights), "--work", str(tmp_path / "work")]
     for recipe in ("tuned", "distilled"):
-        CliRunner().invoke(artidx, [*words, "--recipe", recipe, "-o", str(tmp_path / f"{recipe}.onnx")],
-                           catch_exceptions=False, standalone_mode=False)
+        CliRunner().invoke(
+            artidx,
+            [*words, "--recipe", recipe, "-o", str(tmp_path / f"{recipe}.onnx")],
+            catch_exceptions=False,
+            standalone_mode=False,
+        )
     teacher, pupil = (Embedder.load(tmp_path / f"{recipe}.onnx") for recipe in ("tuned", "distilled"))
     assert pupil.dim == teacher.dim
-    in_eight_bits = [recipe for recipe, model in (("tuned", teacher), ("distilled", pupil))
-                     if "mean_cosine_lost_to_sums_in_8_bits" in model.metadata["parity"]]
+    in_eight_bits = [
+        recipe
+        for recipe, model in (("tuned", teacher), ("distilled", pupil))
+        if "mean_cosine_lost_to_sums_in_8_bits" in model.metadata["parity"]
+    ]
     assert in_eight_bits == ["distilled"], "of the same backbone, it alone lets pointwise convolutions sum so"
     assert len(pupil.data) < 0.8 * len(teacher.data)
     assert pupil.metadata["calibration"] != teacher.metadata["calibration"]

@@ -23,9 +23,11 @@ def renamed(found: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
 def calibration_3() -> dict[str, Any]:
     """As version 3 wrote it."""
     now = CALIBRATION.to_json()
-    return {"version": 3, "pairs": renamed(now["pairs"], {"by_fused_distance": "by_separation",
-                                                          "neighbourhood_weight": "disagreement"}),
-            "artists": renamed(now["artists"], {"count_penalty": "crowding", "prior_exponent": "prominence"})}
+    return {
+        "version": 3,
+        "pairs": renamed(now["pairs"], {"by_fused_distance": "by_separation", "neighbourhood_weight": "disagreement"}),
+        "artists": renamed(now["artists"], {"count_penalty": "crowding", "prior_exponent": "prominence"}),
+    }
 
 
 def as_format_2(index: Index) -> None:
@@ -69,15 +71,28 @@ def test_vectors_that_an_older_artidx_exported_are_imported(tmp_path, index, emb
     index.export_vectors(tmp_path / "vectors")
     path = tmp_path / "vectors" / "manifest.json"
     now = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps(renamed(now, {"centre_artists": "centre_people"})
-                               | {"format": 1, "calibration": calibration_3()}), "utf-8")
+    path.write_text(
+        json.dumps(renamed(now, {"centre_artists": "centre_people"}) | {"format": 1, "calibration": calibration_3()}),
+        "utf-8",
+    )
     found, _ = Index.import_vectors(tmp_path / "again.artidx", tmp_path / "vectors", embedder=embedder)
     assert found.calibration == index.calibration
     assert found.manifest.centre == index.manifest.centre
 
 
-@pytest.mark.parametrize("found", [None, [], {}, "text", {"format": 2}, {"version": 3}, {"version": 3, "pairs": []},
-                                   {"format": [], "calibration": {"version": {}}}])
+@pytest.mark.parametrize(
+    "found",
+    [
+        None,
+        [],
+        {},
+        "text",
+        {"format": 2},
+        {"version": 3},
+        {"version": 3, "pairs": []},
+        {"format": [], "calibration": {"version": {}}},
+    ],
+)
 def test_what_is_no_older_format_is_left_to_its_reader(found):
     for upgrade in (upgrades.calibration, upgrades.manifest, upgrades.export):
         upgrade(found)

@@ -69,8 +69,10 @@ def test_scatter_is_the_root_mean_square_of_the_cosines_of_two_different_witness
 def test_paintings_agree_as_much_where_all_lie_twice_as_far_apart():
     # By the same steepness in every index, a calibration made in one misjudged pairs in another.
     wide, narrow = (chance_around(np.random.default_rng(0), width) for width in (0.9, 0.636))
-    wide, narrow = (Neighbourhoods.of(v, v, bandwidth_of(v), np.arange(len(v))).similarity(slice(None), slice(None))
-                    for v in (wide, narrow))
+    wide, narrow = (
+        Neighbourhoods.of(v, v, bandwidth_of(v), np.arange(len(v))).similarity(slice(None), slice(None))
+        for v in (wide, narrow)
+    )
     above = np.triu_indices(len(wide), 1)
     found, expected = (np.quantile(similarities[above], (0.1, 0.5, 0.9)) for similarities in (narrow, wide))
     assert found == pytest.approx(expected, abs=0.03)
@@ -140,8 +142,9 @@ def test_paintings_of_the_index_are_expanded_by_their_nearest_and_others_stay_as
     own = chance.permutation(count)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbourhood, "EXPANDED_AT_ONCE", 7)
-        found = expanded(np.concatenate([gallery[own], strangers]), gallery, np.concatenate([own, np.full(3, -1)]),
-                         np.arange(count))
+        found = expanded(
+            np.concatenate([gallery[own], strangers]), gallery, np.concatenate([own, np.full(3, -1)]), np.arange(count)
+        )
     np.testing.assert_allclose(found[:count], among_its_nearest(gallery)[own], atol=1e-5)
     assert np.array_equal(found[count:], strangers)
 
@@ -170,10 +173,13 @@ def test_copies_count_alike_in_pair_submit_and_evaluate(tmp_path, embedder):
     table, vectors = index.generation.table, index.generation.vectors.matrix
     assert len(index) > len(index.store.landmarks) == few
     place = {name.rpartition("/")[2]: number for number, name in enumerate(table["id"])}
-    pairs = [(place[f"{a}.png"], place[f"{b}.png"])
-             for a, b in (("7", "6"), ("7", "7 again 3"), ("0", "50"), ("6 again 1", "5"))]
-    (tmp_path / "p.csv").write_text("i,a,b\n" + "".join(
-        f"{i},{table['id'][a]},{table['id'][b]}\n" for i, (a, b) in enumerate(pairs)))
+    pairs = [
+        (place[f"{a}.png"], place[f"{b}.png"])
+        for a, b in (("7", "6"), ("7", "7 again 3"), ("0", "50"), ("6 again 1", "5"))
+    ]
+    (tmp_path / "p.csv").write_text(
+        "i,a,b\n" + "".join(f"{i},{table['id'][a]},{table['id'][b]}\n" for i, (a, b) in enumerate(pairs))
+    )
     submit(index.generation, index.calibration.pairs, tmp_path / "p.csv", tmp_path / "o.csv", prior=0.5)
     submitted = [float(line.split(",")[1]) for line in (tmp_path / "o.csv").read_text().split()[1:]]
     places = np.arange(len(vectors))
@@ -274,8 +280,11 @@ def test_calibrate_publishes_thresholds_that_were_counted_on_the_index(larger):
     assert np.array_equal(larger.generation.vectors.matrix, before.vectors.matrix)
     point = found.pairs.by_fused_distance.point(0.1)
     rows = before.table[["id", "artist"]].sample(400, replace=True, random_state=0).to_numpy().tolist()
-    called = [larger.pair(f"id:{a}", f"id:{b}").same for (a, one), (b, other) in
-              zip(rows[:200], rows[200:], strict=True) if one != other]
+    called = [
+        larger.pair(f"id:{a}", f"id:{b}").same
+        for (a, one), (b, other) in zip(rows[:200], rows[200:], strict=True)
+        if one != other
+    ]
     assert point.false_positive_rate <= 0.1
     assert 0.05 < sum(called) / len(called) < 0.15
 
@@ -314,8 +323,12 @@ def bulk(*words):
 @pytest.fixture
 def pairs_file(tmp_path, index, collection):
     path = tmp_path / "pairs.csv"
-    rows = [("first", "second", "why"), ("Red Painter/R0.png", "Red Painter/R1.png", ""),
-            (collection / "Red Painter" / "R0.png", "Blue Painter/B0.png", ""), ("Red Painter/R0.png", "none.jpg", "")]
+    rows = [
+        ("first", "second", "why"),
+        ("Red Painter/R0.png", "Red Painter/R1.png", ""),
+        (collection / "Red Painter" / "R0.png", "Blue Painter/B0.png", ""),
+        ("Red Painter/R0.png", "none.jpg", ""),
+    ]
     with path.open("w", newline="") as stream:
         csv.writer(stream).writerows(rows)
     return path
@@ -342,8 +355,10 @@ def test_each_image_is_embedded_once(tmp_path, index, monkeypatch):
     (tmp_path / "p.csv").write_text("a,b\n" + "".join(f"{a},{b}\n" for a in strangers for b in strangers))
     embedded = []
     plain = index.embedder.embed
-    monkeypatch.setattr("artidx.embedder.runtime.Embedder.embed",
-                        lambda self, images, **how: embedded.extend(images) or plain(images, **how))
+    monkeypatch.setattr(
+        "artidx.embedder.runtime.Embedder.embed",
+        lambda self, images, **how: embedded.extend(images) or plain(images, **how),
+    )
     status, out = bulk("pair", "--pairs", tmp_path / "p.csv", "-i", index.source)
     assert status == 0
     assert len(out.splitlines()) == 10
@@ -407,8 +422,10 @@ def test_names_with_a_dollar_or_brackets_are_drawn_as_they_are(tmp_path, collect
     assert "<1" not in report.read_text()
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("", "has nothing in it"), ("a\n1\n", "header and two columns"), ("a,b\n1,2\n3\n", "line 3: one column")])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "has nothing in it"), ("a\n1\n", "header and two columns"), ("a,b\n1,2\n3\n", "line 3: one column")],
+)
 def test_a_file_that_is_no_list_of_pairs_is_one_clear_line(tmp_path, index, text, says):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(BadCatalog, match=says):
@@ -426,7 +443,8 @@ def test_evaluate_takes_a_catalog_and_writes_a_page(tmp_path, collection, model_
     assert page.count("<svg") >= 3
     assert "mathdefault" not in page, "rates at the axes were once printed as TeX"
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
-        "http://creativecommons.org", "").replace("https://matplotlib.org", "")
+        "http://creativecommons.org", ""
+    ).replace("https://matplotlib.org", "")
 
 
 def test_a_scale_with_fewer_rates_than_promised_is_refused_when_asked():

@@ -31,24 +31,32 @@ def network(*, layout="nchw", gives="vector", elem=TensorProto.FLOAT, opset=18, 
     chance = np.random.default_rng(1)
     kernel = (0 if blind else 1) * chance.normal(size=(DIM, 3, 8, 8)) + 0.0
     bias = np.ones(DIM)
-    weights = [numpy_helper.from_array(value.astype(helper.tensor_dtype_to_np_dtype(elem)), name)
-               for name, value in (("kernel", kernel), ("bias", bias))]
+    weights = [
+        numpy_helper.from_array(value.astype(helper.tensor_dtype_to_np_dtype(elem)), name)
+        for name, value in (("kernel", kernel), ("bias", bias))
+    ]
     weights.append(numpy_helper.from_array(np.array([0, DIM, -1], np.int64), "shape"))
     nodes, pixels = [], "image"  # the name that the wrapped graph has for its own input
     if layout == "nhwc":
         nodes.append(helper.make_node("Transpose", [pixels], ["turned"], perm=[0, 3, 1, 2]))
         pixels = "turned"
     nodes.append(helper.make_node("Conv", [pixels, "kernel", "bias"], ["map"], strides=[8, 8]))
-    nodes += [helper.make_node("Reshape", ["map", "shape"], ["columns"]),
-              helper.make_node("Transpose", ["columns"], ["tokens"], perm=[0, 2, 1]),
-              helper.make_node("GlobalAveragePool", ["map"], ["middle"]),
-              helper.make_node("Flatten", ["middle"], ["vector"])]
+    nodes += [
+        helper.make_node("Reshape", ["map", "shape"], ["columns"]),
+        helper.make_node("Transpose", ["columns"], ["tokens"], perm=[0, 2, 1]),
+        helper.make_node("GlobalAveragePool", ["map"], ["middle"]),
+        helper.make_node("Flatten", ["middle"], ["vector"]),
+    ]
     patches = side // 8 if isinstance(side, int) else "p"
     shapes = {"map": [batch, DIM, patches, patches], "tokens": [batch, "t", DIM], "vector": [batch, DIM]}
     taken = [batch, 3, side, side] if layout == "nchw" else [batch, side, side, 3]
     graph = helper.make_graph(
-        nodes, "elsewhere", [helper.make_tensor_value_info("image", elem, taken)],
-        [helper.make_tensor_value_info(name, elem, shapes[name]) for name in gives.split()], weights)
+        nodes,
+        "elsewhere",
+        [helper.make_tensor_value_info("image", elem, taken)],
+        [helper.make_tensor_value_info(name, elem, shapes[name]) for name in gives.split()],
+        weights,
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.checker.check_model(model)
     return model.SerializeToString()
@@ -64,8 +72,9 @@ def pictures(tmp_path):
 
 
 @pytest.mark.parametrize("opset", [13, 17, 18])
-@pytest.mark.parametrize(("gives", "pool"), [("vector", "none"), ("map", "mean"), ("tokens", "first"),
-                                             ("tokens", "mean")])
+@pytest.mark.parametrize(
+    ("gives", "pool"), [("vector", "none"), ("map", "mean"), ("tokens", "first"), ("tokens", "mean")]
+)
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 def test_a_wrapped_network_gives_what_it_gives_alone_pooled_and_of_unit_length(pictures, layout, gives, pool, opset):
     alone = network(layout=layout, gives=gives, opset=opset)
@@ -97,14 +106,23 @@ def test_the_side_is_read_where_it_is_fixed():
     assert side_of(network(side="s"), "nchw", "net.onnx") is None
 
 
-@pytest.mark.parametrize(("alone", "more", "why"), [
-    (network(), {"layout": "nhwc"}, "takes image .batch, 3, 32, 32. float, not pictures of 32 px in the layout nhwc"),
-    (network(side=64), {}, "not pictures of 32 px"),
-    (network(gives="map vector"), {}, "gives map .*, vector .*; name one of them with --output-name"),
-    (network(gives="tokens"), {}, "gives tokens .batch, t, 6. float, of which --pool none makes no vector"),
-    (network(), {"pool": "mean"}, "of which --pool mean makes no vector"),
-    (network(blind=True), {}, "pictures without anything in common the same vector"),
-    (b"no graph at all", {}, "not an ONNX file"), (network(opset=11), {}, "of opset 11")])
+@pytest.mark.parametrize(
+    ("alone", "more", "why"),
+    [
+        (
+            network(),
+            {"layout": "nhwc"},
+            "takes image .batch, 3, 32, 32. float, not pictures of 32 px in the layout nhwc",
+        ),
+        (network(side=64), {}, "not pictures of 32 px"),
+        (network(gives="map vector"), {}, "gives map .*, vector .*; name one of them with --output-name"),
+        (network(gives="tokens"), {}, "gives tokens .batch, t, 6. float, of which --pool none makes no vector"),
+        (network(), {"pool": "mean"}, "of which --pool mean makes no vector"),
+        (network(blind=True), {}, "pictures without anything in common the same vector"),
+        (b"no graph at all", {}, "not an ONNX file"),
+        (network(opset=11), {}, "of opset 11"),
+    ],
+)
 def test_a_network_that_does_not_fit_is_told_in_one_line(alone, more, why):
     with pytest.raises(BadModel, match=rf"net\.onnx: .*{why}"):
         wrapped(alone, "mine", wrapping(**more), "net.onnx")
@@ -116,8 +134,17 @@ def test_one_of_several_outputs_can_be_named(pictures):
     assert (Embedder(both, "a").transform(pictures) == Embedder(one, "b").transform(pictures)).all()
 
 
-@pytest.mark.parametrize("change", [{"std": (0.2, 0, 0.2)}, {"mean": (124, 116, 104)}, {"mean": (0.5, 0.5)},
-                                    {"std": (0.2, float("nan"), 0.2)}, {"layout": "chw"}, {"pool": "max"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"std": (0.2, 0, 0.2)},
+        {"mean": (124, 116, 104)},
+        {"mean": (0.5, 0.5)},
+        {"std": (0.2, float("nan"), 0.2)},
+        {"layout": "chw"},
+        {"pool": "max"},
+    ],
+)
 def test_settings_that_cannot_be_are_refused(change):
     with pytest.raises(BadSetting):
         dataclasses.replace(wrapping(), **change)
@@ -126,8 +153,14 @@ def test_settings_that_cannot_be_are_refused(change):
 # --- how pictures are made ready
 
 preprocessings = st.builds(
-    Preprocessing, st.integers(16, 64), st.floats(0, 0.25), st.sampled_from(FITS), st.sampled_from(FILTERS),
-    st.none() | st.integers(1, 100), st.sampled_from(SUBSAMPLINGS))
+    Preprocessing,
+    st.integers(16, 64),
+    st.floats(0, 0.25),
+    st.sampled_from(FITS),
+    st.sampled_from(FILTERS),
+    st.none() | st.integers(1, 100),
+    st.sampled_from(SUBSAMPLINGS),
+)
 
 
 @given(preprocessings, st.integers(1, 90), st.integers(1, 90))
@@ -163,11 +196,24 @@ def test_squash_crop_and_letterbox_do_what_their_names_say():
     assert (half == cropped).all(), "two halves stay two halves"
 
 
-@pytest.mark.parametrize("change", [{"size": 8}, {"size": 9999}, {"size": True}, {"inset": 0.5},
-                                    {"inset": float("nan")}, {"fit": "stretch"}, {"filter": "cubic"},
-                                    {"jpeg_quality": 0},
-                                    {"jpeg_quality": "high"}, {"jpeg_subsampling": "4:1:0"}, {"colour": "BGR"},
-                                    {"inset_leaves_at_least": 2}, {"unheard_of": 1}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": 8},
+        {"size": 9999},
+        {"size": True},
+        {"inset": 0.5},
+        {"inset": float("nan")},
+        {"fit": "stretch"},
+        {"filter": "cubic"},
+        {"jpeg_quality": 0},
+        {"jpeg_quality": "high"},
+        {"jpeg_subsampling": "4:1:0"},
+        {"colour": "BGR"},
+        {"inset_leaves_at_least": 2},
+        {"unheard_of": 1},
+    ],
+)
 def test_a_model_whose_preprocessing_is_not_known_here_is_refused(tmp_path, change):
     model = wrapped(network(), "mine", wrapping(), "net.onnx")
     facts = wrapping().preprocessing.to_json() | change
@@ -184,21 +230,36 @@ def run(*arguments):
 
 def test_a_network_is_wrapped_calibrated_built_with_and_asked_by_three_commands(tmp_path, collection):
     (tmp_path / "net.onnx").write_bytes(network())
-    made = run("wrap-model", tmp_path / "net.onnx", "-o", tmp_path / "mine.onnx", "--mean", "0.48,0.46,0.41", "--std",
-               "0.27,0.26,0.28", "--fit", "letterbox", "--catalog", collection)
+    made = run(
+        "wrap-model",
+        tmp_path / "net.onnx",
+        "-o",
+        tmp_path / "mine.onnx",
+        "--mean",
+        "0.48,0.46,0.41",
+        "--std",
+        "0.27,0.26,0.28",
+        "--fit",
+        "letterbox",
+        "--catalog",
+        collection,
+    )
     assert made.exit_code == 0, made.output
     assert "net" in made.stdout
     embedder = Embedder.load(tmp_path / "mine.onnx")
-    assert embedder.preprocessing == Preprocessing(SIDE, fit="letterbox", filter="bicubic", jpeg_quality=None,
-                                                   fill=(122, 117, 105))
+    assert embedder.preprocessing == Preprocessing(
+        SIDE, fit="letterbox", filter="bicubic", jpeg_quality=None, fill=(122, 117, 105)
+    )
     assert run("build", collection, "-o", tmp_path / "i.artidx", "--model", tmp_path / "mine.onnx").exit_code == 0
     index = Index.open(tmp_path / "i.artidx")
     assert index.nearest("id:Red Painter/R0.png").artists[0].artist == "Red Painter"
     assert index.calibration.pairs.measured_on.endswith("(all of this index)")
 
 
-@pytest.mark.parametrize(("options", "missing"), [
-    ([], "say --mean and --std, as"), (["--mean", "0,0,0"], "say --std, as"), (["--std", "1 1 1"], "say --mean, as")])
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [([], "say --mean and --std, as"), (["--mean", "0,0,0"], "say --std, as"), (["--std", "1 1 1"], "say --mean, as")],
+)
 def test_what_is_missing_is_said_at_once_with_what_is_usual(tmp_path, options, missing):
     (tmp_path / "net.onnx").write_bytes(network())
     found = run("wrap-model", tmp_path / "net.onnx", "-o", tmp_path / "mine.onnx", *options)

@@ -45,16 +45,21 @@ from .wording import (
 
 TOGETHER = "together with"
 # "Artist: ...", "painted by ..."
-ROLE = re.compile(rf"^\W*(?:(?:{'|'.join(sorted(ROLES, key=len, reverse=True))})\s*:\s*|(?:painted\s+)?by\s+(?=\w))",
-                  re.IGNORECASE)
+ROLE = re.compile(
+    rf"^\W*(?:(?:{'|'.join(sorted(ROLES, key=len, reverse=True))})\s*:\s*|(?:painted\s+)?by\s+(?=\w))", re.IGNORECASE
+)
 DESCRIPTIVE = ROLES | NATIONALITIES | DIRECTIONS | PERIODS | SCHOOLS | PREPOSITIONS
 OF_A_YEAR = re.compile(rf"\b(?:{'|'.join(sorted(PREPOSITIONS))}) \d{{3,4}}$")
 # In brackets, too, this is no aside: it tells father and son apart.
-GENERATION = re.compile(r"I{1,3}|IV|(?:the )?(?:elder|younger)|d\. ?(?:Ä|J|Ae)\.|d(?:er|\.) (?:ältere|jüngere)|"
-                        r"l['’]ancien|le jeune|"
-                        r"il (?:vecchio|giovane)|de (?:oude|jonge)|el (?:viejo|joven|mozo)|jr\.?|sr\.?", re.IGNORECASE)
-YEARS = re.compile(r"\s[\s,*†~(]*(?:(?:ca?|circa|b|born|geb|d|died|fl|active|um|vers|v)\b\.?\s*)?\d{3,4}(?!\w).*$",
-                   re.IGNORECASE)
+GENERATION = re.compile(
+    r"I{1,3}|IV|(?:the )?(?:elder|younger)|d\. ?(?:Ä|J|Ae)\.|d(?:er|\.) (?:ältere|jüngere)|"
+    r"l['’]ancien|le jeune|"
+    r"il (?:vecchio|giovane)|de (?:oude|jonge)|el (?:viejo|joven|mozo)|jr\.?|sr\.?",
+    re.IGNORECASE,
+)
+YEARS = re.compile(
+    r"\s[\s,*†~(]*(?:(?:ca?|circa|b|born|geb|d|died|fl|active|um|vers|v)\b\.?\s*)?\d{3,4}(?!\w).*$", re.IGNORECASE
+)
 LONGEST = 1000  # characters of a record that are read; the rest is kept and shown
 OPEN, CLOSE = "([{<（［｛〈《【〔", ")]}>）］｝〉》】〕"
 PARTING = re.compile(rf"[;|\n{re.escape(OPEN + CLOSE)}]|\s/\s")
@@ -141,8 +146,9 @@ def merged(keys: Sequence[str | None], ids: Sequence[str | None]) -> list[str | 
     for key, id_ in zip(keys, ids, strict=True):
         if key is not None and (known := authority(id_)):
             first.setdefault(known, key)
-    same = {key: first[known] for key, id_ in zip(keys, ids, strict=True)
-            if key is not None and (known := authority(id_))}
+    same = {
+        key: first[known] for key, id_ in zip(keys, ids, strict=True) if key is not None and (known := authority(id_))
+    }
     return [None if key is None else same.get(key, key) for key in keys]
 
 
@@ -261,15 +267,22 @@ def _life(about: Sequence[str]) -> tuple[str | None, int | None, int | None]:
     lived = [part for part in about if not ACTIVE & set(_plain(part))]
     years = [int(year) for year in re.findall(r"(?<!\d)\d{3,4}(?!\d)", " ".join(lived))]
     words = (" ".join(_plain(piece)) for part in about for piece in re.split("[,;]", part))
-    return (_first(word for word in words if word in NATIONALITIES), years[0] if years else None,
-            years[-1] if len(years) > 1 else None)
+    return (
+        _first(word for word in words if word in NATIONALITIES),
+        years[0] if years else None,
+        years[-1] if len(years) > 1 else None,
+    )
 
 
 def _visible(text: str) -> str:
     """The text composed, without what cannot be seen, its lines kept apart."""
     lines = re.split(r"[\n\r\v\f\x85\u2028\u2029]+", unicodedata.normalize("NFC", text))
-    return "\n".join(" ".join("".join(" " if unicodedata.category(c) in ("Cc", "Zs") else c for c in line
-                                      if not is_hidden(c)).split()) for line in lines).strip()
+    return "\n".join(
+        " ".join(
+            "".join(" " if unicodedata.category(c) in ("Cc", "Zs") else c for c in line if not is_hidden(c)).split()
+        )
+        for line in lines
+    ).strip()
 
 
 def _without_asides(text: str) -> tuple[str, list[str]]:
@@ -415,14 +428,19 @@ def _is_nobody(parts: Sequence[str]) -> bool:
     is_dated = not ROLES & set(every) or bool(PERIODS & set(every))  # an "artist 0012" of a data set is somebody
     if len(every) == 1 and every[0].isdecimal():
         return False
-    named = [word for word in every if word not in DESCRIPTIVE and not _says_nobody(word)
-             and not (is_dated and word[0].isdecimal())]
+    named = [
+        word
+        for word in every
+        if word not in DESCRIPTIVE and not _says_nobody(word) and not (is_dated and word[0].isdecimal())
+    ]
     if not named and (OF_A_YEAR.search(" ".join(every)) or all(w in PREPOSITIONS for w in every)):
         return False  # a master of 1518 is somebody
     if not named or " ".join(named) in NOBODY_ALONE:
         return True
-    return len(words) == 2 and any(any(map(_says_nobody, part)) and all(
-        _says_nobody(word) or word in DESCRIPTIVE for word in part) for part in words)
+    return len(words) == 2 and any(
+        any(map(_says_nobody, part)) and all(_says_nobody(word) or word in DESCRIPTIVE for word in part)
+        for part in words
+    )
 
 
 def _says_nobody(word: str) -> bool:
@@ -436,8 +454,13 @@ def _is_nobody_said(record: str) -> bool:
 def _key(name: str) -> str:
     """A name as plain words in the order of speech, `Bruegel, Pieter, the Elder` with the last one last."""
     last, *more = [part for part in name.split(",") if part.strip()] or [""]
-    suffixes = [part for part in more if set(_plain(part)) <= SUFFIXES and set(_plain(part)) & SUFFIX_WORDS
-                and (len(more) > 1 or len(_plain(part)) > 1)]  # alone it is a first name, as in "Spencer, Elder"
+    suffixes = [
+        part
+        for part in more
+        if set(_plain(part)) <= SUFFIXES
+        and set(_plain(part)) & SUFFIX_WORDS
+        and (len(more) > 1 or len(_plain(part)) > 1)
+    ]  # alone it is a first name, as in "Spencer, Elder"
     firsts = [part for part in more if part not in suffixes]
     words = _plain(" ".join([*firsts, last, *suffixes]))
     return " ".join([word for word in words if word not in TITLES] or words)

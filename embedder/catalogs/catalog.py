@@ -72,8 +72,10 @@ class Catalog:
             return None
         column = self.recognised.columns.get("artist")
         what = f"the column {column!r} is empty" if column else "no column of artists was found"
-        return (f"{what}, so no painting has an artist. The headings are: {listing(self.recognised.headings)}. Name "
-                f"the right one with --artist-column HEADING")
+        return (
+            f"{what}, so no painting has an artist. The headings are: {listing(self.recognised.headings)}. Name "
+            f"the right one with --artist-column HEADING"
+        )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", _completed(self.source, self.table))
@@ -82,8 +84,9 @@ class Catalog:
         return len(self.table)
 
 
-def read_catalog(source: str | os.PathLike[str] | pd.DataFrame, names: ColumnNames | None = None,
-                 allowed: Sequence[str] = ()) -> Catalog:
+def read_catalog(
+    source: str | os.PathLike[str] | pd.DataFrame, names: ColumnNames | None = None, allowed: Sequence[str] = ()
+) -> Catalog:
     """Read the paintings at `source`. Raises BadCatalog with one line that says what was wrong.
 
     source: a folder (of one folder an artist, or flat), a CSV or TSV, a folder or CSV of Painter by Numbers, a
@@ -235,8 +238,14 @@ def _remote(url: str, names: ColumnNames, remote: Remote, found: _Found) -> pd.D
             if reason := reason_for_path(inside):
                 found.left.count(reason)
                 continue
-            rows.append({"id": inside, "path": location, "title": Path(inside).stem,
-                         "artist": inside.partition("/")[0] if "/" in inside else None})
+            rows.append(
+                {
+                    "id": inside,
+                    "path": location,
+                    "title": Path(inside).stem,
+                    "artist": inside.partition("/")[0] if "/" in inside else None,
+                }
+            )
         return pd.DataFrame(rows, columns=["id", "path", "artist", "title"])
     with tempfile.NamedTemporaryFile(suffix=suffix) as copy:
         copy.write(remote.read(url, MAX_TABLE_BYTES, TABLE_S))
@@ -348,9 +357,17 @@ def _museum(folder: Path) -> pd.DataFrame:
     if not isinstance(objects, list):
         raise BadCatalog(f"{folder / 'objects.json'}: not a list of museum objects")
     rows = [
-        {"id": str(o["objectID"]), "path": str(folder / f"{o['objectID']}.jpg"), "artist": o.get("artistDisplayName"),
-         "title": o.get("title"), "year": o.get("objectDate"), "culture": o.get("culture"), "medium": o.get("medium")}
-        for o in objects if isinstance(o, dict) and "objectID" in o
+        {
+            "id": str(o["objectID"]),
+            "path": str(folder / f"{o['objectID']}.jpg"),
+            "artist": o.get("artistDisplayName"),
+            "title": o.get("title"),
+            "year": o.get("objectDate"),
+            "culture": o.get("culture"),
+            "medium": o.get("medium"),
+        }
+        for o in objects
+        if isinstance(o, dict) and "objectID" in o
     ]
     named = [row for row in rows if isinstance(row["artist"], str) and artist_key(row["artist"])]
     return pd.DataFrame(named, columns=[*COLUMNS, "culture", "medium"])
@@ -397,8 +414,12 @@ def _why_none(found: _Found) -> str:
 def _reading(names: ColumnNames, found: _Found) -> dict[str, Any] | None:
     if found.recognised is None:
         return None
-    return {"columns": found.recognised.columns, "encoding": names.encoding, "qualified": names.qualified,
-            "images": [folder if is_remote(folder) else os.path.abspath(folder) for folder in names.folders]}
+    return {
+        "columns": found.recognised.columns,
+        "encoding": names.encoding,
+        "qualified": names.qualified,
+        "images": [folder if is_remote(folder) else os.path.abspath(folder) for folder in names.folders],
+    }
 
 
 def _clean_record(value: object) -> str | None:

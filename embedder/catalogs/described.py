@@ -78,8 +78,9 @@ class Recognised:
     unused: int
 
 
-def described(table: Table, names: ColumnNames, url: str | None, left: LeftAlone
-              ) -> tuple[pd.DataFrame, list[tuple[str, str]], Recognised]:
+def described(
+    table: Table, names: ColumnNames, url: str | None, left: LeftAlone
+) -> tuple[pd.DataFrame, list[tuple[str, str]], Recognised]:
     """The paintings of a table; (path, reason) of photographs that stand twice or cannot be told; what was recognised.
 
     url: of the folder in which the table really lies, where that is elsewhere. Raises BadCatalog.
@@ -99,8 +100,11 @@ def described(table: Table, names: ColumnNames, url: str | None, left: LeftAlone
     numbered = _numbers(rows)
     is_named = (rows["path"] != "").to_numpy(bool)
     has_some = set(numbered[is_named])
-    without = tuple(dict.fromkeys(name for name, named in zip(numbered, is_named, strict=True)
-                                  if not named and name not in has_some))
+    without = tuple(
+        dict.fromkeys(
+            name for name, named in zip(numbered, is_named, strict=True) if not named and name not in has_some
+        )
+    )
     rows = rows.loc[is_named]
     found = [photographs.find(str(name)) for name in rows["path"]]
     rows = rows.assign(path=[location for location, _ in found])
@@ -119,22 +123,42 @@ def described(table: Table, names: ColumnNames, url: str | None, left: LeftAlone
         rows = rows.assign(id=[_as_said(path, folders) for path in rows["path"]])
     if "qualifier" in rows and "artist" in rows:
         rows = rows.assign(artist=[_record(*cells) for cells in zip(rows["artist"], rows["qualifier"], strict=True)])
-    missing = tuple(f"{number}: {os.path.basename(path)}" for number, path, there
-                    in zip(_numbers(rows), rows["path"], is_there, strict=True) if not there)
-    facts = Recognised(table.headings, columns, table.line, table.encoding, table.sheet, len(frame), tuple(folders),
-                       sum(is_there), missing, without, photographs.unused)
+    missing = tuple(
+        f"{number}: {os.path.basename(path)}"
+        for number, path, there in zip(_numbers(rows), rows["path"], is_there, strict=True)
+        if not there
+    )
+    facts = Recognised(
+        table.headings,
+        columns,
+        table.line,
+        table.encoding,
+        table.sheet,
+        len(frame),
+        tuple(folders),
+        sum(is_there),
+        missing,
+        without,
+        photographs.unused,
+    )
     return rows.drop(columns="qualifier", errors="ignore"), [*photographs.problems, *problems], facts
 
 
 def found_columns(table: Table, frame: pd.DataFrame, names: ColumnNames) -> dict[str, str]:
     """Our column -> the table's heading: as the user names it, as it was last time, else the best guess."""
-    named = {ours: theirs for ours in ("path", "artist", "title", "year", "id", "object", "artist_id", "qualifier")
-             if (theirs := getattr(names, ours)) is not None}
+    named = {
+        ours: theirs
+        for ours in ("path", "artist", "title", "year", "id", "object", "artist_id", "qualifier")
+        if (theirs := getattr(names, ours)) is not None
+    }
     for theirs in named.values():
         if theirs not in frame:
             raise BadCatalog(f"{table.path}: no column named {theirs!r} (it has {listing(table.headings)})")
-    before = {ours: theirs for ours, theirs in names.before.items()
-              if ours not in named and theirs in frame and theirs not in named.values()}
+    before = {
+        ours: theirs
+        for ours, theirs in names.before.items()
+        if ours not in named and theirs in frame and theirs not in named.values()
+    }
     return columns_of(list(frame.columns), before | named, lambda heading: _holds_images(frame[heading]))
 
 
@@ -174,8 +198,10 @@ def _by_number(table: Table, rows: pd.DataFrame, photographs: Photographs, is_de
     found = photographs.of_objects(number for number in numbers if number) if is_deep else {}
     if not found:
         where = "" if is_deep else ", or where photographs named by object numbers lie with --images"
-        raise BadCatalog(f"{table.path}: no column with the file names (it has {listing(table.headings)}); name it "
-                         f"with --image-column{where}")
+        raise BadCatalog(
+            f"{table.path}: no column with the file names (it has {listing(table.headings)}); name it "
+            f"with --image-column{where}"
+        )
     return rows.assign(path=["|".join(found.get(number, [])) for number in numbers])
 
 
@@ -194,9 +220,14 @@ def _ids(rows: pd.DataFrame, is_there: Sequence[bool]) -> list[str]:
     for place, (number, there) in enumerate(zip(rows["object"], is_there, strict=True)):
         if number and (number not in first or (there and not is_there[first[number]])):
             first[number] = place
-    return [os.path.basename(path) if not number else number if first[number] == place
-            else f"{number}/{os.path.basename(path)}"
-            for place, (number, path) in enumerate(zip(rows["object"], rows["path"], strict=True))]
+    return [
+        os.path.basename(path)
+        if not number
+        else number
+        if first[number] == place
+        else f"{number}/{os.path.basename(path)}"
+        for place, (number, path) in enumerate(zip(rows["object"], rows["path"], strict=True))
+    ]
 
 
 def _as_said(path: str, folders: Sequence[str]) -> str:

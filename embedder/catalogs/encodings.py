@@ -14,8 +14,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-         (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 # In this order where several fit as well: Windows in the west, Macs, Cyrillic, Japanese, Windows in the east, DOS.
 CANDIDATES = ("cp1252", "mac_roman", "cp1251", "cp932", "cp1250", "koi8_r", "cp850", "cp866", "latin-1")
 SAMPLE_BYTES = 1 << 16  # of lines that are not plain ASCII
@@ -37,8 +42,9 @@ def encoding_of(path: Path) -> str:
     if _is_utf_8(path):
         return "utf-8"
     sample = _sample(path)
-    marks = {name: _oddity(text, name != "cp1250")
-             for name in CANDIDATES if (text := _decoded(sample, name)) is not None}
+    marks = {
+        name: _oddity(text, name != "cp1250") for name in CANDIDATES if (text := _decoded(sample, name)) is not None
+    }
     return min(marks, key=lambda name: marks[name])
 
 
@@ -132,5 +138,10 @@ def _script(character: str) -> str:
     name = unicodedata.name(character, "")
     if name.startswith(("CJK", "HIRAGANA", "KATAKANA")):
         return "Japanese"
-    return "halfwidth" if name.startswith("HALFWIDTH") else "Cyrillic" if name.startswith("CYRILLIC") else (
-        "Latin" if name.startswith("LATIN") else name.partition(" ")[0])
+    return (
+        "halfwidth"
+        if name.startswith("HALFWIDTH")
+        else "Cyrillic"
+        if name.startswith("CYRILLIC")
+        else ("Latin" if name.startswith("LATIN") else name.partition(" ")[0])
+    )

@@ -15,35 +15,46 @@ from dataclasses import dataclass, field
 from ..pictures.formats import ending, is_read, unread
 from .letters import composed
 
-THUMBNAILS, BIN, SYSTEM, HIDDEN = ("thumbnails and previews", "a bin of deleted files",
-                                   "files of a system or program",
-                                   "hidden files")
-FOLDERS = {name: reason for reason, names in {  # as they are called in lower case
-    THUMBNAILS: "@eadir .@__thumb @__thumb .thumbnails .thumbs thumbnails.lrdata .lrdata _thumbs "
-                ".picasaoriginals .previews "
-                "__thumbnails__ .synopreview .pics .xvpics thumbs thumbnails .thumb ipod_photo_cache "
-                "adobe_bridge_cache",
-    BIN: "#recycle $recycle.bin recycler recycled @recycle @recently-snapshot .trash .trashes .trash-0 .trash-1000 "
-         "$recycle .recycle recycle.bin trashbox network_trash_folder .deleted #trash "
-         "trash recycle recycle_bin _recycle",
-    SYSTEM: "__macosx .git .svn .hg lost+found system_volume_information #snapshot .snapshot .snapshots .zfs "
-            "@tmp @sharebin "
-            "@appstore .spotlight-v100 .fseventsd .documentrevisions-v100 .temporaryitems .appledouble .appledb "
-            ".dropbox "
-            ".dropbox.cache .sync .stfolder .stversions .tmp.drivedownload .tmp.driveupload .nextcloudsync "
-            ".owncloudsync "
-            "node_modules __pycache__ .ipynb_checkpoints .cache found.000 msocache config.msi .adobe_bridge "
-            ".bridgecache "
-            "captureone @synoresource @upload_cache ~snapshot cvs temporary_items thevolumesettingsfolder "
-            "windowsimagebackup .dxo .idea .vscode .qsync .synologyworkingdirectory @database @docker $winreagent",
-}.items() for name in names.split()}
-FILES = {name: reason for reason, names in {
-    THUMBNAILS: "thumbs.db ehthumbs.db ehthumbs_vista.db thumbs.db:encryptable .bridgecache .bridgecachet .picasa.ini "
-                "picasa.ini zbthumbnail.info",
-    SYSTEM: "desktop.ini .ds_store .localized .apdisk .volumeicon.icns autorun.inf icon\r folder.htt .directory "
-            ".dropbox "
-            ".dropbox.attr pspbrwse.jbf syncthing.ini",
-}.items() for name in names.split()}
+THUMBNAILS, BIN, SYSTEM, HIDDEN = (
+    "thumbnails and previews",
+    "a bin of deleted files",
+    "files of a system or program",
+    "hidden files",
+)
+FOLDERS = {
+    name: reason
+    for reason, names in {  # as they are called in lower case
+        THUMBNAILS: "@eadir .@__thumb @__thumb .thumbnails .thumbs thumbnails.lrdata .lrdata _thumbs "
+        ".picasaoriginals .previews "
+        "__thumbnails__ .synopreview .pics .xvpics thumbs thumbnails .thumb ipod_photo_cache "
+        "adobe_bridge_cache",
+        BIN: "#recycle $recycle.bin recycler recycled @recycle @recently-snapshot .trash .trashes .trash-0 .trash-1000 "
+        "$recycle .recycle recycle.bin trashbox network_trash_folder .deleted #trash "
+        "trash recycle recycle_bin _recycle",
+        SYSTEM: "__macosx .git .svn .hg lost+found system_volume_information #snapshot .snapshot .snapshots .zfs "
+        "@tmp @sharebin "
+        "@appstore .spotlight-v100 .fseventsd .documentrevisions-v100 .temporaryitems .appledouble .appledb "
+        ".dropbox "
+        ".dropbox.cache .sync .stfolder .stversions .tmp.drivedownload .tmp.driveupload .nextcloudsync "
+        ".owncloudsync "
+        "node_modules __pycache__ .ipynb_checkpoints .cache found.000 msocache config.msi .adobe_bridge "
+        ".bridgecache "
+        "captureone @synoresource @upload_cache ~snapshot cvs temporary_items thevolumesettingsfolder "
+        "windowsimagebackup .dxo .idea .vscode .qsync .synologyworkingdirectory @database @docker $winreagent",
+    }.items()
+    for name in names.split()
+}
+FILES = {
+    name: reason
+    for reason, names in {
+        THUMBNAILS: "thumbs.db ehthumbs.db ehthumbs_vista.db thumbs.db:encryptable .bridgecache .bridgecachet "
+        ".picasa.ini picasa.ini zbthumbnail.info",
+        SYSTEM: "desktop.ini .ds_store .localized .apdisk .volumeicon.icns autorun.inf icon\r folder.htt .directory "
+        ".dropbox "
+        ".dropbox.attr pspbrwse.jbf syncthing.ini",
+    }.items()
+    for name in names.split()
+}
 
 
 @dataclass
@@ -69,8 +80,17 @@ def reason_for_folder(name: str) -> str | None:
         return FOLDERS[plain]
     if plain.startswith(".trash"):
         return BIN
-    if plain.endswith((".lrdata", ".cocatalog", ".cosessiondb", ".lrcat-data", ".photoslibrary", ".aplibrary",
-                       ".migratedphotolibrary")):
+    if plain.endswith(
+        (
+            ".lrdata",
+            ".cocatalog",
+            ".cosessiondb",
+            ".lrcat-data",
+            ".photoslibrary",
+            ".aplibrary",
+            ".migratedphotolibrary",
+        )
+    ):
         return THUMBNAILS
     return HIDDEN if name.startswith(".") else None
 
@@ -94,8 +114,7 @@ def reason_for_file(name: str) -> str | None:
 def reason_for_path(path: str) -> str | None:
     """Why a file is no painting, by all the names on its path below a folder."""
     *folders, name = path.split("/")
-    return next((reason for folder in folders if (reason := reason_for_folder(folder))),
-    None) or reason_for_file(name)
+    return next((reason for folder in folders if (reason := reason_for_folder(folder))), None) or reason_for_file(name)
 
 
 def walk(root: str | os.PathLike[str], left: LeftAlone, problems: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

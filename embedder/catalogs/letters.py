@@ -40,6 +40,10 @@ def is_hidden(character: str) -> bool:
     """Whether it shows nothing, and is no blank either."""
     if character.isascii():
         return False
-    return (unicodedata.category(character) in ("Cf", "Cs", "Cn", "Co") or character in INVISIBLE
-            or "\ufe00" <= character <= "\ufe0f" or "\u180b" <= character <= "\u180f"
-            or "\U000e0100" <= character <= "\U000e01ef")
+    return (
+        unicodedata.category(character) in ("Cf", "Cs", "Cn", "Co")
+        or character in INVISIBLE
+        or "\ufe00" <= character <= "\ufe0f"
+        or "\u180b" <= character <= "\u180f"
+        or "\U000e0100" <= character <= "\U000e01ef"
+    )

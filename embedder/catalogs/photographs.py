@@ -76,8 +76,11 @@ class Photographs:
         starts = ["/"] if name.startswith("/") else [folder for folder in self.folders if not is_remote(folder)]
         *above, last = [part for part in name.split("/") if part not in ("", ".")] or [""]
         for part in above:
-            starts = [os.path.join(start, each) for start in starts
-                      for each in ([".."] if part == ".." else self._listing(start).get(_key(part), []))]
+            starts = [
+                os.path.join(start, each)
+                for start in starts
+                for each in ([".."] if part == ".." else self._listing(start).get(_key(part), []))
+            ]
         return [os.path.join(start, each) for start in starts for each in self._listing(start).get(_key(last), [])]
 
     def _by_name(self, name: str) -> list[str]:
@@ -105,8 +108,12 @@ class Photographs:
 
     @cached_property
     def _files(self) -> list[str]:
-        return [os.path.join(folder, name) for root in self.folders if not is_remote(root)
-                for folder, name in walk(root, self._left, self.problems)]
+        return [
+            os.path.join(folder, name)
+            for root in self.folders
+            if not is_remote(root)
+            for folder, name in walk(root, self._left, self.problems)
+        ]
 
     @cached_property
     def _by_file_name(self) -> dict[str, list[str]]:

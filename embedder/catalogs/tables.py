@@ -62,16 +62,24 @@ class Table:
             if line <= self.line or not any(cells):
                 continue
             if any(cells[width:]):
-                raise BadCatalog(f"{self.path}: line {line} has {len(cells)} fields, the header {width}; put quotes "
-                                 f"around text with a {self.separator!r} in it")
+                raise BadCatalog(
+                    f"{self.path}: line {line} has {len(cells)} fields, the header {width}; put quotes "
+                    f"around text with a {self.separator!r} in it"
+                )
             yield line, [*cells[:width], *[""] * (width - len(cells))]
 
     def frame(self) -> pd.DataFrame:
         """All rows, by the numbers of their lines. Of columns with one heading the first counts."""
         parts, rows = [], self.rows()
         while chunk := list(islice(rows, CHUNK)):
-            parts.append(pd.DataFrame([cells for _, cells in chunk], columns=list(self.headings), dtype="str",
-                                      index=[line for line, _ in chunk]))
+            parts.append(
+                pd.DataFrame(
+                    [cells for _, cells in chunk],
+                    columns=list(self.headings),
+                    dtype="str",
+                    index=[line for line, _ in chunk],
+                )
+            )
         table = pd.concat(parts) if parts else pd.DataFrame(columns=list(self.headings), dtype="str")
         return table.loc[:, ~table.columns.duplicated()]
 
@@ -141,8 +149,7 @@ def _opened(path: Path, encoding: str | None) -> Table:
         name = max(found, key=lambda name: recognised(found[name][1]))
         line, cells = found[name]
         width = max(len(cells) for _, cells in sheets[name])
-        return Table(path, _named(path, [*cells, *[""] * (width - len(cells))]), line, sheet=name,
-                     kept=sheets[name])
+        return Table(path, _named(path, [*cells, *[""] * (width - len(cells))]), line, sheet=name, kept=sheets[name])
     if re.match(rb"\s*(?:\xef\xbb\xbf)?<(?:!doctype|html|table|\?xml)", start, re.IGNORECASE):
         raise BadCatalog(f"{path}: a page of HTML or XML; save it as .xlsx or .csv")
     if encoding is not None:
@@ -222,8 +229,10 @@ def _separator(path: Path, encoding: str) -> str:
     def fitness(separator: str) -> tuple[int, float, int]:
         csv.field_size_limit(MAX_FIELD)
         lines = io.StringIO(sample, newline="")
-        rows = [[cell.strip() for cell in row]
-                for row in islice(csv.reader(lines, delimiter=separator, skipinitialspace=True), 200)]
+        rows = [
+            [cell.strip() for cell in row]
+            for row in islice(csv.reader(lines, delimiter=separator, skipinitialspace=True), 200)
+        ]
         rows = [row for row in rows if any(row)]
         widths = [len(row) for row in rows]
         most = max(set(widths), key=lambda width: (widths.count(width), width), default=0)
@@ -312,8 +321,10 @@ def _check_cells(path: Path, data: bytes) -> None:
             if any(name.endswith(("value-type", "value", "formula")) for name in facts):
                 rows, columns = max(rows, row), max(columns, column)
         if rows * columns > MAX_CELLS:
-            raise BadCatalog(f"{path}: a sheet of {rows:,} rows and {columns:,} columns; at most {MAX_CELLS:,} cells "
-                             f"are read: save it as .csv")
+            raise BadCatalog(
+                f"{path}: a sheet of {rows:,} rows and {columns:,} columns; at most {MAX_CELLS:,} cells "
+                f"are read: save it as .csv"
+            )
 
     def text(_: str) -> None:  # an .ods cell may have text and no type
         nonlocal rows, columns

@@ -36,8 +36,13 @@ def decoded(stream: BinaryIO, kind: str, least: int, max_pixels: int) -> Image.I
     kept = {name: value for name, value in os.environ.items() if name.endswith("LIBRARY_PATH")}
     try:  # isolated, without the environment: what a decoder can be made to do, it does to nothing
         ran = subprocess.run(  # noqa: S603, our own program
-            [sys.executable, "-I", "-S", PROGRAM, json.dumps(asked)], input=stream.read(), capture_output=True,
-            timeout=4 * SECONDS, check=False, env=kept | {"MALLOC_ARENA_MAX": "1"})
+            [sys.executable, "-I", "-S", PROGRAM, json.dumps(asked)],
+            input=stream.read(),
+            capture_output=True,
+            timeout=4 * SECONDS,
+            check=False,
+            env=kept | {"MALLOC_ARENA_MAX": "1"},
+        )
     except subprocess.TimeoutExpired:
         raise OSError(f"not decoded in {4 * SECONDS} s") from None
     head, _, pixels = ran.stdout.partition(b"\n")

@@ -23,9 +23,14 @@ LIKE_SRGB = 2  # of 255: built in four ways, sRGB profiles differ from each othe
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # a profile's colour space -> ours
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 D50 = np.array([0.9642, 1.0, 0.8249], dtype=np.float32)
-FROM_D50 = np.array([(3.1338561, -1.6168667, -0.4906146),  # to linear sRGB, adapted after Bradford (Lindbloom)
-                     (-0.9787684, 1.9161415, 0.0334540),
-                     (0.0719453, -0.2289914, 1.4052427)], dtype=np.float32)
+FROM_D50 = np.array(
+    [
+        (3.1338561, -1.6168667, -0.4906146),  # to linear sRGB, adapted after Bradford (Lindbloom)
+        (-0.9787684, 1.9161415, 0.0334540),
+        (0.0719453, -0.2289914, 1.4052427),
+    ],
+    dtype=np.float32,
+)
 BLOCK = 1 << 20  # pixels of Lab at once: 50 MB of float64
 
 
@@ -69,8 +74,14 @@ def _transform(profile: bytes) -> tuple[str | None, ImageCms.ImageCmsTransform |
         mode = MODES.get((opened.profile.xcolor_space or "").strip())
         if mode is None:
             return None, None
-        transform = ImageCms.ImageCmsTransform(opened, SRGB, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                                               flags=ImageCms.Flags.BLACKPOINTCOMPENSATION)
+        transform = ImageCms.ImageCmsTransform(
+            opened,
+            SRGB,
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
     except (OSError, ValueError, TypeError):  # in such ways ImageCms says that a profile is damaged
         return None, None
     return mode, None if mode != "CMYK" and _changes_nothing(mode, transform) else transform

@@ -63,7 +63,8 @@ def _opened(data: bytes, kind: str) -> Any:
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a core an image, as for other formats
     return {"AVIF": AvifImagePlugin.AvifImageFile, "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile}[kind](
-        io.BytesIO(data))
+        io.BytesIO(data)
+    )
 
 
 def _profile(data: bytes) -> bytes:

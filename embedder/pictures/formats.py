@@ -31,12 +31,27 @@ FORMATS = (  # in the order in which they are tried; no EPS, PSD, ...: fewer dec
     Format("TIFF", "TIFF", (".tif", ".tiff", ".ptif", ".ptiff", ".btf", ".tf8", ".tf2")),
     Format("GIF", "GIF", (".gif",)),
     Format("BMP", "BMP", (".bmp", ".dib")),
-    Format("JPEG2000", "JPEG 2000", (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"), bool(features.check("jpg_2000")),
-           "read with a Pillow that is built with OpenJPEG"),
-    Format("AVIF", "AVIF", (".avif", ".avifs"), bool(features.check("avif")),
-           "read with a Pillow that is built with libavif"),
-    Format("HEIF", "HEIC", (".heic", ".heif", ".hif", ".heics", ".heifs"),
-           importlib.util.find_spec("pillow_heif") is not None, "pip install 'artidx[heic]' to have it read"),
+    Format(
+        "JPEG2000",
+        "JPEG 2000",
+        (".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
+        bool(features.check("jpg_2000")),
+        "read with a Pillow that is built with OpenJPEG",
+    ),
+    Format(
+        "AVIF",
+        "AVIF",
+        (".avif", ".avifs"),
+        bool(features.check("avif")),
+        "read with a Pillow that is built with libavif",
+    ),
+    Format(
+        "HEIF",
+        "HEIC",
+        (".heic", ".heif", ".hif", ".heics", ".heifs"),
+        importlib.util.find_spec("pillow_heif") is not None,
+        "pip install 'artidx[heic]' to have it read",
+    ),
 )
 UNREAD = {  # what other pictures and documents that hold pictures are called -> the endings of their files
     "a PDF document": ".pdf",
@@ -44,7 +59,7 @@ UNREAD = {  # what other pictures and documents that hold pictures are called ->
     "an SVG drawing": ".svg .svgz",
     "PostScript": ".eps .epsf .epsi .ps .ai",
     "a camera's raw file": ".dng .cr2 .cr3 .crw .nef .nrw .arw .sr2 .srf .orf .rw2 .raf .pef .rwl .3fr .fff .iiq .x3f "
-                           ".erf .mef .mos .mrw .kdc .dcr .srw .gpr .cap .eip .raw",
+    ".erf .mef .mos .mrw .kdc .dcr .srw .gpr .cap .eip .raw",
     "JPEG XL": ".jxl",
     "JPEG XR": ".jxr .wdp .hdp",
     "a compound JPEG 2000 document": ".jpm .mj2",
@@ -52,38 +67,71 @@ UNREAD = {  # what other pictures and documents that hold pictures are called ->
     "an icon": ".ico .cur .icns .ani",
     "a picture of high dynamic range": ".exr .hdr .rgbe",
     "a working file of an editor": ".xcf .kra .ora .afphoto .afdesign .cdr .indd .idml .sketch .clip .procreate .pdn "
-                                   ".xar .fla .fig",
+    ".xar .fla .fig",
     "a DjVu document": ".djvu .djv",
     "a DICOM image": ".dcm .dicom",
     "a FITS image": ".fits .fit .fts",
     "a Windows metafile": ".wmf .emf .wmz .emz",
     "an old bitmap": ".tga .icb .vda .vst .pcx .dcx .pct .pict .pic .sgi .rgb .rgba .bw .ras .xbm .xpm .iff .lbm "
-                     ".ilbm .pcd .fpx .mng .jng .wbmp .cin .dpx .qoi .sid .ecw .bpg .flif .jbig2 .jb2 .jls .dds "
-                     ".msp .ief .im .palm .xwd",
+    ".ilbm .pcd .fpx .mng .jng .wbmp .cin .dpx .qoi .sid .ecw .bpg .flif .jbig2 .jb2 .jls .dds "
+    ".msp .ief .im .palm .xwd",
 }
 _READ_BY_ENDING = {ending: found for found in FORMATS for ending in found.endings}
 _UNREAD_BY_ENDING = {ending: name for name, endings in UNREAD.items() for ending in endings.split()}
 _BEGINNINGS = (  # how files of other kinds begin
-    (b"%PDF-", "a PDF document"), (b"8BPS", "a Photoshop file"), (b"%!PS", "PostScript"),
-    (b"\xc5\xd0\xd3\xc6", "PostScript"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (b"II\xbc\x01", "JPEG XR"), (b"AT&TFORM", "a DjVu document"), (b"gimp xcf", "a working file of an editor"),
-    (b"\0\0\1\0", "an icon"), (b"\0\0\2\0", "an icon"), (b"icns", "an icon"), (b"SIMPLE  =", "a FITS image"),
-    (b"v/1\1", "a picture of high dynamic range"), (b"#?RADIANCE", "a picture of high dynamic range"),
-    (b"FUJIFILMCCD-RAW", "a camera's raw file"), (b"IIRO", "a camera's raw file"), (b"IIRS", "a camera's raw file"),
-    (b"MMOR", "a camera's raw file"), (b"IIU\0", "a camera's raw file"), (b"FOVb", "a camera's raw file"),
-    (b"\0MRM", "a camera's raw file"), (b"DDS ", "an old bitmap"), (b"qoif", "an old bitmap"),
-    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"), (b"PK\3\4", "a zip archive"), (b"\x1f\x8b", "a gzip archive"),
-    (b"7z\xbc\xaf", "a 7z archive"), (b"Rar!", "a RAR archive"), (b"\xd0\xcf\x11\xe0", "an Office document"),
+    (b"%PDF-", "a PDF document"),
+    (b"8BPS", "a Photoshop file"),
+    (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"II\xbc\x01", "JPEG XR"),
+    (b"AT&TFORM", "a DjVu document"),
+    (b"gimp xcf", "a working file of an editor"),
+    (b"\0\0\1\0", "an icon"),
+    (b"\0\0\2\0", "an icon"),
+    (b"icns", "an icon"),
+    (b"SIMPLE  =", "a FITS image"),
+    (b"v/1\1", "a picture of high dynamic range"),
+    (b"#?RADIANCE", "a picture of high dynamic range"),
+    (b"FUJIFILMCCD-RAW", "a camera's raw file"),
+    (b"IIRO", "a camera's raw file"),
+    (b"IIRS", "a camera's raw file"),
+    (b"MMOR", "a camera's raw file"),
+    (b"IIU\0", "a camera's raw file"),
+    (b"FOVb", "a camera's raw file"),
+    (b"\0MRM", "a camera's raw file"),
+    (b"DDS ", "an old bitmap"),
+    (b"qoif", "an old bitmap"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
+    (b"PK\3\4", "a zip archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"\xd0\xcf\x11\xe0", "an Office document"),
     (b"PAR1", "a parquet file"),
 )
 _READ_BEGINNINGS = (
-    (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF87a", "GIF"), (b"GIF89a", "GIF"), (b"BM", "BMP"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
     *((mark, "TIFF") for mark in (b"II*\0", b"MM\0*", b"MM*\0", b"II\0*", b"II+\0", b"MM\0+")),
-    (b"\xff\x4f\xff\x51", "JPEG2000"), (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
 )
 _BRANDS = {  # of files made of boxes, from byte 8 on
-    b"crx ": "a camera's raw file", b"jpm ": "a compound JPEG 2000 document", b"qt  ": "a film", b"isom": "a film",
-    b"mp41": "a film", b"mp42": "a film", b"M4V ": "a film", b"avc1": "a film", b"iso2": "a film", b"iso5": "a film",
+    b"crx ": "a camera's raw file",
+    b"jpm ": "a compound JPEG 2000 document",
+    b"qt  ": "a film",
+    b"isom": "a film",
+    b"mp41": "a film",
+    b"mp42": "a film",
+    b"M4V ": "a film",
+    b"avc1": "a film",
+    b"iso2": "a film",
+    b"iso5": "a film",
 }
 _HEIF, _AVIF = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}, {b"avif", b"avis"}
 
@@ -116,8 +164,7 @@ def names() -> str:
 
 
 def kind_of(beginning: bytes) -> str | None:
-    """Pillow's name of the format of a file that begins so (some hundred bytes); None if it is none that is read here.
-    """
+    """Pillow's name of the format of a file that begins so (some hundred bytes); None if it is not read here."""
     name = _kind(beginning)
     return name if any(found.pillow == name and found.is_here for found in FORMATS) else None
 

@@ -49,11 +49,22 @@ T = TypeVar("T")
 
 INSET = 0.04  # of width and of height, left out on each side; for the museum's photographs 0.03 to 0.06 did as well
 JPEG_QUALITY, JPEG_SUBSAMPLING = 75, "4:2:0"  # of the squares: as the paintings that the shipped model learnt from
-PLUGINS: dict[str, type[ImageFile]] = {"JPEG": JpegImageFile, "PNG": PngImageFile, "WEBP": WebPImageFile,
-                                       "GIF": GifImageFile, "BMP": BmpImageFile}
-TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-         8: Image.Transpose.ROTATE_90}  # what EXIF's orientations ask for
+PLUGINS: dict[str, type[ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "GIF": GifImageFile,
+    "BMP": BmpImageFile,
+}
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # what EXIF's orientations ask for
 MAX_PIXELS = 200_000_000  # a progressive JPEG of this size takes about 0.6 GB to decode
 BYTES_PER_PIXEL = 8  # 16-bit RGBA, uncompressed: no honest file holds more bytes for a pixel than this
 SMALLEST_FILE_LIMIT = 16 << 20  # small images may still carry large colour profiles and metadata
@@ -68,15 +79,23 @@ def square(image: Source, size: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     Alpha is dropped, grey and palette become RGB, 16-bit and float are brought to 8 bits, the first frame of
     an animation is taken. Large JPEGs are decoded reduced, to no less than twice `size`. Raises UnreadableImage.
     """
-    return _opened(image, math.ceil(2 * size / (1 - 2 * INSET)), max_pixels,
-                   lambda rgb: _scaled(rgb, inner(rgb.width, rgb.height, size), size))
+    return _opened(
+        image,
+        math.ceil(2 * size / (1 - 2 * INSET)),
+        max_pixels,
+        lambda rgb: _scaled(rgb, inner(rgb.width, rgb.height, size), size),
+    )
 
 
 def squares(image: Source, boxes: Sequence[Box], size: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """Parts of the image, each scaled as `square` scales the whole: (boxes, size, size, 3) uint8."""
     smallest = min(min(right - left, bottom - top) for left, top, right, bottom in boxes)
-    return _opened(image, math.ceil(2 * size / smallest), max_pixels,
-                   lambda rgb: np.stack([_scaled(rgb, box, size) for box in boxes]))
+    return _opened(
+        image,
+        math.ceil(2 * size / smallest),
+        max_pixels,
+        lambda rgb: np.stack([_scaled(rgb, box, size) for box in boxes]),
+    )
 
 
 def used(image: Source, least: int, use: Callable[[Image.Image], T], *, max_pixels: int = MAX_PIXELS) -> T:
@@ -99,6 +118,7 @@ def published(image: Image.Image) -> Pixels:
 
 def picture(image: Source, side: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The image to look at: RGB, upright, in its own proportions, no side longer than `side`."""
+
     def reduced(rgb: Image.Image) -> Image.Image:
         rgb = rgb.copy() if rgb is image else rgb
         rgb.thumbnail((side, side), Image.Resampling.BICUBIC)

@@ -49,13 +49,14 @@ class Preprocessing:
             f"inset {self.inset}: a share from 0 to 0.25": not 0 <= self.inset <= 0.25,
             f"fit {self.fit!r}: one of {', '.join(FITS)}": self.fit not in FITS,
             f"filter {self.filter!r}: one of {', '.join(FILTERS)}": self.filter not in FILTERS,
-            f"JPEG quality {self.jpeg_quality}: 1 to 100, or none":
-                self.jpeg_quality is not None and not _is_whole(self.jpeg_quality, range(1, 101)),
-            f"JPEG subsampling {self.jpeg_subsampling!r}: one of {', '.join(SUBSAMPLINGS)}":
-                self.jpeg_subsampling not in SUBSAMPLINGS,
+            f"JPEG quality {self.jpeg_quality}: 1 to 100, or none": self.jpeg_quality is not None
+            and not _is_whole(self.jpeg_quality, range(1, 101)),
+            f"JPEG subsampling {self.jpeg_subsampling!r}: one of {', '.join(SUBSAMPLINGS)}": self.jpeg_subsampling
+            not in SUBSAMPLINGS,
             f"crop {self.crop}: a share from 0.1 to 1": not 0.1 <= self.crop <= 1,
-            f"fill {self.fill}: three numbers from 0 to 255":
-                len(self.fill) != 3 or not all(_is_whole(value, range(256)) for value in self.fill)}
+            f"fill {self.fill}: three numbers from 0 to 255": len(self.fill) != 3
+            or not all(_is_whole(value, range(256)) for value in self.fill),
+        }
         if found := [what for what, is_so in wrong.items() if is_so]:
             raise ValueError(found[0])
 
@@ -75,8 +76,9 @@ class Preprocessing:
             scale = self.size / max(width, height)
             within = max(1, round(width * scale)), max(1, round(height * scale))
             found = Image.new("RGB", (self.size, self.size), self.fill)
-            found.paste(rgb.resize(within, resample, box=box),
-                        ((self.size - within[0]) // 2, (self.size - within[1]) // 2))
+            found.paste(
+                rgb.resize(within, resample, box=box), ((self.size - within[0]) // 2, (self.size - within[1]) // 2)
+            )
         else:
             if self.fit == "crop":
                 side = min(width, height) * self.crop
@@ -93,9 +95,16 @@ class Preprocessing:
     def to_json(self) -> dict[str, Any]:
         """As it stands in a model's metadata. What only another fit looks at is left out."""
         found: dict[str, Any] = {
-            "size": self.size, "colour": "RGB", "inset": self.inset, "inset_leaves_at_least": 1, "fit": self.fit,
-            "filter": self.filter, "jpeg_reduced_to_at_least": 2, "jpeg_quality": self.jpeg_quality,
-            "jpeg_subsampling": self.jpeg_subsampling}
+            "size": self.size,
+            "colour": "RGB",
+            "inset": self.inset,
+            "inset_leaves_at_least": 1,
+            "fit": self.fit,
+            "filter": self.filter,
+            "jpeg_reduced_to_at_least": 2,
+            "jpeg_quality": self.jpeg_quality,
+            "jpeg_subsampling": self.jpeg_subsampling,
+        }
         more: dict[str, dict[str, Any]] = {"crop": {"crop": self.crop}, "letterbox": {"fill": list(self.fill)}}
         return found | more.get(self.fit, {})
 

@@ -39,8 +39,10 @@ def to_8_bit(array: npt.NDArray[Any]) -> Pixels:
 def _white(array: npt.NDArray[Any]) -> float:
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
         return 65535
-    top = max(float(np.nan_to_num(array[rows].astype(np.float64), nan=0.0).max())
-              for rows in blocks(len(array), array[:1].size))
+    top = max(
+        float(np.nan_to_num(array[rows].astype(np.float64), nan=0.0).max())
+        for rows in blocks(len(array), array[:1].size)
+    )
     if array.dtype.kind == "f":
         return 1 if top <= 1 else 255
     return next(white for white in (2**8 - 1, 2**16 - 1, 2**32 - 1, 2**64) if top <= white)

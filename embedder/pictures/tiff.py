@@ -36,13 +36,46 @@ MAX_ENTRIES = 1000  # of a directory; honest ones have less than a hundred
 MAX_NUMBERS = 200_000  # of one entry, so also strips and tiles: a row a strip, or 64 x 64 px of 400 megapixels
 SMALL = 4 << 20  # pixels that tiles may hold beside those of the picture: one of 2,048 x 2,048
 ASSOCIATED = 1  # alpha that is multiplied in
-PHOTOMETRICS = {0: "white is zero", 1: "black is zero", 2: "RGB", 3: "palette", 4: "transparency mask", 5: "CMYK",
-                6: "YCbCr", 8: "CIE L*a*b*", 9: "ICC L*a*b*", 10: "ITU L*a*b*", 32803: "a camera's raw colour filters",
-                32844: "LogL", 32845: "LogLuv", 34892: "a camera's linear raw", 51177: "depth map"}
-COMPRESSIONS = {1: "none", 2: "fax", 3: "fax 3", 4: "fax 4", 5: "LZW", 6: "old JPEG", 7: "JPEG", 8: "deflate",
-                32771: "none, in words", 32773: "PackBits", 32946: "deflate", 33003: "JPEG 2000", 33005: "JPEG 2000",
-                34712: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG", 34925: "LZMA", 50000: "Zstandard",
-                50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL"}
+PHOTOMETRICS = {
+    0: "white is zero",
+    1: "black is zero",
+    2: "RGB",
+    3: "palette",
+    4: "transparency mask",
+    5: "CMYK",
+    6: "YCbCr",
+    8: "CIE L*a*b*",
+    9: "ICC L*a*b*",
+    10: "ITU L*a*b*",
+    32803: "a camera's raw colour filters",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "a camera's linear raw",
+    51177: "depth map",
+}
+COMPRESSIONS = {
+    1: "none",
+    2: "fax",
+    3: "fax 3",
+    4: "fax 4",
+    5: "LZW",
+    6: "old JPEG",
+    7: "JPEG",
+    8: "deflate",
+    32771: "none, in words",
+    32773: "PackBits",
+    32946: "deflate",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34892: "lossy JPEG",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
 OF_BYTES = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that know nothing of pixels
 WITH_PREDICTOR = OF_BYTES - {1, 32773}
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3}  # samples of a pixel that are not extra
@@ -133,8 +166,10 @@ class Tiff:
         number = {1: "", 2: "signed ", 3: "floating-point "}.get(self.format, "unknown ")
         pixel = f"{self.samples} {number}samples" if self.samples != 1 else f"one {number}sample"
         planes = ", in planes" if self.is_planar else ""
-        return (f"a TIFF with {pixel} of {bits} bits a pixel, {PHOTOMETRICS.get(self.photometric, self.photometric)}, "
-                f"compression {COMPRESSIONS.get(self.compression, self.compression)}{planes}")
+        return (
+            f"a TIFF with {pixel} of {bits} bits a pixel, {PHOTOMETRICS.get(self.photometric, self.photometric)}, "
+            f"compression {COMPRESSIONS.get(self.compression, self.compression)}{planes}"
+        )
 
 
 def read(stream: BinaryIO, max_pixels: int) -> Tiff:
@@ -158,8 +193,9 @@ def read(stream: BinaryIO, max_pixels: int) -> Tiff:
     return found
 
 
-def _entries(stream: BinaryIO, order: str, is_big: bool, how_many: int, size_bytes: int
-             ) -> dict[int, tuple[int, int, bytes]]:
+def _entries(
+    stream: BinaryIO, order: str, is_big: bool, how_many: int, size_bytes: int
+) -> dict[int, tuple[int, int, bytes]]:
     if how_many > MAX_ENTRIES:
         raise too_much(f"a TIFF of {how_many:,} tags")
     step, room, form = (20, 8, f"{order}HHQ") if is_big else (12, 4, f"{order}HHI")
@@ -209,7 +245,17 @@ def is_usual(tiff: Tiff) -> bool:
     if PHOTOMETRIC not in tiff.entries or tiff.number(INK_SET, 1) != 1:
         return False
     return (tiff.photometric, tiff.samples, tiff.bits[0]) in {
-        (0, 1, 1), (1, 1, 1), (0, 1, 8), (1, 1, 8), (1, 1, 16), (2, 3, 8), (2, 4, 8), (2, 3, 16), (2, 4, 16), (5, 4, 8)}
+        (0, 1, 1),
+        (1, 1, 1),
+        (0, 1, 8),
+        (1, 1, 8),
+        (1, 1, 16),
+        (2, 3, 8),
+        (2, 4, 8),
+        (2, 3, 16),
+        (2, 4, 16),
+        (5, 4, 8),
+    }
 
 
 def decoded(tiff: Tiff, stream: BinaryIO, max_bytes: int) -> Image.Image:
@@ -232,16 +278,21 @@ def decoded(tiff: Tiff, stream: BinaryIO, max_bytes: int) -> Image.Image:
 def _check_layout(tiff: Tiff) -> None:
     bits = tiff.bits[0]
     sizes = {"u": {*range(1, 17), 32, 64}, "i": {8, 16, 32, 64}, "f": {16, 32, 64}}.get(
-        FORMATS.get(tiff.format, ""), set())
+        FORMATS.get(tiff.format, ""), set()
+    )
     predictor = tiff.number(PREDICTOR, 1) if tiff.compression in WITH_PREDICTOR else 1
-    is_read = (len(tiff.bits) == 1 and bits in sizes and tiff.photometric in COLOURS
-               and tiff.samples >= COLOURS[tiff.photometric] and tiff.samples <= 16
-               and not (tiff.photometric == 5 and tiff.number(INK_SET, 1) != 1)
-               and not (tiff.photometric == 6 and (bits != 8 or predictor != 1))
-               and not (tiff.photometric in (8, 9) and (bits not in (8, 16) or tiff.format == 3))
-               and not (tiff.photometric == 3 and (bits > 16 or tiff.format not in (1, 4)))
-               and (predictor == 1 or (predictor == 2 and bits in (8, 16, 32, 64))
-                    or (predictor == 3 and tiff.format == 3)))
+    is_read = (
+        len(tiff.bits) == 1
+        and bits in sizes
+        and tiff.photometric in COLOURS
+        and tiff.samples >= COLOURS[tiff.photometric]
+        and tiff.samples <= 16
+        and not (tiff.photometric == 5 and tiff.number(INK_SET, 1) != 1)
+        and not (tiff.photometric == 6 and (bits != 8 or predictor != 1))
+        and not (tiff.photometric in (8, 9) and (bits not in (8, 16) or tiff.format == 3))
+        and not (tiff.photometric == 3 and (bits > 16 or tiff.format not in (1, 4)))
+        and (predictor == 1 or (predictor == 2 and bits in (8, 16, 32, 64)) or (predictor == 3 and tiff.format == 3))
+    )
     if not is_read:
         raise not_read(tiff)
 
@@ -290,8 +341,9 @@ def _joined(tiff: Tiff, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _check_bytes(tiff: Tiff, size_bytes: int, max_bytes: int) -> None:
     if size_bytes > max_bytes:
-        raise UnreadableImage(f"{tiff.described()}: over {max_bytes / 1e6:,.0f} MB unpacked; raise --max-pixels if it "
-                              f"is sound")
+        raise UnreadableImage(
+            f"{tiff.described()}: over {max_bytes / 1e6:,.0f} MB unpacked; raise --max-pixels if it is sound"
+        )
 
 
 def not_read(tiff: Tiff) -> UnreadableImage:
@@ -299,8 +351,9 @@ def not_read(tiff: Tiff) -> UnreadableImage:
     return UnreadableImage(f"{tiff.described()}: not read in this layout; save it as RGB or grey of 8 or 16 bits")
 
 
-def _unpacked(tiff: Tiff, stream: BinaryIO, first: int, row_bytes: int, rows: int, last_rows: int | None = None
-              ) -> Pixels:
+def _unpacked(
+    tiff: Tiff, stream: BinaryIO, first: int, row_bytes: int, rows: int, last_rows: int | None = None
+) -> Pixels:
     """(rows of all pieces of a plane, row_bytes): its bytes without compression, piece below piece.
 
     The pieces are handed to libtiff as the strips of a grey picture, row_bytes wide.
@@ -311,16 +364,26 @@ def _unpacked(tiff: Tiff, stream: BinaryIO, first: int, row_bytes: int, rows: in
     packed = _packed(tiff, stream, first, how_many, row_bytes * rows)
     starts = np.cumsum([8, *map(len, packed)])
     height = rows * (how_many - 1) + last_rows
-    entries = {WIDTH: [row_bytes], LENGTH: [height], BITS: [8], COMPRESSION: [tiff.compression], PHOTOMETRIC: [1],
-               FILL_ORDER: [tiff.number(FILL_ORDER, 1)], STRIP_OFFSETS: starts[:-1].tolist(), SAMPLES: [1],
-               ROWS_PER_STRIP: [rows], STRIP_BYTES: [len(piece) for piece in packed]}
+    entries = {
+        WIDTH: [row_bytes],
+        LENGTH: [height],
+        BITS: [8],
+        COMPRESSION: [tiff.compression],
+        PHOTOMETRIC: [1],
+        FILL_ORDER: [tiff.number(FILL_ORDER, 1)],
+        STRIP_OFFSETS: starts[:-1].tolist(),
+        SAMPLES: [1],
+        ROWS_PER_STRIP: [rows],
+        STRIP_BYTES: [len(piece) for piece in packed],
+    }
     end = int(starts[-1])
     behind = end + 2 + 12 * len(entries) + 4
     table, longer = struct.pack("<H", len(entries)), b""
     for tag, values in entries.items():
         data = struct.pack(f"<{len(values)}I", *values)
         table += struct.pack("<HHI", tag, 4, len(values)) + (
-            data if len(data) == 4 else struct.pack("<I", behind + len(longer)))
+            data if len(data) == 4 else struct.pack("<I", behind + len(longer))
+        )
         longer += data if len(data) > 4 else b""
     whole = b"".join([b"II*\0", struct.pack("<I", end), *packed, table, bytes(4), longer])
     return np.asarray(TiffImageFile(io.BytesIO(whole)))

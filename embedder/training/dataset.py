@@ -29,8 +29,14 @@ class CatalogDataset(Dataset[Item]):
     An image that cannot be read raises UnreadableImage, which names it: `artidx build` lists such images beforehand.
     """
 
-    def __init__(self, catalog: Catalog, *, size: int | None = None, embedder: Embedder | None = None,
-                 max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        size: int | None = None,
+        embedder: Embedder | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         """size: of the squares, in px; or an embedder, whose size it is. Raises BadSetting unless one is given."""
         if (size is None) == (embedder is None):
             raise BadSetting("give either the size of the squares or an embedder whose size it is")

@@ -105,8 +105,14 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 
 def exported(trained: Trained, run: Run, output: Path, name: str) -> Embedder:
     """The network as a model file that is not calibrated. output: where it is to lie. Raises BadModel."""
-    data = export(trained.network, trained.size, name, _examples(run.table, trained.size), run.bar,
-                  all_pointwise=trained.all_pointwise)
+    data = export(
+        trained.network,
+        trained.size,
+        name,
+        _examples(run.table, trained.size),
+        run.bar,
+        all_pointwise=trained.all_pointwise,
+    )
     embedder = Embedder(data, str(output))
     run.note(said_of_parity(embedder))
     return embedder
@@ -132,18 +138,25 @@ def launched(devices: int, nodes: int, precision: str) -> Fabric:
         fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
         fabric.launch()
     except (RuntimeError, ValueError, MisconfigurationException) as problem:
-        raise BadSetting(f"{devices} devices on {nodes} machines in {precision}: cannot be had here: "
-                         f"{' '.join(str(problem).split())[:200]}") from None
+        raise BadSetting(
+            f"{devices} devices on {nodes} machines in {precision}: cannot be had here: "
+            f"{' '.join(str(problem).split())[:200]}"
+        ) from None
     return fabric
 
 
 def said_of_parity(embedder: Embedder) -> str:
     """How far an exported file is from PyTorch, in one line."""
     parity = embedder.metadata["parity"]
-    activations = (f", to int8 activations {parity['largest_cosine_lost_to_sums_in_8_bits']:.1e}"
-                   if "largest_cosine_lost_to_sums_in_8_bits" in parity else "")
-    return (f"exported: largest difference to PyTorch {parity['largest_difference_to_pytorch']:.1e}, largest cosine "
-            f"lost to weights of few bits {parity['largest_cosine_lost_to_stored_weights']:.1e}{activations}")
+    activations = (
+        f", to int8 activations {parity['largest_cosine_lost_to_sums_in_8_bits']:.1e}"
+        if "largest_cosine_lost_to_sums_in_8_bits" in parity
+        else ""
+    )
+    return (
+        f"exported: largest difference to PyTorch {parity['largest_difference_to_pytorch']:.1e}, largest cosine "
+        f"lost to weights of few bits {parity['largest_cosine_lost_to_stored_weights']:.1e}{activations}"
+    )
 
 
 def _examples(table: pd.DataFrame, size: int) -> Pixels:

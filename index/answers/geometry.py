@@ -79,8 +79,11 @@ def photograph(image: Image.Image) -> Photograph:
     """Find the features of an upright RGB image. Raises MissingPackage."""
     cv2 = opencv()
     factor = SIDE / max(image.size)
-    small = image.resize((max(16, round(image.width * factor)), max(16, round(image.height * factor))),
-                         Image.Resampling.BICUBIC, reducing_gap=3.0)
+    small = image.resize(
+        (max(16, round(image.width * factor)), max(16, round(image.height * factor))),
+        Image.Resampling.BICUBIC,
+        reducing_gap=3.0,
+    )
     rgb = np.asarray(small.convert("RGB"), np.uint8)
     points, descriptors = _features(cv2, rgb)
     return Photograph(rgb, image.size, points, descriptors)
@@ -110,8 +113,9 @@ def opencv() -> Any:
         with _importing:
             import cv2
     except ImportError:
-        raise MissingPackage("to compare pictures by their geometry, OpenCV is needed; pip install 'artidx[review]'"
-                             ) from None
+        raise MissingPackage(
+            "to compare pictures by their geometry, OpenCV is needed; pip install 'artidx[review]'"
+        ) from None
     return cv2
 
 
@@ -177,12 +181,14 @@ def _shape(cv2: Any, matrix: Matrix, a: Photograph, b: Photograph) -> _Shape | N
     if stretched > MOST_STRETCHED or not 1 / MOST_ENLARGED < middle < MOST_ENLARGED:
         return None
     turned = float(np.degrees(np.arctan2(across[1], across[0])))
-    return _Shape(float(overlap / (ha * wa)), float(overlap / max(cv2.contourArea(on_a), 1)), float(enlarged), turned,
-                  stretched)
+    return _Shape(
+        float(overlap / (ha * wa)), float(overlap / max(cv2.contourArea(on_a), 1)), float(enlarged), turned, stretched
+    )
 
 
-def _laid(cv2: Any, matrix: Matrix, a: Photograph, b: Photograph, on_a: Any, on_b: Any, matches: int,
-          shape: _Shape) -> Fit | None:
+def _laid(
+    cv2: Any, matrix: Matrix, a: Photograph, b: Photograph, on_a: Any, on_b: Any, matches: int, shape: _Shape
+) -> Fit | None:
     """Lay the one with the finer detail in the overlap upon the other, and compare."""
     if np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) > 1:  # b would be enlarged: reduce a instead
         matrix, a, b, on_a, on_b = np.linalg.inv(matrix).astype(np.float64), b, a, on_b, on_a
@@ -204,9 +210,19 @@ def _laid(cv2: Any, matrix: Matrix, a: Photograph, b: Photograph, on_a: Any, on_
     saturation = [float((each.max(axis=1) - each.min(axis=1)).mean()) for each in (one, two)]
     if is_swapped:
         saturation.reverse()
-    return Fit(matches, shape.share_a, shape.share_b, float(residual / np.hypot(height, width)), agreement,
-               shape.enlarged, shape.turned, shape.stretched, float(np.sqrt(((one - two) ** 2).mean())),
-               _fitted(one, two), *saturation)
+    return Fit(
+        matches,
+        shape.share_a,
+        shape.share_b,
+        float(residual / np.hypot(height, width)),
+        agreement,
+        shape.enlarged,
+        shape.turned,
+        shape.stretched,
+        float(np.sqrt(((one - two) ** 2).mean())),
+        _fitted(one, two),
+        *saturation,
+    )
 
 
 def _agreement(cv2: Any, one: Any, two: Any, inside: Any) -> float:

@@ -78,16 +78,18 @@ class PairFile:
             while read := stream.read(BLOCK_BYTES):
                 end = read.rfind(b"\n") + 1
                 if not end and len(read) == BLOCK_BYTES:
-                    raise BadCatalog(f"{self.source}: has a row of over {BLOCK_BYTES >> 20} MB; this is no list of "
-                                     f"pairs")
+                    raise BadCatalog(
+                        f"{self.source}: has a row of over {BLOCK_BYTES >> 20} MB; this is no list of pairs"
+                    )
                 yield memoryview(read)[: end or None]
                 stream.seek(end - len(read) if end else 0, os.SEEK_CUR)  # back to where the next row begins
 
     def pairs(self, rows: memoryview) -> Block:
         """Those in these rows."""
         names = pa.dictionary(pa.int32(), pa.binary())  # bytes: to check every row for UTF-8 would cost a second
-        options = pa.csv.ConvertOptions(column_types={"0": pa.binary(), "1": names, "2": names},
-                                        include_columns=self._columns[:3])
+        options = pa.csv.ConvertOptions(
+            column_types={"0": pa.binary(), "1": names, "2": names}, include_columns=self._columns[:3]
+        )
         reading = pa.csv.ReadOptions(use_threads=False, block_size=len(rows), column_names=self._columns)
         with self._readable():
             found = pa.csv.read_csv(pa.BufferReader(rows), reading, convert_options=options)

@@ -77,8 +77,9 @@ class PairJudge:
         places, new = paintings[0], _span(paintings[1])
         with self.threads.limit(limits=1):  # beside BLAS': of OpenMP's, every thread has its own
             found = expanded(self.matrix[places], self.matrix, places, self.copies)
-            Neighbourhoods.of(found, self.landmarks, self.bandwidth, self.neighbourhoods.own[new],
-                              self.neighbourhoods.roots[new])
+            Neighbourhoods.of(
+                found, self.landmarks, self.bandwidth, self.neighbourhoods.own[new], self.neighbourhoods.roots[new]
+            )
 
     def numbers(self, places: Integers) -> Integers:
         """(k,) of the paintings at these places, which were looked at; any number for a place of -1."""

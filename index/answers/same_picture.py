@@ -35,12 +35,21 @@ TURNED = 0.4  # degrees, of a photograph that was taken anew
 IDENTICAL, IDENTICAL_PIXELS, SAVED_ANEW = "identical", "identical pixels", "saved anew"
 ANOTHER_PHOTOGRAPH, ANOTHER_VERSION = "another photograph", "another version"
 SAID = {
-    IDENTICAL: "the files are identical", IDENTICAL_PIXELS: "the pixels are identical",
-    SAVED_ANEW: "the same photograph, saved anew", "mirrored": "mirrored",
-    "smaller": "smaller", "larger": "larger", "crop": "a part of it", "wider": "with more around it",
-    "overlapping": "each shows a part that the other does not", "grey": "in grey", "coloured": "in colour",
-    "recoloured": "with other colours", ANOTHER_PHOTOGRAPH: "another photograph of it",
-    ANOTHER_VERSION: "the composition is one, the hand or the version another: a copy, a replica, or restored since"}
+    IDENTICAL: "the files are identical",
+    IDENTICAL_PIXELS: "the pixels are identical",
+    SAVED_ANEW: "the same photograph, saved anew",
+    "mirrored": "mirrored",
+    "smaller": "smaller",
+    "larger": "larger",
+    "crop": "a part of it",
+    "wider": "with more around it",
+    "overlapping": "each shows a part that the other does not",
+    "grey": "in grey",
+    "coloured": "in colour",
+    "recoloured": "with other colours",
+    ANOTHER_PHOTOGRAPH: "another photograph of it",
+    ANOTHER_VERSION: "the composition is one, the hand or the version another: a copy, a replica, or restored since",
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,11 @@ class SamePicture:
         object.__setattr__(self, "how", ", ".join(self.kinds))
         about = ", ".join(SAID[kind] for kind in self.kinds)
         seem = "seem to be two versions of one composition" if self.is_version else "seem to show one picture"
-        object.__setattr__(self, "says", f"{seem}: {about}" if self.agreement is None or self.is_version else
-                           f"{seem}: the second is {about}")
+        object.__setattr__(
+            self,
+            "says",
+            f"{seem}: {about}" if self.agreement is None or self.is_version else f"{seem}: the second is {about}",
+        )
 
 
 @dataclass(frozen=True)
@@ -119,8 +131,11 @@ def judge(fit: Fit, is_mirrored: bool) -> SamePicture | None:
     """What it means that two photographs fit so."""
     mirrored = ("mirrored",) if is_mirrored else ()
     if fit.agreement < ONE_PICTURE:
-        is_version = fit.agreement >= VERSION and fit.matches >= VERSION_MATCHES and (
-            min(fit.share_a, fit.share_b) >= VERSION_SHARE)
+        is_version = (
+            fit.agreement >= VERSION
+            and fit.matches >= VERSION_MATCHES
+            and (min(fit.share_a, fit.share_b) >= VERSION_SHARE)
+        )
         return SamePicture((*mirrored, ANOTHER_VERSION), True, fit.agreement, fit.matches) if is_version else None
     kinds = [*mirrored]
     is_new = fit.fitted > SAME_COLOURS or abs(fit.turned) > TURNED

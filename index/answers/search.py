@@ -120,8 +120,9 @@ class Gallery:
         is_other = ~np.isin(places, list(query.own))
         return self._neighbours(places[is_other][:k].tolist(), apart[is_other][:k].tolist())
 
-    def nearest_artists(self, query: Query, k: int, calibration: ArtistCalibration
-                        ) -> tuple[tuple[RankedArtist, ...], float]:
+    def nearest_artists(
+        self, query: Query, k: int, calibration: ArtistCalibration
+    ) -> tuple[tuple[RankedArtist, ...], float]:
         """The k most probable artists, and the probability that it is none of the index's artists.
 
         Artists whose only painting is the query itself cannot be judged and are left out.
@@ -136,9 +137,14 @@ class Gallery:
         ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if scored.paintings[code]][:k]
         shown = [_nearest_of(candidates, code) for code in ranked]
         neighbours = self._by_distance(query, [place for places in shown for place in places])
-        return tuple(RankedArtist(artists.names[code], float(probabilities[code]),
-                                  tuple(sorted((neighbours[place] for place in places), key=lambda n: n.distance)))
-                     for code, places in zip(ranked, shown, strict=True)), float(unknown)
+        return tuple(
+            RankedArtist(
+                artists.names[code],
+                float(probabilities[code]),
+                tuple(sorted((neighbours[place] for place in places), key=lambda n: n.distance)),
+            )
+            for code, places in zip(ranked, shown, strict=True)
+        ), float(unknown)
 
     def _tail_estimate(self, query: Query, candidates: Candidates) -> float:
         """exp(KERNEL * (cosine - 1)) of a painting farther than the candidates, on average over the landmarks."""
@@ -155,8 +161,10 @@ class Gallery:
         return dict(zip(places, self._neighbours(places, apart), strict=True))
 
     def _neighbours(self, places: list[int], apart: list[float]) -> tuple[Neighbour, ...]:
-        return tuple(Neighbour(painting, distance)
-                     for painting, distance in zip(self.store.paintings(places), apart, strict=True))
+        return tuple(
+            Neighbour(painting, distance)
+            for painting, distance in zip(self.store.paintings(places), apart, strict=True)
+        )
 
 
 def _nearest_of(candidates: Candidates, artist: int) -> list[int]:

@@ -52,8 +52,15 @@ class Submission:
     auc_unseen: float
 
 
-def submit(generation: Generation, calibration: PairCalibration, source: Path, target: Path, *, prior: float = PRIOR,
-           progress: Callable[[int], None] = lambda done: None) -> Submission:
+def submit(
+    generation: Generation,
+    calibration: PairCalibration,
+    source: Path,
+    target: Path,
+    *,
+    prior: float = PRIOR,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Submission:
     """Write `index,sameArtist` for each `index, first image, second image` of source, columns by position.
 
     Images are ids of the index; sameArtist is the probability under the prior. The target appears whole or not at
@@ -75,13 +82,15 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
         apart = judge.fused_distances(block.a.of(rows), block.b.of(columns))
         probability = np.where(is_known, scale.probabilities(apart, prior), np.float32(prior))
         counts = counter.counts(block.a, block.b, apart)
-        return _Answered(rows_of(block.index, ten_digits(probability)), len(apart), int((~is_known).sum()), counts,
-                         block.size)
+        return _Answered(
+            rows_of(block.index, ten_digits(probability)), len(apart), int((~is_known).sum()), counts, block.size
+        )
 
     pairs = unanswered = 0
     counts = np.zeros(COUNTED, np.int64)
     # A core a block: the threads of a BLAS on all cores spin while they wait, on cores that other blocks need.
     with threadpool_limits(1, "blas"), whole_file(target) as stream:
+
         def saved(block: _Answered) -> _Answered:
             stream.write(block.text)
             save(stream)
@@ -91,10 +100,12 @@ def submit(generation: Generation, calibration: PairCalibration, source: Path, t
         progress(asked.header_bytes)
         # Closed, so that no thread works on after an error. Numbered in the order of the file, whichever was read
         # first: the same file gives the same answers to the bit. The disk works beside the cores, not after them.
-        with closing(ahead(asked.pairs, asked.blocks(), workers=workers, most=2 * workers)) as read, \
-                closing(ahead(numbered, read, workers=1, most=2 * workers)) as named, \
-                closing(ahead(answered, named, workers=workers, most=2 * workers)) as judged, \
-                closing(ahead(saved, judged, workers=1, most=2)) as done:
+        with (
+            closing(ahead(asked.pairs, asked.blocks(), workers=workers, most=2 * workers)) as read,
+            closing(ahead(numbered, read, workers=1, most=2 * workers)) as named,
+            closing(ahead(answered, named, workers=workers, most=2 * workers)) as judged,
+            closing(ahead(saved, judged, workers=1, most=2)) as done,
+        ):
             for block in done:
                 counts += block.counts
                 pairs, unanswered = pairs + block.pairs, unanswered + block.unanswered
@@ -133,8 +144,7 @@ class _Counter:
 
 def _aucs(counts: Integers) -> list[float]:
     """Over all pairs, those of two seen artists, those of two unseen ones."""
-    return [PairCurve(kinds[:, 1], kinds[:, 0]).auc for kinds in (
-        counts.sum(axis=2), counts[..., 1], counts[..., 2])]
+    return [PairCurve(kinds[:, 1], kinds[:, 0]).auc for kinds in (counts.sum(axis=2), counts[..., 1], counts[..., 2])]
 
 
 def _groups(table: pd.DataFrame) -> npt.NDArray[np.int8]:

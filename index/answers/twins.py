@@ -47,8 +47,13 @@ def seen_image(store: VectorStore, image: ImageLike, query: Query, reader: Reade
         return None
 
 
-def of_pair(store: VectorStore, images: tuple[ImageLike, ImageLike], queries: tuple[Query, Query], distance: float,
-            max_pixels: int = MAX_PIXELS) -> SamePicture | None:
+def of_pair(
+    store: VectorStore,
+    images: tuple[ImageLike, ImageLike],
+    queries: tuple[Query, Query],
+    distance: float,
+    max_pixels: int = MAX_PIXELS,
+) -> SamePicture | None:
     """Whether two images that were asked about show one picture."""
     if distance >= NEAR:
         return None
@@ -68,12 +73,16 @@ def identical(store: VectorStore, query: Query, is_by_id: bool) -> tuple[Twin, .
     known = query.painting
     content = _content(store, known) if known is not None else ""
     others = store.paintings(store.places("sha256", content)) if content else ()
-    return tuple(Twin(painting, SamePicture((IDENTICAL,))) for painting in others
-                 if known is None or not is_by_id or not _is_one_object(painting, known))
+    return tuple(
+        Twin(painting, SamePicture((IDENTICAL,)))
+        for painting in others
+        if known is None or not is_by_id or not _is_one_object(painting, known)
+    )
 
 
-def of_query(store: VectorStore, image: ImageLike, query: Query, near: Sequence[Neighbour],
-             max_pixels: int = MAX_PIXELS) -> tuple[Twin, ...]:
+def of_query(
+    store: VectorStore, image: ImageLike, query: Query, near: Sequence[Neighbour], max_pixels: int = MAX_PIXELS
+) -> tuple[Twin, ...]:
     """The paintings that show the picture asked about: those with its bytes, and of very near ones those that fit it.
 
     Others are left to `pair` and review: a comparison takes 0.2 s, the answer itself a hundredth of that.

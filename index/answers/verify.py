@@ -97,11 +97,15 @@ def judge(gallery: Gallery, a: Query, b: Query, calibration: PairCalibration, de
     added = 0.0 if similarity is None else calibration.neighbourhood_weight * (1 - similarity)
     threshold = point.distance - added if decision.threshold is None else decision.threshold
     return Judgement(
-        same=distance < threshold, distance=distance, threshold=threshold,
+        same=distance < threshold,
+        distance=distance,
+        threshold=threshold,
         false_positive_rate=point.false_positive_rate if decision.threshold is None else None,
         probability=scale.probability(distance + added, decision.prior),
         probability_by_distance=calibration.by_distance.probability(distance, decision.prior),
-        neighbourhood_similarity=similarity, prior=decision.prior)
+        neighbourhood_similarity=similarity,
+        prior=decision.prior,
+    )
 
 
 def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, decision: Decision) -> Verdict:
@@ -111,9 +115,14 @@ def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, deci
     # Neither is evidence for the other.
     a, b = (replace(query, own=a.own | b.own) for query in (a, b))
     return Verdict(
-        **vars(judgement), a=_side(gallery, a, calibration), b=_side(gallery, b, calibration),
-        shared=_shared(gallery, a, b), measured_on=calibration.pairs.measured_on,
-        model=manifest.model.sha256, generation=manifest.generation)
+        **vars(judgement),
+        a=_side(gallery, a, calibration),
+        b=_side(gallery, b, calibration),
+        shared=_shared(gallery, a, b),
+        measured_on=calibration.pairs.measured_on,
+        model=manifest.model.sha256,
+        generation=manifest.generation,
+    )
 
 
 def _side(gallery: Gallery, query: Query, calibration: Calibration) -> Side:
@@ -123,6 +132,7 @@ def _side(gallery: Gallery, query: Query, calibration: Calibration) -> Side:
 
 def _shared(gallery: Gallery, a: Query, b: Query) -> tuple[SharedNeighbour, ...]:
     """Nearest to both first."""
+
     def near(query: Query) -> dict[Painting, Neighbour]:
         return {n.painting: n for n in gallery.nearest_paintings(query, NEIGHBOURS)}
 

@@ -23,7 +23,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key, attributed
-from ...embedder.catalogs.bounded_parquet import read_frame
 from ...embedder.catalogs.catalog import COLUMNS, Catalog
 from ...embedder.locations import Reader, absolute
 from ...embedder.parallel import Bar, no_bar
@@ -36,6 +35,7 @@ from ..scoring.artists import artist_codes
 from ..scoring.centre import centre_of, centred, distinct_artists, uncentred
 from ..scoring.vectors import Array, Vectors
 from ..storage import approximate, generations, history
+from ..storage.bounded_parquet import read_frame
 from ..storage.manifest import Storage
 from ..storage.segments import OWN_COLUMNS, TYPES, Segment, new_segment
 from .cluster import Cluster, Piece, Work
@@ -109,8 +109,16 @@ class Report:
 SHARD_COLUMNS = ["path", "sha256", "problem", "embedding"]
 
 
-def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, layout: Layout, *,
-          replace: bool = False, bar: Bar = no_bar) -> Report:
+def build(
+    index: Path,
+    catalog: Catalog,
+    embedder: Embedder,
+    settings: Settings,
+    layout: Layout,
+    *,
+    replace: bool = False,
+    bar: Bar = no_bar,
+) -> Report:
     """Embed a whole catalog into a new index at `index`. Raises BadIndex where one stands already, unless `replace`.
 
     With replace the old generation answers until the new one is published.
@@ -123,8 +131,9 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
         skipped = (*catalog.skipped, *found.skipped)
         if table.empty:
             shutil.rmtree(index / "building")
-            raise BadIndex(f"{index}: not one image of {catalog.source} could be read; the first: "
-                           f"{': '.join(skipped[0])}")
+            raise BadIndex(
+                f"{index}: not one image of {catalog.source} could be read; the first: {': '.join(skipped[0])}"
+            )
         with bar(len(table), "publishing") as advance:
             codes = artist_codes(table["artist_key"])[0]
             centre = centre_of(found.embeddings, codes)
@@ -133,12 +142,29 @@ def build(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings,
             generations.publish(index, dataclasses.replace(contents, skipped=skipped, reading=catalog.reading), model)
             advance(len(table))
         shutil.rmtree(index / "building")  # with the shards of paintings that have changed since
-    return Report(len(table), found.embedded, found.resumed, skipped=skipped, seconds=found.seconds,
-                  reading=found.reading, published=True, twice=_twice(table), **_said_of(catalog))
+    return Report(
+        len(table),
+        found.embedded,
+        found.resumed,
+        skipped=skipped,
+        seconds=found.seconds,
+        reading=found.reading,
+        published=True,
+        twice=_twice(table),
+        **_said_of(catalog),
+    )
 
 
-def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *, folders: Sequence[str] = (),
-        dry_run: bool = False, bar: Bar = no_bar) -> Report:
+def add(
+    index: Path,
+    catalog: Catalog,
+    embedder: Embedder,
+    settings: Settings,
+    *,
+    folders: Sequence[str] = (),
+    dry_run: bool = False,
+    bar: Bar = no_bar,
+) -> Report:
     """Add a catalog's paintings to the index; with folders, also remove those in them whose files are gone.
 
     Where the catalog is a table's and there are folders, those that it does not name are removed, and labels become
@@ -159,18 +185,32 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         relabelled = todo.relabelled(before.contents.table(history.SYNC), moves) if is_table and folders else moves[:0]
         fresh = todo.to_embed()
         _check_strict(todo.skipped, settings)
-        report = Report(0, already_there=todo.already_there, removed=len(todo.gone), dry_run=dry_run,
-                        moved=tuple(before.table["id"].iloc[[*todo.moved]]), added=tuple(fresh["id"]),
-                        gone=tuple(before.table["id"].iloc[todo.gone]), corrected=len(relabelled),
-                        relabelled=tuple(relabelled[["id", "column", "before", "after"]].astype(object).where(
-                            relabelled[["id", "column", "before", "after"]].notna(), None).itertuples(
-                                index=False, name=None)), **_said_of(catalog))
+        report = Report(
+            0,
+            already_there=todo.already_there,
+            removed=len(todo.gone),
+            dry_run=dry_run,
+            moved=tuple(before.table["id"].iloc[[*todo.moved]]),
+            added=tuple(fresh["id"]),
+            gone=tuple(before.table["id"].iloc[todo.gone]),
+            corrected=len(relabelled),
+            relabelled=tuple(
+                relabelled[["id", "column", "before", "after"]]
+                .astype(object)
+                .where(relabelled[["id", "column", "before", "after"]].notna(), None)
+                .itertuples(index=False, name=None)
+            ),
+            **_said_of(catalog),
+        )
         if dry_run:
             replaced = todo.replaced(fresh)
             return dataclasses.replace(
-                report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(fresh),
-                embedded=len(fresh), replaced=tuple(before.table["id"].iloc[replaced]),
-                skipped=(*catalog.skipped, *todo.skipped))
+                report,
+                paintings=len(before.table) - len(todo.gone) - len(replaced) + len(fresh),
+                embedded=len(fresh),
+                replaced=tuple(before.table["id"].iloc[replaced]),
+                skipped=(*catalog.skipped, *todo.skipped),
+            )
         found = _embed(fresh, embedder, index / "building", settings, bar)
         added = _rows(fresh, found, first_row=before.manifest.next_row)
         replaced = todo.replaced(added)
@@ -178,13 +218,15 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
         is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0 or len(relabelled) > 0
         if is_change:
             rows = before.table["row"].to_numpy(np.int64)
-            words = [before.contents.history, moves, relabelled,
-                     _carried(before, added, rows[replaced])]
+            words = [before.contents.history, moves, relabelled, _carried(before, added, rows[replaced])]
             contents = dataclasses.replace(
-                before.contents, skipped=skipped, next_row=before.manifest.next_row + len(added),
+                before.contents,
+                skipped=skipped,
+                next_row=before.manifest.next_row + len(added),
                 removed=np.concatenate([before.contents.removed, rows[todo.gone], rows[replaced]]),
                 reading=catalog.reading or before.contents.reading,
-                history=pd.concat(words, ignore_index=True))
+                history=pd.concat(words, ignore_index=True),
+            )
             everything = len(before.table) + len(added) - len(todo.gone) - len(replaced)
             with bar(everything, "publishing") as advance:
                 contents = grown(contents, added, found.embeddings)
@@ -192,10 +234,17 @@ def add(index: Path, catalog: Catalog, embedder: Embedder, settings: Settings, *
                 advance(everything)
         _clear(index / "building", embedder, {*before.table["sha256"], *added["sha256"]})
     return dataclasses.replace(
-        report, paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added), embedded=found.embedded,
+        report,
+        paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added),
+        embedded=found.embedded,
         added=tuple(added["id"]),
-        resumed=found.resumed, replaced=tuple(before.table["id"].iloc[replaced]), skipped=skipped,
-        seconds=found.seconds, reading=found.reading, published=is_change)
+        resumed=found.resumed,
+        replaced=tuple(before.table["id"].iloc[replaced]),
+        skipped=skipped,
+        seconds=found.seconds,
+        reading=found.reading,
+        published=is_change,
+    )
 
 
 def _said_of(catalog: Catalog) -> dict[str, Any]:
@@ -208,8 +257,11 @@ def _twice(table: pd.DataFrame) -> tuple[tuple[tuple[str, str], ...], ...]:
     """Paintings, of the index, that are one file's content and by several artists."""
     named = table[table["artist_key"].notna() & (table["sha256"] != "")]
     again = named[named["sha256"].duplicated(keep=False)]
-    return tuple(tuple(zip(group["id"], group["artist"], strict=True))
-                 for _, group in again.groupby("sha256", sort=False) if group["artist_key"].nunique() > 1)
+    return tuple(
+        tuple(zip(group["id"], group["artist"], strict=True))
+        for _, group in again.groupby("sha256", sort=False)
+        if group["artist_key"].nunique() > 1
+    )
 
 
 def check_free(index: Path, replace: bool) -> None:
@@ -220,13 +272,19 @@ def check_free(index: Path, replace: bool) -> None:
         raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")
 
 
-def new_contents(table: pd.DataFrame, vectors: Array, centre: Array, centre_artists: int, layout: Layout
-                 ) -> generations.Contents:
+def new_contents(
+    table: pd.DataFrame, vectors: Array, centre: Array, centre_artists: int, layout: Layout
+) -> generations.Contents:
     """What a new index holds: paintings and their vectors (n, d) as seen from the centre."""
     storage = _storage("float16" if layout.half else "float32", vectors)
     return generations.Contents(
-        [new_segment(table, vectors, storage.type)], centre, centre_artists, next_row=len(table), storage=storage,
-        approximate_from=approximate.FEWEST if layout.approximate else approximate.AUTOMATIC)
+        [new_segment(table, vectors, storage.type)],
+        centre,
+        centre_artists,
+        next_row=len(table),
+        storage=storage,
+        approximate_from=approximate.FEWEST if layout.approximate else approximate.AUTOMATIC,
+    )
 
 
 def _storage(type_: str, vectors: Array) -> Storage:
@@ -236,8 +294,9 @@ def _storage(type_: str, vectors: Array) -> Storage:
     stored = Segment(pd.DataFrame(), vectors.astype(TYPES[type_])).matrix
     asked = np.sort(np.random.default_rng(0).choice(len(vectors), min(len(vectors), SAMPLE), replace=False))
     k = min(10, len(vectors) - 1) + 1  # each is its own nearest
-    (near, apart), (near_stored, apart_stored) = (Vectors.of(each).nearest(each[asked], k)
-                                                  for each in (vectors, stored))
+    (near, apart), (near_stored, apart_stored) = (
+        Vectors.of(each).nearest(each[asked], k) for each in (vectors, stored)
+    )
     stay = [len({*a} & {*b}) - 1 for a, b in zip(near.tolist(), near_stored.tolist(), strict=True)]
     return Storage(type_, float(np.abs(apart - apart_stored).max()), float(np.mean(stay)) / (k - 1))
 
@@ -254,8 +313,12 @@ def grown(contents: generations.Contents, added: pd.DataFrame, embeddings: Array
     everything = uncentred(contents.vectors().matrix, contents.centre)
     centre = centre_of(everything, codes)
     return dataclasses.replace(
-        contents, segments=[new_segment(table, centred(everything, centre), contents.storage.type)],
-        removed=contents.removed[:0], centre=centre, centre_artists=distinct_artists(codes))
+        contents,
+        segments=[new_segment(table, centred(everything, centre), contents.storage.type)],
+        removed=contents.removed[:0],
+        centre=centre,
+        centre_artists=distinct_artists(codes),
+    )
 
 
 def _carried(before: generations.Generation, added: pd.DataFrame, replaced: npt.NDArray[np.int64]) -> pd.DataFrame:
@@ -263,8 +326,11 @@ def _carried(before: generations.Generation, added: pd.DataFrame, replaced: npt.
     old = before.table[before.table["row"].isin(replaced)]
     by_path, by_id = (dict(zip(added[name], added["row"], strict=True)) for name in ("path", "id"))
     places = zip(old["row"], old["id"], old["path"], strict=True)
-    taken: dict[int, int] = {row: by_id[id_] if id_ in by_id else by_path[path]
-                             for row, id_, path in places if id_ in by_id or path in by_path}
+    taken: dict[int, int] = {
+        row: by_id[id_] if id_ in by_id else by_path[path]
+        for row, id_, path in places
+        if id_ in by_id or path in by_path
+    }
     return history.carried(before.contents.history, taken, dict(zip(added["row"], added["id"], strict=True)))
 
 
@@ -294,8 +360,12 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
         if shard is not None:
             _check_strict(_problems(shard), settings)
     with bar(sum(len(parts[number]) for number in missing), "embedding") as advance:
-        for at, outcomes in _whole_shards(_pieces([parts[number] for number in missing], embedder, settings),
-                                          [parts[number] for number in missing], settings, advance):
+        for at, outcomes in _whole_shards(
+            _pieces([parts[number] for number in missing], embedder, settings),
+            [parts[number] for number in missing],
+            settings,
+            advance,
+        ):
             number = missing[at]
             shard = _shard_of(parts[number], outcomes)
             write_atomically(paths[number], shard.to_parquet(index=False))
@@ -306,25 +376,42 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
     found = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame(columns=SHARD_COLUMNS)
     kept = (found["problem"] == "").to_numpy(bool)
     embeddings = np.frombuffer(b"".join(found["embedding"][kept]), np.float32).reshape(-1, embedder.dim)
-    return _Embedded(kept, found["sha256"][kept].tolist(), embeddings, _problems(found), embedded,
-                     int(kept.sum()) - embedded, time.monotonic() - started, reading / max(reading + running, 1e-9))
+    return _Embedded(
+        kept,
+        found["sha256"][kept].tolist(),
+        embeddings,
+        _problems(found),
+        embedded,
+        int(kept.sum()) - embedded,
+        time.monotonic() - started,
+        reading / max(reading + running, 1e-9),
+    )
 
 
 def _pieces(parts: Sequence[pd.DataFrame], embedder: Embedder, settings: Settings) -> Iterator[Piece]:
     """The outcomes of all images in some shards, made here or by a cluster."""
     if settings.cluster is not None:
-        yield from settings.cluster.pieces([rows["path"].tolist() for rows in parts], embedder, Work(
-            settings.batch_size, settings.max_pixels, settings.allowed, settings.workers, settings.gpu_share))
+        yield from settings.cluster.pieces(
+            [rows["path"].tolist() for rows in parts],
+            embedder,
+            Work(settings.batch_size, settings.max_pixels, settings.allowed, settings.workers, settings.gpu_share),
+        )
         return
     for number, rows in enumerate(parts):
-        outcomes = embedder.embed(rows["path"], batch_size=settings.batch_size, workers=settings.workers,
-                                  max_pixels=settings.max_pixels, allowed=settings.allowed)
+        outcomes = embedder.embed(
+            rows["path"],
+            batch_size=settings.batch_size,
+            workers=settings.workers,
+            max_pixels=settings.max_pixels,
+            allowed=settings.allowed,
+        )
         for place, outcome in enumerate(outcomes):
             yield Piece(number, place, [outcome])
 
 
-def _whole_shards(pieces: Iterator[Piece], parts: Sequence[pd.DataFrame], settings: Settings,
-                  advance: Callable[[int], None]) -> Iterator[tuple[int, list[Embedding]]]:
+def _whole_shards(
+    pieces: Iterator[Piece], parts: Sequence[pd.DataFrame], settings: Settings, advance: Callable[[int], None]
+) -> Iterator[tuple[int, list[Embedding]]]:
     """Each shard's number and outcomes once it is whole; pieces come in any order."""
     waiting: dict[int, dict[int, Embedding]] = {}
     for piece in pieces:
@@ -340,9 +427,15 @@ def _whole_shards(pieces: Iterator[Piece], parts: Sequence[pd.DataFrame], settin
 
 
 def _shard_of(rows: pd.DataFrame, outcomes: Sequence[Embedding]) -> pd.DataFrame:
-    done = [(path, outcome.sha256, outcome.problem,
-             b"" if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes())
-            for path, outcome in zip(rows["path"], outcomes, strict=True)]
+    done = [
+        (
+            path,
+            outcome.sha256,
+            outcome.problem,
+            b"" if outcome.vector is None else np.ascontiguousarray(outcome.vector, "<f4").tobytes(),
+        )
+        for path, outcome in zip(rows["path"], outcomes, strict=True)
+    ]
     return pd.DataFrame(done, columns=SHARD_COLUMNS)
 
 
@@ -401,16 +494,18 @@ def _check_strict(problems: Sequence[tuple[str, str]], settings: Settings) -> No
 def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame:
     """The catalog's kept paintings as the index keeps them."""
     kept = attributed(table[found.kept].reset_index(drop=True))
-    own = pd.DataFrame({
-        "row": np.arange(first_row, first_row + len(kept), dtype=np.int64),
-        "id": kept["id"],
-        "path": [absolute(path) for path in kept["path"]],
-        "artist": kept["artist"],
-        "artist_key": [artist_key(name) for name in kept["artist"]],
-        "title": kept["title"],
-        "year": kept["year"].astype("Int64"),
-        "sha256": found.sha256,
-    })
+    own = pd.DataFrame(
+        {
+            "row": np.arange(first_row, first_row + len(kept), dtype=np.int64),
+            "id": kept["id"],
+            "path": [absolute(path) for path in kept["path"]],
+            "artist": kept["artist"],
+            "artist_key": [artist_key(name) for name in kept["artist"]],
+            "title": kept["title"],
+            "year": kept["year"].astype("Int64"),
+            "sha256": found.sha256,
+        }
+    )
     reserved = {*COLUMNS, *OWN_COLUMNS}
     rows = pd.concat([own, kept[[name for name in kept.columns if name not in reserved]]], axis=1)
     return rows.astype({name: "str" for name in rows.columns if name not in ("row", "year")})

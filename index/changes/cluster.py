@@ -69,8 +69,11 @@ class Cluster:
         on_gpu = work.gpu_share > 0
         if on_gpu and not self.gpus:
             raise ClusterFailed("the Ray cluster has no GPU; leave out --device cuda")
-        rows = [{"shard": number, "start": start, "paths": [absolute(path) for path in paths[start : start + PIECE]]}
-                for number, paths in enumerate(shards) for start in range(0, len(paths), PIECE)]
+        rows = [
+            {"shard": number, "start": start, "paths": [absolute(path) for path in paths[start : start + PIECE]]}
+            for number, paths in enumerate(shards)
+            for start in range(0, len(paths), PIECE)
+        ]
         if not rows:
             return
         room = int(self.gpus / work.gpu_share if on_gpu else self.cores)
@@ -80,17 +83,21 @@ class Cluster:
         settings.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         done = data.from_items(rows, override_num_blocks=len(rows)).map(
-            _Worker, fn_constructor_args=[[model], embedder.source, "cuda" if on_gpu else "cpu", work, _versions()],
+            _Worker,
+            fn_constructor_args=[[model], embedder.source, "cuda" if on_gpu else "cpu", work, _versions()],
             compute=data.ActorPoolStrategy(min_size=first, max_size=work.workers),
-            num_cpus=GPU_CORES if on_gpu else 1, num_gpus=work.gpu_share if on_gpu else 0)
+            num_cpus=GPU_CORES if on_gpu else 1,
+            num_gpus=work.gpu_share if on_gpu else 0,
+        )
         try:
             for row in done.iter_rows():
                 if row["error"]:
                     raise getattr(errors, row["error"])(row["problems"][0])
                 yield Piece(int(row["shard"]), int(row["start"]), _outcomes(row, embedder.dim))
         except ray.exceptions.RayError as problem:
-            raise ClusterFailed(f"the Ray cluster failed: {_reason(problem)}; what is done is kept: run the same again"
-                                ) from None
+            raise ClusterFailed(
+                f"the Ray cluster failed: {_reason(problem)}; what is done is kept: run the same again"
+            ) from None
 
 
 @contextmanager
@@ -144,8 +151,9 @@ def _check_there(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
     except (OSError, OverflowError) as problem:
-        raise ClusterFailed(f"--ray {address}: nobody answers there ({problem}); start the cluster, or mend the "
-                            f"address") from None
+        raise ClusterFailed(
+            f"--ray {address}: nobody answers there ({problem}); start the cluster, or mend the address"
+        ) from None
 
 
 class _Worker:
@@ -161,27 +169,47 @@ class _Worker:
 
     def __call__(self, piece: dict[str, Any]) -> dict[str, Any]:
         """A row of vectors, contents and problems; or of the one error that ends the build."""
-        found = {"shard": piece["shard"], "start": piece["start"], "error": "", "sha256": [], "reading": [],
-                 "embedding": [], "vectors": b""}
+        found = {
+            "shard": piece["shard"],
+            "start": piece["start"],
+            "error": "",
+            "sha256": [],
+            "reading": [],
+            "embedding": [],
+            "vectors": b"",
+        }
         if self.problem:
             return found | {"error": "ClusterFailed", "problems": [self.problem]}
         try:
-            done = list(self.embedder.embed(
-                list(piece["paths"]), batch_size=self.work.batch_size, workers=self.cores,
-                max_pixels=self.work.max_pixels, allowed=self.work.allowed))
+            done = list(
+                self.embedder.embed(
+                    list(piece["paths"]),
+                    batch_size=self.work.batch_size,
+                    workers=self.cores,
+                    max_pixels=self.work.max_pixels,
+                    allowed=self.work.allowed,
+                )
+            )
         except ArtidxError as problem:
             return found | {"error": type(problem).__name__, "problems": [str(problem)]}
         vectors = [each.vector for each in done if each.vector is not None]
-        return found | {"problems": [each.problem for each in done], "sha256": [each.sha256 for each in done],
-                        "reading": [each.reading for each in done], "embedding": [each.embedding for each in done],
-                        "vectors": np.array(vectors, "<f4").tobytes()}
+        return found | {
+            "problems": [each.problem for each in done],
+            "sha256": [each.sha256 for each in done],
+            "reading": [each.reading for each in done],
+            "embedding": [each.embedding for each in done],
+            "vectors": np.array(vectors, "<f4").tobytes(),
+        }
 
 
 def _outcomes(row: dict[str, Any], dim: int) -> list[Embedding]:
     vectors = iter(np.frombuffer(row["vectors"], "<f4").reshape(-1, dim))
-    return [Embedding(None if problem else next(vectors), sha256, problem, float(reading), float(embedding))
-            for sha256, problem, reading, embedding in zip(
-                row["sha256"], row["problems"], row["reading"], row["embedding"], strict=True)]
+    return [
+        Embedding(None if problem else next(vectors), sha256, problem, float(reading), float(embedding))
+        for sha256, problem, reading, embedding in zip(
+            row["sha256"], row["problems"], row["reading"], row["embedding"], strict=True
+        )
+    ]
 
 
 def _versions() -> dict[str, str]:

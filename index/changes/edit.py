@@ -64,12 +64,20 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
         if strange := [name for name in columns if name in history.FIXED or name not in before.table]:
             raise BadCatalog(f"{index}: has no label {strange[0]!r} to correct; nothing was corrected")
         places = dict(zip(before.table["id"], range(len(before.table)), strict=True))
-        words = history.said(before.table, [
-            (places[row["id"]], name, _label(name, row[name])) for row in labels.to_dict("records") for name in columns
-            if not pd.isna(row[name])], by)
+        words = history.said(
+            before.table,
+            [
+                (places[row["id"]], name, _label(name, row[name]))
+                for row in labels.to_dict("records")
+                for name in columns
+                if not pd.isna(row[name])
+            ],
+            by,
+        )
         if len(words) and not dry_run:
             contents = dataclasses.replace(
-                before.contents, history=pd.concat([before.contents.history, words], ignore_index=True))
+                before.contents, history=pd.concat([before.contents.history, words], ignore_index=True)
+            )
             generations.publish(index, contents, generations.ModelFile.of(before), before)
     return Report(len(before.table), corrected=len(words), dry_run=dry_run), words
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...embedder.catalogs.bounded_parquet import read_frame
 from ...embedder.catalogs.catalog import COLUMNS, artist_key, year_of
 from ...embedder.locations import absolute
 from ...embedder.runtime import Embedder
@@ -29,6 +28,7 @@ from ..scoring.artists import artist_codes
 from ..scoring.centre import centre_of, centred, distinct_artists
 from ..scoring.vectors import Array
 from ..storage import generations
+from ..storage.bounded_parquet import read_frame
 from ..storage.manifest import Model
 from ..storage.segments import OWN_COLUMNS
 from .build import Layout, Report, check_free, new_contents
@@ -44,10 +44,15 @@ def export_vectors(generation: generations.Generation, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         manifest = generation.manifest
-        facts = {"format": FORMAT, "model": vars(manifest.model), "centre": manifest.centre,
-                 "centre_artists": manifest.centre_artists, "calibration": manifest.calibration}
+        facts = {
+            "format": FORMAT,
+            "model": vars(manifest.model),
+            "centre": manifest.centre,
+            "centre_artists": manifest.centre_artists,
+            "calibration": manifest.calibration,
+        }
         write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
-        generation.table.to_parquet(folder / "paintings.parquet", index=False)        # something else
+        generation.table.to_parquet(folder / "paintings.parquet", index=False)  # something else
         np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
     except OSError as problem:
         raise generations.unwritable(folder, problem) from None
@@ -60,8 +65,10 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
     """
     facts = _read_facts(folder / "manifest.json")
     if facts and facts["model"]["sha256"] != embedder.sha256:
-        raise ModelMismatch(f"{folder}: made with model {facts['model']['sha256'][:12]}, {embedder.source} is "
-                            f"{embedder.sha256[:12]}; name the right one with --model")
+        raise ModelMismatch(
+            f"{folder}: made with model {facts['model']['sha256'][:12]}, {embedder.source} is "
+            f"{embedder.sha256[:12]}; name the right one with --model"
+        )
     vectors = _read_vectors(folder / "vectors.npy", embedder.dim)
     table = _read_paintings(folder / "paintings.parquet", len(vectors))
     codes = artist_codes(table["artist_key"])[0]
@@ -95,8 +102,10 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ArithmeticError, ValueError, TypeError, KeyError, RecursionError) as problem:
-        raise BadCatalog(f"{path}: not a manifest of exported vectors ({problem}); leave it out where the vectors come "
-                         f"straight from the model") from None
+        raise BadCatalog(
+            f"{path}: not a manifest of exported vectors ({problem}); leave it out where the vectors come "
+            f"straight from the model"
+        ) from None
 
 
 def _read_vectors(path: Path, dim: int) -> Array:
@@ -104,7 +113,8 @@ def _read_vectors(path: Path, dim: int) -> Array:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as problem:  # numpy reads the header with Python's own tokenizer, which raises its own errors
         raise exhausted(problem, str(path)) or BadCatalog(
-            f"{path}: cannot be read as vectors: {' '.join(str(problem).split())[:200]}") from None
+            f"{path}: cannot be read as vectors: {' '.join(str(problem).split())[:200]}"
+        ) from None
     if stored.ndim != 2 or stored.shape[1] != dim or stored.dtype.kind != "f" or not len(stored):
         raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
     vectors: Array = np.ascontiguousarray(stored, np.float32)
@@ -119,7 +129,8 @@ def _read_paintings(path: Path, length: int) -> pd.DataFrame:
         found = read_frame(path).reset_index(drop=True)  # an index of pandas' would sort the rows otherwise
     except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
         raise exhausted(problem, str(path)) or BadCatalog(
-            f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}") from None
+            f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}"
+        ) from None
     if len(found) != length:
         raise BadCatalog(f"{path}: {len(found):,} paintings for {length:,} vectors")
     if "id" not in found:
@@ -129,16 +140,20 @@ def _read_paintings(path: Path, length: int) -> pd.DataFrame:
         raise BadCatalog(f"{path}: every painting needs an id of its own, {ids[ids.duplicated()].iloc[:1].tolist()}")
     empty = pd.Series([None] * length, dtype="str")
     text = {name: found[name].astype("str") if name in found else empty for name in ("artist", "title")}
-    own = pd.DataFrame({
-        "row": np.arange(length, dtype=np.int64),
-        "id": ids,
-        "path": [absolute(os.path.join(path.parent, name)) if isinstance(name, str) and name else ""
-                 for name in found.get("path", empty)],
-        "artist": text["artist"],
-        "artist_key": pd.Series([artist_key(name) for name in text["artist"]], dtype="str"),
-        "title": text["title"],
-        "year": pd.array([year_of(year) for year in found.get("year", empty)], dtype="Int64"),
-        "sha256": found["sha256"].astype("str").fillna("") if "sha256" in found else "",
-    })
+    own = pd.DataFrame(
+        {
+            "row": np.arange(length, dtype=np.int64),
+            "id": ids,
+            "path": [
+                absolute(os.path.join(path.parent, name)) if isinstance(name, str) and name else ""
+                for name in found.get("path", empty)
+            ],
+            "artist": text["artist"],
+            "artist_key": pd.Series([artist_key(name) for name in text["artist"]], dtype="str"),
+            "title": text["title"],
+            "year": pd.array([year_of(year) for year in found.get("year", empty)], dtype="Int64"),
+            "sha256": found["sha256"].astype("str").fillna("") if "sha256" in found else "",
+        }
+    )
     others = [name for name in found.columns if name not in {*COLUMNS, *OWN_COLUMNS}]
     return pd.concat([own, found[others].astype("str")], axis=1).astype({"path": "str", "sha256": "str"})

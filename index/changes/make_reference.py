@@ -29,15 +29,20 @@ def write(generation: Generation, folder: Path = reference.FOLDER) -> None:
     folder.mkdir(exist_ok=True)
     table = generation.table[[name for name in COLUMNS if name in generation.table]]
     table = table.assign(row=range(len(table)), path="")
-    contents = new_contents(table, generation.vectors.matrix, generation.centre, generation.manifest.centre_artists,
-                            Layout(half=True))
+    contents = new_contents(
+        table, generation.vectors.matrix, generation.centre, generation.manifest.centre_artists, Layout(half=True)
+    )
     segment = contents.segments[0]
     segment.table.to_parquet(folder / f"{SEGMENT}.parquet", index=False, compression="zstd", compression_level=19)
     segments.save_vectors(folder / f"{SEGMENT}.npy", segment)
     manifest = dataclasses.replace(
-        generation.manifest, next_row=len(table), skipped=0, storage=contents.storage,
+        generation.manifest,
+        next_row=len(table),
+        skipped=0,
+        storage=contents.storage,
         segments=[SegmentFacts(SEGMENT, len(table), None)],
-        files={name: sha256_of(folder / name) for name in segments.file_names(SEGMENT, None)})
+        files={name: sha256_of(folder / name) for name in segments.file_names(SEGMENT, None)},
+    )
     (folder / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False), encoding="utf-8")
     (folder / "manifest.sha256").write_text(f"{sha256_of(folder / 'manifest.json')}  manifest.json\n")
 

@@ -81,9 +81,14 @@ class Plan:
             words += [(place, "id", ids[place])] if place in ids else []
             name = PurePath(old["id"])
             made = {"artist": name.parts[0] if len(name.parts) > 1 else None, "title": name.stem}
-            words += [(place, column, history.word(entry, column)) for column, value in made.items()
-                      if _is_made_of(old["id"], old["path"]) and history.word(old, column) == value
-                      and history.word(entry, column) is not None and (old["row"], column) not in said]
+            words += [
+                (place, column, history.word(entry, column))
+                for column, value in made.items()
+                if _is_made_of(old["id"], old["path"])
+                and history.word(old, column) == value
+                and history.word(entry, column) is not None
+                and (old["row"], column) not in said
+            ]
         return history.said(self.before, words, history.SYNC)
 
     def relabelled(self, base: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
@@ -97,8 +102,11 @@ class Plan:
         words: list[tuple[int, str, str | None]] = []
         for column in [name for name in self.catalog if name in self.before and name not in NOT_LABELS]:
             now, then, new = (history.words(table, str(column)) for table in (self.before, base, self.catalog))
-            words += [(place, str(column), new[number]) for place, number in sorted((self.same | self.moved).items())
-                      if new[number] not in (then[place], now[place]) and (rows[place], column) not in known]
+            words += [
+                (place, str(column), new[number])
+                for place, number in sorted((self.same | self.moved).items())
+                if new[number] not in (then[place], now[place]) and (rows[place], column) not in known
+            ]
         return history.said(self.before, words, history.SYNC)
 
     def new_ids(self) -> dict[int, str]:
@@ -108,8 +116,11 @@ class Plan:
         """
         known, paths = self.before["id"].tolist(), self.before["path"].tolist()
         new, new_paths = self.catalog["id"].tolist(), self.catalog["path"].tolist()
-        ids = {place: new[number] for place, number in self.moved.items()
-               if _is_made_of(known[place], paths[place]) or not _is_made_of(new[number], new_paths[number])}
+        ids = {
+            place: new[number]
+            for place, number in self.moved.items()
+            if _is_made_of(known[place], paths[place]) or not _is_made_of(new[number], new_paths[number])
+        }
         leaving = {*self.gone.tolist(), *self.replaced(self.to_embed()).tolist()}
         while True:
             kept = {known[place] for place in range(len(known)) if place not in ids and place not in leaving}
@@ -125,17 +136,28 @@ class Plan:
         gone = {*self.gone.tolist()}
         holders = {ids.get(place, name): place for place, name in enumerate(known) if place not in gone}
         new, new_paths = self.catalog["id"].tolist(), [absolute(path) for path in self.catalog["path"]]
-        refused = {number: holders[new[number]] for number in self.fresh if new[number] in holders and (
-            holders[new[number]] in self.moved
-            or not _makes_room(new[number], paths[holders[new[number]]], new_paths[number]))}
+        refused = {
+            number: holders[new[number]]
+            for number in self.fresh
+            if new[number] in holders
+            and (
+                holders[new[number]] in self.moved
+                or not _makes_room(new[number], paths[holders[new[number]]], new_paths[number])
+            )
+        }
         if not refused:
             return self
-        reasons = [(new_paths[number],
-                    f"its id {new[number]} is that of another painting, {paths[place] or 'without a file'}; "
-                    f"remove that one first, or give ids in a table")
-                   for number, place in refused.items()]
-        return replace(self, fresh=[number for number in self.fresh if number not in refused],
-                       skipped=(*self.skipped, *reasons)).checked()
+        reasons = [
+            (
+                new_paths[number],
+                f"its id {new[number]} is that of another painting, {paths[place] or 'without a file'}; "
+                f"remove that one first, or give ids in a table",
+            )
+            for number, place in refused.items()
+        ]
+        return replace(
+            self, fresh=[number for number in self.fresh if number not in refused], skipped=(*self.skipped, *reasons)
+        ).checked()
 
 
 def _is_made_of(name: str, path: str) -> bool:
@@ -148,8 +170,15 @@ def _makes_room(name: str, old: str, new: str) -> bool:
     return old == new or (not _is_made_of(name, new) and (not old or _is_gone(old)))
 
 
-def plan(before: pd.DataFrame, catalog: pd.DataFrame, folders: Sequence[str], is_table: bool, reader: Reader,
-         workers: int | None, advance: Callable[[int], None]) -> Plan:
+def plan(
+    before: pd.DataFrame,
+    catalog: pd.DataFrame,
+    folders: Sequence[str],
+    is_table: bool,
+    reader: Reader,
+    workers: int | None,
+    advance: Callable[[int], None],
+) -> Plan:
     """Compare a catalog with an index's table. folders: their paintings that are there no more count as gone, or, where
     the catalog is_table, those that it does not name; advance: is told of each painting that was looked at."""
     contents = _contents(catalog["path"].tolist(), reader, workers or available_cores(), advance)
@@ -179,15 +208,20 @@ def plan(before: pd.DataFrame, catalog: pd.DataFrame, folders: Sequence[str], is
             left = next((p for p in places[content] if p not in moved and has_left(p, content)), None)
             if left is not None:
                 moved[left] = number
-    gone = [place for place, path in enumerate(stored)
-            if place not in moved and _is_inside(path, folders) and path not in now and (is_table or _is_gone(path))]
+    gone = [
+        place
+        for place, path in enumerate(stored)
+        if place not in moved and _is_inside(path, folders) and path not in now and (is_table or _is_gone(path))
+    ]
     return Plan(before, catalog, new, moved, np.array(gone, np.int64), (), same).checked()
 
 
-def _contents(locations: Sequence[str], reader: Reader, workers: int, advance: Callable[[int], None]
-              ) -> list[str | None]:
+def _contents(
+    locations: Sequence[str], reader: Reader, workers: int, advance: Callable[[int], None]
+) -> list[str | None]:
     """sha256 of every file; None for one that cannot be read."""
     with reader:
+
         def content(location: str) -> str | None:
             try:
                 with reader.open(location) as stream:

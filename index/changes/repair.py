@@ -41,8 +41,10 @@ def repair(index: Path) -> list[str]:
             return done
         truths = [name for name in wrong if _is_truth(name)]
         if truths:
-            raise BadIndex(f"{folder / truths[0]}: cannot be rebuilt, for only it knew what it held; restore it from a "
-                           f"copy, or rebuild with artidx build --replace" + _older(index, number))
+            raise BadIndex(
+                f"{folder / truths[0]}: cannot be rebuilt, for only it knew what it held; restore it from a "
+                f"copy, or rebuild with artidx build --replace" + _older(index, number)
+            )
         model = _model(index, folder, manifest)
         aside = index / "generations" / "repair.part"  # whatever ends so is cleared away if this is killed
         aside.mkdir()
@@ -72,8 +74,10 @@ def _find_current(index: Path) -> list[str]:
         if manifest and not any(map(_is_truth, damaged_files(folder, manifest))):
             generations.make_current(index, number, sha256_of(folder / "manifest.json"))
             return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that can be mended"]
-    raise BadIndex(f"{index}: none of its generations can be mended; restore it from a copy, or rebuild with artidx "
-                   f"build --replace")
+    raise BadIndex(
+        f"{index}: none of its generations can be mended; restore it from a copy, or rebuild with artidx "
+        f"build --replace"
+    )
 
 
 def _is_truth(name: str) -> bool:
@@ -97,8 +101,10 @@ def _known_manifest(folder: Path) -> Manifest | None:
 def _manifest(folder: Path, sha256: str) -> Manifest:
     path = folder / "manifest.json"
     if _sha256_of(path) != sha256:
-        raise BadIndex(f"{path}: cannot be rebuilt; restore it from a copy, or rebuild with artidx build --replace"
-                       + _older(folder.parent.parent, int(folder.name)))
+        raise BadIndex(
+            f"{path}: cannot be rebuilt; restore it from a copy, or rebuild with artidx build --replace"
+            + _older(folder.parent.parent, int(folder.name))
+        )
     return read_manifest(manifest_bytes(folder), path, sha256)
 
 
@@ -108,9 +114,11 @@ def _older(index: Path, number: int) -> str:
         folder = generations.generation_folder(index, other)
         manifest = _known_manifest(folder)
         if manifest and not damaged_files(folder, manifest):
-            return (f". Generation {other} of {manifest.created} is whole, with {manifest.paintings:,} paintings: "
-                    f"without {index / 'CURRENT'} and {generations.generation_folder(index, number)}, "
-                    f"artidx check --repair goes back to it")
+            return (
+                f". Generation {other} of {manifest.created} is whole, with {manifest.paintings:,} paintings: "
+                f"without {index / 'CURRENT'} and {generations.generation_folder(index, number)}, "
+                f"artidx check --repair goes back to it"
+            )
     return ""
 
 
@@ -119,14 +127,15 @@ def _model(index: Path, folder: Path, manifest: Manifest) -> ModelFile:
     copies = [folder, *(generations.generation_folder(index, number) for number in generations.numbers(index))]
     for path in [*(copy / "model.onnx" for copy in copies), DEFAULT_MODEL]:
         if path.is_file() and sha256_of(path) == manifest.model.sha256:
-            return ModelFile(manifest.model, manifest.calibration,
-                             partial(write_atomically, data=path.read_bytes()))
-    raise BadIndex(f"{folder / 'model.onnx'}: cannot be rebuilt; put a file with the sha256 {manifest.model.sha256} in "
-                   f"its place")
+            return ModelFile(manifest.model, manifest.calibration, partial(write_atomically, data=path.read_bytes()))
+    raise BadIndex(
+        f"{folder / 'model.onnx'}: cannot be rebuilt; put a file with the sha256 {manifest.model.sha256} in its place"
+    )
 
 
-def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], aside: Path, model: ModelFile,
-            done: list[str]) -> generations.Contents:
+def _mended(
+    index: Path, folder: Path, manifest: Manifest, wrong: list[str], aside: Path, model: ModelFile, done: list[str]
+) -> generations.Contents:
     """The contents of the generation, with whatever was damaged made anew."""
     found = []
     before = generations.contents(folder, manifest, (), ())
@@ -141,8 +150,10 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
             table = table[stays].reset_index(drop=True)
             changed = int((table["vector_sha256"] != hashes).sum())
             found.append(Segment(table.assign(vector_sha256=hashes), matrix))
-            done.append(f"{vectors}: made anew" + (f", {changed:,} of them from their images, the same up to rounding"
-                                                   if changed else ""))
+            done.append(
+                f"{vectors}: made anew"
+                + (f", {changed:,} of them from their images, the same up to rounding" if changed else "")
+            )
         else:
             whole = pieces.read(folder, facts.name, len(table), manifest.model.dim, manifest.storage.type)
             found.append(Segment(table, np.array(whole.stored)))
@@ -160,8 +171,16 @@ def _mended(index: Path, folder: Path, manifest: Manifest, wrong: list[str], asi
     return generations.contents(folder, manifest, found, skipped)
 
 
-def _vectors(index: Path, path: Path, table: pd.DataFrame, rows: Integers, length: int, manifest: Manifest, aside: Path,
-             model: ModelFile) -> tuple[Array, list[str]]:
+def _vectors(
+    index: Path,
+    path: Path,
+    table: pd.DataFrame,
+    rows: Integers,
+    length: int,
+    manifest: Manifest,
+    aside: Path,
+    model: ModelFile,
+) -> tuple[Array, list[str]]:
     """(m, d) as they are stored, and their hashes: each from where its bytes still have theirs, else from its image.
 
     table: of the paintings whose vectors are needed; rows: (m,) of the file, which had `length` of them.
@@ -199,9 +218,11 @@ def _vectors(index: Path, path: Path, table: pd.DataFrame, rows: Integers, lengt
                 expected[place], is_missing[place] = _hash(found[place]), False
     if is_missing.any():
         first = table.iloc[int(np.flatnonzero(is_missing)[0])]
-        raise BadIndex(f"{path}: {is_missing.sum():,} of its vectors cannot be rebuilt: the images they were made of "
-                       f"are not where they were, or not the same; the first is {first['id']}, "
-                       f"{first['path'] or 'without an image'}: restore {path.name} or the images from a copy")
+        raise BadIndex(
+            f"{path}: {is_missing.sum():,} of its vectors cannot be rebuilt: the images they were made of "
+            f"are not where they were, or not the same; the first is {first['id']}, "
+            f"{first['path'] or 'without an image'}: restore {path.name} or the images from a copy"
+        )
     return found, expected
 
 

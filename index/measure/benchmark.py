@@ -28,16 +28,7 @@ from ..scoring.centre import centre_of, centred
 from ..scoring.curve import PairCurve, Pairs, blocks
 from ..scoring.open_set import told_apart
 from ..scoring.vectors import Array, Doubles, Integers
-from .bootstrap import (
-    MOST_PAIRS,
-    Interval,
-    auc_draws,
-    identified_draws,
-    interval_of,
-    mean_draws,
-    pair_draws,
-    thinned,
-)
+from .bootstrap import MOST_PAIRS, Interval, auc_draws, identified_draws, interval_of, mean_draws, pair_draws, thinned
 from .fit import fit_held_out
 from .kept_vectors import contents_of, vectors_of
 from .retrieval import acceptance_limits
@@ -131,8 +122,9 @@ class Task:
         return bool(self.in_gallery.all())
 
 
-def benchmark(catalog: Catalog, models: Sequence[str], work: Path, gallery: str | None = None, bar: Bar = no_bar
-              ) -> Benchmark:
+def benchmark(
+    catalog: Catalog, models: Sequence[str], work: Path, gallery: str | None = None, bar: Bar = no_bar
+) -> Benchmark:
     """Compare models, each base, small or a file, on a labelled catalog. What was embedded is kept in the folder work.
 
     gallery: the split that is searched, by default train where there is one; paintings of all others are asked. Without
@@ -159,9 +151,15 @@ def benchmark(catalog: Catalog, models: Sequence[str], work: Path, gallery: str 
     embeddings = [np.array([vectors[sha256] for sha256 in task.table["sha256"]], np.float32) for vectors in found]
     parts = compared(task, embeddings, catalog.source, bar)
     left_out = LeftOut((*catalog.skipped, *unreadable.items()), copies, len(table) - len(labelled))
-    return Benchmark(catalog.source, gallery, int(task.in_gallery.sum()),
-                     int(task.table["artist_key"][task.in_gallery].nunique()), _told_apart(about, models), parts,
-                     left_out)
+    return Benchmark(
+        catalog.source,
+        gallery,
+        int(task.in_gallery.sum()),
+        int(task.table["artist_key"][task.in_gallery].nunique()),
+        _told_apart(about, models),
+        parts,
+        left_out,
+    )
 
 
 def _gallery_of(table: pd.DataFrame, named: str | None, source: str) -> str | None:
@@ -170,11 +168,14 @@ def _gallery_of(table: pd.DataFrame, named: str | None, source: str) -> str | No
         raise BadSetting(f"--gallery {named}: {source} has no such split; there are {', '.join(splits)}")
     found = named or ("train" if "train" in splits else None)
     if found and len(splits) == 1:
-        raise BadSetting(f"{source}: all paintings are in the split {found}, so that none are left to ask; leave out "
-                         f"the column split to ask each of all others")
+        raise BadSetting(
+            f"{source}: all paintings are in the split {found}, so that none are left to ask; leave out "
+            f"the column split to ask each of all others"
+        )
     if found is None and len(splits) > 1:
-        raise BadSetting(f"{source}: has no split train; name the one to be searched with --gallery: "
-                         f"{', '.join(splits)}")
+        raise BadSetting(
+            f"{source}: has no split train; name the one to be searched with --gallery: {', '.join(splits)}"
+        )
     return found
 
 
@@ -216,10 +217,21 @@ def compared(task: Task, embeddings: Sequence[Array], name: str, bar: Bar = no_b
                 measured.append(_pairs(vectors[here], codes[here]) | _named(answer, here[task.asked]))
                 advance(1)
             same, different = _pair_counts(codes[here])
-            known, outside = ((which & here[task.asked]).sum() for which in (answers[0].is_known,
-                                                                             answers[0].is_outside))
-            parts.append(Part(part, int(here.sum()), len(np.unique(codes[here])), same, different, int(known),
-                              int(outside), {score: _scores([of[score] for of in measured]) for score in NAMES}))
+            known, outside = (
+                (which & here[task.asked]).sum() for which in (answers[0].is_known, answers[0].is_outside)
+            )
+            parts.append(
+                Part(
+                    part,
+                    int(here.sum()),
+                    len(np.unique(codes[here])),
+                    same,
+                    different,
+                    int(known),
+                    int(outside),
+                    {score: _scores([of[score] for of in measured]) for score in NAMES},
+                )
+            )
     return tuple(parts)
 
 
@@ -244,9 +256,15 @@ NOTHING = _Measured(nan, [])
 def _scores(models: Sequence[_Measured]) -> tuple[Score, ...]:
     """The draws of all models are of the same artists."""
     first = models[0]
-    rest = [Score(each.value, interval_of(each.draws), each.value - first.value,
-                  interval_of([ours - theirs for ours, theirs in zip(each.draws, first.draws, strict=True)]))
-            for each in models[1:]]
+    rest = [
+        Score(
+            each.value,
+            interval_of(each.draws),
+            each.value - first.value,
+            interval_of([ours - theirs for ours, theirs in zip(each.draws, first.draws, strict=True)]),
+        )
+        for each in models[1:]
+    ]
     return Score(first.value, interval_of(first.draws), None, None), *rest
 
 
@@ -262,8 +280,11 @@ def _pairs(embeddings: Array, codes: Integers) -> dict[str, _Measured]:
         kept.append(thinned(pairs, MOST_PAIRS / same, MOST_PAIRS / different, chance))
     sample = Pairs.joined(kept)
     draws = pair_draws(sample.distances, sample)
-    values = {"auc": curve.auc, "found_at_1_percent": curve.at(0.01).true_positive_rate,
-              "found_at_0_1_percent": curve.at(0.001).true_positive_rate}
+    values = {
+        "auc": curve.auc,
+        "found_at_1_percent": curve.at(0.01).true_positive_rate,
+        "found_at_0_1_percent": curve.at(0.001).true_positive_rate,
+    }
     return {name: _Measured(value, draws[name]) for name, value in values.items()}
 
 
@@ -308,16 +329,26 @@ def _answers(task: Task, embeddings: Array, codes: Integers, name: str) -> _Answ
         for judged, first, nobody in ((scored, best, unknown), (outside, outside_best, outside_unknown)):
             probabilities, nobody[here] = calibration.posterior(_of(judged, here))
             first[here] = probabilities.max(axis=1, initial=0)
-    return _Answers(by, is_known, _right_neighbours(there, gallery, asked, by, own), ahead, best, unknown, is_outside,
-                    outside_best, outside_unknown)
+    return _Answers(
+        by,
+        is_known,
+        _right_neighbours(there, gallery, asked, by, own),
+        ahead,
+        best,
+        unknown,
+        is_outside,
+        outside_best,
+        outside_unknown,
+    )
 
 
 def _of(scored: GalleryScores, queries: Integers) -> GalleryScores:
     return GalleryScores(scored.scores[queries], scored.paintings[queries])
 
 
-def _right_neighbours(there: Array, gallery: Integers, asked: Array, by: Integers, own: Integers | None
-                      ) -> npt.NDArray[np.bool_]:
+def _right_neighbours(
+    there: Array, gallery: Integers, asked: Array, by: Integers, own: Integers | None
+) -> npt.NDArray[np.bool_]:
     found = np.zeros(len(asked), bool)
     for number, vector in enumerate(asked):
         cosines = there @ vector
@@ -343,12 +374,18 @@ def _named(answers: _Answers, here: npt.NDArray[np.bool_]) -> dict[str, _Measure
     found["known_auc"] = _Measured(told_apart(sure, outside_sure), auc_draws(sure, outside_sure, by, outside_by))
     limits = acceptance_limits(outside_best, np.array([*FALSE_ACCEPTANCES.values()]))
     for (name, rate), limit in zip(FALSE_ACCEPTANCES.items(), limits, strict=True):
-        found[name] = _Measured(float(((best > limit) & (ahead < 1)).mean()), identified_draws(
-            best, ahead < 1, outside_best, rate, by, outside_by))
+        found[name] = _Measured(
+            float(((best > limit) & (ahead < 1)).mean()),
+            identified_draws(best, ahead < 1, outside_best, rate, by, outside_by),
+        )
     return found
 
 
 def _told_apart(models: Sequence[BenchmarkedModel], files: Sequence[str]) -> tuple[BenchmarkedModel, ...]:
     names = [model.name for model in models]
-    return tuple(BenchmarkedModel(model.name if names.count(model.name) == 1 else f"{model.name} ({file})",
-                                  model.sha256, model.dim) for model, file in zip(models, files, strict=True))
+    return tuple(
+        BenchmarkedModel(
+            model.name if names.count(model.name) == 1 else f"{model.name} ({file})", model.sha256, model.dim
+        )
+        for model, file in zip(models, files, strict=True)
+    )

@@ -52,14 +52,26 @@ def auc_draws(known: Doubles, out_of_gallery: Doubles, known_by: Integers, outsi
     return values
 
 
-def identified_interval(best: Doubles, is_right: npt.NDArray[np.bool_], out_of_gallery: Doubles, rate: float,
-                        known_by: Integers, outside_by: Integers) -> Interval:
+def identified_interval(
+    best: Doubles,
+    is_right: npt.NDArray[np.bool_],
+    out_of_gallery: Doubles,
+    rate: float,
+    known_by: Integers,
+    outside_by: Integers,
+) -> Interval:
     """Of the share of queries (k,) named rightly with more than a share `rate` of out_of_gallery (s,) gets at best."""
     return interval_of(identified_draws(best, is_right, out_of_gallery, rate, known_by, outside_by))
 
 
-def identified_draws(best: Doubles, is_right: npt.NDArray[np.bool_], out_of_gallery: Doubles, rate: float,
-                     known_by: Integers, outside_by: Integers) -> list[float]:
+def identified_draws(
+    best: Doubles,
+    is_right: npt.NDArray[np.bool_],
+    out_of_gallery: Doubles,
+    rate: float,
+    known_by: Integers,
+    outside_by: Integers,
+) -> list[float]:
     """The same share of each draw."""
     order = np.argsort(-out_of_gallery, kind="stable")
     values = []

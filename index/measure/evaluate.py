@@ -82,8 +82,15 @@ class SplitScores:
     doubts: tuple[str, ...] = ()
 
 
-def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], chosen: Sequence[str],
-             gallery: str | None, calibration: Calibration | None, prior: float = DEFAULT_PRIOR) -> list[SplitScores]:
+def evaluate(
+    table: pd.DataFrame,
+    embeddings: Array,
+    splits: pd.Series[str],
+    chosen: Sequence[str],
+    gallery: str | None,
+    calibration: Calibration | None,
+    prior: float = DEFAULT_PRIOR,
+) -> list[SplitScores]:
     """Scores of the chosen splits. table: the index's rows; embeddings: (n, d) as of the model; splits: (n,) names.
 
     Pairs are judged as in an index of that split alone, around its own centre. Artists are looked for in an index of
@@ -101,8 +108,9 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
     for split, is_here in [*((split, splits == split) for split in chosen), *together]:
         here = is_here.to_numpy(bool)
         vectors = centred(embeddings[here], centre_of(embeddings[here], codes[here]))
-        pairs, intervals, curves = _pair_scores(vectors, codes[here], hashes[here],
-                                                calibration.pairs if calibration else None, prior)
+        pairs, intervals, curves = _pair_scores(
+            vectors, codes[here], hashes[here], calibration.pairs if calibration else None, prior
+        )
         retrieval, more = retrieval_scores(vectors, codes[here])
         intervals |= more
         nearest: NearestScores | None = None
@@ -114,22 +122,33 @@ def evaluate(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], cho
             asked = np.flatnonzero(here & (codes >= 0))
             known = _scored(embeddings, codes, there, asked, is_itself)
             foreign = np.flatnonzero(splits.isin(chosen).to_numpy(bool) & (codes >= 0) & ~np.isin(codes, codes[there]))
-            out_of_gallery = (_scored(embeddings, codes, there, foreign, False) if len(foreign)
-                              else without_own_artists(known, codes[asked]))
-            nearest, more, open_set = nearest_scores(known, codes[asked], out_of_gallery, codes[there], names,
-                                                     calibration.artists,
-                                                     codes[foreign if len(foreign) else asked])
+            out_of_gallery = (
+                _scored(embeddings, codes, there, foreign, False)
+                if len(foreign)
+                else without_own_artists(known, codes[asked])
+            )
+            nearest, more, open_set = nearest_scores(
+                known,
+                codes[asked],
+                out_of_gallery,
+                codes[there],
+                names,
+                calibration.artists,
+                codes[foreign if len(foreign) else asked],
+            )
             intervals |= more
             if is_itself:
                 doubts = reads_the_answer(vectors, codes[here], calibration.artists)
-        doubts += perfect_scores(pairs.auc, pairs.same_pairs, *((nearest.top_1, nearest.queries) if nearest else
-                                                                (math.nan, 0)))
+        doubts += perfect_scores(
+            pairs.auc, pairs.same_pairs, *((nearest.top_1, nearest.queries) if nearest else (math.nan, 0))
+        )
         found.append(SplitScores(split, pairs, retrieval, nearest, intervals, Curves(*curves, open_set), tuple(doubts)))
     return found
 
 
-def _scored(embeddings: Array, codes: Integers, there: npt.NDArray[np.bool_], asked: Integers, is_itself: bool
-            ) -> GalleryScores:
+def _scored(
+    embeddings: Array, codes: Integers, there: npt.NDArray[np.bool_], asked: Integers, is_itself: bool
+) -> GalleryScores:
     """Scores of the paintings asked (q,) in a gallery, the paintings `there` (n,), which holds them if it is itself."""
     centre = centre_of(embeddings[there], codes[there])
     gallery, queries = centred(embeddings[there], centre), centred(embeddings[asked], centre)
@@ -137,9 +156,13 @@ def _scored(embeddings: Array, codes: Integers, there: npt.NDArray[np.bool_], as
     return gallery_scores(gallery, codes[there], int(codes.max(initial=-1)) + 1, queries, own)
 
 
-def _pair_scores(vectors: Array, artists: Integers, hashes: npt.NDArray[np.object_],
-                 calibration: PairCalibration | None, prior: float
-                 ) -> tuple[PairScores, dict[str, Interval], tuple[Roc, Roc, Reliability | None]]:
+def _pair_scores(
+    vectors: Array,
+    artists: Integers,
+    hashes: npt.NDArray[np.object_],
+    calibration: PairCalibration | None,
+    prior: float,
+) -> tuple[PairScores, dict[str, Interval], tuple[Roc, Roc, Reliability | None]]:
     _, counts = np.unique(artists[artists >= 0], return_counts=True)
     same = int((counts * (counts - 1)).sum()) // 2
     different = int(counts.sum() * (counts.sum() - 1)) // 2 - same
@@ -161,13 +184,29 @@ def _pair_scores(vectors: Array, artists: Integers, hashes: npt.NDArray[np.objec
         error = spread.error
         squared = brier(scale.evidence(centres), by_verdict.same, by_verdict.different)
         squared_by_distance = brier(calibration.by_distance.evidence(centres), by_distance.same, by_distance.different)
-    found_at = [by_verdict.at(rate).true_positive_rate if same and different else float("nan")
-                for rate in (0.01, 0.001)]
+    found_at = [
+        by_verdict.at(rate).true_positive_rate if same and different else float("nan") for rate in (0.01, 0.001)
+    ]
     decided = called or by_verdict.equal_error()
     right = (decided.true_positive_rate + 1 - decided.false_positive_rate) / 2
     accuracy = right if same and different else float("nan")
-    scores = PairScores(int(counts.sum()), len(counts), same, different, by_verdict.auc, by_distance.auc, found_at[0],
-                        found_at[1], accuracy, called, prior, precision, error, squared, squared_by_distance)
+    scores = PairScores(
+        int(counts.sum()),
+        len(counts),
+        same,
+        different,
+        by_verdict.auc,
+        by_distance.auc,
+        found_at[0],
+        found_at[1],
+        accuracy,
+        called,
+        prior,
+        precision,
+        error,
+        squared,
+        squared_by_distance,
+    )
     sample = Pairs.joined(kept) if kept else None
     intervals = pair_intervals(_judged(sample, calibration), sample) if sample and same and different else {}
     roc, roc_by_distance = (tuple(curve.at(rate) for rate in ROC_RATES.tolist()) for curve in (by_verdict, by_distance))

@@ -77,11 +77,13 @@ def reliability(evidence: Doubles, same: Counted, different: Counted) -> Reliabi
     probability, as_same, as_different = _halved(evidence, same, different)
     bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
     both = as_same + as_different
-    weight, predicted, observed = (np.bincount(bins, values, BINS).astype(np.float64)
-                                   for values in (both, probability * both, as_same))
+    weight, predicted, observed = (
+        np.bincount(bins, values, BINS).astype(np.float64) for values in (both, probability * both, as_same)
+    )
     filled = np.maximum(weight, 1e-300)
-    return Reliability(tuple((predicted / filled).tolist()), tuple((observed / filled).tolist()),
-                       tuple(weight.tolist()))
+    return Reliability(
+        tuple((predicted / filled).tolist()), tuple((observed / filled).tolist()), tuple(weight.tolist())
+    )
 
 
 def brier(evidence: Doubles, same: Counted, different: Counted) -> float:
@@ -104,16 +106,19 @@ def setting_within(embeddings: Array, artists: Integers, hashes: npt.NDArray[np.
     return pairs_among(vectors, artists, vectors, hashes, np.arange(len(vectors)))
 
 
-def setting_asked(embeddings: Array, artists: Integers, others: Array, their_artists: Integers,
-                  hashes: npt.NDArray[np.object_]) -> Pairs:
+def setting_asked(
+    embeddings: Array, artists: Integers, others: Array, their_artists: Integers, hashes: npt.NDArray[np.object_]
+) -> Pairs:
     """All pairs of paintings that are asked of an index of other paintings, by other artists."""
     centre = centre_of(others, their_artists)
-    return pairs_among(centred(embeddings, centre), artists, centred(others, centre), hashes,
-                       np.full(len(embeddings), -1))
+    return pairs_among(
+        centred(embeddings, centre), artists, centred(others, centre), hashes, np.full(len(embeddings), -1)
+    )
 
 
-def pairs_among(vectors: Array, artists: Integers, gallery: Array, hashes: npt.NDArray[np.object_], own: Integers
-                ) -> Pairs:
+def pairs_among(
+    vectors: Array, artists: Integers, gallery: Array, hashes: npt.NDArray[np.object_], own: Integers
+) -> Pairs:
     """All pairs of vectors (n, d), with the landmarks of a gallery (g, d); own: (n,) their places in it, or -1."""
     return Pairs.joined(list(blocks(vectors, artists, neighbourhoods_among(vectors, gallery, hashes, own))))
 
@@ -158,9 +163,14 @@ def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCa
 
     def unusual(weights: Doubles) -> float:  # in nats
         steepness, _, count_penalty, prior_exponent = weights.tolist()
-        return float((steepness / SLOPE_SPREAD) ** 2
-                     + ((count_penalty - USUAL_COUNT_PENALTY) / COUNT_PENALTY_SPREAD) ** 2
-                     + (prior_exponent / PRIOR_EXPONENT_SPREAD) ** 2) / 2
+        return (
+            float(
+                (steepness / SLOPE_SPREAD) ** 2
+                + ((count_penalty - USUAL_COUNT_PENALTY) / COUNT_PENALTY_SPREAD) ** 2
+                + (prior_exponent / PRIOR_EXPONENT_SPREAD) ** 2
+            )
+            / 2
+        )
 
     def loss(weights: Doubles) -> float:
         return float(np.mean([surprise(calibration(weights), case) for case in cases]) + unusual(weights) / queries)
@@ -170,8 +180,11 @@ def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCa
     fitted = replace(fitted, open_set=_open_set([_Told.of(case, fitted) for case in cases]))
     if max(_spread_of_counts(case) for case in cases) >= ALIKE:
         return fitted
-    return replace(fitted, measured_on=f"{measured_on}; its artists have alike many paintings, so what their number "
-                                       f"says is not measured but taken as usual")
+    return replace(
+        fitted,
+        measured_on=f"{measured_on}; its artists have alike many paintings, so what their number "
+        f"says is not measured but taken as usual",
+    )
 
 
 @dataclass(frozen=True)
@@ -259,8 +272,11 @@ def fit_artists(cases: Sequence[Asked], measured_on: str) -> ArtistCalibration:
     Artists are held out over all cases. Raises BadCatalog where a case has no query by an artist of its gallery, or
     none by somebody else.
     """
-    names = [[artist_key(name) if name else None for name in artists]
-             for case in cases for artists in (case.gallery_artists, case.query_artists)]
+    names = [
+        [artist_key(name) if name else None for name in artists]
+        for case in cases
+        for artists in (case.gallery_artists, case.query_artists)
+    ]
     codes, _ = artist_codes(pd.Series([name for some in names for name in some], dtype=object))
     parts = np.split(codes, np.cumsum([len(some) for some in names])[:-1])
     nobody = int(codes.max(initial=-1)) + 1
@@ -270,15 +286,23 @@ def fit_artists(cases: Sequence[Asked], measured_on: str) -> ArtistCalibration:
         speaking = np.full(len(theirs), -1)
         speaking[theirs >= 0] = places
         centre = centre_of(case.gallery, theirs)
-        scored = gallery_scores(centred(case.gallery, centre), speaking, len(here), centred(case.queries, centre),
-                                case.own)
+        scored = gallery_scores(
+            centred(case.gallery, centre), speaking, len(here), centred(case.queries, centre), case.own
+        )
         truth = np.minimum(np.searchsorted(here, asked), max(len(here) - 1, 0))
         is_known = np.isin(asked, here)
         is_known &= scored.paintings[np.arange(len(asked)), truth] > 0
         by = np.where(asked >= 0, asked, nobody + np.cumsum(asked < 0))
         everybody = np.ones(len(here), bool)
-        found.append(ArtistCase(_only(scored, is_known, everybody), truth[is_known],
-                                _only(scored, ~is_known, everybody), by[is_known], by[~is_known]))
+        found.append(
+            ArtistCase(
+                _only(scored, is_known, everybody),
+                truth[is_known],
+                _only(scored, ~is_known, everybody),
+                by[is_known],
+                by[~is_known],
+            )
+        )
     return calibrate_artists(found, measured_on)
 
 
@@ -287,8 +311,9 @@ def _spread_of_counts(case: ArtistCase) -> float:
     return float(np.log(counts[counts > 0]).std())
 
 
-def calibrate_model(table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], *, gallery: str, seen: str,
-                    unseen: str) -> Calibration:
+def calibrate_model(
+    table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], *, gallery: str, seen: str, unseen: str
+) -> Calibration:
     """Pairs on artists the model has not seen, artists on both: seen ones are in the gallery, unseen not.
 
     Pairs are judged in an index of the unseen artists alone and in one of the gallery alone. embeddings: (n, d) as
@@ -299,29 +324,40 @@ def calibrate_model(table: pd.DataFrame, embeddings: Array, splits: pd.Series[st
     of = {name: (splits == name).to_numpy() & (codes >= 0) for name in (gallery, seen, unseen)}
     of[seen] &= np.isin(codes, codes[of[gallery]])
     asked, held = of[unseen], of[gallery]
-    settings = [setting_within(embeddings[asked], codes[asked], hashes[asked]),
-                setting_asked(embeddings[asked], codes[asked], embeddings[held], codes[held], hashes[held])]
+    settings = [
+        setting_within(embeddings[asked], codes[asked], hashes[asked]),
+        setting_asked(embeddings[asked], codes[asked], embeddings[held], codes[held], hashes[held]),
+    ]
     if not settings[0].is_same.any() or settings[0].is_same.all():
         raise BadCatalog(f"calibrating needs pairs of paintings by the same artist and by others in the split {unseen}")
     if not of[seen].any():
         raise BadCatalog(f"calibrating needs paintings in the split {seen} by artists of the split {gallery}")
-    described = {name: f"{here.sum():,} paintings by {len(np.unique(codes[here]))} artists ({name})"
-                 for name, here in of.items()}
+    described = {
+        name: f"{here.sum():,} paintings by {len(np.unique(codes[here]))} artists ({name})" for name, here in of.items()
+    }
 
     def case(among: Integers) -> ArtistCase:
         centre = centre_of(embeddings[among], codes[among])
-        known, unknown = (gallery_scores(centred(embeddings[among], centre), codes[among], len(keys),
-                                    centred(embeddings[of[name]], centre)) for name in (seen, unseen))
+        known, unknown = (
+            gallery_scores(
+                centred(embeddings[among], centre), codes[among], len(keys), centred(embeddings[of[name]], centre)
+            )
+            for name in (seen, unseen)
+        )
         return ArtistCase(known, codes[of[seen]], unknown, codes[of[seen]], codes[of[unseen]])
 
     whole = np.flatnonzero(of[gallery])
     thin = [_thinned(whole, codes, mean) for mean in THIN_GALLERIES]
     means = ", ".join(f"{len(among) / len(np.unique(codes[among])):.1f}" for among in thin)
-    pairs = calibrate_pairs(settings, f"all pairs of {described[unseen]}, whom the model had not learnt when it was "
-                                      f"measured")
-    artists = calibrate_artists([case(among) for among in (whole, *thin)], f"{described[seen]} as known and "
-                                f"{described[unseen]} as unknown, against {described[gallery]} and against "
-                                f"{means} paintings of each on average")
+    pairs = calibrate_pairs(
+        settings, f"all pairs of {described[unseen]}, whom the model had not learnt when it was measured"
+    )
+    artists = calibrate_artists(
+        [case(among) for among in (whole, *thin)],
+        f"{described[seen]} as known and "
+        f"{described[unseen]} as unknown, against {described[gallery]} and against "
+        f"{means} paintings of each on average",
+    )
     return Calibration(pairs, artists)
 
 
@@ -348,9 +384,13 @@ def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name:
     settings = [with_others, without_others] if without_others.is_same.any() and is_alike else [with_others]
 
     described = f"{len(places):,} paintings by {len(np.unique(codes[places]))} artists ({name})"
-    return Calibration(calibrate_pairs(settings, f"all pairs of {described}"), calibrate_artists(
-        cases_within(vectors, codes, places, name), f"{described}, each left out of the index, and a fifth of the "
-                                                    f"artists unknown to it in turn"))
+    return Calibration(
+        calibrate_pairs(settings, f"all pairs of {described}"),
+        calibrate_artists(
+            cases_within(vectors, codes, places, name),
+            f"{described}, each left out of the index, and a fifth of the artists unknown to it in turn",
+        ),
+    )
 
 
 def cases_within(vectors: Array, codes: Integers, places: Integers, name: str) -> list[ArtistCase]:
@@ -372,13 +412,21 @@ def cases_within(vectors: Array, codes: Integers, places: Integers, name: str) -
     for fold in _folds(truth, FOLDS):
         is_here = may_be_right & ~np.isin(np.arange(artists), fold)
         is_known = is_here[truth]
-        cases.append(ArtistCase(_only(scored, is_known, is_here), (np.cumsum(is_here) - 1)[truth[is_known]],
-                                _only(scored, ~is_known, is_here), truth[is_known], truth[~is_known]))
+        cases.append(
+            ArtistCase(
+                _only(scored, is_known, is_here),
+                (np.cumsum(is_here) - 1)[truth[is_known]],
+                _only(scored, ~is_known, is_here),
+                truth[is_known],
+                truth[~is_known],
+            )
+        )
     return cases
 
 
-def fit_held_out(embeddings: Array, codes: Integers, everybody: Integers, name: str
-                 ) -> list[tuple[Integers, ArtistCalibration]]:
+def fit_held_out(
+    embeddings: Array, codes: Integers, everybody: Integers, name: str
+) -> list[tuple[Integers, ArtistCalibration]]:
     """Each half of the artists `everybody` has, with a calibration fitted to the others' paintings alone.
 
     embeddings: (n, d) of a gallery, as the model gives them; codes: (n,) their artists. Raises BadCatalog where a half
@@ -439,9 +487,17 @@ def _scale(pairs: Pairs, weights: Doubles, *, has_similarities: bool) -> Scale:
     held_out = [(part.evidence, part.pairs.is_same, ~part.pairs.is_same) for part in parts]
     together = tuple(np.concatenate(kind) for kind in zip(*held_out, strict=True))
     error, squared = (reliability(*together).error, brier(*together)) if together else (None, None)
-    return Scale(slope, intercept, tuple(curve.at(rate) for rate in FALSE_POSITIVE_RATES), curve.equal_error(),
-                 tuple(curve.at(rate) for rate in ROC_RATES.tolist()), curve.auc, error, squared,
-                 tuple(_rates(parts, number) for number in range(len(FALSE_POSITIVE_RATES))) if parts else ())
+    return Scale(
+        slope,
+        intercept,
+        tuple(curve.at(rate) for rate in FALSE_POSITIVE_RATES),
+        curve.equal_error(),
+        tuple(curve.at(rate) for rate in ROC_RATES.tolist()),
+        curve.auc,
+        error,
+        squared,
+        tuple(_rates(parts, number) for number in range(len(FALSE_POSITIVE_RATES))) if parts else (),
+    )
 
 
 @dataclass(frozen=True)
@@ -469,17 +525,20 @@ def _held_out(pairs: Pairs, has_similarities: bool) -> list[_Judged]:
         x, curve = compared(judged), PairCurve.empty()
         curve.add(compared(fitted_on), fitted_on.is_same)
         slope, intercept = _logistic(compared(fitted_on)[:, None], fitted_on.is_same, weights).tolist()
-        found.append(_Judged(judged, slope * x + intercept,
-                             [x < curve.at(rate).distance for rate in FALSE_POSITIVE_RATES]))
+        found.append(
+            _Judged(judged, slope * x + intercept, [x < curve.at(rate).distance for rate in FALSE_POSITIVE_RATES])
+        )
     return found
 
 
 def _rates(parts: Sequence[_Judged], number: int) -> HeldOut:
     """At one of the nominal rates; the intervals by bootstrap over the artists."""
-    first, second, called = (np.concatenate(some) for some in zip(
-        *((part.pairs.first, part.pairs.second, part.called[number]) for part in parts), strict=True))
+    first, second, called = (
+        np.concatenate(some)
+        for some in zip(*((part.pairs.first, part.pairs.second, part.called[number]) for part in parts), strict=True)
+    )
     codes, places = np.unique(np.concatenate([first, second]), return_inverse=True)
-    cells = places[: len(first)] * len(codes) + places[len(first):]
+    cells = places[: len(first)] * len(codes) + places[len(first) :]
 
     def by_artists(chosen: npt.NDArray[np.bool_]) -> Doubles:
         return np.bincount(cells[chosen], minlength=len(codes) ** 2).reshape(len(codes), -1).astype(np.float64)

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...embedder.catalogs.bounded_parquet import read_frame
 from ...embedder.locations import Reader, content_hash
 from ...embedder.parallel import Bar, ahead, batches
 from ...embedder.resources import available_cores
@@ -25,6 +24,7 @@ from ...embedder.runtime import Embedder, Embedding
 from ...errors import IndexBusy, UnreadableImage, exhausted
 from ...files import write_atomically
 from ..scoring.vectors import Array
+from ..storage.bounded_parquet import read_frame
 
 PIECE = 128  # images a file: what an interrupted run loses is some seconds' work
 COLUMNS = ["sha256", "embedding"]
@@ -35,6 +35,7 @@ def contents_of(paths: Sequence[str], bar: Bar) -> tuple[list[str], dict[str, st
     """The sha256 of each image's bytes, empty for those that cannot be read; and their problems by path."""
     problems: dict[str, str] = {}
     with Reader() as reader, bar(len(paths), "reading") as advance:
+
         def content(path: str) -> str:
             try:
                 with reader.open(path) as stream:
@@ -50,8 +51,9 @@ def contents_of(paths: Sequence[str], bar: Bar) -> tuple[list[str], dict[str, st
     return found, problems
 
 
-def vectors_of(images: Mapping[str, str], embedder: Embedder, work: Path, bar: Bar
-               ) -> tuple[dict[str, Array], dict[str, str]]:
+def vectors_of(
+    images: Mapping[str, str], embedder: Embedder, work: Path, bar: Bar
+) -> tuple[dict[str, Array], dict[str, str]]:
     """The vector (d,) of each image that has one, by the sha256 of its bytes, and the problems of others by path.
 
     images: a path for each sha256. Only what the folder `work` has no vector of is embedded. Raises IndexBusy where
@@ -71,8 +73,11 @@ def vectors_of(images: Mapping[str, str], embedder: Embedder, work: Path, bar: B
                     _keep(folder, done)
                 known |= done
                 advance(len(piece))
-    changed = {path: "changed while it was read" for sha256, path in images.items()
-               if sha256 not in known and path not in problems}
+    changed = {
+        path: "changed while it was read"
+        for sha256, path in images.items()
+        if sha256 not in known and path not in problems
+    }
     return {sha256: known[sha256] for sha256 in images if sha256 in known}, problems | changed
 
 
@@ -83,8 +88,10 @@ def _alone_in(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise IndexBusy(f"{folder}: another run embeds images by this model; wait until it is done, or name "
-                            f"another folder with --work") from None
+            raise IndexBusy(
+                f"{folder}: another run embeds images by this model; wait until it is done, or name "
+                f"another folder with --work"
+            ) from None
         yield
 
 

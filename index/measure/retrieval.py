@@ -56,15 +56,22 @@ def retrieval_scores(vectors: Array, artists: Integers) -> tuple[RetrievalScores
         if won is not None:
             hits = is_same[nearest]
             precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-            rows.append((won, (precision * hits).sum() / min(DEPTH, is_same.sum() - 1), float(hits[:1].any()),
-                         float(hits[:5].any())))
+            rows.append(
+                (
+                    won,
+                    (precision * hits).sum() / min(DEPTH, is_same.sum() - 1),
+                    float(hits[:1].any()),
+                    float(hits[:5].any()),
+                )
+            )
             askers.append(artist)
     found = np.array(rows, np.float64).reshape(-1, 4)
     names = ("triplet_accuracy", "mean_average_precision_at_10", "recall_at_1", "recall_at_5")
     means = found.mean(axis=0) if len(found) else np.full(4, np.nan)
     intervals = {name: mean_interval(found[:, i], np.array(askers)) for i, name in enumerate(names)}
-    scores = RetrievalScores(len(found), float(means[0]), float(means[1]), float(means[2]), float(means[3]),
-                             _skewness(near_counts))
+    scores = RetrievalScores(
+        len(found), float(means[0]), float(means[1]), float(means[2]), float(means[3]), _skewness(near_counts)
+    )
     return scores, intervals
 
 
@@ -125,9 +132,15 @@ class NearestScores:
     by_artist: tuple[ArtistScores, ...]
 
 
-def nearest_scores(known: GalleryScores, truth: Integers, out_of_gallery: GalleryScores, gallery: Integers,
-                   names: list[str], calibration: ArtistCalibration, outside_by: Integers | None = None
-                   ) -> tuple[NearestScores, dict[str, Interval], OpenSetCurve]:
+def nearest_scores(
+    known: GalleryScores,
+    truth: Integers,
+    out_of_gallery: GalleryScores,
+    gallery: Integers,
+    names: list[str],
+    calibration: ArtistCalibration,
+    outside_by: Integers | None = None,
+) -> tuple[NearestScores, dict[str, Interval], OpenSetCurve]:
     """known: what the gallery says to queries by its artists, truth (q,); out_of_gallery: to queries by others.
 
     gallery: (n,) its paintings' codes, negative where unknown. A query whose artist has no painting that counts is not
@@ -148,19 +161,34 @@ def nearest_scores(known: GalleryScores, truth: Integers, out_of_gallery: Galler
     best = probabilities.max(axis=1, initial=0)
     identified = [float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan for limit in limits]
     scores = NearestScores(
-        len(truth), int(sizes.sum()), int((sizes > 0).sum()), len(foreign), _share(ahead < 1), _share(ahead < 5),
-        FALSE_ACCEPTANCES, tuple(float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan for limit in
-                                 acceptance_limits(foreign.max(axis=1, initial=0), np.array(FALSE_ACCEPTANCES))),
-        told_apart(-unknown, -foreign_unknown), unknown_error(unknown, foreign_unknown), _share(is_large[named[wrong]]),
-        float(sizes[is_large].sum() / max(sizes.sum(), 1)), _confusions(truth[wrong], named[wrong], names),
-        _by_artist(truth, named, ahead, sizes, names))
-    intervals = {"top_1": mean_interval((ahead < 1).astype(float), truth),
-                 "top_5": mean_interval((ahead < 5).astype(float), truth)}
+        len(truth),
+        int(sizes.sum()),
+        int((sizes > 0).sum()),
+        len(foreign),
+        _share(ahead < 1),
+        _share(ahead < 5),
+        FALSE_ACCEPTANCES,
+        tuple(
+            float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan
+            for limit in acceptance_limits(foreign.max(axis=1, initial=0), np.array(FALSE_ACCEPTANCES))
+        ),
+        told_apart(-unknown, -foreign_unknown),
+        unknown_error(unknown, foreign_unknown),
+        _share(is_large[named[wrong]]),
+        float(sizes[is_large].sum() / max(sizes.sum(), 1)),
+        _confusions(truth[wrong], named[wrong], names),
+        _by_artist(truth, named, ahead, sizes, names),
+    )
+    intervals = {
+        "top_1": mean_interval((ahead < 1).astype(float), truth),
+        "top_5": mean_interval((ahead < 5).astype(float), truth),
+    }
     outside_by = np.arange(len(foreign)) if outside_by is None else outside_by
     if len(truth) and len(foreign):
         intervals["known_auc"] = auc_interval(-unknown, -foreign_unknown, truth, outside_by)
         intervals["identified_at_10_percent"] = identified_interval(
-            best, ~wrong, foreign.max(axis=1), 0.1, truth, outside_by)
+            best, ~wrong, foreign.max(axis=1), 0.1, truth, outside_by
+        )
     return scores, intervals, tuple(zip(OPEN_SET_POINTS.tolist(), identified, strict=True))
 
 
@@ -168,8 +196,11 @@ def acceptance_limits(first: Doubles, shares: Doubles) -> list[float]:
     """Probabilities that no more than these shares of out-of-gallery queries' first artists exceed."""
     ranked = np.sort(first)[::-1]
     places = np.minimum((shares * len(ranked)).astype(np.int64), len(ranked) - 1)
-    return [1.0] * len(shares) if not len(ranked) else [-1.0 if share >= 1 else float(ranked[place])
-                                                       for share, place in zip(shares, places, strict=True)]
+    return (
+        [1.0] * len(shares)
+        if not len(ranked)
+        else [-1.0 if share >= 1 else float(ranked[place]) for share, place in zip(shares, places, strict=True)]
+    )
 
 
 def unknown_error(known: Doubles, out_of_gallery: Doubles, bins: int = 15) -> float:
@@ -189,15 +220,19 @@ def _confusions(truth: Integers, named: Integers, names: list[str]) -> tuple[tup
     return tuple((names[pairs[i][0]], names[pairs[i][1]], int(counts[i])) for i in order.tolist() if counts[i] > 1)
 
 
-def _by_artist(truth: Integers, named: Integers, ahead: Integers, sizes: Integers, names: list[str]
-               ) -> tuple[ArtistScores, ...]:
+def _by_artist(
+    truth: Integers, named: Integers, ahead: Integers, sizes: Integers, names: list[str]
+) -> tuple[ArtistScores, ...]:
     rows = []
     for code in np.unique(truth).tolist():
         own = truth == code
         others, counts = np.unique(named[own & (named != code)], return_counts=True)
         taken_for = names[others[counts.argmax()]] if len(others) else None
-        rows.append(ArtistScores(names[code], int(sizes[code]), int(own.sum()), _share(ahead[own] < 1),
-                                 _share(ahead[own] < 5), taken_for))
+        rows.append(
+            ArtistScores(
+                names[code], int(sizes[code]), int(own.sum()), _share(ahead[own] < 1), _share(ahead[own] < 5), taken_for
+            )
+        )
     return tuple(rows)
 
 

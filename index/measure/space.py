@@ -21,8 +21,28 @@ from ...files import write_atomically
 from ..scoring.vectors import Array
 from ..storage.generations import Generation
 
-COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
-           "#aec7e8", "#ffbb78", "#98df8a", "#ff9896", "#c5b0d5", "#c49c94", "#f7b6d2", "#c7c7c7", "#dbdb8d", "#9edae5")
+COLOURS = (
+    "#1f77b4",
+    "#ff7f0e",
+    "#2ca02c",
+    "#d62728",
+    "#9467bd",
+    "#8c564b",
+    "#e377c2",
+    "#7f7f7f",
+    "#bcbd22",
+    "#17becf",
+    "#aec7e8",
+    "#ffbb78",
+    "#98df8a",
+    "#ff9896",
+    "#c5b0d5",
+    "#c49c94",
+    "#f7b6d2",
+    "#c7c7c7",
+    "#dbdb8d",
+    "#9edae5",
+)
 MOST_ARTISTS = len(COLOURS)
 
 
@@ -95,16 +115,28 @@ def write_page(space: Space, target: Path) -> None:
         from plotly import graph_objects
     except ModuleNotFoundError:
         raise _missing() from None
-    figure = graph_objects.Figure(layout={
-        "title": "Paintings as the model sees them", "legend": {"itemsizing": "constant"},
-        "margin": {"l": 0, "r": 0, "b": 0},
-        "scene": {f"{axis}axis": {"title": {"text": _axis(space, number)}} for number, axis in enumerate("xyz")}})
+    figure = graph_objects.Figure(
+        layout={
+            "title": "Paintings as the model sees them",
+            "legend": {"itemsizing": "constant"},
+            "margin": {"l": 0, "r": 0, "b": 0},
+            "scene": {f"{axis}axis": {"title": {"text": _axis(space, number)}} for number, axis in enumerate("xyz")},
+        }
+    )
     for artist, colour in zip(space.artists, COLOURS, strict=False):
         is_theirs = (space.table["artist"] == artist).to_numpy(bool)
         x, y, z = space.points[is_theirs].T
         titles = space.table["title"][is_theirs].fillna(space.table["id"][is_theirs]).map(_escaped)
-        figure.add_scatter3d(x=x, y=y, z=z, mode="markers", name=_escaped(artist), text=list(titles),
-                             hovertemplate="%{text}", marker={"size": 3, "color": colour})
+        figure.add_scatter3d(
+            x=x,
+            y=y,
+            z=z,
+            mode="markers",
+            name=_escaped(artist),
+            text=list(titles),
+            hovertemplate="%{text}",
+            marker={"size": 3, "color": colour},
+        )
     page = figure.to_html(include_plotlyjs=True, default_height="95vh")
     write_atomically(target, page.encode())
 

@@ -28,8 +28,11 @@ def perfect_scores(auc: float, same_pairs: int, top_1: float, queries: int) -> l
         found.append(f"an AUC of {auc:.3f}")
     if queries >= FEWEST and top_1 >= PERFECT:
         found.append(f"the right artist first for {top_1:.1%}")
-    return [f"{what} can hardly be: look for copies of a picture under several names, and for paintings that "
-            f"the model was trained on" for what in found]
+    return [
+        f"{what} can hardly be: look for copies of a picture under several names, and for paintings that "
+        f"the model was trained on"
+        for what in found
+    ]
 
 
 def reads_the_answer(vectors: Array, artists: Integers, calibration: ArtistCalibration) -> list[str]:
@@ -55,6 +58,8 @@ def reads_the_answer(vectors: Array, artists: Integers, calibration: ArtistCalib
     most = counts.max() / askable
     if right <= asked_in_all * most + DEVIATIONS * math.sqrt(asked_in_all * most * (1 - most)):
         return []
-    return [f"the right artist is named first for {right / asked_in_all:.0%} even where the artists are shuffled among "
-            f"the paintings, which is {most:.0%} at most by chance: the calibration reads the answer from something "
-            f"else than the paintings; make it anew with artidx calibrate"]
+    return [
+        f"the right artist is named first for {right / asked_in_all:.0%} even where the artists are shuffled among "
+        f"the paintings, which is {most:.0%} at most by chance: the calibration reads the answer from something "
+        f"else than the paintings; make it anew with artidx calibrate"
+    ]

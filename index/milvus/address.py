@@ -37,14 +37,18 @@ class Address:
         except ValueError:
             raise BadSetting(f"{text}: not an address; {expected}") from None
         if found.username is not None or found.password is not None:
-            raise BadSetting(f"{PREFIX}{found.scheme}://...@{host}: credentials do not belong into an address; set "
-                             f"{TOKEN}, to user:password or a key")
+            raise BadSetting(
+                f"{PREFIX}{found.scheme}://...@{host}: credentials do not belong into an address; set "
+                f"{TOKEN}, to user:password or a key"
+            )
         name = found.path.removeprefix("/")
         if found.scheme not in ("http", "https") or not host or found.query or found.fragment:
             raise BadSetting(f"{text}: not an address; {expected}")
         if not re.fullmatch(rf"[A-Za-z_][A-Za-z0-9_]{{0,{LONGEST - 1}}}", name):
-            raise BadSetting(f"{text}: {name!r} cannot be a collection's name: letters, digits and _, no digit first, "
-                             f"{LONGEST} at most")
+            raise BadSetting(
+                f"{text}: {name!r} cannot be a collection's name: letters, digits and _, no digit first, "
+                f"{LONGEST} at most"
+            )
         return cls(found.scheme, host, port, name)
 
     @property

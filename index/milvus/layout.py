@@ -147,30 +147,45 @@ def check_fits(table: pd.DataFrame) -> None:
         row = texts.iloc[place].to_dict()
         fields = {name: row[name] for name in TEXTS} | {
             "text to look in": plain_words(searched_text(table.iloc[[place]]).to_pylist()[0]),
-            "labels": json.dumps({name: row[name] for name in others}, ensure_ascii=False)}
+            "labels": json.dumps({name: row[name] for name in others}, ensure_ascii=False),
+        }
         for name, text in fields.items():
             if len(text.encode("utf-8", "surrogatepass")) > LONGEST_TEXT:
-                raise BadIndex(f"{row['id'][:200]}: its {name} is more than the 64 KB that Milvus keeps in a field; "
-                               f"shorten it, and push again")
+                raise BadIndex(
+                    f"{row['id'][:200]}: its {name} is more than the 64 KB that Milvus keeps in a field; "
+                    f"shorten it, and push again"
+                )
 
 
 def entities(table: pd.DataFrame, vectors: Array, numbers: Any, ranks: Any, words: list[str]) -> list[dict[str, Any]]:
     """Rows of a table (m,) as Milvus keeps them. vectors: (m, d); numbers, ranks: (m,) of artists and by hash."""
     others = [name for name in table.columns if name not in OWN_COLUMNS]
     texts = {name: table[name].astype(object).where(table[name].notna(), "").tolist() for name in (*TEXTS, *others)}
-    values = {name: pd.to_numeric(table[name], errors="coerce").clip(-1.7e308, 1.7e308).tolist()
-              for name in (*TEXTS, *others)}
+    values = {
+        name: pd.to_numeric(table[name], errors="coerce").clip(-1.7e308, 1.7e308).tolist() for name in (*TEXTS, *others)
+    }
     years = table["year"].astype(object).where(table["year"].notna(), NO_YEAR).tolist()
-    return [{
-        "row": row, "spread": spread_of(texts["id"][at]), "year": int(years[at]), "artist_number": int(numbers[at]),
-        "rank": int(ranks[at]), "words": plain_words(words[at]), "vector": vectors[at],
-        "labels": {name: texts[name][at] for name in others},
-        "numbers": {name: values[name][at] for name in values if values[name][at] == values[name][at]},
-    } | {name: texts[name][at] for name in TEXTS} for at, row in enumerate(table["row"].tolist())]
+    return [
+        {
+            "row": row,
+            "spread": spread_of(texts["id"][at]),
+            "year": int(years[at]),
+            "artist_number": int(numbers[at]),
+            "rank": int(ranks[at]),
+            "words": plain_words(words[at]),
+            "vector": vectors[at],
+            "labels": {name: texts[name][at] for name in others},
+            "numbers": {name: values[name][at] for name in values if values[name][at] == values[name][at]},
+        }
+        | {name: texts[name][at] for name in TEXTS}
+        for at, row in enumerate(table["row"].tolist())
+    ]
 
 
 def pieces(facts: Any, dim: int) -> list[dict[str, Any]]:
     """Facts as rows of the collection about a generation."""
     text = json.dumps(facts, ensure_ascii=False)
-    return [{"row": number, "text": text[start : start + PIECE], "vector": [0.0] * dim}
-            for number, start in enumerate(range(0, len(text), PIECE))]
+    return [
+        {"row": number, "text": text[start : start + PIECE], "vector": [0.0] * dim}
+        for number, start in enumerate(range(0, len(text), PIECE))
+    ]

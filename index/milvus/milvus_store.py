@@ -61,8 +61,15 @@ class _Record:
 class MilvusStore:
     """The paintings of one generation, or those that a condition allows."""
 
-    def __init__(self, server: Server, collection: str, about: About, manifest: Manifest, sha256: str,
-                 condition: Condition | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        collection: str,
+        about: About,
+        manifest: Manifest,
+        sha256: str,
+        condition: Condition | None = None,
+    ) -> None:
         self.name = str(server.address)
         self.manifest = manifest
         self.sha256 = sha256
@@ -95,8 +102,9 @@ class MilvusStore:
                 raise ValueError("the manifest is not the one it was published with")
             manifest = read_manifest(data, Path(collection), sha256)
         except (ValueError, TypeError, KeyError, AttributeError, BadIndex) as problem:
-            raise BadIndex(f"{server.address}: what is kept about {collection} is damaged ({problem}); push the index "
-                           f"again") from None
+            raise BadIndex(
+                f"{server.address}: what is kept about {collection} is damaged ({problem}); push the index again"
+            ) from None
         return cls(server, collection, about, manifest, sha256)
 
     def __len__(self) -> int:
@@ -130,8 +138,11 @@ class MilvusStore:
 
     @property
     def everything(self) -> MilvusStore:
-        return self if self._condition is None else MilvusStore(self._server, self._collection, self.about,
-                                                                self.manifest, self.sha256)
+        return (
+            self
+            if self._condition is None
+            else MilvusStore(self._server, self._collection, self.about, self.manifest, self.sha256)
+        )
 
     def places(self, column: str, value: str) -> list[int]:
         if not is_text(value):
@@ -150,7 +161,8 @@ class MilvusStore:
 
     def vectors_at(self, places: Sequence[int]) -> Array:
         return np.array([record.vector for record in self._records(places)], np.float32).reshape(
-            -1, self.manifest.model.dim)
+            -1, self.manifest.model.dim
+        )
 
     def artists_at(self, places: Sequence[int]) -> Integers:
         found = self._server.rows(self._collection, _among(places, self._filter), ["artist_number"]) if places else []
@@ -168,9 +180,12 @@ class MilvusStore:
         wanted = CANDIDATES + len(excluded)
         found = self._search(query, wanted, ["artist_number"])
         counted = [hit for hit in found if hit["row"] not in excluded][:CANDIDATES]
-        return Candidates(np.array([hit["row"] for hit in counted], np.int64),
-                          np.array([hit["entity"]["artist_number"] for hit in counted], np.int64),
-                          np.array([hit["distance"] for hit in counted], np.float64), are_all=len(found) >= len(self))
+        return Candidates(
+            np.array([hit["row"] for hit in counted], np.int64),
+            np.array([hit["entity"]["artist_number"] for hit in counted], np.int64),
+            np.array([hit["distance"] for hit in counted], np.float64),
+            are_all=len(found) >= len(self),
+        )
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         if words and self._server.version.removeprefix("v").split(".")[:2] in (["2", str(n)] for n in range(4)):
@@ -181,8 +196,11 @@ class MilvusStore:
         condition = self._and(*parts)
         total = self._server.count(self._collection, condition)
         whole = range(0, self.manifest.next_row, MOST_FOUND)
-        pages = ([self._server.rows(self._collection, condition, [])] if total <= MOST_FOUND else
-                 self._server.windows(self._collection, whole, [], condition=condition))
+        pages = (
+            [self._server.rows(self._collection, condition, [])]
+            if total <= MOST_FOUND
+            else self._server.windows(self._collection, whole, [], condition=condition)
+        )
         found = islice((int(row["row"]) for page in pages for row in page), start, start + count)
         return list(found), total
 
@@ -191,20 +209,30 @@ class MilvusStore:
         return np.sort(np.array([row["row"] for page in found for row in page], np.int64))
 
     def rows(self, places: Sequence[int]) -> pd.DataFrame:
-        found = {row["row"]: row for start in range(0, len(places), ROWS) for row in self._server.rows(
-            self._collection, _among(places[start : start + ROWS]), [*TEXTS, "year", "labels"])}
+        found = {
+            row["row"]: row
+            for start in range(0, len(places), ROWS)
+            for row in self._server.rows(
+                self._collection, _among(places[start : start + ROWS]), [*TEXTS, "year", "labels"]
+            )
+        }
         return self._table([found[place] for place in places])
 
     def whole(self) -> tuple[pd.DataFrame, Array]:
         if self.manifest.paintings > WHOLE_AT_MOST:
-            raise BadSetting(f"{self.name}: {self.manifest.paintings:,} paintings are more than are read into memory "
-                             f"({WHOLE_AT_MOST:,}); evaluate the folder that was pushed")
-        pages = self._server.windows(self._collection, range(0, self.manifest.next_row, ROWS),
-                                     [*TEXTS, "year", "labels", "vector"])
+            raise BadSetting(
+                f"{self.name}: {self.manifest.paintings:,} paintings are more than are read into memory "
+                f"({WHOLE_AT_MOST:,}); evaluate the folder that was pushed"
+            )
+        pages = self._server.windows(
+            self._collection, range(0, self.manifest.next_row, ROWS), [*TEXTS, "year", "labels", "vector"]
+        )
         found = [row for page in pages for row in page]
         if len(found) != self.manifest.paintings:
-            raise BadIndex(f"{self.name}: {len(found):,} paintings, its manifest says {self.manifest.paintings:,}; "
-                           f"push the index again")
+            raise BadIndex(
+                f"{self.name}: {len(found):,} paintings, its manifest says {self.manifest.paintings:,}; "
+                f"push the index again"
+            )
         return self._table(found), _vectors(found, self.manifest.model.dim)
 
     @cached_property
@@ -215,8 +243,11 @@ class MilvusStore:
             return known
         # Milvus counts no groups: the artists of all that are allowed are read, some bytes a painting.
         whole = range(0, self.manifest.next_row, MOST_FOUND)
-        pages = ([self._server.rows(self._collection, self._filter, ["artist_number"])] if len(self) <= MOST_FOUND else
-                 self._server.windows(self._collection, whole, ["artist_number"], condition=self._filter))
+        pages = (
+            [self._server.rows(self._collection, self._filter, ["artist_number"])]
+            if len(self) <= MOST_FOUND
+            else self._server.windows(self._collection, whole, ["artist_number"], condition=self._filter)
+        )
         numbers = np.array([row["artist_number"] for page in pages for row in page], np.int64)
         return replace(known, paintings=np.bincount(numbers + 1, minlength=len(keys) + 1)[1:])
 
@@ -247,10 +278,18 @@ class MilvusStore:
         if limit > MOST_FOUND:
             raise BadSetting(f"{self.name}: Milvus finds {MOST_FOUND:,} paintings at most")
         parameters = {"metric_type": "IP", "params": self.about.kind.asked_with(limit)}
-        found = self._server.ask("search", self._collection, data=[query], limit=limit, output_fields=["row", *fields],
-                                 filter=self._filter, search_params=parameters)
-        return [{"row": int(hit["entity"]["row"]), "distance": hit["distance"], "entity": hit["entity"]}
-                for hit in found[0]]
+        found = self._server.ask(
+            "search",
+            self._collection,
+            data=[query],
+            limit=limit,
+            output_fields=["row", *fields],
+            filter=self._filter,
+            search_params=parameters,
+        )
+        return [
+            {"row": int(hit["entity"]["row"]), "distance": hit["distance"], "entity": hit["entity"]} for hit in found[0]
+        ]
 
     def _records(self, places: Sequence[int]) -> list[_Record]:
         known = self._read  # another thread may begin anew
@@ -264,19 +303,33 @@ class MilvusStore:
     def _remember(self, rows: Sequence[Any]) -> dict[int, _Record]:
         if len(self._read) > REMEMBERED:
             self._read = {}
-        found = {int(row["row"]): _Record(
-            Painting(row["id"], row["path"], row["artist"] or None, row["title"] or None,
-                     None if row["year"] == NO_YEAR else int(row["year"]),
-                     *(row["labels"].get(name) or None for name in FURTHER)),
-            row["sha256"], np.array(row["vector"], np.float32)) for row in rows}
+        found = {
+            int(row["row"]): _Record(
+                Painting(
+                    row["id"],
+                    row["path"],
+                    row["artist"] or None,
+                    row["title"] or None,
+                    None if row["year"] == NO_YEAR else int(row["year"]),
+                    *(row["labels"].get(name) or None for name in FURTHER),
+                ),
+                row["sha256"],
+                np.array(row["vector"], np.float32),
+            )
+            for row in rows
+        }
         self._read |= found
         return found
 
     def _table(self, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
         """Rows as the folder's table has them."""
         columns: dict[str, Any] = {
-            name: pd.Series([(row[name] if name in TEXTS else row["labels"].get(name)) or None for row in rows],
-                            dtype="str") for name in self.about.columns if name not in WHOLE}
+            name: pd.Series(
+                [(row[name] if name in TEXTS else row["labels"].get(name)) or None for row in rows], dtype="str"
+            )
+            for name in self.about.columns
+            if name not in WHOLE
+        }
         columns["row"] = np.array([row["row"] for row in rows], np.int64)
         columns["year"] = pd.array([None if row["year"] == NO_YEAR else row["year"] for row in rows], dtype="Int64")
         return pd.DataFrame({name: columns[name] for name in self.about.columns})
@@ -297,6 +350,3 @@ def _vectors(rows: Sequence[dict[str, Any]], dim: int) -> Array:
 def _among(places: Sequence[int], condition: str = "") -> str:
     listed = f"row in [{', '.join(str(place) for place in places)}]"
     return f"{listed} and ({condition})" if condition else listed
-
-
-

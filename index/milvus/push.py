@@ -66,16 +66,24 @@ def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = N
         _wait_until_ready(server, name, len(generation.table), bar)
         recall = _checked(server, name, generation, kind, bar)
         if server.published() != before:
-            raise BadIndex(f"{address}: another generation has been published there meanwhile; push again if this one "
-                           f"is to take its place")
+            raise BadIndex(
+                f"{address}: another generation has been published there meanwhile; push again if this one "
+                f"is to take its place"
+            )
         _write_about(server, name, generation, kind, recall)
         MilvusStore.of(server, name)  # what cannot be read back is not published
         if before != name:
             server.ask("create_alias" if before is None else "alter_alias", name, address.collection)
         _drop_older(server, kept={name, before})
     about = MilvusStore.of(server, name).about
-    return Pushed(len(generation.table), generation.manifest.generation, written, about.kind.type,
-                  about.recall_at_10, monotonic() - started)
+    return Pushed(
+        len(generation.table),
+        generation.manifest.generation,
+        written,
+        about.kind.type,
+        about.recall_at_10,
+        monotonic() - started,
+    )
 
 
 def _is_whole(server: Server, name: str, generation: Generation) -> bool:
@@ -96,8 +104,14 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
         parameters = server.client.prepare_index_params()
         parameters.add_index("vector", index_type=kind.type, metric_type="IP", params=kind.built_with(len(table)))
         partitions = layout.partitions_for(len(table))
-        server.ask("create_collection", name, schema=layout.schema(server.client, generation.manifest.model.dim),
-                   num_partitions=partitions, index_params=parameters, consistency_level="Bounded")
+        server.ask(
+            "create_collection",
+            name,
+            schema=layout.schema(server.client, generation.manifest.model.dim),
+            num_partitions=partitions,
+            index_params=parameters,
+            consistency_level="Bounded",
+        )
     else:  # a server that was restarted does not load what is not whole
         server.load(name, READY_S)
     codes = artist_codes(table["artist_key"])[0]
@@ -109,9 +123,17 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
             numbers = part["row"].tolist()
             if is_new or server.count(name, f"row >= {numbers[0]} and row <= {numbers[-1]}", is_exact=True) < len(part):
                 places = np.arange(start, start + len(part))
-                server.ask("upsert", name, layout.entities(
-                    part, generation.vectors.at(places), codes[places], ranks[places],
-                    searched_text(part).to_pylist()))
+                server.ask(
+                    "upsert",
+                    name,
+                    layout.entities(
+                        part,
+                        generation.vectors.at(places),
+                        codes[places],
+                        ranks[places],
+                        searched_text(part).to_pylist(),
+                    ),
+                )
                 written += len(part)
             advance(len(part))
     return written
@@ -145,12 +167,18 @@ def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar:
     vectors = generation.vectors.at(sample)
     numbers = generation.table["row"].to_numpy(np.int64)
     with bar(len(sample), "checking") as advance:
-        found = {row["row"]: np.array(row["vector"], np.float32) for row in server.rows(
-            name, f"row in {numbers[sample].tolist()}", ["vector"])}
-        if not all(number in found and np.array_equal(found[number], vector)
-                   for number, vector in zip(numbers[sample].tolist(), vectors, strict=True)):
-            raise BadIndex(f"{server.address}: a vector does not come back as it was sent; drop the collection {name}, "
-                           f"and push again")
+        found = {
+            row["row"]: np.array(row["vector"], np.float32)
+            for row in server.rows(name, f"row in {numbers[sample].tolist()}", ["vector"])
+        }
+        if not all(
+            number in found and np.array_equal(found[number], vector)
+            for number, vector in zip(numbers[sample].tolist(), vectors, strict=True)
+        ):
+            raise BadIndex(
+                f"{server.address}: a vector does not come back as it was sent; drop the collection {name}, "
+                f"and push again"
+            )
         recall = 1.0 if kind.is_exact else _recall(server, name, generation, kind, sample)
         advance(len(sample))
     return recall
@@ -164,10 +192,18 @@ def _recall(server: Server, name: str, generation: Generation, kind: Kind, sampl
     parameters = {"metric_type": "IP", "params": kind.asked_with(K)}
     hits = 0
     for start in range(0, len(sample), ASKED):
-        found = server.ask("search", name, data=list(vectors[start : start + ASKED]), limit=K, output_fields=["row"],
-                           search_params=parameters)
-        hits += sum(len({hit["entity"]["row"] for hit in ours} & {*near.tolist()})
-                    for ours, near in zip(found, numbers[start : start + ASKED], strict=True))
+        found = server.ask(
+            "search",
+            name,
+            data=list(vectors[start : start + ASKED]),
+            limit=K,
+            output_fields=["row"],
+            search_params=parameters,
+        )
+        hits += sum(
+            len({hit["entity"]["row"] for hit in ours} & {*near.tolist()})
+            for ours, near in zip(found, numbers[start : start + ASKED], strict=True)
+        )
     return round(hits / numbers.size, 4)
 
 
@@ -176,17 +212,28 @@ def _write_about(server: Server, name: str, generation: Generation, kind: Kind, 
     codes, keys = artist_codes(table["artist_key"])
     counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:].tolist()
     manifest = (generation.folder / "manifest.json").read_text(encoding="utf-8")
-    about = About(manifest, list(table.columns), list(zip(keys, artist_names(table, codes, keys), counts, strict=True)),
-                  kind, recall)
+    about = About(
+        manifest,
+        list(table.columns),
+        list(zip(keys, artist_names(table, codes, keys), counts, strict=True)),
+        kind,
+        recall,
+    )
     rows = layout.pieces(dataclasses.asdict(about), dim) + [
         {"row": layout.CENTROIDS + number, "text": "", "vector": centroid}
-        for number, centroid in enumerate(centroids_of(generation.vectors.matrix, codes, keys))]
+        for number, centroid in enumerate(centroids_of(generation.vectors.matrix, codes, keys))
+    ]
     parameters = server.client.prepare_index_params()
     parameters.add_index("vector", index_type="FLAT", metric_type="IP")
     if server.ask("has_collection", name + ABOUT):  # of a push that was interrupted
         server.ask("drop_collection", name + ABOUT)
-    server.ask("create_collection", name + ABOUT, schema=layout.about_schema(server.client, dim),
-               index_params=parameters, consistency_level="Bounded")
+    server.ask(
+        "create_collection",
+        name + ABOUT,
+        schema=layout.about_schema(server.client, dim),
+        index_params=parameters,
+        consistency_level="Bounded",
+    )
     for start in range(0, len(rows), ROWS):
         server.ask("insert", name + ABOUT, rows[start : start + ROWS])
     server.ask("flush", name + ABOUT, seconds=READY_S)

@@ -42,8 +42,10 @@ class Server:
             self.client = MilvusClient(uri=address.server, token=token, timeout=CONNECT_S, grpc_options=EAGER)
             self.version: str = self.client.get_server_version(timeout=CONNECT_S)
         except self._problems as problem:
-            raise IndexAway(f"{address}: no Milvus answers there, or it does not take {TOKEN} ({_reason(problem)}); "
-                            f"start it, or mend the one or the other") from None
+            raise IndexAway(
+                f"{address}: no Milvus answers there, or it does not take {TOKEN} ({_reason(problem)}); "
+                f"start it, or mend the one or the other"
+            ) from None
 
     def ask(self, what: str, *args: Any, seconds: float = CALL_S, **more: Any) -> Any:
         """Call a method of MilvusClient; a server that has just gone, or is loading what is read, is given some time.
@@ -62,8 +64,9 @@ class Server:
 
     def _refusal(self, what: str, problem: Exception) -> BadIndex:
         if what in READING and _code(problem) in (RELEASED, *LOADING):
-            return IndexAway(f"{self.address}: Milvus has not loaded the collection; load it there, or open the index "
-                             f"anew")
+            return IndexAway(
+                f"{self.address}: Milvus has not loaded the collection; load it there, or open the index anew"
+            )
         what = what.replace("_", " ")
         if _is_away(problem):
             return IndexAway(f"{self.address}: Milvus does not answer (to {what}); is it running?")
@@ -97,12 +100,14 @@ class Server:
 
     def rows(self, collection: str, condition: str, fields: list[str]) -> list[dict[str, Any]]:
         """The rows for which the condition holds, MOST_FOUND at most, in the order of their numbers."""
-        found = self.ask("query", collection, filter=condition, output_fields=["row", *fields],
-                         consistency_level="Bounded")
+        found = self.ask(
+            "query", collection, filter=condition, output_fields=["row", *fields], consistency_level="Bounded"
+        )
         return sorted(found, key=lambda row: int(row["row"]))
 
-    def windows(self, collection: str, numbers: range, fields: list[str], *, of: str = "row", condition: str = ""
-                ) -> Iterator[list[dict[str, Any]]]:
+    def windows(
+        self, collection: str, numbers: range, fields: list[str], *, of: str = "row", condition: str = ""
+    ) -> Iterator[list[dict[str, Any]]]:
         """The same of any number of rows, a window of their numbers at a time: Milvus leaves open which rows it gives
         where there are more than it gives. of: another field that numbers them.
         """

@@ -56,8 +56,9 @@ class Duplicates:
     unread: int
 
 
-def duplicates(store: VectorStore, names: list[str], vectors: Array, centre: Array, embedder: Embedder, bar: Bar
-               ) -> Duplicates:
+def duplicates(
+    store: VectorStore, names: list[str], vectors: Array, centre: Array, embedder: Embedder, bar: Bar
+) -> Duplicates:
     """All pairs of photographs of different objects that show one picture. names, vectors: of the table's rows."""
     contents = store.contents(range(len(names)))
     identical = {pair: SamePicture((IDENTICAL,)) for pair in _identical(contents) if names[pair[0]] != names[pair[1]]}
@@ -70,8 +71,9 @@ def duplicates(store: VectorStore, names: list[str], vectors: Array, centre: Arr
     order = sorted((a, b) for _, a, b in pairs)  # so that photographs are read once, mostly
     with Reader() as reader, bar(len(order), "comparing photographs") as advance:
         photographs = _Photographs(store, contents, reader)
-        for (a, b), how in zip(order, ahead(photographs.compared, order, workers=available_cores(), most=64),
-                               strict=True):
+        for (a, b), how in zip(
+            order, ahead(photographs.compared, order, workers=available_cores(), most=64), strict=True
+        ):
             advance(1)
             compared += 1
             if how is not None:
@@ -117,8 +119,9 @@ def _identical(contents: list[str]) -> Iterator[tuple[int, int]]:
             yield first[content], place
 
 
-def _near(names: list[str], asked: Array, vectors: Array, places: Integers | None = None
-          ) -> dict[tuple[int, int], float]:
+def _near(
+    names: list[str], asked: Array, vectors: Array, places: Integers | None = None
+) -> dict[tuple[int, int], float]:
     """Distances of near pairs of different objects. asked: (q, d) of the photographs at `places`, or of all."""
     of = np.arange(len(asked)) if places is None else places
     found: dict[tuple[int, int], float] = {}
@@ -139,8 +142,9 @@ def _near(names: list[str], asked: Array, vectors: Array, places: Integers | Non
     return found
 
 
-def _mirrored(store: VectorStore, names: list[str], vectors: Array, centre: Array, embedder: Embedder, bar: Bar
-              ) -> dict[tuple[int, int], float]:
+def _mirrored(
+    store: VectorStore, names: list[str], vectors: Array, centre: Array, embedder: Embedder, bar: Bar
+) -> dict[tuple[int, int], float]:
     """Near pairs of one photograph and another's mirror image, where the model tells a picture from its own."""
     tried = np.unique(np.linspace(0, len(names) - 1, TRIED).astype(np.int64))
     places, mirrors = _mirror_vectors(store, tried, centre, embedder)

@@ -144,25 +144,55 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
         recorded = int(works.codes[doubt.one.places[0]])
         others = doubt.probabilities.copy()
         others[recorded] = 0
-        found.append(told.finding(
-            DOUBTFUL, doubt.one, candidates=told.candidates(doubt.one, others), unknown=doubt.unknown,
-            doubt=doubt.doubt, expected_false=doubt.expected_false,
-            for_recorded=told.candidate(doubt.one, recorded, float(doubt.probabilities[recorded]))))
+        found.append(
+            told.finding(
+                DOUBTFUL,
+                doubt.one,
+                candidates=told.candidates(doubt.one, others),
+                unknown=doubt.unknown,
+                doubt=doubt.doubt,
+                expected_false=doubt.expected_false,
+                for_recorded=told.candidate(doubt.one, recorded, float(doubt.probabilities[recorded])),
+            )
+        )
     nameless = [each for each in works.objects if works.codes[each.places[0]] < 0 or works.is_qualified(each.places[0])]
     answers = []
     for one, scores in works.scores(nameless):
         known, unknown = calibration.posterior(scores)
         theirs, nobody = told.in_reference(one)
-        answers.append(told.finding(UNATTRIBUTED, one, candidates=told.candidates(one, known), unknown=float(unknown),
-                                    reference=theirs, reference_unknown=nobody))
-    found += sorted(answers, key=lambda each: -max((c.probability for c in (*each.candidates, *each.reference)),
-                                                   default=0.0))
-    judged = sum(works.codes[each.places[0]] >= 0 and works.counts[works.codes[each.places[0]]] > 1
-                 and not works.is_qualified(each.places[0]) for each in works.objects)
-    return Review(tuple(found), index.name, len(table), len(works.objects), int((works.counts > 0).sum()),
-                  index.manifest.model.sha256, index.manifest.model.name, index.manifest.generation,
-                  datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), judged, index.calibration.artists.measured_on,
-                  tuple(_notes(same, reference)))
+        answers.append(
+            told.finding(
+                UNATTRIBUTED,
+                one,
+                candidates=told.candidates(one, known),
+                unknown=float(unknown),
+                reference=theirs,
+                reference_unknown=nobody,
+            )
+        )
+    found += sorted(
+        answers, key=lambda each: -max((c.probability for c in (*each.candidates, *each.reference)), default=0.0)
+    )
+    judged = sum(
+        works.codes[each.places[0]] >= 0
+        and works.counts[works.codes[each.places[0]]] > 1
+        and not works.is_qualified(each.places[0])
+        for each in works.objects
+    )
+    return Review(
+        tuple(found),
+        index.name,
+        len(table),
+        len(works.objects),
+        int((works.counts > 0).sum()),
+        index.manifest.model.sha256,
+        index.manifest.model.name,
+        index.manifest.generation,
+        datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+        judged,
+        index.calibration.artists.measured_on,
+        tuple(_notes(same, reference)),
+    )
 
 
 class _Told:
@@ -174,28 +204,40 @@ class _Told:
     def finding(self, kind: str, one: Object, **facts: object) -> Finding:
         place = one.places[0]
         record = self._works.record(place)
-        return Finding(kind, (one.name,), tuple(self._index.store.paintings([place])), record, (record,),
-                       **facts)  # type: ignore[arg-type]
+        return Finding(kind, (one.name,), tuple(self._index.store.paintings([place])), record, (record,), **facts)  # type: ignore[arg-type]
 
     def duplicate(self, found: Duplicate) -> Finding:
         places = (found.a, found.b)
         records = tuple(self._works.record(place) for place in places)
-        return Finding(DUPLICATE, tuple(self._works.names[place] for place in places),
-                       tuple(self._index.store.paintings(places)), records[0], records, how=found.how.how,
-                       picture=found.how, distance=found.distance)
+        return Finding(
+            DUPLICATE,
+            tuple(self._works.names[place] for place in places),
+            tuple(self._index.store.paintings(places)),
+            records[0],
+            records,
+            how=found.how.how,
+            picture=found.how,
+            distance=found.distance,
+        )
 
     def candidates(self, one: Object, probabilities: Doubles) -> tuple[Candidate, ...]:
         first = np.argsort(-probabilities, kind="stable")[:NAMED].tolist()
-        found = [self.candidate(one, artist, float(probabilities[artist])) for artist in first
-                 if probabilities[artist] > 0]
+        found = [
+            self.candidate(one, artist, float(probabilities[artist])) for artist in first if probabilities[artist] > 0
+        ]
         return tuple(each for each in found if each.paintings)
 
     def candidate(self, one: Object, artist: int, probability: float) -> Candidate:
         near = self._works.evidence_of(one, artist, SHOWN)
         paintings = self._index.store.paintings([place for place, _ in near])
-        return Candidate(self._works.artists[artist], probability, tuple(
-            Witness(painting, self._works.names[place], apart)
-            for painting, (place, apart) in zip(paintings, near, strict=True)))
+        return Candidate(
+            self._works.artists[artist],
+            probability,
+            tuple(
+                Witness(painting, self._works.names[place], apart)
+                for painting, (place, apart) in zip(paintings, near, strict=True)
+            ),
+        )
 
     def in_reference(self, one: Object) -> tuple[tuple[Candidate, ...], float | None]:
         """Artists of the reference gallery for an object's first photograph."""
@@ -207,12 +249,16 @@ class _Told:
 
 
 def _of_reference(ranked: RankedArtist) -> Candidate:
-    return Candidate(ranked.artist, ranked.probability,
-                     tuple(Witness(each.painting, each.painting.id, each.distance) for each in ranked.paintings))
+    return Candidate(
+        ranked.artist,
+        ranked.probability,
+        tuple(Witness(each.painting, each.painting.id, each.distance) for each in ranked.paintings),
+    )
 
 
 def _ranked(found: Sequence[Duplicate], works: Works) -> list[Duplicate]:
     """One picture before versions; where the records differ on the artist first; then the surest."""
+
     def order(each: Duplicate) -> tuple[bool, bool, float]:
         is_one_artist = works.codes[each.a] == works.codes[each.b]
         return each.how.is_version, bool(is_one_artist), -(1.0 if each.how.agreement is None else each.how.agreement)
@@ -222,8 +268,10 @@ def _ranked(found: Sequence[Duplicate], works: Works) -> list[Duplicate]:
 
 def _notes(same: Duplicates, reference: Opened | None) -> Iterator[str]:
     if not has_geometry():
-        yield ("only identical files were looked for among the photographs; pip install 'artidx[review]' to find "
-               "smaller, cropped, grey, mirrored and recoloured ones")
+        yield (
+            "only identical files were looked for among the photographs; pip install 'artidx[review]' to find "
+            "smaller, cropped, grey, mirrored and recoloured ones"
+        )
     if same.unread:
         yield f"photographs that are not where they were, or have changed, and were not compared: {same.unread:,}"
     if same.left_out:

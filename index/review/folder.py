@@ -14,15 +14,21 @@ DRAWN = 2  # candidates with pictures; the others are named
 WITNESSES = 2  # pictures of each
 
 ABOUT = {
-    DUPLICATE: ("Records whose photographs show one picture, or one composition",
-                "Told by the geometry of the photographs, and by identical files. First those whose records differ on "
-                "the artist."),
-    DOUBTFUL: ("Doubtful attributions",
-               "The other works recorded as by this artist speak less for this one than somebody else's do. Copies and "
-               "other photographs of it do not count, and an artist with a single work cannot be judged."),
-    UNATTRIBUTED: ("Works without an artist, or with a qualified one",
-                   "Artists of this index whose works look most like it; and, told apart, those of the reference "
-                   "gallery that ships with artidx, of which there are no pictures."),
+    DUPLICATE: (
+        "Records whose photographs show one picture, or one composition",
+        "Told by the geometry of the photographs, and by identical files. First those whose records differ on "
+        "the artist.",
+    ),
+    DOUBTFUL: (
+        "Doubtful attributions",
+        "The other works recorded as by this artist speak less for this one than somebody else's do. Copies and "
+        "other photographs of it do not count, and an artist with a single work cannot be judged.",
+    ),
+    UNATTRIBUTED: (
+        "Works without an artist, or with a qualified one",
+        "Artists of this index whose works look most like it; and, told apart, those of the reference "
+        "gallery that ships with artidx, of which there are no pictures.",
+    ),
 }
 
 
@@ -35,16 +41,32 @@ def write(review: Review, folder: Path) -> None:
 
 
 def _page(review: Review, pictures: Pictures) -> Page:
-    facts = (("Index", f"{review.index}, generation {review.generation}"), ("Made", f"{review.made} UTC"),
-             ("Holds", f"{review.objects:,} objects, {review.paintings:,} photographs, {review.artists:,} artists"),
-             ("Model", f"{review.model_name} {review.model[:12]}"))
-    counts = ", ".join(f"{len(review.of(kind)):,} {word}" for kind, word in (
-        (DUPLICATE, "duplicates"), (DOUBTFUL, "doubtful attributions"), (UNATTRIBUTED, "works to be named")))
-    limits = (*LIMITS, f"The probabilities were measured on {review.measured_on}.", *(
-        f"{note[0].upper()}{note[1:]}." for note in review.notes))
-    return Page("A review of the collection", facts, (f"Found: {counts}. Decisions can be written into review.xlsx, "
-                                                       "which artidx label reads back.",),
-                tuple(_section(review, kind, pictures) for kind in ABOUT if review.of(kind)), limits)
+    facts = (
+        ("Index", f"{review.index}, generation {review.generation}"),
+        ("Made", f"{review.made} UTC"),
+        ("Holds", f"{review.objects:,} objects, {review.paintings:,} photographs, {review.artists:,} artists"),
+        ("Model", f"{review.model_name} {review.model[:12]}"),
+    )
+    counts = ", ".join(
+        f"{len(review.of(kind)):,} {word}"
+        for kind, word in (
+            (DUPLICATE, "duplicates"),
+            (DOUBTFUL, "doubtful attributions"),
+            (UNATTRIBUTED, "works to be named"),
+        )
+    )
+    limits = (
+        *LIMITS,
+        f"The probabilities were measured on {review.measured_on}.",
+        *(f"{note[0].upper()}{note[1:]}." for note in review.notes),
+    )
+    return Page(
+        "A review of the collection",
+        facts,
+        (f"Found: {counts}. Decisions can be written into review.xlsx, which artidx label reads back.",),
+        tuple(_section(review, kind, pictures) for kind in ABOUT if review.of(kind)),
+        limits,
+    )
 
 
 def _section(review: Review, kind: str, pictures: Pictures) -> Section:
@@ -53,43 +75,65 @@ def _section(review: Review, kind: str, pictures: Pictures) -> Section:
     lines = [about]
     if kind == DOUBTFUL:
         first = findings[: min(15, len(findings))]
-        lines.append(f"{review.judged:,} attributions could be judged. Of the first {len(first)} about "
-                     f"{percent(first[-1].expected_false or 0.0)} are expected to be right after all, as right "
-                     f"attributions in other collections look as doubtful now and then.")
+        lines.append(
+            f"{review.judged:,} attributions could be judged. Of the first {len(first)} about "
+            f"{percent(first[-1].expected_false or 0.0)} are expected to be right after all, as right "
+            f"attributions in other collections look as doubtful now and then."
+        )
     if len(findings) > MOST:
         lines.append(f"The first {MOST} of {len(findings):,}; review.xlsx has all.")
-    return Section(heading, tuple(lines), tuple(
-        _card(finding, f"{number} of {len(findings):,}", pictures)
-        for number, finding in enumerate(findings[:MOST], start=1)))
+    return Section(
+        heading,
+        tuple(lines),
+        tuple(
+            _card(finding, f"{number} of {len(findings):,}", pictures)
+            for number, finding in enumerate(findings[:MOST], start=1)
+        ),
+    )
 
 
 def _card(finding: Finding, number: str, pictures: Pictures) -> Card:
-    asked = tuple(pictures.of(painting, LARGE, described(painting, name))
-                  for painting, name in zip(finding.paintings, finding.objects, strict=True))
+    asked = tuple(
+        pictures.of(painting, LARGE, described(painting, name))
+        for painting, name in zip(finding.paintings, finding.objects, strict=True)
+    )
     if finding.picture is not None:
         records = " and ".join(record or "no artist" for record in dict.fromkeys(finding.records))
-        return Card(" and ".join(finding.objects), asked, (
-            f"They {finding.picture.says}.", f"Recorded: {records}."), (), _measured(finding), number)
+        return Card(
+            " and ".join(finding.objects),
+            asked,
+            (f"They {finding.picture.says}.", f"Recorded: {records}."),
+            (),
+            _measured(finding),
+            number,
+        )
     groups = []
     if finding.for_recorded and finding.for_recorded.paintings:
         groups.append(_group(finding.for_recorded, pictures, "recorded: "))
     groups += [_group(each, pictures, "") for each in finding.candidates[:DRAWN]]
-    return Card(f"{finding.objects[0]}: {finding.recorded or 'no artist'}", asked, (), tuple(groups),
-                _others(finding), number)
+    return Card(
+        f"{finding.objects[0]}: {finding.recorded or 'no artist'}", asked, (), tuple(groups), _others(finding), number
+    )
 
 
 def _group(candidate: Candidate, pictures: Pictures, before: str) -> Group:
-    return Group(f"{before}{candidate.artist} {percent(candidate.probability)}", tuple(
-        pictures.of(witness.painting, SMALL, titled(witness.painting, witness.object))
-        for witness in candidate.paintings[:WITNESSES]))
+    return Group(
+        f"{before}{candidate.artist} {percent(candidate.probability)}",
+        tuple(
+            pictures.of(witness.painting, SMALL, titled(witness.painting, witness.object))
+            for witness in candidate.paintings[:WITNESSES]
+        ),
+    )
 
 
 def _measured(finding: Finding) -> tuple[str, ...]:
     picture = finding.picture
     if picture is None or picture.agreement is None:
         return ()
-    return (f"{picture.matches} features lie alike; laid upon each other, the photographs agree by "
-            f"{picture.agreement:.2f} of 1.",)
+    return (
+        f"{picture.matches} features lie alike; laid upon each other, the photographs agree by "
+        f"{picture.agreement:.2f} of 1.",
+    )
 
 
 def _others(finding: Finding) -> tuple[str, ...]:
@@ -101,6 +145,7 @@ def _others(finding: Finding) -> tuple[str, ...]:
         theirs = ", ".join(f"{each.artist} {percent(each.probability)}" for each in finding.reference)
         lines.append(f"In the reference gallery: {theirs}; none of these {percent(finding.reference_unknown)}.")
     if finding.expected_false is not None:
-        lines.append(f"Among this and the more doubtful ones, {percent(finding.expected_false)} are expected to be "
-                     f"right.")
+        lines.append(
+            f"Among this and the more doubtful ones, {percent(finding.expected_false)} are expected to be right."
+        )
     return tuple(lines)

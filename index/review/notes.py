@@ -37,26 +37,61 @@ def write_pair(verdict: Verdict, images: Sequence[ImageLike], index: str, target
     """The note on `artidx pair`. images: as they were asked about. Raises MissingPackage."""
     with Reader() as reader:
         pictures = Pictures(reader)
-        asked = tuple(_asked(image, side, letter, pictures) for image, side, letter in zip(
-            images, (verdict.a, verdict.b), "AB", strict=True))
+        asked = tuple(
+            _asked(image, side, letter, pictures)
+            for image, side, letter in zip(images, (verdict.a, verdict.b), "AB", strict=True)
+        )
         lines = [f"A and B {verdict.one_picture.says}."] if verdict.one_picture else []
         lines += [
             f"Distance {verdict.distance:.3f}, {'below' if verdict.same else 'above'} the threshold "
             f"{verdict.threshold:.3f} for these two.",
             f"Probability of the same artist {percent(verdict.probability)}, if {verdict.prior:.0%} of the pairs asked "
-            f"about are by one."]
-        shared = tuple(pictures.of(each.painting, SMALL, described(each.painting)) for each in
-                       verdict.shared[:NEIGHBOURS])
-        sections = [Section("The two paintings", (), (Card(
-            f"{'The same artist' if verdict.same else 'Different artists'}, says the model", asked, tuple(lines)),))]
-        sections += [Section(f"Artists near to {letter}, the other left out", (), (Card(
-            side.name, (picture,), (), _groups(side.artists, pictures),
-            (f"None of the artists here: {percent(side.unknown)}.",)),))
-            for letter, side, picture in zip("AB", (verdict.a, verdict.b), asked, strict=True)]
+            f"about are by one.",
+        ]
+        shared = tuple(
+            pictures.of(each.painting, SMALL, described(each.painting)) for each in verdict.shared[:NEIGHBOURS]
+        )
+        sections = [
+            Section(
+                "The two paintings",
+                (),
+                (
+                    Card(
+                        f"{'The same artist' if verdict.same else 'Different artists'}, says the model",
+                        asked,
+                        tuple(lines),
+                    ),
+                ),
+            )
+        ]
+        sections += [
+            Section(
+                f"Artists near to {letter}, the other left out",
+                (),
+                (
+                    Card(
+                        side.name,
+                        (picture,),
+                        (),
+                        _groups(side.artists, pictures),
+                        (f"None of the artists here: {percent(side.unknown)}.",),
+                    ),
+                ),
+            )
+            for letter, side, picture in zip("AB", (verdict.a, verdict.b), asked, strict=True)
+        ]
         if shared:
             sections.append(Section("Neighbours of both", (), (Card("", shared[:2], (), (Group("", shared[2:]),)),)))
-        write_page(Page("Were these painted by one artist?", _facts(index, verdict.model, verdict.generation), (),
-                        tuple(sections), (*LIMITS, f"Measured on {verdict.measured_on}.")), target)
+        write_page(
+            Page(
+                "Were these painted by one artist?",
+                _facts(index, verdict.model, verdict.generation),
+                (),
+                tuple(sections),
+                (*LIMITS, f"Measured on {verdict.measured_on}."),
+            ),
+            target,
+        )
 
 
 def write_nearest(answer: Answer, image: ImageLike, painting: Painting | None, index: str, target: Path) -> None:
@@ -68,21 +103,44 @@ def write_nearest(answer: Answer, image: ImageLike, painting: Painting | None, i
         pictures = Pictures(reader)
         lines = tuple(f"This and {described(twin.painting)} {twin.how.says}." for twin in answer.one_picture)
         unknown = () if answer.unknown is None else (f"None of the artists here: {percent(answer.unknown)}.",)
-        shown = Shown(_source(image), answer.query) if painting is None else (
-            pictures.of(painting, LARGE, described(painting)))
-        groups = _groups(answer.artists, pictures) or (Group("Nearest paintings", tuple(
-            pictures.of(each.painting, SMALL, described(each.painting)) for each in answer.paintings[:NEIGHBOURS])),)
+        shown = (
+            Shown(_source(image), answer.query)
+            if painting is None
+            else (pictures.of(painting, LARGE, described(painting)))
+        )
+        groups = _groups(answer.artists, pictures) or (
+            Group(
+                "Nearest paintings",
+                tuple(
+                    pictures.of(each.painting, SMALL, described(each.painting))
+                    for each in answer.paintings[:NEIGHBOURS]
+                ),
+            ),
+        )
         further = ", ".join(f"{each.artist} {percent(each.probability)}" for each in answer.artists[DRAWN:])
         remarks = (*((f"Further: {further}.",) if further else ()), *unknown)
-        write_page(Page("Who might have painted this?", _facts(index, answer.model, answer.generation), (), (
-            Section("What the index says", (), (Card(answer.query, (shown,), lines, groups, remarks),)),), LIMITS),
-            target)
+        write_page(
+            Page(
+                "Who might have painted this?",
+                _facts(index, answer.model, answer.generation),
+                (),
+                (Section("What the index says", (), (Card(answer.query, (shown,), lines, groups, remarks),)),),
+                LIMITS,
+            ),
+            target,
+        )
 
 
 def _groups(artists: Sequence[RankedArtist], pictures: Pictures) -> tuple[Group, ...]:
-    return tuple(Group(f"{each.artist} {percent(each.probability)}", tuple(
-        pictures.of(neighbour.painting, SMALL, titled(neighbour.painting)) for neighbour in each.paintings[:2]))
-        for each in artists[:DRAWN])
+    return tuple(
+        Group(
+            f"{each.artist} {percent(each.probability)}",
+            tuple(
+                pictures.of(neighbour.painting, SMALL, titled(neighbour.painting)) for neighbour in each.paintings[:2]
+            ),
+        )
+        for each in artists[:DRAWN]
+    )
 
 
 def _asked(image: ImageLike, side: Side, letter: str, pictures: Pictures) -> Shown:
@@ -103,5 +161,8 @@ def _source(image: ImageLike) -> str | None:
 
 
 def _facts(index: str, model: str, generation: int) -> tuple[tuple[str, str], ...]:
-    return (("Index", f"{index}, generation {generation}"), ("Made", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-            ("Model", model[:12]))
+    return (
+        ("Index", f"{index}, generation {generation}"),
+        ("Made", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        ("Model", model[:12]),
+    )

@@ -13,12 +13,27 @@ from ...files import write_atomically
 from .findings import NAMED, Finding, Review
 
 REFERENCE = 2  # artists of the reference gallery
-HEADINGS = ("id", "object number", "kind", "rank", "photograph", "title", "current attribution", DECISION, "remark",
-            "shows one picture with", "how", "expected to be right", *(
-                heading for number in range(1, NAMED + 1)
-                for heading in (f"candidate {number}", f"probability {number}")),
-            "none of these", *(heading for number in range(1, REFERENCE + 1)
-                               for heading in (f"reference gallery {number}", f"its probability {number}")))
+HEADINGS = (
+    "id",
+    "object number",
+    "kind",
+    "rank",
+    "photograph",
+    "title",
+    "current attribution",
+    DECISION,
+    "remark",
+    "shows one picture with",
+    "how",
+    "expected to be right",
+    *(heading for number in range(1, NAMED + 1) for heading in (f"candidate {number}", f"probability {number}")),
+    "none of these",
+    *(
+        heading
+        for number in range(1, REFERENCE + 1)
+        for heading in (f"reference gallery {number}", f"its probability {number}")
+    ),
+)
 WIDTHS = {"title": 36, "current attribution": 32, DECISION: 32, "remark": 24, "how": 24, "photograph": 22}
 
 
@@ -62,14 +77,22 @@ def write_sheet(review: Review, target: Path) -> None:
 
 
 def _rows(finding: Finding, rank: int) -> Iterator[dict[str, object]]:
-    for number, (painting, name, record) in enumerate(zip(finding.paintings, finding.objects, finding.records,
-                                                         strict=True)):
+    for number, (painting, name, record) in enumerate(
+        zip(finding.paintings, finding.objects, finding.records, strict=True)
+    ):
         row: dict[str, object] = {
-            "id": painting.id, "object number": name, "kind": finding.kind, "rank": rank,
-            "photograph": painting.path.replace("\\", "/").rpartition("/")[2], "title": painting.title,
-            "current attribution": record, "how": finding.how, "expected to be right": finding.expected_false,
+            "id": painting.id,
+            "object number": name,
+            "kind": finding.kind,
+            "rank": rank,
+            "photograph": painting.path.replace("\\", "/").rpartition("/")[2],
+            "title": painting.title,
+            "current attribution": record,
+            "how": finding.how,
+            "expected to be right": finding.expected_false,
             "shows one picture with": finding.objects[1 - number] if len(finding.objects) == 2 else None,
-            "none of these": finding.unknown}
+            "none of these": finding.unknown,
+        }
         for place, each in enumerate(finding.candidates, start=1):
             row |= {f"candidate {place}": each.artist, f"probability {place}": each.probability}
         for place, each in enumerate(finding.reference[:REFERENCE], start=1):

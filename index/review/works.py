@@ -101,8 +101,9 @@ class Works:
 
     def evidence_of(self, one: Object, artist: int, most: int) -> list[tuple[int, float]]:
         """The artist's nearest works to an object that are not its own: places and distances."""
-        gallery = self.gallery[(self.codes[self.gallery] == artist)
-                               & (self.work[self.gallery] != self.work[one.places[0]])]
+        gallery = self.gallery[
+            (self.codes[self.gallery] == artist) & (self.work[self.gallery] != self.work[one.places[0]])
+        ]
         apart: Doubles = (1 - self.vectors[gallery] @ self.vectors[list(one.places)].T).min(axis=1).astype(np.float64)
         return [(int(gallery[at]), float(apart[at])) for at in np.argsort(apart, kind="stable")[:most]]
 
@@ -111,8 +112,10 @@ def _object_names(table: pd.DataFrame) -> list[str]:
     ids = table["id"].astype(str).tolist()
     if "object" not in table:
         return ids
-    return [id_ if pd.isna(number) or not number else str(number)
-            for id_, number in zip(ids, table["object"].tolist(), strict=True)]
+    return [
+        id_ if pd.isna(number) or not number else str(number)
+        for id_, number in zip(ids, table["object"].tolist(), strict=True)
+    ]
 
 
 def _joined(names: Sequence[str], same: Iterable[tuple[int, int]]) -> Integers:

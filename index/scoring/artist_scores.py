@@ -51,8 +51,9 @@ def compensated(scored: GalleryScores, left_out: npt.NDArray[np.int64]) -> Galle
     return GalleryScores(scored.scores - np.log(share) / KERNEL, counts)
 
 
-def gallery_scores(gallery: Array, codes: npt.NDArray[np.int64], artists: int, queries: Array,
-                   own: npt.NDArray[np.int64] | None = None) -> GalleryScores:
+def gallery_scores(
+    gallery: Array, codes: npt.NDArray[np.int64], artists: int, queries: Array, own: npt.NDArray[np.int64] | None = None
+) -> GalleryScores:
     """(q, artists) for queries (q, d) in a gallery (n, d) with artists (n,).
 
     own: (q,) a query's own place in the gallery, which is left out and compensated for; -1 where it has none.

@@ -29,7 +29,8 @@ def centroids_of(vectors: Array, codes: Integers, keys: Sequence[str]) -> Array:
     counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:]
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(counts) + (len(order) - counts.sum())  # nobody's come first
-    centroids = np.array([vectors[order[end - count : end]].mean(axis=0)
-                        for end, count in zip(ends, counts, strict=True)], np.float32).reshape(-1, vectors.shape[1])
+    centroids = np.array(
+        [vectors[order[end - count : end]].mean(axis=0) for end, count in zip(ends, counts, strict=True)], np.float32
+    ).reshape(-1, vectors.shape[1])
     unit: Array = centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
     return unit

@@ -79,8 +79,10 @@ class Scale:
     def point(self, false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE) -> OperatingPoint:
         """The stored operating point for this nominal false-positive rate."""
         if false_positive_rate not in FALSE_POSITIVE_RATES:
-            raise BadSetting(f"false-positive rate {false_positive_rate:g}: calibrated are "
-                             f"{', '.join(f'{rate:g}' for rate in FALSE_POSITIVE_RATES)}")
+            raise BadSetting(
+                f"false-positive rate {false_positive_rate:g}: calibrated are "
+                f"{', '.join(f'{rate:g}' for rate in FALSE_POSITIVE_RATES)}"
+            )
         return self.points[FALSE_POSITIVE_RATES.index(false_positive_rate)]
 
     @classmethod
@@ -90,12 +92,30 @@ class Scale:
         equal_error = OperatingPoint(**found["equal_error"])
         if len(points) != len(FALSE_POSITIVE_RATES):
             raise ValueError("points")
-        held_out = tuple(HeldOut(**(point | {name: (float(point[name][0]), float(point[name][1])) for name in (
-            "false_positive_interval", "true_positive_interval")})) for point in found.get("held_out", ()))
+        held_out = tuple(
+            HeldOut(
+                **(
+                    point
+                    | {
+                        name: (float(point[name][0]), float(point[name][1]))
+                        for name in ("false_positive_interval", "true_positive_interval")
+                    }
+                )
+            )
+            for point in found.get("held_out", ())
+        )
         scale = cls(**(found | {"points": points, "roc": roc, "equal_error": equal_error, "held_out": held_out}))
-        numbers = [value for point in held_out for value in (point.nominal, point.false_positive_rate,
-                                                             point.true_positive_rate, *point.false_positive_interval,
-                                                             *point.true_positive_interval)]
+        numbers = [
+            value
+            for point in held_out
+            for value in (
+                point.nominal,
+                point.false_positive_rate,
+                point.true_positive_rate,
+                *point.false_positive_interval,
+                *point.true_positive_interval,
+            )
+        ]
         numbers += [scale.slope, scale.intercept, scale.auc, scale.calibration_error or 0, scale.brier or 0]
         numbers += [value for point in (*points, *roc, equal_error) for value in asdict(point).values()]
         if not all(map(math.isfinite, numbers)):
@@ -172,8 +192,9 @@ class ArtistCalibration:
         known, unknown = self.log_posterior(artist_scores, unknown_share)
         return np.exp(known), np.exp(unknown)
 
-    def log_posterior(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE
-                      ) -> tuple[Doubles, Doubles]:
+    def log_posterior(
+        self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE
+    ) -> tuple[Doubles, Doubles]:
         """The logarithms of `posterior`, which stay finite where a probability vanishes."""
         odds = self.open_set.log_odds(self.terms(artist_scores)) + math.log((1 - unknown_share) / unknown_share)
         evidence = self.evidence(artist_scores)
@@ -220,25 +241,37 @@ class Calibration:
     def from_json(cls, found: dict[str, Any] | None, where: str) -> Calibration:
         """Raises Uncalibrated where there is none, or none that can be read."""
         if found is None:
-            raise Uncalibrated(f"{where}: was never calibrated, so there is no threshold and no probability; make them "
-                               f"with artidx calibrate, or ask for distances with artidx nearest --paintings")
+            raise Uncalibrated(
+                f"{where}: was never calibrated, so there is no threshold and no probability; make them "
+                f"with artidx calibrate, or ask for distances with artidx nearest --paintings"
+            )
         try:
             found = upgrades.calibration(found)
             if found["version"] != VERSION:
                 raise ValueError("version")
-            pairs = found["pairs"] | {name: Scale.from_json(found["pairs"][name])
-                                      for name in ("by_distance", "by_fused_distance")}
+            pairs = found["pairs"] | {
+                name: Scale.from_json(found["pairs"][name]) for name in ("by_distance", "by_fused_distance")
+            }
             open_set = OpenSet.from_json(found["artists"].get("open_set", {}))
             artists = ArtistCalibration(**(found["artists"] | {"open_set": open_set}))
             calibration = cls(PairCalibration(**pairs), artists)
-            numbers = (calibration.pairs.neighbourhood_weight, artists.slope, artists.intercept, artists.count_penalty,
-                       artists.prior_exponent)
+            numbers = (
+                calibration.pairs.neighbourhood_weight,
+                artists.slope,
+                artists.intercept,
+                artists.count_penalty,
+                artists.prior_exponent,
+            )
             if not all(map(math.isfinite, numbers)):
                 raise ValueError("not finite")
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise Uncalibrated(f"{where}: its calibration is damaged, or by another version of artidx; "
-                               f"calibrate it anew with artidx calibrate") from None
+            raise Uncalibrated(
+                f"{where}: its calibration is damaged, or by another version of artidx; "
+                f"calibrate it anew with artidx calibrate"
+            ) from None
         if abs(artists.count_penalty) > MOST_COUNT_PENALTY:
-            raise Uncalibrated(f"{where}: its calibration learnt to read the artist from the number of paintings, as "
-                               f"that of artidx 0.1 could; make it anew with artidx calibrate")
+            raise Uncalibrated(
+                f"{where}: its calibration learnt to read the artist from the number of paintings, as "
+                f"that of artidx 0.1 could; make it anew with artidx calibrate"
+            )
         return calibration

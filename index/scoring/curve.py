@@ -17,7 +17,6 @@ BINS = 1 << 17  # over the span: an AUC from them is exact to the fifth digit
 BLOCK = 1 << 22  # pairs held at once: some 100 MB
 
 
-
 @dataclass(frozen=True)
 class OperatingPoint:
     """Pairs below `distance` are called same; the rates were counted on labelled pairs."""
@@ -44,10 +43,12 @@ class Pairs:
         """All of them as one, with similarities where every part has them."""
         none = np.empty(0, np.float32)
         has_similarities = all(len(part.similarities) == len(part.distances) for part in parts)
-        return cls(np.concatenate([none, *(part.distances for part in parts)]),
-                   np.concatenate([none, *(part.similarities for part in parts if has_similarities)]),
-                   np.concatenate([np.empty(0, np.int64), *(part.first for part in parts)]),
-                   np.concatenate([np.empty(0, np.int64), *(part.second for part in parts)]))
+        return cls(
+            np.concatenate([none, *(part.distances for part in parts)]),
+            np.concatenate([none, *(part.similarities for part in parts if has_similarities)]),
+            np.concatenate([np.empty(0, np.int64), *(part.first for part in parts)]),
+            np.concatenate([np.empty(0, np.int64), *(part.second for part in parts)]),
+        )
 
     def among(self, artists: Integers) -> Pairs:
         """Those of two paintings by some of these artists."""
@@ -56,8 +57,12 @@ class Pairs:
 
     def of(self, kept: npt.NDArray[np.bool_]) -> Pairs:
         """Those kept (p,)."""
-        return Pairs(self.distances[kept], self.similarities[kept] if len(self.similarities) else self.similarities,
-                     self.first[kept], self.second[kept])
+        return Pairs(
+            self.distances[kept],
+            self.similarities[kept] if len(self.similarities) else self.similarities,
+            self.first[kept],
+            self.second[kept],
+        )
 
     @property
     def is_same(self) -> npt.NDArray[np.bool_]:
@@ -128,6 +133,7 @@ class PairCurve:
 
     def _rates(self) -> tuple[Doubles, Doubles]:
         """(BINS + 1,) shares of different and of same pairs below each bin's lower edge."""
+
         def below(counts: Integers) -> Doubles:
             return np.concatenate([[0.0], counts.cumsum() / max(counts.sum(), 1)])
 

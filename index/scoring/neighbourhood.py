@@ -52,8 +52,9 @@ class Neighbourhoods:
     own: Integers
 
     @classmethod
-    def of(cls, vectors: Array, landmarks: Array, bandwidth: float, own: Integers, out: Array | None = None
-           ) -> Neighbourhoods:
+    def of(
+        cls, vectors: Array, landmarks: Array, bandwidth: float, own: Integers, out: Array | None = None
+    ) -> Neighbourhoods:
         """vectors: (n, d) and landmarks: (m, d) of unit length, expanded; bandwidth: of the landmarks.
 
         out: (n, m) for the roots.
@@ -98,8 +99,9 @@ def _rest(roots: Array) -> Array:
     return left
 
 
-def neighbourhoods_among(vectors: Array, gallery: Array, hashes: npt.NDArray[np.object_], own: Integers
-                       ) -> Neighbourhoods | None:
+def neighbourhoods_among(
+    vectors: Array, gallery: Array, hashes: npt.NDArray[np.object_], own: Integers
+) -> Neighbourhoods | None:
     """Of vectors (n, d) in a gallery (g, d) with these hashes (g,); None where it has too few landmarks.
 
     own: (n,) the vectors' own places in the gallery, -1 for one that is not there.
@@ -109,8 +111,9 @@ def neighbourhoods_among(vectors: Array, gallery: Array, hashes: npt.NDArray[np.
         return None
     number = np.append(landmark_numbers(hashes, landmarks), -1)  # the last stands for -1
     seen_from = augmented(gallery[landmarks])
-    return Neighbourhoods.of(expanded(vectors, gallery, own, copies_of(hashes)), seen_from, bandwidth_of(seen_from),
-                             number[own])
+    return Neighbourhoods.of(
+        expanded(vectors, gallery, own, copies_of(hashes)), seen_from, bandwidth_of(seen_from), number[own]
+    )
 
 
 def augmented(vectors: Array) -> Array:

@@ -97,7 +97,9 @@ def _tail(near: Doubles) -> Doubles:
     is_there = np.isfinite(others)
     count = np.maximum(is_there.sum(axis=-1), 1)
     mean = np.where(is_there, others, 0).sum(axis=-1) / count
-    spread = np.sqrt(np.where(is_there, (np.where(is_there, others, 0) - mean[..., None]) ** 2, 0).sum(axis=-1) / count
-                     + LEAST_DEVIATION**2)
+    spread = np.sqrt(
+        np.where(is_there, (np.where(is_there, others, 0) - mean[..., None]) ** 2, 0).sum(axis=-1) / count
+        + LEAST_DEVIATION**2
+    )
     first = np.where(np.isfinite(near[..., 0]), near[..., 0], 0)
     return np.where(is_there.any(axis=-1), (first - mean) / spread, 0.0)

@@ -20,8 +20,11 @@ def calibration(found: Any) -> Any:
     """As version 4."""
     if not isinstance(found, dict) or found.get("version") != 3:
         return found
-    return found | {"version": 4, "pairs": _renamed(found.get("pairs"), PAIRS),
-                    "artists": _renamed(found.get("artists"), ARTISTS)}
+    return found | {
+        "version": 4,
+        "pairs": _renamed(found.get("pairs"), PAIRS),
+        "artists": _renamed(found.get("artists"), ARTISTS),
+    }
 
 
 def manifest(found: Any) -> Any:

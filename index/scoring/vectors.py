@@ -167,8 +167,9 @@ class Vectors:
         if not len(self):
             return np.full((len(queries), k), NOBODY), np.full((len(queries), k), np.inf)
         queries = np.ascontiguousarray(queries, np.float32)
-        found = np.concatenate([self._candidates(number, queries, k, allowed) for number in range(len(self.parts))],
-                               axis=1)  # (q, c)
+        found = np.concatenate(
+            [self._candidates(number, queries, k, allowed) for number in range(len(self.parts))], axis=1
+        )  # (q, c)
         size = max(1, BLOCK // max(found.shape[1] * self.dim, 1))
         if len(queries) <= size:
             return self._ranked(queries, found, k)
@@ -236,8 +237,16 @@ def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) ->
     if k and len(queries):
         selector = None if mask is None else faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
         faiss.knn_inner_product(
-            faiss.swig_ptr(queries), faiss.swig_ptr(matrix), matrix.shape[1], len(queries),
-            len(matrix), k, faiss.swig_ptr(scores), faiss.swig_ptr(found), selector)
+            faiss.swig_ptr(queries),
+            faiss.swig_ptr(matrix),
+            matrix.shape[1],
+            len(queries),
+            len(matrix),
+            k,
+            faiss.swig_ptr(scores),
+            faiss.swig_ptr(found),
+            selector,
+        )
     return scores, found
 
 
@@ -262,5 +271,6 @@ def load_faiss() -> Any:
         import faiss
     except ImportError as problem:
         raise exhausted(problem, "FAISS") or MissingPackage(
-            "FAISS is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')") from None
+            "FAISS is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')"
+        ) from None
     return faiss

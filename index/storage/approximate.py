@@ -81,7 +81,8 @@ def write(path: Path, lists: Lists) -> None:
         load_faiss().write_index(lists.index, str(path))
     except RuntimeError as problem:  # FAISS hides what the system said
         raise exhausted(problem, str(path)) or OSError(
-            f"{path}: cannot be written: {' '.join(str(problem).split())[:200]}") from None
+            f"{path}: cannot be written: {' '.join(str(problem).split())[:200]}"
+        ) from None
 
 
 def read(path: Path, facts: Approximate, length: int, dim: int, sha256: str) -> Lists:
@@ -99,13 +100,15 @@ def _opened(path: Path, length: int, dim: int, sha256: str) -> Any:
         check_lists(path, length, dim)
     except (OSError, ValueError) as problem:
         raise exhausted(problem, str(path)) or damaged(
-            path, f"not inverted lists over {length:,} vectors of {dim}: {problem}") from None
+            path, f"not inverted lists over {length:,} vectors of {dim}: {problem}"
+        ) from None
     faiss = load_faiss()
     try:
         return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
     except RuntimeError as problem:
         raise exhausted(problem, str(path)) or damaged(
-            path, f"not a FAISS index: {' '.join(str(problem).split())[:200]}") from None
+            path, f"not a FAISS index: {' '.join(str(problem).split())[:200]}"
+        ) from None
 
 
 def needed(length: int, smallest: int) -> bool:

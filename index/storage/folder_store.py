@@ -124,9 +124,12 @@ class FolderStore:
 
     @property
     def facts(self) -> list[str]:
-        found = [f"approximate index over {segment.paintings:,} paintings ({segment.approximate.kind}): finds "
-                 f"{segment.approximate.recall_at_10:.1%} of the ten nearest"
-                 for segment in self.manifest.segments if segment.approximate]
+        found = [
+            f"approximate index over {segment.paintings:,} paintings ({segment.approximate.kind}): finds "
+            f"{segment.approximate.recall_at_10:.1%} of the ten nearest"
+            for segment in self.manifest.segments
+            if segment.approximate
+        ]
         if corrected := len(self.generation.contents.history):
             found.append(f"corrections: {corrected:,} (artidx label {self.name} --history)")
         return found
@@ -151,9 +154,14 @@ class FolderStore:
         if known is None:
             cells = self._cells
             year = cells["year"][place]
-            known = Painting(cells["id"][place], cells["path"][place], _text(cells["artist"][place]),
-                             _text(cells["title"][place]), None if pd.isna(year) else int(year),
-                             *(_text(cells[name][place]) if name in cells else None for name in FURTHER))
+            known = Painting(
+                cells["id"][place],
+                cells["path"][place],
+                _text(cells["artist"][place]),
+                _text(cells["title"][place]),
+                None if pd.isna(year) else int(year),
+                *(_text(cells[name][place]) if name in cells else None for name in FURTHER),
+            )
             if len(self._read) >= REMEMBERED:
                 self._read.clear()
             self._read[place] = known

@@ -87,8 +87,10 @@ class Contents:
         table = history.applied(whole, said, bool(self.reading and self.reading.get("qualified")))
         if "artist_id" not in table:
             return table
-        keys = merged(table["artist_key"].astype(object).where(table["artist_key"].notna(), None).tolist(),
-                      table["artist_id"].tolist())
+        keys = merged(
+            table["artist_key"].astype(object).where(table["artist_key"].notna(), None).tolist(),
+            table["artist_id"].tolist(),
+        )
         return table.assign(artist_key=pd.Series(keys, dtype="str", index=table.index))
 
     def vectors(self) -> Vectors:
@@ -161,8 +163,11 @@ class ModelFile:
         if isinstance(source, Generation):
             if not source.model_path.is_file():
                 raise damaged(source.model_path, "missing")
-            return cls(source.manifest.model, source.manifest.calibration,
-                       lambda target: write_atomically(target, read_model(source.model_path)))
+            return cls(
+                source.manifest.model,
+                source.manifest.calibration,
+                lambda target: write_atomically(target, read_model(source.model_path)),
+            )
         return cls(Model(source.sha256, source.name, source.dim), source.metadata.get("calibration"), source.save)
 
 
@@ -178,7 +183,8 @@ def read(index: Path) -> Generation:
                 raise damaged(Path(problem.filename or folder), "missing") from None
         except OSError as problem:
             raise exhausted(problem, str(folder)) or BadIndex(
-                f"{folder}: cannot be read: {problem.strerror or problem}") from None
+                f"{folder}: cannot be read: {problem.strerror or problem}"
+            ) from None
         except (MemoryError, RuntimeError) as problem:
             raise exhausted(problem, str(folder)) or problem from None
 
@@ -237,8 +243,10 @@ def check_model(index: Path | str, manifest: Manifest, embedder: Embedder) -> No
     """Raises ModelMismatch unless the generation's vectors are this model's."""
     theirs = manifest.model.sha256
     if embedder.sha256 != theirs:
-        raise ModelMismatch(f"{index}: built with model {theirs[:12]}, {embedder.source} is {embedder.sha256[:12]}; "
-                            f"leave out --model to use the index's own, or build one with that model")
+        raise ModelMismatch(
+            f"{index}: built with model {theirs[:12]}, {embedder.source} is {embedder.sha256[:12]}; "
+            f"leave out --model to use the index's own, or build one with that model"
+        )
 
 
 @contextmanager
@@ -270,7 +278,8 @@ def writer(index: Path) -> Iterator[None]:
 def unwritable(index: Path, problem: OSError) -> ArtidxError:
     """The error for a full disk, a read-only folder and the like."""
     return exhausted(problem, str(index)) or BadIndex(
-        f"{index}: cannot be written: {problem.strerror or problem}; what was published is as it was")
+        f"{index}: cannot be written: {problem.strerror or problem}; what was published is as it was"
+    )
 
 
 def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> None:
@@ -292,8 +301,9 @@ def publish(index: Path, contents: Contents, model: ModelFile, before: Generatio
     _collect(index)
 
 
-def _write_generation(index: Path, aside: Path, number: int, contents: Contents, model: ModelFile,
-                      before: Generation | None) -> str:
+def _write_generation(
+    index: Path, aside: Path, number: int, contents: Contents, model: ModelFile, before: Generation | None
+) -> str:
     """Returns the sha256 of its manifest."""
     aside.mkdir(parents=True)
     facts: list[SegmentFacts] = []
@@ -313,12 +323,24 @@ def _write_generation(index: Path, aside: Path, number: int, contents: Contents,
         raise damaged(index, "the model of the generation before is not the one that made its vectors")
     table = contents.table()
     manifest = Manifest(
-        format=FORMAT, generation=number, created=datetime.now(UTC).isoformat(timespec="seconds"),
-        artidx=version("artidx"), model=model.facts, paintings=len(table),
-        artists=int(table["artist_key"].nunique()), skipped=len(contents.skipped), next_row=contents.next_row,
-        centre=contents.centre.tolist(), centre_artists=contents.centre_artists, calibration=model.calibration,
-        storage=contents.storage, approximate_from=contents.approximate_from, segments=facts, files=files,
-        reading=contents.reading)
+        format=FORMAT,
+        generation=number,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        artidx=version("artidx"),
+        model=model.facts,
+        paintings=len(table),
+        artists=int(table["artist_key"].nunique()),
+        skipped=len(contents.skipped),
+        next_row=contents.next_row,
+        centre=contents.centre.tolist(),
+        centre_artists=contents.centre_artists,
+        calibration=model.calibration,
+        storage=contents.storage,
+        approximate_from=contents.approximate_from,
+        segments=facts,
+        files=files,
+        reading=contents.reading,
+    )
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False).encode()
     manifest_sha256 = hashlib.sha256(text).hexdigest()
     (aside / "manifest.json").write_bytes(text)
@@ -344,9 +366,18 @@ def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None 
         for name in manifest.files:
             if name.endswith((".parquet", ".csv")):
                 check_file(folder, manifest, name)
-        found = [pieces.read(folder, facts.name, facts.paintings, manifest.model.dim, manifest.storage.type,
-                             facts.approximate, manifest.files.get(f"{facts.name}.faiss", ""))
-                 for facts in manifest.segments]
+        found = [
+            pieces.read(
+                folder,
+                facts.name,
+                facts.paintings,
+                manifest.model.dim,
+                manifest.storage.type,
+                facts.approximate,
+                manifest.files.get(f"{facts.name}.faiss", ""),
+            )
+            for facts in manifest.segments
+        ]
         for each in hashed:
             each.result()
     opened = contents(folder, manifest, found, read_skipped(folder / "skipped.csv"))
@@ -355,16 +386,27 @@ def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None 
         raise damaged(folder, f"{len(table):,} paintings, the manifest says {manifest.paintings:,}")
     if (np.diff(table["row"].to_numpy(np.int64)) <= 0).any():
         raise damaged(folder, "the numbers of the paintings do not grow")
-    return Generation(folder, manifest, table, vectors, opened, model_path or folder / "model.onnx", manifest_sha256,
-                      hold)
+    return Generation(
+        folder, manifest, table, vectors, opened, model_path or folder / "model.onnx", manifest_sha256, hold
+    )
 
 
-def contents(folder: Path, manifest: Manifest, segments: Sequence[Segment], skipped: Sequence[tuple[str, str]]
-             ) -> Contents:
+def contents(
+    folder: Path, manifest: Manifest, segments: Sequence[Segment], skipped: Sequence[tuple[str, str]]
+) -> Contents:
     """What a generation in a folder is made of, given its segments."""
     return Contents(
-        segments, np.array(manifest.centre, np.float32), manifest.centre_artists, manifest.next_row, skipped,
-        _read_removed(folder), _read_history(folder), manifest.storage, manifest.approximate_from, manifest.reading)
+        segments,
+        np.array(manifest.centre, np.float32),
+        manifest.centre_artists,
+        manifest.next_row,
+        skipped,
+        _read_removed(folder),
+        _read_history(folder),
+        manifest.storage,
+        manifest.approximate_from,
+        manifest.reading,
+    )
 
 
 def _read_removed(folder: Path) -> Integers:
@@ -432,8 +474,10 @@ def _check_own(index: Path) -> None:
 
 
 def _strange(path: Path) -> BadIndex:
-    return BadIndex(f"{path}: a link, or no plain file, and an index has no such part; nothing was changed. Remove it, "
-                    f"or have the index sent anew")
+    return BadIndex(
+        f"{path}: a link, or no plain file, and an index has no such part; nothing was changed. Remove it, "
+        f"or have the index sent anew"
+    )
 
 
 def _collect(index: Path) -> None:

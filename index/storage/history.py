@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key, attributed
-from ...embedder.catalogs.bounded_parquet import read_frame
 from ...errors import damaged, exhausted
+from .bounded_parquet import read_frame
 
 COLUMNS = ("row", "id", "column", "before", "after", "by", "at")
 FIXED = ("row", "path", "artist_key", "sha256", "vector_sha256")  # what is found, and nobody can say otherwise
@@ -42,7 +42,8 @@ def read(path: Path) -> pd.DataFrame:
         raise
     except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
         raise exhausted(problem, str(path)) or damaged(
-            path, f"not a history: {' '.join(str(problem).split())[:200]}") from None
+            path, f"not a history: {' '.join(str(problem).split())[:200]}"
+        ) from None
 
 
 def _year(value: object) -> int:
@@ -91,9 +92,11 @@ def applied(table: pd.DataFrame, history: pd.DataFrame, qualified: bool = False)
         if column not in table:  # of a catalog all of whose paintings are gone
             table[str(column)] = pd.Series(None, index=table.index, dtype="str")
         at = place[words["row"]].tolist()
-        new = attributed(
-            pd.DataFrame({"artist": list(values)}, dtype=object), qualified) if column == "artist" else pd.DataFrame(
-            {str(column): list(values)}, dtype=object)
+        new = (
+            attributed(pd.DataFrame({"artist": list(values)}, dtype=object), qualified)
+            if column == "artist"
+            else pd.DataFrame({str(column): list(values)}, dtype=object)
+        )
         for name in new:
             changed = table[name].astype(object)
             changed.iloc[at] = new[name].tolist()

@@ -92,10 +92,13 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
         if found["format"] != FORMAT:
             what = "update artidx" if found["format"] > FORMAT else "make it anew with artidx build --replace"
             raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; {what}")
-        segments = [SegmentFacts(**(facts | {"approximate": approximate.as_facts(facts["approximate"])}))
-                    for facts in found["segments"]]
-        manifest = Manifest(**(found | {"model": Model(**found["model"]), "storage": Storage(**found["storage"]),
-                                        "segments": segments}))
+        segments = [
+            SegmentFacts(**(facts | {"approximate": approximate.as_facts(facts["approximate"])}))
+            for facts in found["segments"]
+        ]
+        manifest = Manifest(
+            **(found | {"model": Model(**found["model"]), "storage": Storage(**found["storage"]), "segments": segments})
+        )
         names = {name for facts in segments for name in pieces.file_names(facts.name, facts.approximate)}
         if not names <= set(manifest.files) or not all(re.fullmatch(r"[\w.-]+", name) for name in manifest.files):
             raise KeyError("files")
@@ -111,16 +114,30 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
 
 def _check_kinds(manifest: Manifest) -> None:
     """Raises TypeError or ValueError where a number is a text, and the like: JSON knows no dataclasses."""
-    counts = [manifest.generation, manifest.paintings, manifest.artists, manifest.skipped, manifest.next_row,
-              manifest.centre_artists, manifest.approximate_from, manifest.model.dim,
-              *(facts.paintings for facts in manifest.segments)]
+    counts = [
+        manifest.generation,
+        manifest.paintings,
+        manifest.artists,
+        manifest.skipped,
+        manifest.next_row,
+        manifest.centre_artists,
+        manifest.approximate_from,
+        manifest.model.dim,
+        *(facts.paintings for facts in manifest.segments),
+    ]
     if not all(type(count) is int and 0 <= count <= MOST for count in counts) or not manifest.model.dim:
         raise ValueError("a count that is none")
     shares = [manifest.storage.largest_error, manifest.storage.recall_at_10, *manifest.centre]
     if not all(type(share) in (int, float) and math.isfinite(share) for share in shares):
         raise ValueError("a number that is none")
-    texts = [manifest.created, manifest.artidx, manifest.model.sha256, manifest.model.name,
-             *(facts.name for facts in manifest.segments), *manifest.files.values()]
+    texts = [
+        manifest.created,
+        manifest.artidx,
+        manifest.model.sha256,
+        manifest.model.name,
+        *(facts.name for facts in manifest.segments),
+        *manifest.files.values(),
+    ]
     texts += [facts.approximate.kind for facts in manifest.segments if facts.approximate]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a text that is none")
@@ -130,6 +147,7 @@ def _check_kinds(manifest: Manifest) -> None:
 
 def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
     """Names of a generation's files that are not as they were written."""
+
     def is_whole(name: str, sha256: str) -> bool:
         path = folder / name
         return path.is_file() and sha256_of(path) == sha256

@@ -27,7 +27,8 @@ def read(folder: Path = FOLDER) -> Generation:
     try:
         return generations.read_generation(folder, manifest_sha256_of(folder) or "", DEFAULT_MODEL)
     except FileNotFoundError as problem:
-        raise BadIndex(f"{problem.filename}: missing: {NAME} is not installed; reinstall artidx, or name an index "
-                       f"of your own") from None
+        raise BadIndex(
+            f"{problem.filename}: missing: {NAME} is not installed; reinstall artidx, or name an index of your own"
+        ) from None
     except BadIndex as problem:
         raise BadIndex(f"{str(problem).partition(';')[0]}; reinstall artidx") from None

@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.catalogs.bounded_parquet import read_frame
 from ...errors import damaged, exhausted
 from ..scoring.vectors import Array, Integers, Lists, Mask, Part, vector_hash
 from . import approximate
 from .approximate import Approximate
+from .bounded_parquet import read_frame
 
 GROWTH = 4  # a segment is joined to the one before it unless that holds this many times as much
 DEAD = 0.25  # share of removed paintings from which on a segment is written anew
@@ -118,8 +118,15 @@ def write(folder: Path, name: str, segment: Segment, approximate_from: int) -> t
     return Segment(segment.table, segment.stored, folder, name, facts), file_names(name, facts)
 
 
-def read(folder: Path, name: str, length: int, dim: int, storage: str, facts: Approximate | None = None,
-         lists_sha256: str = "") -> Segment:
+def read(
+    folder: Path,
+    name: str,
+    length: int,
+    dim: int,
+    storage: str,
+    facts: Approximate | None = None,
+    lists_sha256: str = "",
+) -> Segment:
     """Open a segment; its table is known to be as it was written, its vectors are looked at later.
 
     The approximate index is checked when it is first asked. Raises BadIndex if the files are no segment.
@@ -127,8 +134,10 @@ def read(folder: Path, name: str, length: int, dim: int, storage: str, facts: Ap
     table = read_table(folder / f"{name}.parquet", length)
     stored = read_vectors(folder / f"{name}.npy")
     if (stored.shape, stored.dtype, len(table)) != ((length, dim), TYPES[storage], length):
-        raise damaged(folder / f"{name}.npy", f"{stored.shape} {stored.dtype} for {len(table):,} paintings, expected "
-                                              f"{(length, dim)} {storage}")
+        raise damaged(
+            folder / f"{name}.npy",
+            f"{stored.shape} {stored.dtype} for {len(table):,} paintings, expected {(length, dim)} {storage}",
+        )
     lists = approximate.read(folder / f"{name}.faiss", facts, length, dim, lists_sha256) if facts else None
     return Segment(table, stored, folder, name, facts, lists)
 
@@ -166,8 +175,16 @@ def _is_year(column: pd.Series[Any]) -> bool:
 
 
 OWN_TYPES: dict[str, Callable[[Any], bool]] = {
-    "row": _is_whole, "id": _is_said, "path": _is_said, "artist": _is_text, "artist_key": _is_text, "title": _is_text,
-    "year": _is_year, "sha256": _is_said, "vector_sha256": _is_said}
+    "row": _is_whole,
+    "id": _is_said,
+    "path": _is_said,
+    "artist": _is_text,
+    "artist_key": _is_text,
+    "title": _is_text,
+    "year": _is_year,
+    "sha256": _is_said,
+    "vector_sha256": _is_said,
+}
 
 
 def save_vectors(path: Path, segment: Segment) -> None:

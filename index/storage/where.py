@@ -28,10 +28,22 @@ LARGEST = 1e300  # number
 MOST_VALUES = 100  # compared with: each is a pass over the table
 Value = str | int | float | None
 OPERATORS: dict[type[ast.cmpop], str] = {
-    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}
 MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 @dataclass(frozen=True)
@@ -78,8 +90,9 @@ def condition_of(expression: str, columns: Collection[str], numbers: Collection[
         return _Reading(expression, columns, numbers).condition(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
         reason = problem.msg if isinstance(problem, SyntaxError) else str(problem) or type(problem).__name__
-        raise BadSetting(f"{expression!r}: not an expression ({reason}); write for instance \"year < 1700 and style == "
-                         f"'Baroque'\"") from None
+        raise BadSetting(
+            f"{expression!r}: not an expression ({reason}); write for instance \"year < 1700 and style == 'Baroque'\""
+        ) from None
 
 
 def matching(table: pd.DataFrame, expression: str) -> Mask:
@@ -127,8 +140,7 @@ class _Reading:
             return Not(self.condition(node.operand))
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
-            parts = tuple(self._compared(a, op, b)
-                          for a, op, b in zip(sides[:-1], node.ops, sides[1:], strict=True))
+            parts = tuple(self._compared(a, op, b) for a, op, b in zip(sides[:-1], node.ops, sides[1:], strict=True))
             return parts[0] if len(parts) == 1 else All(parts)
         raise self._refused(node, "is neither true nor false")
 
@@ -167,8 +179,11 @@ class _Reading:
             value = self._value(node.operand)
             if isinstance(value, int | float):
                 return -value
-        if isinstance(node, ast.Constant) and not isinstance(node.value, bool) and (
-                node.value is None or isinstance(node.value, str | int | float)):
+        if (
+            isinstance(node, ast.Constant)
+            and not isinstance(node.value, bool)
+            and (node.value is None or isinstance(node.value, str | int | float))
+        ):
             if isinstance(node.value, str):
                 node.value.encode()  # half a character, as "\\ud800", is a ValueError
             elif node.value is not None and not abs(node.value) < LARGEST:

@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 def searched_text(table: pd.DataFrame) -> Any:
     """(n,) what words are looked for in."""
     who = [name for name in ("artist", "attribution") if name in table]  # a follower of somebody is found by the name
-    columns = [pc.fill_null(pa.array(table[name], pa.string(), from_pandas=True), "")
-               for name in (*who, "title", "id")]
+    columns = [pc.fill_null(pa.array(table[name], pa.string(), from_pandas=True), "") for name in (*who, "title", "id")]
     return folded(pc.binary_join_element_wise(*columns, " "))
 
 

@@ -73,8 +73,14 @@ def triplets(works: Works, size: int, chance: np.random.Generator) -> Batch:
 def artists(works: Works, size: int, chance: np.random.Generator, *, per_artist: int) -> Batch:
     """P x K: P = size / K artists with K = per_artist paintings each, or all of theirs where they have fewer."""
     chosen = chance.choice(works.codes, min(max(size // per_artist, 2), len(works.codes)), replace=False)
-    return Batch(np.concatenate([chance.choice(works.of[code], min(per_artist, len(works.of[code])), replace=False)
-                                 for code in chosen.tolist()]))
+    return Batch(
+        np.concatenate(
+            [
+                chance.choice(works.of[code], min(per_artist, len(works.of[code])), replace=False)
+                for code in chosen.tolist()
+            ]
+        )
+    )
 
 
 def epoch(draw: Callable[[np.random.Generator], Batch], count: int, *seed: int) -> Iterator[Batch]:

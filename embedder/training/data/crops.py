@@ -30,6 +30,7 @@ def drawn(packed: Packed, places: Places, seed: int, number: int, *, photographe
 
     photographed: the share of crops that are photographed whole, as if the painting were no larger.
     """
+
     def crop(item: tuple[int, int]) -> Pixels:
         turn, place = item
         chance = random.Random(f"{seed} {number} {turn}")

@@ -30,7 +30,12 @@ Array = npt.NDArray[np.float32]
 
 
 def backbone_features(
-    name: str, weights: Path, table: pd.DataFrame, copy: int, folder: Path, size: int,
+    name: str,
+    weights: Path,
+    table: pd.DataFrame,
+    copy: int,
+    folder: Path,
+    size: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Array:
     """(n, d) float32 features by the named backbone of copy `copy` of every painting of the table (n rows).
@@ -38,8 +43,16 @@ def backbone_features(
     Raises UnreadableImage for the first image that cannot be read: training data should be whole; BadModel.
     """
     backbone: torch.nn.Module | None = None
-    made_by = [name, weights_key(name, weights, size), copy, size, BATCH, PREPROCESSING, kept.libraries(),
-               kept.constants(augment)]
+    made_by = [
+        name,
+        weights_key(name, weights, size),
+        copy,
+        size,
+        BATCH,
+        PREPROCESSING,
+        kept.libraries(),
+        kept.constants(augment),
+    ]
     parts = []
     for start in range(0, len(table), SHARD):
         rows = table.iloc[start : start + SHARD]
@@ -57,10 +70,12 @@ def backbone_features(
     return np.concatenate(parts).astype(np.float32)
 
 
-def _features(backbone: torch.nn.Module, rows: pd.DataFrame, copy: int, size: int, advance: Callable[[int], None]
-              ) -> Array:
+def _features(
+    backbone: torch.nn.Module, rows: pd.DataFrame, copy: int, size: int, advance: Callable[[int], None]
+) -> Array:
     found = []
     with Reader() as reader, torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+
         def pixels(row: tuple[str, str]) -> Pixels:
             painting, location = row
             as_is = reader.square(location, size)

@@ -93,8 +93,9 @@ def packed_examples(folder: Path, size: int, count: int) -> Pixels:
     return np.stack(squares)
 
 
-def _pack_shard(locations: Sequence[str], path: Path, size: int, reader: Reader, progress: Callable[[int], None]
-                ) -> None:
+def _pack_shard(
+    locations: Sequence[str], path: Path, size: int, reader: Reader, progress: Callable[[int], None]
+) -> None:
     def decoded(location: str) -> Pixels | str:
         try:
             return reader.square(location, size)
@@ -106,8 +107,9 @@ def _pack_shard(locations: Sequence[str], path: Path, size: int, reader: Reader,
         with aside.open("xb") as stream:
             shape = (len(locations), size, size, 3)
             np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            for row, found in enumerate(ahead(decoded, locations, workers=available_cores(),
-                                              most=4 * available_cores())):
+            for row, found in enumerate(
+                ahead(decoded, locations, workers=available_cores(), most=4 * available_cores())
+            ):
                 if isinstance(found, str):
                     reasons.append((row, found))
                     found = np.zeros(shape[1:], np.uint8)

@@ -40,8 +40,10 @@ def check_splits(table: pd.DataFrame) -> None:
     of = {split: [artist_key(a) for a in table["artist"][table["split"] == split]] for split in (TRAIN, SEEN, UNSEEN)}
     counts = pd.Series([key for key in of[UNSEEN] if key]).value_counts()
     if len(counts) < 2 or counts.iloc[0] < 2:
-        raise BadCatalog(f"training keeps some artists apart to calibrate on ({UNSEEN}): it needs two or more, one of "
-                         f"them with two paintings; there are {len(counts)}")
+        raise BadCatalog(
+            f"training keeps some artists apart to calibrate on ({UNSEEN}): it needs two or more, one of "
+            f"them with two paintings; there are {len(counts)}"
+        )
     if not {*of[TRAIN]} & {*of[SEEN]} - {None}:
         raise BadCatalog(f"training keeps other paintings by its artists apart ({SEEN}): there are none")
 

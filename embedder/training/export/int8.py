@@ -31,8 +31,9 @@ DAMPING = 0.01  # of the mean square of what flows in, as in GPTQ
 Doubles = npt.NDArray[np.float64]
 
 
-def with_int8_activations(model: onnx.ModelProto, typical: Pixels, bar: Bar = no_bar, *,
-                            all_pointwise: bool = False) -> onnx.ModelProto | None:
+def with_int8_activations(
+    model: onnx.ModelProto, typical: Pixels, bar: Bar = no_bar, *, all_pointwise: bool = False
+) -> onnx.ModelProto | None:
     """The graph with such sums, by ONNX Runtime's static quantisation, or None if nothing in it bears them.
 
     model: its weights are plain float32 numbers; typical: (n, size, size, 3) pictures, which give the ranges of what
@@ -51,9 +52,16 @@ def with_int8_activations(model: onnx.ModelProto, typical: Pixels, bar: Bar = no
             return None
         with bar(len(typical), "ranges of what is rounded, pictures") as advance:
             quantize_static(
-                ready, quantised, _OneByOne(typical, advance), nodes_to_quantize=[node.name for node in chosen],
-                per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-                extra_options={"CalibMovingAverage": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]})
+                ready,
+                quantised,
+                _OneByOne(typical, advance),
+                nodes_to_quantize=[node.name for node in chosen],
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                extra_options={"CalibMovingAverage": True, "OpTypesToExcludeOutputQuantization": ["MatMul"]},
+            )
         found = onnx.load(quantised)
     _round_anew(found, exact, chosen, typical, bar)
     del found.graph.value_info[:], found.opset_import[:]  # ONNX Runtime adds every one that it knows
@@ -70,8 +78,12 @@ def _bear_int8(graph: onnx.GraphProto, all_pointwise: bool) -> list[onnx.NodePro
     def bears(node: onnx.NodeProto) -> bool:
         if node.op_type == "MatMul":
             return node.input[0] in tokens and len(shapes.get(node.input[1], ())) == 2
-        return (node.op_type == "Conv" and (all_pointwise or node.input[0] in depthwise)
-                and _groups(node) == 1 and shapes.get(node.input[1], ())[2:] == (1, 1))
+        return (
+            node.op_type == "Conv"
+            and (all_pointwise or node.input[0] in depthwise)
+            and _groups(node) == 1
+            and shapes.get(node.input[1], ())[2:] == (1, 1)
+        )
 
     chosen = [node for node in graph.node if bears(node)]
     outliers = _outliers(graph, chosen, shapes)
@@ -100,8 +112,9 @@ def _groups(node: onnx.NodeProto) -> int:
     return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
 
 
-def _round_anew(quantised: onnx.ModelProto, exact: onnx.ModelProto, nodes: Sequence[onnx.NodeProto],
-                pictures: Pixels, bar: Bar) -> None:
+def _round_anew(
+    quantised: onnx.ModelProto, exact: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], pictures: Pixels, bar: Bar
+) -> None:
     """Replace the weights of these operations by whole numbers that lose less on these pictures."""
     with bar(len(pictures), "what flows into products, pictures") as advance:
         moments = _moments(exact, nodes, pictures, advance)
@@ -111,14 +124,18 @@ def _round_anew(quantised: onnx.ModelProto, exact: onnx.ModelProto, nodes: Seque
         for name, moment in moments.items():
             weight, whole = weights[name], stored[f"{name}_quantized"]
             scales = numpy_helper.to_array(stored[f"{name}_scale"])
-            numbers = (rounded(weight, scales, moment) if weight.ndim == 2
-                       else rounded(weight[:, :, 0, 0].T, scales, moment).T[:, :, None, None])
+            numbers = (
+                rounded(weight, scales, moment)
+                if weight.ndim == 2
+                else rounded(weight[:, :, 0, 0].T, scales, moment).T[:, :, None, None]
+            )
             whole.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numbers), whole.name))
             advance(1)
 
 
-def _moments(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], pictures: Pixels,
-             advance: Callable[[int], None]) -> dict[str, Doubles]:
+def _moments(
+    model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], pictures: Pixels, advance: Callable[[int], None]
+) -> dict[str, Doubles]:
     """For each weight: (i, i) sums of products of the i channels that flow into it; every picture counts the same."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
@@ -149,7 +166,7 @@ def rounded(weight: npt.NDArray[np.float32], scales: npt.NDArray[np.float32], mo
     for row in range(len(rest)):
         numbers[row] = np.clip(np.round(rest[row] / scales), -MOST, MOST)
         lost = (rest[row] - numbers[row] * scales) / spread[row, row]
-        rest[row + 1:] -= np.outer(spread[row, row + 1:], lost)
+        rest[row + 1 :] -= np.outer(spread[row, row + 1 :], lost)
     return numbers
 
 

@@ -48,8 +48,9 @@ class _FromPixels(nn.Module):
         return vectors
 
 
-def export(network: nn.Module, size: int, name: str, example: Pixels, bar: Bar = no_bar, *, all_pointwise: bool = False
-           ) -> bytes:
+def export(
+    network: nn.Module, size: int, name: str, example: Pixels, bar: Bar = no_bar, *, all_pointwise: bool = False
+) -> bytes:
     """The ONNX file of a network (b, 3, s, s) float in [0, 255] -> (b, d), with the parity measured in its metadata.
 
     example: (n, size, size, 3), two or more real pictures to measure it on; every second one gives the ranges of sums
@@ -84,8 +85,10 @@ def export(network: nn.Module, size: int, name: str, example: Pixels, bar: Bar =
         lost = _cosines_lost(vectors_of(quantised, "with sums in 8 bits"), in_float)[1::2]
         if lost.mean() <= INT8_LIMIT:
             stored = quantised
-            parity |= {"mean_cosine_lost_to_sums_in_8_bits": float(lost.mean()),
-                       "largest_cosine_lost_to_sums_in_8_bits": float(lost.max())}
+            parity |= {
+                "mean_cosine_lost_to_sums_in_8_bits": float(lost.mean()),
+                "largest_cosine_lost_to_sums_in_8_bits": float(lost.max()),
+            }
     return with_metadata(_bytes(stored), {**_facts(size, name), "parity": parity})
 
 
@@ -118,8 +121,15 @@ def _converted(whole: nn.Module, example: Pixels) -> onnx.ModelProto:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(whole, (torch.from_numpy(example),), dynamo=True, input_names=["image"],
-                                    output_names=["vector"], dynamic_shapes={"image": {0: batch}}, verbose=False)
+        program = torch.onnx.export(
+            whole,
+            (torch.from_numpy(example),),
+            dynamo=True,
+            input_names=["image"],
+            output_names=["vector"],
+            dynamic_shapes={"image": {0: batch}},
+            verbose=False,
+        )
     if program is None:  # only for other arguments than ours, but its type says so
         raise ValueError("torch.onnx.export gave nothing")
     saved = io.BytesIO()
@@ -166,8 +176,10 @@ def with_stored_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         if eight:
             weight.CopyFrom(numpy_helper.from_array(eight[0], f"{name}_stored"))
             scales.append(numpy_helper.from_array(eight[1], f"{name}_scale"))
-            restoring += [helper.make_node("Cast", [f"{name}_stored"], [f"{name}_cast"], to=TensorProto.FLOAT),
-                          helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [name])]
+            restoring += [
+                helper.make_node("Cast", [f"{name}_stored"], [f"{name}_cast"], to=TensorProto.FLOAT),
+                helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [name]),
+            ]
         elif np.abs(values).max() < np.finfo(np.float16).max:
             weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_stored"))
             restoring.append(helper.make_node("Cast", [f"{name}_stored"], [name], to=TensorProto.FLOAT))

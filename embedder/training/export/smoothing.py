@@ -82,10 +82,12 @@ def _is_block(module: nn.Module) -> bool:
     block: Any = module
     norms = [getattr(block, name) for name in ("norm1", "norm2")]
     between = [getattr(owner, "norm", nn.Identity()) for owner in (block.attn, block.mlp)]
-    return (all(isinstance(norm, nn.LayerNorm) and norm.elementwise_affine for norm in norms)
-            and all(isinstance(each, nn.Identity) for each in between)
-            and getattr(block.attn, "gate", None) is None
-            and all(isinstance(layer, nn.Linear) for layer in _layers(block)))
+    return (
+        all(isinstance(norm, nn.LayerNorm) and norm.elementwise_affine for norm in norms)
+        and all(isinstance(each, nn.Identity) for each in between)
+        and getattr(block.attn, "gate", None) is None
+        and all(isinstance(layer, nn.Linear) for layer in _layers(block))
+    )
 
 
 def _smooth_block(block: Any, seen: dict[nn.Module, Tensor]) -> None:
@@ -112,5 +114,6 @@ def _smooth_block(block: Any, seen: dict[nn.Module, Tensor]) -> None:
 
 def _scale(largest: Tensor, layer: nn.Linear) -> Tensor:
     """(i,) by which each input is divided, and its weights multiplied."""
-    return (largest.clamp_min(FEWEST_ACTIVATION) ** EXPONENT
-            / layer.weight.abs().amax(0).clamp_min(FEWEST_WEIGHT) ** (1 - EXPONENT))
+    return largest.clamp_min(FEWEST_ACTIVATION) ** EXPONENT / layer.weight.abs().amax(0).clamp_min(FEWEST_WEIGHT) ** (
+        1 - EXPONENT
+    )

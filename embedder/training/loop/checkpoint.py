@@ -20,8 +20,11 @@ FACTS = "artidx"  # the metadata entry
 def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write tensors and facts (JSON) to `path`, replacing it in one step."""
     with replacing(path) as aside:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside,
-                  {FACTS: json.dumps(facts)})
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            aside,
+            {FACTS: json.dumps(facts)},
+        )
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -27,9 +27,11 @@ class Epoch:
     seconds: float  # of training alone
 
     def __str__(self) -> str:
-        return (f"epoch {self.epoch}: loss {self.training_loss:.4f}, validation {self.validation_loss:.4f}; triplets "
-                f"right {self.training_accuracy:.3f}, validation {self.validation_accuracy:.3f}; "
-                f"{self.images / max(self.seconds, 1e-9):.0f} images/s")
+        return (
+            f"epoch {self.epoch}: loss {self.training_loss:.4f}, validation {self.validation_loss:.4f}; triplets "
+            f"right {self.training_accuracy:.3f}, validation {self.validation_accuracy:.3f}; "
+            f"{self.images / max(self.seconds, 1e-9):.0f} images/s"
+        )
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
@@ -49,14 +51,25 @@ def draw_curves(epochs: Sequence[Epoch], title: str, target: Path) -> None:
         numbers = [epoch.epoch for epoch in epochs]
         for axes, what in ((left, "loss"), (right, "accuracy")):
             for kind, colour in (("training", TRAINING), ("validation", VALIDATION)):
-                axes.plot(numbers, [getattr(epoch, f"{kind}_{what}") for epoch in epochs], color=colour, marker="o",
-                          markersize=3, label=kind)
+                axes.plot(
+                    numbers,
+                    [getattr(epoch, f"{kind}_{what}") for epoch in epochs],
+                    color=colour,
+                    marker="o",
+                    markersize=3,
+                    label=kind,
+                )
             axes.set_xlabel("epoch")
             axes.xaxis.get_major_locator().set_params(integer=True)
         best = best_epoch(epochs)
         right.axvline(best.epoch, color="#9ca3af", linewidth=0.8, zorder=0)
-        right.annotate(f"best {best.validation_accuracy:.3f}", (best.epoch, best.validation_accuracy), color=VALIDATION,
-                       xytext=(4, -14), textcoords="offset points")
+        right.annotate(
+            f"best {best.validation_accuracy:.3f}",
+            (best.epoch, best.validation_accuracy),
+            color=VALIDATION,
+            xytext=(4, -14),
+            textcoords="offset points",
+        )
         left.set_title("loss")
         right.set_title("triplet accuracy")
         left.set_ylim(bottom=0)

@@ -54,8 +54,10 @@ class TrainingSettings(BaseModel):
     @model_validator(mode="after")
     def _fits(self) -> TrainingSettings:
         if self.batches == "hard" and self.batch_size < 2 * self.paintings_per_artist:
-            raise ValueError(f"batch_size {self.batch_size} has no room for two artists with paintings_per_artist "
-                             f"{self.paintings_per_artist}")
+            raise ValueError(
+                f"batch_size {self.batch_size} has no room for two artists with paintings_per_artist "
+                f"{self.paintings_per_artist}"
+            )
         return self
 
 
@@ -74,8 +76,17 @@ class Labelled(NamedTuple):
     artists: Places
 
 
-def train(network: nn.Module, training: Labelled, validation: Labelled, folder: Path, settings: TrainingSettings,
-          fabric: Fabric, score: Score, note: Callable[[str], None], bar: Bar) -> list[Epoch]:
+def train(
+    network: nn.Module,
+    training: Labelled,
+    validation: Labelled,
+    folder: Path,
+    settings: TrainingSettings,
+    fabric: Fabric,
+    score: Score,
+    note: Callable[[str], None],
+    bar: Bar,
+) -> list[Epoch]:
     """Train a network (b, ...) -> (b, d) unit vectors and leave it as it was after its best epoch.
 
     folder: keeps `checkpoint.safetensors` (the last epoch), `best.safetensors` and `curves.png`; a run that was
@@ -103,8 +114,12 @@ def train(network: nn.Module, training: Labelled, validation: Labelled, folder: 
             facts = {"history": [asdict(epoch) for epoch in history]}
             if best_epoch(history).epoch == number:
                 checkpoint.save(best, network.state_dict(), facts)
-            checkpoint.save(last, checkpoint.with_prefix("network.", network.state_dict())
-                            | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(optimizer)), facts)
+            checkpoint.save(
+                last,
+                checkpoint.with_prefix("network.", network.state_dict())
+                | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(optimizer)),
+                facts,
+            )
             draw_curves(history, folder.name, folder / "curves.png")
             note(f"{folder.name}, {history[-1]}")
         fabric.barrier()
@@ -133,8 +148,9 @@ def precision_of(fabric: Fabric) -> str:
 class _Run:
     """What stays the same from epoch to epoch."""
 
-    def __init__(self, training: Labelled, validation: Labelled, settings: TrainingSettings, fabric: Fabric,
-                 score: Score) -> None:
+    def __init__(
+        self, training: Labelled, validation: Labelled, settings: TrainingSettings, fabric: Fabric, score: Score
+    ) -> None:
         self.training, self.validation = training, validation
         self.settings, self.fabric, self.score = settings, fabric, score
         self.works = Works(training.artists)
@@ -143,15 +159,15 @@ class _Run:
         looked_at = Works(validation.artists)
         self.validation_batches = list(epoch(self._drawer(looked_at), VALIDATION_BATCHES, settings.seed, 0))
 
-    def trained(self, network: Any, optimizer: Any, number: int, advance: Callable[[int], None]
-                ) -> tuple[float, float, int]:
+    def trained(
+        self, network: Any, optimizer: Any, number: int, advance: Callable[[int], None]
+    ) -> tuple[float, float, int]:
         """Epoch `number`: mean loss, mean accuracy within batches, and images seen by all processes."""
         network.train()
         fabric, seed = self.fabric, self.settings.seed
         torch.manual_seed(hash((seed, number, fabric.global_rank)))  # dropout
         losses, accuracies, images = [], [], 0
-        for batch in epoch(self._drawer(self.works), self.settings.batches_per_epoch, seed, number,
-                           fabric.global_rank):
+        for batch in epoch(self._drawer(self.works), self.settings.batches_per_epoch, seed, number, fabric.global_rank):
             x = fabric.to_device(self.training.inputs[self.training.places[batch.places]])
             vectors = network(x.float()).float()  # (b, d)
             loss = self._loss(vectors, batch, self.training.artists, number)
@@ -169,8 +185,10 @@ class _Run:
     def validated(self, network: Any, number: int) -> tuple[float, float]:
         """Loss over the fixed batches, mined as in this epoch, and accuracy over all triplets of the paintings."""
         vectors = embed(network, self.validation.inputs, self.validation.places, self.fabric)
-        losses = [float(self._loss(torch.from_numpy(vectors[batch.places]), batch, self.validation.artists, number))
-                  for batch in self.validation_batches]
+        losses = [
+            float(self._loss(torch.from_numpy(vectors[batch.places]), batch, self.validation.artists, number))
+            for batch in self.validation_batches
+        ]
         return float(np.mean(losses)), self.score(vectors, self.validation.artists)
 
     def _drawer(self, works: Works) -> Callable[[np.random.Generator], Batch]:
@@ -192,8 +210,9 @@ class _Run:
         return found
 
 
-def _resume(last: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: ReduceLROnPlateau
-            ) -> list[Epoch]:
+def _resume(
+    last: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: ReduceLROnPlateau
+) -> list[Epoch]:
     if not last.exists():
         return []
     tensors, facts = checkpoint.load(last)
@@ -203,7 +222,6 @@ def _resume(last: Path, network: nn.Module, optimizer: torch.optim.Optimizer, sc
     for past in history:  # the learning rate follows from what was measured
         schedule.step(past.validation_accuracy)
     return history
-
 
 
 def _is_hopeful(history: Sequence[Epoch], patience: int) -> bool:

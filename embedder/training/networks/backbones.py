@@ -151,21 +151,27 @@ class SiameseNetwork(nn.Module):
     Vectors have unit length here, as an index has them; a picture that excites nothing gets equal numbers.
     """
 
-    def __init__(self, size: int, channels: Sequence[int], kernel: int, hidden: int, dim: int, dropout: float,
-                 batch_norm: bool) -> None:
+    def __init__(
+        self, size: int, channels: Sequence[int], kernel: int, hidden: int, dim: int, dropout: float, batch_norm: bool
+    ) -> None:
         """size: side of the square in px, halved by each block; channels: of each block; kernel: side in px, odd."""
         super().__init__()
         blocks: list[nn.Module] = []
         before = 3
         for after in channels:
-            blocks += [nn.Conv2d(before, after, kernel, padding=kernel // 2),
-                       *([nn.BatchNorm2d(after)] if batch_norm else []), nn.ReLU(), nn.MaxPool2d(2),
-                       nn.Dropout(dropout)]
+            blocks += [
+                nn.Conv2d(before, after, kernel, padding=kernel // 2),
+                *([nn.BatchNorm2d(after)] if batch_norm else []),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Dropout(dropout),
+            ]
             before = after
         side = size >> len(channels)
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Sequential(nn.Flatten(), nn.Linear(before * side * side, hidden), nn.ReLU(),
-                                  nn.Linear(hidden, dim), nn.ReLU())
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(before * side * side, hidden), nn.ReLU(), nn.Linear(hidden, dim), nn.ReLU()
+        )
         for name, weight in self.named_parameters():
             if weight.dim() > 1:
                 nn.init.kaiming_normal_(weight, nonlinearity="relu")
@@ -195,7 +201,7 @@ class BackboneKind(NamedTuple):
 def _xception_key(key: str) -> str:
     for place, name in (("0", "conv1"), ("1", "bn1"), ("3", "conv2"), ("4", "bn2")):
         if key.startswith(f"{name}."):
-            return f"stem.{place}.{key[len(name) + 1:]}"
+            return f"stem.{place}.{key[len(name) + 1 :]}"
     block, _, rest = key.partition(".")
     return f"blocks.{int(block[5:]) - 1}.{rest}" if block.startswith("block") else f"unused.{key}"
 
@@ -203,17 +209,24 @@ def _xception_key(key: str) -> str:
 def _efficientnet_key(key: str) -> str:
     for place, name in (("0", "conv_stem"), ("1", "bn1")):
         if key.startswith(f"{name}."):
-            return f"stem.{place}.{key[len(name) + 1:]}"
+            return f"stem.{place}.{key[len(name) + 1 :]}"
     return key
 
 
 BACKBONES = {
-    "mobilenet_v2": BackboneKind(MobileNetV2, "mobilenet_v2.safetensors", str, MobileNetV2.channels,
-                                "BSD-3-Clause (torchvision)"),
-    "dinov2_vits14": BackboneKind(DinoV2Small, "dinov2_vits14.safetensors", lambda k: f"vit.{k}",
-                                 DinoV2Small.channels, "Apache-2.0 (Meta)"),
-    "efficientnet_lite2": BackboneKind(EfficientNetLite2, "efficientnet_lite2.safetensors", _efficientnet_key,
-                                    EfficientNetLite2.channels, "Apache-2.0 (Google)"),
+    "mobilenet_v2": BackboneKind(
+        MobileNetV2, "mobilenet_v2.safetensors", str, MobileNetV2.channels, "BSD-3-Clause (torchvision)"
+    ),
+    "dinov2_vits14": BackboneKind(
+        DinoV2Small, "dinov2_vits14.safetensors", lambda k: f"vit.{k}", DinoV2Small.channels, "Apache-2.0 (Meta)"
+    ),
+    "efficientnet_lite2": BackboneKind(
+        EfficientNetLite2,
+        "efficientnet_lite2.safetensors",
+        _efficientnet_key,
+        EfficientNetLite2.channels,
+        "Apache-2.0 (Google)",
+    ),
     "xception": BackboneKind(Xception, "xception.safetensors", _xception_key, Xception.channels, "MIT (Keras)"),
 }
 
@@ -229,8 +242,11 @@ def load_backbone(name: str, folder: Path) -> PooledBackbone:
     backbone = kind.make()
     if "vit.pos_embed" in stored:
         stored["vit.pos_embed"] = _resized_positions(stored["vit.pos_embed"], backbone.get_parameter("vit.pos_embed"))
-    missing = [k for k in backbone.load_state_dict(stored, strict=False).missing_keys
-               if k not in ("mean", "std") and not k.endswith("num_batches_tracked")]
+    missing = [
+        k
+        for k in backbone.load_state_dict(stored, strict=False).missing_keys
+        if k not in ("mean", "std") and not k.endswith("num_batches_tracked")
+    ]
     if missing:
         raise BadModel(f"{path}: lacks {missing[0]} and {len(missing) - 1} more weights of {name}")
     return backbone.eval().requires_grad_(False)

@@ -54,8 +54,9 @@ class CentredHead(nn.Module):
     means: Tensor
     centre: Tensor
 
-    def __init__(self, widths: Sequence[int], is_rooted: Sequence[bool], means: Tensor, centre: Tensor,
-                 projection: Tensor) -> None:
+    def __init__(
+        self, widths: Sequence[int], is_rooted: Sequence[bool], means: Tensor, centre: Tensor, projection: Tensor
+    ) -> None:
         """widths, is_rooted: of the parts; means: (f,) of features as they come; centre: (f,); projection: (f, d)."""
         super().__init__()
         self.widths, self.is_rooted = list(widths), list(is_rooted)
@@ -87,8 +88,13 @@ class Projection(nn.Module):
 def centred_or_rooted(features: Tensor, widths: Sequence[int], is_rooted: Sequence[bool], means: Tensor) -> Tensor:
     """(b, f) -> (b, f), every part of unit length: those that are rooted as in `balanced`, others less their means."""
     parts = zip(torch.split(features, list(widths), dim=1), torch.split(means, list(widths)), is_rooted, strict=True)
-    return torch.cat([balanced(part, [part.shape[1]]) if rooted else functional.normalize(part - mean, dim=1)
-                      for part, mean, rooted in parts], dim=1)
+    return torch.cat(
+        [
+            balanced(part, [part.shape[1]]) if rooted else functional.normalize(part - mean, dim=1)
+            for part, mean, rooted in parts
+        ],
+        dim=1,
+    )
 
 
 def balanced(features: Tensor, widths: Sequence[int]) -> Tensor:

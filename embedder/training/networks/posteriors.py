@@ -56,8 +56,10 @@ class MeanPosterior(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         parts = torch.split(features, self.widths, dim=1)
-        said = [posterior(functional.normalize(view(part), dim=1)) ** 2
-                for view, posterior, part in zip(self.views, self.posteriors, parts, strict=True)]
+        said = [
+            posterior(functional.normalize(view(part), dim=1)) ** 2
+            for view, posterior, part in zip(self.views, self.posteriors, parts, strict=True)
+        ]
         return torch.stack(said).mean(dim=0).sqrt()
 
 
@@ -100,8 +102,9 @@ def posterior_of(vectors: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> 
     return Posterior(torch.from_numpy(weight).float(), torch.from_numpy(bias).float())
 
 
-def with_posteriors(joined: Projection, features: npt.NDArray[np.float32], questions: Sequence[Question], dim: int
-                    ) -> WithPosteriors:
+def with_posteriors(
+    joined: Projection, features: npt.NDArray[np.float32], questions: Sequence[Question], dim: int
+) -> WithPosteriors:
     """A head that adds posteriors to joined vectors, and brings both to `dim` numbers.
 
     features: (n, f) that `joined` takes. Where there are fewer than two labels nothing is learnt.
@@ -118,8 +121,9 @@ def with_posteriors(joined: Projection, features: npt.NDArray[np.float32], quest
 
 def _side_by_side(features: Tensor, joined: nn.Module, posteriors: Iterable[nn.Module]) -> Tensor:
     """(b, f) -> (b, d + classes): the joined vector at unit length, and the posteriors."""
-    return torch.cat([functional.normalize(joined(features), dim=1),
-                      *(posterior(features) for posterior in posteriors)], dim=1)
+    return torch.cat(
+        [functional.normalize(joined(features), dim=1), *(posterior(features) for posterior in posteriors)], dim=1
+    )
 
 
 def _learnt(question: Question, features: npt.NDArray[np.float32]) -> MeanPosterior:
@@ -133,8 +137,12 @@ def _learnt(question: Question, features: npt.NDArray[np.float32]) -> MeanPoster
     return MeanPosterior(question.views, posteriors)
 
 
-def principal(vectors: npt.NDArray[np.float32], scales: npt.NDArray[np.float64], dim: int,
-              shifts: npt.NDArray[np.float32] | None = None) -> Projection:
+def principal(
+    vectors: npt.NDArray[np.float32],
+    scales: npt.NDArray[np.float64],
+    dim: int,
+    shifts: npt.NDArray[np.float32] | None = None,
+) -> Projection:
     """The `dim` axes along which vectors (n, f), times scales (f,), vary most.
 
     shifts: (m, f) by which vectors move for reasons that are to be looked past; along these, vectors are made shorter.

@@ -31,8 +31,15 @@ class Reading(NamedTuple):
 
 
 # From block 8 on the statistics of CLIP's patches collapse: a few patches have huge norms. Class tokens do not.
-KNOWN = {"clip_vitb16": Reading("vit_base_patch16_clip_quickgelu_224", "clip_vitb16.safetensors",
-                                class_tokens=(9, 10, 11), statistics=(7,), licence="MIT (OpenAI)")}
+KNOWN = {
+    "clip_vitb16": Reading(
+        "vit_base_patch16_clip_quickgelu_224",
+        "clip_vitb16.safetensors",
+        class_tokens=(9, 10, 11),
+        statistics=(7,),
+        licence="MIT (OpenAI)",
+    )
+}
 
 
 class TimmBackbone(nn.Module):
@@ -41,8 +48,15 @@ class TimmBackbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, class_tokens: Sequence[int], statistics: Sequence[int],
-                 mean: Sequence[float], std: Sequence[float], licence: str) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        class_tokens: Sequence[int],
+        statistics: Sequence[int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        licence: str,
+    ) -> None:
         """class_tokens, statistics: after which blocks, counted from 1."""
         super().__init__()
         self.register_buffer("mean", torch.tensor(tuple(mean)).view(1, 3, 1, 1) * 255)
@@ -55,8 +69,12 @@ class TimmBackbone(nn.Module):
     def parts_of(self, x: Tensor) -> list[Tensor]:
         """Class tokens (b, c) and statistics (b, 2 * c), depth by depth."""
         found = self.model.forward_intermediates(
-            (x - self.mean) / self.std, indices=[number - 1 for number in self.read], intermediates_only=True,
-            stop_early=True, **({"return_prefix_tokens": True} if self.class_tokens else {}))
+            (x - self.mean) / self.std,
+            indices=[number - 1 for number in self.read],
+            intermediates_only=True,
+            stop_early=True,
+            **({"return_prefix_tokens": True} if self.class_tokens else {}),
+        )
         tokens, statistics = [], []
         for number, depth in zip(self.read, found, strict=True):
             if number in self.class_tokens:
@@ -86,21 +104,26 @@ def load_timm(name: str, folder: Path, size: int) -> TimmBackbone:
     known = KNOWN.get(name)
     model_name = known.model if known else name
     if not timm.is_model(model_name):
-        raise BadSetting(f"backbone {name}: timm {timm.__version__} has no such network; "
-                         "python -c 'import timm; print(timm.list_models())' has the names")
+        raise BadSetting(
+            f"backbone {name}: timm {timm.__version__} has no such network; "
+            "python -c 'import timm; print(timm.list_models())' has the names"
+        )
     path = folder / (known.weights_file if known else f"{name}.safetensors")
     is_here = path.is_file()
     try:
         model = _created(timm, model_name, size, pretrained=not is_here)
     except Exception as problem:  # the hub's client raises anything where there is no network
-        raise BadModel(f"{path}: no such file, and the weights of {model_name} cannot be had from timm's hub: "
-                       f"{' '.join(str(problem).split())[:200]}") from None
+        raise BadModel(
+            f"{path}: no such file, and the weights of {model_name} cannot be had from timm's hub: "
+            f"{' '.join(str(problem).split())[:200]}"
+        ) from None
     if is_here:
         try:
             missing = model.load_state_dict(load_file(path), strict=False).missing_keys
         except (SafetensorError, RuntimeError) as problem:
-            raise BadModel(f"{path}: not the weights of {model_name} at {size} px: "
-                           f"{' '.join(str(problem).split())[:200]}") from None
+            raise BadModel(
+                f"{path}: not the weights of {model_name} at {size} px: {' '.join(str(problem).split())[:200]}"
+            ) from None
         missing = [key for key in missing if not key.endswith("num_batches_tracked")]
         if missing:
             raise BadModel(f"{path}: lacks {missing[0]} and {len(missing) - 1} more weights of {model_name}")
@@ -127,8 +150,14 @@ def _frozen(model: Any, known: Reading | None, size: int) -> TimmBackbone:
             count = len(model.forward_intermediates(torch.zeros(1, 3, size, size), intermediates_only=True))
         statistics = tuple(sorted({max(1, round(share * count)) for share in DEPTHS}))
         class_tokens = statistics if getattr(model, "num_prefix_tokens", 0) else ()
-    backbone = TimmBackbone(model, class_tokens, statistics, config["mean"], config["std"],
-                            known.licence if known else str(config.get("license") or "an unknown licence"))
+    backbone = TimmBackbone(
+        model,
+        class_tokens,
+        statistics,
+        config["mean"],
+        config["std"],
+        known.licence if known else str(config.get("license") or "an unknown licence"),
+    )
     model.prune_intermediate_layers([number - 1 for number in backbone.read], prune_norm=True, prune_head=True)
     with torch.inference_mode():
         backbone.widths = [part.shape[1] for part in backbone.parts_of(torch.zeros(1, 3, size, size))]

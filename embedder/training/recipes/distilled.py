@@ -61,8 +61,9 @@ class Targets(NamedTuple):
     artists: Places
 
 
-def train_distilled(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score,
-                    note: Callable[[str], None], bar: Bar) -> tuple[Ensemble, str]:
+def train_distilled(
+    table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score, note: Callable[[str], None], bar: Bar
+) -> tuple[Ensemble, str]:
     """Train on a catalog's table, the teacher first; the model, and how it was made as Markdown for its card.
 
     What the tuned recipe has kept below `work` is taken from there. Raises what train_tuned does.
@@ -71,15 +72,19 @@ def train_distilled(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabr
     teacher = tuned.train_tuned(table, weights, work, fabric, score, note, bar)
     data = teacher.data
     seen = joining.places_of(table, data.packed, SEEN)
-    expected = joining.vectors(teacher.model, work / FOLDER / "teacher", SEEN, seen, lambda square, place: square, data,
-                             fabric, bar)
-    training, validation = (Targets(places, torch.from_numpy(targets), _codes(table, places))
-                    for places, targets in ((teacher.places, teacher.vectors), (seen, expected)))
+    expected = joining.vectors(
+        teacher.model, work / FOLDER / "teacher", SEEN, seen, lambda square, place: square, data, fabric, bar
+    )
+    training, validation = (
+        Targets(places, torch.from_numpy(targets), _codes(table, places))
+        for places, targets in ((teacher.places, teacher.vectors), (seen, expected))
+    )
     features = _features(table.iloc[training.places].reset_index(drop=True), weights, work, bar)
     head = first_head(features, np.tile(teacher.vectors, (COPIES, 1)), BACKBONES[BACKBONE].widths)
     student = Ensemble([backbone], head).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _train(student, training, validation, weights_sha256(BACKBONE, weights), data, work / FOLDER, fabric, score, note,
-           bar)
+    _train(
+        student, training, validation, weights_sha256(BACKBONE, weights), data, work / FOLDER, fabric, score, note, bar
+    )
     return student.cpu().eval(), _described(teacher)
 
 
@@ -120,27 +125,41 @@ def first_head(features: Vectors, targets: Vectors, widths: list[int]) -> Linear
     return LinearHead(widths, torch.from_numpy(centre - offset).float(), torch.from_numpy(projection).float())
 
 
-def _train(student: Ensemble, training: Targets, validation: Targets, began_with: str, data: training_set.Data,
-           folder: Path, fabric: Fabric, score: Score, note: Callable[[str], None], bar: Bar) -> None:
+def _train(
+    student: Ensemble,
+    training: Targets,
+    validation: Targets,
+    began_with: str,
+    data: training_set.Data,
+    folder: Path,
+    fabric: Fabric,
+    score: Score,
+    note: Callable[[str], None],
+    bar: Bar,
+) -> None:
     """Train it for EPOCHS; kept below `folder` and taken up again after the last whole epoch.
 
     The validation set is looked at, for the curves, and nothing is chosen by it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
-    origin = kept.origin(constants=kept.constants(sys.modules[__name__], crops, augment),
-                         optimiser=[fine_tuning.WARM_UP, fine_tuning.HEAD_RATE, fine_tuning.WEIGHT_DECAY,
-                                    fine_tuning.LONGEST_GRADIENT],
-                         paintings=data.digest, labels=[training.places, training.artists], begin=began_with,
-                         precision=precision_of(fabric))
+    origin = kept.origin(
+        constants=kept.constants(sys.modules[__name__], crops, augment),
+        optimiser=[fine_tuning.WARM_UP, fine_tuning.HEAD_RATE, fine_tuning.WEIGHT_DECAY, fine_tuning.LONGEST_GRADIENT],
+        paintings=data.digest,
+        labels=[training.places, training.artists],
+        begin=began_with,
+        precision=precision_of(fabric),
+    )
     history: list[Epoch] = []
     if last.exists():
         tensors, facts = checkpoint.load(last)
         kept.check_origin(last, facts, origin)
         targets = tensors["targets"]
         if not _is_same_teacher(targets, training.targets):
-            raise BadSetting(f"{last}: of a run with another teacher; give another --work folder, or remove {folder} "
-                             f"to train anew")
+            raise BadSetting(
+                f"{last}: of a run with another teacher; give another --work folder, or remove {folder} to train anew"
+            )
         run = _Run(student, training._replace(targets=targets), validation, data, facts["rates"], fabric, score)
         student.load_state_dict(checkpoint.without_prefix("student.", tensors))
         checkpoint.restore_optimizer(run.plain, checkpoint.without_prefix("optimizer.", tensors))
@@ -150,10 +169,13 @@ def _train(student: Ensemble, training: Targets, validation: Targets, began_with
     for number in range(len(history) + 1, EPOCHS + 1):
         with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
             history.append(run.epoch(number, advance))
-        checkpoint.save(last, checkpoint.with_prefix("student.", student.state_dict())
-                        | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(run.plain))
-                        | {"targets": run.training.targets},
-                        {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]})
+        checkpoint.save(
+            last,
+            checkpoint.with_prefix("student.", student.state_dict())
+            | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(run.plain))
+            | {"targets": run.training.targets},
+            {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]},
+        )
         draw_curves(history, folder.name, folder / "curves.png")
         note(f"{folder.name}, {history[-1]}")
 
@@ -171,8 +193,16 @@ def _rates(student: Ensemble) -> list[float]:
 class _Run:
     """What stays the same from epoch to epoch."""
 
-    def __init__(self, student: Ensemble, training: Targets, validation: Targets, data: training_set.Data,
-                 rates: Sequence[float], fabric: Fabric, score: Score) -> None:
+    def __init__(
+        self,
+        student: Ensemble,
+        training: Targets,
+        validation: Targets,
+        data: training_set.Data,
+        rates: Sequence[float],
+        fabric: Fabric,
+        score: Score,
+    ) -> None:
         self.student, self.training, self.validation = student, training, validation
         self.data, self.rates, self.fabric, self.score = data, rates, fabric, score
         self.steps = math.ceil(len(training.places) / crops.BATCH)
@@ -201,9 +231,16 @@ class _Run:
         seconds = time.monotonic() - started
         found = embed(self.wrapped, self.data.packed, self.validation.places, self.fabric)
         loss = _difference(torch.from_numpy(found), self.validation.targets)
-        return Epoch(number, float(np.mean(losses)), float(loss),
-                     float(np.nanmean(right)), self.score(found, self.validation.artists),
-                     self.optimizer.param_groups[0]["lr"], len(self.training.places), seconds)
+        return Epoch(
+            number,
+            float(np.mean(losses)),
+            float(loss),
+            float(np.nanmean(right)),
+            self.score(found, self.validation.artists),
+            self.optimizer.param_groups[0]["lr"],
+            len(self.training.places),
+            seconds,
+        )
 
     def _drawn(self, number: int) -> Iterator[tuple[Tensor, Tensor, Places]]:
         turn = np.random.default_rng((SEED, number)).permutation(len(self.training.places))

@@ -61,8 +61,16 @@ class MemberRecipe(NamedTuple):
     seed: int = 0
 
 
-def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, fabric: Fabric, score: Score,
-                 note: Callable[[str], None], bar: Bar) -> Ensemble:
+def train_member(
+    recipe: MemberRecipe,
+    weights: Path,
+    data: Data,
+    folder: Path,
+    fabric: Fabric,
+    score: Score,
+    note: Callable[[str], None],
+    bar: Bar,
+) -> Ensemble:
     """A backbone and its projection, trained; kept below `folder` and taken up again after its last whole epoch.
 
     data.validation is looked at, for the curves, and nothing is chosen by it.
@@ -78,12 +86,31 @@ def train_member(recipe: MemberRecipe, weights: Path, data: Data, folder: Path, 
     def empty(dim: int) -> Ensemble:
         return Ensemble([backbone], LinearHead(widths, torch.zeros(sum(widths)), torch.zeros(sum(widths), dim)))
 
-    return _trained_for(recipe, range(1, recipe.epochs + recipe.again + 1), weights_sha256(recipe.backbone, weights),
-                        begin, empty, data, folder, fabric, score, note, bar)
+    return _trained_for(
+        recipe,
+        range(1, recipe.epochs + recipe.again + 1),
+        weights_sha256(recipe.backbone, weights),
+        begin,
+        empty,
+        data,
+        folder,
+        fabric,
+        score,
+        note,
+        bar,
+    )
 
 
-def learn_rest(recipe: MemberRecipe, member: Ensemble, data: Data, folder: Path, fabric: Fabric, score: Score,
-               note: Callable[[str], None], bar: Bar) -> Ensemble:
+def learn_rest(
+    recipe: MemberRecipe,
+    member: Ensemble,
+    data: Data,
+    folder: Path,
+    fabric: Fabric,
+    score: Score,
+    note: Callable[[str], None],
+    bar: Bar,
+) -> Ensemble:
     """A member that has been measured, taught the artists of `data` too; kept as by train_member.
 
     data.validation is among what is learnt now: curves show how fast, and no longer how well.
@@ -95,22 +122,48 @@ def learn_rest(recipe: MemberRecipe, member: Ensemble, data: Data, folder: Path,
             return member, _means(_of_crops(member, recipe, data, fabric, advance), data.training.artists)
 
     done = recipe.epochs + recipe.again
-    return _trained_for(recipe, range(done + 1, done + recipe.rest + 1), member.state_dict(), begin, lambda dim: member,
-                   data, folder, fabric, score, note, bar)
+    return _trained_for(
+        recipe,
+        range(done + 1, done + recipe.rest + 1),
+        member.state_dict(),
+        begin,
+        lambda dim: member,
+        data,
+        folder,
+        fabric,
+        score,
+        note,
+        bar,
+    )
 
 
-def _trained_for(recipe: MemberRecipe, numbers: range, began_with: Any, begin: Callable[[], tuple[Ensemble, Tensor]],
-            empty: Callable[[int], Ensemble], data: Data, folder: Path, fabric: Fabric, score: Score,
-            note: Callable[[str], None], bar: Bar) -> Ensemble:
+def _trained_for(
+    recipe: MemberRecipe,
+    numbers: range,
+    began_with: Any,
+    begin: Callable[[], tuple[Ensemble, Tensor]],
+    empty: Callable[[int], Ensemble],
+    data: Data,
+    folder: Path,
+    fabric: Fabric,
+    score: Score,
+    note: Callable[[str], None],
+    bar: Bar,
+) -> Ensemble:
     """The mean of the weights at the beginning, or the end of the first cycle, and after the epochs of these numbers.
 
     begin: makes a member and proxies (a, d); empty: a member for vectors of d numbers, for kept weights to be put into.
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
-    origin = kept.origin(settings=[*recipe], constants=kept.constants(sys.modules[__name__], crops, augment),
-                         paintings=data.digest, labels=[data.training.places, data.training.artists],
-                         begin=began_with, precision=precision_of(fabric))
+    origin = kept.origin(
+        settings=[*recipe],
+        constants=kept.constants(sys.modules[__name__], crops, augment),
+        paintings=data.digest,
+        labels=[data.training.places, data.training.artists],
+        begin=began_with,
+        precision=precision_of(fabric),
+    )
     if last.exists():
         tensors, facts = checkpoint.load(last)
         kept.check_origin(last, facts, origin)
@@ -129,16 +182,19 @@ def _trained_for(recipe: MemberRecipe, numbers: range, began_with: Any, begin: C
         loss.load_state_dict(checkpoint.without_prefix("loss.", tensors))
         checkpoint.restore_optimizer(optimizer, checkpoint.without_prefix("optimizer.", tensors))
     history = [Epoch(**epoch) for epoch in facts["history"]]
-    for number in numbers[len(history):]:
+    for number in numbers[len(history) :]:
         with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
             history.append(run.epoch(number, advance))
         if number == recipe.epochs:
             first = _copied(member)
-        checkpoint.save(last, checkpoint.with_prefix("member.", member.state_dict())
-                        | checkpoint.with_prefix("first.", first)
-                        | checkpoint.with_prefix("loss.", loss.state_dict())
-                        | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(optimizer)),
-                        {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]})
+        checkpoint.save(
+            last,
+            checkpoint.with_prefix("member.", member.state_dict())
+            | checkpoint.with_prefix("first.", first)
+            | checkpoint.with_prefix("loss.", loss.state_dict())
+            | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(optimizer)),
+            {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]},
+        )
         draw_curves(history, folder.name, folder / "curves.png")
         note(f"{folder.name}, {history[-1]}")
     member.cpu().load_state_dict(_mean(first, member.state_dict()))
@@ -152,8 +208,17 @@ def _copied(member: Ensemble) -> dict[str, Tensor]:
 class _Run:
     """What stays the same from epoch to epoch."""
 
-    def __init__(self, recipe: MemberRecipe, rates: Sequence[float], data: Data, fabric: Fabric, member: Ensemble,
-                 loss: Any, optimizer: torch.optim.Optimizer, score: Score) -> None:
+    def __init__(
+        self,
+        recipe: MemberRecipe,
+        rates: Sequence[float],
+        data: Data,
+        fabric: Fabric,
+        member: Ensemble,
+        loss: Any,
+        optimizer: torch.optim.Optimizer,
+        score: Score,
+    ) -> None:
         self.recipe, self.data, self.fabric, self.member, self.score = recipe, data, fabric, member, score
         self.loss, self.rates = loss, rates
         self.steps = math.ceil(len(data.training.places) / crops.BATCH)
@@ -175,15 +240,25 @@ class _Run:
             advance(1)
         seconds = time.monotonic() - started
         loss, accuracy = self._validated()
-        return Epoch(number, float(np.mean(losses)), loss, float(np.nanmean(right)), accuracy,
-                     self.optimizer.param_groups[0]["lr"], len(self.data.training.places), seconds)
+        return Epoch(
+            number,
+            float(np.mean(losses)),
+            loss,
+            float(np.nanmean(right)),
+            accuracy,
+            self.optimizer.param_groups[0]["lr"],
+            len(self.data.training.places),
+            seconds,
+        )
 
     def _validated(self) -> tuple[float, float]:
         validation = self.data.validation
         vectors = embed(self.wrapped, validation.inputs, validation.places, self.fabric)
         with torch.no_grad():
-            loss = self.loss(self.fabric.to_device(torch.from_numpy(vectors)),
-                             self.fabric.to_device(torch.from_numpy(validation.artists)))
+            loss = self.loss(
+                self.fabric.to_device(torch.from_numpy(vectors)),
+                self.fabric.to_device(torch.from_numpy(validation.artists)),
+            )
         return float(loss), self.score(vectors, validation.artists)
 
 
@@ -197,8 +272,10 @@ def take_step(fabric: Fabric, network: nn.Module, optimizer: Any, loss: Tensor) 
 
 
 def _mean(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: (one[name].cpu() + weight.cpu()) / 2 if weight.is_floating_point() else weight
-            for name, weight in other.items()}
+    return {
+        name: (one[name].cpu() + weight.cpu()) / 2 if weight.is_floating_point() else weight
+        for name, weight in other.items()
+    }
 
 
 def _share_of_cycle(passed: float, recipe: MemberRecipe) -> float:
@@ -224,19 +301,23 @@ def _trained(member: Ensemble, loss: nn.Module, recipe: MemberRecipe) -> list[di
     """What the optimizer is to change; its rates are set before each step."""
     (backbone,), projection = member.members, _projection(member)
     parts = cast(PooledBackbone, backbone).parts()
-    trained = [weight for block in parts[recipe.frozen:] for weight in block.parameters()]
+    trained = [weight for block in parts[recipe.frozen :] for weight in block.parameters()]
     for weight in (*trained, projection):
         weight.requires_grad_(True)
-    return [{"params": trained}, {"params": [projection], "weight_decay": 0.0},
-            {"params": list(loss.parameters()), "weight_decay": 0.0}]
+    return [
+        {"params": trained},
+        {"params": [projection], "weight_decay": 0.0},
+        {"params": list(loss.parameters()), "weight_decay": 0.0},
+    ]
 
 
 def _projection(member: Ensemble) -> nn.Parameter:
     return member.head.get_parameter("projection")
 
 
-def _first_head(backbone: PooledBackbone, recipe: MemberRecipe, data: Data, fabric: Fabric,
-                advance: Callable[[int], None]) -> tuple[LinearHead, Tensor]:
+def _first_head(
+    backbone: PooledBackbone, recipe: MemberRecipe, data: Data, fabric: Fabric, advance: Callable[[int], None]
+) -> tuple[LinearHead, Tensor]:
     """The discriminants of the frozen backbone on one crop of every painting, and the artists' mean vectors (a, d)."""
     widths = BACKBONES[recipe.backbone].widths
     features = _of_crops(lambda x: balanced(backbone(x).float(), widths), recipe, data, fabric, advance)
@@ -246,8 +327,13 @@ def _first_head(backbone: PooledBackbone, recipe: MemberRecipe, data: Data, fabr
     return head, _means(vectors, data.training.artists)
 
 
-def _of_crops(network: Callable[[Tensor], Tensor], recipe: MemberRecipe, data: Data, fabric: Fabric,
-              advance: Callable[[int], None]) -> Tensor:
+def _of_crops(
+    network: Callable[[Tensor], Tensor],
+    recipe: MemberRecipe,
+    data: Data,
+    fabric: Fabric,
+    advance: Callable[[int], None],
+) -> Tensor:
     """(n, f) of one crop of every training painting."""
     found = []
     with torch.inference_mode(), fabric.autocast():
@@ -268,6 +354,11 @@ def _drawn(data: Data, recipe: MemberRecipe, number: int) -> Iterator[tuple[Tens
     artists = data.training.artists
     weight = np.bincount(artists)[artists] ** (EVENNESS - 1.0)
     chosen = np.random.default_rng((recipe.seed, number)).choice(len(weight), len(weight), p=weight / weight.sum())
-    shown = crops.drawn(data.packed, data.training.places[chosen], recipe.seed, number,
-                        photographed=PHOTOGRAPHED if number > recipe.epochs else 0.0)
+    shown = crops.drawn(
+        data.packed,
+        data.training.places[chosen],
+        recipe.seed,
+        number,
+        photographed=PHOTOGRAPHED if number > recipe.epochs else 0.0,
+    )
     return zip(shown, torch.split(torch.from_numpy(artists[chosen]), crops.BATCH), strict=True)

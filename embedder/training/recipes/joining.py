@@ -50,8 +50,14 @@ class Labels(NamedTuple):
     styles: npt.NDArray[Any]
 
 
-def head_of(parts: Sequence[npt.NDArray[np.float32]], shifts: Sequence[npt.NDArray[np.float32]] | None, known: Labels,
-            weights: Sequence[float], of_artist: float, of_style: float) -> WithPosteriors:
+def head_of(
+    parts: Sequence[npt.NDArray[np.float32]],
+    shifts: Sequence[npt.NDArray[np.float32]] | None,
+    known: Labels,
+    weights: Sequence[float],
+    of_artist: float,
+    of_style: float,
+) -> WithPosteriors:
     """The head of members, learnt from their vectors of labelled paintings, each (n, d).
 
     shifts: (m, d) by which another light and a canvas' surroundings move those of each member; weights: of the
@@ -59,15 +65,19 @@ def head_of(parts: Sequence[npt.NDArray[np.float32]], shifts: Sequence[npt.NDArr
     """
     scales = [np.full(part.shape[1], weight) for part, weight in zip(parts, weights, strict=True)]
     joined = principal(np.hstack(parts), np.hstack(scales), JOINED_DIM, np.hstack(shifts) if shifts else None)
-    members = [principal(part, scale, len(scale), shifts[number] if shifts else None)
-               for number, (part, scale) in enumerate(zip(parts, scales, strict=True))]
+    members = [
+        principal(part, scale, len(scale), shifts[number] if shifts else None)
+        for number, (part, scale) in enumerate(zip(parts, scales, strict=True))
+    ]
     questions = [Question(known.artists, of_artist, members), Question(known.styles, of_style, [joined])]
     return with_posteriors(joined, np.hstack(parts), [each for each in questions if each.weight], DIM)
 
 
-def vectors(member: Ensemble, folder: Path, what: str, places: Places, change: Change, data: Data, fabric: Fabric,
-            bar: Bar) -> npt.NDArray[np.float32]:
+def vectors(
+    member: Ensemble, folder: Path, what: str, places: Places, change: Change, data: Data, fabric: Fabric, bar: Bar
+) -> npt.NDArray[np.float32]:
     """(n, d) of one member for what is at these places, made once and kept in its folder under the name `what`."""
+
     def made() -> npt.NDArray[np.float32]:
         parts, inputs = [], _Changed(data.packed, change)
         with bar(len(places), f"{folder.name}, vectors of {what}, paintings") as advance, fabric.autocast():
@@ -77,8 +87,15 @@ def vectors(member: Ensemble, folder: Path, what: str, places: Places, change: C
                 advance(len(parts[-1]))
         return np.concatenate(parts)
 
-    key = kept.key_of(data.digest, places, member.state_dict(), getattr(change, "__name__", ""), precision_of(fabric),
-                      kept.libraries(), kept.constants(augment))
+    key = kept.key_of(
+        data.digest,
+        places,
+        member.state_dict(),
+        getattr(change, "__name__", ""),
+        precision_of(fabric),
+        kept.libraries(),
+        kept.constants(augment),
+    )
     return kept.array(folder, what, key, made)
 
 
@@ -89,8 +106,10 @@ class _Changed:
         self.packed, self.change = packed, change
 
     def __getitem__(self, places: Places, /) -> Tensor:
-        squares = [self.change(square, place)
-                   for place, square in zip(places.tolist(), self.packed.squares(places), strict=True)]
+        squares = [
+            self.change(square, place)
+            for place, square in zip(places.tolist(), self.packed.squares(places), strict=True)
+        ]
         return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
 
 
@@ -119,8 +138,12 @@ def labels_of(table: pd.DataFrame, places: Places) -> Labels:
     """What is learnt of these places: no artist with one painting, no style with a few."""
     rows = table.iloc[places]
     artists = pd.Series([artist_key(name) for name in rows["artist"]], dtype=object)
-    styles = (rows["style"] if "style" in rows else pd.Series("", rows.index)).fillna("").astype(object).reset_index(
-        drop=True)
+    styles = (
+        (rows["style"] if "style" in rows else pd.Series("", rows.index))
+        .fillna("")
+        .astype(object)
+        .reset_index(drop=True)
+    )
     for labels, fewest in ((artists, 2), (styles, SMALLEST_STYLE)):
         labels[labels.map(labels.value_counts()) < fewest] = ""
     return Labels(places, artists.to_numpy(str), styles.to_numpy(str))

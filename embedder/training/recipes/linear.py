@@ -39,8 +39,9 @@ SMALLEST_ARTIST = 5  # paintings
 Matrix = npt.NDArray[np.float64]
 
 
-def train_linear(table: pd.DataFrame, weights: Path, work: Path, note: Callable[[str], None], bar: Bar,
-                 names: Sequence[str] = ()) -> Ensemble:
+def train_linear(
+    table: pd.DataFrame, weights: Path, work: Path, note: Callable[[str], None], bar: Bar, names: Sequence[str] = ()
+) -> Ensemble:
     """Train on a catalog's table.
 
     weights: the backbones' folder; work: where features are kept between runs; names: of the backbones (loading.py),
@@ -82,17 +83,26 @@ def _head(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], backbone
         parts = balanced(torch.from_numpy(features), widths).numpy()
         centre, projection = discriminants(parts, artists)
         return LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
-    is_rooted = [not isinstance(backbone, TimmBackbone) for name, backbone in backbones.items()
-                 for _ in widths_of(name, backbone)]
+    is_rooted = [
+        not isinstance(backbone, TimmBackbone)
+        for name, backbone in backbones.items()
+        for _ in widths_of(name, backbone)
+    ]
     means = torch.from_numpy(features.mean(axis=0, dtype=np.float64)).float()
     parts = centred_or_rooted(torch.from_numpy(features), widths, is_rooted, means).numpy()
     centre, projection = discriminants(parts, artists)
-    return CentredHead(widths, is_rooted, means, torch.from_numpy(centre).float(),
-                       torch.from_numpy(projection).float())
+    return CentredHead(widths, is_rooted, means, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
 
 
-def discriminants(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], *, components: int = COMPONENTS,
-                  shrinkage: float = SHRINKAGE, spread: float = SPREAD, dim: int = DIM) -> tuple[Matrix, Matrix]:
+def discriminants(
+    features: npt.NDArray[np.float32],
+    artists: npt.NDArray[Any],
+    *,
+    components: int = COMPONENTS,
+    shrinkage: float = SHRINKAGE,
+    spread: float = SPREAD,
+    dim: int = DIM,
+) -> tuple[Matrix, Matrix]:
     """Centre (f,) and projection (f, d) of features (n, f) labelled with artists (n,).
 
     Directions w solve B w = e W w, with B the covariance between artists and W the shrunk one within; each is scaled
@@ -122,8 +132,9 @@ def discriminants(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], 
     return centre, axes @ scaled
 
 
-def _features(table: pd.DataFrame, copy: int, names: Sequence[str], weights: Path, work: Path, bar: Bar
-              ) -> npt.NDArray[np.float32]:
+def _features(
+    table: pd.DataFrame, copy: int, names: Sequence[str], weights: Path, work: Path, bar: Bar
+) -> npt.NDArray[np.float32]:
     parts = []
     for name in names:
         with bar(len(table), f"{name}, copy {copy + 1} of {COPIES}, paintings") as advance:

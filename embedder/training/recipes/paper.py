@@ -105,8 +105,15 @@ def read_settings(path: Path) -> PaperSettings:
         raise BadSetting(f"{path}: not TOML: {problem}") from None
 
 
-def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric: Fabric, score: Score,
-                note: Callable[[str], None], bar: Bar) -> Outcome:
+def train_paper(
+    table: pd.DataFrame,
+    work: Path,
+    settings: PaperSettings,
+    fabric: Fabric,
+    score: Score,
+    note: Callable[[str], None],
+    bar: Bar,
+) -> Outcome:
     """Train on a catalog's table, whose column `split` keeps SEEN apart for validation; all is kept below `work`.
 
     A run that was interrupted goes on from its last epoch. Raises BadCatalog where there are too few artists, and
@@ -116,10 +123,16 @@ def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric
     with fabric.rank_zero_first():
         with bar(len(table), "packing paintings") as advance:
             packed = pack(table, work, settings.size, advance)
-        run = _Run(settings=settings, origin=kept.origin(
-            settings=settings.model_dump(), labels=labels_sha256(table), paintings=packed.digest,
-            constants=kept.constants(trainer, sys.modules[__name__]),
-            machines=[precision_of(fabric), fabric.world_size]))
+        run = _Run(
+            settings=settings,
+            origin=kept.origin(
+                settings=settings.model_dump(),
+                labels=labels_sha256(table),
+                paintings=packed.digest,
+                constants=kept.constants(trainer, sys.modules[__name__]),
+                machines=[precision_of(fabric), fabric.world_size],
+            ),
+        )
         _check(folder / SETTINGS, run)
     if skipped := int((~packed.is_read).sum()):
         note(f"{skipped:,} paintings cannot be read; listed in {work / f'packed-{settings.size}' / 'skipped.csv'}")
@@ -141,31 +154,50 @@ def train_paper(table: pd.DataFrame, work: Path, settings: PaperSettings, fabric
         name = member_name(number)
         torch.manual_seed(settings.member_training.seed + number)
         member: nn.Module = _member(settings)
-        curves[name] = train(member, labelled(TRAIN, group), labelled(SEEN, group), folder / name,
-                             settings.member_training, fabric, score, note, bar)
+        curves[name] = train(
+            member,
+            labelled(TRAIN, group),
+            labelled(SEEN, group),
+            folder / name,
+            settings.member_training,
+            fabric,
+            score,
+            note,
+            bar,
+        )
         members.append(member)
     ensemble = Ensemble(members, _joining(settings))
     everyone = np.unique(codes[codes >= 0])
     if settings.freeze_members:
         with fabric.rank_zero_first(), bar(len(members), "vectors of members") as advance:
-            vectors = _Vectors(np.concatenate([_vectors(member, packed, folder / name, fabric, advance)
-                                               for name, member in zip(curves, members, strict=True)], axis=1))
+            vectors = _Vectors(
+                np.concatenate(
+                    [
+                        _vectors(member, packed, folder / name, fabric, advance)
+                        for name, member in zip(curves, members, strict=True)
+                    ],
+                    axis=1,
+                )
+            )
         trained: nn.Module = Ensemble([nn.Identity()], ensemble.head)
         training, validation = labelled(TRAIN, everyone, vectors), labelled(SEEN, everyone, vectors)
     else:
         trained, training, validation = ensemble, labelled(TRAIN, everyone), labelled(SEEN, everyone)
     if len(members) > 1:
-        curves[SUPER] = train(trained, training, validation, folder / SUPER, settings.super_training, fabric, score,
-                              note, bar)
+        curves[SUPER] = train(
+            trained, training, validation, folder / SUPER, settings.super_training, fabric, score, note, bar
+        )
     return Outcome(ensemble.cpu().eval(), settings.size, curves, sum(map(len, groups)))
 
 
 def describe_paper(settings: PaperSettings, outcome: Outcome) -> str:
     """How the model was made, as Markdown for its card."""
     blocks = ", ".join(map(str, settings.network.channels))
-    reached = "\n".join(f"| {name} | {len(epochs)} | {best.epoch} | {best.training_accuracy:.3f} | "
-                        f"{best.validation_accuracy:.3f} |" for name, epochs in outcome.curves.items()
-                        for best in [best_epoch(epochs)])
+    reached = "\n".join(
+        f"| {name} | {len(epochs)} | {best.epoch} | {best.training_accuracy:.3f} | {best.validation_accuracy:.3f} |"
+        for name, epochs in outcome.curves.items()
+        for best in [best_epoch(epochs)]
+    )
     how = "the joining matrix alone" if settings.freeze_members else "members and joining matrix together"
     shape, batches = settings.network, settings.member_training.batches
     return f"""Siamese networks learnt from nothing, after a student project: {settings.members} of them, with a
@@ -194,8 +226,9 @@ def load_trained(work: Path, name: str) -> tuple[Ensemble, PaperSettings]:
         for number, each in enumerate(ensemble.members, start=1):
             each.load_state_dict(checkpoint.load(folder / member_name(number) / "best.safetensors")[0])
     if settings.members > 1:
-        ensemble.load_state_dict(checkpoint.load(folder / SUPER / "best.safetensors")[0],
-                                 strict=not settings.freeze_members)
+        ensemble.load_state_dict(
+            checkpoint.load(folder / SUPER / "best.safetensors")[0], strict=not settings.freeze_members
+        )
     return ensemble.eval(), settings
 
 
@@ -208,8 +241,10 @@ def deal(codes: Places, groups: int, size: int) -> list[Places]:
     ranked = found[np.lexsort((found, -counts))][: groups * size]
     ranked = ranked[np.isin(ranked, found[counts > 1])]
     if len(ranked) < 2 * groups:
-        raise BadCatalog(f"{groups} members need {2 * groups} artists or more with two paintings each to train on; "
-                         f"there are {len(ranked)}; set members to fewer")
+        raise BadCatalog(
+            f"{groups} members need {2 * groups} artists or more with two paintings each to train on; "
+            f"there are {len(ranked)}; set members to fewer"
+        )
     return [ranked[start::groups] for start in range(groups)]
 
 
@@ -242,8 +277,9 @@ def _joining(settings: PaperSettings) -> nn.Module:
     return matrix
 
 
-def _vectors(member: nn.Module, packed: Packed, folder: Path, fabric: Fabric, advance: Callable[[int], None]
-             ) -> npt.NDArray[np.float32]:
+def _vectors(
+    member: nn.Module, packed: Packed, folder: Path, fabric: Fabric, advance: Callable[[int], None]
+) -> npt.NDArray[np.float32]:
     def made() -> npt.NDArray[np.float32]:
         with fabric.autocast():  # not through fabric.setup, which would wait for the other processes
             return embed(member.to(fabric.device), packed, np.arange(len(packed)), fabric)
@@ -265,8 +301,10 @@ def _check_validation(groups: list[Places], seen: Places) -> None:
     codes, counts = np.unique(seen, return_counts=True)
     for number, group in enumerate(groups, start=1):
         if (np.isin(codes, group) & (counts > 1)).sum() < 2:
-            raise BadCatalog(f"{member_name(number)} cannot be validated: of its {len(group)} artists fewer than two "
-                             f"have two paintings in {SEEN}; set members to fewer, or give more paintings that split")
+            raise BadCatalog(
+                f"{member_name(number)} cannot be validated: of its {len(group)} artists fewer than two "
+                f"have two paintings in {SEEN}; set members to fewer, or give more paintings that split"
+            )
 
 
 def _check(path: Path, run: _Run) -> None:

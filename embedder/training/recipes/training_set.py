@@ -32,8 +32,9 @@ class Data(NamedTuple):
     digest: str
 
 
-def data_of(table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: Bar, learn: Sequence[str] = (TRAIN,)
-            ) -> Data:
+def data_of(
+    table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: Bar, learn: Sequence[str] = (TRAIN,)
+) -> Data:
     """What members learn: the paintings of these splits by artists with two or more there."""
     with bar(len(table), "packing paintings") as advance:
         packed = pack(table, work, SIZE, advance)
@@ -54,6 +55,7 @@ def data_of(table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: B
 
     validation = labelled(packed.is_read & (split == SEEN))
     if not len(validation.places):
-        raise BadCatalog(f"no painting in {SEEN} is by an artist with two paintings in {TRAIN}; there is nothing to "
-                         f"validate on")
+        raise BadCatalog(
+            f"no painting in {SEEN} is by an artist with two paintings in {TRAIN}; there is nothing to validate on"
+        )
     return Data(packed, labelled(is_training), validation, kept.key_of(packed.digest, labels_sha256(table)))

@@ -51,9 +51,11 @@ from .linear import describe_linear, train_linear
 from .training_set import Data, data_of
 
 FOLDER = "tuned"
-MEMBERS = (MemberRecipe("mobilenet_v2", frozen=7, epochs=8, again=5, rest=3, rate=3e-4),
-           MemberRecipe("xception", frozen=5, epochs=7, again=3, rest=2, rate=2e-4),
-           MemberRecipe("dinov2_vits14", frozen=4, epochs=8, again=2, rest=2, rate=1e-4))
+MEMBERS = (
+    MemberRecipe("mobilenet_v2", frozen=7, epochs=8, again=5, rest=3, rate=3e-4),
+    MemberRecipe("xception", frozen=5, epochs=7, again=3, rest=2, rate=2e-4),
+    MemberRecipe("dinov2_vits14", frozen=4, epochs=8, again=2, rest=2, rate=1e-4),
+)
 REST = "all-splits"
 WHOLE = "whole"
 LINEAR = 1.0  # weight of the linear recipe's vector
@@ -74,8 +76,17 @@ class Tuned(NamedTuple):
     vectors: npt.NDArray[np.float32]
 
 
-def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score,
-                note: Callable[[str], None], bar: Bar, *, learn: Sequence[str] = (TRAIN,)) -> Tuned:
+def train_tuned(
+    table: pd.DataFrame,
+    weights: Path,
+    work: Path,
+    fabric: Fabric,
+    score: Score,
+    note: Callable[[str], None],
+    bar: Bar,
+    *,
+    learn: Sequence[str] = (TRAIN,),
+) -> Tuned:
     """Train on a catalog's table.
 
     The table's column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the backbones' folder;
@@ -100,8 +111,10 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
         named[name] = member
 
     def vectors_of(what: str, places: Places, change: Change) -> list[npt.NDArray[np.float32]]:
-        return [vectors(member, work / FOLDER / name, what, places, change, data, fabric, bar)
-                for name, member in named.items()]
+        return [
+            vectors(member, work / FOLDER / name, what, places, change, data, fabric, bar)
+            for name, member in named.items()
+        ]
 
     places = [places_of(table, data.packed, split) for split in learn]
     parts = [vectors_of(split, here, half_redigitised) for split, here in zip(learn, places, strict=True)]
@@ -121,16 +134,23 @@ def train_tuned(table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, 
 def _described(data: Data, more: Data | None, linear: str, known: Labels, learn: Sequence[str]) -> str:
     members = "\n".join(
         f"- `{m.backbone}`, all but the first {m.frozen} of its parts, {m.epochs} and {m.again}"
-        + (f", then {m.rest} " if more else " ") + f"epochs at a rate of "
+        + (f", then {m.rest} " if more else " ")
+        + f"epochs at a rate of "
         f"{m.rate:g}, weight {weight:g}; pretrained under {BACKBONES[m.backbone].licence}"
-        for m, weight in zip(MEMBERS, WEIGHTS, strict=True))
-    rest = f""" The members were then
+        for m, weight in zip(MEMBERS, WEIGHTS, strict=True)
+    )
+    rest = (
+        f""" The members were then
 taught all splits in a last cycle, {_counted(more)}; again the mean
-of the weights before and after it was kept.""" if more else ""
+of the weights before and after it was kept."""
+        if more
+        else ""
+    )
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
     learnt = int(((known.artists != "") | (known.styles != "")).sum())
     said = f"which of {artists:,}\nartists, with weight {OF_ARTIST:g}" + (
-        f", and which of {styles} styles, with weight {OF_STYLE:g}" if styles > 1 else "")
+        f", and which of {styles} styles, with weight {OF_STYLE:g}" if styles > 1 else ""
+    )
     return f"""Pretrained backbones fine-tuned to tell artists apart on {_counted(data)} (CosFace,
 scale {SCALE:g}, margin {MARGIN:g}; crops of {crops.CROP} px of paintings re-digitised anew each time), in two cycles:
 in the second, {PHOTOGRAPHED:.0%} of the crops were in another light, with a strip of background around them, as in
