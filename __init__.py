@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "Answer": ".index.answers.search",
     "ArtidxError": ".errors",
-    "Catalog": ".embedder.catalog",
-    "ColumnNames": ".embedder.catalog",
+    "Catalog": ".embedder.catalogs.catalog",
+    "ColumnNames": ".embedder.catalogs.catalog",
     "Embedder": ".embedder.runtime",
     "Index": ".index.opened",
     "Neighbour": ".index.answers.search",
@@ -34,7 +34,7 @@ _HOMES = {
     "Report": ".index.changes.build",
     "Settings": ".index.changes.build",
     "Verdict": ".index.answers.verify",
-    "read_catalog": ".embedder.catalog",
+    "read_catalog": ".embedder.catalogs.catalog",
 }
 
 __all__ = [
