@@ -93,13 +93,23 @@ def contents(places: Iterable[str]) -> list[str]:
 
 def array(folder: Path, name: str, key: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """The array kept in the folder under this key, made and written where there is none."""
+    found: npt.NDArray[Any] = np.load(_written(folder, name, key, make), allow_pickle=False)
+    return found
+
+
+def mapped(folder: Path, name: str, key: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The same, left on disk and read where it is looked at: for what does not fit in memory."""
+    found: npt.NDArray[Any] = np.load(_written(folder, name, key, make), mmap_mode="r", allow_pickle=False)
+    return found
+
+
+def _written(folder: Path, name: str, key: str, make: Callable[[], npt.NDArray[Any]]) -> Path:
     path = folder / f"{name}-{key[:24]}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as aside, aside.open("xb") as stream:
             np.save(stream, make(), allow_pickle=False)
-    found: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    return found
+    return path
 
 
 def origin(**facts: Any) -> dict[str, str]:

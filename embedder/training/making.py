@@ -25,12 +25,13 @@ from ..parallel import Bar, no_bar
 from ..pictures.images import Pixels
 from ..runtime import Embedder
 from .data.packed import packed_examples
-from .data.splits import SEEN, TRAIN, UNSEEN, check_splits, splits
+from .data.splits import SEEN, TRAIN, UNSEEN, check_splits, kept_apart, splits, trained_on
 from .export.onnx_file import export
 from .loop.trainer import Score
 from .recipes.distilled import ALL_POINTWISE, train_distilled
 from .recipes.linear import SIZE, describe_linear, train_linear
 from .recipes.paper import PaperSettings, describe_paper, load_trained, read_settings, train_paper
+from .recipes.transformer import TransformerSettings, train_transformer
 from .recipes.tuned import train_tuned
 
 ALL_SPLITS = (TRAIN, SEEN, UNSEEN)
@@ -79,6 +80,24 @@ def by_linear_recipe(run: Run, weights: Path, names: Sequence[str] = ()) -> Trai
 def by_tuned_recipe(run: Run, weights: Path, *, learn: Sequence[str] = (TRAIN,)) -> Trained:
     """Fine-tuned backbones beside the linear recipe's model, which have learnt the artists of the splits `learn`."""
     found = train_tuned(run.table, weights, run.work, run.fabric, run.score, run.note, run.bar, learn=learn)
+    return Trained(found.model, SIZE, found.made)
+
+
+def by_transformer_recipe(run: Run, weights: Path, *, all_splits: bool = False) -> Trained:
+    """A vision transformer, its last blocks fine-tuned over all splits that are trained on, or over all there are."""
+    more = kept_apart(run.table) if all_splits else ()
+    found = train_transformer(
+        run.table,
+        weights,
+        run.work,
+        TransformerSettings(),
+        run.fabric,
+        run.score,
+        run.note,
+        run.bar,
+        learn=trained_on(run.table),
+        more=more,
+    )
     return Trained(found.model, SIZE, found.made)
 
 

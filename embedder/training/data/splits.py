@@ -35,6 +35,16 @@ def splits(table: pd.DataFrame) -> pd.Series[str]:
     return pd.Series(found, index=table.index, dtype=str)
 
 
+def trained_on(table: pd.DataFrame) -> list[str]:
+    """The splits of a table that a model learns: TRAIN, and others whose names begin so, such as train_away."""
+    return [TRAIN, *sorted({name for name in table["split"] if name.startswith(TRAIN)} - {TRAIN})]
+
+
+def kept_apart(table: pd.DataFrame) -> list[str]:
+    """The other splits of a table, in order."""
+    return sorted({name for name in table["split"] if name and not name.startswith(TRAIN)})
+
+
 def check_splits(table: pd.DataFrame) -> None:
     """Raises BadCatalog unless the table's split UNSEEN has pairs to calibrate on, and SEEN has paintings by others."""
     of = {split: [artist_key(a) for a in table["artist"][table["split"] == split]] for split in (TRAIN, SEEN, UNSEEN)}

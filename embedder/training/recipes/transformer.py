@@ -1,0 +1,404 @@
+"""The transformer recipe: a pretrained vision transformer's last blocks, fine-tuned over photographs of all origins.
+
+The first blocks keep their weights, and what they give of every painting, as it is and re-digitised, is computed once
+(tokens.py). So an epoch costs the last blocks alone, and those only half: each batch shows a part of the patches
+(Li et al., 2023, show that little is lost). Artists are told apart by a cosine softmax with a margin (CosFace), which
+begins at linear discriminants. Prolific artists are drawn less often than their share, and of an artist who is held in
+several origins (the column `source`), works of each are drawn alike often: what goes with an origin then is no help in
+telling who painted it.
+
+The head is that of the tuned recipe (joining.py), with one member.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ....errors import BadCatalog
+from ... import kept
+from ...catalogs.catalog import artist_key
+from ...parallel import Bar
+from ..data import augment
+from ..data import tokens as kept_tokens
+from ..data.batches import Places
+from ..data.splits import SEEN, labels_sha256
+from ..data.tokens import Tokens, tokens_of
+from ..loop import checkpoint
+from ..loop.curves import Epoch, draw_curves
+from ..loop.losses import artist_softmax
+from ..loop.trainer import Score, precision_of
+from ..networks.ensemble import CentredHead, Ensemble, centred_or_rooted
+from ..networks.halves import FirstBlocks, LastBlocks, halves
+from ..networks.loading import load_frozen, weights_key
+from ..networks.timm_backbone import TimmBackbone
+from . import fine_tuning
+from .fine_tuning import DIM
+from .joining import OF_ARTIST, OF_STYLE, Labels, head_of, labels_of
+from .linear import SIZE, discriminants
+
+FOLDER = "transformer"
+EMBEDDED_AT_ONCE = 64
+MOST_OFTEN = 3.0  # times an artist's works of a rare origin are drawn, at most
+
+Vectors = npt.NDArray[np.float32]
+
+
+class TransformerSettings(BaseModel):
+    """The whole recipe; a settings file has these names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbone: str = "clip_vitb16"
+    frozen_blocks: Annotated[int, Field(ge=1)] = 8  # keep their weights
+    copies: Annotated[int, Field(ge=1, le=16)] = 2  # of each painting: as it is, and re-digitised
+    epochs: Annotated[int, Field(ge=1)] = 6
+    rest_epochs: Annotated[int, Field(ge=1)] = 2  # more, on all splits
+    batch: Annotated[int, Field(ge=2)] = 64
+    patches: Annotated[float, Field(gt=0, le=1)] = 0.5  # share of them that a batch shows
+    rate: Annotated[float, Field(gt=0)] = 5e-5
+    scale: Annotated[float, Field(gt=0)] = 24.0
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    components: Annotated[int, Field(ge=2)] = 1536
+    shrinkage: Annotated[float, Field(ge=0, le=1)] = 0.3
+    dim: Annotated[int, Field(ge=2)] = 512
+    seed: int = 0
+
+
+class Learnt(NamedTuple):
+    """What is learnt: places (n,) in the table, codes (n,) of their artists, and how often each is drawn (n,)."""
+
+    places: Places
+    artists: Places
+    weights: npt.NDArray[np.float64]
+
+
+class Transformer(NamedTuple):
+    """A trained model, and how it was made as Markdown for its card."""
+
+    model: Ensemble
+    made: str
+
+
+def train_transformer(
+    table: pd.DataFrame,
+    weights: Path,
+    work: Path,
+    settings: TransformerSettings,
+    fabric: Fabric,
+    score: Score,
+    note: Callable[[str], None],
+    bar: Bar,
+    *,
+    learn: Sequence[str],
+    more: Sequence[str] = (),
+) -> Transformer:
+    """Train on a catalog's table.
+
+    Its column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the folder with the backbone's
+    weights; learn: the splits that are learnt; more: those that are learnt in a last cycle, the classifiers with them.
+    A run that was interrupted goes on from its last epoch. Raises BadModel for missing weights, BadCatalog where there
+    are too few artists, UnreadableImage for the first image that cannot be read, and BadSetting where the backbone
+    cannot be halved so, or `work` holds a run on other paintings.
+    """
+    backbone = load_frozen(settings.backbone, weights, SIZE)
+    first, last = halves(settings.backbone, backbone, settings.frozen_blocks)
+    table = table[table["split"] != ""].reset_index(drop=True)
+    key = kept.key_of(weights_key(settings.backbone, weights, SIZE), settings.frozen_blocks)
+    copies = _copies(first, key, table, settings, work, bar)
+    learnt = learnt_of(table, learn)
+    half = Half(last, _first_head(last, copies, learnt, cast(TimmBackbone, backbone).widths, settings, fabric, bar))
+    facts = {"begin": key, "table": labels_sha256(table), "settings": settings.model_dump()}
+
+    def taught(learnt: Learnt, cycle: range, name: str) -> None:
+        proxies = _means(vectors_of(half, copies[0], learnt.places, fabric), learnt.artists)
+        run = _Run(settings, table, copies, half, learnt, proxies, cycle, fabric, score)
+        _train(run, work / name, {**facts, "learnt": [learnt.places, learnt.artists]}, note, bar)
+
+    taught(learnt, range(1, settings.epochs + 1), FOLDER)
+    if more:
+        learnt = learnt_of(table, [*learn, *more])
+        after = settings.epochs + 1
+        taught(learnt, range(after, after + settings.rest_epochs), f"{FOLDER}-all-splits")
+    return _joined(backbone, half, copies, table, [*learn, *more], settings, fabric, bar)
+
+
+def _copies(
+    first: FirstBlocks, key: str, table: pd.DataFrame, settings: TransformerSettings, work: Path, bar: Bar
+) -> list[Tokens]:
+    found = []
+    for copy in range(settings.copies):
+        with bar(len(table), f"{settings.backbone}, copy {copy + 1} of {settings.copies}, paintings") as advance:
+            made_by = kept.key_of(key, settings.frozen_blocks)
+            found.append(tokens_of(first, made_by, table, copy, work / "tokens" / settings.backbone, SIZE, advance))
+    return found
+
+
+def learnt_of(table: pd.DataFrame, splits: Sequence[str]) -> Learnt:
+    """The paintings of these splits by artists with two or more there. Raises BadCatalog where they are too few."""
+    keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
+    keys[~table["split"].isin(splits).to_numpy()] = None
+    counts = keys.value_counts()
+    artists = sorted(counts.index[counts > 1])
+    if len(artists) < 2:
+        raise BadCatalog("training needs two artists or more with two paintings each")
+    codes = pd.Index(artists).get_indexer_for(keys).astype(np.int64)  # -1: another one, or nobody
+    places = np.flatnonzero(codes >= 0)
+    sources = table["source"].fillna("").astype(str) if "source" in table else pd.Series("", table.index)
+    return Learnt(places, codes[places], even_weights(codes[places], sources.to_numpy(str)[places]))
+
+
+def even_weights(artists: Places, sources: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
+    """(n,) how often paintings are drawn, adding up to one; artists and sources: (n,).
+
+    An artist is drawn as often as the square root of their paintings, and each of an artist's origins as often as the
+    others, but no painting more than MOST_OFTEN times as often as if origins did not count.
+    """
+    frame = pd.DataFrame({"artist": artists, "source": sources})
+    by_artist = frame.groupby("artist")["source"].transform("size").to_numpy(np.float64)
+    origins = frame.groupby("artist")["source"].transform("nunique").to_numpy(np.float64)
+    of_origin = frame.groupby(["artist", "source"])["source"].transform("size").to_numpy(np.float64)
+    wanted = np.minimum(by_artist / origins / of_origin, MOST_OFTEN)
+    total = pd.Series(wanted).groupby(frame["artist"]).transform("sum").to_numpy()
+    weights: npt.NDArray[np.float64] = by_artist**fine_tuning.EVENNESS * wanted / total
+    return weights / weights.sum()
+
+
+class Half(nn.Module):
+    """What is trained. forward: tokens (b, t, c) and statistics (b, w) -> (b, d) unit vectors."""
+
+    def __init__(self, last: LastBlocks, head: CentredHead) -> None:
+        super().__init__()
+        self.last, self.head = last, head
+
+    def forward(self, tokens: Tensor, statistics: Tensor) -> Tensor:
+        features = torch.cat([self.last(tokens), statistics], dim=1)
+        return functional.normalize(self.head(features), dim=1)
+
+
+class _Run:
+    """What stays the same from epoch to epoch. Paintings are places in `table`, of which `copies` are kept."""
+
+    def __init__(
+        self,
+        settings: TransformerSettings,
+        table: pd.DataFrame,
+        copies: Sequence[Tokens],
+        half: Half,
+        learnt: Learnt,
+        proxies: Tensor,
+        cycle: range,
+        fabric: Fabric,
+        score: Score,
+    ) -> None:
+        """proxies: (a, d) of the artists, where they begin; cycle: of epochs, over which rates rise and fall once."""
+        self.settings, self.copies, self.learnt, self.cycle = settings, copies, learnt, cycle
+        self.fabric, self.score, self.half = fabric, score, half
+        self.loss = artist_softmax(proxies, settings.scale, settings.margin)
+        self.steps = len(learnt.places) // settings.batch
+        self.validation = _validation(table, learnt)
+        projection = half.head.projection
+        for weight in (*half.last.parameters(), projection):
+            weight.requires_grad_(True)
+        self.rates = [
+            settings.rate,
+            fine_tuning.HEAD_RATE * float(projection.detach().pow(2).mean().sqrt()),
+            fine_tuning.HEAD_RATE,
+        ]
+        groups: list[dict[str, Any]] = [
+            {"params": list(half.last.parameters())},
+            {"params": [projection], "weight_decay": 0.0},
+            {"params": list(self.loss.parameters()), "weight_decay": 0.0},
+        ]
+        self.plain = torch.optim.AdamW(groups, weight_decay=fine_tuning.WEIGHT_DECAY)
+        self.wrapped, self.optimizer = fabric.setup(half, self.plain)
+
+    def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
+        """Draw as many paintings as there are, then look at the validation paintings as they are."""
+        started, losses, right = time.monotonic(), [], []
+        for step in range(self.steps):
+            passed = (number - self.cycle.start + step / self.steps) / len(self.cycle)
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * fine_tuning.pace(passed)
+            (tokens, statistics), codes = self._drawn(np.random.default_rng((self.settings.seed, number, step)))
+            vectors = self.wrapped(self.fabric.to_device(tokens), self.fabric.to_device(statistics)).float()
+            loss = self.loss(vectors, self.fabric.to_device(codes))
+            fine_tuning.take_step(self.fabric, self.half, self.optimizer, loss)
+            losses.append(float(loss.detach()))
+            right.append(self.score(vectors.detach().cpu().numpy(), codes.numpy()))
+            advance(1)
+        seconds = time.monotonic() - started
+        vectors = vectors_of(self.half, self.copies[0], self.validation.places, self.fabric)
+        with torch.no_grad():
+            loss = self.loss(torch.from_numpy(vectors), torch.from_numpy(self.validation.artists))
+        return Epoch(
+            number,
+            float(np.mean(losses)),
+            float(loss),
+            float(np.nanmean(right)),
+            self.score(vectors, self.validation.artists),
+            self.optimizer.param_groups[0]["lr"],
+            self.steps * self.settings.batch,
+            seconds,
+        )
+
+    def _drawn(self, chance: np.random.Generator) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        chosen = chance.choice(len(self.learnt.places), self.settings.batch, replace=False, p=self.learnt.weights)
+        copy = self.copies[int(chance.integers(len(self.copies)))]
+        shown = np.sort(chance.permutation(copy.patches)[: max(1, round(copy.patches * self.settings.patches))])
+        return copy.at(self.learnt.places[chosen], shown), torch.from_numpy(self.learnt.artists[chosen])
+
+
+def _validation(table: pd.DataFrame, learnt: Learnt) -> Learnt:
+    """The paintings of SEEN by artists who are learnt, with their codes there."""
+    keys = [artist_key(name) for name in table["artist"]]
+    codes = {keys[place]: code for place, code in zip(learnt.places.tolist(), learnt.artists.tolist(), strict=True)}
+    places = np.array(
+        [place for place, split in enumerate(table["split"]) if split == SEEN and keys[place] in codes], np.int64
+    )
+    return Learnt(places, np.array([codes[keys[place]] for place in places.tolist()], np.int64), np.ones(len(places)))
+
+
+def vectors_of(
+    half: Half,
+    tokens: Tokens,
+    places: Places,
+    fabric: Fabric,
+    patches: Places | None = None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Vectors:
+    """(n, d) of paintings in one copy; patches: which are shown, all if None."""
+    found = []
+    with torch.inference_mode(), fabric.autocast():
+        for start in range(0, len(places), EMBEDDED_AT_ONCE):
+            given = tokens.at(places[start : start + EMBEDDED_AT_ONCE], patches)
+            found.append(half(*map(fabric.to_device, given)).float().cpu().numpy())
+            advance(len(found[-1]))
+    return np.concatenate(found)
+
+
+def _first_head(
+    last: LastBlocks,
+    copies: Sequence[Tokens],
+    learnt: Learnt,
+    widths: Sequence[int],
+    settings: TransformerSettings,
+    fabric: Fabric,
+    bar: Bar,
+) -> CentredHead:
+    """The discriminants of what the pretrained backbone sees in all copies of what is learnt."""
+    found = []
+    last.to(fabric.device)
+    with (
+        torch.inference_mode(),
+        fabric.autocast(),
+        bar(len(copies) * len(learnt.places), f"{settings.backbone}, as it is, paintings") as advance,
+    ):
+        for copy in copies:
+            for start in range(0, len(learnt.places), EMBEDDED_AT_ONCE):
+                tokens, statistics = copy.at(learnt.places[start : start + EMBEDDED_AT_ONCE])
+                found.append(torch.cat([last(fabric.to_device(tokens)).float().cpu(), statistics], dim=1))
+                advance(len(tokens))
+    features = torch.cat(found)
+    means, is_rooted = features.mean(dim=0), [False] * len(widths)
+    parts = centred_or_rooted(features, widths, is_rooted, means).numpy()
+    centre, projection = discriminants(
+        parts,
+        np.tile(learnt.artists, len(copies)),
+        components=settings.components,
+        shrinkage=settings.shrinkage,
+        dim=settings.dim,
+    )
+    head = CentredHead(widths, is_rooted, means, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
+    return head.to(fabric.device)
+
+
+def _means(vectors: Vectors, codes: Places) -> Tensor:
+    """(a, d) of unit length: each artist's mean of vectors (n, d)."""
+    sums = np.zeros((int(codes.max()) + 1, vectors.shape[1]), np.float32)
+    np.add.at(sums, codes, vectors)
+    return functional.normalize(torch.from_numpy(sums), dim=1)
+
+
+def _train(run: _Run, folder: Path, facts: dict[str, Any], note: Callable[[str], None], bar: Bar) -> None:
+    """For the epochs of its cycle; kept below `folder` and taken up again after the last whole epoch."""
+    folder.mkdir(parents=True, exist_ok=True)
+    last = folder / "checkpoint.safetensors"
+    origin = kept.origin(
+        constants=kept.constants(sys.modules[__name__], fine_tuning, kept_tokens, augment),
+        precision=precision_of(run.fabric),
+        **facts,
+    )
+    history: list[Epoch] = []
+    if last.exists():
+        tensors, found = checkpoint.load(last)
+        kept.check_origin(last, found, origin)
+        run.half.load_state_dict(checkpoint.without_prefix("half.", tensors))
+        run.loss.load_state_dict(checkpoint.without_prefix("loss.", tensors))
+        checkpoint.restore_optimizer(run.plain, checkpoint.without_prefix("optimizer.", tensors))
+        history = [Epoch(**epoch) for epoch in found["history"]]
+    for number in run.cycle[len(history) :]:
+        with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
+            history.append(run.epoch(number, advance))
+        checkpoint.save(
+            last,
+            checkpoint.with_prefix("half.", run.half.state_dict())
+            | checkpoint.with_prefix("loss.", run.loss.state_dict())
+            | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(run.plain)),
+            {**origin, "history": [asdict(epoch) for epoch in history]},
+        )
+        draw_curves(history, folder.name, folder / "curves.png")
+        note(f"{folder.name}, {history[-1]}")
+
+
+def _joined(
+    backbone: nn.Module,
+    half: Half,
+    copies: Sequence[Tokens],
+    table: pd.DataFrame,
+    learn: Sequence[str],
+    settings: TransformerSettings,
+    fabric: Fabric,
+    bar: Bar,
+) -> Transformer:
+    """With what classifiers make of the vectors, half of them of re-digitised copies."""
+    is_known = np.array([artist_key(name) is not None for name in table["artist"]])
+    places = np.flatnonzero(table["split"].isin(learn).to_numpy() & is_known)
+    with bar(len(places), "vectors of what is learnt, paintings") as advance:
+        vectors = vectors_of(half, copies[0], places, fabric, advance=advance)
+        if len(copies) > 1:  # every other one as another museum might have published it
+            vectors[1::2] = vectors_of(half, copies[1], places[1::2], fabric)
+    known = labels_of(table, places)
+    head = head_of([vectors], None, known, [1.0], OF_ARTIST, OF_STYLE)
+    member = Ensemble([backbone], half.head)
+    return Transformer(Ensemble([member], head).cpu().eval(), _described(settings, known, learn))
+
+
+def _described(settings: TransformerSettings, known: Labels, learn: Sequence[str]) -> str:
+    artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
+    return f"""One vision transformer, `{settings.backbone}`, whose first {settings.frozen_blocks} blocks are as they
+came and whose later ones were fine-tuned for {settings.epochs} epochs at a rate of {settings.rate:g} to tell artists
+apart
+(CosFace, scale {settings.scale:g}, margin {settings.margin:g}), on {len(known.places):,} paintings
+({", ".join(learn)}) in {settings.copies} copies, all but the first re-digitised; a batch showed {settings.patches:.0%}
+of the patches. Of an artist who is held in several origins, works of each were drawn alike often. It began at linear
+discriminants (shrinkage {settings.shrinkage:g}) of what the pretrained network sees, is read at several depths and
+gives {settings.dim} numbers.
+
+Beside them stands what classifiers say (multinomial logistic regression), as square roots of probabilities: which of
+{artists:,} artists, with weight {OF_ARTIST:g}, and which of
+{styles} styles, with weight {OF_STYLE:g}. All is brought
+to {DIM} numbers by PCA."""
