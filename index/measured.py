@@ -27,14 +27,20 @@ from .opened import Index
 from .scoring.calibration import Calibration
 from .storage.generations import exists
 
+SAME_AS = "same_as"  # a column: the painting that a photograph seems to be another one of
+
 
 class Splits(NamedTuple):
-    """The names, in the column `split`, of paintings that were trained on, others by their artists, and other
-    artists'."""
+    """The names, in the column `split`, of paintings that were trained on, others by their artists, and other artists'.
+
+    also_train: of more that were trained on; elsewhere: of photographs of other origins that were not.
+    """
 
     train: str
     seen: str
     unseen: str
+    also_train: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 class Measured(NamedTuple):
@@ -60,9 +66,22 @@ def measure(
     index = _index_of(work / "measured", Catalog("training catalog", table), embedder, note, bar)
     rows, embeddings = index.generation.table, index.generation.embeddings
     names = split_names(rows, "split")
+    names[names.isin(splits.also_train)] = splits.train
+    if SAME_AS in rows:  # another photograph of a painting that may be in the gallery would be found by the picture
+        names[(rows[SAME_AS].fillna("") != "") & (names != splits.train)] = "none"
     note("calibrating and measuring the model")
-    calibration = calibrate_model(rows, embeddings, names, gallery=splits.train, seen=splits.seen, unseen=splits.unseen)
+    calibration = calibrate_model(
+        rows,
+        embeddings,
+        names,
+        gallery=splits.train,
+        seen=splits.seen,
+        unseen=splits.unseen,
+        elsewhere=splits.elsewhere,
+    )
     scores = evaluate(rows, embeddings, names, [splits.seen, splits.unseen], splits.train, calibration)
+    if splits.elsewhere:
+        scores += evaluate(rows, embeddings, names, splits.elsewhere, splits.train, calibration)
     return Measured(embedder.data, made, calibration, scores)
 
 

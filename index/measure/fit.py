@@ -312,51 +312,71 @@ def _spread_of_counts(case: ArtistCase) -> float:
 
 
 def calibrate_model(
-    table: pd.DataFrame, embeddings: Array, splits: pd.Series[str], *, gallery: str, seen: str, unseen: str
+    table: pd.DataFrame,
+    embeddings: Array,
+    splits: pd.Series[str],
+    *,
+    gallery: str,
+    seen: str,
+    unseen: str,
+    elsewhere: Sequence[str] = (),
 ) -> Calibration:
     """Pairs on artists the model has not seen, artists on both: seen ones are in the gallery, unseen not.
 
-    Pairs are judged in an index of the unseen artists alone and in one of the gallery alone. embeddings: (n, d) as
-    of the model.
+    Pairs are judged in an index of the unseen artists alone and in one of the gallery alone. elsewhere: splits of
+    photographs of other origins, by artists of the gallery and by others: what is fitted then holds for them and for
+    those above, both weighing the same. embeddings: (n, d) as of the model.
     """
     codes, keys = artist_codes(table["artist_key"])
     hashes = table["vector_sha256"].to_numpy(object)
-    of = {name: (splits == name).to_numpy() & (codes >= 0) for name in (gallery, seen, unseen)}
+    of = {name: (splits == name).to_numpy() & (codes >= 0) for name in (gallery, seen, unseen, *elsewhere)}
     of[seen] &= np.isin(codes, codes[of[gallery]])
-    asked, held = of[unseen], of[gallery]
-    settings = [
-        setting_within(embeddings[asked], codes[asked], hashes[asked]),
-        setting_asked(embeddings[asked], codes[asked], embeddings[held], codes[held], hashes[held]),
-    ]
-    if not settings[0].is_same.any() or settings[0].is_same.all():
-        raise BadCatalog(f"calibrating needs pairs of paintings by the same artist and by others in the split {unseen}")
+    held = of[gallery]
+    settings = []
+    for name in (unseen, *elsewhere):
+        asked = of[name]
+        within = setting_within(embeddings[asked], codes[asked], hashes[asked])
+        if within.is_same.any() and not within.is_same.all():
+            settings += [
+                within,
+                setting_asked(embeddings[asked], codes[asked], embeddings[held], codes[held], hashes[held]),
+            ]
+        elif name == unseen:
+            raise BadCatalog(
+                f"calibrating needs pairs of paintings by the same artist and by others in the split {unseen}"
+            )
     if not of[seen].any():
         raise BadCatalog(f"calibrating needs paintings in the split {seen} by artists of the split {gallery}")
     described = {
         name: f"{here.sum():,} paintings by {len(np.unique(codes[here]))} artists ({name})" for name, here in of.items()
     }
+    away = np.any([of[name] for name in elsewhere], axis=0) if elsewhere else np.zeros(len(codes), bool)
 
-    def case(among: Integers) -> ArtistCase:
+    def case(among: Integers, known: npt.NDArray[np.bool_], unknown: npt.NDArray[np.bool_]) -> ArtistCase:
         centre = centre_of(embeddings[among], codes[among])
-        known, unknown = (
+        scored = [
             gallery_scores(
-                centred(embeddings[among], centre), codes[among], len(keys), centred(embeddings[of[name]], centre)
+                centred(embeddings[among], centre), codes[among], len(keys), centred(embeddings[asked], centre)
             )
-            for name in (seen, unseen)
-        )
-        return ArtistCase(known, codes[of[seen]], unknown, codes[of[seen]], codes[of[unseen]])
+            for asked in (known, unknown)
+        ]
+        return ArtistCase(scored[0], codes[known], scored[1], codes[known], codes[unknown])
 
-    whole = np.flatnonzero(of[gallery])
+    whole = np.flatnonzero(held)
     thin = [_thinned(whole, codes, mean) for mean in THIN_GALLERIES]
     means = ", ".join(f"{len(among) / len(np.unique(codes[among])):.1f}" for among in thin)
+    is_held = np.isin(codes, codes[held])
+    asked_of = [(of[seen], of[unseen] & ~is_held), *([(away & is_held, away & ~is_held)] if elsewhere else [])]
     pairs = calibrate_pairs(
-        settings, f"all pairs of {described[unseen]}, whom the model had not learnt when it was measured"
+        settings,
+        "all pairs of " + ", and of ".join(described[name] for name in (unseen, *elsewhere)) + ", whom the model had "
+        "not learnt when it was measured" + (", but for some of the photographs of other origins" if elsewhere else ""),
     )
     artists = calibrate_artists(
-        [case(among) for among in (whole, *thin)],
-        f"{described[seen]} as known and "
-        f"{described[unseen]} as unknown, against {described[gallery]} and against "
-        f"{means} paintings of each on average",
+        [case(among, *asked) for among in (whole, *thin) for asked in asked_of],
+        f"{described[seen]} as known and {described[unseen]} as unknown"
+        + "".join(f", and {described[name]}, known or not" for name in elsewhere)
+        + f", against {described[gallery]} and against {means} paintings of each on average",
     )
     return Calibration(pairs, artists)
 
