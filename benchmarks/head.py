@@ -30,8 +30,9 @@ from artidx.embedder.training.recipes import fine_tuning, joining, training_set,
 from artidx.embedder.training.recipes.linear import train_linear
 from artidx.index.measure.retrieval import triplet_accuracy
 
-NAMES = ("linear", *(recipe.backbone for recipe in tuned.MEMBERS))
-CHOSEN = (tuned.LINEAR, *tuned.WEIGHTS)
+SETTINGS = tuned.TunedSettings()
+NAMES = ("linear", *(each.backbone for each in SETTINGS.members))
+CHOSEN = (SETTINGS.linear_weight, *(each.weight for each in SETTINGS.members))
 STEEPNESS = 24.0
 
 
@@ -88,9 +89,8 @@ def show(
     members = {split: [found.members[number] for number in kept] for split, found in seen.items()}
     some = joining.shifted(len(members[TRAIN][0]))
     shifts = [whole[number] - seen[TRAIN].members[number][some] for number in kept] if whole else None
-    head = joining.head_of(
-        members[TRAIN], shifts, seen[TRAIN].labels, [weights[number] for number in kept], of_artist, of_style
-    )
+    settings = SETTINGS.head.model_copy(update={"of_artist": of_artist, "of_style": of_style})
+    head = joining.head_of(members[TRAIN], shifts, seen[TRAIN].labels, [weights[number] for number in kept], settings)
     with torch.inference_mode():
         found = {split: normalize(head(torch.from_numpy(np.hstack(members[split]))), dim=1).numpy() for split in seen}
     unseen, known = (pairs(found[split], seen[split].artists) for split in (UNSEEN, SEEN))
@@ -109,10 +109,10 @@ def main() -> None:
     fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
     data = training_set.data_of(table, work, print, no_bar)
     training = table[(table["split"] == TRAIN) & data.packed.is_read].reset_index(drop=True)
-    members = {"linear": train_linear(training, backbones, work, print, no_bar)}
-    for recipe in tuned.MEMBERS:
-        folder = work / tuned.FOLDER / recipe.backbone
-        members[recipe.backbone] = fine_tuning.train_member(
+    members = {"linear": train_linear(training, SETTINGS.linear, backbones, work, print, no_bar)}
+    for recipe in SETTINGS.recipes():
+        folder = work / tuned.FOLDER / recipe.own.backbone
+        members[recipe.own.backbone] = fine_tuning.train_member(
             recipe, backbones, data, folder, fabric, triplet_accuracy, print, no_bar
         )
 
@@ -136,7 +136,7 @@ def main() -> None:
     show("all members, nothing looked past", seen, None, CHOSEN, 0, 0)
     for number, name in enumerate(NAMES):
         without = tuple(0.0 if at == number else weight for at, weight in enumerate(CHOSEN))
-        show(f"all but {name}, with posteriors", seen, whole, without, joining.OF_ARTIST, joining.OF_STYLE)
+        show(f"all but {name}, with posteriors", seen, whole, without, SETTINGS.head.of_artist, SETTINGS.head.of_style)
     for artist, style in ((0.4, 0), (0.7, 0), (1.0, 0), (0, 0.3), (0.7, 0.15), (0.7, 0.3), (0.7, 0.5), (1.0, 0.3)):
         show(f"all members, posteriors of artists {artist:g}, of styles {style:g}", seen, whole, CHOSEN, artist, style)
 

@@ -27,24 +27,26 @@ from artidx.embedder.runtime import SHIPPED, available_cores
 from artidx.embedder.training.networks.backbones import BACKBONES, load_backbone
 from artidx.embedder.training.networks.ensemble import Ensemble, LinearHead, Projection
 from artidx.embedder.training.networks.posteriors import MeanPosterior, Posterior, WithPosteriors
-from artidx.embedder.training.recipes import distilled, fine_tuning, joining, linear, tuned
+from artidx.embedder.training.recipes import distilled, tuned
 
 IMAGES, BATCH, ROUNDS = 32, 16, 5
 ARTISTS, STYLES = 256, 9
+TUNED = tuned.TunedSettings()
+DIM, HEAD = TUNED.fine_tuning.dim, TUNED.head
 
 
 def member(backbones: tuple[str, ...], folder: Path) -> Ensemble:
     widths = [width for name in backbones for width in BACKBONES[name].widths]
-    head = LinearHead(widths, torch.zeros(sum(widths)), torch.randn(sum(widths), fine_tuning.DIM))
+    head = LinearHead(widths, torch.zeros(sum(widths)), torch.randn(sum(widths), DIM))
     return Ensemble([load_backbone(name, folder) for name in backbones], head)
 
 
 def base(folder: Path) -> Ensemble:
-    members = [member(linear.MEMBERS, folder), *(member((recipe.backbone,), folder) for recipe in tuned.MEMBERS)]
-    joined = projection(fine_tuning.DIM * len(members), joining.JOINED_DIM)
-    apart = projection(fine_tuning.DIM, fine_tuning.DIM)
+    members = [member(TUNED.linear.backbones, folder), *(member((each.backbone,), folder) for each in TUNED.members)]
+    joined = projection(DIM * len(members), HEAD.joined_dim)
+    apart = projection(DIM, DIM)
     posteriors = [posterior([apart] * len(members), ARTISTS), posterior([joined], STYLES)]
-    head = WithPosteriors(joined, posteriors, projection(joining.JOINED_DIM + ARTISTS + STYLES, fine_tuning.DIM))
+    head = WithPosteriors(joined, posteriors, projection(HEAD.joined_dim + ARTISTS + STYLES, DIM))
     return Ensemble(members, head).eval()
 
 
@@ -55,7 +57,7 @@ def posterior(views: list[Projection], classes: int) -> MeanPosterior:
 
 
 def small(folder: Path) -> Ensemble:
-    return member((distilled.BACKBONE,), folder).eval()
+    return member((distilled.DistilledSettings().backbone,), folder).eval()
 
 
 def simple_line(folder: Path) -> Ensemble:

@@ -43,13 +43,14 @@ from artidx.embedder.training.loop.trainer import embed
 from artidx.embedder.training.networks.backbones import MobileNetV2, load_backbone, means_and_deviations
 from artidx.embedder.training.networks.ensemble import Ensemble, LinearHead, balanced
 from artidx.embedder.training.recipes import fine_tuning, joining, training_set, tuned
-from artidx.embedder.training.recipes.linear import discriminants
+from artidx.embedder.training.recipes.linear import LinearSettings, discriminants
 from artidx.index.measure.bootstrap import interval_of, pair_draws
 from artidx.index.measure.retrieval import triplet_accuracy
 from artidx.index.scoring.curve import PairCurve, blocks
 
 EPOCHS = 3
 MEMBER = tuned.MEMBERS[0]
+COMMON = fine_tuning.FineTuningSettings()
 PER_ARTIST = 4  # paintings, where the loss compares those of a batch
 FROM_STYLE = 0.3  # weight of its loss
 POWER = 3.0  # of generalised means (Radenovic et al., 2018, who begin with it)
@@ -119,11 +120,11 @@ class ArcFace(nn.Module):
         unit = functional.normalize(self.centres, dim=2)
         cosines = torch.einsum("bd,kad->kba", vectors, unit).amax(0)  # (b, artists)
         angles = cosines.gather(1, codes[:, None]).clamp(-1 + 1e-6, 1 - 1e-6).acos() + self.margins[codes][:, None]
-        return functional.cross_entropy(fine_tuning.SCALE * cosines.scatter(1, codes[:, None], angles.cos()), codes)
+        return functional.cross_entropy(COMMON.scale * cosines.scatter(1, codes[:, None], angles.cos()), codes)
 
 
 def cosface(start: Start, task: Task) -> Any:
-    return artist_softmax(centres(start.vectors, task.artists), fine_tuning.SCALE, fine_tuning.MARGIN)
+    return artist_softmax(centres(start.vectors, task.artists), COMMON.scale, COMMON.margin)
 
 
 def arcface(start: Start, task: Task) -> Any:
@@ -205,7 +206,7 @@ def drawn(recipe: Recipe, task: Task, seed: int, number: int) -> Iterator[tuple[
         # Artists with fewer paintings leave gaps; batches are cut anew, and split the artists at their ends.
         chosen = np.fromiter(islice((place for batch in shown for place in batch.places), len(codes)), np.int64)
     else:
-        weight = np.bincount(codes)[codes] ** (fine_tuning.EVENNESS - 1.0)
+        weight = np.bincount(codes)[codes] ** (COMMON.evenness - 1.0)
         chosen = np.random.default_rng((seed, number)).choice(len(codes), len(codes), p=weight / weight.sum())
     views = crops_of(task.data, places[chosen], seed, number, recipe.crops[number - 1], recipe.near)
     return zip(views, np.split(chosen, range(BATCH, len(chosen), BATCH)), strict=True)
@@ -218,12 +219,11 @@ def begin(pool: Pool, task: Task, folder: Path, fabric: Fabric) -> Start:
     pooled = Backbone(backbone, pool)
     found = []
     with torch.inference_mode(), fabric.autocast():
-        for x in crops_of(task.data, task.data.training.places, MEMBER.seed, 0, CROP, 0.0):
+        for x in crops_of(task.data, task.data.training.places, COMMON.seed, 0, CROP, 0.0):
             found.append(balanced(pooled(x).float(), pooled.widths))
     features = torch.cat(found)
-    centre, projection = discriminants(
-        features.numpy(), task.artists.numpy(), components=fine_tuning.COMPONENTS, dim=fine_tuning.DIM
-    )
+    settings = LinearSettings(components=COMMON.components, dim=COMMON.dim)
+    centre, projection = discriminants(features.numpy(), task.artists.numpy(), settings)
     head = LinearHead(pooled.widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     vectors = functional.normalize((features - head.centre) @ head.projection, dim=1)
     return Start(Ensemble([pooled], head), vectors)
@@ -236,7 +236,7 @@ def taught(recipe: Recipe, start: Start, task: Task, seed: int, fabric: Fabric) 
     assert isinstance(pooled, Backbone)
     weights = [weight for part in pooled.backbone.parts()[MEMBER.frozen :] for weight in part.parameters()]
     loss = recipe.loss(start, task)
-    style_loss = artist_softmax(centres(start.vectors, task.styles), fine_tuning.SCALE, 0.0)
+    style_loss = artist_softmax(centres(start.vectors, task.styles), COMMON.scale, 0.0)
     for weight in (*weights, projection):
         weight.requires_grad_(True)
     root = float(projection.detach().pow(2).mean().sqrt())
@@ -245,13 +245,13 @@ def taught(recipe: Recipe, start: Start, task: Task, seed: int, fabric: Fabric) 
         {"params": [projection], "weight_decay": 0.0},
         {"params": [*loss.parameters(), *style_loss.parameters()], "weight_decay": 0.0},
     ]
-    rates = (MEMBER.rate, fine_tuning.HEAD_RATE * root, fine_tuning.HEAD_RATE)
-    wrapped, optimizer = fabric.setup(member, torch.optim.AdamW(groups, weight_decay=fine_tuning.WEIGHT_DECAY))
+    rates = (MEMBER.rate, COMMON.head_rate * root, COMMON.head_rate)
+    wrapped, optimizer = fabric.setup(member, torch.optim.AdamW(groups, weight_decay=COMMON.weight_decay))
     steps = -(-len(task.artists) // BATCH)
     for number in range(1, EPOCHS + 1):
         wrapped.train(number > 1 and not recipe.keeps_statistics)
         for step, (x, chosen) in enumerate(drawn(recipe, task, seed, number)):
-            now = fine_tuning.pace((number - 1 + step / steps) / EPOCHS)
+            now = fine_tuning.pace((number - 1 + step / steps) / EPOCHS, COMMON.warm_up)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * now
             vectors = wrapped(x).float()

@@ -11,9 +11,10 @@ from .options import PATH, is_given, whole
 from .output import note, progress, say
 
 OPTIONS = {
-    "tuned": ("weights", "precision", "all_splits"),
-    "distilled": ("weights", "precision"),
-    "linear": ("weights", "backbone"),
+    "transformer": ("weights", "settings", "precision", "all_splits"),
+    "tuned": ("weights", "settings", "precision", "all_splits"),
+    "distilled": ("weights", "settings", "precision"),
+    "linear": ("weights", "settings", "backbone"),
     "paper": ("settings", "devices", "nodes", "precision"),
 }  # of each recipe
 
@@ -25,27 +26,28 @@ OPTIONS = {
     type=click.Choice(list(OPTIONS)),
     default="tuned",
     show_default=True,
-    help="tuned: pretrained backbones, fine-tuned. distilled: one small network that learns to give the "
+    help="transformer: a vision transformer, its last blocks fine-tuned over photographs of all origins. "
+    "tuned: pretrained networks, fine-tuned, side by side. distilled: one small network that learns to give the "
     "vectors of the tuned model in WORK, which is made first where it is not there. linear: backbones "
     "as they are and a projection, much faster. paper: siamese networks from nothing.",
 )
 @click.option(
-    "--weights",
-    type=PATH,
-    metavar="FOLDER",
-    help="tuned, distilled, linear: where the backbones' pretrained weights lie.",
+    "--weights", type=PATH, metavar="FOLDER", help="All but paper: where the backbones' pretrained weights lie."
 )
 @click.option(
     "--backbone",
     multiple=True,
     metavar="NAME",
     help="linear: a backbone, clip_vitb16 or any network of timm, with its weights in the folder as "
-    "NAME.safetensors or, where they are not there, from timm's hub; may be repeated.  [default: "
-    "mobilenet_v2 and dinov2_vits14]",
+    "NAME.safetensors or, where they are not there, from timm's hub; may be repeated, and wins over "
+    "the settings.  [default: mobilenet_v2 and dinov2_vits14]",
 )
 @click.option("--trunks", "weights", type=PATH, hidden=True)  # what it was called
 @click.option(
-    "--settings", type=PATH, metavar="FILE.toml", help="paper: sizes, batches, rates ...  [default: the paper's]"
+    "--settings",
+    type=PATH,
+    metavar="FILE.toml",
+    help="Members, epochs, rates, seeds ... of the recipe (docs/training.md).  [default: as shipped]",
 )
 @click.option(
     "--devices",
@@ -60,12 +62,12 @@ OPTIONS = {
     type=click.Choice(["bf16-mixed", "32-true"]),
     default="bf16-mixed",
     show_default=True,
-    help="tuned, distilled, paper: numbers that the networks are trained in.",
+    help="All but linear: numbers that the networks are trained in.",
 )
 @click.option(
     "--all-splits",
     is_flag=True,
-    help="tuned: once the model is measured and calibrated, let it learn the artists of all splits, and "
+    help="transformer, tuned: once the model is measured and calibrated, let it learn the artists of all splits, and "
     "write that one.",
 )
 @click.option(
@@ -102,7 +104,8 @@ def train(
 
     CATALOG is anything artidx build takes. Its column `split` says which paintings to train on (train) and which
     are kept apart (val_seen: other works by the same artists; val_unseen: other artists); without that column a
-    tenth of each is kept apart. pip install 'artidx[cpu,train]'.
+    tenth of each is kept apart. Splits of other names hold photographs of other origins: train_..., to train on by
+    the recipe transformer, and any other, which are kept apart. pip install 'artidx[cpu,train]'.
     """
     for option in sorted({name for names in OPTIONS.values() for name in names} - {*OPTIONS[recipe]}):
         if is_given(option):
@@ -119,25 +122,20 @@ def train(
         raise MissingPackage(f"training needs {missing.name}; pip install 'artidx[train]'") from None
     if recipe != "paper" and not weights:
         raise BadSetting(f"the recipe {recipe} needs --weights FOLDER, where the backbones' pretrained weights lie")
+    chosen = making.settings_of(recipe, settings, backbone)
     name = name or ("small" if recipe == "distilled" else "base")
     table = making.labelled(read_catalog(catalog).table)
     fabric = making.launched(devices, nodes, precision)
     run = making.Run(table, work, fabric, triplet_accuracy, note, progress)
     with making.holding(work, fabric):
-        if recipe == "paper" or not weights:
-            found = making.by_paper_recipe(run, settings)
-            if not fabric.is_global_zero:
-                return
-        elif recipe == "tuned":
-            found = making.by_tuned_recipe(run, weights)
-        elif recipe == "distilled":
-            found = making.by_distilled_recipe(run, weights)
-        else:
-            found = making.by_linear_recipe(run, weights, backbone)
+        found = making.trained_by(chosen, run, weights)
+        if not fabric.is_global_zero:
+            return
         embedder = making.exported(found, run, output, name)
-        model = measured.measure(embedder, found.made, table, measured.Splits(*making.ALL_SPLITS), work, note, progress)
-        if all_splits and weights:
-            found = making.by_tuned_recipe(run, weights, learn=making.ALL_SPLITS)
+        splits = measured.Splits(*making.ALL_SPLITS, making.also_trained_on(chosen, table), making.elsewhere(table))
+        model = measured.measure(embedder, found.made, table, splits, work, note, progress)
+        if all_splits:
+            found = making.trained_by(chosen, run, weights, all_splits=True)
             model = measured.in_its_place(model, making.exported(found, run, output, name), found.made)
         measured.write(model, output)
     what = "; measured before it learnt all splits" if all_splits else ""

@@ -47,8 +47,7 @@ def weights(tmp_path, monkeypatch):
         make=TinyBackbone, weights_file="tiny.safetensors", rename=str, channels=(5, 7)
     )
     monkeypatch.setitem(BACKBONES, "tiny", kind)
-    for name, value in {"MEMBERS": ("tiny",), "SIZE": 48}.items():
-        monkeypatch.setattr(linear, name, value)
+    monkeypatch.setattr(linear, "SIZE", 48)
     monkeypatch.setattr("artidx.embedder.training.making.SIZE", 48)
     return folder
 
@@ -164,6 +163,8 @@ def train(table, folder, weights, work, name):
             str(folder / "catalog.csv"),
             "--recipe",
             "linear",
+            "--backbone",
+            "tiny",
             "--weights",
             str(weights),
             "--work",

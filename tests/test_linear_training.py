@@ -21,7 +21,7 @@ from artidx.embedder.training.data.splits import SEEN, TRAIN, UNSEEN, check_spli
 from artidx.embedder.training.export.onnx_file import _in_eight_bits, export
 from artidx.embedder.training.networks.backbones import BACKBONES, load_backbone
 from artidx.embedder.training.networks.ensemble import Ensemble, LinearHead, balanced
-from artidx.embedder.training.recipes.linear import discriminants
+from artidx.embedder.training.recipes.linear import LinearSettings, discriminants
 from artidx.errors import BadCatalog, BadModel
 from made import pictures
 from made_backbone import TinyBackbone
@@ -51,7 +51,7 @@ def test_unscaled_discriminants_are_those_of_scikit_learn():
     artists = chance.integers(0, 6, 400)
     x = chance.normal(size=(6, 10))[artists] + chance.normal(size=(400, 10)) * np.linspace(0.5, 3, 10)
     x = x.astype(np.float32)
-    centre, projection = discriminants(x, artists, components=10, shrinkage=0.2, spread=0, dim=5)
+    centre, projection = discriminants(x, artists, LinearSettings(components=10, shrinkage=0.2, spread=0, dim=5))
     theirs = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.2).fit(x, artists)
     ours, expected = (x - centre) @ projection, theirs.transform(x)
     for axis in range(5):
@@ -62,8 +62,8 @@ def test_spread_shrinks_the_directions_that_part_artists_least():
     chance = np.random.default_rng(0)
     artists = chance.integers(0, 6, 400)
     x = (chance.normal(size=(6, 10))[artists] + chance.normal(size=(400, 10))).astype(np.float32)
-    _, whitened = discriminants(x, artists, spread=0, dim=8)
-    _, scaled = discriminants(x, artists, spread=0.5, dim=8)
+    _, whitened = discriminants(x, artists, LinearSettings(spread=0, dim=8))
+    _, scaled = discriminants(x, artists, LinearSettings(spread=0.5, dim=8))
     ratio = np.linalg.norm(scaled, axis=0) / np.linalg.norm(whitened, axis=0)
     assert (np.diff(ratio) < 1e-9).all()
     assert (ratio[5:] < 1e-3).all(), "six artists differ in five directions"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from contextlib import nullcontext
+from pathlib import Path
 
 import click
 import numpy as np
@@ -18,6 +21,7 @@ from lightning_fabric import Fabric
 from artidx import Embedder, Index, read_catalog
 from artidx.cli.main import artidx
 from artidx.embedder.locations import Reader
+from artidx.embedder.training import making
 from artidx.embedder.training.data import packed as packed_module
 from artidx.embedder.training.data.batches import Works, artists, epoch, pairs, triplets
 from artidx.embedder.training.data.packed import pack, packed_examples
@@ -350,14 +354,82 @@ def test_artists_are_dealt_so_that_groups_have_alike_many_paintings():
         ("[member_training]\nbatch_size = 1", "batch_size"),
         ("size = 32\n[network]\nchannels = [1, 1, 1, 1, 1, 1]", "halved away"),
         ("size =", "not TOML"),
+        ("[member_training]\nmargin = inf", "member_training.margin"),
     ],
 )
 def test_settings_that_cannot_work_are_one_clear_line(tmp_path, text, says):
-    path = tmp_path / "settings.toml"
+    refused("paper", tmp_path, text, says)
+
+
+MEMBER = """
+[[members]]
+backbone = "mobilenet_v2"
+frozen = 1
+epochs = 1
+rate = 1e-3
+"""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text", "says"),
+    [
+        ("linear", "backbones = []", "backbones: Tuple should have at least 1 item"),
+        ("linear", 'backbones = ["a", "a"]', "backbones: Value error, a backbone is named twice"),
+        ("linear", "shrinkage = 2", "shrinkage: Input should be less than or equal to 1"),
+        ("linear", "dims = 2", "dims: Extra inputs are not permitted"),
+        (
+            "tuned",
+            MEMBER.replace("mobilenet_v2", "vgg"),
+            "members.0.backbone: Value error, vgg is none of mobilenet_v2",
+        ),
+        ("tuned", MEMBER.replace("epochs = 1", "epochs = 0"), "members.0.epochs"),
+        ("tuned", MEMBER.replace("rate = 1e-3", ""), "members.0.rate: Field required"),
+        ("tuned", MEMBER + MEMBER, "members: Value error, two members have one backbone"),
+        ("tuned", "[fine_tuning]\nmargin = nan", "fine_tuning.margin: Input should be a finite number"),
+        ("distilled", "[teacher.head]\nof_style = -1", "teacher.head.of_style"),
+        ("distilled", "seed = -1", "seed: Input should be greater than or equal to 0"),
+    ],
+)
+def test_settings_of_every_recipe_are_refused_by_the_name_of_the_key(tmp_path, recipe, text, says):
+    refused(recipe, tmp_path, text, says)
+
+
+def refused(recipe, folder, text, says):
+    path = folder / "settings.toml"
     path.write_text(text)
-    with pytest.raises(BadSetting, match=says) as problem:
-        paper.read_settings(path)
-    assert "\n" not in str(problem.value)
+    with pytest.raises(BadSetting) as problem:
+        making.settings_of(recipe, path)
+    line = str(problem.value)
+    assert line.startswith(f"{path}: ")
+    assert says in line
+    assert "\n" not in line
+
+
+def test_a_settings_file_that_is_not_there_is_one_clear_line(tmp_path):
+    with pytest.raises(BadSetting, match=r"nothing\.toml: cannot be read: No such file"):
+        making.settings_of("tuned", tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize("recipe", making.RECIPES)
+def test_the_example_of_each_recipes_settings_in_the_docs_is_what_it_has_without_a_file(tmp_path, recipe):
+    docs = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
+    examples = dict(re.findall(r"```toml\n# (\w+)[^\n]*\n(.*?)```", docs, re.DOTALL))
+    assert {*making.RECIPES} <= {*examples}
+    path = tmp_path / "settings.toml"
+    path.write_text(examples[recipe])
+    expected = making.settings_of(recipe, None)
+    assert making.settings_of(recipe, path) == expected
+    named = tomllib.loads(examples[recipe])
+    assert set(named) == {*type(expected).model_fields} - {"teacher", "super_training"}, "all of them"
+
+
+def test_backbones_of_the_command_line_win_over_those_of_the_file(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_text('backbones = ["xception"]\ndim = 32')
+    found = making.settings_of("linear", path, ("resnet18",))
+    assert (found.backbones, found.dim) == (("resnet18",), 32)
+    with pytest.raises(BadSetting, match="backbones: Value error, a backbone is named twice"):
+        making.settings_of("linear", None, ("a", "a"))
 
 
 TINY = """

@@ -28,9 +28,7 @@ import_torchvision()
 import timm  # noqa: E402  (torchvision must have been made to work)
 
 SIZE = 64
-SETTINGS = TransformerSettings(
-    backbone="tiny", frozen_blocks=3, epochs=3, rest_epochs=2, batch=8, rate=1e-3, components=16, dim=6
-)
+SETTINGS = TransformerSettings(backbone="tiny", frozen=3, epochs=3, rest=2, batch=8, rate=1e-3, components=16, dim=6)
 
 
 @pytest.fixture
@@ -82,9 +80,9 @@ def killing(words):
 def trained(table, weights, work, *, bar=quiet, said=None, settings=SETTINGS, **more):
     return train_transformer(
         table,
+        settings,
         weights,
         work,
-        settings,
         Fabric(accelerator="cpu", precision="32-true"),
         triplet_accuracy,
         (said if said is not None else []).append,
@@ -117,7 +115,7 @@ def test_only_a_transformer_is_halved(weights):
 
 def test_an_artist_is_drawn_by_the_root_of_the_paintings_and_origins_alike():
     # Nine by one artist, eight of them of one origin; four by another, all of one.
-    found = even_weights(np.array([0] * 9 + [1] * 4), np.array(["home"] * 8 + ["away"] + ["home"] * 4))
+    found = even_weights(np.array([0] * 9 + [1] * 4), np.array(["home"] * 8 + ["away"] + ["home"] * 4), 0.5)
     assert found[:9].sum() / found[9:].sum() == pytest.approx(3 / 2)
     # As often as the others would be 4.5 times as often as its share of one ninth; three times is the most.
     assert found[8] / found[0] == pytest.approx(3 / (9 / 2 / 8))

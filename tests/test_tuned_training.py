@@ -34,13 +34,49 @@ from artidx.embedder.training.networks.posteriors import (
     with_posteriors,
 )
 from artidx.embedder.training.recipes import distilled, fine_tuning, joining, linear, training_set, tuned
-from artidx.embedder.training.recipes.fine_tuning import MemberRecipe, learn_rest, train_member
+from artidx.embedder.training.recipes.fine_tuning import (
+    FineTuningSettings,
+    MemberRecipe,
+    MemberSettings,
+    learn_rest,
+    train_member,
+)
+from artidx.embedder.training.settings import read_settings
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.measure.retrieval import triplet_accuracy
 from made import painting
 from made_backbone import TinyBackbone
 
-RECIPE = MemberRecipe("tiny", frozen=1, epochs=3, again=2, rest=2, rate=1e-3)
+OWN = MemberSettings.model_construct(backbone="tiny", frozen=1, epochs=3, again=2, rest=2, rate=1e-3, weight=0.5)
+RECIPE = MemberRecipe(OWN, FineTuningSettings(dim=4))
+TUNED = """
+[fine_tuning]
+dim = 4
+[head]
+dim = 4
+joined_dim = 6
+[linear]
+backbones = ["tiny"]
+[[members]]
+backbone = "tiny"
+frozen = 1
+epochs = 3
+again = 2
+rest = 2
+rate = 1e-3
+weight = 0.5
+"""
+DISTILLED = """
+backbone = "tiny"
+frozen = 1
+epochs = 3
+""" + TUNED.replace("[[", "[[teacher.").replace("\n[", "\n[teacher.").replace("[teacher.[", "[[")
+
+
+def settings_file(folder, text):
+    path = folder / "settings.toml"
+    path.write_text(text)
+    return path
 
 
 @pytest.fixture
@@ -55,23 +91,10 @@ def weights(tmp_path, monkeypatch):
         make=TinyBackbone, weights_file="tiny.safetensors", rename=str, channels=(5, 7)
     )
     monkeypatch.setitem(BACKBONES, "tiny", kind)
-    for owner, name, value in (
-        (training_set, "SIZE", 48),
-        (fine_tuning, "DIM", 4),
-        (joining, "DIM", 4),
-        (tuned, "DIM", 4),
-        (joining, "JOINED_DIM", 6),
-        (joining, "SIZE", 48),
-        (tuned, "MEMBERS", (RECIPE,)),
-        (tuned, "WEIGHTS", (0.5,)),
-    ):
-        monkeypatch.setattr(owner, name, value)
+    for owner in (training_set, joining, linear, distilled):
+        monkeypatch.setattr(owner, "SIZE", 48)
     for name, value in {"CROP": 24, "SCALED": 32, "BATCH": 8}.items():
         monkeypatch.setattr(crops, name, value)
-    for name, value in {"MEMBERS": ("tiny",), "SIZE": 48}.items():
-        monkeypatch.setattr(linear, name, value)
-    for name, value in {"BACKBONE": "tiny", "SIZE": 48, "FROZEN": 1, "EPOCHS": 3}.items():
-        monkeypatch.setattr(distilled, name, value)
     monkeypatch.setattr("artidx.embedder.training.making.SIZE", 48)
     return folder
 
@@ -149,7 +172,7 @@ def test_a_member_has_the_mean_of_the_weights_at_the_ends_of_both_cycles(tmp_pat
     found = member(tmp_path / "work", weights, catalog)[0].state_dict()
     stored = checkpoint.load(tmp_path / "work" / "member" / "checkpoint.safetensors")[0]
     first, last = (checkpoint.without_prefix(prefix, stored) for prefix in ("first.", "member."))
-    alone = member(tmp_path / "alone", weights, catalog, recipe=RECIPE._replace(again=0))[0].state_dict()
+    alone = member(tmp_path / "alone", weights, catalog, recipe=changed(again=0))[0].state_dict()
     for name, value in found.items():
         if value.is_floating_point():
             assert torch.equal(value, (first[name] + last[name]) / 2), name
@@ -192,15 +215,27 @@ def test_a_last_cycle_that_was_killed_goes_on_to_the_same_result(tmp_path, weigh
         assert torch.equal(value, resumed[name]), name
 
 
-def test_a_members_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog):
+def changed(**values):
+    """RECIPE with other settings of the member's own."""
+    return RECIPE._replace(own=RECIPE.own.model_copy(update=values))
+
+
+def test_a_members_checkpoint_of_other_settings_is_refused_and_its_weight_in_the_head_is_none(
+    tmp_path, weights, catalog
+):
     member(tmp_path / "work", weights, catalog)
-    with pytest.raises(BadSetting, match="other settings"):
-        member(tmp_path / "work", weights, catalog, recipe=RECIPE._replace(rate=1e-2))
-    for name in ("SCALE", "MARGIN", "EVENNESS", "WEIGHT_DECAY"):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fine_tuning, name, 0.123)
-            with pytest.raises(BadSetting, match="other constants"):
-                member(tmp_path / "work", weights, catalog)
+    member(tmp_path / "work", weights, catalog, recipe=changed(weight=9.0))
+    for name in {*MemberSettings.model_fields} - {"backbone", "weight"}:
+        with pytest.raises(BadSetting, match="other settings"):
+            member(tmp_path / "work", weights, catalog, recipe=changed(**{name: 4}))
+    for name in FineTuningSettings.model_fields:
+        other = RECIPE._replace(common=RECIPE.common.model_copy(update={name: 0.123}))
+        with pytest.raises(BadSetting, match="other settings"):
+            member(tmp_path / "work", weights, catalog, recipe=other)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fine_tuning, "LONGEST_GRADIENT", 0.123)
+        with pytest.raises(BadSetting, match="other constants"):
+            member(tmp_path / "work", weights, catalog)
     catalog.write_text(catalog.read_text().replace("Artist 0", "Artist 9"))
     with pytest.raises(BadSetting, match="other paintings"):
         member(tmp_path / "work", weights, catalog)
@@ -213,11 +248,11 @@ def test_paintings_without_anything_to_validate_on_are_refused(tmp_path, weights
 
 
 def test_the_rate_rises_from_nothing_to_the_highest_and_falls_to_nothing():
-    assert fine_tuning.pace(0.0) == 0
-    assert fine_tuning.pace(fine_tuning.WARM_UP) == 1
-    assert fine_tuning.pace(0.55) == pytest.approx(0.5)
-    assert fine_tuning.pace(1.0) == pytest.approx(0)
-    shares = [fine_tuning._share_of_cycle(passed, RECIPE) for passed in (0.0, 1.5, 3.0, 4.0, 5.0, 6.0)]
+    assert fine_tuning.pace(0.0, 0.1) == 0
+    assert fine_tuning.pace(0.1, 0.1) == fine_tuning.pace(0.0, 0.0) == 1
+    assert fine_tuning.pace(0.55, 0.1) == pytest.approx(0.5)
+    assert fine_tuning.pace(1.0, 0.1) == pytest.approx(0)
+    shares = [fine_tuning._share_of_cycle(passed, OWN) for passed in (0.0, 1.5, 3.0, 4.0, 5.0, 6.0)]
     assert shares == [0, 0.5, 0, 0.5, 0, 0.5], "three epochs, then two, and two of all splits"
 
 
@@ -325,10 +360,11 @@ def test_each_member_has_a_classifier_of_its_own_and_the_head_can_do_without_any
     parts = [chance.normal(size=(40, width)).astype(np.float32) for width in (3, 5)]
     artists, styles = (np.array([f"{i % kinds}" for i in range(40)]) for kinds in (3, 2))
     known = joining.Labels(np.arange(40), artists, styles)
-    head = joining.head_of(parts, None, known, (1.0, 0.5), 0.8, 0.3)
+    head = joining.head_of(parts, None, known, (1.0, 0.5), joining.HeadSettings())
     assert [[view.axes.shape[0] for view in posterior.views] for posterior in head.posteriors] == [[3, 5], [8]]
     assert head(torch.from_numpy(np.hstack(parts))).shape == (40, 8 + 3 + 2)
-    assert not joining.head_of(parts, None, known, (1.0, 0.5), 0, 0).posteriors
+    without = joining.HeadSettings(of_artist=0, of_style=0)
+    assert not joining.head_of(parts, None, known, (1.0, 0.5), without).posteriors
 
 
 def test_a_projection_scales_before_it_centres():
@@ -349,6 +385,8 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_not
                 str(catalog),
                 "--weights",
                 str(weights),
+                "--settings",
+                str(settings_file(tmp_path, TUNED)),
                 "--work",
                 str(tmp_path / "work"),
                 "-o",
@@ -388,6 +426,8 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
                 str(catalog),
                 "--weights",
                 str(weights),
+                "--settings",
+                str(settings_file(tmp_path, TUNED)),
                 "--work",
                 str(tmp_path / "work"),
                 "-o",
@@ -403,8 +443,8 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
     (before, card_before), (after, card) = models
     assert after.sha256 != before.sha256
     assert after.metadata["calibration"] == before.metadata["calibration"]
-    assert "Trained on 21 paintings by 5\nartists" in card_before
-    assert "Trained on 49 paintings by 7\nartists" in card, "the linear part, too"
+    assert "Trained on 21\npaintings by 5 artists" in card_before
+    assert "Trained on 49\npaintings by 7 artists" in card, "the linear part, too"
     assert "which of 6\nartists, with weight 0.8, and which of 2 styles, with weight 0.3; learnt" in card
     assert "learnt on\n49 paintings (train, val_seen, val_unseen)" in card
     assert "3 and 2, then 2 epochs at a rate" in card
@@ -415,10 +455,13 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
     assert all(line in card for line in scores)
 
 
-def student(folder, weights, catalog, bar=quiet):
+def student(folder, weights, catalog, bar=quiet, **values):
     notes = []
+    folder.mkdir(exist_ok=True)
+    settings = read_settings(settings_file(folder, DISTILLED), distilled.DistilledSettings)
     found, made = distilled.train_distilled(
         read_catalog(str(catalog)).table,
+        settings.model_copy(update=values),
         weights,
         folder,
         Fabric(accelerator="cpu", devices=1, precision="32-true"),
@@ -429,20 +472,17 @@ def student(folder, weights, catalog, bar=quiet):
     return found, made, notes
 
 
-def test_a_student_begins_at_the_ridge_regression_of_its_teachers_vectors(monkeypatch):
-    monkeypatch.setattr(distilled, "RIDGE", 0.5)
+def test_a_student_begins_at_the_ridge_regression_of_its_teachers_vectors():
     chance = np.random.default_rng(0)
     features, taught = chance.normal(size=(60, 7)).astype(np.float32), chance.normal(2, 1, (60, 3)).astype(np.float32)
-    head = distilled.first_head(features, taught, [7])
+    head = distilled.first_head(features, taught, [7], 0.5)
     found = (features - head.centre.numpy()) @ head.projection.detach().numpy()
     strength = 0.5 * features.var(axis=0).mean() * len(features)
     np.testing.assert_allclose(found, Ridge(alpha=strength).fit(features, taught).predict(features), atol=1e-4)
 
 
-def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(tmp_path, weights, catalog, monkeypatch):
-    for owner, name, value in ((distilled, "EPOCHS", 12), (distilled, "RATE", 1e-2), (fine_tuning, "HEAD_RATE", 2e-2)):
-        monkeypatch.setattr(owner, name, value)
-    found, made, notes = student(tmp_path / "work", weights, catalog)
+def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(tmp_path, weights, catalog):
+    found, made, notes = student(tmp_path / "work", weights, catalog, epochs=12, rate=1e-2, head_rate=2e-2)
     history = [line for line in notes if line.startswith("distilled, epoch")]
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in history]
     assert len(losses) == 12
@@ -474,7 +514,9 @@ def test_a_student_is_shown_each_painting_once_with_its_own_vector_some_photogra
     data = training_set.Data(Squares(), None, None, "")
     head = distilled.LinearHead([10, 14], torch.zeros(24), torch.zeros(24, 1))
     fabric = Fabric(accelerator="cpu", devices=1)
-    run = distilled._Run(Ensemble([TinyBackbone()], head), targets, targets, data, [1.0, 1.0], fabric, triplet_accuracy)
+    settings = distilled.DistilledSettings.model_construct(frozen=1)
+    tiny = Ensemble([TinyBackbone()], head)
+    run = distilled._Run(tiny, targets, targets, settings, data, [1.0, 1.0], fabric, triplet_accuracy)
     shown, vectors, artists = (list(part) for part in zip(*run._drawn(1), strict=True))
     x, given = torch.cat(shown), torch.cat(vectors)[:, 0]
     assert sorted(given.tolist()) == places.tolist()
@@ -485,26 +527,42 @@ def test_a_student_is_shown_each_painting_once_with_its_own_vector_some_photogra
     assert np.corrcoef(middle, given[is_plain])[0, 1] > 0.9, "slightly toned"
 
 
-def test_a_student_does_not_go_on_with_another_teacher(tmp_path, weights, catalog, monkeypatch):
+def test_a_student_does_not_go_on_with_another_teacher(tmp_path, weights, catalog):
     student(tmp_path / "work", weights, catalog)
-    monkeypatch.setattr(tuned, "OF_ARTIST", 0.1)
+    teacher = read_settings(settings_file(tmp_path, TUNED), tuned.TunedSettings)
+    other = teacher.model_copy(update={"head": teacher.head.model_copy(update={"of_artist": 0.1})})
     with pytest.raises(BadSetting, match="another teacher"):
-        student(tmp_path / "work", weights, catalog)
+        student(tmp_path / "work", weights, catalog, teacher=other)
 
 
-def test_a_students_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog, monkeypatch):
+def test_a_students_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog):
     student(tmp_path / "work", weights, catalog)
-    monkeypatch.setattr(distilled, "RATE", 1.0)
-    with pytest.raises(BadSetting, match="other constants"):
-        student(tmp_path / "work", weights, catalog)
+    for name in {*distilled.DistilledSettings.model_fields} - {"backbone", "frozen", "teacher"}:
+        with pytest.raises(BadSetting, match="other settings"):
+            student(tmp_path / "work", weights, catalog, **{name: 3 if name == "copies" else 0.5})
+
+
+def test_parts_that_leave_nothing_to_train_are_told_before_anything_is_done(tmp_path, weights, catalog):
+    with pytest.raises(BadSetting, match="frozen = 2 leaves nothing to train of a backbone with 2 parts"):
+        student(tmp_path / "work", weights, catalog, frozen=2)
+    assert not list((tmp_path / "work").rglob("*.safetensors"))
 
 
 def test_the_distilled_recipe_ends_in_a_model_of_the_students_size_with_a_card(tmp_path, weights, catalog):
     words = ["train", str(catalog), "--weights", str(weights), "--work", str(tmp_path / "work")]
-    for recipe in ("tuned", "distilled"):
+    for recipe, text in (("tuned", TUNED), ("distilled", DISTILLED)):
+        settings_file(tmp_path, text)
         CliRunner().invoke(
             artidx,
-            [*words, "--recipe", recipe, "-o", str(tmp_path / f"{recipe}.onnx")],
+            [
+                *words,
+                "--recipe",
+                recipe,
+                "--settings",
+                str(tmp_path / "settings.toml"),
+                "-o",
+                str(tmp_path / f"{recipe}.onnx"),
+            ],
             catch_exceptions=False,
             standalone_mode=False,
         )

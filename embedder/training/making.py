@@ -28,14 +28,23 @@ from .data.packed import packed_examples
 from .data.splits import SEEN, TRAIN, UNSEEN, check_splits, kept_apart, splits, trained_on
 from .export.onnx_file import export
 from .loop.trainer import Score
-from .recipes.distilled import ALL_POINTWISE, train_distilled
-from .recipes.linear import SIZE, describe_linear, train_linear
-from .recipes.paper import PaperSettings, describe_paper, load_trained, read_settings, train_paper
+from .recipes.distilled import ALL_POINTWISE, DistilledSettings, train_distilled
+from .recipes.linear import SIZE, LinearSettings, describe_linear, train_linear
+from .recipes.paper import PaperSettings, describe_paper, load_trained, train_paper
 from .recipes.transformer import TransformerSettings, train_transformer
-from .recipes.tuned import train_tuned
+from .recipes.tuned import TunedSettings, train_tuned
+from .settings import Settings, read_settings
 
 ALL_SPLITS = (TRAIN, SEEN, UNSEEN)
 EXAMPLES = 64  # paintings on which ONNX is held against PyTorch; half of them give the ranges of int8 activations
+
+RECIPES: dict[str, type[Settings]] = {
+    "transformer": TransformerSettings,
+    "tuned": TunedSettings,
+    "distilled": DistilledSettings,
+    "linear": LinearSettings,
+    "paper": PaperSettings,
+}
 
 Note = Callable[[str], None]
 
@@ -67,30 +76,53 @@ class Trained(NamedTuple):
     all_pointwise: bool = False
 
 
-def by_linear_recipe(run: Run, weights: Path, names: Sequence[str] = ()) -> Trained:
-    """Frozen backbones and linear discriminants.
+def settings_of(recipe: str, path: Path | None, backbones: Sequence[str] = ()) -> Settings:
+    """The settings of a recipe, from a TOML file where one is given. Raises BadSetting.
 
-    weights: the folder with the backbones' weights; names: of the backbones, any of timm's; the recipe's own if none.
+    backbones: of the linear recipe, which win over the file.
     """
+    return read_settings(path, RECIPES[recipe], {"backbones": backbones} if backbones else None)
+
+
+def trained_by(settings: Settings, run: Run, weights: Path | None, *, all_splits: bool = False) -> Trained:
+    """A network by the recipe that has such settings.
+
+    weights: the folder with the backbones' weights, which the paper's recipe alone does without; all_splits: whether
+    the recipe transformer or tuned learns the artists of the splits that are kept apart, too, in a last cycle.
+    """
+    match settings:
+        case PaperSettings():
+            return _by_paper_recipe(run, settings)
+        case LinearSettings() if weights:
+            return _by_linear_recipe(run, settings, weights)
+        case TunedSettings() if weights:
+            learn = ALL_SPLITS if all_splits else (TRAIN,)
+            found = train_tuned(
+                run.table, settings, weights, run.work, run.fabric, run.score, run.note, run.bar, learn=learn
+            )
+            return Trained(found.model, SIZE, found.made)
+        case TransformerSettings() if weights:
+            return _by_transformer_recipe(run, settings, weights, kept_apart(run.table) if all_splits else ())
+        case DistilledSettings() if weights:
+            network, made = train_distilled(
+                run.table, settings, weights, run.work, run.fabric, run.score, run.note, run.bar
+            )
+            return Trained(network, SIZE, made, ALL_POINTWISE)
+    raise TypeError(f"no recipe has {type(settings).__name__}, or its backbones' weights are not given")
+
+
+def _by_linear_recipe(run: Run, settings: LinearSettings, weights: Path) -> Trained:
     training = run.table[run.table["split"] == TRAIN].reset_index(drop=True)
-    ensemble = train_linear(training, weights, run.work, run.note, run.bar, names)
-    return Trained(ensemble, SIZE, describe_linear(len(training), training["artist"].nunique(), weights, names))
+    ensemble = train_linear(training, settings, weights, run.work, run.note, run.bar)
+    return Trained(ensemble, SIZE, describe_linear(len(training), training["artist"].nunique(), settings, weights))
 
 
-def by_tuned_recipe(run: Run, weights: Path, *, learn: Sequence[str] = (TRAIN,)) -> Trained:
-    """Fine-tuned backbones beside the linear recipe's model, which have learnt the artists of the splits `learn`."""
-    found = train_tuned(run.table, weights, run.work, run.fabric, run.score, run.note, run.bar, learn=learn)
-    return Trained(found.model, SIZE, found.made)
-
-
-def by_transformer_recipe(run: Run, weights: Path, *, all_splits: bool = False) -> Trained:
-    """A vision transformer, its last blocks fine-tuned over all splits that are trained on, or over all there are."""
-    more = kept_apart(run.table) if all_splits else ()
+def _by_transformer_recipe(run: Run, settings: TransformerSettings, weights: Path, more: Sequence[str]) -> Trained:
     found = train_transformer(
         run.table,
+        settings,
         weights,
         run.work,
-        TransformerSettings(),
         run.fabric,
         run.score,
         run.note,
@@ -101,18 +133,20 @@ def by_transformer_recipe(run: Run, weights: Path, *, all_splits: bool = False) 
     return Trained(found.model, SIZE, found.made)
 
 
-def by_distilled_recipe(run: Run, weights: Path) -> Trained:
-    """One small network that gives the vectors of the tuned recipe's model."""
-    network, made = train_distilled(run.table, weights, run.work, run.fabric, run.score, run.note, run.bar)
-    return Trained(network, SIZE, made, ALL_POINTWISE)
-
-
-def by_paper_recipe(run: Run, settings: Path | None) -> Trained:
-    """Siamese networks for a few artists each, joined, on all of the processes. settings: a TOML file."""
-    chosen = read_settings(settings) if settings else PaperSettings()
+def _by_paper_recipe(run: Run, settings: PaperSettings) -> Trained:
     bar = run.bar if run.fabric.is_global_zero else no_bar
-    outcome = train_paper(run.table, run.work, chosen, run.fabric, run.score, run.note, bar)
-    return Trained(outcome.ensemble, outcome.size, describe_paper(chosen, outcome))
+    outcome = train_paper(run.table, run.work, settings, run.fabric, run.score, run.note, bar)
+    return Trained(outcome.ensemble, outcome.size, describe_paper(settings, outcome))
+
+
+def also_trained_on(settings: Settings, table: pd.DataFrame) -> tuple[str, ...]:
+    """The splits beside TRAIN that a recipe with such settings learns."""
+    return tuple(trained_on(table)[1:]) if isinstance(settings, TransformerSettings) else ()
+
+
+def elsewhere(table: pd.DataFrame) -> tuple[str, ...]:
+    """The splits that are kept apart beside SEEN and UNSEEN: photographs of other origins."""
+    return tuple(name for name in kept_apart(table) if name not in ALL_SPLITS)
 
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:

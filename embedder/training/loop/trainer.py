@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ...parallel import Bar
 from ..data.batches import Batch, Places, Works, artists, epoch, pairs, triplets
+from ..settings import Settings
 from . import checkpoint
 from .curves import Epoch, best_epoch, draw_curves
 from .losses import contrastive_loss, hard_batch, semi_hard, triplet_loss
@@ -35,10 +36,8 @@ Score = Callable[[npt.NDArray[np.float32], Places], float]  # of unit vectors (n
 Positive = Annotated[int, Field(ge=1)]
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Settings):
     """How a network is trained. Every batch has `batch_size` paintings, or a few less."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     batches: Literal["hard", "triplets", "pairs"] = "hard"
     batch_size: Annotated[int, Field(ge=4)] = 32

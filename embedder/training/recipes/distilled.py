@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
+from pydantic import Field
 from torch import Tensor
 
 from ....errors import BadSetting
@@ -41,16 +42,25 @@ from . import fine_tuning, joining, training_set, tuned
 from .linear import SIZE
 
 FOLDER = "distilled"
-BACKBONE, FROZEN = "efficientnet_lite2", 4  # of its parts keep their weights
-ALL_POINTWISE = True  # convolutions of this backbone bear sums in 8 bits (int8.py)
-EPOCHS, SEED = 14, 0
-RATE = 4e-4
-PHOTOGRAPHED = 0.25  # of the crops
-RIDGE = 0.01  # of the mean variance of a feature
+ALL_POINTWISE = True  # convolutions of the recipe's own backbone bear sums in 8 bits; others are tried (int8.py)
 SAME_TEACHER = 1e-3  # largest difference of cosine
-COPIES = 2  # that the regression sees of each painting: as it is, and re-digitised
 
 Vectors = npt.NDArray[np.float32]
+
+
+class DistilledSettings(fine_tuning.Stepping):
+    """The whole recipe; the tables below `teacher` are those of the tuned one."""
+
+    backbone: fine_tuning.Tunable = "efficientnet_lite2"
+    frozen: fine_tuning.Frozen = Field(4, description="of its first parts keep their weights")
+    epochs: fine_tuning.Epochs = Field(14, ge=1)
+    rate: fine_tuning.Rate = Field(4e-4, description="highest learning rate of the backbone")
+    photographed: fine_tuning.Share = Field(0.25, description="of the crops are photographed whole")
+    ridge: float = Field(0.01, gt=0, le=100, description="of the mean variance of a feature")
+    copies: int = Field(
+        2, ge=1, le=16, description="of each painting that the regression sees: as it is, and re-digitised"
+    )
+    teacher: tuned.TunedSettings = tuned.TunedSettings()
 
 
 class Targets(NamedTuple):
@@ -62,14 +72,22 @@ class Targets(NamedTuple):
 
 
 def train_distilled(
-    table: pd.DataFrame, weights: Path, work: Path, fabric: Fabric, score: Score, note: Callable[[str], None], bar: Bar
+    table: pd.DataFrame,
+    settings: DistilledSettings,
+    weights: Path,
+    work: Path,
+    fabric: Fabric,
+    score: Score,
+    note: Callable[[str], None],
+    bar: Bar,
 ) -> tuple[Ensemble, str]:
     """Train on a catalog's table, the teacher first; the model, and how it was made as Markdown for its card.
 
     What the tuned recipe has kept below `work` is taken from there. Raises what train_tuned does.
     """
-    backbone = load_backbone(BACKBONE, weights)  # missing weights are told now
-    teacher = tuned.train_tuned(table, weights, work, fabric, score, note, bar)
+    backbone = load_backbone(settings.backbone, weights)  # what is missing is told now
+    fine_tuning.trainable(backbone, settings.frozen)
+    teacher = tuned.train_tuned(table, settings.teacher, weights, work, fabric, score, note, bar)
     data = teacher.data
     seen = joining.places_of(table, data.packed, SEEN)
     expected = joining.vectors(
@@ -79,21 +97,33 @@ def train_distilled(
         Targets(places, torch.from_numpy(targets), _codes(table, places))
         for places, targets in ((teacher.places, teacher.vectors), (seen, expected))
     )
-    features = _features(table.iloc[training.places].reset_index(drop=True), weights, work, bar)
-    head = first_head(features, np.tile(teacher.vectors, (COPIES, 1)), BACKBONES[BACKBONE].widths)
+    features = _features(table.iloc[training.places].reset_index(drop=True), settings, weights, work, bar)
+    targets = np.tile(teacher.vectors, (settings.copies, 1))
+    head = first_head(features, targets, BACKBONES[settings.backbone].widths, settings.ridge)
     student = Ensemble([backbone], head).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     _train(
-        student, training, validation, weights_sha256(BACKBONE, weights), data, work / FOLDER, fabric, score, note, bar
+        student,
+        training,
+        validation,
+        settings,
+        weights_sha256(settings.backbone, weights),
+        data,
+        work / FOLDER,
+        fabric,
+        score,
+        note,
+        bar,
     )
-    return student.cpu().eval(), _described(teacher)
+    return student.cpu().eval(), _described(settings, teacher)
 
 
-def _described(teacher: tuned.Tuned) -> str:
-    return f"""One `{BACKBONE}`, pretrained under {BACKBONES[BACKBONE].licence}, read at several depths (mean and
+def _described(settings: DistilledSettings, teacher: tuned.Tuned) -> str:
+    s, licence = settings, BACKBONES[settings.backbone].licence
+    return f"""One `{s.backbone}`, pretrained under {licence}, read at several depths (mean and
 standard deviation of every channel), that has learnt to give the vectors of a larger model, its teacher, for the
 {len(teacher.places):,} training paintings. It began at their ridge regression on what the pretrained backbone sees;
-then all but the first {FROZEN} of its parts learnt for {EPOCHS} epochs at a rate of {RATE:g}, on crops of
-{crops.CROP} px of paintings re-digitised anew each time, {PHOTOGRAPHED:.0%} of them in another light and with a
+then all but the first {s.frozen} of its parts learnt for {s.epochs} epochs at a rate of {s.rate:g}, on crops of
+{crops.CROP} px of paintings re-digitised anew each time, {s.photographed:.0%} of them in another light and with a
 strip of background around them.
 
 The teacher, which is not in this file:
@@ -105,22 +135,25 @@ def _codes(table: pd.DataFrame, places: Places) -> Places:
     return pd.factorize(np.array([artist_key(name) for name in table["artist"].iloc[places]], dtype=object))[0]
 
 
-def _features(rows: pd.DataFrame, weights: Path, work: Path, bar: Bar) -> Vectors:
-    """(COPIES * n, f) of the frozen backbone, balanced."""
-    found = []
-    for copy in range(COPIES):
-        with bar(len(rows), f"{BACKBONE}, copy {copy + 1} of {COPIES}, paintings") as advance:
-            found.append(backbone_features(BACKBONE, weights, rows, copy, work / "features", SIZE, advance))
-    return balanced(torch.from_numpy(np.concatenate(found)), BACKBONES[BACKBONE].widths).numpy()
+def _features(rows: pd.DataFrame, settings: DistilledSettings, weights: Path, work: Path, bar: Bar) -> Vectors:
+    """(copies * n, f) of the frozen backbone, balanced."""
+    name, found = settings.backbone, []
+    for copy in range(settings.copies):
+        with bar(len(rows), f"{name}, copy {copy + 1} of {settings.copies}, paintings") as advance:
+            found.append(backbone_features(name, weights, rows, copy, work / "features", SIZE, advance))
+    return balanced(torch.from_numpy(np.concatenate(found)), BACKBONES[name].widths).numpy()
 
 
-def first_head(features: Vectors, targets: Vectors, widths: list[int]) -> LinearHead:
-    """The head that gives vectors (n, d) of balanced features (n, f) by ridge regression."""
+def first_head(features: Vectors, targets: Vectors, widths: list[int], ridge: float) -> LinearHead:
+    """The head that gives vectors (n, d) of balanced features (n, f) by ridge regression.
+
+    ridge: relative to the mean variance of a feature.
+    """
     centre, mean = features.mean(axis=0, dtype=np.float64), targets.mean(axis=0, dtype=np.float64)
     centred = features - centre
     scatter = centred.T @ centred
-    ridge = RIDGE * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
-    projection = np.linalg.solve(scatter + ridge, centred.T @ (targets - mean))
+    added = ridge * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
+    projection = np.linalg.solve(scatter + added, centred.T @ (targets - mean))
     offset = np.linalg.lstsq(projection.T, mean, rcond=None)[0]  # a head has no bias: its centre moves instead
     return LinearHead(widths, torch.from_numpy(centre - offset).float(), torch.from_numpy(projection).float())
 
@@ -129,6 +162,7 @@ def _train(
     student: Ensemble,
     training: Targets,
     validation: Targets,
+    settings: DistilledSettings,
     began_with: str,
     data: training_set.Data,
     folder: Path,
@@ -137,15 +171,15 @@ def _train(
     note: Callable[[str], None],
     bar: Bar,
 ) -> None:
-    """Train it for EPOCHS; kept below `folder` and taken up again after the last whole epoch.
+    """Train it; kept below `folder` and taken up again after the last whole epoch.
 
     The validation set is looked at, for the curves, and nothing is chosen by it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
     origin = kept.origin(
-        constants=kept.constants(sys.modules[__name__], crops, augment),
-        optimiser=[fine_tuning.WARM_UP, fine_tuning.HEAD_RATE, fine_tuning.WEIGHT_DECAY, fine_tuning.LONGEST_GRADIENT],
+        settings=settings.model_dump(exclude={"teacher"}),  # it is known by its vectors
+        constants=kept.constants(sys.modules[__name__], fine_tuning, crops, augment),
         paintings=data.digest,
         labels=[training.places, training.artists],
         begin=began_with,
@@ -160,13 +194,14 @@ def _train(
             raise BadSetting(
                 f"{last}: of a run with another teacher; give another --work folder, or remove {folder} to train anew"
             )
-        run = _Run(student, training._replace(targets=targets), validation, data, facts["rates"], fabric, score)
+        taught = training._replace(targets=targets)
+        run = _Run(student, taught, validation, settings, data, facts["rates"], fabric, score)
         student.load_state_dict(checkpoint.without_prefix("student.", tensors))
         checkpoint.restore_optimizer(run.plain, checkpoint.without_prefix("optimizer.", tensors))
         history = [Epoch(**epoch) for epoch in facts["history"]]
     else:
-        run = _Run(student, training, validation, data, _rates(student), fabric, score)
-    for number in range(len(history) + 1, EPOCHS + 1):
+        run = _Run(student, training, validation, settings, data, _rates(student, settings), fabric, score)
+    for number in range(len(history) + 1, settings.epochs + 1):
         with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
             history.append(run.epoch(number, advance))
         checkpoint.save(
@@ -185,9 +220,10 @@ def _is_same_teacher(kept: Tensor, targets: Tensor) -> bool:
     return kept.shape == targets.shape and bool((kept * targets).sum(dim=1).min() > 1 - SAME_TEACHER)
 
 
-def _rates(student: Ensemble) -> list[float]:
+def _rates(student: Ensemble, settings: DistilledSettings) -> list[float]:
     """The highest learning rates of the backbone and of the projection, whose numbers may have any size."""
-    return [RATE, fine_tuning.HEAD_RATE * float(student.head.get_parameter("projection").detach().pow(2).mean().sqrt())]
+    size = float(student.head.get_parameter("projection").detach().pow(2).mean().sqrt())
+    return [settings.rate, settings.head_rate * size]
 
 
 class _Run:
@@ -198,20 +234,21 @@ class _Run:
         student: Ensemble,
         training: Targets,
         validation: Targets,
+        settings: DistilledSettings,
         data: training_set.Data,
         rates: Sequence[float],
         fabric: Fabric,
         score: Score,
     ) -> None:
         self.student, self.training, self.validation = student, training, validation
-        self.data, self.rates, self.fabric, self.score = data, rates, fabric, score
+        self.settings, self.data, self.rates, self.fabric, self.score = settings, data, rates, fabric, score
         self.steps = math.ceil(len(training.places) / crops.BATCH)
         (backbone,), projection = student.members, student.head.get_parameter("projection")
-        learnt = [weight for part in cast(PooledBackbone, backbone).parts()[FROZEN:] for weight in part.parameters()]
+        learnt = fine_tuning.trainable(cast(PooledBackbone, backbone), settings.frozen)
         for weight in (*learnt, projection):
             weight.requires_grad_(True)
         groups: list[dict[str, Any]] = [{"params": learnt}, {"params": [projection], "weight_decay": 0.0}]
-        self.plain = torch.optim.AdamW(groups, weight_decay=fine_tuning.WEIGHT_DECAY)
+        self.plain = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
         self.wrapped, self.optimizer = fabric.setup(student, self.plain)
 
     def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
@@ -219,7 +256,8 @@ class _Run:
         self.wrapped.train(number > 1)  # batch normalisation
         started, losses, right = time.monotonic(), [], []
         for step, (x, targets, artists) in enumerate(self._drawn(number)):
-            now = fine_tuning.pace((number - 1 + step / self.steps) / EPOCHS)
+            passed = (number - 1 + step / self.steps) / self.settings.epochs
+            now = fine_tuning.pace(passed, self.settings.warm_up)
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * now
             vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
@@ -243,8 +281,9 @@ class _Run:
         )
 
     def _drawn(self, number: int) -> Iterator[tuple[Tensor, Tensor, Places]]:
-        turn = np.random.default_rng((SEED, number)).permutation(len(self.training.places))
-        shown = crops.drawn(self.data.packed, self.training.places[turn], SEED, number, photographed=PHOTOGRAPHED)
+        seed, photographed = self.settings.seed, self.settings.photographed
+        turn = np.random.default_rng((seed, number)).permutation(len(self.training.places))
+        shown = crops.drawn(self.data.packed, self.training.places[turn], seed, number, photographed=photographed)
         for start, x in zip(range(0, len(turn), crops.BATCH), shown, strict=True):
             here = turn[start : start + crops.BATCH]
             yield x, self.training.targets[here], self.training.artists[here]

@@ -16,13 +16,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
+from ....errors import BadSetting
 from ... import kept
 from ...parallel import Bar
 from ..data import augment, crops
@@ -33,32 +35,66 @@ from ..loop.losses import artist_softmax
 from ..loop.trainer import Score, embed, precision_of
 from ..networks.backbones import BACKBONES, PooledBackbone, load_backbone, weights_sha256
 from ..networks.ensemble import Ensemble, LinearHead, balanced
-from .linear import discriminants
+from ..settings import Settings
+from .linear import LinearSettings, discriminants
 from .training_set import Data
 
-WARM_UP = 0.1  # of a cycle's steps, while the rates rise; they fall with a cosine afterwards
-EVENNESS = 0.5  # an artist is drawn as often as paintings ** this, times a constant
-SCALE, MARGIN = 20.0, 0.1  # of the loss
-COMPONENTS, DIM = 1024, 256
-HEAD_RATE = 1e-3  # relative to the size of the weights
-WEIGHT_DECAY = 0.02
-PHOTOGRAPHED = 0.5  # of the second cycle's crops are photographed whole
 LONGEST_GRADIENT = 5.0
 
 
+def _known(backbone: str) -> str:
+    if backbone not in BACKBONES:
+        raise ValueError(f"{backbone} is none of {', '.join(BACKBONES)}")
+    return backbone
+
+
+Tunable = Annotated[str, AfterValidator(_known)]  # the name of a backbone that can be fine-tuned
+Epochs = Annotated[int, Field(ge=0, le=1000)]
+Frozen = Annotated[int, Field(ge=0, le=100)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(gt=0, le=100)]
+
+
+class MemberSettings(Settings):
+    """A table [[members]]: which backbone, for how long, how fast it learns, and how much the member counts."""
+
+    backbone: Tunable
+    frozen: Frozen = Field(description="of its first parts keep their weights")
+    epochs: Epochs = Field(ge=1, description="of the first cycle")
+    again: Epochs = Field(2, description="epochs of the second cycle, on crops of which some are photographed whole")
+    rest: Epochs = Field(2, description="epochs of the last cycle, on all splits")
+    rate: Rate = Field(description="highest learning rate of the backbone")
+    weight: Weight = Field(1.0, description="of the member's vector beside the others")
+
+
+class Stepping(Settings):
+    """How steps are taken, whatever is learnt."""
+
+    warm_up: float = Field(
+        0.1, ge=0, lt=1, description="of a cycle's steps, while rates rise; they fall with a cosine afterwards"
+    )
+    head_rate: Rate = Field(1e-3, description="highest learning rate of a head, relative to the size of its weights")
+    weight_decay: Share = Field(0.02, description="of the backbone")
+    seed: int = Field(0, ge=0, lt=2**32, description="of which paintings and crops are drawn")
+
+
+class FineTuningSettings(Stepping):
+    """The table [fine_tuning]: what all members have in common."""
+
+    scale: float = Field(20.0, gt=0, le=1000, description="of the cosines in the loss")
+    margin: Share = Field(0.1, description="by which the right artist's cosine is lessened")
+    evenness: Share = Field(0.5, description="an artist is drawn as often as paintings ** this, times a constant")
+    photographed: Share = Field(0.5, description="of the second cycle's crops are photographed whole")
+    components: int = Field(1024, ge=2, le=8192, description="kept by PCA before the discriminants that begin it")
+    dim: int = Field(256, ge=1, le=4096, description="numbers of a member's vector")
+
+
 class MemberRecipe(NamedTuple):
-    """Which backbone, how many of its first parts keep their weights, for how long, and how fast the others learn.
+    """How one member is trained: by settings of its own, and by those of all members."""
 
-    epochs: of the first cycle; again: of the second, 0 for none; rest: of the last, on all splits.
-    """
-
-    backbone: str
-    frozen: int
-    epochs: int
-    again: int
-    rest: int
-    rate: float
-    seed: int = 0
+    own: MemberSettings
+    common: FineTuningSettings = FineTuningSettings()
 
 
 def train_member(
@@ -75,8 +111,8 @@ def train_member(
 
     data.validation is looked at, for the curves, and nothing is chosen by it.
     """
-    backbone = load_backbone(recipe.backbone, weights).to(fabric.device)
-    widths = BACKBONES[recipe.backbone].widths
+    backbone = load_backbone(recipe.own.backbone, weights).to(fabric.device)
+    widths = BACKBONES[recipe.own.backbone].widths
 
     def begin() -> tuple[Ensemble, Tensor]:
         with bar(len(data.training.places), f"{folder.name}, discriminants, paintings") as advance:
@@ -88,8 +124,8 @@ def train_member(
 
     return _trained_for(
         recipe,
-        range(1, recipe.epochs + recipe.again + 1),
-        weights_sha256(recipe.backbone, weights),
+        range(1, recipe.own.epochs + recipe.own.again + 1),
+        weights_sha256(recipe.own.backbone, weights),
         begin,
         empty,
         data,
@@ -121,10 +157,10 @@ def learn_rest(
         with bar(len(data.training.places), f"{folder.name}, artists' means, paintings") as advance:
             return member, _means(_of_crops(member, recipe, data, fabric, advance), data.training.artists)
 
-    done = recipe.epochs + recipe.again
+    done = recipe.own.epochs + recipe.own.again
     return _trained_for(
         recipe,
-        range(done + 1, done + recipe.rest + 1),
+        range(done + 1, done + recipe.own.rest + 1),
         member.state_dict(),
         begin,
         lambda dim: member,
@@ -157,7 +193,7 @@ def _trained_for(
     folder.mkdir(parents=True, exist_ok=True)
     last = folder / "checkpoint.safetensors"
     origin = kept.origin(
-        settings=[*recipe],
+        settings=[recipe.own.model_dump(exclude={"weight"}), recipe.common.model_dump()],
         constants=kept.constants(sys.modules[__name__], crops, augment),
         paintings=data.digest,
         labels=[data.training.places, data.training.artists],
@@ -172,8 +208,8 @@ def _trained_for(
     else:
         member, proxies = begin()
         tensors, facts = {}, {"history": [], "rates": _rates(recipe, member)}
-    loss = artist_softmax(proxies, SCALE, MARGIN).to(fabric.device)
-    optimizer = torch.optim.AdamW(_trained(member, loss, recipe), weight_decay=WEIGHT_DECAY)
+    loss = artist_softmax(proxies, recipe.common.scale, recipe.common.margin).to(fabric.device)
+    optimizer = torch.optim.AdamW(_trained(member, loss, recipe.own), weight_decay=recipe.common.weight_decay)
     run = _Run(recipe, facts["rates"], data, fabric, member, loss, optimizer, score)
     first = _copied(member)
     if tensors:
@@ -185,7 +221,7 @@ def _trained_for(
     for number in numbers[len(history) :]:
         with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
             history.append(run.epoch(number, advance))
-        if number == recipe.epochs:
+        if number == recipe.own.epochs:
             first = _copied(member)
         checkpoint.save(
             last,
@@ -229,7 +265,7 @@ class _Run:
         self.wrapped.train(number > 1)  # batch normalisation
         started, losses, right = time.monotonic(), [], []
         for step, (x, codes) in enumerate(_drawn(self.data, self.recipe, number)):
-            now = pace(_share_of_cycle(number - 1 + step / self.steps, self.recipe))
+            now = pace(_share_of_cycle(number - 1 + step / self.steps, self.recipe.own), self.recipe.common.warm_up)
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * now
             vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
@@ -278,30 +314,30 @@ def _mean(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]
     }
 
 
-def _share_of_cycle(passed: float, recipe: MemberRecipe) -> float:
+def _share_of_cycle(passed: float, member: MemberSettings) -> float:
     """How much of the cycle that it is in is done after so many epochs."""
-    for epochs in (recipe.epochs, recipe.again):
+    for epochs in (member.epochs, member.again):
         if passed < epochs:
             return passed / epochs
         passed -= epochs
-    return passed / recipe.rest
+    return passed / member.rest
 
 
-def pace(share: float) -> float:
-    """Of the highest rate, after this share of a cycle's steps."""
-    return share / WARM_UP if share < WARM_UP else 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
+def pace(share: float, warm_up: float) -> float:
+    """Of the highest rate, after this share of a cycle's steps, of which it rises for the share `warm_up`."""
+    return share / warm_up if share < warm_up else 0.5 * (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up)))
 
 
 def _rates(recipe: MemberRecipe, member: Ensemble) -> list[float]:
     """The highest learning rates of backbone, projection and proxies; numbers of a projection may have any size."""
-    return [recipe.rate, HEAD_RATE * float(_projection(member).detach().pow(2).mean().sqrt()), HEAD_RATE]
+    of_head = recipe.common.head_rate
+    return [recipe.own.rate, of_head * float(_projection(member).detach().pow(2).mean().sqrt()), of_head]
 
 
-def _trained(member: Ensemble, loss: nn.Module, recipe: MemberRecipe) -> list[dict[str, Any]]:
+def _trained(member: Ensemble, loss: nn.Module, settings: MemberSettings) -> list[dict[str, Any]]:
     """What the optimizer is to change; its rates are set before each step."""
     (backbone,), projection = member.members, _projection(member)
-    parts = cast(PooledBackbone, backbone).parts()
-    trained = [weight for block in parts[recipe.frozen :] for weight in block.parameters()]
+    trained = trainable(cast(PooledBackbone, backbone), settings.frozen)
     for weight in (*trained, projection):
         weight.requires_grad_(True)
     return [
@@ -309,6 +345,14 @@ def _trained(member: Ensemble, loss: nn.Module, recipe: MemberRecipe) -> list[di
         {"params": [projection], "weight_decay": 0.0},
         {"params": list(loss.parameters()), "weight_decay": 0.0},
     ]
+
+
+def trainable(backbone: PooledBackbone, frozen: int) -> list[nn.Parameter]:
+    """The weights of all but a backbone's first parts. Raises BadSetting where none are left."""
+    parts = backbone.parts()
+    if frozen >= len(parts):
+        raise BadSetting(f"frozen = {frozen} leaves nothing to train of a backbone with {len(parts)} parts")
+    return [weight for part in parts[frozen:] for weight in part.parameters()]
 
 
 def _projection(member: Ensemble) -> nn.Parameter:
@@ -319,9 +363,11 @@ def _first_head(
     backbone: PooledBackbone, recipe: MemberRecipe, data: Data, fabric: Fabric, advance: Callable[[int], None]
 ) -> tuple[LinearHead, Tensor]:
     """The discriminants of the frozen backbone on one crop of every painting, and the artists' mean vectors (a, d)."""
-    widths = BACKBONES[recipe.backbone].widths
+    widths = BACKBONES[recipe.own.backbone].widths
     features = _of_crops(lambda x: balanced(backbone(x).float(), widths), recipe, data, fabric, advance)
-    centre, projection = discriminants(features.numpy(), data.training.artists, components=COMPONENTS, dim=DIM)
+    common = recipe.common
+    settings = LinearSettings(components=common.components, dim=common.dim)
+    centre, projection = discriminants(features.numpy(), data.training.artists, settings)
     head = LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     vectors = nn.functional.normalize((features - head.centre) @ head.projection, dim=1)
     return head, _means(vectors, data.training.artists)
@@ -337,7 +383,7 @@ def _of_crops(
     """(n, f) of one crop of every training painting."""
     found = []
     with torch.inference_mode(), fabric.autocast():
-        for x in crops.drawn(data.packed, data.training.places, recipe.seed, 0):
+        for x in crops.drawn(data.packed, data.training.places, recipe.common.seed, 0):
             found.append(network(fabric.to_device(x)).float().cpu())
             advance(len(x))
     return torch.cat(found)
@@ -352,13 +398,15 @@ def _means(vectors: Tensor, codes: Places) -> Tensor:
 def _drawn(data: Data, recipe: MemberRecipe, number: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of one epoch: paintings drawn so that prolific artists do not outweigh the others by too much."""
     artists = data.training.artists
-    weight = np.bincount(artists)[artists] ** (EVENNESS - 1.0)
-    chosen = np.random.default_rng((recipe.seed, number)).choice(len(weight), len(weight), p=weight / weight.sum())
+    weight = np.bincount(artists)[artists] ** (recipe.common.evenness - 1.0)
+    chosen = np.random.default_rng((recipe.common.seed, number)).choice(
+        len(weight), len(weight), p=weight / weight.sum()
+    )
     shown = crops.drawn(
         data.packed,
         data.training.places[chosen],
-        recipe.seed,
+        recipe.common.seed,
         number,
-        photographed=PHOTOGRAPHED if number > recipe.epochs else 0.0,
+        photographed=recipe.common.photographed if number > recipe.own.epochs else 0.0,
     )
     return zip(shown, torch.split(torch.from_numpy(artists[chosen]), crops.BATCH), strict=True)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
+from pydantic import Field
 from torch import Tensor
 
 from ... import kept
@@ -29,17 +30,26 @@ from ..data.packed import Packed
 from ..loop.trainer import embed, precision_of
 from ..networks.ensemble import Ensemble
 from ..networks.posteriors import Question, WithPosteriors, principal, with_posteriors
-from .fine_tuning import DIM
+from ..settings import Settings
 from .linear import SIZE
 from .training_set import Data
 
-JOINED_DIM = 512  # of the members' vectors together, by which styles are told
 SHOWN = 256  # paintings between two words of progress
-OF_ARTIST, OF_STYLE = 0.8, 0.3  # weights of the posteriors, beside the joined vector of unit length
 SMALLEST_STYLE = 20  # paintings
 SHIFTED = 1000  # training paintings, about
 
 Change = Callable[[Pixels, int], Pixels]  # of a painting's square, with its place in what is packed
+
+
+class HeadSettings(Settings):
+    """The table [head]: how members' vectors become one."""
+
+    of_artist: float = Field(0.8, ge=0, le=100, description="weight of what classifiers say of artists, beside 1")
+    of_style: float = Field(0.3, ge=0, le=100, description="and of styles; 0 for nothing")
+    joined_dim: int = Field(
+        512, ge=1, le=8192, description="of the members' vectors together, by which styles are told"
+    )
+    dim: int = Field(256, ge=1, le=4096, description="numbers of the model's vector")
 
 
 class Labels(NamedTuple):
@@ -55,22 +65,24 @@ def head_of(
     shifts: Sequence[npt.NDArray[np.float32]] | None,
     known: Labels,
     weights: Sequence[float],
-    of_artist: float,
-    of_style: float,
+    settings: HeadSettings,
 ) -> WithPosteriors:
     """The head of members, learnt from their vectors of labelled paintings, each (n, d).
 
     shifts: (m, d) by which another light and a canvas' surroundings move those of each member; weights: of the
-    members; of_artist, of_style: of what classifiers say, 0 for nothing.
+    members.
     """
     scales = [np.full(part.shape[1], weight) for part, weight in zip(parts, weights, strict=True)]
-    joined = principal(np.hstack(parts), np.hstack(scales), JOINED_DIM, np.hstack(shifts) if shifts else None)
+    joined = principal(np.hstack(parts), np.hstack(scales), settings.joined_dim, np.hstack(shifts) if shifts else None)
     members = [
         principal(part, scale, len(scale), shifts[number] if shifts else None)
         for number, (part, scale) in enumerate(zip(parts, scales, strict=True))
     ]
-    questions = [Question(known.artists, of_artist, members), Question(known.styles, of_style, [joined])]
-    return with_posteriors(joined, np.hstack(parts), [each for each in questions if each.weight], DIM)
+    questions = [
+        Question(known.artists, settings.of_artist, members),
+        Question(known.styles, settings.of_style, [joined]),
+    ]
+    return with_posteriors(joined, np.hstack(parts), [each for each in questions if each.weight], settings.dim)
 
 
 def vectors(

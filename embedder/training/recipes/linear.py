@@ -8,7 +8,7 @@ and the JPEG then counts as variation within an artist, and is a nuisance that w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from pydantic import Field, field_validator
 from torch import nn
 
 from ....errors import BadCatalog
@@ -26,62 +27,85 @@ from ..networks.backbones import BACKBONES
 from ..networks.ensemble import CentredHead, Ensemble, LinearHead, balanced, centred_or_rooted
 from ..networks.loading import Backbone, licence_of, load_frozen, widths_of
 from ..networks.timm_backbone import TimmBackbone
+from ..settings import Settings
 
-MEMBERS = ("mobilenet_v2", "dinov2_vits14")
 SIZE = 224  # px
-COPIES = 2  # each painting as it is, and re-digitised once
-COMPONENTS = 1024  # kept by PCA before the discriminants
-SHRINKAGE = 0.2  # of the within-artist covariance towards a sphere
-SPREAD = 0.25  # exponent of e / (1 + e) on each direction: 0 whitens fully, 1 favours what parts artists best
-DIM = 256
-SMALLEST_ARTIST = 5  # paintings
 
 Matrix = npt.NDArray[np.float64]
 
 
+class LinearSettings(Settings):
+    """The whole recipe, and the table `linear` of the tuned one."""
+
+    backbones: tuple[str, ...] = Field(
+        ("mobilenet_v2", "dinov2_vits14"),
+        min_length=1,
+        max_length=8,
+        description="frozen networks, by name (loading.py)",
+    )
+    copies: int = Field(2, ge=1, le=16, description="of each painting: as it is, and the others re-digitised")
+    smallest_artist: int = Field(5, ge=2, le=1000, description="paintings; artists with fewer are not learnt")
+    components: int = Field(1024, ge=2, le=8192, description="kept by PCA before the discriminants")
+    shrinkage: float = Field(0.2, gt=0, le=1, description="of the within-artist covariance towards a sphere")
+    spread: float = Field(
+        0.25, ge=0, le=10, description="exponent of e / (1 + e): 0 whitens fully, 1 favours what parts artists best"
+    )
+    dim: int = Field(256, ge=1, le=4096, description="numbers of a vector")
+
+    @field_validator("backbones")
+    @classmethod
+    def _are_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*names}) < len(names):
+            raise ValueError("a backbone is named twice")
+        return names
+
+
 def train_linear(
-    table: pd.DataFrame, weights: Path, work: Path, note: Callable[[str], None], bar: Bar, names: Sequence[str] = ()
+    table: pd.DataFrame, settings: LinearSettings, weights: Path, work: Path, note: Callable[[str], None], bar: Bar
 ) -> Ensemble:
     """Train on a catalog's table.
 
-    weights: the backbones' folder; work: where features are kept between runs; names: of the backbones (loading.py),
-    MEMBERS where none is given. Raises BadCatalog where there are too few artists, BadModel, BadSetting.
+    weights: the backbones' folder; work: where features are kept between runs. Raises BadCatalog where there are too
+    few artists, BadModel, BadSetting.
     """
-    names = names or MEMBERS
     keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
-    is_large = keys.map(keys.value_counts()).fillna(0).to_numpy() >= SMALLEST_ARTIST
+    is_large = keys.map(keys.value_counts()).fillna(0).to_numpy() >= settings.smallest_artist
     if keys[is_large].nunique() < 2:
-        raise BadCatalog(f"training needs two artists or more with {SMALLEST_ARTIST} paintings each")
-    backbones = {name: load_frozen(name, weights, SIZE) for name in names}
-    features = np.concatenate([_features(table, copy, names, weights, work, bar)[is_large] for copy in range(COPIES)])
-    artists = np.tile(keys[is_large].to_numpy(str), COPIES)
+        raise BadCatalog(f"training needs two artists or more with {settings.smallest_artist} paintings each")
+    backbones = {name: load_frozen(name, weights, SIZE) for name in settings.backbones}
+    copies = range(settings.copies)
+    features = np.concatenate([_features(table, copy, settings, weights, work, bar)[is_large] for copy in copies])
+    artists = np.tile(keys[is_large].to_numpy(str), settings.copies)
     note(f"linear discriminants of {len(features):,} features by {keys[is_large].nunique():,} artists")
-    return Ensemble(list(backbones.values()), _head(features, artists, backbones)).eval()
+    return Ensemble(list(backbones.values()), _head(features, artists, backbones, settings)).eval()
 
 
-def describe_linear(paintings: int, artists: int, weights: Path | None = None, names: Sequence[str] = ()) -> str:
-    """How the model was made, as Markdown for its card. names: as in train_linear, with the folder of weights."""
-    if names and weights:
-        licences = {name: licence_of(name, load_frozen(name, weights, SIZE)) for name in names}
-        how = "or without it and less its mean, "
-    else:
-        licences, how = {name: BACKBONES[name].licence for name in MEMBERS}, ""
+def describe_linear(paintings: int, artists: int, settings: LinearSettings, weights: Path) -> str:
+    """How the model was made, as Markdown for its card. weights: the backbones' folder, which tells their licences."""
+    licences = {name: licence_of(name, load_frozen(name, weights, SIZE)) for name in settings.backbones}
     members = "\n".join(f"- `{name}`, weights under {licence}" for name, licence in licences.items())
+    how = "or without it and less its mean, " if {*settings.backbones} - {*BACKBONES} else ""
+    s, copies = settings, settings.copies - 1
     return f"""Frozen pretrained backbones, read at several depths (mean and standard deviation of every channel):
 
 {members}
 
-Each layer through the signed square root {how}and to unit length; PCA to {COMPONENTS}; linear discriminants (shrinkage
-{SHRINKAGE:g}, each scaled by (e / (1 + e)) ^ {SPREAD:g}) to {DIM}. Trained on {paintings:,} paintings by {artists}
-artists, each as it is and in {COPIES - 1} re-digitised copy."""
+Each layer through the signed square root {how}and to unit length; PCA to {s.components}; linear discriminants
+(shrinkage {s.shrinkage:g}, each scaled by (e / (1 + e)) ^ {s.spread:g}) to {s.dim}. Trained on {paintings:,}
+paintings by {artists} artists, each as it is and in {copies} re-digitised {"copy" if copies == 1 else "copies"}."""
 
 
-def _head(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], backbones: dict[str, Backbone]) -> nn.Module:
+def _head(
+    features: npt.NDArray[np.float32],
+    artists: npt.NDArray[Any],
+    backbones: dict[str, Backbone],
+    settings: LinearSettings,
+) -> nn.Module:
     """The head of features (n, f) as they come."""
     widths = [width for name, backbone in backbones.items() for width in widths_of(name, backbone)]
     if not any(isinstance(backbone, TimmBackbone) for backbone in backbones.values()):
         parts = balanced(torch.from_numpy(features), widths).numpy()
-        centre, projection = discriminants(parts, artists)
+        centre, projection = discriminants(parts, artists, settings)
         return LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     is_rooted = [
         not isinstance(backbone, TimmBackbone)
@@ -90,18 +114,12 @@ def _head(features: npt.NDArray[np.float32], artists: npt.NDArray[Any], backbone
     ]
     means = torch.from_numpy(features.mean(axis=0, dtype=np.float64)).float()
     parts = centred_or_rooted(torch.from_numpy(features), widths, is_rooted, means).numpy()
-    centre, projection = discriminants(parts, artists)
+    centre, projection = discriminants(parts, artists, settings)
     return CentredHead(widths, is_rooted, means, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
 
 
 def discriminants(
-    features: npt.NDArray[np.float32],
-    artists: npt.NDArray[Any],
-    *,
-    components: int = COMPONENTS,
-    shrinkage: float = SHRINKAGE,
-    spread: float = SPREAD,
-    dim: int = DIM,
+    features: npt.NDArray[np.float32], artists: npt.NDArray[Any], settings: LinearSettings
 ) -> tuple[Matrix, Matrix]:
     """Centre (f,) and projection (f, d) of features (n, f) labelled with artists (n,).
 
@@ -112,7 +130,7 @@ def discriminants(
 
     centre = features.mean(axis=0, dtype=np.float64)
     centred = features - centre.astype(np.float32)
-    components = min(components, features.shape[1], len(features) - 1)
+    components = min(settings.components, features.shape[1], len(features) - 1)
     covariance = (centred.T @ centred) / len(centred)
     _, axes = eigh(covariance, subset_by_index=[len(covariance) - components, len(covariance) - 1])
     reduced = (centred @ axes).astype(np.float64)  # (n, c)
@@ -123,20 +141,21 @@ def discriminants(
     means /= counts[:, None]
     inside = reduced - means[codes]
     within = inside.T @ inside / len(inside)
-    within = (1 - shrinkage) * within + shrinkage * np.trace(within) / components * np.eye(components)
+    sphere = np.trace(within) / components * np.eye(components)
+    within = (1 - settings.shrinkage) * within + settings.shrinkage * sphere
     between = (means * counts[:, None]).T @ means / len(reduced)
     shares, directions = eigh(between, within)
-    best = np.argsort(-shares)[:dim]
+    best = np.argsort(-shares)[: settings.dim]
     share = np.maximum(shares[best], 0)
-    scaled = directions[:, best] * (share / (1 + share)) ** spread
+    scaled = directions[:, best] * (share / (1 + share)) ** settings.spread
     return centre, axes @ scaled
 
 
 def _features(
-    table: pd.DataFrame, copy: int, names: Sequence[str], weights: Path, work: Path, bar: Bar
+    table: pd.DataFrame, copy: int, settings: LinearSettings, weights: Path, work: Path, bar: Bar
 ) -> npt.NDArray[np.float32]:
     parts = []
-    for name in names:
-        with bar(len(table), f"{name}, copy {copy + 1} of {COPIES}, paintings") as advance:
+    for name in settings.backbones:
+        with bar(len(table), f"{name}, copy {copy + 1} of {settings.copies}, paintings") as advance:
             parts.append(backbone_features(name, weights, table, copy, work / "features", SIZE, advance))
     return np.concatenate(parts, axis=1)

@@ -19,10 +19,10 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
 
-from ....errors import BadCatalog, BadModel, BadSetting
+from ....errors import BadCatalog, BadModel
 from ....files import write_atomically
 from ... import kept
 from ...catalogs.catalog import artist_key
@@ -35,14 +35,13 @@ from ..loop.curves import Epoch, best_epoch
 from ..loop.trainer import Labelled, Positive, Score, TrainingSettings, embed, precision_of, train
 from ..networks.backbones import SiameseNetwork
 from ..networks.ensemble import Ensemble
+from ..settings import Settings
 
 FOLDER, SETTINGS, SUPER = "paper", "settings.json", "super"
 
 
-class NetworkSettings(BaseModel):
+class NetworkSettings(Settings):
     """One member's shape."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     channels: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=8)] = (16, 32, 64, 64)
     kernel: Annotated[int, Field(ge=1, le=31)] = 5
@@ -52,10 +51,8 @@ class NetworkSettings(BaseModel):
     batch_norm: bool = True  # validation accuracy of one member on 20 artists: 0.69 with it, 0.66 without
 
 
-class PaperSettings(BaseModel):
+class PaperSettings(Settings):
     """The whole recipe; the tables of a settings file have these names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: Annotated[int, Field(ge=16, le=2048)] = 256  # px
     members: Positive = 10
@@ -88,21 +85,6 @@ class Outcome(NamedTuple):
     size: int
     curves: dict[str, list[Epoch]]
     artists: int
-
-
-def read_settings(path: Path) -> PaperSettings:
-    """Settings from a TOML file. Raises BadSetting."""
-    import tomllib
-
-    from pydantic import ValidationError
-
-    try:
-        return PaperSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        raise BadSetting(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise BadSetting(f"{path}: not TOML: {problem}") from None
 
 
 def train_paper(

@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -46,9 +46,8 @@ from ..networks.halves import FirstBlocks, LastBlocks, halves
 from ..networks.loading import load_frozen, weights_key
 from ..networks.timm_backbone import TimmBackbone
 from . import fine_tuning
-from .fine_tuning import DIM
-from .joining import OF_ARTIST, OF_STYLE, Labels, head_of, labels_of
-from .linear import SIZE, discriminants
+from .joining import HeadSettings, Labels, head_of, labels_of
+from .linear import SIZE, LinearSettings, discriminants
 
 FOLDER = "transformer"
 EMBEDDED_AT_ONCE = 64
@@ -57,25 +56,24 @@ MOST_OFTEN = 3.0  # times an artist's works of a rare origin are drawn, at most
 Vectors = npt.NDArray[np.float32]
 
 
-class TransformerSettings(BaseModel):
-    """The whole recipe; a settings file has these names."""
+class TransformerSettings(fine_tuning.Stepping):
+    """The whole recipe."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    backbone: str = "clip_vitb16"
-    frozen_blocks: Annotated[int, Field(ge=1)] = 8  # keep their weights
-    copies: Annotated[int, Field(ge=1, le=16)] = 2  # of each painting: as it is, and re-digitised
-    epochs: Annotated[int, Field(ge=1)] = 6
-    rest_epochs: Annotated[int, Field(ge=1)] = 2  # more, on all splits
-    batch: Annotated[int, Field(ge=2)] = 64
-    patches: Annotated[float, Field(gt=0, le=1)] = 0.5  # share of them that a batch shows
-    rate: Annotated[float, Field(gt=0)] = 5e-5
-    scale: Annotated[float, Field(gt=0)] = 24.0
-    margin: Annotated[float, Field(ge=0, lt=1)] = 0.15
-    components: Annotated[int, Field(ge=2)] = 1536
-    shrinkage: Annotated[float, Field(ge=0, le=1)] = 0.3
-    dim: Annotated[int, Field(ge=2)] = 512
-    seed: int = 0
+    backbone: str = Field("clip_vitb16", description="any of timm's vision transformers (timm_backbone.py)")
+    frozen: int = Field(8, ge=1, le=100, description="of its first blocks keep their weights")
+    copies: int = Field(2, ge=1, le=16, description="of each painting: as it is, and the others re-digitised")
+    epochs: int = Field(4, ge=1, le=1000, description="on the splits that are trained on")
+    rest: int = Field(2, ge=1, le=1000, description="epochs of the last cycle, on all splits")
+    batch: int = Field(64, ge=2, le=4096, description="paintings")
+    patches: float = Field(0.5, gt=0, le=1, description="share of them that a batch shows")
+    rate: fine_tuning.Rate = Field(5e-5, description="highest learning rate of the last blocks")
+    scale: float = Field(24.0, gt=0, le=1000, description="of the cosines in the loss")
+    margin: fine_tuning.Share = Field(0.15, description="by which the right artist's cosine is lessened")
+    evenness: fine_tuning.Share = Field(0.5, description="an artist is drawn as often as paintings ** this")
+    components: int = Field(1536, ge=2, le=8192, description="kept by PCA before the discriminants that begin it")
+    shrinkage: float = Field(0.3, gt=0, le=1, description="of the within-artist covariance towards a sphere, there")
+    dim: int = Field(512, ge=1, le=4096, description="numbers of the transformer's vector")
+    head: HeadSettings = HeadSettings()
 
 
 class Learnt(NamedTuple):
@@ -95,9 +93,9 @@ class Transformer(NamedTuple):
 
 def train_transformer(
     table: pd.DataFrame,
+    settings: TransformerSettings,
     weights: Path,
     work: Path,
-    settings: TransformerSettings,
     fabric: Fabric,
     score: Score,
     note: Callable[[str], None],
@@ -115,11 +113,11 @@ def train_transformer(
     cannot be halved so, or `work` holds a run on other paintings.
     """
     backbone = load_frozen(settings.backbone, weights, SIZE)
-    first, last = halves(settings.backbone, backbone, settings.frozen_blocks)
+    first, last = halves(settings.backbone, backbone, settings.frozen)
     table = table[table["split"] != ""].reset_index(drop=True)
-    key = kept.key_of(weights_key(settings.backbone, weights, SIZE), settings.frozen_blocks)
+    key = kept.key_of(weights_key(settings.backbone, weights, SIZE), settings.frozen)
     copies = _copies(first, key, table, settings, work, bar)
-    learnt = learnt_of(table, learn)
+    learnt = learnt_of(table, learn, settings.evenness)
     half = Half(last, _first_head(last, copies, learnt, cast(TimmBackbone, backbone).widths, settings, fabric, bar))
     facts = {"begin": key, "table": labels_sha256(table), "settings": settings.model_dump()}
 
@@ -130,9 +128,9 @@ def train_transformer(
 
     taught(learnt, range(1, settings.epochs + 1), FOLDER)
     if more:
-        learnt = learnt_of(table, [*learn, *more])
+        learnt = learnt_of(table, [*learn, *more], settings.evenness)
         after = settings.epochs + 1
-        taught(learnt, range(after, after + settings.rest_epochs), f"{FOLDER}-all-splits")
+        taught(learnt, range(after, after + settings.rest), f"{FOLDER}-all-splits")
     return _joined(backbone, half, copies, table, [*learn, *more], settings, fabric, bar)
 
 
@@ -142,12 +140,12 @@ def _copies(
     found = []
     for copy in range(settings.copies):
         with bar(len(table), f"{settings.backbone}, copy {copy + 1} of {settings.copies}, paintings") as advance:
-            made_by = kept.key_of(key, settings.frozen_blocks)
+            made_by = kept.key_of(key, settings.frozen)
             found.append(tokens_of(first, made_by, table, copy, work / "tokens" / settings.backbone, SIZE, advance))
     return found
 
 
-def learnt_of(table: pd.DataFrame, splits: Sequence[str]) -> Learnt:
+def learnt_of(table: pd.DataFrame, splits: Sequence[str], evenness: float) -> Learnt:
     """The paintings of these splits by artists with two or more there. Raises BadCatalog where they are too few."""
     keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
     keys[~table["split"].isin(splits).to_numpy()] = None
@@ -158,13 +156,13 @@ def learnt_of(table: pd.DataFrame, splits: Sequence[str]) -> Learnt:
     codes = pd.Index(artists).get_indexer_for(keys).astype(np.int64)  # -1: another one, or nobody
     places = np.flatnonzero(codes >= 0)
     sources = table["source"].fillna("").astype(str) if "source" in table else pd.Series("", table.index)
-    return Learnt(places, codes[places], even_weights(codes[places], sources.to_numpy(str)[places]))
+    return Learnt(places, codes[places], even_weights(codes[places], sources.to_numpy(str)[places], evenness))
 
 
-def even_weights(artists: Places, sources: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
+def even_weights(artists: Places, sources: npt.NDArray[np.str_], evenness: float) -> npt.NDArray[np.float64]:
     """(n,) how often paintings are drawn, adding up to one; artists and sources: (n,).
 
-    An artist is drawn as often as the square root of their paintings, and each of an artist's origins as often as the
+    An artist is drawn as often as their paintings ** evenness, and each of an artist's origins as often as the
     others, but no painting more than MOST_OFTEN times as often as if origins did not count.
     """
     frame = pd.DataFrame({"artist": artists, "source": sources})
@@ -173,7 +171,7 @@ def even_weights(artists: Places, sources: npt.NDArray[np.str_]) -> npt.NDArray[
     of_origin = frame.groupby(["artist", "source"])["source"].transform("size").to_numpy(np.float64)
     wanted = np.minimum(by_artist / origins / of_origin, MOST_OFTEN)
     total = pd.Series(wanted).groupby(frame["artist"]).transform("sum").to_numpy()
-    weights: npt.NDArray[np.float64] = by_artist**fine_tuning.EVENNESS * wanted / total
+    weights: npt.NDArray[np.float64] = by_artist**evenness * wanted / total
     return weights / weights.sum()
 
 
@@ -215,15 +213,15 @@ class _Run:
             weight.requires_grad_(True)
         self.rates = [
             settings.rate,
-            fine_tuning.HEAD_RATE * float(projection.detach().pow(2).mean().sqrt()),
-            fine_tuning.HEAD_RATE,
+            settings.head_rate * float(projection.detach().pow(2).mean().sqrt()),
+            settings.head_rate,
         ]
         groups: list[dict[str, Any]] = [
             {"params": list(half.last.parameters())},
             {"params": [projection], "weight_decay": 0.0},
             {"params": list(self.loss.parameters()), "weight_decay": 0.0},
         ]
-        self.plain = torch.optim.AdamW(groups, weight_decay=fine_tuning.WEIGHT_DECAY)
+        self.plain = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
         self.wrapped, self.optimizer = fabric.setup(half, self.plain)
 
     def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
@@ -232,7 +230,7 @@ class _Run:
         for step in range(self.steps):
             passed = (number - self.cycle.start + step / self.steps) / len(self.cycle)
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * fine_tuning.pace(passed)
+                group["lr"] = rate * fine_tuning.pace(passed, self.settings.warm_up)
             (tokens, statistics), codes = self._drawn(np.random.default_rng((self.settings.seed, number, step)))
             vectors = self.wrapped(self.fabric.to_device(tokens), self.fabric.to_device(statistics)).float()
             loss = self.loss(vectors, self.fabric.to_device(codes))
@@ -318,9 +316,7 @@ def _first_head(
     centre, projection = discriminants(
         parts,
         np.tile(learnt.artists, len(copies)),
-        components=settings.components,
-        shrinkage=settings.shrinkage,
-        dim=settings.dim,
+        LinearSettings(components=settings.components, shrinkage=settings.shrinkage, dim=settings.dim),
     )
     head = CentredHead(widths, is_rooted, means, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     return head.to(fabric.device)
@@ -382,14 +378,14 @@ def _joined(
         if len(copies) > 1:  # every other one as another museum might have published it
             vectors[1::2] = vectors_of(half, copies[1], places[1::2], fabric)
     known = labels_of(table, places)
-    head = head_of([vectors], None, known, [1.0], OF_ARTIST, OF_STYLE)
+    head = head_of([vectors], None, known, [1.0], settings.head)
     member = Ensemble([backbone], half.head)
     return Transformer(Ensemble([member], head).cpu().eval(), _described(settings, known, learn))
 
 
 def _described(settings: TransformerSettings, known: Labels, learn: Sequence[str]) -> str:
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
-    return f"""One vision transformer, `{settings.backbone}`, whose first {settings.frozen_blocks} blocks are as they
+    return f"""One vision transformer, `{settings.backbone}`, whose first {settings.frozen} blocks are as they
 came and whose later ones were fine-tuned for {settings.epochs} epochs at a rate of {settings.rate:g} to tell artists
 apart
 (CosFace, scale {settings.scale:g}, margin {settings.margin:g}), on {len(known.places):,} paintings
@@ -399,6 +395,6 @@ discriminants (shrinkage {settings.shrinkage:g}) of what the pretrained network 
 gives {settings.dim} numbers.
 
 Beside them stands what classifiers say (multinomial logistic regression), as square roots of probabilities: which of
-{artists:,} artists, with weight {OF_ARTIST:g}, and which of
-{styles} styles, with weight {OF_STYLE:g}. All is brought
-to {DIM} numbers by PCA."""
+{artists:,} artists, with weight {settings.head.of_artist:g}, and which of
+{styles} styles, with weight {settings.head.of_style:g}. All is brought
+to {settings.head.dim} numbers by PCA."""

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
+from pydantic import Field, field_validator
 from torch import nn
 
 from ...parallel import Bar
@@ -32,12 +33,11 @@ from ..data.splits import TRAIN
 from ..loop.trainer import Score
 from ..networks.backbones import BACKBONES, load_backbone
 from ..networks.ensemble import Ensemble
-from .fine_tuning import DIM, MARGIN, PHOTOGRAPHED, SCALE, MemberRecipe, learn_rest, train_member
+from ..settings import Settings
+from .fine_tuning import FineTuningSettings, MemberRecipe, MemberSettings, Weight, learn_rest, train_member, trainable
 from .joining import (
-    JOINED_DIM,
-    OF_ARTIST,
-    OF_STYLE,
     Change,
+    HeadSettings,
     Labels,
     half_redigitised,
     half_redigitised_whole,
@@ -47,19 +47,38 @@ from .joining import (
     shifted,
     vectors,
 )
-from .linear import describe_linear, train_linear
+from .linear import LinearSettings, describe_linear, train_linear
 from .training_set import Data, data_of
 
 FOLDER = "tuned"
 MEMBERS = (
-    MemberRecipe("mobilenet_v2", frozen=7, epochs=8, again=5, rest=3, rate=3e-4),
-    MemberRecipe("xception", frozen=5, epochs=7, again=3, rest=2, rate=2e-4),
-    MemberRecipe("dinov2_vits14", frozen=4, epochs=8, again=2, rest=2, rate=1e-4),
+    MemberSettings(backbone="mobilenet_v2", frozen=7, epochs=8, again=5, rest=3, rate=3e-4, weight=0.5),
+    MemberSettings(backbone="xception", frozen=5, epochs=7, again=3, rest=2, rate=2e-4, weight=1.0),
+    MemberSettings(backbone="dinov2_vits14", frozen=4, epochs=8, again=2, rest=2, rate=1e-4, weight=0.75),
 )
 REST = "all-splits"
 WHOLE = "whole"
-LINEAR = 1.0  # weight of the linear recipe's vector
-WEIGHTS = (0.5, 1.0, 0.75)  # of the members' vectors
+
+
+class TunedSettings(Settings):
+    """The whole recipe; members are trained one after the other."""
+
+    members: tuple[MemberSettings, ...] = Field(MEMBERS, min_length=1, max_length=8)
+    fine_tuning: FineTuningSettings = FineTuningSettings()
+    head: HeadSettings = HeadSettings()
+    linear_weight: Weight = Field(1.0, description="of the linear recipe's vector beside the members'")
+    linear: LinearSettings = LinearSettings()
+
+    @field_validator("members")
+    @classmethod
+    def _are_distinct(cls, members: tuple[MemberSettings, ...]) -> tuple[MemberSettings, ...]:
+        if len({each.backbone for each in members}) < len(members):
+            raise ValueError("two members have one backbone")
+        return members
+
+    def recipes(self) -> list[MemberRecipe]:
+        """Of the members."""
+        return [MemberRecipe(each, self.fine_tuning) for each in self.members]
 
 
 class Tuned(NamedTuple):
@@ -78,6 +97,7 @@ class Tuned(NamedTuple):
 
 def train_tuned(
     table: pd.DataFrame,
+    settings: TunedSettings,
     weights: Path,
     work: Path,
     fabric: Fabric,
@@ -93,20 +113,20 @@ def train_tuned(
     learn: the splits whose artists and styles are learnt, TRAIN first, of which features and members are kept; the
     members learn the others in a last cycle. A run that was interrupted goes on from its last epoch. Raises BadModel
     for missing weights, BadCatalog where there are too few artists, and BadSetting where `work` holds a run on other
-    paintings.
+    paintings or by other settings.
     """
-    for recipe in MEMBERS:
-        load_backbone(recipe.backbone, weights)  # what is missing is told now, not after hours
+    for each in settings.members:  # what is missing is told now, not after hours
+        trainable(load_backbone(each.backbone, weights), each.frozen)
     data = data_of(table, work, note, bar)
     learnt = pd.concat([table[(table["split"] == split) & data.packed.is_read] for split in learn], ignore_index=True)
-    linear = train_linear(learnt, weights, work, note, bar)
+    linear = train_linear(learnt, settings.linear, weights, work, note, bar)
     named = {"linear": linear}
     more = data_of(table, work, note, bar, learn) if {*learn} != {TRAIN} else None
-    for recipe in MEMBERS:
-        name = recipe.backbone
+    for recipe in settings.recipes():
+        name = recipe.own.backbone
         member = train_member(recipe, weights, data, work / FOLDER / name, fabric, score, note, bar)
         if more:
-            name = f"{recipe.backbone}-{REST}"
+            name = f"{recipe.own.backbone}-{REST}"
             member = learn_rest(recipe, member, more, work / FOLDER / name, fabric, score, note, bar)
         named[name] = member
 
@@ -124,20 +144,25 @@ def train_tuned(
     whole = vectors_of(WHOLE, every[some], half_redigitised_whole)
     known = labels_of(table, every)
     shifts = [moved - part[some] for moved, part in zip(whole, seen, strict=True)]
-    head = head_of(seen, shifts, known, (LINEAR, *WEIGHTS), OF_ARTIST, OF_STYLE)
-    made = _described(data, more, describe_linear(len(learnt), learnt["artist"].nunique()), known, learn)
+    relative = [settings.linear_weight, *(each.weight for each in settings.members)]
+    head = head_of(seen, shifts, known, relative, settings.head)
+    linear_made = describe_linear(len(learnt), learnt["artist"].nunique(), settings.linear, weights)
+    made = _described(settings, data, more, linear_made, known, learn)
     with torch.inference_mode():
         given = nn.functional.normalize(head(torch.from_numpy(np.hstack(seen))), dim=1).numpy()
     return Tuned(Ensemble([*named.values()], head).cpu().eval(), made, data, every, given)
 
 
-def _described(data: Data, more: Data | None, linear: str, known: Labels, learn: Sequence[str]) -> str:
+def _described(
+    settings: TunedSettings, data: Data, more: Data | None, linear: str, known: Labels, learn: Sequence[str]
+) -> str:
+    how, head = settings.fine_tuning, settings.head
     members = "\n".join(
         f"- `{m.backbone}`, all but the first {m.frozen} of its parts, {m.epochs} and {m.again}"
         + (f", then {m.rest} " if more else " ")
         + f"epochs at a rate of "
-        f"{m.rate:g}, weight {weight:g}; pretrained under {BACKBONES[m.backbone].licence}"
-        for m, weight in zip(MEMBERS, WEIGHTS, strict=True)
+        f"{m.rate:g}, weight {m.weight:g}; pretrained under {BACKBONES[m.backbone].licence}"
+        for m in settings.members
     )
     rest = (
         f""" The members were then
@@ -148,26 +173,26 @@ of the weights before and after it was kept."""
     )
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
     learnt = int(((known.artists != "") | (known.styles != "")).sum())
-    said = f"which of {artists:,}\nartists, with weight {OF_ARTIST:g}" + (
-        f", and which of {styles} styles, with weight {OF_STYLE:g}" if styles > 1 else ""
+    said = f"which of {artists:,}\nartists, with weight {head.of_artist:g}" + (
+        f", and which of {styles} styles, with weight {head.of_style:g}" if styles > 1 else ""
     )
     return f"""Pretrained backbones fine-tuned to tell artists apart on {_counted(data)} (CosFace,
-scale {SCALE:g}, margin {MARGIN:g}; crops of {crops.CROP} px of paintings re-digitised anew each time), in two cycles:
-in the second, {PHOTOGRAPHED:.0%} of the crops were in another light, with a strip of background around them, as in
-museums' photographs. Each member has the mean of both cycles' weights, is read at several depths and brought to
-{DIM} numbers.{rest}
+scale {how.scale:g}, margin {how.margin:g}; crops of {crops.CROP} px of paintings re-digitised anew each time), in two
+cycles: in the second, {how.photographed:.0%} of the crops were in another light, with a strip of background around
+them, as in museums' photographs. Each member has the mean of both cycles' weights, is read at several depths and
+brought to {how.dim} numbers.{rest}
 
 {members}
 
-Beside them, with weight {LINEAR:g}, the linear recipe's model:
+Beside them, with weight {settings.linear_weight:g}, the linear recipe's model:
 
 {linear}
 
 The vectors are concatenated, each times its weight, made shorter along the ways in which another light and a strip of
-background around the canvas shift them, and brought to {JOINED_DIM} numbers by PCA. Beside them stands what
+background around the canvas shift them, and brought to {head.joined_dim} numbers by PCA. Beside them stands what
 classifiers say (multinomial logistic regression), as square roots of probabilities, those of artists the mean of one
 classifier for each member: {said}; learnt on
-{learnt:,} paintings ({", ".join(learn)}). All is brought to {DIM} numbers by PCA."""
+{learnt:,} paintings ({", ".join(learn)}). All is brought to {head.dim} numbers by PCA."""
 
 
 def _counted(data: Data) -> str:
