@@ -171,8 +171,9 @@ def even_weights(artists: Places, sources: npt.NDArray[np.str_], evenness: float
     of_origin = frame.groupby(["artist", "source"])["source"].transform("size").to_numpy(np.float64)
     wanted = np.minimum(by_artist / origins / of_origin, MOST_OFTEN)
     total = pd.Series(wanted).groupby(frame["artist"]).transform("sum").to_numpy()
-    weights: npt.NDArray[np.float64] = by_artist**evenness * wanted / total
-    return weights / weights.sum()
+    weights = by_artist**evenness * wanted / total
+    found: npt.NDArray[np.float64] = weights / weights.sum()
+    return found
 
 
 class Half(nn.Module):
