@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
@@ -20,13 +21,13 @@ from artidx.index.measure.evaluate import evaluate
 from artidx.index.measure.fit import (
     THIN_GALLERIES,
     _thinned,
-    brier,
     calibrate_artists,
     calibrate_model,
     calibrate_pairs,
-    reliability,
     setting_within,
 )
+from artidx.index.measure.likelihood import Case, Said
+from artidx.index.measure.reliability import brier, even_odds, reliability
 from artidx.index.measure.retrieval import triplet_accuracy
 from artidx.index.scoring.calibration import ArtistCalibration, ArtistCase, Calibration, GalleryScores, Scale
 from artidx.index.scoring.curve import Pairs
@@ -244,12 +245,51 @@ def test_paintings_whose_artists_are_not_nearer_to_themselves_cannot_be_calibrat
 
 
 def test_reliability_and_brier_equal_the_sums_over_pairs():
-    evidence, is_same = np.array([-2.0, -2.0, 0.1, 3.0]), np.array([False, True, False, True])
-    given = 1 / (1 + np.exp(-evidence))
-    found = reliability(evidence, is_same, ~is_same)
+    is_same = np.array([False, True, False, True])
+    given = even_odds(np.array([-2.0, -2.0, 0.1, 3.0]))
+    assert given[0] == pytest.approx(1 / (1 + math.exp(2)))
+    found = reliability(given, is_same, ~is_same)
     assert found.error == pytest.approx(0.5 * abs(given[0] - 0.5) + 0.25 * given[2] + 0.25 * (1 - given[3]))
     assert sum(found.weight) == pytest.approx(1)
-    assert brier(evidence, is_same, ~is_same) == pytest.approx(((given - is_same) ** 2).mean())
+    assert brier(given, is_same, ~is_same) == pytest.approx(((given - is_same) ** 2).mean())
+
+
+def drawn_case(chance, *, alike):
+    """Scores of 9 artists, one of whom has no painting, for 14 known and 6 unknown queries; counts by query or not."""
+
+    def scored(queries):
+        counts = chance.integers(1, 30, (1 if alike else queries, 9))
+        counts[:, 4] = 0
+        scores = chance.normal(0.4, 0.2, (queries, 9))
+        scores[:, 4] = -np.inf
+        return GalleryScores(scores, np.broadcast_to(counts, (queries, 9)).astype(np.float64))
+
+    truth = chance.choice([0, 1, 2, 3, 5, 6, 7, 8], 14)
+    return ArtistCase(scored(14), truth, scored(6), truth, np.arange(6) + 10)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_surprise_of_a_case_is_that_of_its_probabilities_and_its_gradient_is_right(alike):
+    chance = np.random.default_rng(0)
+    case = drawn_case(chance, alike=alike)
+    prepared = Case.of(case)
+    for _ in range(5):
+        weights = chance.normal([12, -4, 0.7, 0.1], [3, 1, 0.3, 0.3])
+        slope, intercept, count_penalty, prior_exponent = weights.tolist()
+        calibration = ArtistCalibration(slope, intercept, count_penalty, "test", prior_exponent)
+        known, _ = calibration.log_posterior(case.known, 0.5)
+        _, unknown = calibration.log_posterior(case.unknown, 0.5)
+        expected = -known[np.arange(14), case.truth].mean() - unknown.mean()
+        assert prepared.surprise(weights)[0] == pytest.approx(expected, abs=1e-9)
+        apart = check_grad(lambda w: prepared.surprise(w)[0], lambda w: prepared.surprise(w)[1], weights)
+        assert apart < 1e-5
+
+
+def test_artists_of_whom_nobody_has_a_painting_are_no_surprise():
+    nothing = GalleryScores(np.full((3, 2), -np.inf), np.zeros((3, 2)))
+    value, gradient = Said.of(nothing).total(np.array([14.0, -4.0, 0.7, 0.2]))
+    assert value == 0
+    assert not gradient.any()
 
 
 def test_probabilities_fit_better_under_the_true_prior_than_under_another(labelled):

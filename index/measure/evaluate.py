@@ -22,7 +22,8 @@ from ..scoring.curve import BINS, SPAN, OperatingPoint, PairCurve, Pairs, blocks
 from ..scoring.neighbourhood import neighbourhoods_among
 from ..scoring.vectors import Array, Integers
 from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned
-from .fit import ROC_RATES, Reliability, brier, reliability
+from .fit import ROC_RATES
+from .reliability import Reliability, brier, even_odds, reliability
 from .retrieval import NearestScores, OpenSetCurve, RetrievalScores, nearest_scores, retrieval_scores
 from .too_good import perfect_scores, reads_the_answer
 
@@ -180,10 +181,11 @@ def _pair_scores(
         found, mistaken = prior * called.true_positive_rate, (1 - prior) * called.false_positive_rate
         precision = found / (found + mistaken) if found + mistaken else None
         centres = (np.arange(BINS) + 0.5) * SPAN / BINS
-        spread = reliability(scale.evidence(centres), by_verdict.same, by_verdict.different)
+        given, given_by_distance = (even_odds(each.evidence(centres)) for each in (scale, calibration.by_distance))
+        spread = reliability(given, by_verdict.same, by_verdict.different)
         error = spread.error
-        squared = brier(scale.evidence(centres), by_verdict.same, by_verdict.different)
-        squared_by_distance = brier(calibration.by_distance.evidence(centres), by_distance.same, by_distance.different)
+        squared = brier(given, by_verdict.same, by_verdict.different)
+        squared_by_distance = brier(given_by_distance, by_distance.same, by_distance.different)
     found_at = [
         by_verdict.at(rate).true_positive_rate if same and different else float("nan") for rate in (0.01, 0.001)
     ]

@@ -36,11 +36,12 @@ from ..scoring.open_set import OpenSet, told_apart
 from ..scoring.vectors import Array, Doubles, Integers
 from ..storage.generations import Generation
 from .bootstrap import rate_interval
+from .likelihood import Case
+from .reliability import brier, even_odds, reliability
 from .retrieval import unknown_error
 
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average; a little more, as nobody has none
 ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept
-BINS = 15  # of probability, for the calibration error
 STIFFNESS = 100.0  # the inverse of regularisation: nothing to thousands of pairs, but a dozen may be separable
 MOST_WEIGHT = 2.0  # of the neighbourhoods; beyond, the distance hardly counts
 MOST_PAINTINGS = 2000  # of an index whose pairs are looked at: 2 million of them
@@ -51,50 +52,13 @@ FOLDS = 5  # of an index's artists: each in turn is unknown to a gallery of the 
 USUAL_SLOPE, SLOPE_SPREAD = 14.0, 1.0  # the spread of its logarithm
 USUAL_COUNT_PENALTY, COUNT_PENALTY_SPREAD = 0.7, 0.25
 PRIOR_EXPONENT_SPREAD = 0.5  # around none
+# Of what is fitted: log of the slope over the usual one, intercept, of which nothing is usual, penalty and exponent.
+USUAL = np.array([0.0, 0.0, USUAL_COUNT_PENALTY, 0.0])
+SPREADS = np.array([SLOPE_SPREAD, np.inf, COUNT_PENALTY_SPREAD, PRIOR_EXPONENT_SPREAD])
+BEGIN = np.array([0.0, -4.0, USUAL_COUNT_PENALTY, 0.0])
+STEEPEST = 10.0  # of that log: no more can be told, and a step must not overflow
 OPEN_SET_SPREAD = np.array([0.5, 0.5, 0.2, 0.2, 2.0])  # of its weights, around the field alone
 ALIKE = 0.2  # standard deviation of the logarithm of artists' counts below which they teach next to nothing
-
-
-Counted = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """Pairs in bins of the probability they were given, both kinds weighing the same: (bins,) each."""
-
-    predicted: tuple[float, ...]
-    observed: tuple[float, ...]
-    weight: tuple[float, ...]
-
-    @property
-    def error(self) -> float:
-        """Expected calibration error (Naeini et al., 2015)."""
-        return float(np.array(self.weight) @ np.abs(np.array(self.predicted) - np.array(self.observed)))
-
-
-def reliability(evidence: Doubles, same: Counted, different: Counted) -> Reliability:
-    """Of log-likelihood ratios (k,) at a prior of one half; same and different: (k,) how many pairs have each."""
-    probability, as_same, as_different = _halved(evidence, same, different)
-    bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
-    both = as_same + as_different
-    weight, predicted, observed = (
-        np.bincount(bins, values, BINS).astype(np.float64) for values in (both, probability * both, as_same)
-    )
-    filled = np.maximum(weight, 1e-300)
-    return Reliability(
-        tuple((predicted / filled).tolist()), tuple((observed / filled).tolist()), tuple(weight.tolist())
-    )
-
-
-def brier(evidence: Doubles, same: Counted, different: Counted) -> float:
-    """Mean squared error of the probabilities (Brier, 1950) at a prior of one half, of pairs as in `reliability`."""
-    probability, as_same, as_different = _halved(evidence, same, different)
-    return float((as_same * (1 - probability) ** 2 + as_different * probability**2).sum())
-
-
-def _halved(evidence: Doubles, same: Counted, different: Counted) -> tuple[Doubles, Doubles, Doubles]:
-    """Probabilities, and both kinds' counts as weights that add up to one half."""
-    return 1 / (1 + np.exp(-evidence)), same / max(2 * same.sum(), 1), different / max(2 * different.sum(), 1)
 
 
 def setting_within(embeddings: Array, artists: Integers, hashes: npt.NDArray[np.object_]) -> Pairs:
@@ -148,35 +112,20 @@ def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCa
     if not cases or any(not len(case.truth) or not len(case.unknown.scores) for case in cases):
         raise BadCatalog("calibrating artists needs, for each gallery, queries by its artists and by others")
     queries = float(np.mean([len(case.truth) for case in cases]))
-    even = math.log(0.5)
+    prepared = [Case.of(case) for case in cases]
 
-    def surprise(calibration: ArtistCalibration, case: ArtistCase) -> float:
-        known, unknown = (even + calibration.evidence(artist_scores) for artist_scores in (case.known, case.unknown))
-        totals = (np.logaddexp(np.logaddexp.reduce(evidence, axis=1), even) for evidence in (known, unknown))
-        of_known, of_unknown = (float(total.mean()) for total in totals)
-        return of_known - float(known[np.arange(len(case.truth)), case.truth].mean()) + of_unknown - even
+    def loss(weights: Doubles) -> tuple[float, Doubles]:
+        slope = _slope(weights)
+        found = [each.surprise(np.append(slope, weights[1:])) for each in prepared]
+        apart = (weights - USUAL) / SPREADS  # from what is usual
+        gradient = np.mean([gradient for _, gradient in found], axis=0)
+        gradient[0] *= slope if weights[0] < STEEPEST else 0.0
+        surprise = float(np.mean([value for value, _ in found]))
+        return surprise + float(apart @ apart) / 2 / queries, gradient + apart / SPREADS / queries
 
-    def calibration(weights: Doubles) -> ArtistCalibration:
-        steepness, intercept, count_penalty, prior_exponent = weights.tolist()
-        slope = USUAL_SLOPE * math.exp(min(steepness, 10))
-        return ArtistCalibration(slope, intercept, count_penalty, measured_on, prior_exponent)
-
-    def unusual(weights: Doubles) -> float:  # in nats
-        steepness, _, count_penalty, prior_exponent = weights.tolist()
-        return (
-            float(
-                (steepness / SLOPE_SPREAD) ** 2
-                + ((count_penalty - USUAL_COUNT_PENALTY) / COUNT_PENALTY_SPREAD) ** 2
-                + (prior_exponent / PRIOR_EXPONENT_SPREAD) ** 2
-            )
-            / 2
-        )
-
-    def loss(weights: Doubles) -> float:
-        return float(np.mean([surprise(calibration(weights), case) for case in cases]) + unusual(weights) / queries)
-
-    minimize = _needed("scipy.optimize").minimize
-    fitted = calibration(minimize(loss, np.array([0.0, -4.0, USUAL_COUNT_PENALTY, 0.0]), method="BFGS").x)
+    weights = _needed("scipy.optimize").minimize(loss, BEGIN, jac=True, method="BFGS").x
+    _, intercept, count_penalty, prior_exponent = weights.tolist()
+    fitted = ArtistCalibration(_slope(weights), intercept, count_penalty, measured_on, prior_exponent)
     fitted = replace(fitted, open_set=_open_set([_Told.of(case, fitted) for case in cases]))
     if max(_spread_of_counts(case) for case in cases) >= ALIKE:
         return fitted
@@ -185,6 +134,10 @@ def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCa
         measured_on=f"{measured_on}; its artists have alike many paintings, so what their number "
         f"says is not measured but taken as usual",
     )
+
+
+def _slope(weights: Doubles) -> float:
+    return USUAL_SLOPE * math.exp(min(float(weights[0]), STEEPEST))
 
 
 @dataclass(frozen=True)
@@ -504,7 +457,7 @@ def _scale(pairs: Pairs, weights: Doubles, *, has_similarities: bool) -> Scale:
     curve = PairCurve.empty()
     curve.add(x, pairs.is_same)
     parts = _held_out(pairs, has_similarities)
-    held_out = [(part.evidence, part.pairs.is_same, ~part.pairs.is_same) for part in parts]
+    held_out = [(even_odds(part.evidence), part.pairs.is_same, ~part.pairs.is_same) for part in parts]
     together = tuple(np.concatenate(kind) for kind in zip(*held_out, strict=True))
     error, squared = (reliability(*together).error, brier(*together)) if together else (None, None)
     return Scale(

@@ -11,6 +11,7 @@ from ..scoring.calibration import ArtistCalibration, GalleryScores
 from ..scoring.open_set import told_apart
 from ..scoring.vectors import Array, Doubles, Integers
 from .bootstrap import Interval, auc_interval, identified_interval, mean_interval
+from .reliability import reliability
 
 DEPTH = 10  # neighbours looked at for mAP and hubness
 FALSE_ACCEPTANCES = (0.01, 0.1)
@@ -203,15 +204,12 @@ def acceptance_limits(first: Doubles, shares: Doubles) -> list[float]:
     )
 
 
-def unknown_error(known: Doubles, out_of_gallery: Doubles, bins: int = 15) -> float:
-    """Calibration error of `unknown` as given to the known (k,) and to out_of_gallery (s,), both weighing the same."""
+def unknown_error(known: Doubles, out_of_gallery: Doubles) -> float:
+    """Calibration error (reliability.py) of `unknown` as given to the known (k,) and to out_of_gallery (s,)."""
     if not len(known) or not len(out_of_gallery):
         return float("nan")
-    counts = [len(known), len(out_of_gallery)]
-    given, is_outside = np.concatenate([known, out_of_gallery]), np.repeat([0.0, 1.0], counts)
-    weights = np.repeat([0.5 / count for count in counts], counts)
-    places = np.minimum((given * bins).astype(np.int64), bins - 1)
-    return float(np.abs(np.bincount(places, weights * (given - is_outside), bins)).sum())
+    is_outside = np.repeat([False, True], [len(known), len(out_of_gallery)])
+    return reliability(np.concatenate([known, out_of_gallery]), is_outside, ~is_outside).error
 
 
 def _confusions(truth: Integers, named: Integers, names: list[str]) -> tuple[tuple[str, str, int], ...]:
