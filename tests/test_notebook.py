@@ -199,6 +199,22 @@ def test_the_graph_of_neighbours_is_what_nearest_paintings_finds(index):
         index.knn_graph(0)
 
 
+def test_an_answer_is_a_table_of_artists_and_the_paintings_that_speak_for_them(index):
+    answer = index.nearest("id:Red Painter/R0.png", k=3)
+    frame = answer.to_frame()
+    assert frame.columns.tolist() == ["artist", "probability", "id", "title", "year", "distance"]
+    assert list(frame[["artist", "probability", "id", "distance"]].itertuples(index=False, name=None)) == [
+        (each.artist, each.probability, near.painting.id, near.distance)
+        for each in answer.artists
+        for near in each.paintings
+    ]
+    assert len(frame) > 3
+    paintings = index.nearest_paintings("id:Red Painter/R0.png", k=2)
+    assert paintings.to_frame()["id"].tolist() == [near.painting.id for near in paintings.paintings]
+    assert paintings.to_frame()["artist"].tolist() == [near.painting.artist for near in paintings.paintings]
+    assert paintings.to_frame()["probability"].isna().all()
+
+
 # --- pickles, and what is shown
 
 

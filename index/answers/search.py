@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from ..scoring.artist_scores import KERNEL, artist_scores, compensated, with_tail
 from ..scoring.calibration import ArtistCalibration
@@ -63,6 +64,24 @@ class Answer:
     model: str
     generation: int
     one_picture: tuple[Twin, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a painting: `artist` and `probability`, likeliest first, and `id`, `title`, `year` and `distance`.
+
+        The paintings are those that speak for each artist, and where only paintings were asked for, these, without a
+        probability.
+        """
+        rows = [(ranked.artist, ranked.probability, near) for ranked in self.artists for near in ranked.paintings] or [
+            (near.painting.artist, None, near) for near in self.paintings
+        ]
+        frame = pd.DataFrame(
+            [
+                (artist, probability, near.painting.id, near.painting.title, near.painting.year, near.distance)
+                for artist, probability, near in rows
+            ],
+            columns=["artist", "probability", "id", "title", "year", "distance"],
+        )
+        return frame.astype({"probability": "float64", "distance": "float64"})
 
 
 @dataclass(frozen=True)
