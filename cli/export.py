@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .options import PATH
-from .output import note, progress, say
+from .output import note, say, stages
 
 
 @click.command()
@@ -33,5 +33,5 @@ def export(work: Path, output: Path, network: str, name: str) -> None:
         from ..embedder.training.making import export_trained
     except ModuleNotFoundError as missing:
         raise MissingPackage(f"exporting needs {missing.name}; pip install 'artidx[train]'") from None
-    export_trained(work, network, output, name, note, progress)
+    export_trained(work, network, output, name, note, stages)
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

@@ -99,6 +99,16 @@ def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
         click.echo("\r\x1b[K", err=True, nl=False)
 
 
+@contextmanager
+def stages(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """`progress` of one of many stages: in a log it also has a line when it ends, so that short ones are seen too."""
+    started = time.monotonic()
+    with progress(total, what) as advance:
+        yield advance
+    if not sys.stderr.isatty():
+        note(f"{what}: {total:,} in {_clock(time.monotonic() - started)}")
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

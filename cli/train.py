@@ -8,7 +8,7 @@ import click
 
 from ..embedder import bounds
 from .options import PATH, is_given, whole
-from .output import note, progress, say
+from .output import note, progress, say, stages
 
 OPTIONS = {
     "transformer": ("weights", "settings", "precision", "all_splits"),
@@ -131,12 +131,13 @@ def train(
         found = making.trained_by(chosen, run, weights)
         if not fabric.is_global_zero:
             return
-        embedder = making.exported(found, run, output, name)
+        exporting = run._replace(bar=stages)
+        embedder = making.exported(found, exporting, output, name)
         splits = measured.Splits(*making.ALL_SPLITS, making.also_trained_on(chosen, table), making.elsewhere(table))
-        model = measured.measure(embedder, found.made, table, splits, work, note, progress)
+        model = measured.measure(embedder, found.made, table, splits, work, note, stages)
         if all_splits:
             found = making.trained_by(chosen, run, weights, all_splits=True)
-            model = measured.in_its_place(model, making.exported(found, run, output, name), found.made)
+            model = measured.in_its_place(model, making.exported(found, exporting, output, name), found.made)
         measured.write(model, output)
     what = "; measured before it learnt all splits" if all_splits else ""
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB{what}")

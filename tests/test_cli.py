@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from artidx.cli.main import VERBS, artidx
-from artidx.cli.output import progress
+from artidx.cli.output import progress, stages
 from made import HUES, painting, small_model
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +54,17 @@ def test_in_a_log_a_stage_that_takes_long_is_told_at_intervals_whether_it_moves_
                 said += capsys.readouterr().err
             advance(300)
     assert re.search(r"embedding 300/1,000  \d+\.\d/s  0:0\d left\n", said)
+
+
+def test_in_a_log_each_stage_of_an_export_is_told_when_it_ends(capsys, monkeypatch):
+    for what in ("sizes of activations, pictures", "conversion to ONNX"):
+        with stages(32, what) as advance:
+            advance(32)
+    assert capsys.readouterr().err == "sizes of activations, pictures: 32 in 0:00\nconversion to ONNX: 32 in 0:00\n"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with stages(32, "rounding"):
+        pass
+    assert capsys.readouterr().err.endswith("\r\x1b[K"), "on a terminal the bar is enough"
 
 
 def test_on_a_terminal_a_stage_is_a_bar_from_its_beginning_and_goes_in_the_end(capsys, monkeypatch):
