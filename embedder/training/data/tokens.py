@@ -109,7 +109,8 @@ class _Shard:
         return self._made
 
     def _make(self) -> tuple[Halves, Halves]:
-        tokens, statistics = [], []
+        tokens: list[Halves] = []
+        statistics: list[Halves] = []
         with Reader() as reader, torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
 
             def pixels(row: tuple[str, str]) -> Pixels:
