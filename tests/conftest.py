@@ -18,6 +18,14 @@ settings.register_profile("artidx", deadline=None)
 settings.load_profile("artidx")
 
 
+LONGEST = ("test_tuned_training.py", "test_training.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: begun last, one would keep a core busy alone."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Maps that services draw are kept apart from the user's own."""
@@ -73,6 +81,20 @@ def collection(tmp_path: Path) -> Path:
 def index(tmp_path: Path, collection: Path, embedder: Embedder) -> Index:
     """An index of the collection by the small model."""
     return Index.build(tmp_path / "paintings.artidx", collection, embedder=embedder)[0]
+
+
+@pytest.fixture
+def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves are drawn after the first epoch and not again: it takes longer than an epoch of the networks in tests."""
+    from artidx.embedder.training.loop import curves, trainer
+    from artidx.embedder.training.recipes import distilled, fine_tuning
+
+    def draw(epochs: list[curves.Epoch], title: str, target: Path) -> None:
+        if not target.exists():
+            curves.draw_curves(epochs, title, target)
+
+    for module in (trainer, distilled, fine_tuning):
+        monkeypatch.setattr(module, "draw_curves", draw)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,14 @@ def gallery():
 
 
 @pytest.fixture
-def open_page(browser):
+def serve():
+    """serve(index) -> a service that outlives the pages of a test: an open page never stops asking it."""
+    with ExitStack() as services:
+        yield lambda index, **settings: services.enter_context(served(index.source, **settings))
+
+
+@pytest.fixture
+def open_page(browser, serve):
     """open_page(service, "compare?a=1") -> a page whose console must stay silent, save for what is expected."""
     opened = []
 
@@ -255,34 +263,31 @@ def test_what_goes_wrong_is_said_in_words(open_page, museum, museum_index, tmp_p
     expect(page.get_by_label("Paintings")).to_contain_text("No painting has these words")
 
 
-def test_an_index_without_a_calibration_says_what_to_do(open_page, tmp_path, collection):
+def test_an_index_without_a_calibration_says_what_to_do(open_page, serve, tmp_path, collection):
     path = tmp_path / "plain.onnx"
     path.write_bytes(small_model(calibration=None))
     index = Index.build(tmp_path / "plain.artidx", collection, embedder=Embedder.load(path))[0]
-    with served(index.source) as service:
-        page = open_page(service, f"identify?image={ids(index)[0]}", expected=["409"])
-        expect(page.get_by_role("alert")).to_contain_text("artidx calibrate")
+    page = open_page(serve(index), f"identify?image={ids(index)[0]}", expected=["409"])
+    expect(page.get_by_role("alert")).to_contain_text("artidx calibrate")
 
 
-def test_names_and_titles_from_outside_are_never_markup(open_page, tmp_path, embedder):
+def test_names_and_titles_from_outside_are_never_markup(open_page, serve, tmp_path, embedder):
     hostile = "<img src=x onerror=alert(1)>"
     for number in range(3):
         painting(tmp_path / "paintings" / hostile / f"{number} <b>.png", number)
     index = Index.build(tmp_path / "hostile.artidx", tmp_path / "paintings", embedder=embedder)[0]
-    with served(index.source) as service:
-        page = open_page(service, "collection")
-        read = "img src=x onerror=alert 1"  # brackets are no part of a name
-        expect(page.get_by_label("Artists", exact=True)).to_contain_text(read)
-        expect(page.locator(".card b").first).to_have_text(read)
-        expect(page.locator(".card").first).to_contain_text("<b>")
-        page.locator(".card").first.click()
-        expect(page.get_by_role("link", name="Compare with another")).to_be_visible()
-        expect(page.locator(".frame img")).to_be_visible()
+    page = open_page(serve(index), "collection")
+    read = "img src=x onerror=alert 1"  # brackets are no part of a name
+    expect(page.get_by_label("Artists", exact=True)).to_contain_text(read)
+    expect(page.locator(".card b").first).to_have_text(read)
+    expect(page.locator(".card").first).to_contain_text("<b>")
+    page.locator(".card").first.click()
+    expect(page.get_by_role("link", name="Compare with another")).to_be_visible()
+    expect(page.locator(".frame img")).to_be_visible()
 
 
-def test_a_token_is_asked_for_and_pictures_come_with_it(open_page, museum_index):
-    with served(museum_index.source, read_token="open-sesame") as service:
-        page = open_page(service, "collection", expected=["401", "ERR_CONNECTION_REFUSED"])
-        page.get_by_label("Token").fill("open-sesame")
-        page.get_by_role("button", name="Go on").click()
-        expect(page.locator(".card img").first).to_have_attribute("src", re.compile("^blob:"))
+def test_a_token_is_asked_for_and_pictures_come_with_it(open_page, serve, museum_index):
+    page = open_page(serve(museum_index, read_token="open-sesame"), "collection", expected=["401"])
+    page.get_by_label("Token").fill("open-sesame")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator(".card img").first).to_have_attribute("src", re.compile("^blob:"))

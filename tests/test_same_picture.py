@@ -107,6 +107,15 @@ def test_identical_pixels_and_bytes_are_told_without_opencv(picture, monkeypatch
     assert same_picture(seen(picture), seen(changed(picture, "mirrored"))) is None
 
 
+def test_what_was_found_in_a_photograph_is_kept_for_who_asks_again(original, picture, monkeypatch):
+    before = original.found, seen(picture).found.mirrored
+    monkeypatch.setattr("cv2.SIFT_create", None)
+    again = seen(picture).found
+    for ours, theirs in zip((again, again.mirrored), before, strict=True):
+        assert np.array_equal(ours.points, theirs.points)
+        assert np.array_equal(ours.descriptors, theirs.descriptors)
+
+
 def test_a_picture_without_features_is_not_called_anything():
     plain, other = (seen(Image.new("RGB", (90, 60), colour)) for colour in ("red", "blue"))
     assert same_picture(plain, other) is None

@@ -34,7 +34,10 @@ from artidx.errors import BadCatalog, BadModel, BadSetting
 from artidx.index.measure.retrieval import triplet_accuracy
 from made import painting
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning_fabric.*", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:lightning_fabric.*", "ignore::FutureWarning"),
+    pytest.mark.usefixtures("drawn_once"),
+]
 
 
 def no_bar(total, what):

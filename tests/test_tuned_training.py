@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,6 +50,7 @@ from artidx.index.measure.retrieval import triplet_accuracy
 from made import painting
 from made_backbone import TinyBackbone
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
 OWN = MemberSettings.model_construct(backbone="tiny", frozen=1, epochs=3, again=2, rest=2, rate=1e-3, weight=0.5)
 RECIPE = MemberRecipe(OWN, FineTuningSettings(dim=4))
 TUNED = """
@@ -79,38 +83,55 @@ def settings_file(folder, text):
     return path
 
 
-@pytest.fixture
-def weights(tmp_path, monkeypatch):
-    """A folder with the tiny backbone's weights, and the recipe cut down to it."""
-    folder = tmp_path / "backbones"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def backbones(tmp_path_factory):
+    """A folder with the tiny backbone's weights."""
+    folder = tmp_path_factory.mktemp("backbones")
     save_file(
         {k: v for k, v in TinyBackbone().state_dict().items() if k not in ("mean", "std")}, folder / "tiny.safetensors"
     )
-    kind = BACKBONES["mobilenet_v2"]._replace(
-        make=TinyBackbone, weights_file="tiny.safetensors", rename=str, channels=(5, 7)
-    )
-    monkeypatch.setitem(BACKBONES, "tiny", kind)
-    for owner in (training_set, joining, linear, distilled):
-        monkeypatch.setattr(owner, "SIZE", 48)
-    for name, value in {"CROP": 24, "SCALED": 32, "BATCH": 8}.items():
-        monkeypatch.setattr(crops, name, value)
-    monkeypatch.setattr("artidx.embedder.training.making.SIZE", 48)
     return folder
 
 
 @pytest.fixture
-def catalog(tmp_path):
+def weights(backbones, monkeypatch):
+    """The folder of weights, and the recipe cut down to them."""
+    cut_down(monkeypatch)
+    return backbones
+
+
+def cut_down(patch):
+    kind = BACKBONES["mobilenet_v2"]._replace(
+        make=TinyBackbone, weights_file="tiny.safetensors", rename=str, channels=(5, 7)
+    )
+    patch.setitem(BACKBONES, "tiny", kind)
+    for owner in (training_set, joining, linear, distilled):
+        patch.setattr(owner, "SIZE", 48)
+    for name, value in {"CROP": 24, "SCALED": 32, "BATCH": 8}.items():
+        patch.setattr(crops, name, value)
+    patch.setattr("artidx.embedder.training.making.SIZE", 48)
+
+
+@pytest.fixture(scope="module")
+def paintings(tmp_path_factory):
     """Six artists with eight paintings each, and one with a single one; a split column."""
-    rows = []
+    folder, rows = tmp_path_factory.mktemp("paintings"), []
     for number in range(7):
         for i in range(8 if number < 6 else 1):
             name = f"{number}-{i}.png"
-            painting(tmp_path / "images" / name, 10 * number + i, ((number * 40) % 256, (number * 90) % 256, 128))
+            painting(folder / "images" / name, 10 * number + i, ((number * 40) % 256, (number * 90) % 256, 128))
             split = "val_unseen" if number in (4, 5) else "val_seen" if i > 4 else "train"
             rows.append({"filename": name, "artist": f"Artist {number}", "split": split})
-    pd.DataFrame(rows).to_csv(tmp_path / "paintings.csv", index=False)
-    return tmp_path / "paintings.csv"
+    pd.DataFrame(rows).to_csv(folder / "paintings.csv", index=False)
+    return folder / "paintings.csv"
+
+
+@pytest.fixture
+def catalog(paintings):
+    """The catalog of the paintings, for a test to change."""
+    before = paintings.read_bytes()
+    yield paintings
+    paintings.write_bytes(before)
 
 
 @contextmanager
@@ -141,36 +162,57 @@ def member(folder, weights, catalog, bar=quiet, recipe=RECIPE):
     return found, notes, data
 
 
-def test_artists_with_one_painting_are_not_trained_on_and_unseen_ones_never_looked_at(tmp_path, weights, catalog):
-    data = member(tmp_path / "work", weights, catalog)[2]
+class Done(NamedTuple):
+    """A run, finished: where its work is kept, and what came of it."""
+
+    work: Path
+    found: Any
+    notes: list[str]
+    more: Any
+
+    def copied_to(self, folder, *but):
+        """All that was kept, without folders of these names."""
+        shutil.copytree(self.work, folder, ignore=shutil.ignore_patterns(*but))
+        return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, backbones, paintings):
+    """A member; more: the data it was trained on."""
+    work = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        cut_down(patch)
+        return Done(work, *member(work, backbones, paintings))
+
+
+def test_artists_with_one_painting_are_not_trained_on_and_unseen_ones_never_looked_at(trained):
+    data = trained.more
     assert len(data.training.places) == 4 * 5
     assert len(data.validation.places) == 4 * 3
     assert set(data.training.artists) == set(data.validation.artists) == {0, 1, 2, 3}
 
 
-def test_the_frozen_part_stays_and_the_rest_learns(tmp_path, weights, catalog):
-    found, notes, _ = member(tmp_path / "work", weights, catalog)
-    backbone, before = found.members[0], TinyBackbone()
+def test_the_frozen_part_stays_and_the_rest_learns(trained):
+    backbone, before = trained.found.members[0], TinyBackbone()
     assert torch.equal(backbone.blocks[0][0].weight, before.blocks[0][0].weight)
     assert backbone.blocks[0][1].num_batches_tracked == 4 * 3, "statistics are learnt after the first epoch of five"
     assert not torch.equal(backbone.blocks[1].weight, before.blocks[1].weight)
-    assert len(notes) == 5
-    assert (tmp_path / "work" / "member" / "curves.png").exists()
+    assert len(trained.notes) == 5
+    assert (trained.work / "member" / "curves.png").exists()
 
 
 @pytest.mark.parametrize("number", [3, 5])  # in the first cycle and in the second
-def test_a_member_killed_in_mid_epoch_goes_on_to_the_same_result(number, tmp_path, weights, catalog):
-    whole = member(tmp_path / "whole", weights, catalog)[0]
+def test_a_member_killed_in_mid_epoch_goes_on_to_the_same_result(number, trained, tmp_path, weights, catalog):
     with pytest.raises(KeyboardInterrupt):
         member(tmp_path / "killed", weights, catalog, killing(f"epoch {number}"))
     resumed = member(tmp_path / "killed", weights, catalog)[0]
-    for name, value in whole.state_dict().items():
+    for name, value in trained.found.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def test_a_member_has_the_mean_of_the_weights_at_the_ends_of_both_cycles(tmp_path, weights, catalog):
-    found = member(tmp_path / "work", weights, catalog)[0].state_dict()
-    stored = checkpoint.load(tmp_path / "work" / "member" / "checkpoint.safetensors")[0]
+def test_a_member_has_the_mean_of_the_weights_at_the_ends_of_both_cycles(trained, tmp_path, weights, catalog):
+    found = trained.found.state_dict()
+    stored = checkpoint.load(trained.work / "member" / "checkpoint.safetensors")[0]
     first, last = (checkpoint.without_prefix(prefix, stored) for prefix in ("first.", "member."))
     alone = member(tmp_path / "alone", weights, catalog, recipe=changed(again=0))[0].state_dict()
     for name, value in found.items():
@@ -180,8 +222,10 @@ def test_a_member_has_the_mean_of_the_weights_at_the_ends_of_both_cycles(tmp_pat
     assert not torch.equal(first["head.projection"], last["head.projection"])
 
 
-def rest(folder, weights, catalog, bar=quiet):
+def rest(folder, trained, weights, catalog, bar=quiet):
     """What train_member has made, and what it is after all splits."""
+    if not folder.exists():
+        trained.copied_to(folder)
     before = member(folder, weights, catalog)[0]
     kept = {name: value.clone() for name, value in before.state_dict().items()}
     notes = []
@@ -192,8 +236,8 @@ def rest(folder, weights, catalog, bar=quiet):
     return kept, after.state_dict(), data, notes
 
 
-def test_the_last_cycle_teaches_the_artists_of_all_splits_and_keeps_the_mean(tmp_path, weights, catalog):
-    before, after, data, notes = rest(tmp_path / "work", weights, catalog)
+def test_the_last_cycle_teaches_the_artists_of_all_splits_and_keeps_the_mean(trained, tmp_path, weights, catalog):
+    before, after, data, notes = rest(tmp_path / "work", trained, weights, catalog)
     assert len(data.training.places) == 48
     assert set(data.training.artists) == set(range(6))
     assert [note.split(":")[0] for note in notes] == ["member-all-splits, epoch 6", "member-all-splits, epoch 7"]
@@ -206,11 +250,11 @@ def test_the_last_cycle_teaches_the_artists_of_all_splits_and_keeps_the_mean(tmp
     assert not torch.equal(before["head.projection"], last["head.projection"])
 
 
-def test_a_last_cycle_that_was_killed_goes_on_to_the_same_result(tmp_path, weights, catalog):
-    whole = rest(tmp_path / "whole", weights, catalog)[1]
+def test_a_last_cycle_that_was_killed_goes_on_to_the_same_result(trained, tmp_path, weights, catalog):
+    whole = rest(tmp_path / "whole", trained, weights, catalog)[1]
     with pytest.raises(KeyboardInterrupt):
-        rest(tmp_path / "killed", weights, catalog, killing("epoch 7"))
-    resumed = rest(tmp_path / "killed", weights, catalog)[1]
+        rest(tmp_path / "killed", trained, weights, catalog, killing("epoch 7"))
+    resumed = rest(tmp_path / "killed", trained, weights, catalog)[1]
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
 
@@ -221,9 +265,9 @@ def changed(**values):
 
 
 def test_a_members_checkpoint_of_other_settings_is_refused_and_its_weight_in_the_head_is_none(
-    tmp_path, weights, catalog
+    trained, tmp_path, weights, catalog
 ):
-    member(tmp_path / "work", weights, catalog)
+    trained.copied_to(tmp_path / "work")
     member(tmp_path / "work", weights, catalog, recipe=changed(weight=9.0))
     for name in {*MemberSettings.model_fields} - {"backbone", "weight"}:
         with pytest.raises(BadSetting, match="other settings"):
@@ -472,6 +516,16 @@ def student(folder, weights, catalog, bar=quiet, **values):
     return found, made, notes
 
 
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory, backbones, paintings):
+    """A student and its teacher; more: how it was made."""
+    work = tmp_path_factory.mktemp("taught")
+    with pytest.MonkeyPatch.context() as patch:
+        cut_down(patch)
+        found, made, notes = student(work, backbones, paintings)
+    return Done(work, found, notes, made)
+
+
 def test_a_student_begins_at_the_ridge_regression_of_its_teachers_vectors():
     chance = np.random.default_rng(0)
     features, taught = chance.normal(size=(60, 7)).astype(np.float32), chance.normal(2, 1, (60, 3)).astype(np.float32)
@@ -481,8 +535,9 @@ def test_a_student_begins_at_the_ridge_regression_of_its_teachers_vectors():
     np.testing.assert_allclose(found, Ridge(alpha=strength).fit(features, taught).predict(features), atol=1e-4)
 
 
-def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(tmp_path, weights, catalog):
-    found, made, notes = student(tmp_path / "work", weights, catalog, epochs=12, rate=1e-2, head_rate=2e-2)
+def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(taught, tmp_path, weights, catalog):
+    work = taught.copied_to(tmp_path / "work", "distilled")
+    found, made, notes = student(work, weights, catalog, epochs=12, rate=1e-2, head_rate=2e-2)
     history = [line for line in notes if line.startswith("distilled, epoch")]
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in history]
     assert len(losses) == 12
@@ -494,12 +549,12 @@ def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(tmp_pat
     assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in made, "of the teacher"
 
 
-def test_a_student_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path, weights, catalog):
-    whole = student(tmp_path / "whole", weights, catalog)[0]
+def test_a_student_killed_in_mid_epoch_goes_on_to_the_same_result(taught, tmp_path, weights, catalog):
+    work = taught.copied_to(tmp_path / "work", "distilled")
     with pytest.raises(KeyboardInterrupt):
-        student(tmp_path / "killed", weights, catalog, killing("distilled, epoch 3"))
-    resumed = student(tmp_path / "killed", weights, catalog)[0]
-    for name, value in whole.state_dict().items():
+        student(work, weights, catalog, killing("distilled, epoch 3"))
+    resumed = student(work, weights, catalog)[0]
+    for name, value in taught.found.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
@@ -527,19 +582,19 @@ def test_a_student_is_shown_each_painting_once_with_its_own_vector_some_photogra
     assert np.corrcoef(middle, given[is_plain])[0, 1] > 0.9, "slightly toned"
 
 
-def test_a_student_does_not_go_on_with_another_teacher(tmp_path, weights, catalog):
-    student(tmp_path / "work", weights, catalog)
+def test_a_student_does_not_go_on_with_another_teacher(taught, tmp_path, weights, catalog):
+    work = taught.copied_to(tmp_path / "work")
     teacher = read_settings(settings_file(tmp_path, TUNED), tuned.TunedSettings)
     other = teacher.model_copy(update={"head": teacher.head.model_copy(update={"of_artist": 0.1})})
     with pytest.raises(BadSetting, match="another teacher"):
-        student(tmp_path / "work", weights, catalog, teacher=other)
+        student(work, weights, catalog, teacher=other)
 
 
-def test_a_students_checkpoint_of_other_settings_is_refused(tmp_path, weights, catalog):
-    student(tmp_path / "work", weights, catalog)
+def test_a_students_checkpoint_of_other_settings_is_refused(taught, tmp_path, weights, catalog):
+    work = taught.copied_to(tmp_path / "work")
     for name in {*distilled.DistilledSettings.model_fields} - {"backbone", "frozen", "teacher"}:
         with pytest.raises(BadSetting, match="other settings"):
-            student(tmp_path / "work", weights, catalog, **{name: 3 if name == "copies" else 0.5})
+            student(work, weights, catalog, **{name: 3 if name == "copies" else 0.5})
 
 
 def test_parts_that_leave_nothing_to_train_are_told_before_anything_is_done(tmp_path, weights, catalog):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ PATCH = 32  # pixels
 FLAT = 4.0  # grey levels of deviation below which a patch shows nothing to compare
 MOST_STRETCHED = 3.0  # one direction against the other: squares that collections publish of long pictures
 MOST_ENLARGED = 8.0  # of lengths
+KEPT = 32  # photographs whose features are kept, 2 MB each: who asks about a picture soon asks again
 
 Matrix = npt.NDArray[np.float64]
 
@@ -47,7 +48,7 @@ class Photograph:
     def mirrored(self) -> Photograph:
         """The same, left and right exchanged."""
         rgb = np.ascontiguousarray(self.rgb[:, ::-1])
-        return Photograph(rgb, self.size, *_features(opencv(), rgb))
+        return Photograph(rgb, self.size, *_features(rgb.tobytes(), rgb.shape))
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,6 @@ class Fit:
 
 def photograph(image: Image.Image) -> Photograph:
     """Find the features of an upright RGB image. Raises MissingPackage."""
-    cv2 = opencv()
     factor = SIDE / max(image.size)
     small = image.resize(
         (max(16, round(image.width * factor)), max(16, round(image.height * factor))),
@@ -85,8 +85,7 @@ def photograph(image: Image.Image) -> Photograph:
         reducing_gap=3.0,
     )
     rgb = np.asarray(small.convert("RGB"), np.uint8)
-    points, descriptors = _features(cv2, rgb)
-    return Photograph(rgb, image.size, points, descriptors)
+    return Photograph(rgb, image.size, *_features(rgb.tobytes(), rgb.shape))
 
 
 def fit(a: Photograph, b: Photograph) -> Fit | None:
@@ -119,8 +118,10 @@ def opencv() -> Any:
     return cv2
 
 
-def _features(cv2: Any, rgb: Pixels) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+@lru_cache(KEPT)
+def _features(rgb: bytes, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    cv2 = opencv()
+    grey = cv2.cvtColor(np.frombuffer(rgb, np.uint8).reshape(shape), cv2.COLOR_RGB2GRAY)
     # Dark varnish leaves little contrast; a lower threshold than OpenCV's finds what there is.
     found, descriptors = cv2.SIFT_create(nfeatures=FEATURES, contrastThreshold=0.02).detectAndCompute(grey, None)
     if descriptors is None:
