@@ -62,7 +62,7 @@ class TransformerSettings(fine_tuning.Stepping):
     backbone: str = Field("clip_vitb16", description="any of timm's vision transformers (timm_backbone.py)")
     frozen: int = Field(8, ge=1, le=100, description="of its first blocks keep their weights")
     copies: int = Field(2, ge=1, le=16, description="of each painting: as it is, and the others re-digitised")
-    epochs: int = Field(4, ge=1, le=1000, description="on the splits that are trained on")
+    epochs: int = Field(3, ge=1, le=1000, description="on the splits that are trained on")
     rest: int = Field(2, ge=1, le=1000, description="epochs of the last cycle, on all splits")
     batch: int = Field(64, ge=2, le=4096, description="paintings")
     patches: float = Field(0.5, gt=0, le=1, description="share of them that a batch shows")
