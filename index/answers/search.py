@@ -71,9 +71,10 @@ class Answer:
         The paintings are those that speak for each artist, and where only paintings were asked for, these, without a
         probability.
         """
-        rows = [(ranked.artist, ranked.probability, near) for ranked in self.artists for near in ranked.paintings] or [
-            (near.painting.artist, None, near) for near in self.paintings
+        rows: list[tuple[str | None, float | None, Neighbour]] = [
+            (ranked.artist, ranked.probability, near) for ranked in self.artists for near in ranked.paintings
         ]
+        rows = rows or [(near.painting.artist, None, near) for near in self.paintings]
         frame = pd.DataFrame(
             [
                 (artist, probability, near.painting.id, near.painting.title, near.painting.year, near.distance)
