@@ -82,7 +82,7 @@ class Answer:
             ],
             columns=["artist", "probability", "id", "title", "year", "distance"],
         )
-        return frame.astype({"probability": "float64", "distance": "float64"})
+        return frame.astype({"probability": "float64", "year": "Int64", "distance": "float64"})
 
 
 @dataclass(frozen=True)
