@@ -74,8 +74,7 @@ class Answer:
         rows: list[tuple[str | None, float | None, Neighbour]] = [
             (ranked.artist, ranked.probability, near) for ranked in self.artists for near in ranked.paintings
         ]
-        if not rows:
-            rows = [(near.painting.artist, None, near) for near in self.paintings]
+        rows = rows or [(near.painting.artist, None, near) for near in self.paintings]
         frame = pd.DataFrame(
             [
                 (artist, probability, near.painting.id, near.painting.title, near.painting.year, near.distance)
@@ -83,7 +82,7 @@ class Answer:
             ],
             columns=["artist", "probability", "id", "title", "year", "distance"],
         )
-        return frame.astype({"probability": "float64", "distance": "float64"})
+        return frame.astype({"probability": "float64", "year": "Int64", "distance": "float64"})
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class DistilledSettings(fine_tuning.Stepping):
 
     backbone: fine_tuning.Tunable = "efficientnet_lite2"
     frozen: fine_tuning.Frozen = Field(4, description="of its first parts keep their weights")
-    epochs: fine_tuning.Epochs = Field(14, ge=1)
+    epochs: int = Field(14, ge=1, le=1000)
     rate: fine_tuning.Rate = Field(4e-4, description="highest learning rate of the backbone")
     photographed: fine_tuning.Share = Field(0.25, description="of the crops are photographed whole")
     ridge: float = Field(0.01, gt=0, le=100, description="of the mean variance of a feature")

@@ -61,7 +61,7 @@ class MemberSettings(Settings):
 
     backbone: Tunable
     frozen: Frozen = Field(description="of its first parts keep their weights")
-    epochs: Epochs = Field(ge=1, description="of the first cycle")
+    epochs: int = Field(ge=1, le=1000, description="of the first cycle")
     again: Epochs = Field(2, description="epochs of the second cycle, on crops of which some are photographed whole")
     rest: Epochs = Field(2, description="epochs of the last cycle, on all splits")
     rate: Rate = Field(description="highest learning rate of the backbone")
