@@ -38,7 +38,8 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
                 "relabelled": [
                     dict(zip(("id", "column", "before", "after"), each, strict=True)) for each in report.relabelled
                 ],
-                "same_picture": [[{"id": id_, "artist": artist} for id_, artist in group] for group in report.twice],
+                "same_picture": _groups(report.twice),
+                "copies": _groups(report.copies),
                 "dry_run": report.dry_run,
                 **({"pushed": pushed} if pushed else {}),
             }
@@ -80,9 +81,10 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
             f"without a photograph: {len(report.without):,}: {', '.join(report.without[:SHOWN])}"
             f"{', ...' if len(report.without) > SHOWN else ''}"
         )
-    if report.twice:
-        say(f"the same picture under several artists: {len(report.twice):,}; all are kept")
-        for group in report.twice[:SHOWN]:
+    for groups, what in ((report.twice, "all are kept"), (report.copies, "what the index has stays, copies are left out")):
+        if groups:
+            say(f"the same picture under several artists: {len(groups):,}; {what}")
+        for group in groups[:SHOWN]:
             say("  " + ", ".join(f"{id_} ({artist})" for id_, artist in group))
     if report.left_alone:
         say(f"left alone, for they are no paintings: {', '.join(f'{n:,} {why}' for why, n in report.left_alone)}")
@@ -92,6 +94,10 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
         say(f"skipped {len(report.skipped):,}{where}")
         for path, reason in shown:
             say(f"  {path}: {reason}")
+
+
+def _groups(found: tuple[tuple[tuple[str, str], ...], ...]) -> list[list[dict[str, str]]]:
+    return [[{"id": id_, "artist": artist} for id_, artist in group] for group in found]
 
 
 def note_exact(index: Index, approximate: bool) -> None:

@@ -169,6 +169,29 @@ def test_the_same_picture_under_two_artists_is_kept_and_told(run, museum):
     ]
 
 
+def test_add_and_sync_tell_the_same_picture_under_two_artists_as_build_does(run, museum):
+    for copy in ("photos/copy.png", "photos/again.png"):
+        shutil.copy("photos/1_1.png", copy)
+    shutil.copy("photos/2_2.png", "photos/other.png")
+    (museum / "a.csv").write_text("file,artist\nphotos/1_1.png,Monet\nphotos/1_2.png,Monet\n")
+    (museum / "b.csv").write_text(
+        "file,artist\nphotos/copy.png,Manet\nphotos/again.png,MONET\nphotos/2_2.png,Degas\nphotos/other.png,Goya\n"
+    )
+    run("build", "a.csv")
+    out = run("add", "paintings.artidx", "b.csv")[1]
+    for words in (
+        "several artists: 1; all are kept\n  photos/2_2.png (Degas), photos/other.png (Goya)\n",
+        "several artists: 1; what the index has stays, copies are left out\n  photos/1_1.png (Monet), photos/copy.png (Manet)\n",
+    ):
+        assert words in out
+    again = json.loads(run("add", "paintings.artidx", "b.csv", "--json")[1])
+    assert (again["same_picture"], len(again["copies"])) == ([], 1), "what was told is not told again for nothing"
+    (museum / "b.csv").write_text("file,artist\nphotos/2_2.png,Degas\nphotos/other.png,Degas\n")
+    assert "several artists" not in run("sync", "paintings.artidx", "b.csv")[1]
+    (museum / "b.csv").write_text("file,artist\nphotos/2_2.png,Degas\nphotos/other.png,Ingres\n")
+    assert "photos/2_2.png (Degas), photos/other.png (Ingres)" in run("sync", "paintings.artidx", "b.csv")[1]
+
+
 @pytest.mark.parametrize(
     "written",
     [

@@ -66,7 +66,9 @@ def test_a_data_frames_file_names_are_relative_to_the_folder_that_is_named(colle
     ("table", "why"),
     [
         (pd.DataFrame({"artist": ["x"]}), "no column with the file names"),
-        (pd.DataFrame({"file": []}), "no paintings"),
+        (pd.DataFrame({"file": []}), "has no rows"),
+        (pd.DataFrame(), "has no rows, or no columns"),  # once it was the pictures of the current folder
+        (pd.DataFrame(index=range(3)), "has no rows, or no columns"),
         (pd.DataFrame({"file": [None]}), "no paintings"),
         ([1, 2], "not from list"),
         (7, "not from int"),

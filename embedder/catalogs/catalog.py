@@ -97,6 +97,8 @@ def read_catalog(
     names = names or ColumnNames()
     found = _Found()
     if isinstance(source, pd.DataFrame):
+        if source.empty:
+            raise BadCatalog(f"{FRAME}: has no rows, or no columns; give one row a painting and a column of file names")
         beside = replace(names, images=names.images or ".")
         return _finish(FRAME, _described(table_of(source, FRAME), beside, None, found), names, found)
     if not isinstance(source, str | os.PathLike):

@@ -77,7 +77,8 @@ class Report:
     moved: ids of paintings whose files have another name now; replaced: ids whose content is new; removed: how many;
     corrected: labels; skipped: (path, reason) pairs; left_alone: files that are no paintings, by the reason; without:
     objects that have no photograph yet; added, gone: ids; relabelled: (id, column, before, after) of what a table says
-    otherwise than last time; twice: the same picture under several artists, as (id, artist) pairs.
+    otherwise than last time; twice: the same picture under several artists, as (id, artist) pairs; copies: the same of
+    files that were left out because the index has their content, these first.
     """
 
     paintings: int  # in the index now
@@ -97,6 +98,7 @@ class Report:
     gone: tuple[str, ...] = ()
     relabelled: tuple[tuple[str, str, str | None, str | None], ...] = ()
     twice: tuple[tuple[tuple[str, str], ...], ...] = ()
+    copies: tuple[tuple[tuple[str, str], ...], ...] = ()
     dry_run: bool = False
     published: bool = False  # a new generation, whose skipped.csv then has what was skipped
 
@@ -193,6 +195,7 @@ def add(
             moved=tuple(before.table["id"].iloc[[*todo.moved]]),
             added=tuple(fresh["id"]),
             gone=tuple(before.table["id"].iloc[todo.gone]),
+            copies=todo.copies_by_others(),
             corrected=len(relabelled),
             relabelled=tuple(
                 relabelled[["id", "column", "before", "after"]]
@@ -215,6 +218,7 @@ def add(
         added = _rows(fresh, found, first_row=before.manifest.next_row)
         replaced = todo.replaced(added)
         skipped = (*catalog.skipped, *todo.skipped, *found.skipped)
+        twice: tuple[tuple[tuple[str, str], ...], ...] = ()
         is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0 or len(relabelled) > 0
         if is_change:
             rows = before.table["row"].to_numpy(np.int64)
@@ -231,6 +235,7 @@ def add(
             with bar(everything, "publishing") as advance:
                 contents = grown(contents, added, found.embeddings)
                 generations.publish(index, contents, generations.ModelFile.of(before), before)
+                twice = _twice(contents.table(), {*added["row"], *relabelled["row"]})
                 advance(everything)
         _clear(index / "building", embedder, {*before.table["sha256"], *added["sha256"]})
     return dataclasses.replace(
@@ -244,6 +249,7 @@ def add(
         seconds=found.seconds,
         reading=found.reading,
         published=is_change,
+        twice=twice,
     )
 
 
@@ -253,14 +259,14 @@ def _said_of(catalog: Catalog) -> dict[str, Any]:
     return {"left_alone": catalog.left_alone, "without": without}
 
 
-def _twice(table: pd.DataFrame) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """Paintings, of the index, that are one file's content and by several artists."""
+def _twice(table: pd.DataFrame, rows: set[int] | None = None) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """Paintings, of the index, that are one file's content and by several artists; with rows, where one of these is."""
     named = table[table["artist_key"].notna() & (table["sha256"] != "")]
     again = named[named["sha256"].duplicated(keep=False)]
     return tuple(
         tuple(zip(group["id"], group["artist"], strict=True))
         for _, group in again.groupby("sha256", sort=False)
-        if group["artist_key"].nunique() > 1
+        if group["artist_key"].nunique() > 1 and (rows is None or not rows.isdisjoint(group["row"]))
     )
 
 

@@ -22,6 +22,7 @@ from pathlib import PurePath
 import numpy as np
 import pandas as pd
 
+from ...embedder.catalogs.attribution import artist_key
 from ...embedder.locations import Reader, absolute, content_hash, split_location
 from ...embedder.parallel import ahead
 from ...embedder.remote import is_remote
@@ -39,7 +40,8 @@ class Plan:
     """What to do. Places are of the index's table before, numbers are rows of the catalog's.
 
     fresh: numbers to embed; moved: place -> number; gone: (g,) places whose files in the folder are there no more;
-    same: place -> number of paintings that stay as they are; skipped: (path, reason) pairs of what cannot come in.
+    same: place -> number of paintings that stay as they are; copies: number -> a place with its content, which stays;
+    skipped: (path, reason) pairs of what cannot come in.
     """
 
     before: pd.DataFrame
@@ -49,11 +51,22 @@ class Plan:
     gone: Integers
     skipped: tuple[tuple[str, str], ...]
     same: dict[int, int]
+    copies: dict[int, int]
 
     @property
     def already_there(self) -> int:
         """Paintings of the catalog with nothing to do."""
         return len(self.catalog) - len(self.fresh) - len(self.moved) - len(self.skipped)
+
+    def copies_by_others(self) -> tuple[tuple[tuple[str, str], ...], ...]:
+        """Of each copy under another artist's name: (id, artist) of the painting that stays, and of the copy."""
+        ids, artists, keys = (self.before[name].tolist() for name in ("id", "artist", "artist_key"))
+        new_ids, new_artists = self.catalog["id"].tolist(), self.catalog["artist"].tolist()
+        return tuple(
+            ((ids[place], artists[place]), (new_ids[number], new_artists[number]))
+            for number, place in self.copies.items()
+            if isinstance(keys[place], str) and artist_key(new_artists[number]) not in (None, keys[place])
+        )
 
     def to_embed(self) -> pd.DataFrame:
         """The catalog's rows that are new to the index."""
@@ -196,6 +209,7 @@ def plan(
     new: list[int] = []
     moved: dict[int, int] = {}
     same: dict[int, int] = {}
+    copies: dict[int, int] = {}
     by_path = {path: place for place, path in enumerate(stored)}
     for number, (path, content) in enumerate(zip(paths, contents, strict=True)):
         if content is None or content not in places:  # what cannot be read is reported when it is to be embedded
@@ -208,12 +222,14 @@ def plan(
             left = next((p for p in places[content] if p not in moved and has_left(p, content)), None)
             if left is not None:
                 moved[left] = number
+            else:
+                copies[number] = places[content][0]
     gone = [
         place
         for place, path in enumerate(stored)
         if place not in moved and _is_inside(path, folders) and path not in now and (is_table or _is_gone(path))
     ]
-    return Plan(before, catalog, new, moved, np.array(gone, np.int64), (), same).checked()
+    return Plan(before, catalog, new, moved, np.array(gone, np.int64), (), same, copies).checked()
 
 
 def _contents(
