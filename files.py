@@ -77,6 +77,12 @@ def open_plain(path: Path) -> io.BufferedReader:
     return os.fdopen(handle, "rb")
 
 
+def plain_size(path: Path) -> int:
+    """Bytes of a plain file, for whoever gives its name to a library. Raises OSError as open_plain does."""
+    with open_plain(path) as stream:
+        return os.fstat(stream.fileno()).st_size
+
+
 def strange_parts(folder: Path) -> Iterator[Path]:
     """Whatever below a folder is neither a folder nor a plain file: links, pipes, devices."""
     for above, folders, files in os.walk(folder):

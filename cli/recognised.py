@@ -32,6 +32,8 @@ def note_recognised(catalog: Catalog) -> None:
             if part
         )
         note(f"{catalog.source}{f' ({where})' if where else ''}: {found.rows:,} rows")
+        if catalog.is_guessed_encoding:
+            note(f"  letters read as {found.encoding}, a guess: where names look wrong, say what it is with --encoding")
         for ours, word in WORDS.items():
             if ours in found.columns:
                 note(f"  {word:<16} {found.columns[ours]}")

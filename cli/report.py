@@ -32,6 +32,7 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
                 "images_per_second": round(report.images_per_second, 2),
                 "reading": round(report.reading, 3),
                 "left_alone": [{"reason": reason, "files": files} for reason, files in report.left_alone],
+                "outside": report.outside,
                 "without_photograph": report.without,
                 "added": report.added,
                 "gone": report.gone,
@@ -64,6 +65,7 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
         (report.already_there, "already there, left with their labels"),
         (report.removed, "removed"),
         (report.corrected, "labels corrected"),
+        (report.outside, "read from elsewhere, for links lead out of the folder"),
     ):
         if count:
             say(f"{what}: {count:,}")
@@ -81,7 +83,10 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
             f"without a photograph: {len(report.without):,}: {', '.join(report.without[:SHOWN])}"
             f"{', ...' if len(report.without) > SHOWN else ''}"
         )
-    for groups, what in ((report.twice, "all are kept"), (report.copies, "what the index has stays, copies are left out")):
+    for groups, what in (
+        (report.twice, "all are kept"),
+        (report.copies, "what the index has stays, copies are left out"),
+    ):
         if groups:
             say(f"the same picture under several artists: {len(groups):,}; {what}")
         for group in groups[:SHOWN]:

@@ -26,7 +26,7 @@ from .output import note, progress, say, say_json
 def submit(pairs: Path, output: Path, prior: float, index: Path, as_json: bool) -> None:
     """Answer a file of PAIRS, as Painter by Numbers asks for it (submission_info.csv).
 
-    PAIRS is a CSV with a header and the columns index, first image, second image, whatever they are called. Images
+    PAIRS is a table with a header and the columns index, first image, second image, whatever they are called. Images
     are ids of the index, which for Painter by Numbers are the names of the files. Written is index,sameArtist with the
     probability of the same artist; where the index knows the artists, the AUC is told, too.
     """

@@ -1,4 +1,7 @@
-"""End runs of a model that go on for too long: one thread looks every second, while anything runs at all."""
+"""End runs of a model, or its loading, that go on for too long: one thread looks every second, while anything runs.
+
+To load a model computes what in its graph is constant. Both end between two operators, not within one.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,37 @@ from typing import Any
 LOOK_S = 1.0
 
 
+class Loading:
+    """The making of a session, as something that can be told to terminate like a run."""
+
+    def __init__(self, options: Any) -> None:
+        """options: ONNX Runtime's SessionOptions."""
+        self._options = options
+        self._is_ended = False
+
+    @property
+    def terminate(self) -> bool:
+        """Whether it was told to."""
+        return self._is_ended
+
+    @terminate.setter
+    def terminate(self, is_ended: bool) -> None:
+        self._is_ended = is_ended
+        self._options.set_load_cancellation_flag(is_ended)
+
+
 class Deadline:
     """So many seconds for each run; safe to share between threads."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._running: dict[int, tuple[float, Any]] = {}  # when it must end, and ONNX Runtime's RunOptions
+        self._running: dict[int, tuple[float, Any]] = {}  # when it must end, and what to tell
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def of(self, run: Any) -> Iterator[None]:
-        """While this is entered the run, ONNX Runtime's RunOptions, may go on; then it is told to terminate."""
+        """While this is entered the run may go on; then it is told to terminate. run: RunOptions or a Loading."""
         with self._changed:
             self._running[id(run)] = monotonic() + self.seconds, run
             if self._thread is None:

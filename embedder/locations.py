@@ -28,7 +28,8 @@ SEPARATOR = "::"
 IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "png")  # as data sets on the hubs name them
 MAX_ROW_GROUP_BYTES = 2 << 30
 MAX_MEMBER_BYTES = 512 << 20  # of an image in an archive: it is unpacked into memory
-BATCH, HELD = 32, 3  # rows of a parquet file that are read at once, and such batches that are kept
+HELD, MAX_HELD_BYTES = 64, 512 << 20  # rows of a parquet file that are kept: many threads ask nearly in order
+READ_BYTES = 1 << 20  # of a parquet file at once
 
 
 def split_location(location: str) -> tuple[str, str | None]:
@@ -162,23 +163,20 @@ def _check_member(size_bytes: int) -> None:
 
 
 class _ParquetImages:
-    """Image bytes of one parquet file by row number; holds some batches of rows, which are read in order.
+    """Image bytes of one parquet file by row number; holds the last rows, for they are asked for nearly in order.
 
-    Equal images stand once in a file, and once in memory: half a kilobyte can stand for gigabytes of them.
+    One row is unpacked at a time: equal images stand once in a file, where half a kilobyte can stand for gigabytes.
     """
 
     def __init__(self, path: str) -> None:
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(path) as opened:
-            leaves = [opened.schema.column(number) for number in range(len(opened.schema))]
-        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-        self._file = pq.ParquetFile(path, read_dictionary=texts)
+        self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES)  # else whole row groups are held
         self._names: list[str] = self._file.schema_arrow.names
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
         self._starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
         self._reading: tuple[object, Iterator[Any]] = (None, iter(()))
-        self._held: dict[int, Any] = {}  # the last batches of what is being read, by number
+        self._held: dict[int, bytes | None] = {}  # of what is being read, by the place in its row group, in order
         self._next = 0
 
     def row(self, number: int, column: str | None) -> bytes:
@@ -186,25 +184,29 @@ class _ParquetImages:
         if not 0 <= number < self._starts[-1]:
             raise UnreadableImage(f"no row {number}")
         group = next(i for i, start in enumerate(self._starts[1:]) if number < start)
-        place = number - self._starts[group]
-        value = self._batch(group, column, place // BATCH)[place % BATCH].as_py()
-        data = value.get("bytes") if isinstance(value, dict) else value
-        if not isinstance(data, bytes):
+        data = self._data(group, column, number - self._starts[group])
+        if data is None:
             raise UnreadableImage("no image bytes in this row")
         return data
 
-    def _batch(self, group: int, column: str, wanted: int) -> Any:
+    def _data(self, group: int, column: str, wanted: int) -> bytes | None:
         is_behind = wanted not in self._held and wanted < self._next
         if self._reading[0] != (group, column) or is_behind:
             if self._file.metadata.row_group(group).total_byte_size > MAX_ROW_GROUP_BYTES:
                 raise UnreadableImage("row group over 2 GB; rewrite the file with smaller row groups")
             self._held, self._next = {}, 0
-            self._reading = (group, column), self._file.iter_batches(BATCH, [group], [column])
+            self._reading = (group, column), self._file.iter_batches(1, [group], [column], use_threads=False)
         while wanted not in self._held:
-            self._held.pop(self._next - HELD, None)
-            self._held[self._next] = next(self._reading[1]).column(0)
+            value = next(self._reading[1]).column(0)[0].as_py()
+            data = value.get("bytes") if isinstance(value, dict) else value
+            self._held[self._next] = data if isinstance(data, bytes) else None
             self._next += 1
+            while len(self._held) > HELD or (len(self._held) > 1 and self._held_bytes() > MAX_HELD_BYTES):
+                self._held.pop(next(iter(self._held)))
         return self._held[wanted]
+
+    def _held_bytes(self) -> int:
+        return sum(len(data or b"") for data in self._held.values())
 
     def close(self) -> None:
         self._file.close()

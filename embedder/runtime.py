@@ -26,7 +26,7 @@ from PIL import Image
 from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage, exhausted
 from . import bounds
 from .as_transformer import AsTransformer
-from .deadline import Deadline
+from .deadline import Deadline, Loading
 from .graph import check_graph
 from .inputs import one, several
 from .locations import Reader, content_hash
@@ -50,6 +50,7 @@ PREPROCESSING = {name: value for name, value in Preprocessing(224).to_json().ite
 MAX_MODEL_BYTES = 2 << 30  # what protobuf can hold
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 BATCH_SIZE = 32  # images, on a GPU
+LOAD_S = 300.0  # for making a session; a large transformer takes half a minute on a busy core
 RUN_S = 120.0  # for one run; a large transformer takes some seconds an image on a slow core
 
 
@@ -241,9 +242,13 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
     options.log_severity_level = 4  # what goes wrong is raised below
     available = onnxruntime.get_available_providers()
     wanted = [p for p in dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]) if p in available]
+    loading = Loading(options)
     try:  # from bytes, not from a path: a hostile model cannot pull in other files as its weights
-        return onnxruntime.InferenceSession(data, options, providers=wanted)
+        with Deadline(LOAD_S).of(loading):
+            return onnxruntime.InferenceSession(data, options, providers=wanted)
     except Exception as problem:  # ONNX Runtime has a dozen exception types without a common base
+        if loading.terminate:
+            raise BadModel(f"{source}: was not loaded after {LOAD_S:g} s, and was given up") from None
         raise exhausted(problem, source) or BadModel(
             f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}"
         ) from None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+import artidx as package
 from artidx import Embedder, Index
 from artidx.cli.main import artidx
 from artidx.embedder.graph import check_graph
@@ -23,6 +27,7 @@ from artidx.files import write_atomically
 from made import DIM, painting, small_model
 from served import TOKEN, served
 
+ROOT = Path(package.__file__).parent
 STRANGERS = ("artidx/__init__.py", "artidx/index/map.py", "numpy.py", "onnxruntime.py", "pandas.py", "sitecustomize.py")
 
 
@@ -361,3 +366,45 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path, monkeypatch):
     with pytest.raises(BadModel, match=r"not done after 0\.2 s"):
         embedder.transform([picture])
     assert time.monotonic() - started < 10
+
+
+def constants_to_compute(model):
+    """A chain of products that depends on nothing: folded when a session is made, for half an hour."""
+    node = helper.make_node
+    model.graph.initializer.append(numpy_helper.from_array(np.array([512, 512]), "corner"))
+    model.graph.node.append(node("ConstantOfShape", ["corner"], ["c0"]))
+    model.graph.node.extend(node("MatMul", [f"c{i}", f"c{i}"], [f"c{i + 1}"]) for i in range(100_000))
+    model.graph.output[0].name = "more"
+    model.graph.node.append(node("ReduceMax", ["c100000"], ["least"], keepdims=0))
+    model.graph.node.append(node("Add", ["embedding", "least"], ["more"]))
+
+
+def test_a_model_whose_constants_take_for_ever_is_given_up(monkeypatch):
+    monkeypatch.setattr("artidx.embedder.runtime.LOAD_S", 0.5)
+    data = changed_model(constants_to_compute)
+    with pytest.raises(BadModel, match=r"model\.onnx: was not loaded after 0\.5 s"):
+        Embedder(data, "model.onnx")
+
+
+def test_no_library_takes_its_settings_from_the_folder_that_somebody_stands_in(tmp_path):
+    os.mkfifo(tmp_path / "matplotlibrc")  # would be waited for
+    (tmp_path / ".env").write_text("MILVUS_URI=http://stranger\n")
+    code = (
+        "import os; from artidx.index.measure.report import picture\n"
+        "from artidx.embedder.neutral import neutral_import\n"
+        "assert '<svg' in picture(lambda axes, _: None, [])\n"
+        "with neutral_import('pymilvus'): import pymilvus\n"
+        "print(os.getcwd(), 'MILVUS_URI' in os.environ, 'PYTHON_DOTENV_DISABLED' in os.environ)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120
+    )
+    assert ran.stdout.split() == [str(tmp_path), "False", "False"]
+
+
+def test_such_libraries_are_first_imported_in_no_other_way():
+    for path in (path for room in ("cli", "embedder", "index", "service") for path in (ROOT / room).rglob("*.py")):
+        first = re.search(
+            r"^(.*\n)(?:(?:.*\n)?) *(?:import matplotlib|from pymilvus import M)", path.read_text(), re.MULTILINE
+        )
+        assert first is None or "neutral_import(" in first[0], path

@@ -124,6 +124,33 @@ def test_the_same_image_in_many_rows_is_held_once(tmp_path):
     assert int(found.stdout) < 600_000  # kB, of 1.5 GB
 
 
+def test_reading_images_of_a_parquet_file_takes_the_memory_of_a_row_group_and_not_several(tmp_path):
+    # A dictionary of every image, batches of 32 and whole columns read ahead once took seven times the file.
+    chance = np.random.default_rng(0)
+    pictures = [chance.bytes(100_000) for _ in range(200)]
+    pq.write_table(pa.table({"image": [{"bytes": each, "path": None} for each in pictures]}), tmp_path / "a.parquet")
+    pool, before = pa.proxy_memory_pool(pa.system_memory_pool()), pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        with Reader() as reader:
+            for row in range(200):
+                with reader.open(f"{tmp_path / 'a.parquet'}::{row}") as stream:
+                    assert stream.read() == pictures[row]
+    finally:
+        pa.set_memory_pool(before)
+    assert pool.max_memory() < 1.8 * 200 * 100_000
+
+
+def test_rows_of_a_parquet_file_that_are_large_are_not_held_by_the_dozen(tmp_path, monkeypatch):
+    monkeypatch.setattr(locations, "MAX_HELD_BYTES", 250_000)
+    pq.write_table(pa.table({"image": [bytes(100_000)] * 30}), tmp_path / "a.parquet")
+    images = locations._ParquetImages(str(tmp_path / "a.parquet"))
+    for row in [*range(30), 3]:
+        assert images.row(row, None) == bytes(100_000)
+    assert len(images._held) == 2
+    images.close()
+
+
 def test_images_of_a_parquet_file_may_be_read_in_any_order(tmp_path):
     pictures = [painting(tmp_path / f"{number}.png", number).read_bytes() for number in range(150)]
     structs = [{"bytes": picture, "path": None} for picture in pictures]

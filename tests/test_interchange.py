@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +168,13 @@ def test_nothing_is_written_over(tmp_path, index, embedder):
         Index.import_vectors(index.source, tmp_path / "out", embedder=embedder)
     with pytest.raises(BadCatalog, match="cannot be read as vectors"):
         Index.import_vectors(tmp_path / "i.artidx", tmp_path / "nothing", embedder=embedder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "vectors.npy", "paintings.parquet"])
+def test_a_pipe_or_a_device_among_exported_vectors_is_not_waited_for(tmp_path, index, embedder, name):
+    index.export_vectors(tmp_path / "out")
+    for put in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        (tmp_path / "out" / name).unlink()
+        put(tmp_path / "out" / name)
+        with pytest.raises(BadCatalog, match="not a plain file"):
+            Index.import_vectors(tmp_path / "i.artidx", tmp_path / "out", embedder=embedder)

@@ -181,7 +181,8 @@ def test_add_and_sync_tell_the_same_picture_under_two_artists_as_build_does(run,
     out = run("add", "paintings.artidx", "b.csv")[1]
     for words in (
         "several artists: 1; all are kept\n  photos/2_2.png (Degas), photos/other.png (Goya)\n",
-        "several artists: 1; what the index has stays, copies are left out\n  photos/1_1.png (Monet), photos/copy.png (Manet)\n",
+        "several artists: 1; what the index has stays, copies are left out\n"
+        "  photos/1_1.png (Monet), photos/copy.png (Manet)\n",
     ):
         assert words in out
     again = json.loads(run("add", "paintings.artidx", "b.csv", "--json")[1])
@@ -190,6 +191,32 @@ def test_add_and_sync_tell_the_same_picture_under_two_artists_as_build_does(run,
     assert "several artists" not in run("sync", "paintings.artidx", "b.csv")[1]
     (museum / "b.csv").write_text("file,artist\nphotos/2_2.png,Degas\nphotos/other.png,Ingres\n")
     assert "photos/2_2.png (Degas), photos/other.png (Ingres)" in run("sync", "paintings.artidx", "b.csv")[1]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "is_guess"), [("cp1253", True), ("utf-8", False), ("utf-16-le", False), ("utf-32-be", False)]
+)
+def test_letters_that_were_guessed_are_said_to_be(run, museum, encoding, is_guess):
+    (museum / "a.csv").write_bytes("file;artist\nphotos/1_1.png;Θεοτοκόπουλος\n".encode(encoding))
+    err = run("build", "a.csv", "--replace")[2]
+    assert ("a guess: where names look wrong, say what it is with --encoding" in err) == is_guess
+    if not is_guess:
+        assert rows(Index.open("paintings.artidx"), "artist") == {"photos/1_1.png": ("Θεοτοκόπουλος",)}
+    assert "a guess" not in run("build", "a.csv", "--replace", "--encoding", encoding)[2]
+
+
+@pytest.mark.parametrize("source", ["photos", "a.csv"])
+def test_links_that_lead_out_of_the_folder_are_followed_and_counted(run, museum, source):
+    elsewhere = painting(museum / "elsewhere" / "a.png", 90, HUES["Blue Painter"]).parent
+    (museum / "photos" / "linked").symlink_to(elsewhere)
+    (museum / "photos" / "link.png").symlink_to(painting(museum / "b.png", 91, HUES["Blue Painter"]))
+    (museum / "photos" / "within.png").symlink_to("1_1.png")
+    (museum / "a.csv").write_text("file,artist\nlinked/a.png,A\nlink.png,A\nwithin.png,B\n1_2.png,B\n")
+    out = run("build", source, *(("--images", "photos") if source == "a.csv" else ()))[1]
+    assert "read from elsewhere, for links lead out of the folder: 2\n" in out
+    if source == "photos":
+        shutil.rmtree(museum / "photos" / "sub")
+        assert json.loads(run("sync", "paintings.artidx", "photos", "--json")[1])["outside"] == 2
 
 
 @pytest.mark.parametrize(

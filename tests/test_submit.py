@@ -233,7 +233,7 @@ def test_pairs_with_a_painting_that_is_not_there_get_the_prior(tmp_path, index):
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "7,0.2000000030"
 
 
-@pytest.mark.parametrize("text", [None, "", "a,b\n1,2\n", "a,b,c\n1,2\n", "a,b,c\r1,2,3\r2,3,4\r"])
+@pytest.mark.parametrize("text", [None, "", "a,b\n1,2\n", "a,b,c\n1,2\n", "a,b,c\r1,2,3\r2,3\r"])
 def test_a_file_that_is_no_list_of_pairs_is_refused_and_nothing_is_written(tmp_path, index, text):
     if text is not None:
         (tmp_path / "pairs.csv").write_text(text)
@@ -241,6 +241,27 @@ def test_a_file_that_is_no_list_of_pairs_is_refused_and_nothing_is_written(tmp_p
         submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     assert not (tmp_path / "out.csv.part").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "encoding"),
+    [
+        ("semicolons.csv", "i;a;b\n7;{0};{1}\n8;{1};{0}\n", "utf-8"),
+        ("tabs.tsv", "i\ta\tb\n7\t{0}\t{1}\n8\t{1}\t{0}\n", "utf-8"),
+        ("excel.csv", "sep=;\ni;a;b\n7;{0};{1}\n8;{1};{0}\n", "utf-8-sig"),
+        ("utf-16.csv", "i,a,b\n7,{0},{1}\n8,{1},{0}\n", "utf-16"),
+        ("old-mac.csv", "i,a,b\r7,{0},{1}\r8,{1},{0}\r", "utf-8"),
+    ],
+)
+def test_pairs_are_read_from_tables_as_people_have_them(tmp_path, index, name, text, encoding):
+    # Of UTF-16 once every pair got the prior, for no name was found.
+    (tmp_path / name).write_bytes(text.format("Red Painter/R0.png", "Blue Painter/B0.png").encode(encoding))
+    done = submit(index.generation, index.calibration.pairs, tmp_path / name, tmp_path / "out.csv")
+    assert (done.pairs, done.unanswered) == (2, 0)
+    found = pd.read_csv(tmp_path / "out.csv")
+    assert found["index"].tolist() == [7, 8]
+    expected = index.pair("id:Red Painter/R0.png", "id:Blue Painter/B0.png", prior=PRIOR).probability
+    assert found["sameArtist"].tolist() == pytest.approx([expected, expected], rel=1e-4)
 
 
 def test_the_command_tells_the_auc(tmp_path, index, pairs_file, monkeypatch, capsys):

@@ -30,8 +30,8 @@ from .attribution import artist_key as artist_key  # for those who compare a cat
 from .attribution import attributed
 from .described import ColumnNames as ColumnNames  # with read_catalog
 from .described import Recognised, described, found_columns, listing, renamed
-from .encodings import encoding_of
-from .leftovers import LeftAlone, reason_for_path, walk
+from .encodings import CERTAIN, encoding_of
+from .leftovers import LeftAlone, led_outside, reason_for_path, walk
 from .letters import composed
 from .tables import MAX_TABLE_BYTES, Table, is_table, open_table, table_of
 
@@ -55,7 +55,8 @@ class Catalog:
 
     Of the columns only path must be there; an id is then the path. Raises BadCatalog.
     left_alone: how many files were no paintings, by the reason; recognised: what a table was found to say; reading: how
-    a table was read, for the next one of its kind.
+    a table was read, for the next one of its kind; outside: how many files lie elsewhere than in the source's folder,
+    because links lead out of it.
     """
 
     source: str
@@ -64,6 +65,7 @@ class Catalog:
     left_alone: tuple[tuple[str, int], ...] = ()
     recognised: Recognised | None = None
     reading: dict[str, Any] | None = None
+    outside: int = 0
 
     @property
     def warning(self) -> str | None:
@@ -76,6 +78,12 @@ class Catalog:
             f"{what}, so no painting has an artist. The headings are: {listing(self.recognised.headings)}. Name "
             f"the right one with --artist-column HEADING"
         )
+
+    @property
+    def is_guessed_encoding(self) -> bool:
+        """Whether a table's letters were read by how its words look; Greek or Chinese may be taken for others."""
+        encoding = self.recognised.encoding if self.recognised else None
+        return encoding not in (None, *CERTAIN) and not (self.reading or {}).get("encoding")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", _completed(self.source, self.table))
@@ -191,6 +199,7 @@ class _Found:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     left: LeftAlone = field(default_factory=LeftAlone)
     recognised: Recognised | None = None
+    outside: int = 0
 
 
 def _rows(path: Path, names: ColumnNames, found: _Found) -> pd.DataFrame:
@@ -223,6 +232,7 @@ def _folder(root: Path, found: _Found) -> pd.DataFrame:
             continue
         artist = inside.parts[0] if len(inside.parts) > 1 else None
         rows.append({"id": inside.as_posix(), "path": str(path), "artist": artist, "title": path.stem})
+    found.outside = led_outside((str(row["path"]) for row in rows), [str(root)])
     return pd.DataFrame(rows, columns=["id", "path", "artist", "title"])
 
 
@@ -262,6 +272,8 @@ def _remote(url: str, names: ColumnNames, remote: Remote, found: _Found) -> pd.D
 def _described(table: Table, names: ColumnNames, url: str | None, found: _Found) -> pd.DataFrame:
     rows, problems, found.recognised = described(table, names, url, found.left)
     found.skipped += problems
+    here = [folder for folder in found.recognised.folders if not is_remote(folder)]
+    found.outside = led_outside((path for path in rows["path"] if not is_remote(path)), here)
     return rows
 
 
@@ -405,7 +417,8 @@ def _finish(source: str, table: pd.DataFrame, names: ColumnNames, found: _Found)
     kept = table.loc[~again & ~unprintable, [*COLUMNS, *ATTRIBUTION, *others]].reset_index(drop=True)
     if kept.empty:
         raise BadCatalog(f"{source}: no paintings found{_why_none(found)}")
-    return Catalog(source, kept, tuple(skipped), found.left.counted(), found.recognised, _reading(names, found))
+    left, reading = found.left.counted(), _reading(names, found)
+    return Catalog(source, kept, tuple(skipped), left, found.recognised, reading, found.outside)
 
 
 def _why_none(found: _Found) -> str:

@@ -21,6 +21,8 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Known from the bytes themselves; any other is a guess.
+CERTAIN = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 # In this order where several fit as well: Windows in the west, Macs, Cyrillic, Japanese, Windows in the east, DOS.
 CANDIDATES = ("cp1252", "mac_roman", "cp1251", "cp932", "cp1250", "koi8_r", "cp850", "cp866", "latin-1")
 SAMPLE_BYTES = 1 << 16  # of lines that are not plain ASCII
@@ -49,7 +51,11 @@ def encoding_of(path: Path) -> str:
 
 
 def _without_mark(start: bytes) -> str | None:
-    """UTF-16 shows by its zeros, every other byte."""
+    """UTF-16 shows by its zeros, every other byte; UTF-32 by pairs of them."""
+    places = [start[place : len(start) // 4 * 4 : 4] for place in range(4)]
+    for name, empty in (("utf-32-le", places[2:]), ("utf-32-be", places[:2])):
+        if len(places[0]) > 1 and not any(map(any, empty)):
+            return name
     even, odd = start[0:4096:2], start[1:4096:2]
     for zeros, others, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
         if len(zeros) > 1 and zeros.count(0) > 0.4 * len(zeros) and others.count(0) < 0.1 * len(others):

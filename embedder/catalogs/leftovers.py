@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ..pictures.formats import ending, is_read, unread
 from .letters import composed
@@ -115,6 +116,21 @@ def reason_for_path(path: str) -> str | None:
     """Why a file is no painting, by all the names on its path below a folder."""
     *folders, name = path.split("/")
     return next((reason for folder in folders if (reason := reason_for_folder(folder))), None) or reason_for_file(name)
+
+
+def led_outside(paths: Iterable[str], folders: Sequence[str]) -> int:
+    """How many files below these folders lie elsewhere, because links lead out of them. They may be read all the same:
+    people link to their photographs, and to say how many shows a folder that a stranger has put links in."""
+    inside = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
+    below = tuple(os.path.join(folder, "") for folder in folders)
+    really = lru_cache(maxsize=None)(os.path.realpath)
+
+    def is_outside(path: str) -> bool:
+        folder, name = os.path.split(path)
+        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(really(folder), name)
+        return path.startswith(below) and not real.startswith(inside)
+
+    return sum(map(is_outside, paths))
 
 
 def walk(root: str | os.PathLike[str], left: LeftAlone, problems: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,11 @@ A block has each of its paintings once, and each pair by two numbers. Does not j
 
 from __future__ import annotations
 
+import csv
 import os
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
@@ -18,11 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv  # as pa.csv
 
+from ...embedder.catalogs.tables import Table, open_table
 from ...errors import BadCatalog
 from ..scoring.vectors import Integers
 from ..storage.generations import Generation
 
 BLOCK_BYTES = 8 << 20  # of the file read at once: some 300,000 pairs
+PLAIN = ("utf-8", "utf-8-sig")  # encodings in which a file's bytes are compared with names as they are
 DIGITS = 10  # of a probability
 BEGINNINGS = np.frombuffer("".join(f"0.{n:02d}" for n in range(100)).encode(), np.uint32)
 FOUR = np.frombuffer("".join(f"{n:04d}" for n in range(10_000)).encode(), np.uint32)
@@ -53,27 +57,58 @@ class Block(NamedTuple):
     size: int
 
 
-class PairFile:
-    """The file of pairs. Raises BadCatalog where it is none."""
+@contextmanager
+def pair_file(source: Path, generation: Generation) -> Iterator[PairFile]:
+    """The pairs in a table of any kind that tables.py reads. Raises BadCatalog.
 
-    def __init__(self, source: Path, generation: Generation) -> None:
-        self.source = source
-        self._place = {name.encode(): place for place, name in enumerate(generation.table["id"])}
+    Millions are read as they stand where the file is UTF-8 with its header first; any other is copied into such a one.
+    """
+    table = open_table(source)
+    if table.separator and table.encoding in PLAIN and table.line == 1 and not _is_of_carriage_returns(source):
+        yield PairFile(source, generation, source, table.separator)
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as copy:
         try:
-            with source.open("rb") as stream, self._readable():
-                header = stream.readline(BLOCK_BYTES)
-                columns = pa.csv.read_csv(pa.BufferReader(header)).num_columns
-        except FileNotFoundError:
-            raise BadCatalog(f"{source}: no such file") from None
-        if b"\r" in header.rstrip(b"\r\n"):
-            raise BadCatalog(f"{source}: its rows end in carriage returns alone; save it with line feeds")
+            csv.writer(copy).writerows(_rows(table))
+        except (UnicodeError, csv.Error) as problem:
+            raise BadCatalog(f"{source}: cannot be read: {' '.join(str(problem).split())[:200]}") from None
+        copy.flush()
+        yield PairFile(source, generation, Path(copy.name), ",")
+
+
+def _rows(table: Table) -> Iterator[Sequence[str]]:
+    """The first three columns, headings first."""
+    yield table.headings[:3]
+    for line, cells in table.rows():
+        if not all(cells[:3]):
+            raise BadCatalog(f"{table.path}, line {line}: expected index, first image, second image")
+        yield cells[:3]
+
+
+def _is_of_carriage_returns(source: Path) -> bool:
+    """Whether rows end in these alone, as old Macs write them."""
+    with source.open("rb") as stream:
+        return b"\r" in stream.readline(BLOCK_BYTES).rstrip(b"\r\n")
+
+
+class PairFile:
+    """A file of pairs in UTF-8 whose header is its first line. Raises BadCatalog where it is none."""
+
+    def __init__(self, source: Path, generation: Generation, stored: Path, separator: str) -> None:
+        """source: what it is called; stored: where it lies."""
+        self.source, self._stored = source, stored
+        self._place = {name.encode(): place for place, name in enumerate(generation.table["id"])}
+        self._parsing = pa.csv.ParseOptions(delimiter=separator)
+        with stored.open("rb") as stream, self._readable():
+            header = stream.readline(BLOCK_BYTES)
+            columns = pa.csv.read_csv(pa.BufferReader(header), parse_options=self._parsing).num_columns
         if columns < 3:
             raise BadCatalog(f"{source}: has {columns} columns; expected index, first image, second image")
         self.header_bytes, self._columns = len(header), [str(place) for place in range(columns)]  # names may repeat
 
     def blocks(self) -> Iterator[memoryview]:
         """All rows below the header, a few megabytes at a time."""
-        with self.source.open("rb") as stream:
+        with self._stored.open("rb") as stream:
             stream.seek(self.header_bytes)
             while read := stream.read(BLOCK_BYTES):
                 end = read.rfind(b"\n") + 1
@@ -92,7 +127,7 @@ class PairFile:
         )
         reading = pa.csv.ReadOptions(use_threads=False, block_size=len(rows), column_names=self._columns)
         with self._readable():
-            found = pa.csv.read_csv(pa.BufferReader(rows), reading, convert_options=options)
+            found = pa.csv.read_csv(pa.BufferReader(rows), reading, self._parsing, options)
         index, first, second = (column.combine_chunks() for column in found.columns)
         return Block(index, self._named(first), self._named(second), len(rows))
 

@@ -28,7 +28,7 @@ from ..scoring.calibration import PairCalibration
 from ..scoring.curve import BINS, PairCurve, bins_of
 from ..scoring.vectors import Array, Integers
 from ..storage.generations import Generation
-from .pair_file import Block, PairFile, Side, rows_of, save, ten_digits, whole_file
+from .pair_file import Block, Side, pair_file, rows_of, save, ten_digits, whole_file
 from .pair_judge import PairJudge
 
 PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
@@ -69,7 +69,7 @@ def submit(
     """
     workers = min(available_cores(), MOST_WORKERS)
     judge = PairJudge(generation, calibration, workers)
-    counter, asked = _Counter(generation.table), PairFile(source, generation)
+    counter = _Counter(generation.table)
     scale = calibration.scale(judge.has_landmarks)
 
     def numbered(block: Block) -> tuple[Block, Integers, Integers]:
@@ -89,7 +89,7 @@ def submit(
     pairs = unanswered = 0
     counts = np.zeros(COUNTED, np.int64)
     # A core a block: the threads of a BLAS on all cores spin while they wait, on cores that other blocks need.
-    with threadpool_limits(1, "blas"), whole_file(target) as stream:
+    with pair_file(source, generation) as asked, threadpool_limits(1, "blas"), whole_file(target) as stream:
 
         def saved(block: _Answered) -> _Answered:
             stream.write(block.text)

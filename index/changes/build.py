@@ -78,7 +78,8 @@ class Report:
     corrected: labels; skipped: (path, reason) pairs; left_alone: files that are no paintings, by the reason; without:
     objects that have no photograph yet; added, gone: ids; relabelled: (id, column, before, after) of what a table says
     otherwise than last time; twice: the same picture under several artists, as (id, artist) pairs; copies: the same of
-    files that were left out because the index has their content, these first.
+    files that were left out because the index has their content, the painting that stays first; outside: files that
+    lie elsewhere, because links lead out of the catalog's folder.
     """
 
     paintings: int  # in the index now
@@ -99,6 +100,7 @@ class Report:
     relabelled: tuple[tuple[str, str, str | None, str | None], ...] = ()
     twice: tuple[tuple[tuple[str, str], ...], ...] = ()
     copies: tuple[tuple[tuple[str, str], ...], ...] = ()
+    outside: int = 0
     dry_run: bool = False
     published: bool = False  # a new generation, whose skipped.csv then has what was skipped
 
@@ -256,7 +258,7 @@ def add(
 def _said_of(catalog: Catalog) -> dict[str, Any]:
     """What a report repeats of its catalog."""
     without = catalog.recognised.without if catalog.recognised else ()
-    return {"left_alone": catalog.left_alone, "without": without}
+    return {"left_alone": catalog.left_alone, "without": without, "outside": catalog.outside}
 
 
 def _twice(table: pd.DataFrame, rows: set[int] | None = None) -> tuple[tuple[tuple[str, str], ...], ...]:

@@ -22,7 +22,7 @@ from ...embedder.catalogs.catalog import COLUMNS, artist_key, year_of
 from ...embedder.locations import absolute
 from ...embedder.runtime import Embedder
 from ...errors import BadCatalog, BadIndex, ModelMismatch, exhausted
-from ...files import write_atomically
+from ...files import open_plain, plain_size, write_atomically
 from ..scoring import upgrades
 from ..scoring.artists import artist_codes
 from ..scoring.centre import centre_of, centred, distinct_artists
@@ -88,7 +88,7 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
 
 def _read_facts(path: Path) -> dict[str, Any] | None:
     try:
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             found = upgrades.export(json.loads(stream.read(MAX_MANIFEST_BYTES)))
         if found["format"] != FORMAT:
             raise BadCatalog(f"{path}: format {found['format']}, this artidx reads {FORMAT}; update artidx")
@@ -110,6 +110,7 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
 
 def _read_vectors(path: Path, dim: int) -> Array:
     try:
+        plain_size(path)
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as problem:  # numpy reads the header with Python's own tokenizer, which raises its own errors
         raise exhausted(problem, str(path)) or BadCatalog(

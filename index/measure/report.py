@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...embedder.neutral import neutral_import
 from ...errors import MissingPackage
 from ...files import write_atomically
 from ..storage.manifest import Manifest
@@ -120,8 +121,9 @@ def picture(
 ) -> str:
     """What `draw` draws on axes of these inches, as SVG. Raises MissingPackage."""
     try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
+        with neutral_import("matplotlib"):
+            import matplotlib as mpl
+            from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise MissingPackage("a report needs matplotlib; pip install 'artidx[plot]'") from None
     style: Any = {

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ...embedder.neutral import neutral_import
 from ...errors import BadIndex, BadSetting, MissingPackage
 from ...files import write_atomically
 from ..scoring.vectors import Array
@@ -90,8 +91,9 @@ def principal_components(vectors: Array, count: int) -> tuple[npt.NDArray[np.flo
 def draw(space: Space, target: Path) -> None:
     """PNG, seen from one side."""
     try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
+        with neutral_import("matplotlib"):
+            import matplotlib as mpl
+            from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise _missing() from None
     figure = Figure(figsize=(9, 6), dpi=120, layout="constrained")

@@ -9,6 +9,7 @@ from functools import cache
 from time import monotonic, sleep
 from typing import Any
 
+from ...embedder.neutral import neutral_import
 from ...errors import BadIndex, IndexAway, MissingPackage
 from .address import TOKEN, Address
 from .layout import generation_of
@@ -31,7 +32,9 @@ class Server:
         """Raises IndexAway where nobody answers, or does not know us; MissingPackage."""
         try:
             from grpc import RpcError
-            from pymilvus import MilvusClient, MilvusException
+
+            with neutral_import("pymilvus"):
+                from pymilvus import MilvusClient, MilvusException
         except ModuleNotFoundError:
             raise MissingPackage("an index in Milvus needs pymilvus; pip install 'artidx[milvus]'") from None
         for name in ("pymilvus", "grpc"):  # what goes wrong is raised here, once

@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from ...files import plain_size
+
 LEAST = 64 << 20  # bytes
 RATIO = 200  # the table of an index of a million paintings unfolds to some eight times its size
 NUMBER_BYTES = 8  # of a cell, at least, that is no text
@@ -27,7 +29,7 @@ def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    limit = max(LEAST, RATIO * path.stat().st_size)
+    limit = max(LEAST, RATIO * plain_size(path))
     with pq.ParquetFile(path) as opened:
         facts, schema = opened.metadata, opened.schema_arrow
     if rows is not None and facts.num_rows != rows:

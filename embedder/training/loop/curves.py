@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
-
 from ....files import replacing
+from ...neutral import neutral_import
+
+with neutral_import("matplotlib"):
+    import matplotlib as mpl
 
 TRAINING, VALIDATION = "#b45309", "#1d4ed8"  # told apart by people who see no red and green
 
