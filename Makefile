@@ -43,7 +43,8 @@ pytest: $(DEV)/installed
 # An index broken on purpose, at length: 300 kills, 500 flipped bytes, 200 publishes, 5,000 bad images; and a service
 # among bad clients: 2,000 malformed uploads, 50 generations under load. Minutes.
 faults: $(DEV)/installed
-	ARTIDX_FAULTS=full $(DEV)/bin/python -m pytest -s tests/test_faults.py tests/test_service_hostile.py tests/test_hostile*.py
+	ARTIDX_FAULTS=full ARTIDX_FUZZ_S=60 $(DEV)/bin/python -m pytest -s tests/test_faults.py tests/test_service_hostile.py \
+		tests/test_hostile*.py tests/test_fuzz*.py
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .
