@@ -123,7 +123,10 @@ def led_outside(paths: Iterable[str], folders: Sequence[str]) -> int:
     people link to their photographs, and to say how many shows a folder that a stranger has put links in."""
     inside = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
     below = tuple(os.path.join(folder, "") for folder in folders)
-    really = lru_cache(maxsize=None)(os.path.realpath)
+
+    @lru_cache(maxsize=None)
+    def really(folder: str) -> str:
+        return os.path.realpath(folder)
 
     def is_outside(path: str) -> bool:
         folder, name = os.path.split(path)
