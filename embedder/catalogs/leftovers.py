@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 from ..pictures.formats import ending, is_read, unread
 from .letters import composed
@@ -124,7 +124,7 @@ def led_outside(paths: Iterable[str], folders: Sequence[str]) -> int:
     inside = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
     below = tuple(os.path.join(folder, "") for folder in folders)
 
-    @lru_cache(maxsize=None)
+    @cache
     def really(folder: str) -> str:
         return os.path.realpath(folder)
 
