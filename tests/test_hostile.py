@@ -397,7 +397,7 @@ def test_no_library_takes_its_settings_from_the_folder_that_somebody_stands_in(t
         "print(os.getcwd(), 'MILVUS_URI' in os.environ, 'PYTHON_DOTENV_DISABLED' in os.environ)"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=300
     )
     assert ran.stdout.split() == [str(tmp_path), "False", "False"]
 
