@@ -216,7 +216,7 @@ def test_quoted_newlines_and_separators_stay_within_their_cell(write: Callable[.
 
 
 def test_lines_of_a_title_are_one_blank_apart_however_they_end(write: Callable[..., Path]) -> None:
-    """A carriage return and a line feed once left two blanks: the title of a spreadsheet, saved elsewhere, had changed."""
+    """A carriage return and a line feed left two blanks: a table saved on another system had other titles."""
     path = write('filename,title\na.jpg,"Haystacks\r\nat noon"\nb.jpg,"Haystacks \r\r at noon"\n')
     assert rows(read_catalog(path), "title") == [("Haystacks at noon",), ("Haystacks at noon",)]
 

@@ -443,7 +443,7 @@ def _clean_record(value: object) -> str | None:
 
 
 def _clean(value: object, between_lines: str = " ") -> str | None:
-    """Composed text on one line without control characters, which could rewrite a terminal; None where nothing shows."""
+    """Composed text on one line without control characters, which could rewrite a terminal; None if nothing shows."""
     if value is None or value is pd.NA or value != value:  # NaN is not equal to itself
         return None
     lines = (line.strip() for line in re.split(r"[\r\n]", str(value)[:MAX_CELL]))
