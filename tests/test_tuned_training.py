@@ -264,16 +264,25 @@ def changed(**values):
     return RECIPE._replace(own=RECIPE.own.model_copy(update=values))
 
 
+def other_values(settings, *kept):
+    """Each setting but those kept, with another value that is valid."""
+    for name, value in settings:
+        if name not in kept:
+            other = value + 1 if isinstance(value, int) else value / 2
+            type(settings).model_validate({**settings.model_dump(), name: other})
+            yield name, other
+
+
 def test_a_members_checkpoint_of_other_settings_is_refused_and_its_weight_in_the_head_is_none(
     trained, tmp_path, weights, catalog
 ):
     trained.copied_to(tmp_path / "work")
     member(tmp_path / "work", weights, catalog, recipe=changed(weight=9.0))
-    for name in {*MemberSettings.model_fields} - {"backbone", "weight"}:
+    for name, value in other_values(RECIPE.own, "backbone", "weight"):
         with pytest.raises(BadSetting, match="other settings"):
-            member(tmp_path / "work", weights, catalog, recipe=changed(**{name: 4}))
-    for name in FineTuningSettings.model_fields:
-        other = RECIPE._replace(common=RECIPE.common.model_copy(update={name: 0.123}))
+            member(tmp_path / "work", weights, catalog, recipe=changed(**{name: value}))
+    for name, value in other_values(RECIPE.common):
+        other = RECIPE._replace(common=RECIPE.common.model_copy(update={name: value}))
         with pytest.raises(BadSetting, match="other settings"):
             member(tmp_path / "work", weights, catalog, recipe=other)
     with pytest.MonkeyPatch.context() as patch:
@@ -592,9 +601,10 @@ def test_a_student_does_not_go_on_with_another_teacher(taught, tmp_path, weights
 
 def test_a_students_checkpoint_of_other_settings_is_refused(taught, tmp_path, weights, catalog):
     work = taught.copied_to(tmp_path / "work")
-    for name in {*distilled.DistilledSettings.model_fields} - {"backbone", "frozen", "teacher"}:
+    settings = read_settings(settings_file(tmp_path, DISTILLED), distilled.DistilledSettings)
+    for name, value in other_values(settings, "backbone", "frozen", "teacher"):
         with pytest.raises(BadSetting, match="other settings"):
-            student(work, weights, catalog, **{name: 3 if name == "copies" else 0.5})
+            student(work, weights, catalog, **{name: value})
 
 
 def test_parts_that_leave_nothing_to_train_are_told_before_anything_is_done(tmp_path, weights, catalog):
