@@ -215,6 +215,18 @@ def test_quoted_newlines_and_separators_stay_within_their_cell(write: Callable[.
     ]
 
 
+def test_lines_of_a_title_are_one_blank_apart_however_they_end(write: Callable[..., Path]) -> None:
+    """A carriage return and a line feed left two blanks: a table saved on another system had other titles."""
+    path = write('filename,title\na.jpg,"Haystacks\r\nat noon"\nb.jpg,"Haystacks \r\r at noon"\n')
+    assert rows(read_catalog(path), "title") == [("Haystacks at noon",), ("Haystacks at noon",)]
+
+
+def test_a_record_of_endless_blanks_is_read_at_once(write: Callable[..., Path]) -> None:
+    """Looking for lines in it took a time that grew with the square of its length: hours for a megabyte."""
+    path = write(f"filename,artist\na.jpg,Monet{' ' * 1_000_000}Manet\n")
+    assert rows(read_catalog(path), "attribution") == [("Monet",)]
+
+
 def test_spaces_around_names_of_columns_and_cells_fall_away(write: Callable[..., Path]) -> None:
     path = write('filename , artist, title\na.jpg, "Monet, Claude" ,  x  \n')
     assert rows(read_catalog(path), "id", "artist", "title") == [("a.jpg", "Monet, Claude", "x")]
@@ -727,6 +739,8 @@ cells = st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(
     separator=st.sampled_from(",;\t"),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
 )
+@example(table=[("", "0\r\r0")], separator=",", quoting=csv.QUOTE_MINIMAL)
+@example(table=[("Monet \r\n \r\nManet", "a \r\n b")], separator=";", quoting=csv.QUOTE_ALL)
 def test_any_text_comes_back_from_a_csv_but_for_control_characters(
     tmp_path_factory: pytest.TempPathFactory, table: list[tuple[str, str]], separator: str, quoting: Any
 ) -> None:

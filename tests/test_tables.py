@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
@@ -338,11 +338,19 @@ def test_headings_of_collection_systems_are_known(system: str) -> None:
         ]
     ),
 )
+@example(("qualifier", "creator qualifier"), str.upper)
+@example(("qualifier", "creator attribution qualifier"), str.title)
 def test_a_heading_is_known_in_any_case_and_with_any_signs(
     heading: tuple[str, str], written: Callable[[str], str]
 ) -> None:
     ours, known = heading
     assert columns_of([written(known)], {}, lambda _: ours == "path").get(ours) == written(known)
+
+
+def test_a_known_heading_is_no_other_column_for_a_word_that_it_has() -> None:
+    """`Creator Qualifier` was read as the artists where no heading of theirs is known."""
+    found = columns_of(["File", "Creator Qualifier", "First Creator of Work"], {}, lambda heading: heading == "File")
+    assert found == {"path": "File", "artist": "First Creator of Work", "qualifier": "Creator Qualifier"}
 
 
 def test_a_column_that_holds_names_of_images_counts_more_than_its_heading(tmp_path: Path) -> None:

@@ -439,14 +439,16 @@ def _reading(names: ColumnNames, found: _Found) -> dict[str, Any] | None:
 
 def _clean_record(value: object) -> str | None:
     """A record of an artist, whose lines, as the Art Institute of Chicago writes them, become parts."""
-    return _clean(re.sub(r"\s*[\r\n]+\s*", "; ", value.strip()) if isinstance(value, str) else value)
+    return _clean(value, "; ")
 
 
-def _clean(value: object) -> str | None:
-    """Composed text without control characters, which could rewrite a terminal; None where nothing can be seen."""
+def _clean(value: object, between_lines: str = " ") -> str | None:
+    """Composed text on one line without control characters, which could rewrite a terminal; None if nothing shows."""
     if value is None or value is pd.NA or value != value:  # NaN is not equal to itself
         return None
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in str(value)[:MAX_CELL])
+    lines = (line.strip() for line in re.split(r"[\r\n]", str(value)[:MAX_CELL]))
+    text = between_lines.join(line for line in lines if line)
+    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
     return composed(text) or None
 
 

@@ -219,16 +219,18 @@ def plain(heading: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", words))
 
 
-KNOWN = {
-    ours: {"".join(plain(words).split()): place for place, words in enumerate(headings)}
-    for ours, headings in HEADINGS.items()
-}  # blanks are written or left out
+def _key(heading: str) -> str:
+    """A heading without blanks, which are written or left out."""
+    return "".join(plain(heading).split())
+
+
+KNOWN = {ours: {_key(heading): place for place, heading in enumerate(headings)} for ours, headings in HEADINGS.items()}
 
 
 def recognised(cells: Iterable[str]) -> int:
     """How many columns of ours some cells, taken for headings, would name."""
-    plains = {"".join(plain(cell).split()) for cell in cells if cell and len(cell) < 100}
-    return sum(bool(plains & known.keys()) for known in KNOWN.values())
+    keys = {_key(cell) for cell in cells if cell and len(cell) < 100}
+    return sum(bool(keys & known.keys()) for known in KNOWN.values())
 
 
 def columns_of(headings: Headings, named: dict[str, str], holds_images: Callable[[str], bool]) -> dict[str, str]:
@@ -242,15 +244,9 @@ def columns_of(headings: Headings, named: dict[str, str], holds_images: Callable
         if ours in found:
             continue
         ranked = sorted(
-            (known[key], place, heading)
-            for place, heading in enumerate(free)
-            if (key := "".join(plain(heading).split())) in known
+            (known[key], place, heading) for place, heading in enumerate(free) if (key := _key(heading)) in known
         )
-        choice = [heading for _, _, heading in ranked] or [
-            heading
-            for heading in free
-            if (words := set(plain(heading).split())) & WORDS.get(ours, set()) and not words & FACTS
-        ]
+        choice = [heading for _, _, heading in ranked] or [heading for heading in free if _is_about(heading, ours)]
         if ours == "path":
             choice = (
                 [heading for heading in choice if holds_images(heading)]
@@ -261,3 +257,11 @@ def columns_of(headings: Headings, named: dict[str, str], holds_images: Callable
             found[ours] = choice[0]
             free.remove(choice[0])
     return {ours: found[ours] for ours in HEADINGS if ours in found}
+
+
+def _is_about(heading: str, ours: str) -> bool:
+    """Whether a heading that is not known speaks of a column of ours; one that is known says what it is itself."""
+    if any(_key(heading) in known for known in KNOWN.values()):
+        return False
+    words = set(plain(heading).split())
+    return bool(words & WORDS.get(ours, set())) and not words & FACTS
