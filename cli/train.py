@@ -24,7 +24,7 @@ OPTIONS = {
 @click.option(
     "--recipe",
     type=click.Choice(list(OPTIONS)),
-    default="tuned",
+    default="transformer",
     show_default=True,
     help="transformer: a vision transformer, its last blocks fine-tuned over photographs of all origins. "
     "tuned: pretrained networks, fine-tuned, side by side. distilled: one small network that learns to give the "

@@ -11,7 +11,7 @@ from .scoring.calibration import Calibration
 NAN = float("nan")
 
 MEASURED = """The exported file itself, on paintings it was not trained on: val_seen are other works by training artists, val_unseen
-are by other artists."""
+are by other artists. Any other split holds photographs of other origins, whose artists it may have learnt or not."""
 MEASURED_BEFORE = """The model before, which had learnt the split train alone, exported, on paintings it was not trained on: val_seen are
 other works by training artists, val_unseen are by other artists. This file has then learnt all three splits: nothing is
 left to measure it on. It has the calibration of the model before."""
@@ -80,8 +80,8 @@ Meant for finding candidates and comparing works in a collection: a lead for som
 Not evidence of authorship: do not use it to authenticate, price, insure or accuse. It compares photographs, and
 so also how they were taken: a painting asked of another collection's index is at a disadvantage, and two from a
 collection that the index does not hold look alike to it. Copies, prints after
-a painting and works of one school look like one hand. It has seen no other paintings than those it was trained on,
-and its probabilities hold for paintings like those of the calibration.
+a painting and works of one school look like one hand. Its probabilities hold for paintings like
+those of the calibration.
 """
 
 

@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from lightning_fabric import Fabric
 from safetensors.torch import save_file
 
+from artidx import Embedder
+from artidx.cli.main import artidx
 from artidx.embedder.catalogs.catalog import read_catalog
 from artidx.embedder.training.data import tokens
 from artidx.embedder.training.data.splits import kept_apart, trained_on
@@ -169,3 +172,24 @@ def test_other_settings_are_not_gone_on_with(table, weights, tmp_path):
     trained(table, weights, tmp_path / "work")
     with pytest.raises(BadSetting, match="of a run with other settings"):
         trained(table, weights, tmp_path / "work", settings=SETTINGS.model_copy(update={"rate": 2e-3}))
+
+
+def test_the_command_measures_a_model_on_other_origins_too(table, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("artidx.embedder.training.making.SIZE", SIZE)
+    settings, model = tmp_path / "settings.toml", tmp_path / "tiny.onnx"
+    settings.write_text(
+        'backbone = "tiny"\nfrozen = 3\nepochs = 1\nbatch = 8\ncomponents = 16\ndim = 6\n[head]\ndim = 8\n'
+    )
+    paintings = pd.read_csv(tmp_path / "paintings.csv")
+    paintings.loc[paintings["filename"].str.endswith("-4.png"), "split"] = "val_away"
+    paintings.to_csv(tmp_path / "paintings.csv", index=False)
+    words = ["train", str(tmp_path / "paintings.csv"), "--weights", str(weights), "--settings", str(settings)]
+    words += ["--work", str(tmp_path / "work"), "-o", str(model), "--precision", "32-true"]
+    CliRunner().invoke(artidx, words, catch_exceptions=False, standalone_mode=False)
+    embedder = Embedder.load(model)
+    assert embedder.dim == 8
+    assert "(val_away)" in embedder.metadata["calibration"]["pairs"]["measured_on"]
+    assert "(val_away), known or not" in embedder.metadata["calibration"]["artists"]["measured_on"]
+    card = model.with_suffix(".md").read_text()
+    assert "One vision transformer, `tiny`" in card
+    assert "| val_away |" in card

@@ -436,6 +436,8 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_not
             [
                 "train",
                 str(catalog),
+                "--recipe",
+                "tuned",
                 "--weights",
                 str(weights),
                 "--settings",
@@ -477,6 +479,8 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
             [
                 "train",
                 str(catalog),
+                "--recipe",
+                "tuned",
                 "--weights",
                 str(weights),
                 "--settings",

@@ -285,16 +285,16 @@ def calibrate_model(
     of = {name: (splits == name).to_numpy() & (codes >= 0) for name in (gallery, seen, unseen, *elsewhere)}
     of[seen] &= np.isin(codes, codes[of[gallery]])
     held = of[gallery]
+    away = np.any([of[name] for name in elsewhere], axis=0) if elsewhere else np.zeros(len(codes), bool)
     settings = []
-    for name in (unseen, *elsewhere):
-        asked = of[name]
+    for asked in (of[unseen], away):
         within = setting_within(embeddings[asked], codes[asked], hashes[asked])
         if within.is_same.any() and not within.is_same.all():
             settings += [
                 within,
                 setting_asked(embeddings[asked], codes[asked], embeddings[held], codes[held], hashes[held]),
             ]
-        elif name == unseen:
+        elif asked is of[unseen]:
             raise BadCatalog(
                 f"calibrating needs pairs of paintings by the same artist and by others in the split {unseen}"
             )
@@ -303,7 +303,6 @@ def calibrate_model(
     described = {
         name: f"{here.sum():,} paintings by {len(np.unique(codes[here]))} artists ({name})" for name, here in of.items()
     }
-    away = np.any([of[name] for name in elsewhere], axis=0) if elsewhere else np.zeros(len(codes), bool)
 
     def case(among: Integers, known: npt.NDArray[np.bool_], unknown: npt.NDArray[np.bool_]) -> ArtistCase:
         centre = centre_of(embeddings[among], codes[among])
@@ -322,8 +321,8 @@ def calibrate_model(
     asked_of = [(of[seen], of[unseen] & ~is_held), *([(away & is_held, away & ~is_held)] if elsewhere else [])]
     pairs = calibrate_pairs(
         settings,
-        "all pairs of " + ", and of ".join(described[name] for name in (unseen, *elsewhere)) + ", whom the model had "
-        "not learnt when it was measured" + (", but for some of the photographs of other origins" if elsewhere else ""),
+        f"all pairs of {described[unseen]}, whom the model had not learnt when it was measured"
+        + (f", and of {' and '.join(described[name] for name in elsewhere)}" if elsewhere else ""),
     )
     artists = calibrate_artists(
         [case(among, *asked) for among in (whole, *thin) for asked in asked_of],
