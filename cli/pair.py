@@ -95,11 +95,12 @@ def pair(
     if as_json:
         say_json(verdict)
     else:
-        _show(verdict, opened.manifest.artists)
+        _show(verdict, opened.manifest.artists, is_too_sure=opened.calibration.outside is None)
     sys.exit(0 if verdict.same else 1)
 
 
-def _show(verdict: Verdict, artists: int) -> None:
+def _show(verdict: Verdict, artists: int, *, is_too_sure: bool) -> None:
+    """is_too_sure: of pairs neither of which is in the index."""
     from ..index.answers.same_picture import VERY_NEAR
     from .query import named, note_without_geometry, percent, ranked
 
@@ -127,7 +128,7 @@ def _show(verdict: Verdict, artists: int) -> None:
             f"   {percent(verdict.probability_by_distance)} by their distance alone; the similarity of their "
             f"neighbourhoods in the index is {verdict.neighbourhood_similarity:.2f} of 1"
         )
-    if verdict.same and verdict.a.painting is None and verdict.b.painting is None:
+    if is_too_sure and verdict.same and verdict.a.painting is None and verdict.b.painting is None:
         say(
             "   neither is in the index, and to an index two photographs of one collection that it does not hold look "
             "alike:\n   if these are such, the probability is far too high; build an index of that collection and ask "

@@ -81,7 +81,8 @@ def measure(
     )
     scores = evaluate(rows, embeddings, names, [splits.seen, splits.unseen], splits.train, calibration)
     if splits.elsewhere:
-        scores += evaluate(rows, embeddings, names, splits.elsewhere, splits.train, calibration)
+        away = evaluate(rows, embeddings, names, splits.elsewhere, splits.train, calibration)
+        scores += [found for found in away if found.split in splits.elsewhere and found.pairs.same_pairs]
     return Measured(embedder.data, made, calibration, scores)
 
 

@@ -255,7 +255,7 @@ class Index:
 
     def judge(self, a: Query, b: Query, decision: Decision) -> Judgement:
         """`verdict` without the evidence, which takes most of the time."""
-        return judge(self._gallery, a, b, self.calibration.pairs, decision)
+        return judge(self._gallery, a, b, self.calibration, decision)
 
     def nearest(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
         """Who might have painted it?  The k most probable artists and the k nearest paintings.

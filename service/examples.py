@@ -86,7 +86,7 @@ VERDICT: dict[str, Any] = {
     ],
     "measured_on": "all pairs of 1,059 paintings by 40 artists (val_unseen), whom the model had not learnt when it was "
     "measured",
-    "model": "a4edeccb9d140bee3b390eab6d99d480baa95372d5ab5695bd4a56e70ef8ebb1",
+    "model": "8c8f6fe00356dc74fcb2b6e93915d14deb844aec39af919dacfa8eba8c478f94",
     "generation": 2,
     "one_picture": None,
 }
@@ -126,7 +126,7 @@ ANSWER: dict[str, Any] = {
     ],
     "searched": 168,
     "approximate": False,
-    "model": "a4edeccb9d140bee3b390eab6d99d480baa95372d5ab5695bd4a56e70ef8ebb1",
+    "model": "8c8f6fe00356dc74fcb2b6e93915d14deb844aec39af919dacfa8eba8c478f94",
     "generation": 2,
     "one_picture": [],
 }

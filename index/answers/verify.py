@@ -88,8 +88,9 @@ class Decision:
             bounds.DISTANCE.checked("threshold", self.threshold)
 
 
-def judge(gallery: Gallery, a: Query, b: Query, calibration: PairCalibration, decision: Decision) -> Judgement:
+def judge(gallery: Gallery, a: Query, b: Query, calibrations: Calibration, decision: Decision) -> Judgement:
     """Compare two paintings, without looking for evidence."""
+    calibration = _calibration_for(a, b, calibrations)
     distance = float(distances(a.vector, b.vector))
     similarity = gallery.neighbourhood_similarity(a, b)
     scale = calibration.scale(similarity is not None)
@@ -110,7 +111,8 @@ def judge(gallery: Gallery, a: Query, b: Query, calibration: PairCalibration, de
 
 def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, decision: Decision) -> Verdict:
     """Compare two paintings and say why."""
-    judgement = judge(gallery, a, b, calibration.pairs, decision)
+    judgement = judge(gallery, a, b, calibration, decision)
+    measured_on = _calibration_for(a, b, calibration).measured_on
     manifest = gallery.store.manifest
     # Neither is evidence for the other.
     a, b = (replace(query, own=a.own | b.own) for query in (a, b))
@@ -119,10 +121,14 @@ def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, deci
         a=_side(gallery, a, calibration),
         b=_side(gallery, b, calibration),
         shared=_shared(gallery, a, b),
-        measured_on=calibration.pairs.measured_on,
+        measured_on=measured_on,
         model=manifest.model.sha256,
         generation=manifest.generation,
     )
+
+
+def _calibration_for(a: Query, b: Query, calibration: Calibration) -> PairCalibration:
+    return calibration.pairs_where(is_any_inside=bool(a.own or b.own))
 
 
 def _side(gallery: Gallery, query: Query, calibration: Calibration) -> Side:

@@ -276,7 +276,8 @@ def calibrate_model(
 ) -> Calibration:
     """Pairs on artists the model has not seen, artists on both: seen ones are in the gallery, unseen not.
 
-    Pairs are judged in an index of the unseen artists alone and in one of the gallery alone. elsewhere: splits of
+    Pairs are judged in an index of the unseen artists alone and, those of which it holds neither, in one of the gallery
+    alone. elsewhere: splits of
     photographs of other origins, by artists of the gallery and by others: what is fitted then holds for them and for
     those above, both weighing the same. embeddings: (n, d) as of the model.
     """
@@ -285,16 +286,17 @@ def calibrate_model(
     of = {name: (splits == name).to_numpy() & (codes >= 0) for name in (gallery, seen, unseen, *elsewhere)}
     of[seen] &= np.isin(codes, codes[of[gallery]])
     held = of[gallery]
-    away = np.any([of[name] for name in elsewhere], axis=0) if elsewhere else np.zeros(len(codes), bool)
-    settings = []
-    for asked in (of[unseen], away):
-        within = setting_within(embeddings[asked], codes[asked], hashes[asked])
-        if within.is_same.any() and not within.is_same.all():
-            settings += [
-                within,
-                setting_asked(embeddings[asked], codes[asked], embeddings[held], codes[held], hashes[held]),
-            ]
-        elif asked is of[unseen]:
+    within, asked_of_gallery, paired = [], [], []
+    for name in (unseen, *elsewhere):
+        asked = of[name]
+        alone = setting_within(embeddings[asked], codes[asked], hashes[asked])
+        if alone.is_same.any() and not alone.is_same.all():
+            paired.append(name)
+            within.append(alone)
+            asked_of_gallery.append(
+                setting_asked(embeddings[asked], codes[asked], embeddings[held], codes[held], hashes[held])
+            )
+        elif name == unseen:
             raise BadCatalog(
                 f"calibrating needs pairs of paintings by the same artist and by others in the split {unseen}"
             )
@@ -303,6 +305,8 @@ def calibrate_model(
     described = {
         name: f"{here.sum():,} paintings by {len(np.unique(codes[here]))} artists ({name})" for name, here in of.items()
     }
+
+    away = np.any([of[name] for name in elsewhere], axis=0) if elsewhere else np.zeros(len(codes), bool)
 
     def case(among: Integers, known: npt.NDArray[np.bool_], unknown: npt.NDArray[np.bool_]) -> ArtistCase:
         centre = centre_of(embeddings[among], codes[among])
@@ -319,10 +323,8 @@ def calibrate_model(
     means = ", ".join(f"{len(among) / len(np.unique(codes[among])):.1f}" for among in thin)
     is_held = np.isin(codes, codes[held])
     asked_of = [(of[seen], of[unseen] & ~is_held), *([(away & is_held, away & ~is_held)] if elsewhere else [])]
-    pairs = calibrate_pairs(
-        settings,
-        f"all pairs of {described[unseen]}, whom the model had not learnt when it was measured"
-        + (f", and of {' and '.join(described[name] for name in elsewhere)}" if elsewhere else ""),
+    measured_on = f"all pairs of {described[unseen]}, whom the model had not learnt when it was measured" + "".join(
+        f", and of {described[name]}" for name in paired[1:]
     )
     artists = calibrate_artists(
         [case(among, *asked) for among in (whole, *thin) for asked in asked_of],
@@ -330,7 +332,7 @@ def calibrate_model(
         + "".join(f", and {described[name]}, known or not" for name in elsewhere)
         + f", against {described[gallery]} and against {means} paintings of each on average",
     )
-    return Calibration(pairs, artists)
+    return Calibration(calibrate_pairs(within, measured_on), artists, calibrate_pairs(asked_of_gallery, measured_on))
 
 
 def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name: str) -> Calibration:

@@ -139,6 +139,12 @@ class PairCalibration:
     same_pairs: int
     different_pairs: int
 
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> PairCalibration:
+        """Raises KeyError, TypeError or ValueError where it is not one."""
+        scales = {name: Scale.from_json(found[name]) for name in ("by_distance", "by_fused_distance")}
+        return cls(**(found | scales))
+
     def scale(self, has_landmarks: bool) -> Scale:
         """The one that counts."""
         return self.by_fused_distance if has_landmarks else self.by_distance
@@ -228,10 +234,19 @@ class ArtistCase:
 
 @dataclass(frozen=True)
 class Calibration:
-    """All that was measured for a model; kept in its metadata and in every generation made with it."""
+    """All that was measured for a model; kept in its metadata and in every generation made with it.
+
+    outside: of pairs neither of which is in the index that is asked; None where that was not measured apart. Seen from
+    another collection's centre, photographs of one origin lie near to each other whoever painted them.
+    """
 
     pairs: PairCalibration
     artists: ArtistCalibration
+    outside: PairCalibration | None = None
+
+    def pairs_where(self, *, is_any_inside: bool) -> PairCalibration:
+        """Of pairs of which one is in the index, or neither."""
+        return self.pairs if is_any_inside or self.outside is None else self.outside
 
     def to_json(self) -> dict[str, Any]:
         """As kept in manifests and model files."""
@@ -249,14 +264,14 @@ class Calibration:
             found = upgrades.calibration(found)
             if found["version"] != VERSION:
                 raise ValueError("version")
-            pairs = found["pairs"] | {
-                name: Scale.from_json(found["pairs"][name]) for name in ("by_distance", "by_fused_distance")
-            }
+            pairs = PairCalibration.from_json(found["pairs"])
+            outside = PairCalibration.from_json(found["outside"]) if found.get("outside") else None
             open_set = OpenSet.from_json(found["artists"].get("open_set", {}))
             artists = ArtistCalibration(**(found["artists"] | {"open_set": open_set}))
-            calibration = cls(PairCalibration(**pairs), artists)
+            calibration = cls(pairs, artists, outside)
             numbers = (
-                calibration.pairs.neighbourhood_weight,
+                pairs.neighbourhood_weight,
+                outside.neighbourhood_weight if outside else 0.0,
                 artists.slope,
                 artists.intercept,
                 artists.count_penalty,

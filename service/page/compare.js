@@ -37,7 +37,9 @@ export function compare(parameters, signal, go) {
 }
 
 function told(verdict, manifest, sides, slots, signal) {
-  const pairs = manifest.calibration.pairs;
+  const { outside } = manifest.calibration;
+  const isOutside = !verdict.a.painting && !verdict.b.painting;
+  const pairs = isOutside && outside ? outside : manifest.calibration.pairs;
   const scale = verdict.neighbourhood_similarity == null ? pairs.by_distance : pairs.by_fused_distance;
   const similarity = verdict.neighbourhood_similarity;
   const shift = similarity == null ? 0 : pairs.neighbourhood_weight * (1 - similarity);
@@ -50,7 +52,7 @@ function told(verdict, manifest, sides, slots, signal) {
         `which ${(100 * verdict.false_positive_rate).toPrecision(2)}% of pairs by different artists pass. `,
         verdict.neighbourhood_similarity == null ? "The index has too few paintings to compare their neighbourhoods."
           : `By the distance alone it would be ${percent(verdict.probability_by_distance)}; the similarity of their neighbourhoods in the index is ${verdict.neighbourhood_similarity.toFixed(2)} of 1.`),
-      !verdict.same || verdict.a.painting || verdict.b.painting ? "" : h("p", { class: "caution" }, "Neither is in this index, and to an index two photographs of one collection that it does not hold look alike: ",
+      !verdict.same || !isOutside || outside ? "" : h("p", { class: "caution" }, "Neither is in this index, and to an index two photographs of one collection that it does not hold look alike: ",
         "if these are such, the probability is far too high. Build an index of that collection and ask it there."),
       distributions(scale, verdict, shift),
       h("p", { class: "quiet" }, `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
