@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from artidx import Index
 from artidx.cli.main import artidx
-from artidx.errors import BadCatalog, BadSetting
+from artidx.errors import BadCatalog, BadSetting, Uncalibrated
 from artidx.index.answers.search import Gallery
 from artidx.index.answers.submit import submit
 from artidx.index.scoring import neighbourhood
+from artidx.index.scoring.calibration import Calibration
 from artidx.index.scoring.neighbourhood import (
     Neighbourhoods,
     bandwidth_of,
@@ -450,3 +451,35 @@ def test_evaluate_takes_a_catalog_and_writes_a_page(tmp_path, collection, model_
 def test_a_scale_with_fewer_rates_than_promised_is_refused_when_asked():
     with pytest.raises(BadSetting, match="calibrated are"):
         replace(CALIBRATION.pairs.by_distance).point(0.05)
+
+
+# --- pairs of which the index holds neither
+
+
+def test_a_pair_outside_the_index_is_judged_by_a_calibration_of_its_own(index, tmp_path, monkeypatch):
+    far = replace(CALIBRATION.pairs.by_distance, slope=CALIBRATION.pairs.by_distance.slope * 3)
+    outside = replace(CALIBRATION.pairs, by_distance=far, by_fused_distance=far, measured_on="pairs from elsewhere")
+    monkeypatch.setattr(Index, "calibration", replace(CALIBRATION, outside=outside))
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for number, path in enumerate(paths):
+        painting(path, 900 + number, (200, 40 * number, 90))
+    inside = str(index.generation.table["id"][0])
+    assert index.pair(*paths).measured_on == "pairs from elsewhere"
+    assert index.pair(paths[0], inside).measured_on == CALIBRATION.pairs.measured_on
+    assert index.pair(inside, paths[0]).measured_on == CALIBRATION.pairs.measured_on
+    told_apart = [replace(CALIBRATION, outside=each) for each in (outside, None)]
+    probabilities = []
+    for calibration in told_apart:
+        monkeypatch.setattr(Index, "calibration", calibration)
+        probabilities.append(index.pair(*paths).probability)
+    assert probabilities[0] != probabilities[1]
+
+
+def test_a_calibration_of_pairs_outside_comes_back_from_json():
+    whole = replace(CALIBRATION, outside=replace(CALIBRATION.pairs, measured_on="elsewhere"))
+    assert Calibration.from_json(json.loads(json.dumps(whole.to_json())), "x") == whole
+    assert Calibration.from_json(json.loads(json.dumps(CALIBRATION.to_json())), "x").outside is None
+    damaged = whole.to_json()
+    damaged["outside"]["neighbourhood_weight"] = "much"
+    with pytest.raises(Uncalibrated, match="damaged"):
+        Calibration.from_json(damaged, "x")
