@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps
 
 import artidx
 from artidx.cli.main import artidx as command
+from artidx.errors import OutOfResources
 from artidx.index.answers import same_picture as told
 from artidx.index.answers.same_picture import same_picture, seen
 from made import MUSEUM
@@ -105,6 +107,14 @@ def test_identical_pixels_and_bytes_are_told_without_opencv(picture, monkeypatch
     assert same_picture(seen(picture), seen(stream.getvalue())).kinds == ("identical pixels",)
     assert same_picture(seen(picture, "ab"), seen(picture, "ab")).kinds == ("identical",)
     assert same_picture(seen(picture), seen(changed(picture, "mirrored"))) is None
+
+
+def test_an_opencv_for_which_there_is_no_memory_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "cv2.py").write_text("raise ImportError('libopenblas.so: failed to map segment from shared object')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    with pytest.raises(OutOfResources, match="OpenCV: not enough memory"):
+        told.has_geometry()
 
 
 def test_what_was_found_in_a_photograph_is_kept_for_who_asks_again(original, picture, monkeypatch):
