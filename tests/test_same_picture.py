@@ -156,7 +156,8 @@ def test_pair_and_nearest_say_first_that_it_is_one_picture(photographs):
     assert said.output.splitlines()[0] == "A and B seem to show one picture: the second is mirrored"
 
 
-def test_a_painting_asked_by_its_id_is_not_its_own_copy(photographs):
+@pytest.mark.parametrize("spelling", ["one.png", "id:one.png", "one.PNG", "id:one.PNG"])
+def test_a_painting_asked_by_its_id_is_not_its_own_copy(photographs, spelling):
     _, index = photographs
-    assert {twin.painting.id for twin in index.nearest("one.png").one_picture} == {"again.png", "mirrored.png"}
+    assert {twin.painting.id for twin in index.nearest(spelling).one_picture} == {"again.png", "mirrored.png"}
     assert index.nearest("other.png").one_picture == ()
