@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps
 
 import artidx
 from artidx.cli.main import artidx as command
+from artidx.errors import OutOfResources
 from artidx.index.answers import same_picture as told
 from artidx.index.answers.same_picture import same_picture, seen
 from made import MUSEUM
@@ -107,6 +109,14 @@ def test_identical_pixels_and_bytes_are_told_without_opencv(picture, monkeypatch
     assert same_picture(seen(picture), seen(changed(picture, "mirrored"))) is None
 
 
+def test_an_opencv_for_which_there_is_no_memory_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "cv2.py").write_text("raise ImportError('libopenblas.so: failed to map segment from shared object')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    with pytest.raises(OutOfResources, match="OpenCV: not enough memory"):
+        told.has_geometry()
+
+
 def test_what_was_found_in_a_photograph_is_kept_for_who_asks_again(original, picture, monkeypatch):
     before = original.found, seen(picture).found.mirrored
     monkeypatch.setattr("cv2.SIFT_create", None)
@@ -146,7 +156,8 @@ def test_pair_and_nearest_say_first_that_it_is_one_picture(photographs):
     assert said.output.splitlines()[0] == "A and B seem to show one picture: the second is mirrored"
 
 
-def test_a_painting_asked_by_its_id_is_not_its_own_copy(photographs):
+@pytest.mark.parametrize("spelling", ["one.png", "id:one.png", "one.PNG", "id:one.PNG"])
+def test_a_painting_asked_by_its_id_is_not_its_own_copy(photographs, spelling):
     _, index = photographs
-    assert {twin.painting.id for twin in index.nearest("one.png").one_picture} == {"again.png", "mirrored.png"}
+    assert {twin.painting.id for twin in index.nearest(spelling).one_picture} == {"again.png", "mirrored.png"}
     assert index.nearest("other.png").one_picture == ()

@@ -186,7 +186,7 @@ def test_filters_add_up_and_a_part_of_an_index_cannot_be_changed(large):
     assert len(both) == len(large.only("1505 < year < 1510"))
     with pytest.raises(BadSetting, match="open it anew to change it"):
         both.remove(["0"])
-    with pytest.raises(BadSetting, match="no painting is left"):
+    with pytest.raises(BadSetting, match=r"no painting is left by --where 'year > 1600'$"):
         both.only("year > 1600")
     outside = both.nearest("id:300", k=2)  # of 1800
     assert outside.searched == len(both)

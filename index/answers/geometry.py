@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ...embedder.pictures.images import Pixels
-from ...errors import MissingPackage
+from ...errors import MissingPackage, exhausted
 
 SIDE = 640  # pixels of the longer side, to which all photographs are brought: enough for features, 50 ms to find them
 FEATURES = 1200
@@ -107,12 +107,12 @@ def fit(a: Photograph, b: Photograph) -> Fit | None:
 
 
 def opencv() -> Any:
-    """The library. Raises MissingPackage."""
+    """The library. Raises MissingPackage; OutOfResources where it is installed and there is no memory to load it."""
     try:
         with _importing:
             import cv2
-    except ImportError:
-        raise MissingPackage(
+    except ImportError as problem:
+        raise exhausted(problem, "OpenCV") or MissingPackage(
             "to compare pictures by their geometry, OpenCV is needed; pip install 'artidx[review]'"
         ) from None
     return cv2

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 
+from ...embedder.catalogs.photographs import spellings
 from ...embedder.locations import Reader, content_hash
 from ...embedder.pictures.images import MAX_PIXELS
 from ...embedder.runtime import ImageLike
@@ -88,7 +89,7 @@ def of_query(
     Others are left to `pair` and review: a comparison takes 0.2 s, the answer itself a hundredth of that.
     """
     known = query.painting
-    is_by_id = known is not None and isinstance(image, str) and image.removeprefix("id:") == known.id
+    is_by_id = known is not None and isinstance(image, str) and known.id in spellings(image.removeprefix("id:"))
     found = list(identical(store, query, is_by_id))
     close = [each.painting for each in near[:LOOKED_AT] if each.distance < VERY_NEAR]
     if not close:

@@ -191,7 +191,9 @@ class FolderStore:
 
 def nothing_left(name: str, where: str | None, exclude: str | None) -> BadSetting:
     """The error for a filter that no painting passes."""
-    return BadSetting(f"{name}: no painting is left by --where {where!r} --exclude {exclude!r}")
+    given = {"--where": where, "--exclude": exclude}
+    asked = " ".join(f"{option} {said!r}" for option, said in given.items() if said is not None)
+    return BadSetting(f"{name}: no painting is left by {asked}")
 
 
 def label_names(table: pd.DataFrame) -> list[str]:
