@@ -114,7 +114,7 @@ def write_page(page: Page, target: Path) -> None:
     """Raises MissingPackage without Jinja2."""
     try:
         from jinja2 import Environment, StrictUndefined
-    except ImportError:
+    except ModuleNotFoundError:
         raise MissingPackage("a page needs Jinja2; pip install 'artidx[review]'") from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(Path(__file__).with_name("page.html.j2").read_text("utf-8"))

@@ -44,7 +44,7 @@ def write_sheet(review: Review, target: Path) -> None:
         from openpyxl.cell import WriteOnlyCell
         from openpyxl.styles import Font
         from openpyxl.utils import get_column_letter
-    except ImportError:
+    except ModuleNotFoundError:
         raise MissingPackage("a spreadsheet needs openpyxl; pip install 'artidx[review]'") from None
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Review")
