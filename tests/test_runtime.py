@@ -56,7 +56,7 @@ def test_a_shipped_model_is_calibrated_small_enough_and_has_a_card(name):
     assert shipped.name == name
     Calibration.from_json(shipped.metadata["calibration"], "the shipped model")
     path = Path(shipped.source)
-    assert path.stat().st_size <= (60e6 if name == "base" else 10e6)
+    assert path.stat().st_size <= (85e6 if name == "base" else 10e6)
     card = path.with_suffix(".md").read_text("utf-8")
     assert shipped.sha256 in card
     assert "## The model that ships" in card, "written by hand: training writes the rest anew, and knows nothing of it"
