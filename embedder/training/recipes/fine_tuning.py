@@ -155,7 +155,7 @@ def learn_rest(
 
     def begin() -> tuple[Ensemble, Tensor]:
         with bar(len(data.training.places), f"{folder.name}, artists' means, paintings") as advance:
-            return member, _means(_of_crops(member, recipe, data, fabric, advance), data.training.artists)
+            return member, means_of(_of_crops(member, recipe, data, fabric, advance), data.training.artists)
 
     done = recipe.own.epochs + recipe.own.again
     return _trained_for(
@@ -370,7 +370,7 @@ def _first_head(
     centre, projection = discriminants(features.numpy(), data.training.artists, settings)
     head = LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     vectors = nn.functional.normalize((features - head.centre) @ head.projection, dim=1)
-    return head, _means(vectors, data.training.artists)
+    return head, means_of(vectors, data.training.artists)
 
 
 def _of_crops(
@@ -389,7 +389,7 @@ def _of_crops(
     return torch.cat(found)
 
 
-def _means(vectors: Tensor, codes: Places) -> Tensor:
+def means_of(vectors: Tensor, codes: Places) -> Tensor:
     """(a, d) of unit length: each artist's mean of vectors (n, d)."""
     sums = torch.zeros(int(codes.max()) + 1, vectors.shape[1])
     return nn.functional.normalize(sums.index_add_(0, torch.from_numpy(codes), vectors), dim=1)

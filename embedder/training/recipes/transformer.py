@@ -122,7 +122,9 @@ def train_transformer(
     facts = {"begin": key, "table": labels_sha256(table), "settings": settings.model_dump()}
 
     def taught(learnt: Learnt, cycle: range, name: str) -> None:
-        proxies = _means(vectors_of(half, copies[0], learnt.places, fabric), learnt.artists)
+        proxies = fine_tuning.means_of(
+            torch.from_numpy(vectors_of(half, copies[0], learnt.places, fabric)), learnt.artists
+        )
         run = _Run(settings, table, copies, half, learnt, proxies, cycle, fabric, score)
         _train(run, work / name, {**facts, "learnt": [learnt.places, learnt.artists]}, note, bar)
 
@@ -140,8 +142,7 @@ def _copies(
     found = []
     for copy in range(settings.copies):
         with bar(len(table), f"{settings.backbone}, copy {copy + 1} of {settings.copies}, paintings") as advance:
-            made_by = kept.key_of(key, settings.frozen)
-            found.append(tokens_of(first, made_by, table, copy, work / "tokens" / settings.backbone, SIZE, advance))
+            found.append(tokens_of(first, key, table, copy, work / "tokens" / settings.backbone, SIZE, advance))
     return found
 
 
@@ -321,13 +322,6 @@ def _first_head(
     )
     head = CentredHead(widths, is_rooted, means, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     return head.to(fabric.device)
-
-
-def _means(vectors: Vectors, codes: Places) -> Tensor:
-    """(a, d) of unit length: each artist's mean of vectors (n, d)."""
-    sums = np.zeros((int(codes.max()) + 1, vectors.shape[1]), np.float32)
-    np.add.at(sums, codes, vectors)
-    return functional.normalize(torch.from_numpy(sums), dim=1)
 
 
 def _train(run: _Run, folder: Path, facts: dict[str, Any], note: Callable[[str], None], bar: Bar) -> None:
