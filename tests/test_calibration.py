@@ -78,6 +78,18 @@ def test_operating_points_equal_scikit_learns_curve(labelled, rate):
     assert called[is_same].mean() == pytest.approx(point.true_positive_rate, abs=1e-3)
 
 
+def test_a_curve_of_few_pairs_has_each_point_once_also_where_an_older_file_repeats_it(labelled):
+    # The page divided by the distance between two points, and drew NaN for indexes of a few dozen paintings.
+    vectors, artists = (part[:24] for part in labelled)
+    scale = calibrate_pairs([setting(vectors, artists)], "few").by_distance
+    distances = [point.distance for point in scale.roc]
+    assert len(distances) > 5
+    assert (np.diff(distances) > 0).all()
+    assert (scale.roc[-1].false_positive_rate, scale.roc[-1].true_positive_rate) == (1, 1)
+    written = json.loads(json.dumps(asdict(scale)))
+    assert Scale.from_json(written | {"roc": [point for point in written["roc"] for _ in range(3)]}) == scale
+
+
 def test_at_the_equal_error_point_both_errors_are_equal(labelled):
     point = curve_of(*labelled).equal_error()
     assert 1 - point.true_positive_rate == pytest.approx(point.false_positive_rate, abs=2e-3)

@@ -120,6 +120,23 @@ def test_two_pictures_are_compared_and_what_looks_alike_is_shown(open_page, muse
     assert json.loads(Path(saved.value.path()).read_text()) | sides == ours | sides
 
 
+def test_where_a_few_paintings_calibrate_the_two_distributions_are_drawn(open_page, serve, tmp_path):
+    for number in range(24):
+        artist = ("red", "green", "blue")[number % 3]
+        painting(
+            tmp_path / artist / f"{number}.png", number, tuple(200 * (artist == of) for of in ("red", "green", "blue"))
+        )
+    index, _ = Index.build(tmp_path / "few.artidx", tmp_path, embedder=Embedder(small_model(), "small.onnx"))
+    index.calibrate()
+    a, b = ids(index)[:2]
+    page = open_page(serve(index), f"compare?a={a}&b={b}")
+    for kind in ("same", "different"):
+        drawn = page.locator(f"svg.chart path.{kind}").get_attribute("d")
+        assert drawn.count("L") > 100
+        assert "NaN" not in drawn
+    photographed(page, "compare-few")
+
+
 def test_a_link_keeps_what_was_asked(open_page, museum, museum_index):
     a, b = ids(museum_index)[0], ids(museum_index)[-1]
     page = open_page(museum, f"compare?a={a}&b={b}&prior=0.01")

@@ -22,7 +22,6 @@ from ..scoring.curve import BINS, SPAN, OperatingPoint, PairCurve, Pairs, blocks
 from ..scoring.neighbourhood import neighbourhoods_among
 from ..scoring.vectors import Array, Integers
 from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned
-from .fit import ROC_RATES
 from .reliability import Reliability, brier, even_odds, reliability
 from .retrieval import NearestScores, OpenSetCurve, RetrievalScores, nearest_scores, retrieval_scores
 from .too_good import perfect_scores, reads_the_answer
@@ -211,8 +210,7 @@ def _pair_scores(
     )
     sample = Pairs.joined(kept) if kept else None
     intervals = pair_intervals(_judged(sample, calibration), sample) if sample and same and different else {}
-    roc, roc_by_distance = (tuple(curve.at(rate) for rate in ROC_RATES.tolist()) for curve in (by_verdict, by_distance))
-    return scores, intervals, (roc, roc_by_distance, spread)
+    return scores, intervals, (by_verdict.roc(), by_distance.roc(), spread)
 
 
 def _judged(pairs: Pairs, calibration: PairCalibration | None) -> Array:

@@ -41,7 +41,6 @@ from .reliability import brier, even_odds, reliability
 from .retrieval import unknown_error
 
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average; a little more, as nobody has none
-ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept
 STIFFNESS = 100.0  # the inverse of regularisation: nothing to thousands of pairs, but a dozen may be separable
 MOST_WEIGHT = 2.0  # of the neighbourhoods; beyond, the distance hardly counts
 MOST_PAINTINGS = 2000  # of an index whose pairs are looked at: 2 million of them
@@ -466,7 +465,7 @@ def _scale(pairs: Pairs, weights: Doubles, *, has_similarities: bool) -> Scale:
         intercept,
         tuple(curve.at(rate) for rate in FALSE_POSITIVE_RATES),
         curve.equal_error(),
-        tuple(curve.at(rate) for rate in ROC_RATES.tolist()),
+        curve.roc(),
         curve.auc,
         error,
         squared,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...embedder import bounds
 from ...errors import BadSetting, Uncalibrated
 from . import upgrades
-from .curve import OperatingPoint
+from .curve import OperatingPoint, steps
 from .open_set import OpenSet, terms_of
 from .vectors import Doubles
 
@@ -56,7 +56,7 @@ class Scale:
     intercept: float
     points: tuple[OperatingPoint, ...]  # at FALSE_POSITIVE_RATES
     equal_error: OperatingPoint
-    roc: tuple[OperatingPoint, ...]  # from the strictest to the laxest
+    roc: tuple[OperatingPoint, ...]  # from the strictest to the laxest, no two at one distance
     auc: float
     calibration_error: float | None
     brier: float | None
@@ -104,6 +104,7 @@ class Scale:
             )
             for point in found.get("held_out", ())
         )
+        roc = steps(roc)  # artidx 0.1 wrote a point as often as there were rates
         scale = cls(**(found | {"points": points, "roc": roc, "equal_error": equal_error, "held_out": held_out}))
         numbers = [
             value

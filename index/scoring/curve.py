@@ -15,6 +15,7 @@ from .vectors import Array, Doubles, Integers
 SPAN = 4.0  # no distance, plain or fused (calibration.py), is greater
 BINS = 1 << 17  # over the span: an AUC from them is exact to the fifth digit
 BLOCK = 1 << 22  # pairs held at once: some 100 MB
+ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class OperatingPoint:
     distance: float
     false_positive_rate: float
     true_positive_rate: float
+
+
+def steps(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
+    """The points, in order, each distance once: a slope between two of them then exists."""
+    return tuple({point.distance: point for point in points}.values())
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,10 @@ class PairCurve:
         false, true = self._rates()
         place = max(int(np.searchsorted(false, false_positive_rate, side="right")) - 1, 0)
         return OperatingPoint(place * SPAN / BINS, float(false[place]), float(true[place]))
+
+    def roc(self) -> tuple[OperatingPoint, ...]:
+        """The points at ROC_RATES, each once: where there are few pairs, several of the rates share one."""
+        return steps([self.at(rate) for rate in ROC_RATES.tolist()])
 
     def equal_error(self) -> OperatingPoint:
         """Where as many same pairs are missed as different pairs are called same."""
