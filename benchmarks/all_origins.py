@@ -5,6 +5,11 @@
 PAINTINGS: the folder with paintings.csv and its images/, and away/away.csv with its own. Each row gets an address where
 people can look at the painting, as far as its file's name gives one: WikiArt's, a Wikidata item's, the Metropolitan
 Museum's, the Art Institute of Chicago's. Names of one person are told to be one where they are not read so.
+
+The column `measured` parts them as docs/accuracy.md does: what `base` learnt is one gallery, train, and photographs
+that seem to show a painting it learnt are a split of their own, same_as.
+
+    artidx evaluate OUTPUT.csv --model base --split-column measured
 """
 
 from __future__ import annotations
@@ -38,6 +43,8 @@ def joined(folder: Path) -> pd.DataFrame:
     away["id"], away["path"] = away["filename"], [str(folder / "away" / "images" / name) for name in away["filename"]]
     both = pd.concat([home, away.drop(columns=["width", "height"])], ignore_index=True).fillna("")
     both["url"] = both["filename"].map(address)
+    is_learnt = both["split"].str.startswith("train")
+    both["measured"] = both["split"].where(both["same_as"] == "", "same_as").mask(is_learnt, "train")
     return both.drop(columns="filename")
 
 

@@ -46,6 +46,13 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
                 f"  calibration error                {share(pairs.calibration_error)}; Brier score "
                 f"{share(pairs.brier)}, by distance alone {share(pairs.brier_by_distance)}"
             )
+        if split.outside and split.outside.called_same:
+            outside, called = split.outside, split.outside.called_same
+            say(
+                f"  neither in the gallery           AUC {found(outside.auc, 'outside_auc')}; "
+                f"{called.true_positive_rate:.1%} of same-artist pairs, {called.false_positive_rate:.1%} of others "
+                f"called the same by pair; calibration error {share(outside.calibration_error)}"
+            )
         say(f"  triplets right                   {found(retrieval.triplet_accuracy, 'triplet_accuracy')}")
         say(
             f"  neighbour by the same artist     first {found(retrieval.recall_at_1, 'recall_at_1')}, among five "

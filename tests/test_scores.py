@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import combinations
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, precision_score, roc_auc_score
 
+from artidx import Embedder, Index
+from artidx.index.answers.verify import Decision
 from artidx.index.measure.bootstrap import interval_of, mean_interval, pair_draws, pair_intervals, thinned
 from artidx.index.measure.evaluate import evaluate
 from artidx.index.measure.retrieval import nearest_scores, retrieval_scores
 from artidx.index.scoring.calibration import ArtistCalibration, GalleryScores
 from artidx.index.scoring.curve import Pairs, blocks
-from made import CALIBRATION, curve_of
+from artidx.index.scoring.neighbourhood import FEWEST
+from made import CALIBRATION, curve_of, painting, small_model
 
 CALIBRATED = ArtistCalibration(slope=10, intercept=-3, count_penalty=0.5, measured_on="")
 
@@ -49,6 +55,39 @@ def test_average_precision_is_scikit_learns_where_ten_places_are_enough():
         for q in range(5)
     ]
     assert retrieval_scores(vectors, artists)[0].mean_average_precision_at_10 == pytest.approx(np.mean(expected))
+
+
+def test_pairs_of_which_the_gallery_holds_neither_are_scored_as_pair_judges_two_files(tmp_path):
+    outside = replace(CALIBRATION.pairs, neighbourhood_weight=0.3)
+    calibration = replace(CALIBRATION, outside=outside)
+    embedder = Embedder(small_model(calibration=calibration.to_json()), "small.onnx")
+    hues = [(250, 40, 40), (200, 80, 40), (40, 80, 200), (60, 60, 120)]
+    for number in range(FEWEST + 20):
+        painting(tmp_path / "held" / str(number % 4) / f"{number}.png", number, hues[number % 4])
+    for number in range(12):
+        painting(tmp_path / "asked" / str(number % 4) / f"a{number}.png", 500 + number, hues[number % 4])
+    held, _ = Index.build(tmp_path / "held.artidx", tmp_path / "held", embedder=embedder)
+    both, _ = Index.build(tmp_path / "both.artidx", tmp_path, embedder=embedder)
+    table, embeddings = both.whole()
+    splits = table["id"].str.partition("/")[0].astype(object)
+    table = table.assign(artist_key=table["id"].str.split("/").str[1])
+    (found,) = evaluate(table, embeddings, splits, ["asked"], "held", calibration)
+
+    files = sorted((tmp_path / "asked").rglob("*.png"))
+    pairs = list(combinations(held.queries(map(str, files)), 2))
+    judged = [held.judge(a, b, Decision()) for a, b in pairs]
+    is_same = np.array([a.parent == b.parent for a, b in combinations(files, 2)])
+    called = np.array([judgement.same for judgement in judged])
+    assert all(judgement.neighbourhood_similarity is not None for judgement in judged)
+    assert 0 < called[~is_same].mean() < called[is_same].mean()
+    assert found.outside.called_same.false_positive_rate == pytest.approx(called[~is_same].mean())
+    assert found.outside.called_same.true_positive_rate == pytest.approx(called[is_same].mean())
+    assert found.outside.auc == pytest.approx(
+        roc_auc_score(is_same, [judgement.probability for judgement in judged]), abs=1e-4
+    )
+    assert found.outside.brier != found.pairs.brier
+    low, high = found.intervals["outside_auc"]
+    assert low <= found.outside.auc <= high
 
 
 def test_hubness_is_nothing_on_a_circle_and_much_around_a_hub():

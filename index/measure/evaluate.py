@@ -19,7 +19,7 @@ from ..scoring.artists import artist_codes, artist_names
 from ..scoring.calibration import DEFAULT_PRIOR, Calibration, GalleryScores, PairCalibration
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import BINS, SPAN, OperatingPoint, PairCurve, Pairs, blocks
-from ..scoring.neighbourhood import neighbourhoods_among
+from ..scoring.neighbourhood import Neighbourhoods, neighbourhoods_among
 from ..scoring.vectors import Array, Integers
 from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned
 from .reliability import Reliability, brier, even_odds, reliability
@@ -70,6 +70,8 @@ class Curves:
 class SplitScores:
     """One split of a labelled index. intervals: of numbers of pairs, retrieval and nearest, by their names.
 
+    outside: the same pairs asked of the gallery, which holds neither painting, intervals by `outside_` and the name;
+    None of the gallery itself, without one, and where the index is not calibrated.
     doubts: what is too good to be true, in sentences (too_good.py).
     """
 
@@ -79,6 +81,7 @@ class SplitScores:
     nearest: NearestScores | None  # None where the index is not calibrated
     intervals: dict[str, Interval]
     curves: Curves
+    outside: PairScores | None = None
     doubts: tuple[str, ...] = ()
 
 
@@ -93,7 +96,8 @@ def evaluate(
 ) -> list[SplitScores]:
     """Scores of the chosen splits. table: the index's rows; embeddings: (n, d) as of the model; splits: (n,) names.
 
-    Pairs are judged as in an index of that split alone, around its own centre. Artists are looked for in an index of
+    Pairs are judged as in an index of that split alone, around its own centre, and, where the calibration speaks and
+    there is a gallery, as in an index of the gallery alone, too. Artists are looked for in an index of
     the split `gallery`, and where there is none, or for that split itself, among the split's own other paintings.
     Splits other than the gallery are also scored together, as the last. Out of the gallery are the chosen splits'
     paintings by artists whom it does not hold; without any, the queries themselves, with all of their artist's
@@ -108,12 +112,14 @@ def evaluate(
     for split, is_here in [*((split, splits == split) for split in chosen), *together]:
         here = is_here.to_numpy(bool)
         vectors = centred(embeddings[here], centre_of(embeddings[here], codes[here]))
+        itself = neighbourhoods_among(vectors, vectors, hashes[here], np.arange(len(vectors))) if calibration else None
         pairs, intervals, curves = _pair_scores(
-            vectors, codes[here], hashes[here], calibration.pairs if calibration else None, prior
+            vectors, codes[here], itself, calibration.pairs if calibration else None, prior
         )
         retrieval, more = retrieval_scores(vectors, codes[here])
         intervals |= more
         nearest: NearestScores | None = None
+        outside: PairScores | None = None
         open_set: OpenSetCurve = ()
         doubts: list[str] = []
         if calibration:
@@ -137,12 +143,16 @@ def evaluate(
                 codes[foreign if len(foreign) else asked],
             )
             intervals |= more
+            if not is_itself:
+                outside, more = _outside(embeddings, codes, hashes, here, there, calibration, prior)
+                intervals |= more
             if is_itself:
                 doubts = reads_the_answer(vectors, codes[here], calibration.artists)
         doubts += perfect_scores(
             pairs.auc, pairs.same_pairs, *((nearest.top_1, nearest.queries) if nearest else (math.nan, 0))
         )
-        found.append(SplitScores(split, pairs, retrieval, nearest, intervals, Curves(*curves, open_set), tuple(doubts)))
+        curves_of = Curves(*curves, open_set)
+        found.append(SplitScores(split, pairs, retrieval, nearest, intervals, curves_of, outside, tuple(doubts)))
     return found
 
 
@@ -156,17 +166,35 @@ def _scored(
     return gallery_scores(gallery, codes[there], int(codes.max(initial=-1)) + 1, queries, own)
 
 
+def _outside(
+    embeddings: Array,
+    codes: Integers,
+    hashes: npt.NDArray[np.object_],
+    here: npt.NDArray[np.bool_],
+    there: npt.NDArray[np.bool_],
+    calibration: Calibration,
+    prior: float,
+) -> tuple[PairScores, dict[str, Interval]]:
+    """Pairs of the paintings `here` (n,) as `pair` judges them in an index of those `there`, which holds neither."""
+    centre = centre_of(embeddings[there], codes[there])
+    vectors, gallery = centred(embeddings[here], centre), centred(embeddings[there], centre)
+    neighbourhoods = neighbourhoods_among(vectors, gallery, hashes[there], np.full(len(vectors), -1))
+    pairs, intervals, _ = _pair_scores(
+        vectors, codes[here], neighbourhoods, calibration.pairs_where(is_any_inside=False), prior
+    )
+    return pairs, {f"outside_{name}": interval for name, interval in intervals.items()}
+
+
 def _pair_scores(
     vectors: Array,
     artists: Integers,
-    hashes: npt.NDArray[np.object_],
+    neighbourhoods: Neighbourhoods | None,
     calibration: PairCalibration | None,
     prior: float,
 ) -> tuple[PairScores, dict[str, Interval], tuple[Roc, Roc, Reliability | None]]:
     _, counts = np.unique(artists[artists >= 0], return_counts=True)
     same = int((counts * (counts - 1)).sum()) // 2
     different = int(counts.sum() * (counts.sum() - 1)) // 2 - same
-    neighbourhoods = neighbourhoods_among(vectors, vectors, hashes, np.arange(len(vectors))) if calibration else None
     by_distance, by_verdict = PairCurve.empty(), PairCurve.empty()
     chance, kept = np.random.default_rng(0), []
     for pairs in blocks(vectors, artists, neighbourhoods):

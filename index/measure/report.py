@@ -40,6 +40,8 @@ NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, part of the scores, na
     ("precision", "pairs", "precision"),
     ("calibration error", "pairs", "calibration_error"),
     ("Brier score", "pairs", "brier"),
+    ("AUC, neither in the gallery", "outside", "auc"),
+    ("calibration error, neither in the gallery", "outside", "calibration_error"),
     ("triplets right", "retrieval", "triplet_accuracy"),
     ("mAP@10", "retrieval", "mean_average_precision_at_10"),
     ("R@1", "retrieval", "recall_at_1"),
@@ -99,7 +101,7 @@ def _table(scores: Sequence[SplitScores]) -> str:
 
 def _cell(split: SplitScores, part: str, name: str) -> str:
     value = getattr(getattr(split, part), name, None)
-    low, high = split.intervals.get(name, (np.nan, np.nan))
+    low, high = split.intervals.get(f"outside_{name}" if part == "outside" else name, (np.nan, np.nan))
     interval = f"<small>{low:.3f} to {high:.3f}</small>" if low == low else ""
     return "<td>-</td>" if value is None or value != value else f"<td>{value:.3f}{interval}</td>"
 
