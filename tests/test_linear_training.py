@@ -21,7 +21,7 @@ from artidx.embedder.training.data.splits import SEEN, TRAIN, UNSEEN, check_spli
 from artidx.embedder.training.export.onnx_file import _in_eight_bits, export
 from artidx.embedder.training.networks.backbones import BACKBONES, load_backbone
 from artidx.embedder.training.networks.ensemble import Ensemble, LinearHead, balanced
-from artidx.embedder.training.recipes.linear import LinearSettings, discriminants
+from artidx.embedder.training.recipes.linear import LinearSettings, discriminants, without_surplus
 from artidx.errors import BadCatalog, BadModel
 from made import pictures
 from made_backbone import TinyBackbone
@@ -56,6 +56,20 @@ def test_unscaled_discriminants_are_those_of_scikit_learn():
     ours, expected = (x - centre) @ projection, theirs.transform(x)
     for axis in range(5):
         assert abs(np.corrcoef(ours[:, axis], expected[:, axis])[0, 1]) > 0.97
+
+
+@pytest.mark.parametrize("spread", [0, 0.25])
+def test_directions_that_only_rounding_makes_have_no_weight(spread):
+    # A spread of 0 whitened them to full weight, and they turned with the order in which a sum was written.
+    chance = np.random.default_rng(0)
+    artists = np.arange(60) % 6
+    x = (chance.normal(size=(6, 40))[artists] + chance.normal(size=(60, 40))).astype(np.float32)
+    settings, found = LinearSettings(spread=spread), []
+    for order in (np.arange(60), chance.permutation(60)):
+        _, projection = without_surplus(*discriminants(x[order], artists[order], settings), artists)
+        assert (np.linalg.norm(projection, axis=0) > 0).tolist() == [True] * 5 + [False] * 35
+        found.append(projection @ projection.T)
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
 
 
 def test_spread_shrinks_the_directions_that_part_artists_least():

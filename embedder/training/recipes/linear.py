@@ -105,7 +105,7 @@ def _head(
     widths = [width for name, backbone in backbones.items() for width in widths_of(name, backbone)]
     if not any(isinstance(backbone, TimmBackbone) for backbone in backbones.values()):
         parts = balanced(torch.from_numpy(features), widths).numpy()
-        centre, projection = discriminants(parts, artists, settings)
+        centre, projection = without_surplus(*discriminants(parts, artists, settings), artists)
         return LinearHead(widths, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
     is_rooted = [
         not isinstance(backbone, TimmBackbone)
@@ -114,7 +114,7 @@ def _head(
     ]
     means = torch.from_numpy(features.mean(axis=0, dtype=np.float64)).float()
     parts = centred_or_rooted(torch.from_numpy(features), widths, is_rooted, means).numpy()
-    centre, projection = discriminants(parts, artists, settings)
+    centre, projection = without_surplus(*discriminants(parts, artists, settings), artists)
     return CentredHead(widths, is_rooted, means, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())
 
 
@@ -149,6 +149,16 @@ def discriminants(
     share = np.maximum(shares[best], 0)
     scaled = directions[:, best] * (share / (1 + share)) ** settings.spread
     return centre, axes @ scaled
+
+
+def without_surplus(centre: Matrix, projection: Matrix, artists: npt.NDArray[Any]) -> tuple[Matrix, Matrix]:
+    """Discriminants with nothing in the directions beyond the artists' number less one.
+
+    Nothing but rounding makes those, and with a spread of 0 they would weigh as much as the others. A recipe that
+    trains them further begins at them as they are.
+    """
+    meaning = np.arange(projection.shape[1]) < len(np.unique(artists)) - 1
+    return centre, projection * meaning
 
 
 def _features(
