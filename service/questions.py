@@ -71,9 +71,9 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
             return queries, index.verdict(*queries, decision)
 
         queries, verdict = await state.searched(judged)
-        images = _image(form.painting("a")), _image(form.painting("b"))
-        most = state.settings.max_pixels
-        return answer(await state.decoded(lambda: index.with_one_picture(images, queries, verdict, most)))
+        sent, most = (form.painting("a"), form.painting("b")), state.settings.max_pixels
+        images = _image(sent[0]), _image(sent[1])
+        return answer(await state.decoded(lambda: index.with_one_picture(images, queries, verdict, most), *sent))
 
 
 @router.post(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, TypeVar
@@ -11,6 +14,7 @@ from fastapi import Depends, Request
 
 from ..embedder.locations import content_hash
 from ..embedder.pictures.images import Pixels, check_size
+from ..embedder.pictures.images import is_quick as is_quick_to_decode
 from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
 from ..index.answers.search import Query
@@ -38,11 +42,19 @@ class AppState:
         self.pictures = Pictures(settings.max_pixels)
         self.writing = asyncio.Lock()
         self._decoders = ThreadPoolExecutor(available_cores(), "decode")
+        self._slow_decoders = ThreadPoolExecutor(available_cores(), "decode-slow", _give_way)
         self._searchers = ThreadPoolExecutor(available_cores(), "search")
 
-    async def decoded(self, work: Callable[[], T]) -> T:
-        """Decode a picture in a thread."""
-        return await self._timed("decode", self._decoders, work)
+    async def decoded(self, work: Callable[[], T], *sent: Asked) -> T:
+        """Decode pictures in a thread.
+
+        Where one that was sent is much work, in a thread of those that give way: so a small picture waits neither
+        behind large ones nor for a core of theirs.
+        """
+        streams = [asked.stream for asked in sent if asked.stream is not None]
+        most = self.settings.max_pixels
+        is_quick = not streams or await self.searched(lambda: all(is_quick_to_decode(each, most) for each in streams))
+        return await self._timed("decode", self._decoders if is_quick else self._slow_decoders, work)
 
     async def searched(self, work: Callable[[], T]) -> T:
         """Ask an index in a thread."""
@@ -52,7 +64,7 @@ class AppState:
         """What `decode` makes of a picture that was sent. Raises UnreadableImage, which says the picture's name."""
         try:
             check_size(asked.size_bytes, self.settings.max_pixels)
-            return await self.decoded(decode)
+            return await self.decoded(decode, asked)
         except UnreadableImage as problem:
             raise type(problem)(f"{asked.name}: {problem}") from None
 
@@ -76,7 +88,7 @@ class AppState:
     async def close(self) -> None:
         """Finish what was taken, and stop what nobody waits for."""
         await self.maps.close()
-        for pool in (self._decoders, self._searchers):
+        for pool in (self._decoders, self._slow_decoders, self._searchers):
             pool.shutdown()
         self.engine.close()
 
@@ -86,6 +98,13 @@ class AppState:
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(pool, timed)
+
+
+def _give_way() -> None:
+    """This thread, and the processes it starts, take what of the cores others leave; elsewhere than on Linux it would
+    be the whole process."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 # Not plain functions: FastAPI would call those in threads.

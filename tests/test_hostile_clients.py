@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 
 import httpx
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 from starlette.datastructures import Headers
 
 from artidx.cli.main import artidx
@@ -107,6 +110,27 @@ def test_whom_a_client_says_that_it_asks_for_is_not_believed(index, tmp_path):
         there = httpx.HTTPTransport(local_address="127.0.0.2")
         with httpx.Client(transport=there, base_url=service.url, timeout=60) as other:
             assert other.post("/v1/nearest", **form(image=painting(tmp_path / "a.png", 3))).status_code == 200
+
+
+def test_a_small_picture_does_not_wait_behind_large_ones(index, tmp_path):
+    # Twenty AVIF files of 64 megapixels had it wait for a minute, and then for nothing.
+    large, small = io.BytesIO(), painting(tmp_path / "a.png", 3)
+    Image.new("RGB", (5000, 5000)).save(large, "PNG", compress_level=1)
+
+    def asked(image):
+        with service.client() as client:
+            return client.post("/v1/nearest", **form(image=image)).status_code
+
+    with served(index.source) as service, ThreadPoolExecutor(9) as pool:
+        waiting = [pool.submit(asked, ("large.png", large.getvalue())) for _ in range(8)]
+        deadline = time.monotonic() + 20
+        while service.state.metrics.registry.get_sample_value("artidx_in_flight") < 7:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        honest = pool.submit(asked, small)
+        order = [each is honest for each in as_completed([*waiting, honest])]
+        assert {each.result() for each in (*waiting, honest)} == {200}
+    assert order.index(True) < 6  # of 9
 
 
 def test_who_opens_many_connections_closes_its_own(index, monkeypatch):

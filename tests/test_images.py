@@ -24,7 +24,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from artidx.embedder.pictures import formats, images
-from artidx.embedder.pictures.images import SMALLEST_FILE_LIMIT, inner, square, squares
+from artidx.embedder.pictures.images import SMALLEST_FILE_LIMIT, inner, is_quick, square, squares
 from artidx.embedder.runtime import PREPROCESSING
 from artidx.errors import UnreadableImage
 from made import MUSEUM
@@ -514,6 +514,27 @@ def test_our_limit_counts_where_pillow_has_a_lower_one(monkeypatch: pytest.Monke
     data = encoded(Image.new("RGB", (100, 50), A), file_format)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert square(data, SIZE).shape == (SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "side", "options", "quick"),
+    [
+        ("JPEG", 400, {}, True),
+        ("JPEG", 3600, {}, True),  # of a phone: decoded reduced
+        ("JPEG", 3600, {"progressive": True}, False),
+        *((name, 400, {}, name in COMMON) for name in (*COMMON, *RARE)),
+        *((name, 2100, {}, False) for name in COMMON if name != "JPEG"),
+    ],
+)
+def test_a_file_tells_whether_it_is_soon_decoded(
+    file_format: str, side: int, options: dict[str, Any], quick: bool
+) -> None:
+    assert is_quick(io.BytesIO(encoded(Image.new("RGB", (side, side)), file_format, **options))) is quick
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"\xff\xd8\xff\xe0" + bytes(300), b"II*\0\xff\xff\xff\0"])
+def test_a_file_that_is_refused_before_it_is_decoded_is_so_soon(data: bytes) -> None:
+    assert is_quick(io.BytesIO(data))
 
 
 def test_a_file_larger_than_its_pixels_can_need_is_refused_unread(tmp_path: Path) -> None:

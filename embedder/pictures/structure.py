@@ -48,6 +48,7 @@ class Outline:
     size: tuple[int, int] | None = None
     left_out: tuple[tuple[int, int], ...] = ()  # (start, end) of colour profiles
     profile: bytes | None = None  # the sound one of those
+    scans: int = 1  # of a JPEG, at most
 
 
 def too_much(what: str) -> UnreadableImage:
@@ -95,7 +96,7 @@ def jpeg(stream: BinaryIO, max_pixels: int) -> Outline:
     scans = count(stream, b"\xff\xda") + 1  # at most: the two bytes may stand in what follows the picture, too
     if _are_too_many(scans, pixels, max_pixels) and _are_too_many(scans := _scans(stream), pixels, max_pixels):
         raise too_much(f"a JPEG of {pixels / 1e6:,.1f} megapixels in over {scans - 1:,} scans")
-    return Outline(size, tuple(profiles) if is_damaged else ())
+    return Outline(size, tuple(profiles) if is_damaged else (), scans=scans)
 
 
 @dataclass(frozen=True)
