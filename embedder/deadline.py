@@ -1,6 +1,7 @@
 """End runs of a model, or its loading, that go on for too long: one thread looks every second, while anything runs.
 
-To load a model computes what in its graph is constant. Both end between two operators, not within one.
+A run ends between two operators, not within one. Loading ends between two steps, and to compute what in a graph is
+constant is one step: where that is much, it is left to the runs (graph.py).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ..errors import BadModel
 
 MOST_FIELDS = 1_000_000  # names, numbers and parts: many times those of a large network; looked at in seconds
+MOST_CONSTANTS, MOST_PRODUCTS = 2000, 20  # of operators that depend on no picture; exporters leave hundreds, and none
 DEEPEST = 32  # messages in messages: those of a graph without subgraphs are half as deep
 
 # Of opset 23 of ONNX: all that map tensors to tensors without control flow, sequences, texts, chance or training.
@@ -49,18 +50,23 @@ OPERATORS["ai.onnx"] = OPERATORS[""]
 # Which fields of which messages hold messages, as onnx.proto numbers them. Only the way to nodes and tensors.
 _INSIDE = {
     "model": {7: "graph", 20: "training", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "graph": {1: "node", 5: "tensor", 11: "input", 15: "sparse"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "subgraph", 10: "tensor", 11: "subgraph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
+    "input": {},
 }
 _REFUSED = {
     "subgraph": "control flow (Loop, Scan, If and the like)",
     "function": "functions of its own",
     "training": "instructions for training",
 }
-_OP_TYPE, _DOMAIN = 4, 7  # of a node
+_INPUT, _OUTPUT, _OP_TYPE, _DOMAIN = 1, 2, 4, 7  # of a node
+_TENSOR_NAME, _INPUT_NAME = 8, 1
+_SHAPES = ("Shape", "Size")  # which may be known of what is not known itself
+_PRODUCTS = frozenset(name for names in OPERATORS.values() for name in names if "MatMul" in name or "Conv" in name)
+_PRODUCTS |= {"Attention", "Det", "DFT", "Einsum", "Gemm", "FusedGemm", "QGemm", "QAttention", "MultiHeadAttention"}
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
 
 
@@ -71,10 +77,28 @@ class _Field(NamedTuple):
     value: memoryview | int
 
 
-def check_graph(data: bytes, source: str) -> None:
-    """Raises BadModel unless a model file's graph is one that may be run."""
+class Constants(NamedTuple):
+    """How many operators depend on no picture, and how many of these are products of matrices."""
+
+    operators: int
+    products: int
+
+    @property
+    def are_few(self) -> bool:
+        """Whether they may be computed once, when a session is made: which nothing ends before all of them are."""
+        return self.operators <= MOST_CONSTANTS and self.products <= MOST_PRODUCTS
+
+
+class _Node(NamedTuple):
+    name: str
+    inputs: list[str]
+    outputs: list[str]
+
+
+def check_graph(data: bytes, source: str) -> Constants:
+    """What in the graph does not depend on a picture. Raises BadModel unless it is one that may be run."""
     try:
-        _check(memoryview(data))
+        return _check(memoryview(data))
     except _Refused as problem:
         raise BadModel(f"{source}: {problem}") from None
     except (IndexError, ValueError):
@@ -85,7 +109,10 @@ class _Refused(Exception):
     """The graph has something that it may not have."""
 
 
-def _check(model: memoryview) -> None:
+def _check(model: memoryview) -> Constants:
+    nodes: list[_Node] = []
+    inputs: set[str] = set()
+    given: set[str] = set()  # names of numbers that stand in the file
     waiting: list[tuple[str, memoryview, int]] = [("model", model, 0)]
     left = MOST_FIELDS
     while waiting:
@@ -97,20 +124,49 @@ def _check(model: memoryview) -> None:
         if left < 0 or depth > DEEPEST:
             raise _Refused(f"has over {MOST_FIELDS:,} parts, or over {DEEPEST} of them in each other")
         if kind == "node":
-            _check_operator(fields)
+            nodes.append(_Node(_check_operator(fields), *(_texts(fields, number) for number in (_INPUT, _OUTPUT))))
         elif kind == "tensor" and any(
             field.number == _EXTERNAL_DATA or (field.number == _DATA_LOCATION and field.value) for field in fields
         ):
             raise _Refused("has numbers in other files (external data), which are not read; save it as one file")
+        elif kind == "tensor":
+            given.update(_texts(fields, _TENSOR_NAME))
+        elif kind == "input":
+            inputs.update(_texts(fields, _INPUT_NAME))
         inside = _INSIDE[kind]
         waiting.extend(
             (inside[field.number], field.value, depth + 1)
             for field in fields
             if field.number in inside and not isinstance(field.value, int)
         )
+    return _constants(nodes, inputs - given)
 
 
-def _check_operator(fields: list[_Field]) -> None:
+def _texts(fields: list[_Field], number: int) -> list[str]:
+    return [
+        bytes(field.value).decode() for field in fields if field.number == number and not isinstance(field.value, int)
+    ]
+
+
+def _constants(nodes: list[_Node], inputs: set[str]) -> Constants:
+    """Of all nodes those that no input leads to; but the shape of anything may be known before."""
+    readers: dict[str, list[int]] = {}
+    for place, node in enumerate(nodes):
+        for name in node.inputs:
+            readers.setdefault(name, []).append(place)
+    reached: set[int] = set()
+    names = list(inputs)
+    while names:
+        for place in readers.pop(names.pop(), ()):
+            if place not in reached:
+                reached.add(place)
+                names.extend(nodes[place].outputs if nodes[place].name not in _SHAPES else ())
+    left = [node.name for place, node in enumerate(nodes) if place not in reached and node.name != "Constant"]
+    return Constants(len(left), sum(name in _PRODUCTS for name in left))
+
+
+def _check_operator(fields: list[_Field]) -> str:
+    """Its name. Raises _Refused."""
     # Where a field stands twice, the last one counts.
     name, domain = (
         next(
@@ -128,6 +184,7 @@ def _check_operator(fields: list[_Field]) -> None:
         raise _Refused(
             f"has the operator {called[:80]!r}, which is not among those that are run (embedder/graph.py lists them)"
         )
+    return name
 
 
 def _fields(message: memoryview) -> Iterator[_Field]:

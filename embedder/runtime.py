@@ -79,8 +79,8 @@ class Embedder(AsTransformer):
         self.device = device
         self.sha256 = hashlib.sha256(data).hexdigest()
         self.data = data
-        check_graph(data, source)
-        self._session = _session(data, source, device)
+        constants = check_graph(data, source)
+        self._session = _session(data, source, device, folds=constants.are_few)
         self._deadline = Deadline(RUN_S)
         self.provider: str = self._session.get_providers()[0]  # the one that really runs
         if self.provider != PROVIDERS[device]:
@@ -228,7 +228,8 @@ def read_model(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSession:
+def _session(data: bytes, source: str, device: str, folds: bool = True) -> onnxruntime.InferenceSession:
+    """folds: what is constant in the graph is computed now; else in each run, which can be ended on the way."""
     if device not in PROVIDERS:
         raise BadSetting(f"device {device!r}: expected one of {', '.join(PROVIDERS)}")
     try:
@@ -245,7 +246,8 @@ def _session(data: bytes, source: str, device: str) -> onnxruntime.InferenceSess
     loading = Loading(options)
     try:  # from bytes, not from a path: a hostile model cannot pull in other files as its weights
         with Deadline(LOAD_S).of(loading):
-            return onnxruntime.InferenceSession(data, options, providers=wanted)
+            left_out = None if folds else ["ConstantFolding"]
+            return onnxruntime.InferenceSession(data, options, providers=wanted, disabled_optimizers=left_out)
     except Exception as problem:  # ONNX Runtime has a dozen exception types without a common base
         if loading.terminate:
             raise BadModel(f"{source}: was not loaded after {LOAD_S:g} s, and was given up") from None

@@ -368,22 +368,54 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path, monkeypatch):
     assert time.monotonic() - started < 10
 
 
-def constants_to_compute(model):
-    """A chain of products that depends on nothing: folded when a session is made, for half an hour."""
+def constants_to_compute(model, begin=("corner",), how_many=600):
+    """A chain of products that depends on nothing: folded when a session is made, and not to be ended."""
     node = helper.make_node
     model.graph.initializer.append(numpy_helper.from_array(np.array([512, 512]), "corner"))
-    model.graph.node.append(node("ConstantOfShape", ["corner"], ["c0"]))
-    model.graph.node.extend(node("MatMul", [f"c{i}", f"c{i}"], [f"c{i + 1}"]) for i in range(3000))
+    model.graph.node.append(node("ConstantOfShape", begin, ["c0"]))
+    model.graph.node.extend(node("MatMul", [f"c{i}", f"c{i}"], [f"c{i + 1}"]) for i in range(how_many))
     model.graph.output[0].name = "more"
-    model.graph.node.append(node("ReduceMax", ["c3000"], ["least"], keepdims=0))
+    model.graph.node.append(node("ReduceMax", [f"c{how_many}"], ["least"], keepdims=0))
     model.graph.node.append(node("Add", ["vector", "least"], ["more"]))
 
 
-def test_a_model_whose_constants_take_for_ever_is_given_up(monkeypatch):
-    monkeypatch.setattr("artidx.embedder.runtime.LOAD_S", 0.5)
-    data = changed_model(constants_to_compute)
-    with pytest.raises(BadModel, match=r"model\.onnx: was not loaded after 0\.5 s"):
-        Embedder(data, "model.onnx")
+def constants_of_a_shape(model):
+    """The same of the shape of something that is not constant itself."""
+    for name, value in (("row", [1, DIM]), ("times", [40 * DIM, 40])):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value), name))
+    model.graph.node.append(helper.make_node("Reshape", ["vector", "row"], ["one"]))
+    model.graph.node.append(helper.make_node("Shape", ["one"], ["small"]))
+    model.graph.node.append(helper.make_node("Mul", ["small", "times"], ["shape"]))
+    constants_to_compute(model, ("shape",))
+
+
+@pytest.mark.parametrize("change", [constants_to_compute, constants_of_a_shape])
+def test_a_model_whose_constants_take_for_ever_is_ended_when_it_is_run(tmp_path, monkeypatch, change):
+    monkeypatch.setattr("artidx.embedder.runtime.RUN_S", 0.2)
+    started = time.process_time()
+    embedder = Embedder(changed_model(change), "model.onnx")
+    with pytest.raises(BadModel, match=r"not done after 0\.2 s"):
+        embedder.transform([painting(tmp_path / "a.png", 1)])
+    assert time.process_time() - started < 10
+
+
+def test_what_is_constant_is_told_from_what_depends_on_a_picture():
+    assert check_graph(small_model(), "model.onnx").products == 0
+    found = check_graph(changed_model(lambda model: constants_to_compute(model, how_many=30)), "model.onnx")
+    assert (found.operators, found.products) == (32, 30)
+    assert not found.are_few
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_of_models_that_ship_what_is_constant_is_computed_once(name):
+    path = model_file(name)
+    assert check_graph(path.read_bytes(), str(path)).are_few
+
+
+def test_a_model_that_is_not_soon_loaded_is_given_up(monkeypatch):
+    monkeypatch.setattr("artidx.embedder.runtime.LOAD_S", 0.01)
+    with pytest.raises(BadModel, match=r"model\.onnx: was not loaded after 0\.01 s"):
+        Embedder(changed_model(lambda model: constants_to_compute(model, how_many=4000)), "model.onnx")
 
 
 def test_no_library_takes_its_settings_from_the_folder_that_somebody_stands_in(tmp_path):
