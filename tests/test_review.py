@@ -18,7 +18,8 @@ import artidx
 from artidx.cli.main import artidx as command
 from artidx.embedder.catalogs.catalog import read_labels
 from artidx.errors import BadCatalog
-from artidx.index.review.doubtful import doubts, false_discoveries, share_of_right
+from artidx.index.review.doubtful import doubts, false_discoveries, share_above
+from artidx.index.review.evidence import Elsewhere, Evidence
 from artidx.index.review.works import Works
 from artidx.index.scoring.artist_scores import compensated, gallery_scores
 from artidx.index.scoring.calibration import GalleryScores
@@ -38,10 +39,18 @@ def made_works(same: tuple = (), **columns) -> Works:
     return Works(table, (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), same)
 
 
+def scores_of(works: Works):
+    return [each for block in works.scores(works.objects) for each in block]
+
+
+def evidence(works: Works, elsewhere: Elsewhere | None = None) -> Evidence:
+    return Evidence(works, CALIBRATION.artists, np.zeros(24, np.float32), elsewhere)
+
+
 def test_scores_are_those_of_leave_one_out_written_out():
     works = made_works()
     expected = gallery_scores(works.vectors, works.codes, len(works.keys), works.vectors, np.arange(24))
-    for number, (_, found) in enumerate(works.scores(works.objects)):
+    for number, (_, found) in enumerate(scores_of(works)):
         np.testing.assert_allclose(found.scores, expected.scores[number], atol=1e-5)
         np.testing.assert_array_equal(found.paintings, expected.paintings[number])
 
@@ -50,7 +59,7 @@ def test_no_count_tells_whose_a_work_is_recorded_to_be():
     scored = compensated(GalleryScores(np.zeros(2), np.array([3.0, 4.0])), np.array([1, 0]))
     assert scored.paintings.tolist() == [4, 4]
     works = made_works()
-    assert all((found.paintings == 4).all() for _, found in works.scores(works.objects))
+    assert all((found.paintings == 4).all() for _, found in scores_of(works))
 
 
 def test_a_copy_of_a_work_is_no_witness_for_it_and_a_work_speaks_once():
@@ -68,27 +77,65 @@ def test_photographs_of_one_object_are_one_work():
 
 def test_a_wrong_attribution_is_the_most_doubtful_one():
     works = made_works(artist=[*BY[:2], "Degas", *BY[3:]])
-    found = doubts(works, CALIBRATION.artists)
+    found = doubts(works, evidence(works))
     assert found[0].one.name == "w2"
     assert works.artists[int(np.argmax(found[0].probabilities))] == "Cranach"
 
 
 def test_an_artist_of_one_work_and_a_qualified_record_are_not_judged():
     single = made_works(artist=[*BY[:-1], "Rubens"])
-    assert "w23" not in {each.one.name for each in doubts(single, CALIBRATION.artists)}
+    assert "w23" not in {each.one.name for each in doubts(single, evidence(single))}
     swapped = [*BY[:2], "Degas", *BY[3:]]
     qualified = made_works(artist=swapped, attribution=[*swapped[:2], "attributed to Degas", *swapped[3:]])
-    assert "w2" not in {each.one.name for each in doubts(qualified, CALIBRATION.artists)}
+    assert "w2" not in {each.one.name for each in doubts(qualified, evidence(qualified))}
 
 
 def test_expected_false_discoveries_never_fall_down_the_list_and_are_shares():
-    spread = np.linspace(-3, 12, 400)
-    assert (np.diff(share_of_right(spread)) <= 0).all()
+    spread = np.linspace(0.01, 12, 400)
+    assert (np.diff(share_above(spread)) <= 0).all()
     shares = false_discoveries(sorted(spread.tolist(), reverse=True))
     assert all(0 <= share <= 1 for share in shares)
     assert shares == sorted(shares)
-    assert shares[-1] == 1
     assert false_discoveries([]) == []
+
+
+@pytest.mark.parametrize("nats", [0.7, 3.0])  # of another model, or another collection
+def test_right_attributions_alone_are_expected_to_be_right_and_wrong_ones_stand_out_at_any_scale(nats):
+    shares = np.random.default_rng(3).uniform(size=300)
+    at = np.linspace(0, 12, 1000)
+    right = np.sort(nats * np.interp(-shares, -share_above(at), at))[::-1]
+    assert false_discoveries(right.tolist())[19] > 0.7
+    with_wrong = np.sort([*right, *(nats * np.linspace(9, 14, 30))])[::-1]
+    assert false_discoveries(with_wrong.tolist())[19] < 0.15
+
+
+def test_works_of_an_artist_elsewhere_speak_for_them_and_an_artist_who_is_not_there_is_as_likely_as_chance():
+    works = made_works()
+    towards = works.vectors[[0, 4, 8]]  # one work each by Cranach, Degas and Giotto
+    elsewhere = Elsewhere(towards, np.zeros(24, np.float32), pd.Series(["cranach", None, "giotto"]))
+    odds = elsewhere.odds(works.vectors[:1], works.keys, CALIBRATION.artists)[0]
+    assert odds[works.keys.index("cranach")] == pytest.approx(np.log(2), abs=0.01)
+    assert odds[works.keys.index("giotto")] < -1
+    assert odds[works.keys.index("titian")] == 0
+    alone, both = (next(evidence(works, given).of(works.objects[:1])) for given in (None, elsewhere))
+    assert both.probabilities[works.keys.index("giotto")] < alone.probabilities[works.keys.index("giotto")]
+    assert both.unknown == alone.unknown
+    assert both.probabilities.sum() + both.unknown == pytest.approx(1)
+
+
+def test_a_work_is_likelier_by_an_artist_of_its_time_and_its_own_date_is_no_evidence():
+    years = pd.array([1520] * 4 + [1880] * 4 + [1310] * 4 + [1870] * 4 + [1540] * 4 + [None] * 4, dtype="Int64")
+    dated, undated = made_works(year=years), made_works()
+    with_dates, without = (next(evidence(works).of(works.objects[:1])).evidence for works in (dated, undated))
+    gained = with_dates - without
+    of = {name: gained[dated.keys.index(name)] for name in dated.keys}
+    assert of["cranach"] > 0 > of["degas"]
+    assert of["degas"] == pytest.approx(of["giotto"], abs=0.2)
+    assert of["vermeer"] == 0  # none of theirs is dated
+    years[0] = 1880  # a wrong date speaks against the artist, though it stands in the artist's own record
+    moved = made_works(year=years)
+    found = next(evidence(moved).of(moved.objects[:1])).evidence
+    assert (found - without)[moved.keys.index("cranach")] < 0 < (found - without)[moved.keys.index("degas")]
 
 
 @pytest.fixture(scope="module")

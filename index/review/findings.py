@@ -23,8 +23,9 @@ from ..scoring.vectors import Array, Doubles
 from ..storage.generations import Generation
 from ..storage.manifest import Manifest
 from ..storage.vector_store import Painting, VectorStore
-from .doubtful import doubts
+from .doubtful import doubts, judged
 from .duplicates import Duplicate, Duplicates, duplicates
+from .evidence import Elsewhere, Evidence
 from .works import Object, Works
 
 NAMED = 5  # artists
@@ -134,13 +135,15 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
     Raises BadIndex for a collection in Milvus, and Uncalibrated.
     """
     calibration = index.calibration.artists  # before the work
+    elsewhere = None if reference is None else _elsewhere(reference)
     table, vectors = index.generation.table, index.generation.vectors.matrix
     alone = Works(table, vectors)
     same = duplicates(index.store, alone.names, vectors, index.centre, index.embedder, bar)
     works = Works(table, vectors, ((each.a, each.b) for each in same.found if not each.how.is_version))
     told = _Told(index, works, reference)
     found = [*(told.duplicate(each) for each in _ranked(same.found, works))]
-    for doubt in doubts(works, calibration):
+    evidence = Evidence(works, calibration, index.centre, elsewhere)
+    for doubt in doubts(works, evidence):
         recorded = int(works.codes[doubt.one.places[0]])
         others = doubt.probabilities.copy()
         others[recorded] = 0
@@ -157,27 +160,21 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
         )
     nameless = [each for each in works.objects if works.codes[each.places[0]] < 0 or works.is_qualified(each.places[0])]
     answers = []
-    for one, scores in works.scores(nameless):
-        known, unknown = calibration.posterior(scores)
+    for weighed in evidence.of(nameless):
+        one = weighed.one
         theirs, nobody = told.in_reference(one)
         answers.append(
             told.finding(
                 UNATTRIBUTED,
                 one,
-                candidates=told.candidates(one, known),
-                unknown=float(unknown),
+                candidates=told.candidates(one, weighed.probabilities),
+                unknown=weighed.unknown,
                 reference=theirs,
                 reference_unknown=nobody,
             )
         )
     found += sorted(
         answers, key=lambda each: -max((c.probability for c in (*each.candidates, *each.reference)), default=0.0)
-    )
-    judged = sum(
-        works.codes[each.places[0]] >= 0
-        and works.counts[works.codes[each.places[0]]] > 1
-        and not works.is_qualified(each.places[0])
-        for each in works.objects
     )
     return Review(
         tuple(found),
@@ -189,7 +186,7 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
         index.manifest.model.name,
         index.manifest.generation,
         datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
-        judged,
+        len(judged(works)),
         index.calibration.artists.measured_on,
         tuple(_notes(same, reference)),
     )
@@ -246,6 +243,11 @@ class _Told:
         vector = uncentred(self._works.vectors[one.places[0]][None], self._index.centre)[0]
         answer = self._reference.answer(self._reference.query_of_vector(vector, one.name), k=NAMED)
         return tuple(_of_reference(each) for each in answer.artists), answer.unknown
+
+
+def _elsewhere(reference: Opened) -> Elsewhere:
+    gallery = reference.generation
+    return Elsewhere(gallery.vectors.matrix, reference.centre, gallery.table["artist_key"])
 
 
 def _of_reference(ranked: RankedArtist) -> Candidate:

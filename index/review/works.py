@@ -77,8 +77,8 @@ class Works:
         record = self.record(place)
         return record is not None and attribution(record).qualifier is not None
 
-    def scores(self, asked: Sequence[Object]) -> Iterator[tuple[Object, GalleryScores]]:
-        """For each object (artists,) scores by all works but its own, over its photographs on average."""
+    def scores(self, asked: Sequence[Object]) -> Iterator[list[tuple[Object, GalleryScores]]]:
+        """For each object (artists,) scores by all works but its own, over its photographs on average; in blocks."""
         gallery = self.vectors[self.gallery]
         codes, works = self.codes[self.gallery], self.work[self.gallery]
         starts = np.flatnonzero(np.diff(codes, prepend=-1))
@@ -92,12 +92,14 @@ class Works:
                 kernel[number, left_out] = 0
             sums = np.add.reduceat(kernel, starts, axis=1, dtype=np.float64) if len(starts) else kernel[:, :0]
             owner = np.repeat(np.arange(len(block)), [len(each.places) for each in block])
+            found = []
             for number, each in enumerate(block):
                 mine = np.flatnonzero(owner == number)
                 out = np.bincount(codes[own[mine[0]]], minlength=len(self.keys))
                 with np.errstate(divide="ignore"):
-                    found = 1 + np.log(sums[mine].mean(axis=0)) / KERNEL
-                yield each, compensated(GalleryScores(found, (self.counts - out).astype(np.float64)), out)
+                    near = 1 + np.log(sums[mine].mean(axis=0)) / KERNEL
+                found.append((each, compensated(GalleryScores(near, (self.counts - out).astype(np.float64)), out)))
+            yield found
 
     def evidence_of(self, one: Object, artist: int, most: int) -> list[tuple[int, float]]:
         """The artist's nearest works to an object that are not its own: places and distances."""
