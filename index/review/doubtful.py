@@ -82,15 +82,15 @@ def doubts(works: Works, evidence: Evidence) -> list[Doubt]:
 def false_discoveries(doubts: Sequence[float]) -> list[float]:
     """For each of all positive doubts, largest first, the share of right attributions to be expected down to it.
 
-    First as if all were right ones, then once more without the half of those that stood out; half, because to leave
-    out all of them would take some of the right ones' tail for wrong.
+    First as if all were right ones, then once more without as many as stood out. To go on like that would take more
+    and more of the right ones' tail for wrong.
     """
     if not len(doubts):
         return []
     ordered = np.array(doubts, np.float64)
     numbers = np.arange(1, len(ordered) + 1)
     expected = _expected(ordered, 0)
-    expected = _expected(ordered, int((numbers - expected).max() / 2))
+    expected = _expected(ordered, int((numbers - expected).max()))
     shares: list[float] = np.minimum.accumulate((expected / numbers)[::-1])[::-1].tolist()
     return shares
 
