@@ -13,6 +13,7 @@ from .output import note, say, say_json
 
 if TYPE_CHECKING:
     from ..index.answers.search import Answer
+    from ..index.opened import Index
     from ..index.sources import Source
 
 
@@ -84,16 +85,15 @@ def nearest(
     if as_json:
         say_json(answer)
     else:
-        _show(answer, paintings, opened.artists)
+        _show(answer, paintings, opened)
 
 
-def _show(answer: Answer, paintings: bool, artists: int) -> None:
-    from ..index.answers.same_picture import VERY_NEAR
+def _show(answer: Answer, paintings: bool, index: Index) -> None:
     from .query import named, note_without_geometry, percent
 
     for twin in answer.one_picture:
         say(f"this and {named(twin.painting)} {twin.how.says}")
-    if not answer.one_picture and answer.paintings and answer.paintings[0].distance < VERY_NEAR:
+    if not answer.one_picture and answer.paintings and answer.paintings[0].distance < index.reach.very_near:
         note_without_geometry("this and the nearest")
     if paintings:
         for neighbour in answer.paintings:
@@ -104,6 +104,6 @@ def _show(answer: Answer, paintings: bool, artists: int) -> None:
         for neighbour in artist.paintings:
             say(f"      {neighbour.distance:.3f}  {named(neighbour.painting)}")
     say(
-        f"{percent(answer.unknown or 0):>4}  none of the {artists:,} artists here, if half of the paintings you ask "
-        f"about are by others"
+        f"{percent(answer.unknown or 0):>4}  none of the {index.artists:,} artists here, if half of the paintings you "
+        f"ask about are by others"
     )

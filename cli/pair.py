@@ -14,6 +14,7 @@ from .output import say, say_json
 
 if TYPE_CHECKING:
     from ..index.answers.verify import Verdict
+    from ..index.opened import Index
     from ..index.sources import Source
 
 SHARED = 5  # neighbours shown; --json has them all
@@ -95,18 +96,16 @@ def pair(
     if as_json:
         say_json(verdict)
     else:
-        _show(verdict, opened.manifest.artists, is_too_sure=opened.calibration.outside is None)
+        _show(verdict, opened)
     sys.exit(0 if verdict.same else 1)
 
 
-def _show(verdict: Verdict, artists: int, *, is_too_sure: bool) -> None:
-    """is_too_sure: of pairs neither of which is in the index."""
-    from ..index.answers.same_picture import VERY_NEAR
+def _show(verdict: Verdict, index: Index) -> None:
     from .query import named, note_without_geometry, percent, ranked
 
     if verdict.one_picture:
         say(f"A and B {verdict.one_picture.says}")
-    elif verdict.distance < VERY_NEAR:
+    elif verdict.distance < index.reach.very_near:
         note_without_geometry("these two")
     passing = (
         "that you gave"
@@ -128,6 +127,7 @@ def _show(verdict: Verdict, artists: int, *, is_too_sure: bool) -> None:
             f"   {percent(verdict.probability_by_distance)} by their distance alone; the similarity of their "
             f"neighbourhoods in the index is {verdict.neighbourhood_similarity:.2f} of 1"
         )
+    is_too_sure = index.calibration.outside is None  # of pairs neither of which is in the index
     if is_too_sure and verdict.same and verdict.a.painting is None and verdict.b.painting is None:
         say(
             "   neither is in the index, and to an index two photographs of one collection that it does not hold look "
@@ -138,7 +138,7 @@ def _show(verdict: Verdict, artists: int, *, is_too_sure: bool) -> None:
     for letter, side in (("A", verdict.a), ("B", verdict.b)):
         say(f"{letter}  {named(side.painting) if side.painting else side.name}")
         say(
-            f"   nearest artists, the other left out: {ranked(side.artists)}; none of the {artists} artists here "
+            f"   nearest artists, the other left out: {ranked(side.artists)}; none of the {index.artists} artists here "
             f"{percent(side.unknown)}"
         )
     say(f"neighbours of both: {len(verdict.shared) or 'none'}")

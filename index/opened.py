@@ -24,10 +24,11 @@ from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
 from ..embedder.pictures.images import MAX_PIXELS
 from ..embedder.runtime import Embedder, ImageLike, available_cores
-from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, UnknownPainting, UnreadableImage
+from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
 from . import notebook
 from .answers import twins
 from .answers.collection import Collection
+from .answers.same_picture import Reach
 from .answers.search import Answer, Gallery, Query, RankedArtist
 from .answers.verify import Decision, Judgement, Verdict, judge, verdict
 from .changes import build as building
@@ -251,7 +252,9 @@ class Index:
         max_pixels: int = MAX_PIXELS,
     ) -> Verdict:
         """The verdict on two images, and whether they show one picture; they are read again where they are near."""
-        return replace(found, one_picture=twins.of_pair(self.store, images, queries, found.distance, max_pixels))
+        return replace(
+            found, one_picture=twins.of_pair(self.store, images, queries, found.distance, self.reach, max_pixels)
+        )
 
     def judge(self, a: Query, b: Query, decision: Decision) -> Judgement:
         """`verdict` without the evidence, which takes most of the time."""
@@ -273,7 +276,9 @@ class Index:
 
     def with_twins(self, image: ImageLike, query: Query, found: Answer, max_pixels: int = MAX_PIXELS) -> Answer:
         """The answer on an image, and which paintings show the same picture; near ones are read again."""
-        return replace(found, one_picture=twins.of_query(self.store, image, query, found.paintings, max_pixels))
+        return replace(
+            found, one_picture=twins.of_query(self.store, image, query, found.paintings, self.reach, max_pixels)
+        )
 
     def with_identical(self, query: Query, found: Answer, *, is_by_id: bool) -> Answer:
         """The answer on an image, and which paintings have its very bytes; no file is read, so it takes no time.
@@ -472,6 +477,14 @@ class Index:
     def calibration(self) -> Calibration:
         """The generation's calibration. Raises Uncalibrated."""
         return Calibration.from_json(self.manifest.calibration, self.name)
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Distances within which photographs are compared, whether they show one picture."""
+        try:
+            return Reach.of(self.calibration)
+        except Uncalibrated:
+            return Reach()
 
     @property
     def embedder(self) -> Embedder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ import artidx
 from artidx.cli.main import artidx as command
 from artidx.errors import OutOfResources
 from artidx.index.answers import same_picture as told
-from artidx.index.answers.same_picture import same_picture, seen
-from made import MUSEUM
+from artidx.index.answers.same_picture import Reach, same_picture, seen
+from made import CALIBRATION, MUSEUM
 
 PICTURE, OTHER = MUSEUM / "436839.jpg", MUSEUM / "436892.jpg"
 
@@ -154,6 +155,16 @@ def test_pair_and_nearest_say_first_that_it_is_one_picture(photographs):
     assert found == {"one.png": "identical", "again.png": "identical", "mirrored.png": "mirrored"}
     said = CliRunner().invoke(command, ["pair", "one.png", "mirrored.png", *where])
     assert said.output.splitlines()[0] == "A and B seem to show one picture: the second is mirrored"
+
+
+def test_how_far_photographs_are_compared_follows_the_models_scale():
+    reach = Reach.of(CALIBRATION)
+    assert (reach.near, reach.nearer, reach.very_near) == (0.6, 0.4, 0.1)
+    wider = replace(
+        CALIBRATION.pairs.by_distance,
+        points=tuple(replace(point, distance=2 * point.distance) for point in CALIBRATION.pairs.by_distance.points),
+    )
+    assert Reach.of(replace(CALIBRATION, pairs=replace(CALIBRATION.pairs, by_distance=wider))).nearer == 0.8
 
 
 @pytest.mark.parametrize("spelling", ["one.png", "id:one.png", "one.PNG", "id:one.PNG"])

@@ -14,13 +14,12 @@ from PIL import Image
 
 from ...embedder.pictures.images import MAX_PIXELS, Source, used
 from ...errors import MissingPackage
+from ..scoring.calibration import FALSE_POSITIVE_RATES, Calibration
 from . import geometry
 from .geometry import Fit, Photograph
 
 # Chosen on the museum's paintings changed by code and on 45 pairs of photographs of one painting from two collections
 # (docs/review.md): photographs of one picture agreed by 0.77 and more, redrawn ones by 0.55 at most.
-NEAR = 0.65  # distance: farther apart than any copy of the whole that was tried, a grey one at 0.52 the farthest
-VERY_NEAR = 0.2  # distance from which on two photographs may well be of one picture
 WHOLLY = 1 << 30  # pixels a side: no JPEG is decoded reduced
 ONE_PICTURE = 0.72  # agreement of patches
 VERSION = 0.05  # less of it is chance; of 780 pairs of different pictures not one had features that fit at all
@@ -50,6 +49,25 @@ SAID = {
     ANOTHER_PHOTOGRAPH: "another photograph of it",
     ANOTHER_VERSION: "the composition is one, the hand or the version another: a copy, a replica, or restored since",
 }
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Distances within which photographs are compared, told by how few pairs by different artists lie nearer, so that
+    they follow each model's scale (docs/review.md). As they stand: for a model that was never calibrated.
+
+    near: one in ten, of a pair that is asked about and of the two nearest; nearer: one in a hundred, of the five
+    nearest; very_near: half of where one in a thousand lies, of what `nearest` finds.
+    """
+
+    near: float = 0.65
+    nearer: float = 0.5
+    very_near: float = 0.2
+
+    @classmethod
+    def of(cls, calibration: Calibration) -> Reach:
+        near, nearer, rare = (calibration.pairs.by_distance.point(rate).distance for rate in FALSE_POSITIVE_RATES)
+        return cls(near, nearer, rare / 2)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ...embedder.pictures.images import MAX_PIXELS
 from ...embedder.runtime import ImageLike
 from ...errors import UnreadableImage
 from ..storage.vector_store import Painting, VectorStore
-from .same_picture import IDENTICAL, NEAR, VERY_NEAR, SamePicture, Seen, same_picture, seen
+from .same_picture import IDENTICAL, Reach, SamePicture, Seen, same_picture, seen
 from .search import Neighbour, Query, Twin
 
 LOOKED_AT = 5  # of the nearest
@@ -53,10 +53,11 @@ def of_pair(
     images: tuple[ImageLike, ImageLike],
     queries: tuple[Query, Query],
     distance: float,
+    reach: Reach,
     max_pixels: int = MAX_PIXELS,
 ) -> SamePicture | None:
     """Whether two images that were asked about show one picture."""
-    if distance >= NEAR:
+    if distance >= reach.near:
         return None
     contents = [_content(store, query.painting) if query.painting else "" for query in queries]
     if contents[0] and contents[0] == contents[1]:
@@ -82,7 +83,12 @@ def identical(store: VectorStore, query: Query, is_by_id: bool) -> tuple[Twin, .
 
 
 def of_query(
-    store: VectorStore, image: ImageLike, query: Query, near: Sequence[Neighbour], max_pixels: int = MAX_PIXELS
+    store: VectorStore,
+    image: ImageLike,
+    query: Query,
+    near: Sequence[Neighbour],
+    reach: Reach,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[Twin, ...]:
     """The paintings that show the picture asked about: those with its bytes, and of very near ones those that fit it.
 
@@ -91,7 +97,7 @@ def of_query(
     known = query.painting
     is_by_id = known is not None and isinstance(image, str) and known.id in spellings(image.removeprefix("id:"))
     found = list(identical(store, query, is_by_id))
-    close = [each.painting for each in near[:LOOKED_AT] if each.distance < VERY_NEAR]
+    close = [each.painting for each in near[:LOOKED_AT] if each.distance < reach.very_near]
     if not close:
         return tuple(found)
     with Reader(max_pixels) as reader:

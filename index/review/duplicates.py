@@ -21,14 +21,14 @@ from ...embedder.pictures.images import picture
 from ...embedder.resources import available_cores
 from ...embedder.runtime import Embedder
 from ...errors import UnreadableImage
-from ..answers.same_picture import IDENTICAL, NEAR, SamePicture, Seen, has_geometry, same_picture
+from ..answers.same_picture import IDENTICAL, Reach, SamePicture, Seen, has_geometry, same_picture
 from ..answers.twins import seen_painting
 from ..scoring.centre import centred
 from ..scoring.vectors import Array, Integers
 from ..storage.vector_store import VectorStore
 
 NEIGHBOURS = 5  # of each photograph
-NEARER, NEAREST = 0.5, 2  # farther than that only the two nearest neighbours are looked at
+NEAREST = 2  # of these are looked at a little farther (Reach)
 MOST = 5000  # pairs that are compared, the nearest: ten minutes of two cores at most
 HELD = 256  # photographs with their features, 1.5 MB each
 TRIED = 8  # photographs whose mirror images say whether all are needed
@@ -57,15 +57,15 @@ class Duplicates:
 
 
 def duplicates(
-    store: VectorStore, names: list[str], vectors: Array, centre: Array, embedder: Embedder, bar: Bar
+    store: VectorStore, names: list[str], vectors: Array, centre: Array, embedder: Embedder, reach: Reach, bar: Bar
 ) -> Duplicates:
     """All pairs of photographs of different objects that show one picture. names, vectors: of the table's rows."""
     contents = store.contents(range(len(names)))
     identical = {pair: SamePicture((IDENTICAL,)) for pair in _identical(contents) if names[pair[0]] != names[pair[1]]}
-    near = _near(names, vectors, vectors)
+    near = _near(names, vectors, vectors, reach)
     compared, found = 0, []
     if has_geometry():
-        near |= _mirrored(store, names, vectors, centre, embedder, bar)
+        near |= _mirrored(store, names, vectors, centre, embedder, reach, bar)
     pairs = sorted((apart, a, b) for (a, b), apart in near.items() if contents[a] != contents[b] or not contents[a])
     left_out, pairs = max(0, len(pairs) - MOST), pairs[:MOST]
     order = sorted((a, b) for _, a, b in pairs)  # so that photographs are read once, mostly
@@ -120,7 +120,7 @@ def _identical(contents: list[str]) -> Iterator[tuple[int, int]]:
 
 
 def _near(
-    names: list[str], asked: Array, vectors: Array, places: Integers | None = None
+    names: list[str], asked: Array, vectors: Array, reach: Reach, places: Integers | None = None
 ) -> dict[tuple[int, int], float]:
     """Distances of near pairs of different objects. asked: (q, d) of the photographs at `places`, or of all."""
     of = np.arange(len(asked)) if places is None else places
@@ -136,26 +136,26 @@ def _near(
             own = int(of[start + row])
             others = [other for other in others if names[other] != names[own]]
             for rank, other in enumerate(others):
-                if apart[row, other] < (NEAR if rank < NEAREST else NEARER):
+                if apart[row, other] < (reach.near if rank < NEAREST else reach.nearer):
                     pair = (min(own, other), max(own, other))
                     found[pair] = min(float(apart[row, other]), found.get(pair, np.inf))
     return found
 
 
 def _mirrored(
-    store: VectorStore, names: list[str], vectors: Array, centre: Array, embedder: Embedder, bar: Bar
+    store: VectorStore, names: list[str], vectors: Array, centre: Array, embedder: Embedder, reach: Reach, bar: Bar
 ) -> dict[tuple[int, int], float]:
     """Near pairs of one photograph and another's mirror image, where the model tells a picture from its own."""
     tried = np.unique(np.linspace(0, len(names) - 1, TRIED).astype(np.int64))
     places, mirrors = _mirror_vectors(store, tried, centre, embedder)
-    if not len(places) or float((1 - (mirrors * vectors[places]).sum(axis=1)).max()) < NEAR / 2:
+    if not len(places) or float((1 - (mirrors * vectors[places]).sum(axis=1)).max()) < reach.near / 2:
         return {}
     with bar(len(names), "embedding mirror images") as advance:
         found: dict[tuple[int, int], float] = {}
         for start in range(0, len(names), BLOCK):
             block = np.arange(start, min(start + BLOCK, len(names)))
             places, mirrors = _mirror_vectors(store, block, centre, embedder)
-            found |= _near(names, mirrors, vectors, places)
+            found |= _near(names, mirrors, vectors, reach, places)
             advance(len(block))
     return found
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...embedder.parallel import Bar, no_bar
 from ...embedder.runtime import Embedder
-from ..answers.same_picture import SamePicture, has_geometry
+from ..answers.same_picture import Reach, SamePicture, has_geometry
 from ..answers.search import Answer, Query, RankedArtist
 from ..scoring.calibration import Calibration
 from ..scoring.centre import uncentred
@@ -124,6 +124,9 @@ class Opened(Protocol):
     @property
     def calibration(self) -> Calibration: ...
 
+    @property
+    def reach(self) -> Reach: ...
+
     def query_of_vector(self, vector: Array, name: str) -> Query: ...
 
     def answer(self, query: Query, *, k: int = 10) -> Answer: ...
@@ -138,7 +141,7 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
     elsewhere = None if reference is None else _elsewhere(reference)
     table, vectors = index.generation.table, index.generation.vectors.matrix
     alone = Works(table, vectors)
-    same = duplicates(index.store, alone.names, vectors, index.centre, index.embedder, bar)
+    same = duplicates(index.store, alone.names, vectors, index.centre, index.embedder, index.reach, bar)
     works = Works(table, vectors, ((each.a, each.b) for each in same.found if not each.how.is_version))
     told = _Told(index, works, reference)
     found = [*(told.duplicate(each) for each in _ranked(same.found, works))]

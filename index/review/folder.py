@@ -10,7 +10,7 @@ from .page import LARGE, LIMITS, SMALL, Card, Group, Page, Pictures, Section, de
 from .sheet import write_sheet
 
 MOST = 40  # findings of a kind on the page, which is to go by mail; the spreadsheet has all
-DRAWN = 2  # candidates with pictures; the others are named
+DRAWN = 3  # artists with pictures, the recorded one among them; the others are named
 WITNESSES = 2  # pictures of each
 
 ABOUT = {
@@ -21,13 +21,15 @@ ABOUT = {
     ),
     DOUBTFUL: (
         "Doubtful attributions",
-        "The other works recorded as by this artist speak less for this one than somebody else's do. Copies and "
-        "other photographs of it do not count, and an artist with a single work cannot be judged.",
+        "The other works recorded as by this artist speak less for this one than somebody else's do: their pictures "
+        "here and in the reference gallery that ships with artidx, and their dates. Copies and other photographs of it "
+        "do not count, and an artist with a single work cannot be judged.",
     ),
     UNATTRIBUTED: (
         "Works without an artist, or with a qualified one",
-        "Artists of this index whose works look most like it; and, told apart, those of the reference "
-        "gallery that ships with artidx, of which there are no pictures.",
+        "Artists of this index whose works look most like it, are dated about as it is, and look like it in the "
+        "reference gallery that ships with artidx, too; and, told apart, all artists of that gallery, of which there "
+        "are no pictures.",
     ),
 }
 
@@ -77,8 +79,8 @@ def _section(review: Review, kind: str, pictures: Pictures) -> Section:
         first = findings[: min(15, len(findings))]
         lines.append(
             f"{review.judged:,} attributions could be judged. Of the first {len(first)} about "
-            f"{percent(first[-1].expected_false or 0.0)} are expected to be right after all, as right "
-            f"attributions in other collections look as doubtful now and then."
+            f"{percent(first[-1].expected_false or 0.0)} are expected to be right after all, "
+            f"by how the doubts of this collection fall off."
         )
     if len(findings) > MOST:
         lines.append(f"The first {MOST} of {len(findings):,}; review.xlsx has all.")
@@ -110,10 +112,10 @@ def _card(finding: Finding, number: str, pictures: Pictures) -> Card:
     groups = []
     if finding.for_recorded and finding.for_recorded.paintings:
         groups.append(_group(finding.for_recorded, pictures, "recorded: "))
-    groups += [_group(each, pictures, "") for each in finding.candidates[:DRAWN]]
-    return Card(
-        f"{finding.objects[0]}: {finding.recorded or 'no artist'}", asked, (), tuple(groups), _others(finding), number
-    )
+    named = DRAWN - len(groups)
+    groups += [_group(each, pictures, "") for each in finding.candidates[:named]]
+    heading = f"{finding.objects[0]}: {finding.recorded or 'no artist'}"
+    return Card(heading, asked, (), tuple(groups), _others(finding, named), number)
 
 
 def _group(candidate: Candidate, pictures: Pictures, before: str) -> Group:
@@ -136,9 +138,9 @@ def _measured(finding: Finding) -> tuple[str, ...]:
     )
 
 
-def _others(finding: Finding) -> tuple[str, ...]:
+def _others(finding: Finding, named: int) -> tuple[str, ...]:
     lines = []
-    rest = [f"{each.artist} {percent(each.probability)}" for each in finding.candidates[DRAWN:]]
+    rest = [f"{each.artist} {percent(each.probability)}" for each in finding.candidates[named:]]
     nobody = f"none of the artists here {percent(finding.unknown or 0.0)}"
     lines.append(f"Further: {', '.join([*rest, nobody])}.")
     if finding.reference_unknown is not None:
