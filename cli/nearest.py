@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import PATH, encoding_option, note_option, query_options
-from .output import note, say, say_json
+from .output import note, say, say_json, say_summary
 
 if TYPE_CHECKING:
     from ..index.answers.search import Answer
@@ -85,25 +85,24 @@ def nearest(
     if as_json:
         say_json(answer)
     else:
-        _show(answer, paintings, opened)
+        _show(answer, opened)
 
 
-def _show(answer: Answer, paintings: bool, index: Index) -> None:
-    from .query import named, note_without_geometry, percent
+def _show(answer: Answer, index: Index) -> None:
+    from ..index.answers.wording import percent
+    from .query import named, note_without_geometry
 
     for twin in answer.one_picture:
         say(f"this and {named(twin.painting)} {twin.how.says}")
     if not answer.one_picture and answer.paintings and answer.paintings[0].distance < index.reach.very_near:
         note_without_geometry("this and the nearest")
-    if paintings:
+    if answer.summary is None:
         for neighbour in answer.paintings:
             say(f"{neighbour.distance:.3f}  {named(neighbour.painting)}")
         return
+    say_summary(answer.summary)
     for artist in answer.artists:
         say(f"{percent(artist.probability):>4}  {artist.artist}")
         for neighbour in artist.paintings:
             say(f"      {neighbour.distance:.3f}  {named(neighbour.painting)}")
-    say(
-        f"{percent(answer.unknown or 0):>4}  none of the {index.artists:,} artists here, if half of the paintings you "
-        f"ask about are by others"
-    )
+    say(f"{percent(answer.unknown or 0):>4}  none of the artists here")

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import errno
 import sys
+import textwrap
 import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..as_json import as_json
 
+if TYPE_CHECKING:
+    from ..index.answers.wording import Summary
+
+WIDTH = 120  # characters of a sentence below a headline
 REFRESH_S, LOGGED_S = 0.1, 60.0  # between two words about progress, on a terminal and in a log
 
 
@@ -35,6 +40,13 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """A line about the run, on stderr."""
     click.echo(plain(text), err=True)
+
+
+def say_summary(summary: Summary) -> None:
+    """An answer in words: the headline, and below it why to trust it less, and what it assumes."""
+    say(summary.headline)
+    for sentence in (*summary.notes, *summary.details):
+        say(textwrap.fill(sentence, WIDTH, initial_indent="   ", subsequent_indent="   "))
 
 
 def say_json(value: Any) -> None:

@@ -10,7 +10,7 @@ import click
 
 from ..embedder import bounds
 from .options import PATH, encoding_option, is_given, note_option, query_options, real
-from .output import say, say_json
+from .output import say, say_json, say_summary
 
 if TYPE_CHECKING:
     from ..index.answers.verify import Verdict
@@ -101,39 +101,12 @@ def pair(
 
 
 def _show(verdict: Verdict, index: Index) -> None:
-    from .query import named, note_without_geometry, percent, ranked
+    from ..index.answers.wording import percent
+    from .query import named, note_without_geometry, ranked
 
-    if verdict.one_picture:
-        say(f"A and B {verdict.one_picture.says}")
-    elif verdict.distance < index.reach.very_near:
+    if not verdict.one_picture and verdict.distance < index.reach.very_near:
         note_without_geometry("these two")
-    passing = (
-        "that you gave"
-        if verdict.false_positive_rate is None
-        else (f"for these two (which {verdict.false_positive_rate:.1%} of pairs by different artists pass)")
-    )
-    say(
-        f"{'same' if verdict.same else 'different'} artist: distance {verdict.distance:.3f}, "
-        f"{'below' if verdict.same else 'above'} the threshold {verdict.threshold:.3f} {passing}"
-    )
-    say(
-        f"probability of the same artist {percent(verdict.probability)}, if {verdict.prior:.0%} of the pairs you ask "
-        f"about are (the prior)"
-    )
-    if verdict.neighbourhood_similarity is None:
-        say("   by their distance alone: the index has too few paintings to compare their neighbourhoods")
-    else:
-        say(
-            f"   {percent(verdict.probability_by_distance)} by their distance alone; the similarity of their "
-            f"neighbourhoods in the index is {verdict.neighbourhood_similarity:.2f} of 1"
-        )
-    is_too_sure = index.calibration.outside is None  # of pairs neither of which is in the index
-    if is_too_sure and verdict.same and verdict.a.painting is None and verdict.b.painting is None:
-        say(
-            "   neither is in the index, and to an index two photographs of one collection that it does not hold look "
-            "alike:\n   if these are such, the probability is far too high; build an index of that collection and ask "
-            "it there"
-        )
+    say_summary(verdict.summary)
     say(f"measured on {verdict.measured_on}")
     for letter, side in (("A", verdict.a), ("B", verdict.b)):
         say(f"{letter}  {named(side.painting) if side.painting else side.name}")

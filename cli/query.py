@@ -12,6 +12,7 @@ from ..embedder.pictures.images import MAX_PIXELS, file_limit_bytes
 from ..embedder.runtime import Embedder
 from ..errors import BadSetting
 from ..index.answers.search import RankedArtist
+from ..index.answers.wording import percent
 from ..index.opened import Index
 from ..index.review.findings import Candidate
 from ..index.sources import Source
@@ -68,11 +69,6 @@ def named(painting: Painting) -> str:
 def ranked(artists: Sequence[RankedArtist | Candidate]) -> str:
     """`Claude Monet 61%, Alfred Sisley 20%`."""
     return ", ".join(f"{a.artist} {percent(a.probability)}" for a in artists) or "nobody"
-
-
-def percent(probability: float) -> str:
-    """Whole percents, and never a certainty."""
-    return ">99%" if probability > 0.99 else "<1%" if probability < 0.01 else f"{probability:.0%}"
 
 
 def note_without_geometry(which: str) -> None:

@@ -513,6 +513,8 @@ class Index:
             approximate=self.store.is_approximate,
             model=self.manifest.model.sha256,
             generation=self.manifest.generation,
+            painting=query.painting,
+            recorded_works=self._gallery.other_works(query),
         )
 
     def _own_path(self) -> Path:

@@ -38,6 +38,7 @@ VERDICT: dict[str, Any] = {
                         "distance": 0.5873,
                     }
                 ],
+                "works": 1,
             }
         ],
         "unknown": 0.6465,
@@ -67,6 +68,7 @@ VERDICT: dict[str, Any] = {
                         "distance": 0.5337,
                     }
                 ],
+                "works": 1,
             }
         ],
         "unknown": 0.6274,
@@ -89,6 +91,16 @@ VERDICT: dict[str, Any] = {
     "model": "8c8f6fe00356dc74fcb2b6e93915d14deb844aec39af919dacfa8eba8c478f94",
     "generation": 2,
     "one_picture": None,
+    "is_too_sure": False,
+    "summary": {
+        "words": "very likely",
+        "headline": "Very likely that one artist painted both: the probability is >99%.",
+        "notes": [],
+        "details": [
+            "Of 100 pairs like this one more than 99 would be by one artist, if 50% of the pairs you ask about are "
+            "(the prior)."
+        ],
+    },
 }
 
 ANSWER: dict[str, Any] = {
@@ -109,6 +121,7 @@ ANSWER: dict[str, Any] = {
                     "distance": 0.389,
                 }
             ],
+            "works": 3,
         }
     ],
     "unknown": 0.382,
@@ -129,4 +142,18 @@ ANSWER: dict[str, Any] = {
     "model": "8c8f6fe00356dc74fcb2b6e93915d14deb844aec39af919dacfa8eba8c478f94",
     "generation": 2,
     "one_picture": [],
+    "painting": {
+        "id": "437430",
+        "path": "/paintings/437430.jpg",
+        "artist": "Auguste Renoir",
+        "title": "By the Seashore",
+        "year": 1883,
+    },
+    "recorded_works": 3,
+    "summary": {
+        "words": "undecided",
+        "headline": "Undecided: Auguste Renoir 41%, none of the artists here 38%.",
+        "notes": ["The record says Auguste Renoir, and so does the likeness."],
+        "details": ["None of the artists here: 38%, if half of the paintings you ask about are by others."],
+    },
 }

@@ -84,11 +84,12 @@ def test_build_as_json_is_one_object(run, tmp_path, collection):
     assert [Path(s["path"]).name for s in found["skipped"]] == ["bad.jpg"]
 
 
-@pytest.mark.parametrize(("other", "status", "word"), [(RED_TOO, 0, "same artist"), (BLUE, 1, "different artist")])
+@pytest.mark.parametrize(("other", "status", "word"), [(RED_TOO, 0, "below"), (BLUE, 1, "not below")])
 def test_pair_exits_0_for_same_and_1_for_different(run, built, other, status, word):
     found, out, err = run("pair", RED, other)
     assert (found, err) == (status, "")
-    assert out.startswith(f"{word}: distance ")
+    assert f" is {word} the threshold 0.600" in out
+    assert out.startswith("Very likely that" if status == 0 else "Very unlikely that")
     assert "made-up pairs" in out, "says what the threshold was measured on"
     assert "10.0% of pairs by different artists" in out
 
@@ -101,9 +102,10 @@ def test_pair_warns_where_both_paintings_may_be_of_a_collection_that_the_index_d
     )
     (status, said, _), (other_status, other_said, _) = run("pair", one, alike), run("pair", one, other)
     assert (status, other_status) == (0, 1)
-    assert "neither is in the index" in said
-    assert "neither is in the index" not in other_said, "nothing is too sure there"
-    assert "neither is in the index" not in run("pair", RED, RED_TOO)[1]
+    assert "Neither is in the index" in said
+    assert said.startswith("Likely that"), "a step weaker than the number"
+    assert "Neither is in the index" not in other_said, "nothing is too sure there"
+    assert "Neither is in the index" not in run("pair", RED, RED_TOO)[1]
 
 
 def test_a_lower_false_positive_rate_asks_for_a_smaller_distance(run, built):
@@ -127,11 +129,12 @@ def test_pair_as_json_has_the_promised_keys(run, built):
 def test_nearest_ranks_artists_with_the_paintings_that_speak_for_them(run, built, tmp_path):
     query = painting(tmp_path / "q.png", 123, HUES["Green Painter"])
     status, out, _ = run("nearest", query, "-k", "2")
+    assert out.startswith("Likely Green Painter: ")
     lines = out.splitlines()
+    lines = lines[next(number for number, line in enumerate(lines) if line.endswith("%  Green Painter")) :]
     assert status == 0
-    assert lines[0].endswith("%  Green Painter")
     assert all("Green Painter" in line for line in lines[1:4])
-    assert "none of the 3 artists" in lines[-1]
+    assert "none of the artists here" in lines[-1]
 
 
 def test_nearest_as_json_has_the_promised_keys(run, built):

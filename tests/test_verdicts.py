@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from artidx import Index
 from artidx.cli.main import artidx
 from artidx.errors import BadCatalog, BadSetting, Uncalibrated
+from artidx.index.answers import wording
 from artidx.index.answers.search import Gallery
 from artidx.index.answers.submit import submit
 from artidx.index.scoring import neighbourhood
@@ -214,6 +215,81 @@ def test_neither_a_filter_nor_a_picture_saved_anew_changes_a_neighbourhood(large
     anew = larger.query(path)
     assert anew.own == before.own
     assert np.array_equal(gallery._expanded(anew), anew.vector)
+
+
+# --- in words
+
+
+PAIR = {
+    "same": True,
+    "prior": 0.5,
+    "distance": 0.3,
+    "threshold": 0.6,
+    "false_positive_rate": 0.1,
+    "probability_by_distance": 0.9,
+    "neighbourhood_similarity": 0.9,
+    "one_picture": None,
+    "is_too_sure": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.96, "very likely"), (0.7, "likely"), (0.5, "undecided"), (0.3, "unlikely"), (0.03, "very unlikely")],
+)
+def test_the_headline_says_the_probability_whatever_the_threshold_says(probability, words):
+    # "The same artist: the probability that one artist painted both is 3 %" was once a headline.
+    for same in (True, False):
+        told = wording.of_pair(**PAIR | {"same": same, "probability": probability})
+        assert told.words == words
+        assert told.headline.startswith(words.capitalize())
+        assert any("threshold says otherwise" in note for note in told.notes) == (same != (probability >= 0.5))
+
+
+def test_what_is_known_to_be_too_sure_is_said_a_step_weaker_with_the_reason():
+    told = wording.of_pair(**PAIR | {"probability": 0.99, "is_too_sure": True})
+    assert told.words == "likely"
+    assert told.notes[0].startswith("Neither is in the index")
+
+
+def test_one_picture_comes_before_one_hand():
+    told = wording.of_pair(
+        **PAIR | {"probability": 0.99, "one_picture": "seem to show one picture: the files are identical"}
+    )
+    assert told.headline.startswith("A and B seem to show one picture: the files are identical. Very likely")
+
+
+def test_a_ranking_is_told_against_the_record():
+    cezanne, renoir = wording.Named("Cézanne", 0.75, 40), wording.Named("Renoir", 0.05, 3)
+
+    def told(recorded):
+        return wording.of_artists([cezanne, renoir], 0.2, 100, recorded, is_from_elsewhere=False)
+
+    assert told(None).headline == "Likely Cézanne: 75%."
+    assert told(None).notes == ()
+    assert told(wording.Recorded("Renoir", 1, 3)).notes == (
+        "The record says Renoir (5%); it looks more like Cézanne (75%).",
+    )
+    assert told(wording.Recorded("Cézanne", 0, 40)).notes == ("The record says Cézanne, and so does the likeness.",)
+    assert "nothing else is here" in told(wording.Recorded("Monet", None, 0)).notes[0]
+    nobody = wording.of_artists([renoir], 0.95, 100, wording.Recorded("Renoir", 0, 3), is_from_elsewhere=True)
+    assert nobody.headline == "Very likely none of the artists here: 95%."
+    assert nobody.notes == ("The record says Renoir (5%); it looks like none of the artists here (95%).",)
+
+
+def test_an_artist_with_few_works_is_never_very_likely():
+    few = wording.of_artists([wording.Named("Lely", 0.97, 1)], 0.02, 100, None, is_from_elsewhere=True)
+    assert (few.words, len(few.notes)) == ("likely", 2)
+    assert few.notes[0].startswith("Only 1 work by Lely is here")
+    many = wording.of_artists([wording.Named("Lely", 0.97, 30)], 0.02, 100, None, is_from_elsewhere=False)
+    assert (many.words, many.notes) == ("very likely", ())
+
+
+def test_an_answer_knows_how_many_other_works_speak_for_each_artist(index):
+    answer = index.nearest("Red Painter/R0.png")
+    held = index.generation.table["artist"].value_counts()
+    assert answer.artists[0].works == answer.recorded_works == held["Red Painter"] - 1
+    assert answer.artists[1].works == held[answer.artists[1].artist]
 
 
 # --- the verdict

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ...embedder.catalogs.catalog import artist_key
 from ..scoring.artist_scores import KERNEL, artist_scores, compensated, with_tail
 from ..scoring.calibration import ArtistCalibration
 from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
 from ..scoring.vectors import Array, distances
 from ..storage.vector_store import Candidates, Painting, VectorStore
+from . import wording
 from .same_picture import SamePicture
+from .wording import Summary
 
 SHOWN = 3  # paintings shown as the evidence for an artist
 
@@ -32,11 +35,15 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class RankedArtist:
-    """An artist, the probability that the query is theirs, and the nearest paintings of theirs as evidence."""
+    """An artist, the probability that the query is theirs, and the nearest paintings of theirs as evidence.
+
+    works: how many paintings by them could count, the query itself left out.
+    """
 
     artist: str
     probability: float
     paintings: tuple[Neighbour, ...]
+    works: int
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,9 @@ class Answer:
     """Who might have painted the query. unknown: the probability that none of the index's artists did.
 
     searched: how many paintings could have been found; approximate: whether one of them may have been missed;
-    one_picture: those that show the same picture, as far as they were looked at.
+    one_picture: those that show the same picture, as far as they were looked at; painting: the one that was asked
+    about, if the index has it; recorded_works: how many others by its recorded artist could count; summary:
+    all of it in words, None where only paintings were asked for.
     """
 
     query: str
@@ -64,6 +73,22 @@ class Answer:
     model: str
     generation: int
     one_picture: tuple[Twin, ...] = ()
+    painting: Painting | None = None
+    recorded_works: int = 0
+    summary: Summary | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "summary", self._in_words())
+
+    def _in_words(self) -> Summary | None:
+        if self.unknown is None:
+            return None
+        recorded = None
+        if self.painting and (key := artist_key(self.painting.artist)):
+            ranks = [rank for rank, each in enumerate(self.artists) if artist_key(each.artist) == key]
+            recorded = wording.Recorded(self.painting.by, ranks[0] if ranks else None, self.recorded_works)
+        named = [wording.Named(each.artist, each.probability, each.works) for each in self.artists]
+        return wording.of_artists(named, self.unknown, self.searched, recorded, is_from_elsewhere=self.painting is None)
 
     def to_frame(self) -> pd.DataFrame:
         """A row a painting: `artist` and `probability`, likeliest first, and `id`, `title`, `year` and `distance`.
@@ -162,9 +187,18 @@ class Gallery:
                 artists.names[code],
                 float(probabilities[code]),
                 tuple(sorted((neighbours[place] for place in places), key=lambda n: n.distance)),
+                int(artists.paintings[code] - left_out[code]),
             )
             for code, places in zip(ranked, shown, strict=True)
         ), float(unknown)
+
+    def other_works(self, query: Query) -> int:
+        """How many paintings by the artist whom the index records for the query's could count, itself left out."""
+        key = artist_key(query.painting.artist) if query.painting else None
+        code = None if key is None else self.store.artists.numbers.get(key)
+        if code is None:
+            return 0
+        return int(self.store.artists.paintings[code] - (self.store.artists_at(list(query.own)) == code).sum())
 
     def _tail_estimate(self, query: Query, candidates: Candidates) -> float:
         """exp(KERNEL * (cosine - 1)) of a painting farther than the candidates, on average over the landmarks."""

@@ -13,8 +13,10 @@ from ...embedder import bounds
 from ..scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
 from ..scoring.vectors import distances
 from ..storage.vector_store import Painting
+from . import wording
 from .same_picture import SamePicture
 from .search import Gallery, Neighbour, Query, RankedArtist
+from .wording import Summary
 
 NEIGHBOURS = 15  # paintings looked at on each side for those they share
 ARTISTS = 3  # named on each side
@@ -61,7 +63,8 @@ class Judgement:
 class Verdict(Judgement):
     """A judgement with its evidence: the artists nearest to either, and the paintings near to both.
 
-    one_picture: that the two show one picture, where they were looked at and do.
+    one_picture: that the two show one picture, where they were looked at and do; is_too_sure: neither is in the index,
+    and how such pairs lie was never measured; summary: all of it in words.
     """
 
     a: Side
@@ -71,6 +74,14 @@ class Verdict(Judgement):
     model: str
     generation: int
     one_picture: SamePicture | None = None
+    is_too_sure: bool = False
+    summary: Summary = wording.UNTOLD
+
+    def __post_init__(self) -> None:
+        judged = {name: getattr(self, name) for name in Judgement.__dataclass_fields__}
+        says = self.one_picture.says if self.one_picture else None
+        summary = wording.of_pair(**judged, one_picture=says, is_too_sure=self.is_too_sure)
+        object.__setattr__(self, "summary", summary)
 
 
 @dataclass(frozen=True)
@@ -113,6 +124,7 @@ def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, deci
     """Compare two paintings and say why."""
     judgement = judge(gallery, a, b, calibration, decision)
     measured_on = _calibration_for(a, b, calibration).measured_on
+    is_too_sure = calibration.outside is None and not (a.painting or b.painting)
     manifest = gallery.store.manifest
     # Neither is evidence for the other.
     a, b = (replace(query, own=a.own | b.own) for query in (a, b))
@@ -124,6 +136,7 @@ def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, deci
         measured_on=measured_on,
         model=manifest.model.sha256,
         generation=manifest.generation,
+        is_too_sure=is_too_sure,
     )
 
 

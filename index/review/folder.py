@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...embedder.locations import Reader
+from ..answers.wording import percent
 from .findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED, Candidate, Finding, Review
-from .page import LARGE, LIMITS, SMALL, Card, Group, Page, Pictures, Section, described, percent, titled, write_page
+from .page import LARGE, LIMITS, SMALL, Card, Group, Page, Pictures, Section, described, titled, write_page
 from .sheet import write_sheet
 
 MOST = 40  # findings of a kind on the page, which is to go by mail; the spreadsheet has all

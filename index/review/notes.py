@@ -11,6 +11,7 @@ from ...embedder.runtime import ImageLike
 from ...errors import ArtidxError
 from ..answers.search import Answer, RankedArtist
 from ..answers.verify import Side, Verdict
+from ..answers.wording import Summary, percent
 from ..storage.vector_store import Painting
 from .page import (
     LARGE,
@@ -24,7 +25,6 @@ from .page import (
     Shown,
     data_address,
     described,
-    percent,
     titled,
     write_page,
 )
@@ -41,28 +41,11 @@ def write_pair(verdict: Verdict, images: Sequence[ImageLike], index: str, target
             _asked(image, side, letter, pictures)
             for image, side, letter in zip(images, (verdict.a, verdict.b), "AB", strict=True)
         )
-        lines = [f"A and B {verdict.one_picture.says}."] if verdict.one_picture else []
-        lines += [
-            f"Distance {verdict.distance:.3f}, {'below' if verdict.same else 'above'} the threshold "
-            f"{verdict.threshold:.3f} for these two.",
-            f"Probability of the same artist {percent(verdict.probability)}, if {verdict.prior:.0%} of the pairs asked "
-            f"about are by one.",
-        ]
         shared = tuple(
             pictures.of(each.painting, SMALL, described(each.painting)) for each in verdict.shared[:NEIGHBOURS]
         )
         sections = [
-            Section(
-                "The two paintings",
-                (),
-                (
-                    Card(
-                        f"{'The same artist' if verdict.same else 'Different artists'}, says the model",
-                        asked,
-                        tuple(lines),
-                    ),
-                ),
-            )
+            Section("The two paintings", (), (Card(verdict.summary.headline, asked, _sentences(verdict.summary)),))
         ]
         sections += [
             Section(
@@ -102,7 +85,8 @@ def write_nearest(answer: Answer, image: ImageLike, painting: Painting | None, i
     with Reader() as reader:
         pictures = Pictures(reader)
         lines = tuple(f"This and {described(twin.painting)} {twin.how.says}." for twin in answer.one_picture)
-        unknown = () if answer.unknown is None else (f"None of the artists here: {percent(answer.unknown)}.",)
+        headline = answer.query if answer.summary is None else answer.summary.headline
+        lines += () if answer.summary is None else _sentences(answer.summary)
         shown = (
             Shown(_source(image), answer.query)
             if painting is None
@@ -118,13 +102,13 @@ def write_nearest(answer: Answer, image: ImageLike, painting: Painting | None, i
             ),
         )
         further = ", ".join(f"{each.artist} {percent(each.probability)}" for each in answer.artists[DRAWN:])
-        remarks = (*((f"Further: {further}.",) if further else ()), *unknown)
+        remarks = (f"Further: {further}.",) if further else ()
         write_page(
             Page(
                 "Who might have painted this?",
                 _facts(index, answer.model, answer.generation),
                 (),
-                (Section("What the index says", (), (Card(answer.query, (shown,), lines, groups, remarks),)),),
+                (Section("What the index says", (), (Card(headline, (shown,), lines, groups, remarks),)),),
                 LIMITS,
             ),
             target,
@@ -141,6 +125,10 @@ def _groups(artists: Sequence[RankedArtist], pictures: Pictures) -> tuple[Group,
         )
         for each in artists[:DRAWN]
     )
+
+
+def _sentences(summary: Summary) -> tuple[str, ...]:
+    return (*summary.notes, *summary.details)
 
 
 def _asked(image: ImageLike, side: Side, letter: str, pictures: Pictures) -> Shown:

@@ -133,8 +133,3 @@ def titled(painting: Painting, number: str | None = None) -> str:
     title = title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"
     parts = [painting.by if painting.by != painting.artist else "", title, str(painting.year or "")]
     return f"{', '.join(part for part in parts if part)} [{number or painting.id}]".strip()
-
-
-def percent(probability: float) -> str:
-    """Whole percents, and never a certainty."""
-    return ">99%" if probability > 0.99 else "<1%" if probability < 0.01 else f"{probability:.0%}"

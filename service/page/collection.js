@@ -1,7 +1,7 @@
 // Collection: the paintings and artists of the index, to be looked through.
 
 import { get } from "./api.js";
-import { artistLink, blank, card, count, h, link, named, picture, problem, waiting, within } from "./dom.js";
+import { artistLink, blank, card, count, elsewhere, h, link, named, picture, problem, waiting, within } from "./dom.js";
 
 const PER_PAGE = 48;
 
@@ -42,7 +42,7 @@ export function painting(parameters, signal) {
   const content = h("div", {}, h("h1", {}, id), waiting("Looking …"));
   get(`paintings/${encodeURIComponent(id)}`, signal).then((facts) => {
     const work = facts.painting;
-    const rows = { artist: work.artist && artistLink(work.artist), year: work.year, ...facts.labels, id: work.id };
+    const rows = { artist: work.artist && artistLink(work.artist), year: work.year, ...facts.labels, id: work.id, "to look at": work.url && elsewhere(work) };
     within(content, h("h1", {}, work.title || work.id), h("div", { class: "pair" },
       h("div", { class: "frame" }, facts.has_image ? picture(work, "images") : blank("no image in this index")),
       h("div", {}, h("dl", {}, Object.entries(rows).filter(([, value]) => value != null).map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])),

@@ -2,7 +2,7 @@
 
 import { get, post } from "./api.js";
 import { beyond, distributions } from "./chart.js";
-import { artistLink, bar, card, count, h, keep, link, percent, problem, waiting, within } from "./dom.js";
+import { artistLink, asShown, bar, count, evidence, gauge, h, keep, link, percent, problem, waiting, within } from "./dom.js";
 import { asField, asParameters, chosen, isThere, slot } from "./slot.js";
 
 const PARTS = 3; // drawn, of the nine that are compared
@@ -15,65 +15,53 @@ export function compare(parameters, signal, go) {
   const moved = (changes) => go(link("compare", { ...asParameters("a", sides.a), ...asParameters("b", sides.b),
     prior: decision.prior === "0.5" ? "" : decision.prior, fpr: decision.fpr === "0.1" ? "" : decision.fpr, ...changes }));
   const put = (name) => (choice) => { sides[name] = choice; moved({}); };
-  const slots = { a: slot("One painting", sides.a, put("a")), b: slot("The other", sides.b, put("b")) };
+  const slots = { a: slot("Painting A", sides.a, put("a")), b: slot("Painting B", sides.b, put("b")) };
   const answer = h("div", { "aria-live": "polite" });
   const choose = (name, options, words) => h("label", {}, h("span", {}, words), h("select",
     { onchange: (event) => moved({ [name]: event.target.value }) },
     Object.entries(options).map(([value, text]) => h("option", { value, selected: value === decision[name] }, text))));
+  const assumptions = h("div", { class: "row no-print" }, choose("prior", PRIORS, "Of the pairs you ask about, by one artist are"),
+    choose("fpr", RATES, "The threshold lets pass"));
   if (isThere(sides.a) && isThere(sides.b)) {
     answer.append(waiting("Comparing the two …"));
     Promise.all([post("pair", { a: asField(sides.a), b: asField(sides.b), ...decision }, signal), get("index", signal)]).then(
-      ([verdict, manifest]) => within(answer, ...told(verdict, manifest, sides, slots, signal)),
+      ([verdict, manifest]) => within(answer, ...told(verdict, manifest, sides, slots, assumptions, parameters.has("prior") || parameters.has("fpr"), signal)),
       (error) => signal.aborted || within(answer, problem(error)));
   } else {
     answer.append(h("p", { class: "quiet" }, "The verdict appears here once both are there."));
   }
   return {
     title: "Compare", paste: (list) => (isThere(sides.a) ? slots.b : slots.a).take(list),
-    content: [h("h1", {}, "Were these two painted by the same artist?"), h("div", { class: "pair" }, slots.a, slots.b),
-      h("div", { class: "row no-print" }, choose("prior", PRIORS, "Of the pairs you ask about, by one artist are"),
-        choose("fpr", RATES, "The threshold lets pass")), answer],
+    content: [h("h1", {}, "Were these two painted by the same artist?"), h("div", { class: "pair compared" }, slots.a, slots.b),
+      answer],
   };
 }
 
-function told(verdict, manifest, sides, slots, signal) {
+function told(verdict, manifest, sides, slots, assumptions, isAssumed, signal) {
   const { outside } = manifest.calibration;
-  const isOutside = !verdict.a.painting && !verdict.b.painting;
-  const pairs = isOutside && outside ? outside : manifest.calibration.pairs;
+  const pairs = !verdict.a.painting && !verdict.b.painting && outside ? outside : manifest.calibration.pairs;
   const scale = verdict.neighbourhood_similarity == null ? pairs.by_distance : pairs.by_fused_distance;
   const similarity = verdict.neighbourhood_similarity;
   const shift = similarity == null ? 0 : pairs.neighbourhood_weight * (1 - similarity);
+  const { headline, notes, details } = verdict.summary;
   return [
-    h("section", { class: `sheet verdict${verdict.same ? " same" : ""}`, "aria-label": "Verdict" },
-      h("h2", { id: "verdict" }, `${verdict.same ? "The same artist" : "Different artists"}: `,
-        `the probability that one artist painted both is ${percent(verdict.probability)}.`),
-      h("p", { class: "lead" }, meaning(verdict)),
-      h("p", {}, `Their distance is ${verdict.distance.toFixed(3)}, ${verdict.same ? "below" : "not below"} the threshold for these two, ${verdict.threshold.toFixed(3)}, `,
-        `which ${(100 * verdict.false_positive_rate).toPrecision(2)}% of pairs by different artists pass. `,
-        verdict.neighbourhood_similarity == null ? "The index has too few paintings to compare their neighbourhoods."
-          : `By the distance alone it would be ${percent(verdict.probability_by_distance)}; the similarity of their neighbourhoods in the index is ${verdict.neighbourhood_similarity.toFixed(2)} of 1.`),
-      !verdict.same || !isOutside || outside ? "" : h("p", { class: "caution" }, "Neither is in this index, and to an index two photographs of one collection that it does not hold look alike: ",
-        "if these are such, the probability is far too high. Build an index of that collection and ask it there."),
-      distributions(scale, verdict, shift),
-      h("p", { class: "quiet" }, `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
-        shift ? "shifted by the neighbourhood similarity of these two; " : "", `${percent(beyond(scale))} of those by two lie farther out. Measured on ${verdict.measured_on}.`)),
+    h("section", { class: `sheet verdict${verdict.probability >= 0.5 ? " same" : ""}`, "aria-label": "Verdict" },
+      h("h2", { id: "verdict" }, headline), gauge(verdict.probability),
+      notes.map((note) => h("p", { class: "caution" }, note)),
+      h("details", { open: isAssumed }, h("summary", {}, "What this assumes, and the threshold"), details.map((each) => h("p", {}, each)), assumptions,
+        distributions(scale, verdict, shift),
+        h("p", { class: "quiet" }, `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
+          shift ? "shifted by the neighbourhood similarity of these two; " : "", `${percent(beyond(scale))} of those by two lie farther out. Measured on ${verdict.measured_on}.`))),
     partsOf(sides, slots, signal),
     h("section", { class: "sheet" }, h("h2", {}, "Who is near to each"),
       h("p", { class: "quiet" }, "The most probable artists of either, the other painting left out."),
-      h("div", { class: "pair" }, ["a", "b"].map((name) => h("div", {}, h("h3", {}, name === "a" ? "One painting" : "The other"),
-        h("ul", { class: "bars" }, verdict[name].artists.map((each) => bar(artistLink(each.artist), each.probability)),
-          bar(`none of the ${manifest.artists.toLocaleString("en")} artists here`, verdict[name].unknown)))))),
+      h("div", { class: "pair" }, ["a", "b"].map((name) => h("div", {}, h("h3", {}, name === "a" ? "Painting A" : "Painting B"),
+        h("ul", { class: "bars" }, verdict[name].artists.filter(asShown).map((each) => bar(artistLink(each.artist), each.probability)),
+          bar("none of the artists here", verdict[name].unknown)))))),
     h("section", { class: "sheet" }, h("h2", {}, `Neighbours of both: ${verdict.shared.length || "none"}`),
-      h("ul", { class: "grid" }, verdict.shared.map((each) => card(each.painting,
-        `${each.distance_a.toFixed(3)} and ${each.distance_b.toFixed(3)} away`)))),
+      evidence(verdict.shared.map((each) => [each.painting, `${each.distance_a.toFixed(3)} and ${each.distance_b.toFixed(3)} away`]))),
     keep(verdict, "verdict.json"),
   ];
-}
-
-function meaning(verdict) {
-  const of100 = Math.min(99, Math.max(1, Math.round(100 * verdict.probability)));
-  const about = verdict.probability > 0.99 ? "more than 99" : verdict.probability < 0.01 ? "fewer than 1" : `about ${of100}`;
-  return `Of 100 pairs like this one ${about} would be by one artist, if ${Math.round(100 * verdict.prior)}% of the pairs you ask about are.`;
 }
 
 // The regions that look most alike, drawn over both pictures when asked for: it takes some seconds.

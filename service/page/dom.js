@@ -71,7 +71,30 @@ export function card(painting, ...notes) {
   return h("li", {}, h("a", { class: "card", href: link("painting", { id: painting.id }) }, picture(painting),
     h("div", { class: "words" }, h("b", {}, painting.artist || "artist not known"),
       `${painting.title || painting.id}${painting.year ? ` (${painting.year})` : ""}`,
-      notes.map((note) => h("div", { class: "apart" }, note)))));
+      notes.map((note) => h("div", { class: "apart" }, note)))), painting.url && h("div", { class: "words" }, elsewhere(painting)));
+}
+
+// Where people can look at a painting; nothing where the index has no address on the web.
+export function elsewhere(painting, words) {
+  if (!painting.url || !/^https?:\/\//i.test(painting.url)) return words ?? null;
+  return h("a", { href: painting.url, target: "_blank", rel: "noopener noreferrer" }, words ?? `at ${painting.url.split("/")[2]}`);
+}
+
+// Paintings with a note each, [[painting, note], ...]: as pictures, or as a list of links where the index has no pictures.
+export function evidence(found, size = "") {
+  if (found.some(([painting]) => painting.path)) return h("ul", { class: `grid ${size}` }, found.map(([painting, note]) => card(painting, note)));
+  return h("ul", { class: "listed" }, found.map(([painting, note]) => h("li", {}, h("span", { class: "note" }, note),
+    h("span", {}, h("a", { href: link("painting", { id: painting.id }) }, named(painting)), painting.url && [" · ", elsewhere(painting)]))));
+}
+
+// Artists below this are noise in a list.
+export const asShown = (each) => each.probability >= 0.01;
+
+export function gauge(probability) {
+  const part = h("div", { class: "fill" });
+  part.style.width = `${100 * probability}%`;
+  return h("div", { class: "gauge", "aria-hidden": "true" }, h("div", { class: "track" }, part),
+    h("div", { class: "ends" }, h("span", {}, "two artists"), h("span", {}, "undecided"), h("span", {}, "one artist")));
 }
 
 // An artist with a probability; what speaks for it below.

@@ -46,6 +46,7 @@ async function start() {
     document.getElementById("index").textContent = `Answers from ${index.name}: ${count(manifest.paintings, "painting")} by ${count(manifest.artists, "artist")}, generation ${manifest.generation}; model ${manifest.model.name} ${manifest.model.sha256.slice(0, 12)}.`;
     show();
     addEventListener("hashchange", show);
+    addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; })); // paper has no disclosure
     addEventListener("paste", (event) => { if (event.clipboardData.files.length && view.paste) view.paste(event.clipboardData.files); });
   } catch (error) {
     within(main, error.status === 401 ? asked(error) : problem(error));

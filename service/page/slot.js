@@ -35,12 +35,11 @@ export function slot(title, choice, choose) {
     ondragover: (event) => { event.preventDefault(); place.classList.add("over"); },
     ondragleave: () => place.classList.remove("over"),
     ondrop: (event) => { event.preventDefault(); place.classList.remove("over"); take(event.dataTransfer.files); } },
-  h("h2", {}, title));
+  h("div", { class: "top" }, h("h2", {}, title), isThere(choice) && h("button", { type: "button", class: "plain no-print", onclick: () => choose(null) }, "Another one")));
   place.take = take;
   if (isThere(choice)) {
     place.append(h("div", { class: "frame" }, h("div", { class: "fit" }, shown(choice, place))),
-      h("p", { class: "quiet" }, choice.id ? "" : choice.name),
-      h("div", { class: "row no-print" }, h("button", { type: "button", onclick: () => choose(null) }, "Another one")));
+      h("p", { class: "quiet caption" }, choice.id ? "" : choice.name));
   } else {
     if (choice) place.append(h("p", { role: "status" }, `“${choice.name}” was a picture of yours, which a link cannot carry: give it again.`));
     place.append(h("p", {}, "Drop or paste a picture here,"), h("div", { class: "row" },
@@ -62,7 +61,7 @@ function shown(choice, place) {
   place.ready = get(`paintings/${encodeURIComponent(choice.id)}`).then((facts) => {
     place.hasImage = facts.has_image;
     holder.replaceWith(facts.has_image ? picture(facts.painting, "images") : blank("no image in this index"));
-    within(place.querySelector("p"), h("a", { href: link("painting", { id: choice.id }) }, named(facts.painting)));
+    within(place.querySelector(".caption"), h("a", { href: link("painting", { id: choice.id }) }, named(facts.painting)));
   }, () => { place.hasImage = false; }); // the answer will say what is wrong
   return holder;
 }
