@@ -134,9 +134,10 @@ def large(work: Path, count: int, model: str) -> None:
     ).stdout
     seconds = time.perf_counter() - started
     kinds = [json.loads(line)["kind"] for line in findings.splitlines()]
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
-        f"{count:,} paintings, {model}, {os.cpu_count()} cores: {seconds / 60:.1f} minutes, {peak:,.0f} MB; "
+        f"{count:,} paintings, {model}, {os.cpu_count()} cores: {seconds / 60:.1f} minutes, of all cores' time "
+        f"{(used.ru_utime + used.ru_stime) / 60:.1f}, {used.ru_maxrss / 1024:,.0f} MB; "
         f"{', '.join(f'{kinds.count(kind):,} {kind}' for kind in dict.fromkeys(kinds))}"
     )
 

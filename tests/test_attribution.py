@@ -444,6 +444,8 @@ def test_father_and_son_stay_two_whatever_the_order() -> None:
 def test_the_others_of_a_joint_work_are_kept() -> None:
     assert attribution("Peter Paul Rubens; Jan Brueghel; Peter Paul Rubens").others == ("Jan Brueghel",)
     assert attribution("Vincent van Gogh|Vincent van Gogh").speaks
+    for record in ("Jan Brueghel the Elder and Peter Paul Rubens", "Jan Brueghel d. Ä. und Peter Paul Rubens"):
+        assert attribution(record).others == ("Peter Paul Rubens",)
     assert attribution("David Teniers after Titian").others == ("David Teniers",)
 
 

@@ -814,3 +814,42 @@ def test_a_pipe_in_a_catalogs_place_is_refused_and_not_waited_for(tmp_path: Path
         source.write_text(PAINTERS, encoding="utf-8")
     with pytest.raises(BadCatalog, match="not a plain one"):
         read_catalog(source)
+
+
+@pytest.mark.parametrize(
+    ("headings", "row"),
+    [
+        ("ObjObjectNumberTxt,ObjPersonRef,ObjDateTxt,ObjObjectTitleTxt,Bilddatei", "1,{},um 1660,Selbst,a.png"),
+        ("Inventarnummer,Beteiligte Person/Institution,Datierung,Titel,Bilddatei", "1,{},um 1660,Selbst,a.png"),
+        ("object_number,creator,production.date.start,title,reproduction.reference", "1,{},1660,Selbst,a.png"),
+        (
+            "ca_objects.idno,ca_objects.preferred_labels.name,ca_entities.preferred_labels.displayname,ca_objects.date,"
+            "ca_object_representations.media.original_filename",
+            "1,Selbst,{},1660,a.png",
+        ),
+        (
+            "objectInventoryNumber,objectTitle[1],objectCreator[1],objectCreationDate[1],objectImage",
+            "1,Selbst,{},1660,a.png",
+        ),
+        ("INV,AUTR,TITR,MILL,IMG", "1,{},Selbst,1660,a.png"),
+        ("Object Number,Artist Alpha Sort,Artist Display Name,Object Date,Title,File", "1,'x',{},1660,Selbst,a.png"),
+    ],
+)
+def test_exports_of_collection_systems_are_understood_without_a_flag(tmp_path, headings, row):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "t.csv").write_text(f"{headings}\n{row.format('Rembrandt van Rijn')}\n")
+    found = read_catalog(tmp_path / "t.csv").table.iloc[0]
+    assert tuple(found[["id", "artist", "title", "year"]]) == ("1", "Rembrandt van Rijn", "Selbst", 1660)
+
+
+def test_artists_and_photographs_in_columns_of_their_own_are_all_taken(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "t.csv").write_text(
+        "Accession No.,Artist 1,Artist 2,Artist 2 Dates,Image 1,Image 2\n"
+        "1,Rubens,Snyders,1579-1657,a.png,b.png\n2,Rubens,,,b.png,\n"
+    )
+    table = read_catalog(tmp_path / "t.csv").table
+    assert table["id"].tolist() == ["1", "1/b.png", "2"]
+    assert table["attribution"].tolist() == ["Rubens; Snyders", "Rubens; Snyders", "Rubens"]
+    assert table["qualifier"].tolist()[0] == "together with"

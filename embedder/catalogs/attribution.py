@@ -28,6 +28,7 @@ from .wording import (
     ARTICLES,
     BORN,
     DIRECTIONS,
+    ENDINGS,
     JOINING,
     NATIONALITIES,
     NOBODY,
@@ -225,7 +226,9 @@ def _joined(text: str) -> list[str]:
     for place, word in enumerate(words):
         before, after = words[:place], words[place + 1 :]
         if word.plain in JOINING and len(before) > 1 and len(after) > 1 and not _phrase(after, 0):
-            if any(w.plain in SUFFIXES | PREPOSITIONS for w in (after[0], before[-1])) or _relation(after):
+            if after[0].plain in SUFFIXES | PREPOSITIONS or _relation(after):
+                continue
+            if before[-1].plain in (SUFFIXES | PREPOSITIONS) - ENDINGS:
                 continue
             return [outside[: word.start].strip(" ,"), *_joined(outside[word.end :].strip(" ,"))]
     return [text]

@@ -17,7 +17,7 @@ import pandas as pd
 from ...errors import BadCatalog
 from ..pictures.formats import is_read, unread
 from ..remote import is_remote
-from .headings import columns_of
+from .headings import columns_of, numbered
 from .leftovers import LeftAlone
 from .photographs import Photographs, names_in
 from .tables import Table
@@ -93,7 +93,7 @@ def described(
         if not is_remote(folder) and not os.path.isdir(folder):
             raise BadCatalog(f"{folder}: no such folder of images")
     photographs = Photographs(folders, bool(names.folders), left)
-    rows = renamed(frame, columns)
+    rows = renamed(_joined(frame, columns), columns)
     if "path" not in columns:
         rows = _by_number(table, rows, photographs, bool(names.folders))
     rows = rows.assign(path=pd.Series([names_in(cell) for cell in rows["path"]], index=rows.index)).explode("path")
@@ -142,6 +142,17 @@ def described(
         photographs.unused,
     )
     return rows.drop(columns="qualifier", errors="ignore"), [*photographs.problems, *problems], facts
+
+
+def _joined(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Several artists, or photographs, in columns of their own as if they stood in the first one."""
+    for ours, between in (("artist", "; "), ("path", "|")):
+        first = columns.get(ours)
+        more = [] if first is None else numbered(first, [str(name) for name in frame if name not in columns.values()])
+        if first is not None and more:
+            cells = frame[[first, *more]].itertuples(index=False, name=None)
+            frame = frame.assign(**{first: [between.join(cell for cell in row if cell) for row in cells]})
+    return frame
 
 
 def found_columns(table: Table, frame: pd.DataFrame, names: ColumnNames) -> dict[str, str]:

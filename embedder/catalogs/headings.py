@@ -30,7 +30,9 @@ HEADINGS: dict[str, tuple[str, ...]] = {
         "fotografia, fichero, archivo, nombre de archivo, imagen, bestand, bestandsnaam, afbeelding, "
         "reproductie, "
         "reproduction reference, reproductiereferentie, ficheiro, arquivo, imagem, файл, имя файла, изображение, "
-        "фото, ca object representations, representation, ファイル, ファイル名, 画像",
+        "фото, ca object representations, ca object representations original filename, "
+        "ca object representations media original filename, nom fichier image, representation, "
+        "ファイル, ファイル名, 画像",
         "artist": "artist, author, painter, artist name, creator, maker, artist display name, artist maker, "
         "artist title, "
         "artist or maker, artist maker name, artists, display artist, displayartist, artist display, "
@@ -40,7 +42,8 @@ HEADINGS: dict[str, tuple[str, ...]] = {
         "principalmaker, "
         "principal or first maker, principalorfirstmaker, principalmakers, constituent, constituents, "
         "constituent name, display name, preferred name, attributioninverted, forwarddisplayname, person, "
-        "people, artist full name, full name, entities, entity, ca entities, kunstler, kunstlerin, "
+        "people, artist full name, full name, entities, entity, ca entities, ca entities displayname, "
+        "ca entities preferred labels, ca entities preferred labels displayname, kunstler, kunstlerin, "
         "kunstler in, "
         "kunstlername, kunstlerinnen, kunstler innen, maler, malerin, urheber, urheberin, autor, hersteller, "
         "beteiligte, beteiligte person, beteiligte personen, personen korperschaften, hersteller kunstler, "
@@ -53,7 +56,9 @@ HEADINGS: dict[str, tuple[str, ...]] = {
         "nombre del autor, художник, автор, muvesz, taiteilija, sanatci, "
         "ressam, esecutore, created by, painted by, made by, produced by, by, who painted it, hand, "
         "constituents display name, constituent display name, production creator, objperson, "
-        "objpersonref, person korperschaft, personen name, person name, "
+        "objpersonref, objperassociationref, person korperschaft, personen name, person name, "
+        "person institution, personen institutionen, beteiligte person institution, "
+        "beteiligte personen institutionen, autr, "
         "beteiligte name, hersteller in, toegeschreven aan, 作者名, 作家名, konstnar, kunstner, artysta, malarz, "
         "autor dziela, 作者, 作家, 画家",
         "title": "title, name, painting, work, caption, object title, titles, title display, display title, "
@@ -62,7 +67,8 @@ HEADINGS: dict[str, tuple[str, ...]] = {
         "objektbezeichnung, titre, "
         "titre de l oeuvre, titre de l œuvre, denomination, titolo, titolo opera, sgti, titulo, "
         "titulo de la obra, "
-        "preferred label, preferred labels, название, наименование, titel engels, rubrik, tytul, "
+        "preferred label, preferred labels, ca objects preferred labels, ca objects preferred labels name, "
+        "objobjecttitletxt, objobjecttitlevrt, titr, название, наименование, titel engels, rubrik, tytul, "
         "題名, 作品名, タイトル",
         "year": "year, date, creation date, objectdate, dated, object date, date display, display date, displaydate, "
         "date made, "
@@ -72,7 +78,9 @@ HEADINGS: dict[str, tuple[str, ...]] = {
         "entstehungszeit, herstellungsdatum, herstellungsdatierung, datum, date de creation, annee, datation, "
         "periode de creation, millesime, data, anno, datazione, cronologia, dtsi, datering, jaar, jaartal, "
         "vervaardigingsdatum, fecha, ano, datacion, fecha de creacion, дата, год, датировка, время создания, "
-        "制作年",
+        "objdatetxt, objdatevrt, object creation date, dating presenting date, dating year, production date start, "
+        "ca objects date, ca objects creation date, ca objects date created, mill, millesime de creation, "
+        "datering begin, datering van, 制作年",
         "id": "id, painting id",
         "object": "object number, objectnumber, object no, object nr, accession number, accession no, accession nr, "
         "accession, "
@@ -86,7 +94,8 @@ HEADINGS: dict[str, tuple[str, ...]] = {
         "cote, "
         "numero di inventario, numero inventario, n inventario, inventario, invn, numero de inventario, "
         "num inventario, no de inventario, n de inventario, numero de registro, registro, signatur, "
-        "инвентарный номер, инв номер, инв no, номер, 所蔵番号, 資料番号, 登録番号",
+        "инвентарный номер, инв номер, инв no, номер, objobjectnumbertxt, "
+        "objobjectnumbervrt, ca objects idno, 所蔵番号, 資料番号, 登録番号",
         "artist_id": "artist id, artistid, ulan, ulan id, artist ulan, artist ulan url, artist ulan id, ulan uri, "
         "wikidata, "
         "wikidata id, artist wikidata, artist wikidata url, artist wikidata id, creator id, gnd, "
@@ -220,11 +229,20 @@ def plain(heading: str) -> str:
 
 
 def _key(heading: str) -> str:
-    """A heading without blanks, which are written or left out."""
-    return "".join(plain(heading).split())
+    """A heading without blanks, which are written or left out, and without the number of the first of several."""
+    return "".join(re.sub(r" 1$", "", plain(heading)).split())
 
 
-KNOWN = {ours: {_key(heading): place for place, heading in enumerate(headings)} for ours, headings in HEADINGS.items()}
+def numbered(heading: str, headings: Headings) -> list[str]:
+    """The headings that go on where this one begins: `Artist 2` and `Artist 3` of `Artist 1` or `Artist`."""
+    stem = re.sub(r" 1$", "", plain(heading))
+    return [other for other in headings if re.fullmatch(re.escape(stem) + r" ([2-9]|\d\d)", plain(other))]
+
+
+KNOWN = {
+    ours: {_key(heading): len(headings) - place for place, heading in enumerate(reversed(headings))}
+    for ours, headings in HEADINGS.items()
+}
 
 
 def recognised(cells: Iterable[str]) -> int:

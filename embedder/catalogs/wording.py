@@ -211,7 +211,8 @@ SUFFIX_WORDS = {
     "hijo",
     "d",
 }
-SUFFIXES = SUFFIX_WORDS | {"the", "a", "ae", "j", "der", "l", "le", "il", "de", "el", "lo"}
+ENDINGS = SUFFIX_WORDS | {"a", "ae", "j"}  # of a name: the Elder, d. Ä., d. J.
+SUFFIXES = ENDINGS | {"the", "a", "ae", "j", "der", "l", "le", "il", "de", "el", "lo"}
 SCHOOLS = {"school", "schools", "schule", "ecole", "scuola", "escuela", "escola"}
 # How what is said of an artist's life begins.
 ACTIVE = {"active", "fl", "flourished", "tatig", "actif", "attivo", "attiva", "activo", "werkzaam"}

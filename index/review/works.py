@@ -61,9 +61,14 @@ class Works:
         return speaking[first]
 
     @cached_property
+    def _gallery_codes(self) -> Integers:
+        """Ascending."""
+        return self.codes[self.gallery]
+
+    @cached_property
     def counts(self) -> Integers:
         """(artists,) works of each."""
-        return np.bincount(self.codes[self.gallery], minlength=len(self.keys)).astype(np.int64)
+        return np.bincount(self._gallery_codes, minlength=len(self.keys)).astype(np.int64)
 
     def record(self, place: int) -> str | None:
         """What the table says of the artist, as it stands there."""
@@ -80,7 +85,7 @@ class Works:
     def scores(self, asked: Sequence[Object]) -> Iterator[list[tuple[Object, GalleryScores]]]:
         """For each object (artists,) scores by all works but its own, over its photographs on average; in blocks."""
         gallery = self.vectors[self.gallery]
-        codes, works = self.codes[self.gallery], self.work[self.gallery]
+        codes, works = self._gallery_codes, self.work[self.gallery]
         starts = np.flatnonzero(np.diff(codes, prepend=-1))
         rows = max(1, BLOCK // max(len(gallery), 1))
         for begin in range(0, len(asked), rows):
@@ -103,9 +108,9 @@ class Works:
 
     def evidence_of(self, one: Object, artist: int, most: int) -> list[tuple[int, float]]:
         """The artist's nearest works to an object that are not its own: places and distances."""
-        gallery = self.gallery[
-            (self.codes[self.gallery] == artist) & (self.work[self.gallery] != self.work[one.places[0]])
-        ]
+        first, end = np.searchsorted(self._gallery_codes, (artist, artist + 1))
+        gallery = self.gallery[first:end]
+        gallery = gallery[self.work[gallery] != self.work[one.places[0]]]
         apart: Doubles = (1 - self.vectors[gallery] @ self.vectors[list(one.places)].T).min(axis=1).astype(np.float64)
         return [(int(gallery[at]), float(apart[at])) for at in np.argsort(apart, kind="stable")[:most]]
 
