@@ -41,12 +41,14 @@ def label(
         raise click.UsageError("give FILE.csv, or --history, not both")
     from ..embedder.catalogs.catalog import read_labels
     from ..index.opened import Index
+    from .recognised import note_guess
     from .report import show_report
 
     opened = Index.open(index)
     if table is None:
         _show(opened.history, as_json)
         return
+    note_guess(table, encoding)
     report, words = opened.label(read_labels(table, encoding), by=by or _own_name(), dry_run=dry_run)
     show_report(opened, report, as_json)
     if not as_json:

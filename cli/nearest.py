@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, encoding_option, note_option, query_options
+from .options import PATH, WholeNumber, encoding_option, note_option, query_options
 from .output import note, say, say_json, say_summary
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="Answer many images: a text file of one name a line, a table, or a folder; CSV out, or JSON lines.",
 )
 @encoding_option
-@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
+@click.option("-k", type=WholeNumber(min=1), default=10, show_default=True, help="How many to show.")
 @click.option("--paintings", is_flag=True, help="The nearest paintings alone, without artists or probabilities.")
 @click.option(
     "--where",
@@ -71,7 +71,9 @@ def nearest(
         note(f"among {len(opened):,} of {everything:,} paintings")
     if listed:
         from .bulk import answer_list, read_list, report_failed
+        from .recognised import note_guess
 
+        note_guess(listed, encoding)
         failed = answer_list(opened, read_list(listed, encoding), k, paintings, limit, as_json)
         report_failed(failed)
         sys.exit(2 if failed else 0)

@@ -35,14 +35,25 @@ class _Finite(click.FloatRange):
         return number
 
 
-def whole(within: Bounds) -> click.IntRange:
+def whole(within: Bounds) -> WholeNumber:
     """The type of an option that takes whole numbers."""
-    return click.IntRange(int(within.low), int(within.high))
+    return WholeNumber(int(within.low), int(within.high))
 
 
 def real(within: Bounds) -> click.FloatRange:
     """The type of an option that takes numbers."""
     return _Finite(within.low, within.high, min_open=within.is_open, max_open=within.is_open)
+
+
+class WholeNumber(click.IntRange):
+    """click's own says of 1e6 that it is `not a valid integer range`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            int(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{str(value)[:40]!r} is not a whole number in digits, such as 10.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _AddressType(click.ParamType[Any]):

@@ -83,7 +83,9 @@ def pair(
     if pairs:
         from ..index.answers.verify import Decision
         from .bulk import answer_pairs, report_failed
+        from .recognised import note_guess
 
+        note_guess(pairs, encoding)
         failed = answer_pairs(opened, pairs, Decision(float(fpr), threshold, prior), limit, as_json, encoding)
         report_failed(failed)
         sys.exit(2 if failed else 0)

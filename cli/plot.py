@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import INDEX_FOLDER, PATH
+from .options import INDEX_FOLDER, PATH, WholeNumber
 from .output import say
 
 
@@ -22,7 +22,7 @@ from .output import say
 )
 @click.option(
     "--artists",
-    type=click.IntRange(1, 20),
+    type=WholeNumber(1, 20),
     default=10,
     show_default=True,
     help="How many, those with the most paintings first.",

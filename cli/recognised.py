@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..embedder.catalogs.catalog import Catalog
+from ..embedder.catalogs.tables import guessed_encoding
 from .output import note
 
 SHOWN = 5  # names of objects or files; --json has them all
@@ -33,7 +36,7 @@ def note_recognised(catalog: Catalog) -> None:
         )
         note(f"{catalog.source}{f' ({where})' if where else ''}: {found.rows:,} rows")
         if catalog.is_guessed_encoding:
-            note(f"  letters read as {found.encoding}, a guess: where names look wrong, say what it is with --encoding")
+            note(f"  {_guessed(found.encoding)}")
         for ours, word in WORDS.items():
             if ours in found.columns:
                 note(f"  {word:<16} {found.columns[ours]}")
@@ -56,6 +59,16 @@ def note_recognised(catalog: Catalog) -> None:
         )
     if catalog.warning:
         note(f"WARNING: {catalog.warning}")
+
+
+def note_guess(table: Path, encoding: str | None) -> None:
+    """A line on stderr where it was not known how a table or list of names is written; encoding: as it was given."""
+    if found := guessed_encoding(table, encoding):
+        note(f"{table}: {_guessed(found)}")
+
+
+def _guessed(encoding: str | None) -> str:
+    return f"letters read as {encoding}, a guess: where names look wrong, say what it is with --encoding"
 
 
 def _some(what: str, names: tuple[str, ...]) -> str:

@@ -37,8 +37,11 @@ def remove(
         raise click.UsageError("name the paintings to remove: IDS, --list FILE or --artist NAME")
     from ..embedder.catalogs.catalog import read_names
     from ..index.opened import Index
+    from .recognised import note_guess
     from .report import show_report
 
+    if listed:
+        note_guess(listed, encoding)
     wanted = [*ids, *(read_names(listed, encoding) if listed else ())]
     opened = Index.open(index)
     show_report(opened, opened.remove(wanted, artists=artists, dry_run=dry_run), as_json)

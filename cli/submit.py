@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..embedder import bounds
-from .options import PATH, index_option, json_option, real
+from .options import PATH, encoding_option, index_option, json_option, real
 from .output import note, progress, say, say_json
 
 
@@ -21,9 +21,10 @@ from .output import note, progress, say, say_json
     show_default=True,
     help="Share of same-artist pairs; that of Painter by Numbers' test set.",
 )
+@encoding_option
 @index_option
 @json_option
-def submit(pairs: Path, output: Path, prior: float, index: Path, as_json: bool) -> None:
+def submit(pairs: Path, output: Path, prior: float, encoding: str | None, index: Path, as_json: bool) -> None:
     """Answer a file of PAIRS, as Painter by Numbers asks for it (submission_info.csv).
 
     PAIRS is a table with a header and the columns index, first image, second image, whatever they are called. Images
@@ -33,11 +34,13 @@ def submit(pairs: Path, output: Path, prior: float, index: Path, as_json: bool) 
     from ..index.answers.submit import submit as answer
     from ..index.model_card import share
     from ..index.opened import Index
+    from .recognised import note_guess
 
+    note_guess(pairs, encoding)
     opened = Index.open(index)
     calibration = opened.calibration.pairs
     with progress(pairs.stat().st_size, "bytes") as advance:
-        done = answer(opened.generation, calibration, pairs, output, prior=prior, progress=advance)
+        done = answer(opened.generation, calibration, pairs, output, prior=prior, encoding=encoding, progress=advance)
     if done.unanswered:
         note(f"{done.unanswered:,} pairs have a painting that is not in {index}; they got the prior {prior:g}")
     if as_json:

@@ -65,6 +65,11 @@ def test_a_number_that_makes_no_sense_is_refused_by_its_option(words):
     assert "Invalid value for" in found.output
 
 
+def test_a_number_that_is_no_whole_one_is_called_so():
+    found = CliRunner().invoke(artidx, ["nearest", RED, "-k", "1e6"])
+    assert "'1e6' is not a whole number in digits, such as 10." in found.output
+
+
 @pytest.mark.parametrize("threshold", [math.nan, math.inf, -1, 2.1])
 def test_python_and_http_refuse_the_same_thresholds(index, threshold):
     with pytest.raises(BadSetting, match="must be a number from 0 to 2"):

@@ -205,6 +205,24 @@ def test_letters_that_were_guessed_are_said_to_be(run, museum, encoding, is_gues
     assert "a guess" not in run("build", "a.csv", "--replace", "--encoding", encoding)[2]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("label", "paintings.artidx", "a.csv"),
+        ("remove", "paintings.artidx", "--list", "a.csv", "--dry-run"),
+        ("nearest", "--list", "a.csv", "--paintings"),
+        ("pair", "--pairs", "a.csv"),
+        ("submit", "a.csv", "-o", "out.csv"),
+    ],
+)
+def test_every_verb_that_reads_a_table_says_so_too(run, museum, words):
+    (museum / "a.csv").write_text("file;artist\nphotos/1_1.png;Degas\n")
+    run("build", "a.csv", "--replace")
+    (museum / "a.csv").write_bytes("id;artist;title\nphotos/1_1.png;Θεοτοκόπουλος;Τοπίο\n".encode("cp1253"))
+    assert "a.csv: letters read as" in run(*words)[2]
+    assert "a guess" not in run(*words, "--encoding", "cp1253")[2]
+
+
 @pytest.mark.parametrize("source", ["photos", "a.csv"])
 def test_links_that_lead_out_of_the_folder_are_followed_and_counted(run, museum, source):
     elsewhere = painting(museum / "elsewhere" / "a.png", 90, HUES["Blue Painter"]).parent

@@ -16,6 +16,7 @@ import artidx
 from artidx.cli.main import artidx as command
 from artidx.errors import OutOfResources
 from artidx.index.answers import same_picture as told
+from artidx.index.answers import twins
 from artidx.index.answers.same_picture import Reach, same_picture, seen
 from made import CALIBRATION, MUSEUM
 
@@ -165,6 +166,19 @@ def test_how_far_photographs_are_compared_follows_the_models_scale():
         points=tuple(replace(point, distance=2 * point.distance) for point in CALIBRATION.pairs.by_distance.points),
     )
     assert Reach.of(replace(CALIBRATION, pairs=replace(CALIBRATION.pairs, by_distance=wider))).nearer == 0.8
+
+
+def test_a_copy_that_a_model_finds_far_away_is_one_picture_still(photographs, picture, monkeypatch, tmp_path):
+    # One model had grey copies at a distance of 0.71, beyond what was looked at.
+    folder, index = photographs
+    monkeypatch.setattr(index, "reach", Reach(near=0.0))
+    for how in ("grey", "mirrored", "recoloured", "smaller", "another photograph"):
+        changed(picture, how).save(tmp_path / "copy.jpg", quality=85)
+        assert how in index.pair("one.png", tmp_path / "copy.jpg").one_picture.how
+        assert how in index.pair(folder / "one.png", (tmp_path / "copy.jpg").read_bytes()).one_picture.how
+    assert index.pair("one.png", "mirrored.png").one_picture is None  # both by id: no file is read
+    monkeypatch.setattr(twins, "same_picture", None)  # different ones are not compared, which takes its time
+    assert index.pair(PICTURE, OTHER).one_picture is None
 
 
 @pytest.mark.parametrize("spelling", ["one.png", "id:one.png", "one.PNG", "id:one.PNG"])

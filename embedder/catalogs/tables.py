@@ -23,7 +23,7 @@ from xml.parsers import expat
 import pandas as pd
 
 from ...errors import BadCatalog, BadSetting
-from .encodings import encoding_of
+from .encodings import CERTAIN, encoding_of
 from .headings import recognised
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
@@ -123,6 +123,18 @@ def open_table(path: Path, encoding: str | None = None) -> Table:
         raise BadCatalog(f"{path}: no such file") from None
     except (OSError, UnicodeError, ValueError, csv.Error) as problem:
         raise BadCatalog(f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}") from None
+
+
+def guessed_encoding(path: Path, encoding: str | None = None) -> str | None:
+    """In which encoding a table or list of names is read where that is a guess: by how its words look, and Greek or
+    Chinese may be taken for others. None where it is known, or given."""
+    if encoding is not None or not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        if stream.read(4) in (ZIP, OLE[:4]):
+            return None
+    found = encoding_of(path)
+    return None if found in CERTAIN else found
 
 
 def read_table(path: Path, encoding: str | None = None) -> pd.DataFrame:

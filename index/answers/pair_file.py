@@ -58,12 +58,12 @@ class Block(NamedTuple):
 
 
 @contextmanager
-def pair_file(source: Path, generation: Generation) -> Iterator[PairFile]:
+def pair_file(source: Path, generation: Generation, encoding: str | None = None) -> Iterator[PairFile]:
     """The pairs in a table of any kind that tables.py reads. Raises BadCatalog.
 
     Millions are read as they stand where the file is UTF-8 with its header first; any other is copied into such a one.
     """
-    table = open_table(source)
+    table = open_table(source, encoding)
     if table.separator and table.encoding in PLAIN and table.line == 1 and not _is_of_carriage_returns(source):
         yield PairFile(source, generation, source, table.separator)
         return

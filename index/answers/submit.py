@@ -59,13 +59,14 @@ def submit(
     target: Path,
     *,
     prior: float = PRIOR,
+    encoding: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Submission:
     """Write `index,sameArtist` for each `index, first image, second image` of source, columns by position.
 
-    Images are ids of the index; sameArtist is the probability under the prior. The target appears whole or not at
-    all. progress is called with the bytes just answered. While it runs, the process' BLAS keeps to one thread a
-    product. Raises BadCatalog.
+    Images are ids of the index; sameArtist is the probability under the prior; encoding: of source, found where it is
+    not given. The target appears whole or not at all. progress is called with the bytes just answered. While it runs,
+    the process' BLAS keeps to one thread a product. Raises BadCatalog.
     """
     workers = min(available_cores(), MOST_WORKERS)
     judge = PairJudge(generation, calibration, workers)
@@ -89,7 +90,7 @@ def submit(
     pairs = unanswered = 0
     counts = np.zeros(COUNTED, np.int64)
     # A core a block: the threads of a BLAS on all cores spin while they wait, on cores that other blocks need.
-    with pair_file(source, generation) as asked, threadpool_limits(1, "blas"), whole_file(target) as stream:
+    with pair_file(source, generation, encoding) as asked, threadpool_limits(1, "blas"), whole_file(target) as stream:
 
         def saved(block: _Answered) -> _Answered:
             stream.write(block.text)

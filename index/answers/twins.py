@@ -7,43 +7,59 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from ...embedder.catalogs.photographs import spellings
 from ...embedder.locations import Reader, content_hash
-from ...embedder.pictures.images import MAX_PIXELS
+from ...embedder.pictures.images import MAX_PIXELS, Source
 from ...embedder.runtime import ImageLike
 from ...errors import UnreadableImage
 from ..storage.vector_store import Painting, VectorStore
-from .same_picture import IDENTICAL, Reach, SamePicture, Seen, same_picture, seen
+from .same_picture import IDENTICAL, Reach, SamePicture, Seen, greys, may_be_alike, same_picture, seen
 from .search import Neighbour, Query, Twin
 
+T = TypeVar("T")
 LOOKED_AT = 5  # of the nearest
 
 
 def seen_painting(painting: Painting, content: str, reader: Reader) -> Seen | None:
     """The photograph of a painting of the index; None where it is not there, or not as it was."""
+    return _of_painting(painting, content, reader, _seen(reader))
+
+
+def seen_image(store: VectorStore, image: ImageLike, query: Query, reader: Reader) -> Seen | None:
+    """The image that was asked about: a file, bytes, or a painting of the index."""
+    return _of_image(store, image, query, reader, _seen(reader))
+
+
+def _seen(reader: Reader) -> Callable[[Source, str], Seen]:
+    return lambda image, content: seen(image, content, max_pixels=reader.max_pixels)
+
+
+def _of_painting(painting: Painting, content: str, reader: Reader, use: Callable[[Source, str], T]) -> T | None:
     if not painting.path:
         return None
     try:
         with reader.open(painting.path) as stream:
             if content and content_hash(stream) != content:
                 return None
-            return seen(stream, content, max_pixels=reader.max_pixels)
+            return use(stream, content)
     except UnreadableImage:
         return None
 
 
-def seen_image(store: VectorStore, image: ImageLike, query: Query, reader: Reader) -> Seen | None:
-    """The image that was asked about: a file, bytes, or a painting of the index."""
+def _of_image(
+    store: VectorStore, image: ImageLike, query: Query, reader: Reader, use: Callable[[Source, str], T]
+) -> T | None:
+    """What `use` makes of it and of the sha256 of its bytes, empty where it has none; None where it cannot be read."""
     if isinstance(image, str | os.PathLike) and query.painting is not None:
-        return seen_painting(query.painting, _content(store, query.painting), reader)
+        return _of_painting(query.painting, _content(store, query.painting), reader, use)
     try:
         if isinstance(image, str | os.PathLike):
             with reader.open(os.fspath(image)) as stream:
-                return seen(stream, content_hash(stream), max_pixels=reader.max_pixels)
-        content = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
-        return seen(image, content, max_pixels=reader.max_pixels)
+                return use(stream, content_hash(stream))
+        return use(image, hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else "")
     except UnreadableImage:
         return None
 
@@ -57,13 +73,20 @@ def of_pair(
     max_pixels: int = MAX_PIXELS,
 ) -> SamePicture | None:
     """Whether two images that were asked about show one picture."""
-    if distance >= reach.near:
-        return None
+    if distance >= reach.near and all(_is_by_id(image, query) for image, query in zip(images, queries, strict=True)):
+        return None  # of two paintings of the index no file is read without need: the distance answers in a millisecond
     contents = [_content(store, query.painting) if query.painting else "" for query in queries]
     if contents[0] and contents[0] == contents[1]:
         return SamePicture((IDENTICAL,))
     with Reader(max_pixels) as reader:
-        a, b = (seen_image(store, image, query, reader) for image, query in zip(images, queries, strict=True))
+        asked = list(zip(images, queries, strict=True))
+        if distance >= reach.near:
+            small = [
+                _of_image(store, *each, reader, lambda image, _: greys(image, max_pixels=max_pixels)) for each in asked
+            ]
+            if small[0] is None or small[1] is None or not may_be_alike(small[0], small[1]):
+                return None
+        a, b = (seen_image(store, image, query, reader) for image, query in asked)
         return None if a is None or b is None else same_picture(a, b)
 
 
@@ -94,9 +117,7 @@ def of_query(
 
     Others are left to `pair` and review: a comparison takes 0.2 s, the answer itself a hundredth of that.
     """
-    known = query.painting
-    is_by_id = known is not None and isinstance(image, str) and known.id in spellings(image.removeprefix("id:"))
-    found = list(identical(store, query, is_by_id))
+    found = list(identical(store, query, _is_by_id(image, query)))
     close = [each.painting for each in near[:LOOKED_AT] if each.distance < reach.very_near]
     if not close:
         return tuple(found)
@@ -109,6 +130,11 @@ def of_query(
             if other is not None and (how := same_picture(own, other)) is not None:
                 found.append(Twin(painting, how))
     return tuple(found)
+
+
+def _is_by_id(image: ImageLike, query: Query) -> bool:
+    known = query.painting
+    return known is not None and isinstance(image, str) and known.id in spellings(image.removeprefix("id:"))
 
 
 def _content(store: VectorStore, painting: Painting) -> str:
