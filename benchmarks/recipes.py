@@ -38,7 +38,9 @@ from artidx.embedder.training.data.batches import Works, artists, epoch
 from artidx.embedder.training.data.crops import BATCH, CROP, SCALED
 from artidx.embedder.training.data.packed import Packed
 from artidx.embedder.training.data.splits import SEEN, UNSEEN, splits
+from artidx.embedder.training.loop.epochs import take_step
 from artidx.embedder.training.loop.losses import artist_softmax, hard_batch, triplet_loss
+from artidx.embedder.training.loop.schedules import pace
 from artidx.embedder.training.loop.trainer import embed
 from artidx.embedder.training.networks.backbones import MobileNetV2, load_backbone, means_and_deviations
 from artidx.embedder.training.networks.ensemble import Ensemble, LinearHead, balanced
@@ -251,7 +253,7 @@ def taught(recipe: Recipe, start: Start, task: Task, seed: int, fabric: Fabric) 
     for number in range(1, EPOCHS + 1):
         wrapped.train(number > 1 and not recipe.keeps_statistics)
         for step, (x, chosen) in enumerate(drawn(recipe, task, seed, number)):
-            now = fine_tuning.pace((number - 1 + step / steps) / EPOCHS, COMMON.warm_up)
+            now = pace((number - 1 + step / steps) / EPOCHS, COMMON.warm_up)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * now
             vectors = wrapped(x).float()
@@ -259,7 +261,7 @@ def taught(recipe: Recipe, start: Start, task: Task, seed: int, fabric: Fabric) 
             if recipe.styles:
                 styles = task.styles[chosen]
                 of_all = of_all + FROM_STYLE * style_loss(vectors[styles >= 0], styles[styles >= 0])
-            fine_tuning.take_step(fabric, member, optimizer, of_all)
+            take_step(fabric, member, optimizer, of_all, fine_tuning.LONGEST_GRADIENT)
     return member.eval()
 
 

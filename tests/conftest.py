@@ -83,18 +83,18 @@ def index(tmp_path: Path, collection: Path, embedder: Embedder) -> Index:
     return Index.build(tmp_path / "paintings.artidx", collection, embedder=embedder)[0]
 
 
-@pytest.fixture
-def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def drawn_once() -> Iterator[None]:
     """Curves are drawn after the first epoch and not again: it takes longer than an epoch of the networks in tests."""
-    from artidx.embedder.training.loop import curves, trainer
-    from artidx.embedder.training.recipes import distilled, fine_tuning
+    from artidx.embedder.training.loop import curves, epochs
 
-    def draw(epochs: list[curves.Epoch], title: str, target: Path) -> None:
+    def draw(history: list[curves.Epoch], title: str, target: Path) -> None:
         if not target.exists():
-            curves.draw_curves(epochs, title, target)
+            curves.draw_curves(history, title, target)
 
-    for module in (trainer, distilled, fine_tuning):
-        monkeypatch.setattr(module, "draw_curves", draw)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(epochs, "draw_curves", draw)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -147,6 +147,26 @@ def watched(advance: Callable[[int], None]) -> Bar:
     return bar
 
 
+@contextmanager
+def quiet(total, what):
+    """A bar that nobody sees."""
+    yield lambda done: None
+
+
+def interrupting(words: str) -> Bar:
+    """A bar that ends the run in the middle of the stage whose name has these words."""
+
+    @contextmanager
+    def bar(total, what):
+        def advance(done):
+            if words in what:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    return bar
+
+
 class Stages:
     """A bar that keeps the names of the stages, and how far each went."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -32,10 +31,6 @@ FACTS = st.recursive(
     lambda facts: st.lists(facts, max_size=3) | st.dictionaries(st.text(), facts, max_size=3),
     max_leaves=6,
 )
-
-
-def no_bar(total, what):
-    return nullcontext(lambda done: None)
 
 
 @pytest.fixture

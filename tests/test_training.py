@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import tomllib
 from contextlib import nullcontext
 from pathlib import Path
@@ -32,16 +33,12 @@ from artidx.embedder.training.networks.backbones import SiameseNetwork
 from artidx.embedder.training.recipes import paper
 from artidx.errors import BadCatalog, BadModel, BadSetting
 from artidx.index.measure.retrieval import triplet_accuracy
-from made import painting
+from made import painting, quiet
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning:lightning_fabric.*", "ignore::FutureWarning"),
     pytest.mark.usefixtures("drawn_once"),
 ]
-
-
-def no_bar(total, what):
-    return nullcontext(lambda done: None)
 
 
 def silent(line):
@@ -257,7 +254,7 @@ class Direction(torch.nn.Module):
         return torch.nn.functional.normalize(self.line(x), dim=1)
 
 
-def trained(folder, settings, bar=no_bar, precision="32-true"):
+def trained(folder, settings, bar=quiet, precision="32-true"):
     torch.manual_seed(3)
     network, points = Direction(), Points()
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
@@ -276,7 +273,9 @@ def results(history):
 
 @pytest.mark.parametrize("batches", ["hard", "triplets", "pairs"])
 def test_training_makes_validation_paintings_of_one_artist_nearer_to_each_other(tmp_path, batches):
-    settings = TrainingSettings(batches=batches, epochs=8, warm_up_epochs=4, learning_rate=0.01, margin=0.5)
+    settings = TrainingSettings(
+        batches=batches, epochs=8, warm_up_epochs=4, learning_rate=0.01, margin=0.5, batches_per_epoch=20
+    )
     network, history = trained(tmp_path, settings)
     assert history[-1].training_loss < history[0].training_loss or batches == "hard"
     assert max(e.validation_accuracy for e in history) > 0.75
@@ -288,7 +287,7 @@ def test_training_makes_validation_paintings_of_one_artist_nearer_to_each_other(
 
 
 def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path):
-    settings = TrainingSettings(epochs=6, warm_up_epochs=2, learning_rate=0.01, patience=6)
+    settings = TrainingSettings(epochs=6, warm_up_epochs=2, learning_rate=0.01, patience=6, batches_per_epoch=8)
     expected, whole = trained(tmp_path / "whole", settings)
     batches = 0
 
@@ -296,7 +295,7 @@ def test_a_run_killed_in_mid_epoch_goes_on_to_the_same_result(tmp_path):
         def advance(done):
             nonlocal batches
             batches += done
-            if batches == 2 * settings.batches_per_epoch + 17:
+            if batches == 2 * settings.batches_per_epoch + 5:
                 raise KeyboardInterrupt
 
         return nullcontext(advance)
@@ -320,7 +319,7 @@ def test_training_stops_when_patience_is_at_its_end_and_the_learning_rate_falls_
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
-    settings = TrainingSettings(epochs=2)
+    settings = TrainingSettings(epochs=2, batches_per_epoch=4)
     _, history = trained(tmp_path, settings)
     stamp = (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns
     assert trained(tmp_path, settings)[1] == history
@@ -457,18 +456,26 @@ epochs = 2
 """
 
 
-@pytest.fixture
-def catalog(tmp_path):
+@pytest.fixture(scope="module")
+def paintings(tmp_path_factory):
     """Six artists with eight paintings each; a split column."""
-    rows = []
+    folder, rows = tmp_path_factory.mktemp("paintings"), []
     for number in range(6):
         for i in range(8):
             name = f"{number}-{i}.png"
-            painting(tmp_path / "images" / name, 10 * number + i, ((number * 40) % 256, (number * 90) % 256, 128))
+            painting(folder / "images" / name, 10 * number + i, ((number * 40) % 256, (number * 90) % 256, 128))
             split = "val_unseen" if number > 3 else "val_seen" if i > 4 else "train"
             rows.append({"filename": name, "artist": f"Artist {number}", "split": split})
-    pd.DataFrame(rows).to_csv(tmp_path / "paintings.csv", index=False)
-    return tmp_path / "paintings.csv"
+    pd.DataFrame(rows).to_csv(folder / "paintings.csv", index=False)
+    return folder / "paintings.csv"
+
+
+@pytest.fixture
+def catalog(paintings):
+    """The catalog of the paintings, for a test to change."""
+    before = paintings.read_bytes()
+    yield paintings
+    paintings.write_bytes(before)
 
 
 def run(*arguments):
@@ -476,12 +483,27 @@ def run(*arguments):
     return found.output
 
 
-@pytest.mark.parametrize("frozen", ["false", "true"])
-def test_the_papers_recipe_ends_in_a_model_that_build_takes(tmp_path, catalog, frozen):
-    settings, work = tmp_path / "settings.toml", tmp_path / "work"
-    settings.write_text(TINY.format(frozen=frozen))
-    model = tmp_path / "model.onnx"
-    run("train", catalog, "--recipe", "paper", "--settings", settings, "--work", work, "-o", model, "--name", "tiny")
+def trained_by_the_paper(folder, catalog, text):
+    """The run's folder of work and its model file."""
+    (folder / "settings.toml").write_text(text)
+    work, model = folder / "work", folder / "model.onnx"
+    settings = ("--settings", folder / "settings.toml")
+    run("train", catalog, "--recipe", "paper", *settings, "--work", work, "-o", model, "--name", "tiny")
+    return work, model
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, paintings):
+    """Members and joining matrix trained together: the folder of work and the model file."""
+    return trained_by_the_paper(tmp_path_factory.mktemp("together"), paintings, TINY.format(frozen="false"))
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_the_papers_recipe_ends_in_a_model_that_build_takes(tmp_path, catalog, is_frozen, request):
+    if is_frozen:
+        work, model = trained_by_the_paper(tmp_path, catalog, TINY.format(frozen="true"))
+    else:
+        work, model = request.getfixturevalue("together")
     assert sorted(path.parent.name for path in work.rglob("curves.png")) == ["member-01", "member-02", "super"]
     card = model.with_suffix(".md").read_text()
     assert "| super | 2 |" in card
@@ -494,52 +516,27 @@ def test_the_papers_recipe_ends_in_a_model_that_build_takes(tmp_path, catalog, f
     run("export", work, "-o", tmp_path / "super.onnx")
     squares = packed_examples(work, 32, 8)
     assert np.array_equal(Embedder.load(tmp_path / "super.onnx").infer(squares), embedder.infer(squares))
-    run("export", work, "-o", tmp_path / "one.onnx", "--network", "member-02")
+
+
+def test_one_member_of_a_run_is_exported_alone(tmp_path, together):
+    run("export", together[0], "-o", tmp_path / "one.onnx", "--network", "member-02")
     assert Embedder.load(tmp_path / "one.onnx").dim == 6
 
 
-def test_a_run_is_not_continued_with_other_settings_or_other_labels(tmp_path, catalog):
-    settings, work = tmp_path / "settings.toml", tmp_path / "work"
-    settings.write_text(TINY.format(frozen="false"))
-    arguments = (
-        "train",
-        catalog,
-        "--recipe",
-        "paper",
-        "--settings",
-        settings,
-        "--work",
-        work,
-        "-o",
-        tmp_path / "m.onnx",
-    )
-    run(*arguments)
-    settings.write_text(TINY.format(frozen="true"))
+def test_a_run_is_not_continued_with_other_settings_or_other_labels(tmp_path, catalog, together):
+    shutil.copytree(together[0], tmp_path / "work")
     with pytest.raises(BadSetting, match="other settings"):
-        run(*arguments)
-    settings.write_text(TINY.format(frozen="false"))
+        trained_by_the_paper(tmp_path, catalog, TINY.format(frozen="true"))
     catalog.write_text(catalog.read_text().replace("Artist 3", "Artist 2"))
     with pytest.raises(BadSetting, match="other labels"):
-        run(*arguments)
+        trained_by_the_paper(tmp_path, catalog, TINY.format(frozen="false"))
 
 
 def test_a_group_that_cannot_be_validated_is_told_before_training_and_leaves_no_settings(tmp_path, catalog):
-    (tmp_path / "s.toml").write_text(TINY.format(frozen="false"))
     text = catalog.read_text().replace("0-7.png,Artist 0,val_seen", "0-7.png,Artist 0,train")
     catalog.write_text(text.replace("0-6.png,Artist 0,val_seen", "0-6.png,Artist 0,train"))
     with pytest.raises(BadCatalog, match=r"member-0[12] cannot be validated.*val_seen"):
-        run(
-            "train",
-            catalog,
-            "--recipe",
-            "paper",
-            "--settings",
-            tmp_path / "s.toml",
-            "--work",
-            tmp_path / "work",
-            "-o",
-            tmp_path / "m.onnx",
-        )
+        trained_by_the_paper(tmp_path, catalog, TINY.format(frozen="false"))
     assert not (tmp_path / "work" / "paper").exists()
 
 
@@ -555,19 +552,8 @@ def test_what_is_exported_must_have_been_trained(tmp_path):
 
 
 def test_one_member_for_all_artists_is_the_plain_network(tmp_path, catalog):
-    (tmp_path / "s.toml").write_text(TINY.format(frozen="false").replace("members = 2", "members = 1"))
-    run(
-        "train",
-        catalog,
-        "--recipe",
-        "paper",
-        "--settings",
-        tmp_path / "s.toml",
-        "--work",
-        tmp_path / "work",
-        "-o",
-        tmp_path / "m.onnx",
-    )
-    assert not (tmp_path / "work" / "paper" / "super").exists()
-    assert Embedder.load(tmp_path / "m.onnx").dim == 6
-    assert json.loads((tmp_path / "work" / "paper" / "settings.json").read_text())["settings"]["members"] == 1
+    one = TINY.format(frozen="false").replace("members = 2", "members = 1")
+    work, model = trained_by_the_paper(tmp_path, catalog, one)
+    assert not (work / "paper" / "super").exists()
+    assert Embedder.load(model).dim == 6
+    assert json.loads((work / "paper" / "settings.json").read_text())["settings"]["members"] == 1

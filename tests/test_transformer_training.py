@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import shutil
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,7 +27,7 @@ from artidx.embedder.training.recipes import transformer
 from artidx.embedder.training.recipes.transformer import TransformerSettings, even_weights, train_transformer
 from artidx.errors import BadSetting
 from artidx.index.measure.retrieval import triplet_accuracy
-from made import painting, pictures
+from made import interrupting, painting, pictures, quiet
 
 import_torchvision()
 import timm  # noqa: E402  (torchvision must have been made to work)
@@ -34,50 +36,52 @@ SIZE = 64
 SETTINGS = TransformerSettings(backbone="tiny", frozen=3, epochs=3, rest=2, batch=8, rate=1e-3, components=16, dim=6)
 
 
-@pytest.fixture
-def weights(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
     """A folder with the weights of a tiny transformer, read after some of its six blocks."""
-    folder = tmp_path / "backbones"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("backbones")
     torch.manual_seed(0)
     save_file(timm.create_model("test_vit", img_size=SIZE).state_dict(), folder / "tiny.safetensors")
-    monkeypatch.setitem(timm_backbone.KNOWN, "tiny", Reading("test_vit", "tiny.safetensors", (4, 5), (2,), "none"))
-    monkeypatch.setattr(transformer, "SIZE", SIZE)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(timm_backbone.KNOWN, "tiny", Reading("test_vit", "tiny.safetensors", (4, 5), (2,), "none"))
+        patch.setattr(transformer, "SIZE", SIZE)
+        yield folder
 
 
-@pytest.fixture
-def table(tmp_path):
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
     """Four artists who are learnt, two who are not; two origins, one of which has a split of its own."""
-    rows = []
+    folder, rows = tmp_path_factory.mktemp("paintings"), []
     for number in range(6):
         for i in range(8):
             name = f"{number}-{i}.png"
-            painting(tmp_path / "images" / name, 10 * number + i, ((number * 40) % 256, (number * 90) % 256, 128))
+            painting(folder / "images" / name, 10 * number + i, ((number * 40) % 256, (number * 90) % 256, 128))
             split = "val_unseen" if number > 3 else "val_seen" if i > 5 else "train_away" if i == 5 else "train"
             source = "away" if split == "train_away" else "home"
             rows.append({"filename": name, "artist": f"Artist {number}", "split": split, "source": source})
-    pd.DataFrame(rows).to_csv(tmp_path / "paintings.csv", index=False)
-    return read_catalog(str(tmp_path / "paintings.csv")).table
+    pd.DataFrame(rows).to_csv(folder / "paintings.csv", index=False)
+    return folder / "paintings.csv"
 
 
-@contextmanager
-def quiet(total, what):
-    yield lambda done: None
+@pytest.fixture(scope="module")
+def table(catalog):
+    """The catalog's rows."""
+    return read_catalog(str(catalog)).table
 
 
-def killing(words):
-    """A bar that ends the run in the middle of what it calls so."""
+class Whole(NamedTuple):
+    """A run from its beginning to its end. said: its lines."""
 
-    @contextmanager
-    def bar(total, what):
-        def advance(done):
-            if words in what:
-                raise KeyboardInterrupt
+    work: Path
+    model: torch.nn.Module
+    said: list[str]
 
-        yield advance
 
-    return bar
+@pytest.fixture(scope="module")
+def whole(table, weights, tmp_path_factory):
+    """The splits that are trained on, learnt."""
+    work, said = tmp_path_factory.mktemp("whole") / "work", []
+    return Whole(work, trained(table, weights, work, said=said), said)
 
 
 def trained(table, weights, work, *, bar=quiet, said=None, settings=SETTINGS, **more):
@@ -140,51 +144,59 @@ def test_a_copy_is_the_same_at_every_run_and_the_first_is_the_painting(tmp_path)
     assert not np.array_equal(again, tokens.shown(square, "a", 2))
 
 
-def test_it_learns_to_tell_artists_apart(table, weights, tmp_path):
-    said = []
-    model = trained(table, weights, tmp_path / "work", said=said)
-    losses = [float(line.split("loss ")[1].split(",")[0]) for line in said if "loss" in line]
+def test_it_learns_to_tell_artists_apart(whole, tmp_path):
+    losses = [float(line.split("loss ")[1].split(",")[0]) for line in whole.said if "loss" in line]
     assert losses[-1] < losses[0]
     x = torch.from_numpy(pictures(tmp_path, 3, SIZE)).permute(0, 3, 1, 2).float()
     with torch.inference_mode():
-        found = model(x)
+        found = whole.model(x)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
 
 
-def test_a_killed_run_goes_on_to_the_same_model(table, weights, tmp_path):
-    whole = trained(table, weights, tmp_path / "whole")
+def test_a_killed_run_goes_on_to_the_same_model(whole, table, weights, tmp_path):
     for words in ("copy 2 of 2", "epoch 2"):
         with pytest.raises(KeyboardInterrupt):
-            trained(table, weights, tmp_path / "killed", bar=killing(words))
+            trained(table, weights, tmp_path / "killed", bar=interrupting(words))
     again = trained(table, weights, tmp_path / "killed")
-    for name, weight in whole.state_dict().items():
+    for name, weight in whole.model.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], weight, atol=1e-4, rtol=1e-4)
 
 
-def test_all_splits_are_learnt_after_what_was_measured(table, weights, tmp_path):
+def test_all_splits_are_learnt_after_what_was_measured(whole, table, weights, tmp_path):
+    shutil.copytree(whole.work, tmp_path / "work")
     said = []
-    trained(table, weights, tmp_path / "work", said=said)
     trained(table, weights, tmp_path / "work", said=said, more=kept_apart(table))
-    assert [line.partition(",")[0] for line in said] == ["transformer"] * 3 + ["transformer-all-splits"] * 2
+    assert [line.partition(",")[0] for line in whole.said + said] == [
+        *["transformer"] * 3,
+        *["transformer-all-splits"] * 2,
+    ]
 
 
-def test_other_settings_are_not_gone_on_with(table, weights, tmp_path):
-    trained(table, weights, tmp_path / "work")
+def test_other_settings_are_not_gone_on_with(whole, table, weights, tmp_path):
+    shutil.copytree(whole.work, tmp_path / "work")
     with pytest.raises(BadSetting, match="of a run with other settings"):
         trained(table, weights, tmp_path / "work", settings=SETTINGS.model_copy(update={"rate": 2e-3}))
 
 
-def test_the_command_measures_a_model_on_other_origins_too(table, weights, tmp_path, monkeypatch):
+def test_the_command_measures_a_model_on_other_origins_too(catalog, weights, tmp_path, monkeypatch):
     monkeypatch.setattr("artidx.embedder.training.making.SIZE", SIZE)
     settings, model = tmp_path / "settings.toml", tmp_path / "tiny.onnx"
     settings.write_text(
         'backbone = "tiny"\nfrozen = 3\nepochs = 1\nbatch = 8\ncomponents = 16\ndim = 6\n[head]\ndim = 8\n'
     )
-    paintings = pd.read_csv(tmp_path / "paintings.csv")
+    shutil.copytree(catalog.parent, tmp_path / "paintings")
+    paintings = pd.read_csv(catalog)
     paintings.loc[paintings["filename"].str.contains("-[34].png"), "split"] = "val_away"
-    paintings.to_csv(tmp_path / "paintings.csv", index=False)
-    words = ["train", str(tmp_path / "paintings.csv"), "--weights", str(weights), "--settings", str(settings)]
-    words += ["--work", str(tmp_path / "work"), "-o", str(model), "--precision", "32-true"]
+    paintings.to_csv(tmp_path / "paintings" / "paintings.csv", index=False)
+    words = [
+        "train",
+        str(tmp_path / "paintings" / "paintings.csv"),
+        "--weights",
+        str(weights),
+        "--settings",
+        str(settings),
+    ]
+    words += ["--settings", str(settings), "--work", str(tmp_path / "work"), "-o", str(model), "--precision", "32-true"]
     CliRunner().invoke(artidx, words, catch_exceptions=False, standalone_mode=False)
     embedder = Embedder.load(model)
     assert embedder.dim == 8

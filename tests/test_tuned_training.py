@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from artidx.embedder.catalogs.catalog import read_catalog
 from artidx.embedder.training.data import crops
 from artidx.embedder.training.loop import checkpoint
 from artidx.embedder.training.loop.losses import artist_softmax
+from artidx.embedder.training.loop.schedules import pace
 from artidx.embedder.training.networks.backbones import BACKBONES
 from artidx.embedder.training.networks.ensemble import Ensemble, Projection
 from artidx.embedder.training.networks.posteriors import (
@@ -47,7 +47,7 @@ from artidx.embedder.training.recipes.fine_tuning import (
 from artidx.embedder.training.settings import read_settings
 from artidx.errors import BadCatalog, BadSetting
 from artidx.index.measure.retrieval import triplet_accuracy
-from made import painting
+from made import interrupting, painting, quiet
 from made_backbone import TinyBackbone
 
 pytestmark = pytest.mark.usefixtures("drawn_once")
@@ -134,25 +134,6 @@ def catalog(paintings):
     paintings.write_bytes(before)
 
 
-@contextmanager
-def quiet(total, what):
-    yield lambda done: None
-
-
-def killing(words):
-    """A bar that ends the run in the middle of what it calls so."""
-
-    @contextmanager
-    def bar(total, what):
-        def advance(done):
-            if words in what:
-                raise KeyboardInterrupt
-
-        yield advance
-
-    return bar
-
-
 def member(folder, weights, catalog, bar=quiet, recipe=RECIPE):
     table = read_catalog(str(catalog)).table
     notes = []
@@ -204,7 +185,7 @@ def test_the_frozen_part_stays_and_the_rest_learns(trained):
 @pytest.mark.parametrize("number", [3, 5])  # in the first cycle and in the second
 def test_a_member_killed_in_mid_epoch_goes_on_to_the_same_result(number, trained, tmp_path, weights, catalog):
     with pytest.raises(KeyboardInterrupt):
-        member(tmp_path / "killed", weights, catalog, killing(f"epoch {number}"))
+        member(tmp_path / "killed", weights, catalog, interrupting(f"epoch {number}"))
     resumed = member(tmp_path / "killed", weights, catalog)[0]
     for name, value in trained.found.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -253,7 +234,7 @@ def test_the_last_cycle_teaches_the_artists_of_all_splits_and_keeps_the_mean(tra
 def test_a_last_cycle_that_was_killed_goes_on_to_the_same_result(trained, tmp_path, weights, catalog):
     whole = rest(tmp_path / "whole", trained, weights, catalog)[1]
     with pytest.raises(KeyboardInterrupt):
-        rest(tmp_path / "killed", trained, weights, catalog, killing("epoch 7"))
+        rest(tmp_path / "killed", trained, weights, catalog, interrupting("epoch 7"))
     resumed = rest(tmp_path / "killed", trained, weights, catalog)[1]
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
@@ -301,12 +282,17 @@ def test_paintings_without_anything_to_validate_on_are_refused(tmp_path, weights
 
 
 def test_the_rate_rises_from_nothing_to_the_highest_and_falls_to_nothing():
-    assert fine_tuning.pace(0.0, 0.1) == 0
-    assert fine_tuning.pace(0.1, 0.1) == fine_tuning.pace(0.0, 0.0) == 1
-    assert fine_tuning.pace(0.55, 0.1) == pytest.approx(0.5)
-    assert fine_tuning.pace(1.0, 0.1) == pytest.approx(0)
-    shares = [fine_tuning._share_of_cycle(passed, OWN) for passed in (0.0, 1.5, 3.0, 4.0, 5.0, 6.0)]
+    assert pace(0.0, 0.1) == 0
+    assert pace(0.1, 0.1) == pace(0.0, 0.0) == 1
+    assert pace(0.55, 0.1) == pytest.approx(0.5)
+    assert pace(1.0, 0.1) == pytest.approx(0)
+    shares = [OWN.share_of_cycle(passed) for passed in (0.0, 1.5, 3.0, 4.0, 5.0, 6.0)]
     assert shares == [0, 0.5, 0, 0.5, 0, 0.5], "three epochs, then two, and two of all splits"
+
+
+def drawn_by(data, number):
+    """A member's batches in an epoch."""
+    return fine_tuning.Member(RECIPE, data, None, None, triplet_accuracy).batches(number)
 
 
 def test_half_of_the_second_cycles_crops_are_photographed_with_what_is_around_a_canvas(tmp_path, weights):
@@ -317,7 +303,7 @@ def test_half_of_the_second_cycles_crops_are_photographed_with_what_is_around_a_
     data = training_set.Data(Squares(), training_set.Labelled(None, np.arange(200), np.repeat([0, 1], 100)), None, "")
     shares = []
     for number in range(1, 6):
-        shown = torch.cat([x for x, _ in fine_tuning._drawn(data, RECIPE, number)])
+        shown = torch.cat([batch.inputs[0] for batch in drawn_by(data, number)])
         shares.append(float((shown.amax((1, 2, 3)) - shown.amin((1, 2, 3)) > 40).float().mean()))
     assert shares[:3] == [0, 0, 0]
     assert all(0.3 < share < 0.7 for share in shares[3:])
@@ -330,9 +316,9 @@ def test_prolific_artists_are_drawn_less_often_than_their_share(tmp_path, weight
 
     artists = np.repeat([0, 1], [360, 40])
     data = training_set.Data(Squares(), training_set.Labelled(None, np.arange(400), artists), None, "")
-    drawn = torch.cat([codes for _, codes in fine_tuning._drawn(data, RECIPE, 1)])
+    drawn = np.concatenate([batch.artists for batch in drawn_by(data, 1)])
     assert len(drawn) == 400
-    assert float((drawn == 1).float().mean()) == pytest.approx(0.25, abs=0.06), "sqrt(40) of sqrt(40) + sqrt(360)"
+    assert float((drawn == 1).mean()) == pytest.approx(0.25, abs=0.06), "sqrt(40) of sqrt(40) + sqrt(360)"
 
 
 def test_artist_softmax_equals_the_loop():
@@ -426,77 +412,69 @@ def test_a_projection_scales_before_it_centres():
     assert Ensemble([torch.nn.Identity()], projection)(torch.tensor([[0.5, 2.0]])).tolist() == [[0.0, 1.0]]
 
 
+def by_command(folder, weights, catalog, recipe, *more):
+    """The model file that the command makes, its work kept below the folder."""
+    model = folder / f"{recipe}{''.join(more)}.onnx"
+    settings = settings_file(folder, TUNED if recipe == "tuned" else DISTILLED)
+    words = ["train", catalog, "--recipe", recipe, "--weights", weights, "--settings", settings]
+    words += ["--work", folder / "work", "-o", model, "--precision", "32-true", *more]
+    CliRunner().invoke(artidx, list(map(str, words)), catch_exceptions=False, standalone_mode=False)
+    return model
+
+
+@pytest.fixture(scope="module")
+def styled(paintings):
+    """The catalog with a column of styles."""
+    table = pd.read_csv(paintings)
+    path = paintings.with_name("styled.csv")
+    table.assign(style=["old" if i % 2 else "new" for i in range(len(table))]).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def tuned_folder(tmp_path_factory, backbones, styled):
+    """Where the command has made a model by the tuned recipe."""
+    folder = tmp_path_factory.mktemp("tuned")
+    with pytest.MonkeyPatch.context() as patch:
+        cut_down(patch)
+        by_command(folder, backbones, styled, "tuned")
+    return folder
+
+
+@pytest.fixture
+def tuned_copy(tuned_folder, tmp_path):
+    """A copy of it, to go on from."""
+    shutil.copytree(tuned_folder, tmp_path / "tuned")
+    return tmp_path / "tuned"
+
+
 def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_nothing_again(
-    tmp_path, weights, catalog, monkeypatch
+    tuned_folder, tuned_copy, weights, styled, monkeypatch
 ):
-    models = [tmp_path / f"{number}.onnx" for number in range(2)]
-    for model in models:
-        CliRunner().invoke(
-            artidx,
-            [
-                "train",
-                str(catalog),
-                "--recipe",
-                "tuned",
-                "--weights",
-                str(weights),
-                "--settings",
-                str(settings_file(tmp_path, TUNED)),
-                "--work",
-                str(tmp_path / "work"),
-                "-o",
-                str(model),
-                "--precision",
-                "32-true",
-            ],
-            catch_exceptions=False,
-            standalone_mode=False,
-        )
+    def half_redigitised(square, place):  # of the same name: what is kept is kept under it
+        raise AssertionError("nothing is looked at again")
 
-        def half_redigitised(square, place):  # of the same name: what is kept is kept under it
-            raise AssertionError("nothing is looked at again")
-
-        monkeypatch.setattr(tuned, "half_redigitised", half_redigitised)
-    first, second = map(Embedder.load, models)
+    monkeypatch.setattr(tuned, "half_redigitised", half_redigitised)
+    first = Embedder.load(tuned_folder / "tuned.onnx")
+    second = Embedder.load(by_command(tuned_copy, weights, styled, "tuned"))
     assert (first.size, first.dim) == (48, 4)
     assert first.sha256 == second.sha256
-    card = models[0].with_suffix(".md").read_text()
+    card = (tuned_folder / "tuned.md").read_text()
     assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in card
-    assert "which of 4\nartists, with weight 0.8; learnt on\n20 paintings (train)" in card
+    assert (
+        "which of 4\nartists, with weight 0.8, and which of 2 styles, with weight 0.3; learnt on\n20 paintings (train)"
+        in card
+    )
     assert "The exported file itself" in card
 
 
 def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_of_the_one_before(
-    tmp_path, weights, catalog
+    tuned_copy, weights, styled
 ):
-    table = pd.read_csv(catalog)
-    table.assign(style=["old" if i % 2 else "new" for i in range(len(table))]).to_csv(catalog, index=False)
-    models = []
-    for number, words in enumerate(((), ("--all-splits",))):
-        path = tmp_path / f"model{number}.onnx"
-        CliRunner().invoke(
-            artidx,
-            [
-                "train",
-                str(catalog),
-                "--recipe",
-                "tuned",
-                "--weights",
-                str(weights),
-                "--settings",
-                str(settings_file(tmp_path, TUNED)),
-                "--work",
-                str(tmp_path / "work"),
-                "-o",
-                str(path),
-                "--precision",
-                "32-true",
-                *words,
-            ],
-            catch_exceptions=False,
-            standalone_mode=False,
-        )
-        models.append((Embedder.load(path), path.with_suffix(".md").read_text()))
+    models = [
+        (Embedder.load(path), path.with_suffix(".md").read_text())
+        for path in (tuned_copy / "tuned.onnx", by_command(tuned_copy, weights, styled, "tuned", "--all-splits"))
+    ]
     (before, card_before), (after, card) = models
     assert after.sha256 != before.sha256
     assert after.metadata["calibration"] == before.metadata["calibration"]
@@ -560,12 +538,13 @@ def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(taught,
     assert not torch.equal(found.members[0].blocks[1].weight, before.blocks[1].weight)
     assert "21 training paintings" in made, "that by an artist with no other, too"
     assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in made, "of the teacher"
+    assert "which of 4\nartists, with weight 0.8; learnt on\n20 paintings (train)" in made, "no styles are known"
 
 
 def test_a_student_killed_in_mid_epoch_goes_on_to_the_same_result(taught, tmp_path, weights, catalog):
     work = taught.copied_to(tmp_path / "work", "distilled")
     with pytest.raises(KeyboardInterrupt):
-        student(work, weights, catalog, killing("distilled, epoch 3"))
+        student(work, weights, catalog, interrupting("distilled, epoch 3"))
     resumed = student(work, weights, catalog)[0]
     for name, value in taught.found.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
@@ -580,13 +559,11 @@ def test_a_student_is_shown_each_painting_once_with_its_own_vector_some_photogra
     taught = torch.from_numpy(places[:, None]).float()
     targets = distilled.Targets(places, taught, places % 7)
     data = training_set.Data(Squares(), None, None, "")
-    head = distilled.LinearHead([10, 14], torch.zeros(24), torch.zeros(24, 1))
-    fabric = Fabric(accelerator="cpu", devices=1)
-    settings = distilled.DistilledSettings.model_construct(frozen=1)
-    tiny = Ensemble([TinyBackbone()], head)
-    run = distilled._Run(tiny, targets, targets, settings, data, [1.0, 1.0], fabric, triplet_accuracy)
-    shown, vectors, artists = (list(part) for part in zip(*run._drawn(1), strict=True))
-    x, given = torch.cat(shown), torch.cat(vectors)[:, 0]
+    objective = distilled.Student(
+        targets, targets, distilled.DistilledSettings(), data, Fabric(accelerator="cpu", devices=1), triplet_accuracy
+    )
+    inputs, artists, vectors = zip(*objective.batches(1), strict=True)
+    x, given = torch.cat([x for (x,) in inputs]), torch.cat(vectors)[:, 0]
     assert sorted(given.tolist()) == places.tolist()
     assert (np.concatenate(artists) == given.numpy().astype(int) % 7).all()
     is_plain = x.amax((1, 2, 3)) - x.amin((1, 2, 3)) < 40
@@ -617,25 +594,10 @@ def test_parts_that_leave_nothing_to_train_are_told_before_anything_is_done(tmp_
     assert not list((tmp_path / "work").rglob("*.safetensors"))
 
 
-def test_the_distilled_recipe_ends_in_a_model_of_the_students_size_with_a_card(tmp_path, weights, catalog):
-    words = ["train", str(catalog), "--weights", str(weights), "--work", str(tmp_path / "work")]
-    for recipe, text in (("tuned", TUNED), ("distilled", DISTILLED)):
-        settings_file(tmp_path, text)
-        CliRunner().invoke(
-            artidx,
-            [
-                *words,
-                "--recipe",
-                recipe,
-                "--settings",
-                str(tmp_path / "settings.toml"),
-                "-o",
-                str(tmp_path / f"{recipe}.onnx"),
-            ],
-            catch_exceptions=False,
-            standalone_mode=False,
-        )
-    teacher, pupil = (Embedder.load(tmp_path / f"{recipe}.onnx") for recipe in ("tuned", "distilled"))
+def test_the_distilled_recipe_ends_in_a_model_of_the_students_size_with_a_card(tuned_copy, weights, styled):
+    teacher = Embedder.load(tuned_copy / "tuned.onnx")
+    path = by_command(tuned_copy, weights, styled, "distilled")
+    pupil = Embedder.load(path)
     assert pupil.dim == teacher.dim
     in_eight_bits = [
         recipe
@@ -645,4 +607,4 @@ def test_the_distilled_recipe_ends_in_a_model_of_the_students_size_with_a_card(t
     assert in_eight_bits == ["distilled"], "of the same backbone, it alone lets pointwise convolutions sum so"
     assert len(pupil.data) < 0.8 * len(teacher.data)
     assert pupil.metadata["calibration"] != teacher.metadata["calibration"]
-    assert "The teacher, which is not in this file:" in (tmp_path / "distilled.md").read_text()
+    assert "The teacher, which is not in this file:" in path.with_suffix(".md").read_text()

@@ -27,7 +27,7 @@ from ..runtime import Embedder
 from .data.packed import packed_examples
 from .data.splits import SEEN, TRAIN, UNSEEN, check_splits, kept_apart, splits, trained_on
 from .export.onnx_file import export
-from .loop.trainer import Score
+from .loop.epochs import Score
 from .recipes.distilled import ALL_POINTWISE, DistilledSettings, train_distilled
 from .recipes.linear import SIZE, LinearSettings, describe_linear, train_linear
 from .recipes.paper import PaperSettings, describe_paper, load_trained, train_paper
@@ -52,7 +52,7 @@ Note = Callable[[str], None]
 class Run(NamedTuple):
     """What every recipe is given.
 
-    table: of the catalog, with its column `split`; work: where work is kept; score: what the curves show (trainer.py);
+    table: of the catalog, with its column `split`; work: where work is kept; score: what the curves show (epochs.py);
     note, bar: are told what is being done.
     """
 

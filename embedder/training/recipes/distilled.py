@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import math
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -23,7 +21,7 @@ import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from ....errors import BadSetting
 from ... import kept
@@ -33,9 +31,9 @@ from ..data import augment, crops
 from ..data.batches import Places
 from ..data.features import backbone_features
 from ..data.splits import SEEN
-from ..loop import checkpoint
-from ..loop.curves import Epoch, draw_curves
-from ..loop.trainer import Score, embed, precision_of
+from ..loop.epochs import Examples, Objective, Run, Score, kept_in, run_epochs
+from ..loop.schedules import Cosine
+from ..loop.trainer import embed, precision_of
 from ..networks.backbones import BACKBONES, PooledBackbone, load_backbone, weights_sha256
 from ..networks.ensemble import Ensemble, LinearHead, balanced
 from . import fine_tuning, joining, training_set, tuned
@@ -175,8 +173,6 @@ def _train(
 
     The validation set is looked at, for the curves, and nothing is chosen by it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    last = folder / "checkpoint.safetensors"
     origin = kept.origin(
         settings=settings.model_dump(exclude={"teacher"}),  # it is known by its vectors
         constants=kept.constants(sys.modules[__name__], fine_tuning, crops, augment),
@@ -185,34 +181,28 @@ def _train(
         begin=began_with,
         precision=precision_of(fabric),
     )
-    history: list[Epoch] = []
-    if last.exists():
-        tensors, facts = checkpoint.load(last)
-        kept.check_origin(last, facts, origin)
-        targets = tensors["targets"]
+    before = kept_in(folder, origin)
+    if before:
+        targets = before.tensors["targets"]
         if not _is_same_teacher(targets, training.targets):
             raise BadSetting(
-                f"{last}: of a run with another teacher; give another --work folder, or remove {folder} to train anew"
+                f"{folder}: of a run with another teacher; give another --work folder, or remove it to train anew"
             )
-        taught = training._replace(targets=targets)
-        run = _Run(student, taught, validation, settings, data, facts["rates"], fabric, score)
-        student.load_state_dict(checkpoint.without_prefix("student.", tensors))
-        checkpoint.restore_optimizer(run.plain, checkpoint.without_prefix("optimizer.", tensors))
-        history = [Epoch(**epoch) for epoch in facts["history"]]
-    else:
-        run = _Run(student, training, validation, settings, data, _rates(student, settings), fabric, score)
-    for number in range(len(history) + 1, settings.epochs + 1):
-        with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
-            history.append(run.epoch(number, advance))
-        checkpoint.save(
-            last,
-            checkpoint.with_prefix("student.", student.state_dict())
-            | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(run.plain))
-            | {"targets": run.training.targets},
-            {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]},
-        )
-        draw_curves(history, folder.name, folder / "curves.png")
-        note(f"{folder.name}, {history[-1]}")
+        training = training._replace(targets=targets)
+    rates = before.facts["rates"] if before else _rates(student, settings)
+    run = Run(
+        {"student": student},
+        Student(training, validation, settings, data, fabric, score),
+        torch.optim.AdamW(_trained(student, settings.frozen), weight_decay=settings.weight_decay),
+        Cosine(rates, settings.warm_up, lambda passed: passed / settings.epochs),
+        fabric,
+        score,
+        longest_gradient=fine_tuning.LONGEST_GRADIENT,
+        beside={"targets": training.targets},
+    )
+    if before:
+        run.resume(before)
+    run_epochs(run, range(1, settings.epochs + 1), folder, {**origin, "rates": rates}, note, bar)
 
 
 def _is_same_teacher(kept: Tensor, targets: Tensor) -> bool:
@@ -226,67 +216,50 @@ def _rates(student: Ensemble, settings: DistilledSettings) -> list[float]:
     return [settings.rate, settings.head_rate * size]
 
 
-class _Run:
-    """What stays the same from epoch to epoch."""
+def _trained(student: Ensemble, frozen: int) -> list[dict[str, Any]]:
+    """What the optimizer is to change; its rates are set before each step."""
+    (backbone,), projection = student.members, student.head.get_parameter("projection")
+    learnt = fine_tuning.trainable(cast(PooledBackbone, backbone), frozen)
+    for weight in (*learnt, projection):
+        weight.requires_grad_(True)
+    return [{"params": learnt}, {"params": [projection], "weight_decay": 0.0}]
+
+
+class Student(Objective):
+    """Vectors are to be those of the teacher."""
 
     def __init__(
         self,
-        student: Ensemble,
         training: Targets,
         validation: Targets,
         settings: DistilledSettings,
         data: training_set.Data,
-        rates: Sequence[float],
         fabric: Fabric,
         score: Score,
     ) -> None:
-        self.student, self.training, self.validation = student, training, validation
-        self.settings, self.data, self.rates, self.fabric, self.score = settings, data, rates, fabric, score
+        self.training, self.validation, self.settings = training, validation, settings
+        self.data, self.fabric, self.score = data, fabric, score
         self.steps = math.ceil(len(training.places) / crops.BATCH)
-        (backbone,), projection = student.members, student.head.get_parameter("projection")
-        learnt = fine_tuning.trainable(cast(PooledBackbone, backbone), settings.frozen)
-        for weight in (*learnt, projection):
-            weight.requires_grad_(True)
-        groups: list[dict[str, Any]] = [{"params": learnt}, {"params": [projection], "weight_decay": 0.0}]
-        self.plain = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-        self.wrapped, self.optimizer = fabric.setup(student, self.plain)
 
-    def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
-        """Show every training painting once, then look at the validation set."""
-        self.wrapped.train(number > 1)  # batch normalisation
-        started, losses, right = time.monotonic(), [], []
-        for step, (x, targets, artists) in enumerate(self._drawn(number)):
-            passed = (number - 1 + step / self.steps) / self.settings.epochs
-            now = fine_tuning.pace(passed, self.settings.warm_up)
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * now
-            vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
-            loss = _difference(vectors, self.fabric.to_device(targets))
-            fine_tuning.take_step(self.fabric, self.student, self.optimizer, loss)
-            losses.append(float(loss.detach()))
-            right.append(self.score(vectors.detach().cpu().numpy(), artists))
-            advance(1)
-        seconds = time.monotonic() - started
-        found = embed(self.wrapped, self.data.packed, self.validation.places, self.fabric)
-        loss = _difference(torch.from_numpy(found), self.validation.targets)
-        return Epoch(
-            number,
-            float(np.mean(losses)),
-            float(loss),
-            float(np.nanmean(right)),
-            self.score(found, self.validation.artists),
-            self.optimizer.param_groups[0]["lr"],
-            len(self.training.places),
-            seconds,
-        )
+    def begin(self, network: nn.Module, number: int) -> None:
+        network.train(number > 1)  # batch normalisation
 
-    def _drawn(self, number: int) -> Iterator[tuple[Tensor, Tensor, Places]]:
+    def batches(self, number: int) -> Iterator[Examples]:
+        """Every training painting once."""
         seed, photographed = self.settings.seed, self.settings.photographed
         turn = np.random.default_rng((seed, number)).permutation(len(self.training.places))
         shown = crops.drawn(self.data.packed, self.training.places[turn], seed, number, photographed=photographed)
         for start, x in zip(range(0, len(turn), crops.BATCH), shown, strict=True):
             here = turn[start : start + crops.BATCH]
-            yield x, self.training.targets[here], self.training.artists[here]
+            yield Examples((x,), self.training.artists[here], self.training.targets[here])
+
+    def loss(self, vectors: Tensor, examples: Examples, number: int) -> Tensor:
+        return _difference(vectors, self.fabric.to_device(examples.target))
+
+    def validated(self, network: nn.Module, number: int) -> tuple[float, float]:
+        found = embed(network, self.data.packed, self.validation.places, self.fabric)
+        loss = _difference(torch.from_numpy(found), self.validation.targets)
+        return float(loss), self.score(found, self.validation.artists)
 
 
 def _difference(vectors: Tensor, targets: Tensor) -> Tensor:

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -30,9 +28,10 @@ from ...parallel import Bar
 from ..data import augment, crops
 from ..data.batches import Places
 from ..loop import checkpoint
-from ..loop.curves import Epoch, draw_curves
+from ..loop.epochs import Examples, Objective, Run, Score, kept_in, run_epochs
 from ..loop.losses import artist_softmax
-from ..loop.trainer import Score, embed, precision_of
+from ..loop.schedules import Cosine
+from ..loop.trainer import embed, precision_of
 from ..networks.backbones import BACKBONES, PooledBackbone, load_backbone, weights_sha256
 from ..networks.ensemble import Ensemble, LinearHead, balanced
 from ..settings import Settings
@@ -66,6 +65,14 @@ class MemberSettings(Settings):
     rest: Epochs = Field(2, description="epochs of the last cycle, on all splits")
     rate: Rate = Field(description="highest learning rate of the backbone")
     weight: Weight = Field(1.0, description="of the member's vector beside the others")
+
+    def share_of_cycle(self, passed: float) -> float:
+        """How much of the cycle that it is in is done after so many epochs."""
+        for epochs in (self.epochs, self.again):
+            if passed < epochs:
+                return passed / epochs
+            passed -= epochs
+        return passed / self.rest
 
 
 class Stepping(Settings):
@@ -190,8 +197,6 @@ def _trained_for(
 
     begin: makes a member and proxies (a, d); empty: a member for vectors of d numbers, for kept weights to be put into.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    last = folder / "checkpoint.safetensors"
     origin = kept.origin(
         settings=[recipe.own.model_dump(exclude={"weight"}), recipe.common.model_dump()],
         constants=kept.constants(sys.modules[__name__], crops, augment),
@@ -200,39 +205,34 @@ def _trained_for(
         begin=began_with,
         precision=precision_of(fabric),
     )
-    if last.exists():
-        tensors, facts = checkpoint.load(last)
-        kept.check_origin(last, facts, origin)
-        proxies = torch.zeros_like(tensors["loss.W"]).T
+    before = kept_in(folder, origin)
+    if before:
+        proxies = torch.zeros_like(before.tensors["loss.W"]).T
         member = empty(proxies.shape[1])
+        first, rates = checkpoint.without_prefix("first.", before.tensors), before.facts["rates"]
     else:
         member, proxies = begin()
-        tensors, facts = {}, {"history": [], "rates": _rates(recipe, member)}
+        first, rates = _copied(member), _rates(recipe, member)
     loss = artist_softmax(proxies, recipe.common.scale, recipe.common.margin).to(fabric.device)
-    optimizer = torch.optim.AdamW(_trained(member, loss, recipe.own), weight_decay=recipe.common.weight_decay)
-    run = _Run(recipe, facts["rates"], data, fabric, member, loss, optimizer, score)
-    first = _copied(member)
-    if tensors:
-        first = checkpoint.without_prefix("first.", tensors)
-        member.load_state_dict(checkpoint.without_prefix("member.", tensors))
-        loss.load_state_dict(checkpoint.without_prefix("loss.", tensors))
-        checkpoint.restore_optimizer(optimizer, checkpoint.without_prefix("optimizer.", tensors))
-    history = [Epoch(**epoch) for epoch in facts["history"]]
-    for number in numbers[len(history) :]:
-        with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
-            history.append(run.epoch(number, advance))
+    run = Run(
+        {"member": member, "loss": loss},
+        Member(recipe, data, loss, fabric, score),
+        torch.optim.AdamW(_trained(member, loss, recipe.own), weight_decay=recipe.common.weight_decay),
+        Cosine(rates, recipe.common.warm_up, recipe.own.share_of_cycle),
+        fabric,
+        score,
+        longest_gradient=LONGEST_GRADIENT,
+        beside=checkpoint.with_prefix("first.", first),
+    )
+    if before:
+        run.resume(before)
+
+    def keep_first_cycle(number: int) -> None:
         if number == recipe.own.epochs:
-            first = _copied(member)
-        checkpoint.save(
-            last,
-            checkpoint.with_prefix("member.", member.state_dict())
-            | checkpoint.with_prefix("first.", first)
-            | checkpoint.with_prefix("loss.", loss.state_dict())
-            | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(optimizer)),
-            {**origin, "rates": run.rates, "history": [asdict(epoch) for epoch in history]},
-        )
-        draw_curves(history, folder.name, folder / "curves.png")
-        note(f"{folder.name}, {history[-1]}")
+            run.beside = checkpoint.with_prefix("first.", _copied(member))
+
+    run_epochs(run, numbers, folder, {**origin, "rates": rates}, note, bar, keep_first_cycle)
+    first = checkpoint.without_prefix("first.", run.beside)
     member.cpu().load_state_dict(_mean(first, member.state_dict()))
     return member.eval()
 
@@ -241,70 +241,42 @@ def _copied(member: Ensemble) -> dict[str, Tensor]:
     return {name: weight.detach().clone() for name, weight in member.state_dict().items()}
 
 
-class _Run:
-    """What stays the same from epoch to epoch."""
+class Member(Objective):
+    """The artists of crops are to be told by the cosines to their proxies, which the loss holds."""
 
-    def __init__(
-        self,
-        recipe: MemberRecipe,
-        rates: Sequence[float],
-        data: Data,
-        fabric: Fabric,
-        member: Ensemble,
-        loss: Any,
-        optimizer: torch.optim.Optimizer,
-        score: Score,
-    ) -> None:
-        self.recipe, self.data, self.fabric, self.member, self.score = recipe, data, fabric, member, score
-        self.loss, self.rates = loss, rates
+    def __init__(self, recipe: MemberRecipe, data: Data, softmax: Any, fabric: Fabric, score: Score) -> None:
+        self.recipe, self.data, self.softmax, self.fabric, self.score = recipe, data, softmax, fabric, score
         self.steps = math.ceil(len(data.training.places) / crops.BATCH)
-        self.wrapped, self.optimizer = fabric.setup(member, optimizer)
 
-    def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
-        """Train for as many paintings as there are, then look at the validation paintings."""
-        self.wrapped.train(number > 1)  # batch normalisation
-        started, losses, right = time.monotonic(), [], []
-        for step, (x, codes) in enumerate(_drawn(self.data, self.recipe, number)):
-            now = pace(_share_of_cycle(number - 1 + step / self.steps, self.recipe.own), self.recipe.common.warm_up)
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * now
-            vectors = self.wrapped(self.fabric.to_device(x)).float()  # (b, d)
-            loss = self.loss(vectors, self.fabric.to_device(codes))
-            take_step(self.fabric, self.member, self.optimizer, loss)
-            losses.append(float(loss.detach()))
-            right.append(self.score(vectors.detach().cpu().numpy(), codes.numpy()))
-            advance(1)
-        seconds = time.monotonic() - started
-        loss, accuracy = self._validated()
-        return Epoch(
+    def begin(self, network: nn.Module, number: int) -> None:
+        network.train(number > 1)  # batch normalisation
+
+    def batches(self, number: int) -> Iterator[Examples]:
+        """As many paintings as there are, drawn so that prolific artists do not outweigh the others by too much."""
+        common, training = self.recipe.common, self.data.training
+        weight = np.bincount(training.artists)[training.artists] ** (common.evenness - 1.0)
+        chosen = np.random.default_rng((common.seed, number)).choice(len(weight), len(weight), p=weight / weight.sum())
+        shown = crops.drawn(
+            self.data.packed,
+            training.places[chosen],
+            common.seed,
             number,
-            float(np.mean(losses)),
-            loss,
-            float(np.nanmean(right)),
-            accuracy,
-            self.optimizer.param_groups[0]["lr"],
-            len(self.data.training.places),
-            seconds,
+            photographed=common.photographed if number > self.recipe.own.epochs else 0.0,
         )
+        for start, x in zip(range(0, len(chosen), crops.BATCH), shown, strict=True):
+            yield Examples((x,), training.artists[chosen[start : start + crops.BATCH]])
 
-    def _validated(self) -> tuple[float, float]:
+    def loss(self, vectors: Tensor, examples: Examples, number: int) -> Tensor:
+        found: Tensor = self.softmax(vectors, self.fabric.to_device(torch.from_numpy(examples.artists)))
+        return found
+
+    def validated(self, network: nn.Module, number: int) -> tuple[float, float]:
         validation = self.data.validation
-        vectors = embed(self.wrapped, validation.inputs, validation.places, self.fabric)
+        vectors = embed(network, validation.inputs, validation.places, self.fabric)
         with torch.no_grad():
-            loss = self.loss(
-                self.fabric.to_device(torch.from_numpy(vectors)),
-                self.fabric.to_device(torch.from_numpy(validation.artists)),
-            )
+            given = self.fabric.to_device(torch.from_numpy(vectors))
+            loss = self.loss(given, Examples((), validation.artists), number)
         return float(loss), self.score(vectors, validation.artists)
-
-
-def take_step(fabric: Fabric, network: nn.Module, optimizer: Any, loss: Tensor) -> None:
-    """A step of the optimizer down the loss; none where the gradient is not finite: it would spoil all weights."""
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    length = fabric.clip_gradients(network, optimizer, max_norm=LONGEST_GRADIENT, error_if_nonfinite=False)
-    if length is None or torch.isfinite(length):
-        optimizer.step()
 
 
 def _mean(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -312,20 +284,6 @@ def _mean(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]
         name: (one[name].cpu() + weight.cpu()) / 2 if weight.is_floating_point() else weight
         for name, weight in other.items()
     }
-
-
-def _share_of_cycle(passed: float, member: MemberSettings) -> float:
-    """How much of the cycle that it is in is done after so many epochs."""
-    for epochs in (member.epochs, member.again):
-        if passed < epochs:
-            return passed / epochs
-        passed -= epochs
-    return passed / member.rest
-
-
-def pace(share: float, warm_up: float) -> float:
-    """Of the highest rate, after this share of a cycle's steps, of which it rises for the share `warm_up`."""
-    return share / warm_up if share < warm_up else 0.5 * (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up)))
 
 
 def _rates(recipe: MemberRecipe, member: Ensemble) -> list[float]:
@@ -393,20 +351,3 @@ def means_of(vectors: Tensor, codes: Places) -> Tensor:
     """(a, d) of unit length: each artist's mean of vectors (n, d)."""
     sums = torch.zeros(int(codes.max()) + 1, vectors.shape[1])
     return nn.functional.normalize(sums.index_add_(0, torch.from_numpy(codes), vectors), dim=1)
-
-
-def _drawn(data: Data, recipe: MemberRecipe, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of one epoch: paintings drawn so that prolific artists do not outweigh the others by too much."""
-    artists = data.training.artists
-    weight = np.bincount(artists)[artists] ** (recipe.common.evenness - 1.0)
-    chosen = np.random.default_rng((recipe.common.seed, number)).choice(
-        len(weight), len(weight), p=weight / weight.sum()
-    )
-    shown = crops.drawn(
-        data.packed,
-        data.training.places[chosen],
-        recipe.common.seed,
-        number,
-        photographed=recipe.common.photographed if number > recipe.own.epochs else 0.0,
-    )
-    return zip(shown, torch.split(torch.from_numpy(artists[chosen]), crops.BATCH), strict=True)

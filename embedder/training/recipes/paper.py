@@ -3,7 +3,7 @@
 The artists with the most paintings are dealt into groups of about 20; one network learns to tell each group's apart,
 by triplets of the hardest in each batch. Side by side, their vectors concatenated and turned by a matrix that begins
 as the identity, they are then trained further on all artists. One member for all artists is the plain network that
-this is to be held against. Settings hold the paper's values; trainer.py has the loop.
+this is to be held against. Settings hold the paper's values; epochs.py has the loop.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from ..data.packed import Packed, pack
 from ..data.splits import SEEN, TRAIN, labels_sha256
 from ..loop import checkpoint, trainer
 from ..loop.curves import Epoch, best_epoch
-from ..loop.trainer import Labelled, Positive, Score, TrainingSettings, embed, precision_of, train
+from ..loop.epochs import Score
+from ..loop.trainer import Labelled, Positive, TrainingSettings, embed, precision_of, train
 from ..networks.backbones import SiameseNetwork
 from ..networks.ensemble import Ensemble
 from ..settings import Settings

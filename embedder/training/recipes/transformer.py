@@ -13,9 +13,7 @@ The head is that of the tuned recipe (joining.py), with one member.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -37,10 +35,10 @@ from ..data import tokens as kept_tokens
 from ..data.batches import Places
 from ..data.splits import SEEN, labels_sha256
 from ..data.tokens import Tokens, tokens_of
-from ..loop import checkpoint
-from ..loop.curves import Epoch, draw_curves
+from ..loop.epochs import Examples, Objective, Run, Score, kept_in, run_epochs
 from ..loop.losses import artist_softmax
-from ..loop.trainer import Score, precision_of
+from ..loop.schedules import Cosine
+from ..loop.trainer import precision_of
 from ..networks.ensemble import CentredHead, Ensemble, centred_or_rooted
 from ..networks.halves import FirstBlocks, LastBlocks, halves
 from ..networks.loading import load_frozen, weights_key
@@ -122,11 +120,11 @@ def train_transformer(
     facts = {"begin": key, "table": labels_sha256(table), "settings": settings.model_dump()}
 
     def taught(learnt: Learnt, cycle: range, name: str) -> None:
-        proxies = fine_tuning.means_of(
-            torch.from_numpy(vectors_of(half, copies[0], learnt.places, fabric)), learnt.artists
-        )
-        run = _Run(settings, table, copies, half, learnt, proxies, cycle, fabric, score)
-        _train(run, work / name, {**facts, "learnt": [learnt.places, learnt.artists]}, note, bar)
+        vectors = torch.from_numpy(vectors_of(half, copies[0], learnt.places, fabric))
+        proxies = fine_tuning.means_of(vectors, learnt.artists)
+        softmax = artist_softmax(proxies, settings.scale, settings.margin).to(fabric.device)
+        objective = Blocks(settings, table, copies, learnt, softmax, fabric, score)
+        _taught(half, objective, cycle, work / name, {**facts, "learnt": [learnt.places, learnt.artists]}, note, bar)
 
     taught(learnt, range(1, settings.epochs + 1), FOLDER)
     if more:
@@ -189,77 +187,50 @@ class Half(nn.Module):
         return functional.normalize(self.head(features), dim=1)
 
 
-class _Run:
-    """What stays the same from epoch to epoch. Paintings are places in `table`, of which `copies` are kept."""
+class Blocks(Objective):
+    """The artists of paintings are to be told by the cosines to their proxies, from a part of the patches.
+
+    Paintings are places in the table, of which `copies` are kept.
+    """
 
     def __init__(
         self,
         settings: TransformerSettings,
         table: pd.DataFrame,
         copies: Sequence[Tokens],
-        half: Half,
         learnt: Learnt,
-        proxies: Tensor,
-        cycle: range,
+        softmax: Any,
         fabric: Fabric,
         score: Score,
     ) -> None:
-        """proxies: (a, d) of the artists, where they begin; cycle: of epochs, over which rates rise and fall once."""
-        self.settings, self.copies, self.learnt, self.cycle = settings, copies, learnt, cycle
-        self.fabric, self.score, self.half = fabric, score, half
-        self.loss = artist_softmax(proxies, settings.scale, settings.margin)
+        self.settings, self.copies, self.learnt = settings, copies, learnt
+        self.softmax, self.fabric, self.score = softmax, fabric, score
         self.steps = len(learnt.places) // settings.batch
         self.validation = _validation(table, learnt)
-        projection = half.head.projection
-        for weight in (*half.last.parameters(), projection):
-            weight.requires_grad_(True)
-        self.rates = [
-            settings.rate,
-            settings.head_rate * float(projection.detach().pow(2).mean().sqrt()),
-            settings.head_rate,
-        ]
-        groups: list[dict[str, Any]] = [
-            {"params": list(half.last.parameters())},
-            {"params": [projection], "weight_decay": 0.0},
-            {"params": list(self.loss.parameters()), "weight_decay": 0.0},
-        ]
-        self.plain = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-        self.wrapped, self.optimizer = fabric.setup(half, self.plain)
 
-    def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
-        """Draw as many paintings as there are, then look at the validation paintings as they are."""
-        started, losses, right = time.monotonic(), [], []
+    def begin(self, network: nn.Module, number: int) -> None:
+        """A transformer has no batch normalisation, and hidden patches are noise enough without dropout."""
+
+    def batches(self, number: int) -> Iterator[Examples]:
+        """As many paintings as there are, or a few less."""
         for step in range(self.steps):
-            passed = (number - self.cycle.start + step / self.steps) / len(self.cycle)
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * fine_tuning.pace(passed, self.settings.warm_up)
-            (tokens, statistics), codes = self._drawn(np.random.default_rng((self.settings.seed, number, step)))
-            vectors = self.wrapped(self.fabric.to_device(tokens), self.fabric.to_device(statistics)).float()
-            loss = self.loss(vectors, self.fabric.to_device(codes))
-            fine_tuning.take_step(self.fabric, self.half, self.optimizer, loss)
-            losses.append(float(loss.detach()))
-            right.append(self.score(vectors.detach().cpu().numpy(), codes.numpy()))
-            advance(1)
-        seconds = time.monotonic() - started
-        vectors = vectors_of(self.half, self.copies[0], self.validation.places, self.fabric)
-        with torch.no_grad():
-            loss = self.loss(torch.from_numpy(vectors), torch.from_numpy(self.validation.artists))
-        return Epoch(
-            number,
-            float(np.mean(losses)),
-            float(loss),
-            float(np.nanmean(right)),
-            self.score(vectors, self.validation.artists),
-            self.optimizer.param_groups[0]["lr"],
-            self.steps * self.settings.batch,
-            seconds,
-        )
+            chance = np.random.default_rng((self.settings.seed, number, step))
+            chosen = chance.choice(len(self.learnt.places), self.settings.batch, replace=False, p=self.learnt.weights)
+            copy = self.copies[int(chance.integers(len(self.copies)))]
+            shown = np.sort(chance.permutation(copy.patches)[: max(1, round(copy.patches * self.settings.patches))])
+            yield Examples(copy.at(self.learnt.places[chosen], shown), self.learnt.artists[chosen])
 
-    def _drawn(self, chance: np.random.Generator) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        chosen = chance.choice(len(self.learnt.places), self.settings.batch, replace=False, p=self.learnt.weights)
-        copy = self.copies[int(chance.integers(len(self.copies)))]
-        shown = np.sort(chance.permutation(copy.patches)[: max(1, round(copy.patches * self.settings.patches))])
-        return copy.at(self.learnt.places[chosen], shown), torch.from_numpy(self.learnt.artists[chosen])
+    def loss(self, vectors: Tensor, examples: Examples, number: int) -> Tensor:
+        found: Tensor = self.softmax(vectors, self.fabric.to_device(torch.from_numpy(examples.artists)))
+        return found
+
+    def validated(self, network: nn.Module, number: int) -> tuple[float, float]:
+        """Of the paintings as they are."""
+        artists = self.validation.artists
+        vectors = vectors_of(network, self.copies[0], self.validation.places, self.fabric)
+        with torch.no_grad():
+            loss = self.loss(self.fabric.to_device(torch.from_numpy(vectors)), Examples((), artists), number)
+        return float(loss), self.score(vectors, artists)
 
 
 def _validation(table: pd.DataFrame, learnt: Learnt) -> Learnt:
@@ -273,7 +244,7 @@ def _validation(table: pd.DataFrame, learnt: Learnt) -> Learnt:
 
 
 def vectors_of(
-    half: Half,
+    half: nn.Module,
     tokens: Tokens,
     places: Places,
     fabric: Fabric,
@@ -324,35 +295,51 @@ def _first_head(
     return head.to(fabric.device)
 
 
-def _train(run: _Run, folder: Path, facts: dict[str, Any], note: Callable[[str], None], bar: Bar) -> None:
-    """For the epochs of its cycle; kept below `folder` and taken up again after the last whole epoch."""
-    folder.mkdir(parents=True, exist_ok=True)
-    last = folder / "checkpoint.safetensors"
+def _taught(
+    half: Half,
+    objective: Blocks,
+    cycle: range,
+    folder: Path,
+    facts: dict[str, Any],
+    note: Callable[[str], None],
+    bar: Bar,
+) -> None:
+    """Train for the epochs of a cycle, over which rates rise and fall once.
+
+    Kept below `folder` and taken up again after the last whole epoch.
+    """
+    settings, fabric, softmax = objective.settings, objective.fabric, objective.softmax
     origin = kept.origin(
         constants=kept.constants(sys.modules[__name__], fine_tuning, kept_tokens, augment),
-        precision=precision_of(run.fabric),
+        precision=precision_of(fabric),
         **facts,
     )
-    history: list[Epoch] = []
-    if last.exists():
-        tensors, found = checkpoint.load(last)
-        kept.check_origin(last, found, origin)
-        run.half.load_state_dict(checkpoint.without_prefix("half.", tensors))
-        run.loss.load_state_dict(checkpoint.without_prefix("loss.", tensors))
-        checkpoint.restore_optimizer(run.plain, checkpoint.without_prefix("optimizer.", tensors))
-        history = [Epoch(**epoch) for epoch in found["history"]]
-    for number in run.cycle[len(history) :]:
-        with bar(run.steps, f"{folder.name}, epoch {number}, batches") as advance:
-            history.append(run.epoch(number, advance))
-        checkpoint.save(
-            last,
-            checkpoint.with_prefix("half.", run.half.state_dict())
-            | checkpoint.with_prefix("loss.", run.loss.state_dict())
-            | checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(run.plain)),
-            {**origin, "history": [asdict(epoch) for epoch in history]},
-        )
-        draw_curves(history, folder.name, folder / "curves.png")
-        note(f"{folder.name}, {history[-1]}")
+    projection = half.head.projection
+    for weight in (*half.last.parameters(), projection):
+        weight.requires_grad_(True)
+    size = float(projection.detach().pow(2).mean().sqrt())
+    groups: list[dict[str, Any]] = [
+        {"params": list(half.last.parameters())},
+        {"params": [projection], "weight_decay": 0.0},
+        {"params": list(softmax.parameters()), "weight_decay": 0.0},
+    ]
+    run = Run(
+        {"half": half, "loss": softmax},
+        objective,
+        torch.optim.AdamW(groups, weight_decay=settings.weight_decay),
+        Cosine(
+            [settings.rate, settings.head_rate * size, settings.head_rate],
+            settings.warm_up,
+            lambda passed: passed / len(cycle),
+            before=cycle.start - 1,
+        ),
+        fabric,
+        objective.score,
+        longest_gradient=fine_tuning.LONGEST_GRADIENT,
+    )
+    if before := kept_in(folder, origin):
+        run.resume(before)
+    run_epochs(run, cycle, folder, origin, note, bar)
 
 
 def _joined(

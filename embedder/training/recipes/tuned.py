@@ -30,7 +30,7 @@ from ...parallel import Bar
 from ..data import crops
 from ..data.batches import Places
 from ..data.splits import TRAIN
-from ..loop.trainer import Score
+from ..loop.epochs import Score
 from ..networks.backbones import BACKBONES, load_backbone
 from ..networks.ensemble import Ensemble
 from ..settings import Settings
