@@ -26,11 +26,15 @@ demo: $(DEMO)/installed
 	@echo "  $(DEMO)/bin/artidx nearest YOUR.jpg --index $(INDEX)"
 	@echo "  $(DEMO)/bin/artidx build YOUR_FOLDER -o mine.artidx     # one folder of images an artist"
 
+# In memory, where there is room for it: tests make hundreds of indexes, and each change of one waits for the disk a dozen
+# times. What passes leaves nothing there.
+TEMPORARY = $(or $(shell findmnt -no AVAIL,OPTIONS --bytes /dev/shm 2>/dev/null | awk '$$1 > 4e9 && !/noexec/ { print "/dev/shm"; exit }'),$(TMPDIR))
+
 # Under a minute on two cores.
 QUICK_TESTS = answers catalog centre changes cli collection images index interchange json locations reference repair runtime \
     segments service upgrades where
 quick: $(QUICK)/installed
-	$(QUICK)/bin/python -m pytest -n 2 -m "not full" $(QUICK_TESTS:%=tests/test_%.py)
+	TMPDIR=$(TEMPORARY) $(QUICK)/bin/python -m pytest -n 2 -m "not full" $(QUICK_TESTS:%=tests/test_%.py)
 
 # Checks beside tests: mypy keeps one core busy, and the other would be idle meanwhile.
 test: $(DEV)/installed
@@ -38,7 +42,7 @@ test: $(DEV)/installed
 
 # In the order of tests/conftest.py: the longest files would be last otherwise, one core idle.
 pytest: $(DEV)/installed
-	$(DEV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	TMPDIR=$(TEMPORARY) $(DEV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # An index broken on purpose, at length: 300 kills, 500 flipped bytes, 200 publishes, 5,000 bad images; and a service
 # among bad clients: 2,000 malformed uploads, 50 generations under load. Minutes.

@@ -462,7 +462,7 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_not
     card = (tuned_folder / "tuned.md").read_text()
     assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in card
     assert (
-        "which of 4\nartists, with weight 0.8, and which of 2 styles, with weight 0.3; learnt on\n20 paintings (train)"
+        "which of 4\nartists, with weight 0.8, and which of 2 styles, with weight 0.3; learnt on\n21 paintings (train)"
         in card
     )
     assert "The exported file itself" in card

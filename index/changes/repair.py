@@ -1,8 +1,15 @@
-"""Rebuild what is damaged in an index from what is not: each vector from wherever its bytes can be had again.
+"""Rebuild what is damaged in an index from what is not. Nothing is dropped: either the index is whole again, published
+as a new generation, or it stays as it is and the error says what is missing.
 
-Vectors, the approximate index, the model, CURRENT and the list of skipped paintings can be made anew; the table, the
-history and the manifest are the truth and cannot. Nothing is dropped: either the index is whole again, published as a
-new generation, or it stays as it is and the error says what is missing.
+| damaged | made anew from |
+|---|---|
+| a segment's table, `history`, `removed.npy`, the manifest | nothing: only they know what they hold |
+| `CURRENT` | the newest generation that can be mended |
+| `manifest.sha256` | the manifest, of which `CURRENT` has the sha256 too |
+| a segment's vectors | each from wherever its bytes can be had again (`_Recovery`) |
+| an approximate index | the vectors |
+| `model.onnx` | another generation's copy, or the model that ships |
+| `skipped.csv` | nothing, and is emptied: `artidx add` lists again what cannot be read |
 """
 
 from __future__ import annotations
@@ -49,10 +56,11 @@ def repair(index: Path) -> list[str]:
         aside = index / "generations" / "repair.part"  # whatever ends so is cleared away if this is killed
         aside.mkdir()
         try:
-            generations.publish(index, _mended(index, folder, manifest, wrong, aside, model, done), model)
+            mending = _Mending(index, folder, manifest, wrong, aside, model)
+            generations.publish(index, mending.contents(), model)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    return done
+    return done + mending.done
 
 
 def _find_current(index: Path) -> list[str]:
@@ -124,8 +132,7 @@ def _older(index: Path, number: int) -> str:
 
 def _model(index: Path, folder: Path, manifest: Manifest) -> ModelFile:
     """The model of the generation: its own file, another generation's copy, or the one that ships."""
-    copies = [folder, *(generations.generation_folder(index, number) for number in generations.numbers(index))]
-    for path in [*(copy / "model.onnx" for copy in copies), DEFAULT_MODEL]:
+    for path in [*(copy / "model.onnx" for copy in [folder, *_folders(index)]), DEFAULT_MODEL]:
         if path.is_file() and sha256_of(path) == manifest.model.sha256:
             return ModelFile(manifest.model, manifest.calibration, partial(write_atomically, data=path.read_bytes()))
     raise BadIndex(
@@ -133,97 +140,121 @@ def _model(index: Path, folder: Path, manifest: Manifest) -> ModelFile:
     )
 
 
-def _mended(
-    index: Path, folder: Path, manifest: Manifest, wrong: list[str], aside: Path, model: ModelFile, done: list[str]
-) -> generations.Contents:
-    """The contents of the generation, with whatever was damaged made anew."""
-    found = []
-    before = generations.contents(folder, manifest, (), ())
-    for facts in manifest.segments:
-        table = pieces.read_table(folder / f"{facts.name}.parquet")
-        vectors, lists = (f"{facts.name}.{suffix}" for suffix in ("npy", "faiss"))
-        if vectors in wrong:
-            stays = ~table["row"].isin(before.removed).to_numpy(bool)  # nobody needs the vectors of the others
-            now = history.applied(table, before.history)[stays].reset_index(drop=True)  # where the images are
-            rows = np.flatnonzero(stays)
-            matrix, hashes = _vectors(index, folder / vectors, now, rows, len(table), manifest, aside, model)
-            table = table[stays].reset_index(drop=True)
-            changed = int((table["vector_sha256"] != hashes).sum())
-            found.append(Segment(table.assign(vector_sha256=hashes), matrix))
-            done.append(
-                f"{vectors}: made anew"
-                + (f", {changed:,} of them from their images, the same up to rounding" if changed else "")
-            )
+def _folders(index: Path) -> list[Path]:
+    return [generations.generation_folder(index, number) for number in generations.numbers(index)]
+
+
+class _Mending:
+    """A generation of which files are damaged. done: what was made anew, one line each."""
+
+    def __init__(
+        self, index: Path, folder: Path, manifest: Manifest, wrong: list[str], aside: Path, model: ModelFile
+    ) -> None:
+        """wrong: names of files in the generation's folder; aside: a folder that is cleared away afterwards."""
+        self.index, self.folder, self.manifest = index, folder, manifest
+        self.wrong, self.aside, self.model = set(wrong), aside, model
+        self.done: list[str] = []
+
+    def contents(self) -> generations.Contents:
+        """What the generation holds, with whatever was damaged made anew."""
+        before = generations.contents(self.folder, self.manifest, (), ())
+        segments = [self._segment(facts.name, before) for facts in self.manifest.segments]
+        if "model.onnx" in self.wrong:
+            self.done.append("model.onnx: restored from a copy")
+        if "manifest.sha256" in self.wrong:
+            self.done.append("manifest.sha256: made anew")
+        return generations.contents(self.folder, self.manifest, segments, self._skipped())
+
+    def _segment(self, name: str, before: generations.Contents) -> Segment:
+        table = pieces.read_table(self.folder / f"{name}.parquet")
+        if f"{name}.npy" in self.wrong:
+            found = self._with_vectors(name, table, before)
         else:
-            whole = pieces.read(folder, facts.name, len(table), manifest.model.dim, manifest.storage.type)
-            found.append(Segment(table, np.array(whole.stored)))
-        if lists in wrong:
-            done.append(f"{lists}: made anew from the vectors")
-    if "model.onnx" in wrong:
-        done.append("model.onnx: restored from a copy")
-    if "manifest.sha256" in wrong:
-        done.append("manifest.sha256: made anew")
-    skipped = []
-    if "skipped.csv" in wrong:
-        done.append("skipped.csv: emptied; artidx add of the same source lists again what could not be read")
-    else:
-        skipped = generations.read_skipped(folder / "skipped.csv")
-    return generations.contents(folder, manifest, found, skipped)
+            dim, kind = self.manifest.model.dim, self.manifest.storage.type
+            found = Segment(table, np.array(pieces.read(self.folder, name, len(table), dim, kind).stored))
+        if f"{name}.faiss" in self.wrong:
+            self.done.append(f"{name}.faiss: made anew from the vectors")
+        return found
 
-
-def _vectors(
-    index: Path,
-    path: Path,
-    table: pd.DataFrame,
-    rows: Integers,
-    length: int,
-    manifest: Manifest,
-    aside: Path,
-    model: ModelFile,
-) -> tuple[Array, list[str]]:
-    """(m, d) as they are stored, and their hashes: each from where its bytes still have theirs, else from its image.
-
-    table: of the paintings whose vectors are needed; rows: (m,) of the file, which had `length` of them.
-    The vector of an image may differ from the one that was lost by rounding: on another machine, or where the centre
-    was set anew since. It then has another hash.
-    """
-    found = np.zeros((len(table), manifest.model.dim), pieces.TYPES[manifest.storage.type])
-    place_of_row = {row: place for place, row in enumerate(rows.tolist())}
-    expected = table["vector_sha256"].tolist()
-    is_missing = np.ones(len(table), bool)
-
-    def take(place: int, vector: Array) -> None:
-        stored = vector.astype(found.dtype)
-        if is_missing[place] and _hash(stored) == expected[place]:
-            found[place] = stored
-            is_missing[place] = False
-
-    others = [generations.generation_folder(index, number) / path.name for number in generations.numbers(index)]
-    for copy in [path, *others]:
-        for row, vector in _readable(copy, (length, manifest.model.dim), found.dtype):
-            if row in place_of_row:
-                take(place_of_row[row], vector)
-    centre = np.array(manifest.centre, np.float32)
-    of_content = {content: place for place, content in enumerate(table["sha256"]) if is_missing[place]}
-    for content, embedding in _shards(index, manifest.model.dim):
-        if content in of_content:
-            take(of_content[content], centred(embedding[None], centre)[0])
-    if is_missing.any():
-        model.save(aside / "model.onnx")
-        places = np.flatnonzero(is_missing).tolist()
-        embedder = Embedder.load(aside / "model.onnx")
-        for place, outcome in zip(places, embedder.embed(table["path"].iloc[places]), strict=True):
-            if outcome.vector is not None and outcome.sha256 == table["sha256"].iloc[place]:
-                found[place] = centred(outcome.vector[None], centre)[0].astype(found.dtype)
-                expected[place], is_missing[place] = _hash(found[place]), False
-    if is_missing.any():
-        first = table.iloc[int(np.flatnonzero(is_missing)[0])]
-        raise BadIndex(
-            f"{path}: {is_missing.sum():,} of its vectors cannot be rebuilt: the images they were made of "
-            f"are not where they were, or not the same; the first is {first['id']}, "
-            f"{first['path'] or 'without an image'}: restore {path.name} or the images from a copy"
+    def _with_vectors(self, name: str, table: pd.DataFrame, before: generations.Contents) -> Segment:
+        """The segment without what was removed: nobody needs the vectors of that."""
+        stays = ~table["row"].isin(before.removed).to_numpy(bool)
+        now = history.applied(table, before.history)[stays].reset_index(drop=True)  # where the images are
+        recovery = _Recovery(self.folder / f"{name}.npy", now, self.manifest)
+        recovery.from_copies(_folders(self.index), np.flatnonzero(stays), len(table))
+        recovery.from_shards(self.index)
+        recovery.from_images(self.model, self.aside)
+        table = table[stays].reset_index(drop=True)
+        changed = int((table["vector_sha256"] != recovery.hashes).sum())
+        self.done.append(
+            f"{name}.npy: made anew"
+            + (f", {changed:,} of them from their images, the same up to rounding" if changed else "")
         )
-    return found, expected
+        return Segment(table.assign(vector_sha256=recovery.hashes), recovery.stored)
+
+    def _skipped(self) -> list[tuple[str, str]]:
+        if "skipped.csv" not in self.wrong:
+            return generations.read_skipped(self.folder / "skipped.csv")
+        self.done.append("skipped.csv: emptied; artidx add of the same source lists again what could not be read")
+        return []
+
+
+class _Recovery:
+    """The vectors of a segment, each from the first place that has it.
+
+    In this order: the damaged file and other generations' copies of it, as far as bytes still have the painting's
+    hash; shards of an interrupted build, by the content of the image; the image itself. A vector made of its image may
+    differ from the one that was lost by rounding, on another machine or where the centre was set anew since, and has
+    another hash then. stored: (m, d) as they are stored; hashes: (m,).
+    """
+
+    def __init__(self, path: Path, table: pd.DataFrame, manifest: Manifest) -> None:
+        """path: of the damaged file; table: (m,) of the paintings whose vectors are needed."""
+        self.path, self.table = path, table
+        self.stored = np.zeros((len(table), manifest.model.dim), pieces.TYPES[manifest.storage.type])
+        self.hashes: list[str] = table["vector_sha256"].tolist()
+        self.centre = np.array(manifest.centre, np.float32)
+        self.is_missing = np.ones(len(table), bool)
+
+    def from_copies(self, folders: list[Path], rows: Integers, length: int) -> None:
+        """rows: (m,) of the file, which had `length` of them; folders: of generations."""
+        place_of_row = {row: place for place, row in enumerate(rows.tolist())}
+        for copy in [self.path, *(folder / self.path.name for folder in folders)]:
+            for row, vector in _readable(copy, (length, self.stored.shape[1]), self.stored.dtype):
+                if row in place_of_row:
+                    self._take(place_of_row[row], vector)
+
+    def from_shards(self, index: Path) -> None:
+        """Of what is still missing, whatever a build has left."""
+        of_content = {content: place for place, content in enumerate(self.table["sha256"]) if self.is_missing[place]}
+        for content, embedding in _shards(index, self.stored.shape[1]):
+            if content in of_content:
+                self._take(of_content[content], centred(embedding[None], self.centre)[0])
+
+    def from_images(self, model: ModelFile, aside: Path) -> None:
+        """All the rest, by the model; raises BadIndex where an image is gone or another one."""
+        places = np.flatnonzero(self.is_missing).tolist()
+        if not places:
+            return
+        model.save(aside / "model.onnx")
+        outcomes = Embedder.load(aside / "model.onnx").embed(self.table["path"].iloc[places])
+        for place, outcome in zip(places, outcomes, strict=True):
+            if outcome.vector is not None and outcome.sha256 == self.table["sha256"].iloc[place]:
+                self.stored[place] = centred(outcome.vector[None], self.centre)[0].astype(self.stored.dtype)
+                self.hashes[place], self.is_missing[place] = _hash(self.stored[place]), False
+        if self.is_missing.any():
+            first = self.table.iloc[int(np.flatnonzero(self.is_missing)[0])]
+            raise BadIndex(
+                f"{self.path}: {self.is_missing.sum():,} of its vectors cannot be rebuilt: the images they were made "
+                f"of are not where they were, or not the same; the first is {first['id']}, "
+                f"{first['path'] or 'without an image'}: restore {self.path.name} or the images from a copy"
+            )
+
+    def _take(self, place: int, vector: Array) -> None:
+        stored = vector.astype(self.stored.dtype)
+        if self.is_missing[place] and _hash(stored) == self.hashes[place]:
+            self.stored[place] = stored
+            self.is_missing[place] = False
 
 
 def _hash(stored: Array) -> str:
