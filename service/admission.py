@@ -1,7 +1,20 @@
-"""The gate that every request passes: how much, how long, how many at once; and what every answer carries.
+"""Admission of every request: how much, how long, how many at once; and what every answer carries.
 
-Refuses before any work is done, counts and logs what was answered. Who may ask is tokens.py's; connections on which
-nothing is said or read are server.py's.
+Refuses before any work is done, counts and logs what was answered. In this order:
+
+| what is wrong | answer |
+|---|---|
+| a browser sends it for a page from elsewhere (origin.py) | 403 |
+| its address has `in_flight_of_one` requests of its kind in flight | 429 `too-many-requests` |
+| `in_flight` requests of its kind are in flight | 503 `busy` |
+| it says that it is, or is, larger than `max_body_bytes` | 413 `too-large` |
+| it has not arrived within `body_s` | 408 `too-slow` |
+| it is not answered within `answer_s` | 503 `too-slow` |
+| memory, files or threads ran out meanwhile | 503 `out-of-resources` |
+| it raised anything else | 500 `bug` |
+
+The two kinds are requests that send something and those that look; the page's files are of neither.
+Who may ask is tokens.py's; connections on which nothing is said or read are server.py's.
 """
 
 from __future__ import annotations
@@ -124,8 +137,7 @@ class _Request:
     async def receive(self) -> Message:
         """The next piece of the body. Raises Problem where it is too much or comes too slowly."""
         length = self._headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._settings.max_body_bytes:
-            raise self._too_large()
+        self._check_size(int(length) if length.isdecimal() else 0)
         if self._has_all:
             return await self._receive()  # the end of the connection
         left = self._began + self._settings.body_s - time.perf_counter()
@@ -135,8 +147,7 @@ class _Request:
         except TimeoutError:
             raise Problem(408, "too-slow", f"the request did not arrive within {self._settings.body_s:g} s") from None
         self._note(message)
-        if self._received > self._settings.max_body_bytes:
-            raise self._too_large()
+        self._check_size(self._received)
         return message
 
     async def send(self, message: Message) -> None:
@@ -200,5 +211,6 @@ class _Request:
         self._received += len(message.get("body", b""))
         self._has_all = message["type"] != "http.request" or not message.get("more_body", False)
 
-    def _too_large(self) -> Problem:
-        return Problem(413, "too-large", f"over {self._settings.max_body_bytes >> 20} MB")
+    def _check_size(self, size_bytes: int) -> None:
+        if size_bytes > self._settings.max_body_bytes:
+            raise Problem(413, "too-large", f"over {self._settings.max_body_bytes >> 20} MB")

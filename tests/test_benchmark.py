@@ -19,7 +19,7 @@ from artidx.cli.main import artidx
 from artidx.errors import BadCatalog, BadSetting, IndexBusy
 from artidx.index.measure import kept_vectors
 from artidx.index.measure.benchmark import NAMES, Score, Task, benchmark, compared
-from artidx.index.measure.fit import fit_held_out
+from artidx.index.measure.fit_artists import fit_held_out
 from artidx.index.scoring.centre import centre_of, centred
 from made import Stages, painting, small_model
 

@@ -18,14 +18,10 @@ from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 from artidx.errors import BadCatalog, BadSetting, Uncalibrated
 from artidx.index.measure.bootstrap import rate_interval
 from artidx.index.measure.evaluate import evaluate
-from artidx.index.measure.fit import (
-    THIN_GALLERIES,
-    _thinned,
-    calibrate_artists,
-    calibrate_model,
-    calibrate_pairs,
-    setting_within,
-)
+from artidx.index.measure.fit import THIN_GALLERIES, calibrate_model
+from artidx.index.measure.fit_artists import calibrate_artists
+from artidx.index.measure.fit_pairs import calibrate_pairs, setting_within
+from artidx.index.measure.groups import thinned
 from artidx.index.measure.likelihood import Case, Said
 from artidx.index.measure.reliability import brier, even_odds, reliability
 from artidx.index.measure.retrieval import triplet_accuracy
@@ -358,7 +354,7 @@ def test_a_calibration_of_another_version_is_refused(version):
 
 def test_thin_galleries_keep_a_painting_of_everybody_and_more_of_those_who_painted_more():
     codes = np.repeat(np.arange(60), [2, 20, 200] * 20)
-    kept = np.bincount(codes[_thinned(np.arange(len(codes)), codes, 10.0)], minlength=60).reshape(20, 3)
+    kept = np.bincount(codes[thinned(np.arange(len(codes)), codes, 10.0)], minlength=60).reshape(20, 3)
     assert (kept >= 1).all()
     assert (kept <= [2, 20, 200]).all()
     few, some, many = kept.mean(axis=0)
@@ -490,7 +486,7 @@ def test_a_calibration_says_what_it_was_measured_on(split_table):
     assert "3 artists (val_unseen)" in found.pairs.measured_on
     assert "9 artists (train)" in found.artists.measured_on
     codes = np.unique(table["artist_key"], return_inverse=True)[1]
-    among = _thinned(np.flatnonzero((splits == "train").to_numpy()), codes, THIN_GALLERIES[-1])
+    among = thinned(np.flatnonzero((splits == "train").to_numpy()), codes, THIN_GALLERIES[-1])
     mean = np.bincount(codes[among])[np.unique(codes[among])].mean()
     assert found.artists.measured_on.endswith(f", {mean:.1f} paintings of each on average"), "as it came out"
     assert found.pairs.by_distance.slope < 0 < found.artists.slope

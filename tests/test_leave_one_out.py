@@ -15,7 +15,7 @@ import pytest
 
 from artidx.errors import BadCatalog, Uncalibrated
 from artidx.index.measure.evaluate import evaluate
-from artidx.index.measure.fit import USUAL_COUNT_PENALTY, calibrate_artists, cases_within
+from artidx.index.measure.fit_artists import USUAL_COUNT_PENALTY, calibrate_artists, cases_within
 from artidx.index.measure.report import write_report
 from artidx.index.measure.retrieval import nearest_scores
 from artidx.index.measure.too_good import reads_the_answer

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from artidx.errors import BadCatalog
 from artidx.index.measure.bootstrap import auc_interval, identified_interval
-from artidx.index.measure.fit import Asked, _open_set_weights, _Told, fit_artists
+from artidx.index.measure.fit_artists import Asked, Told, fit_artists, open_set_weights
 from artidx.index.measure.retrieval import nearest_scores
 from artidx.index.scoring.calibration import ArtistCalibration, GalleryScores
 from artidx.index.scoring.open_set import LEAST_DEVIATION, OpenSet, terms_of, told_apart
@@ -103,7 +103,7 @@ def test_the_weights_are_scikit_learns_logistic_regression_where_there_is_much_t
     terms, wanted = chance.normal(size=(40_000, 4)), np.array([0.5, 0.9, -0.1, 0.2])
     is_known = chance.random(40_000) < 1 / (1 + np.exp(-(terms @ wanted) + 0.4))
     nobody = np.empty(0, np.int64)
-    found = _open_set_weights([_Told(terms[is_known], terms[~is_known], nobody, nobody)])
+    found = open_set_weights([Told(terms[is_known], terms[~is_known], nobody, nobody)])
     fitted = LogisticRegression(C=np.inf, class_weight="balanced").fit(terms, is_known)
     np.testing.assert_allclose(found, np.append(fitted.coef_[0], fitted.intercept_), atol=0.01)
 
@@ -113,18 +113,18 @@ def test_cases_weigh_alike_however_many_queries_they_have():
     nobody = np.empty(0, np.int64)
 
     def case(known, unknown, times):
-        return _Told(np.tile(known, (times, 1)), np.tile(unknown, (times, 1)), nobody, nobody)
+        return Told(np.tile(known, (times, 1)), np.tile(unknown, (times, 1)), nobody, nobody)
 
     one, other = chance.normal(size=(2, 2, 500, 4)) + np.array([0.5, -0.5])[:, None, None]
-    even = _open_set_weights([case(*one, 4), case(*other, 4)])
-    uneven = _open_set_weights([case(*one, 1), case(*other, 7)])
+    even = open_set_weights([case(*one, 4), case(*other, 4)])
+    uneven = open_set_weights([case(*one, 1), case(*other, 7)])
     np.testing.assert_allclose(even, uneven, atol=1e-3)
 
 
 def test_a_handful_of_queries_leaves_the_odds_near_bayes_rule():
     nobody = np.empty(0, np.int64)
     terms = np.array([[2.0, -0.1, 6, 1], [1, -2.0, 1, 3]])
-    found = _open_set_weights([_Told(terms[:1], terms[1:], nobody, nobody)])
+    found = open_set_weights([Told(terms[:1], terms[1:], nobody, nobody)])
     assert np.abs(found[:4] - [1, 0, 0, 0]).max() < 1
     assert np.isfinite(found).all()
 
@@ -169,7 +169,7 @@ def test_where_origin_moves_the_field_what_compares_artists_with_each_other_coun
     origin, nobody = chance.normal(0, 3, (2, 2000)), np.empty(0, np.int64)
     signal = chance.normal(size=(2, 2000)) + np.array([0.7, -0.7])[:, None]
     terms = [np.column_stack([s + o, s, 0 * s, 0 * s]) for s, o in zip(signal, origin, strict=True)]
-    found = OpenSet(*_open_set_weights([_Told(*terms, nobody, nobody)]).tolist())
+    found = OpenSet(*open_set_weights([Told(*terms, nobody, nobody)]).tolist())
     assert found.standing > 1 > 10 * abs(found.field)
     apart = [told_apart(*(model.log_odds(kind) for kind in terms)) for model in (OpenSet(), found)]
     assert apart[0] < 0.7 < 0.8 < apart[1]

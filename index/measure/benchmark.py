@@ -29,7 +29,7 @@ from ..scoring.curve import PairCurve, Pairs, blocks
 from ..scoring.open_set import told_apart
 from ..scoring.vectors import Array, Doubles, Integers
 from .bootstrap import MOST_PAIRS, Interval, auc_draws, identified_draws, interval_of, mean_draws, pair_draws, thinned
-from .fit import fit_held_out
+from .fit_artists import fit_held_out
 from .kept_vectors import contents_of, vectors_of
 from .retrieval import acceptance_limits
 from .splits import split_names

@@ -11,7 +11,7 @@ A photograph of another origin is far from everybody, and one of the gallery's o
 calls the one unknown and the other known. Standing and tail compare artists with each other and so do without. With
 a weight of 1 for the field and nothing else, the odds are Bayes' rule on the artists' likelihood ratios alone.
 
-Features and weights are used here and fitted in fit.py.
+Features and weights are used here and fitted in fit_artists.py.
 """
 
 from __future__ import annotations

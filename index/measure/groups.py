@@ -1,0 +1,50 @@
+"""Groups of artists that a fit is made on and judged by, and paintings drawn from a gallery; the same at every run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..scoring.vectors import Integers
+
+MOST_PAINTINGS = 2000  # of an index whose pairs are looked at: 2 million of them
+MOST_OF_ONE = 50  # paintings by one artist among these
+
+
+def halves(artists: Integers) -> tuple[Integers, Integers]:
+    """The artists in two groups with alike many entries."""
+    first, second = folds(artists, 2)
+    return first, second
+
+
+def folds(artists: Integers, most: int) -> list[Integers]:
+    """Two or more artists in groups with alike many entries."""
+    codes, counts = np.unique(artists, return_counts=True)
+    ranked = codes[np.lexsort((codes, -counts))]
+    folds = max(min(most, len(codes)), 2)
+    turns = np.arange(len(ranked)) % (2 * folds)  # 1 2 3 3 2 1 1 2 3 3 2 1: the first does not always win
+    return [ranked[(turns == fold) | (turns == 2 * folds - 1 - fold)] for fold in range(folds)]
+
+
+def sampled(places: Integers, codes: Integers) -> Integers:
+    """All places, or where there are too many those of some artists, drawn by lot, the same ones at every run."""
+    chance, kept, count = np.random.default_rng(0), [], 0
+    for artist in chance.permutation(np.unique(codes[places])):
+        own = places[codes[places] == artist]
+        kept.append(chance.choice(own, min(len(own), MOST_OF_ONE), replace=False))
+        count += len(kept[-1])
+        if count >= MOST_PAINTINGS:
+            break
+    return np.sort(np.concatenate(kept)) if kept else places
+
+
+def thinned(places: Integers, codes: Integers, mean: float) -> Integers:
+    """Few paintings of most artists, as museums have: for each a geometric number, on average in proportion to what
+    there is of the artist and one at least; the same ones at every run."""
+    chance = np.random.default_rng(0)
+    artists, counts = np.unique(codes[places], return_counts=True)
+    kept = []
+    for artist, count in zip(artists, counts, strict=True):
+        expected = max(mean * count / counts.mean(), 1.0)
+        own = places[codes[places] == artist]
+        kept.append(chance.choice(own, min(count, int(chance.geometric(1 / expected))), replace=False))
+    return np.sort(np.concatenate(kept))
