@@ -461,7 +461,9 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_not
     assert first.sha256 == second.sha256
     card = (tuned_folder / "tuned.md").read_text()
     assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in card
-    assert "which of 4\nartists, with weight 0.8; learnt on\n20 paintings (train)" in card, "styles of a few are not learnt"
+    assert "which of 4\nartists, with weight 0.8; learnt on\n20 paintings (train)" in card, (
+        "styles of a few are not learnt"
+    )
     assert "The exported file itself" in card
 
 
