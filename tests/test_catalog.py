@@ -701,6 +701,9 @@ def test_the_key_of_a_key_is_itself(name: str) -> None:
 
 @fuzz
 @given(words, words)
+@example("Law", "B.")
+@example("Law", "St")
+@example("B", "Xv")
 def test_last_comma_first_is_first_last(last: str, first: str) -> None:
     assert artist_key(f"{last}, {first}") == artist_key(f"{first} {last}")
 

@@ -385,8 +385,10 @@ def _name_parts(parts: Sequence[str]) -> tuple[list[str], list[str]]:
     is_turned = len(parts) == 2 and all(len(_plain(part)) == 1 for part in parts)
     for number, part in enumerate(parts):
         plain = _plain(part)
-        is_dated = bool(re.search(r"\d{2}", part)) or bool(PERIODS & set(plain))
-        if number and (is_dated or _is_nation(plain, is_turned) or plain[0] in BORN):
+        is_period = bool(PERIODS & set(plain)) or plain[0] in BORN
+        # the second of "Law, B." and of "Law, St" is a first name, as that of "Hals, Frans"
+        is_dated = bool(re.search(r"\d{2}", part)) or (is_period and not is_turned)
+        if number and (is_dated or _is_nation(plain, is_turned)):
             facts.append(part)
             continue
         name, dates = _without_dates(part)
