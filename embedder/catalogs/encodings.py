@@ -23,11 +23,43 @@ MARKS = (
 )
 # Known from the bytes themselves; any other is a guess.
 CERTAIN = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
-# In this order where several fit as well: Windows in the west, Macs, Cyrillic, Japanese, Windows in the east, DOS.
-CANDIDATES = ("cp1252", "mac_roman", "cp1251", "cp932", "cp1250", "koi8_r", "cp850", "cp866", "latin-1")
-SAMPLE_BYTES = 1 << 16  # of lines that are not plain ASCII
+WESTERN = ("àáâãäåæçèéêëìíîïñòóôõöøœùúûüß",)
+# Polish; Czech and Slovak; Hungarian; Romanian; Croatian and Slovene; each with German, written beside all of them.
+EASTERN = ("ąćęłńóśźżäöüß", "áčďéěíňóřšťúůýžäôĺľŕöüß", "áéíóöőúüűäß", "ăâîșțşţäöüß", "čćđšžäöüß")
+CYRILLIC = ("абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґ",)
+GREEK = ("αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋ",)
+# The letters of a language, for each language of an encoding. In this order where several fit as well: Windows in the
+# west, Macs, Cyrillic, Japanese, Windows in the east and the south, the rest of East Asia, Unix, DOS.
+CANDIDATES = {
+    "cp1252": WESTERN,
+    "mac_roman": WESTERN,
+    "cp1251": CYRILLIC,
+    "cp932": (),
+    "cp1250": EASTERN,
+    "cp1254": ("âçğıîöşûüİ",),
+    "cp1253": GREEK,
+    "cp949": (),
+    "gb18030": (),
+    "big5hkscs": (),
+    "cp1255": ("אבגדהוזחטיךכלםמןנסעףפץצקרשת",),
+    "cp1256": ("ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهويىپچژگ",),
+    "koi8_r": CYRILLIC,
+    "iso8859_2": EASTERN,
+    "iso8859_7": GREEK,
+    "mac_cyrillic": CYRILLIC,
+    "cp850": WESTERN,
+    "cp866": CYRILLIC,
+    "latin-1": WESTERN,
+}
+# The characters of every day in an East Asian character set are those of its first level, by the first of two bytes.
+EVERY_DAY = {
+    "cp932": ("euc_jp", 0xA4, 0xCF),
+    "cp949": ("euc_kr", 0xB0, 0xC8),
+    "gb18030": ("gb2312", 0xB0, 0xD7),
+    "big5hkscs": ("big5", 0xA4, 0xC6),
+}
+SAMPLE_BYTES = 1 << 14  # of lines that are not plain ASCII
 BLOCK = 1 << 20
-RARE = set("šžŠŽÿŸþðýÞÐÝƒıŒœ")  # where one sees them in a western encoding it is mostly another one
 WORDS = re.compile(r"[^\s,;|\t\"()\[\]/<>:=+*&.!?#@0-9]+")
 IN_WORDS, AROUND_WORDS = set("’‘´–—·"), set("“”„‚«»‹›…°©®€£§¿¡ªº²³½")
 
@@ -44,9 +76,7 @@ def encoding_of(path: Path) -> str:
     if _is_utf_8(path):
         return "utf-8"
     sample = _sample(path)
-    marks = {
-        name: _oddity(text, name != "cp1250") for name in CANDIDATES if (text := _decoded(sample, name)) is not None
-    }
+    marks = {name: _oddity(text, name) for name in CANDIDATES if (text := _decoded(sample, name)) is not None}
     return min(marks, key=lambda name: marks[name])
 
 
@@ -99,13 +129,26 @@ def _decoded(data: bytes, name: str) -> str | None:
         return None
 
 
-def _oddity(text: str, is_western: bool) -> float:
-    """How much in a text is unlike words; the less the better."""
-    return sum(_oddity_of(word, is_western) for word in WORDS.findall(text) if not word.isascii())
+def _oddity(text: str, encoding: str) -> float:
+    """How much in a text is unlike words of the likeliest of that encoding's languages; the less the better."""
+    words = [word for word in WORDS.findall(text) if not word.isascii()]
+    return min(sum(_oddity_of(word, letters) for word in words) for letters in _letters(encoding))
+
+
+@lru_cache(maxsize=len(CANDIDATES))
+def _letters(encoding: str) -> tuple[frozenset[str], ...]:
+    """The letters of each of its languages, small ones and capitals."""
+    if encoding not in EVERY_DAY:
+        return tuple(frozenset(letters + letters.upper()) for letters in CANDIDATES[encoding])
+    charset, first, last = EVERY_DAY[encoding]
+    rows = (
+        bytes([lead, trail]) for lead in range(first, last + 1) for trail in (*range(0x40, 0x7F), *range(0xA1, 0xFF))
+    )
+    return (frozenset("".join(row.decode(charset, "ignore") for row in rows)),)
 
 
 @lru_cache(maxsize=4096)
-def _oddity_of(word: str, is_western: bool) -> float:
+def _oddity_of(word: str, letters: frozenset[str]) -> float:
     odd = 0.0
     kinds = [_script(c) for c in word]
     for place, (character, kind) in enumerate(zip(word, kinds, strict=True)):
@@ -125,12 +168,13 @@ def _oddity_of(word: str, is_western: bool) -> float:
                 odd += 3 if near else 1
         else:
             odd += 3 * bool(near - {kind})
-            odd += 0.5 * (is_western and character in RARE and not (place == 0 and character.isupper()))
-            if kind == "Latin":
+            odd += 0.5 * (character not in letters)
+            if kind == "LATIN":
                 odd += 1 * (before.isalpha() and not before.isascii())
                 odd += 2 * (character.isupper() and place > 0 and not word.isupper())
-            if kind == "Cyrillic":
+            if kind in ("CYRILLIC", "GREEK"):
                 odd += 2 * (character.isupper() and before.islower())
+                odd += 0.25 * (place == 0 and character.islower())
     return odd
 
 
@@ -142,12 +186,4 @@ def _script(character: str) -> str:
     if not character.isalpha():
         return "sign"
     name = unicodedata.name(character, "")
-    if name.startswith(("CJK", "HIRAGANA", "KATAKANA")):
-        return "Japanese"
-    return (
-        "halfwidth"
-        if name.startswith("HALFWIDTH")
-        else "Cyrillic"
-        if name.startswith("CYRILLIC")
-        else ("Latin" if name.startswith("LATIN") else name.partition(" ")[0])
-    )
+    return "East Asian" if name.startswith(("CJK", "HIRAGANA", "KATAKANA")) else name.partition(" ")[0]
