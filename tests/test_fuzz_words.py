@@ -1,4 +1,4 @@
-"""Expressions and manifests that are nearly right, for a second each; for an hour with ARTIDX_FUZZ_S=3600."""
+"""Expressions and manifests that are nearly right, for a second each; `make fuzz` for long."""
 
 from __future__ import annotations
 
