@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.responses import FileResponse
@@ -15,8 +14,9 @@ from starlette.staticfiles import StaticFiles
 
 from . import browse, changes, health, questions
 from .admission import AdmissionMiddleware
+from .description import complete
 from .holder import IndexHolder
-from .problems import ProblemDetails, answer_problems
+from .problems import answer_problems
 from .settings import ServiceSettings
 from .state import AppState
 
@@ -53,25 +53,10 @@ def create_app(holder: IndexHolder, settings: ServiceSettings) -> FastAPI:
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_api_route("/", page, include_in_schema=False, methods=["GET", "HEAD"])
     app.add_middleware(AdmissionMiddleware, state=state)
-    _describe(app)
+    complete(app)
     return app
 
 
 async def page() -> FileResponse:
     """The page; what it consists of lies under /page."""
     return FileResponse(PAGE / "index.html")
-
-
-def _describe(app: FastAPI) -> None:
-    """Complete what FastAPI says of it: the form of problems, and no validation errors of its own."""
-    described = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        schema = described()
-        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-        schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        return schema
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -17,6 +17,7 @@ from ..index.storage.manifest import Manifest
 from ..index.storage.vector_store import Painting
 from . import projection
 from .answers import answer
+from .description import binary
 from .problems import RETRY_AFTER_S, Problem, documented
 from .state import AppState, HeldIndex, SharedState
 from .tokens import reader
@@ -25,7 +26,7 @@ THUMBNAIL = 320  # px
 IMAGE = 1600
 MOST_COLOURS = 60  # different values of a label that the map is coloured by
 JPEG: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/jpeg": {}}, "description": "A JPEG."},
+    200: {"content": binary("image/jpeg"), "description": "A JPEG."},
     304: {"description": "It is as it was."},
 }
 
@@ -112,13 +113,13 @@ router = APIRouter(
 )
 
 
-@router.get("/index", response_model=Manifest)
+@router.get("/index", response_model=Manifest, operation_id="getIndex")
 async def index_facts(index: HeldIndex) -> Response:
     """What the index says of itself, as `artidx info --json`."""
     return answer(index.manifest)
 
 
-@router.get("/paintings", response_model=PaintingPage)
+@router.get("/paintings", response_model=PaintingPage, operation_id="listPaintings")
 async def paintings(
     state: SharedState,
     index: HeldIndex,
@@ -133,7 +134,7 @@ async def paintings(
     return answer(PaintingPage(found.paintings, found.total, page, *_names(index)))
 
 
-@router.get("/paintings/{id:path}", response_model=PaintingFacts)
+@router.get("/paintings/{id:path}", response_model=PaintingFacts, operation_id="getPainting")
 async def painting(state: SharedState, index: HeldIndex, id: str) -> Response:
     """A painting and its labels."""
     found, sha256 = await state.searched(lambda: index.collection.painting(id))
@@ -143,19 +144,19 @@ async def painting(state: SharedState, index: HeldIndex, id: str) -> Response:
     )
 
 
-@router.get("/thumbnails/{id:path}", response_class=Response, responses=JPEG)
+@router.get("/thumbnails/{id:path}", response_class=Response, responses=JPEG, operation_id="getThumbnail")
 async def thumbnail(request: Request, state: SharedState, index: HeldIndex, id: str) -> Response:
     """A small picture of a painting, 320 px at most, where its file is still there."""
     return await _picture(request, state, index, id, THUMBNAIL)
 
 
-@router.get("/images/{id:path}", response_class=Response, responses=JPEG)
+@router.get("/images/{id:path}", response_class=Response, responses=JPEG, operation_id="getImage")
 async def image(request: Request, state: SharedState, index: HeldIndex, id: str) -> Response:
     """A picture of a painting, 1,600 px at most, where its file is still there."""
     return await _picture(request, state, index, id, IMAGE)
 
 
-@router.get("/artists", response_model=ArtistPage)
+@router.get("/artists", response_model=ArtistPage, operation_id="listArtists")
 async def artists(
     state: SharedState, index: HeldIndex, q: Words = "", page: Page = 1, per_page: PerPage = 50
 ) -> Response:
@@ -164,7 +165,7 @@ async def artists(
     return answer(ArtistPage(found[(page - 1) * per_page : page * per_page], len(found), page, *_names(index)))
 
 
-@router.get("/artists/{id:path}", response_model=ArtistFacts)
+@router.get("/artists/{id:path}", response_model=ArtistFacts, operation_id="getArtist")
 async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
     """An artist, by id or name, and the artists whose works lie nearest; theirs are in /v1/paintings?artist=."""
     found = index.collection.artist(id)
@@ -173,6 +174,7 @@ async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
 
 @router.get(
     "/map",
+    operation_id="getMap",
     response_model=MapOfPaintings,
     responses={202: {"model": Drawing, "description": "It is being drawn; come again."}},
 )

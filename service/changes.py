@@ -53,9 +53,11 @@ router = APIRouter(
 
 @router.post(
     "/paintings",
+    operation_id="addPainting",
     status_code=201,
     response_model=Changed,
     openapi_extra=described(
+        "NewPaintingForm",
         {"image": "The painting's picture; it is kept."},
         {
             "id": (TEXT, "Its id; by default the beginning of the sha256 of its picture."),
@@ -87,7 +89,7 @@ async def add(request: Request, state: SharedState) -> Response:
         return _changed(state.holder.index.collection.painting(str(labels["id"]))[0], state.holder.index, 201)
 
 
-@router.delete("/paintings/{id:path}", response_model=Changed)
+@router.delete("/paintings/{id:path}", response_model=Changed, operation_id="removePainting")
 async def remove(request: Request, state: SharedState, id: str) -> Response:
     """Remove a painting, and its picture if it was sent here.  Needs the write token."""
     async with state.writing:

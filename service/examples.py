@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+
+def _painting(number: str, artist: str, title: str, year: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "path": f"{number}.jpg",
+        "artist": artist,
+        "title": title,
+        "year": year,
+        "attribution": artist,
+        "object": None,
+        "url": None,
+    }
+
+
 VERDICT: dict[str, Any] = {
     "same": True,
     "distance": 0.2055,
@@ -15,26 +29,19 @@ VERDICT: dict[str, Any] = {
     "prior": 0.5,
     "a": {
         "name": "459083",
-        "painting": {
-            "id": "459083",
-            "path": "/paintings/459083.jpg",
-            "artist": "Gerard ter Borch the Younger",
-            "title": "Burgomaster Jan van Duren (1613–1687)",
-            "year": 1666,
-        },
+        "painting": _painting("459083", "Gerard ter Borch the Younger", "Burgomaster Jan van Duren (1613–1687)", 1666),
         "artists": [
             {
                 "artist": "Goya (Francisco de Goya y Lucientes)",
                 "probability": 0.0525,
                 "paintings": [
                     {
-                        "painting": {
-                            "id": "436545",
-                            "path": "/paintings/436545.jpg",
-                            "artist": "Goya (Francisco de Goya y Lucientes)",
-                            "title": "Manuel Osorio Manrique de Zuñiga (1784–1792)",
-                            "year": 1787,
-                        },
+                        "painting": _painting(
+                            "436545",
+                            "Goya (Francisco de Goya y Lucientes)",
+                            "Manuel Osorio Manrique de Zuñiga (1784–1792)",
+                            1787,
+                        ),
                         "distance": 0.5873,
                     }
                 ],
@@ -45,26 +52,16 @@ VERDICT: dict[str, Any] = {
     },
     "b": {
         "name": "459084",
-        "painting": {
-            "id": "459084",
-            "path": "/paintings/459084.jpg",
-            "artist": "Gerard ter Borch the Younger",
-            "title": "Margaretha van Haexbergen (1614–1676)",
-            "year": 1666,
-        },
+        "painting": _painting("459084", "Gerard ter Borch the Younger", "Margaretha van Haexbergen (1614–1676)", 1666),
         "artists": [
             {
                 "artist": "Rembrandt (Rembrandt van Rijn)",
                 "probability": 0.0898,
                 "paintings": [
                     {
-                        "painting": {
-                            "id": "459082",
-                            "path": "/paintings/459082.jpg",
-                            "artist": "Rembrandt (Rembrandt van Rijn)",
-                            "title": "Portrait of Gerard de Lairesse",
-                            "year": 1665,
-                        },
+                        "painting": _painting(
+                            "459082", "Rembrandt (Rembrandt van Rijn)", "Portrait of Gerard de Lairesse", 1665
+                        ),
                         "distance": 0.5337,
                     }
                 ],
@@ -75,13 +72,9 @@ VERDICT: dict[str, Any] = {
     },
     "shared": [
         {
-            "painting": {
-                "id": "436545",
-                "path": "/paintings/436545.jpg",
-                "artist": "Goya (Francisco de Goya y Lucientes)",
-                "title": "Manuel Osorio Manrique de Zuñiga (1784–1792)",
-                "year": 1787,
-            },
+            "painting": _painting(
+                "436545", "Goya (Francisco de Goya y Lucientes)", "Manuel Osorio Manrique de Zuñiga (1784–1792)", 1787
+            ),
             "distance_a": 0.5873,
             "distance_b": 0.5756,
         }
@@ -110,45 +103,19 @@ ANSWER: dict[str, Any] = {
             "artist": "Auguste Renoir",
             "probability": 0.4115,
             "paintings": [
-                {
-                    "painting": {
-                        "id": "459110",
-                        "path": "/paintings/459110.jpg",
-                        "artist": "Auguste Renoir",
-                        "title": "Young Girl Bathing",
-                        "year": 1892,
-                    },
-                    "distance": 0.389,
-                }
+                {"painting": _painting("459110", "Auguste Renoir", "Young Girl Bathing", 1892), "distance": 0.389}
             ],
             "works": 3,
         }
     ],
     "unknown": 0.382,
-    "paintings": [
-        {
-            "painting": {
-                "id": "459110",
-                "path": "/paintings/459110.jpg",
-                "artist": "Auguste Renoir",
-                "title": "Young Girl Bathing",
-                "year": 1892,
-            },
-            "distance": 0.389,
-        }
-    ],
+    "paintings": [{"painting": _painting("459110", "Auguste Renoir", "Young Girl Bathing", 1892), "distance": 0.389}],
     "searched": 168,
     "approximate": False,
     "model": "8c8f6fe00356dc74fcb2b6e93915d14deb844aec39af919dacfa8eba8c478f94",
     "generation": 2,
     "one_picture": [],
-    "painting": {
-        "id": "437430",
-        "path": "/paintings/437430.jpg",
-        "artist": "Auguste Renoir",
-        "title": "By the Seashore",
-        "year": 1883,
-    },
+    "painting": _painting("437430", "Auguste Renoir", "By the Seashore", 1883),
     "recorded_works": 3,
     "summary": {
         "words": "undecided",

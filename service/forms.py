@@ -102,22 +102,31 @@ async def form_of(request: Request, files: Sequence[str], texts: Sequence[str] =
 
 
 def described(
+    name: str,
     files: dict[str, str],
     texts: dict[str, tuple[dict[str, Any], str]],
     *,
     ids: bool = True,
     example: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The fields for OpenAPI: what each file is, and whether an id will do; the schema and sense of each text."""
+    """The fields for OpenAPI: what each file is, and whether an id will do; the schema and sense of each text.
+
+    name: of their schema (description.py).
+    """
     binary = {"type": "string", "format": "binary", "description": "An image: JPEG, PNG, WebP, TIFF, GIF or BMP."}
     by_id = {"type": "string", "minLength": 1, "description": "The id of a painting in the index."}
     properties: dict[str, Any] = {
         name: {"description": what} | ({"anyOf": [binary, by_id]} if ids else binary) for name, what in files.items()
     }
     properties |= {name: {**schema, "description": what} for name, (schema, what) in texts.items()}
-    schema = {"type": "object", "properties": properties, "additionalProperties": False, "required": list(files)}
-    content = {"schema": schema} | ({"example": example} if example else {})
-    return {"requestBody": {"required": True, "content": {FORM: content}}}
+    schema = {
+        "title": name,
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "required": list(files),
+    } | ({"examples": [example]} if example else {})
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
 
 
 def _printable(text: str) -> str:

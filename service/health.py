@@ -16,13 +16,13 @@ TEXT: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/livez", response_class=Response, responses=TEXT)
+@router.get("/livez", operation_id="livez", response_class=Response, responses=TEXT)
 async def livez() -> Response:
     """The process answers."""
     return Response("alive\n", media_type="text/plain")
 
 
-@router.get("/readyz", response_class=Response, responses=TEXT | documented(503))
+@router.get("/readyz", operation_id="readyz", response_class=Response, responses=TEXT | documented(503))
 async def readyz(state: SharedState) -> Response:
     """The index is open and the model runs."""
     if not state.engine.is_alive:
@@ -30,7 +30,13 @@ async def readyz(state: SharedState) -> Response:
     return Response("ready\n", media_type="text/plain")
 
 
-@router.get("/metrics", response_class=Response, responses=TEXT | documented(403), dependencies=[Depends(reader)])
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    response_class=Response,
+    responses=TEXT | documented(403),
+    dependencies=[Depends(reader)],
+)
 async def metrics(state: SharedState) -> Response:
     """Counters in the format of Prometheus."""
     index = state.holder.index

@@ -86,11 +86,6 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def answered(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    """An answer's example, for the description of a route."""
-    return {200: {"content": {"application/json": {"example": example}}}}
-
-
 def response(problem: Problem) -> Response:
     """The answer that says so."""
     body = {

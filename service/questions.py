@@ -13,9 +13,8 @@ from ..index.opened import Index
 from ..index.scoring.vectors import Array
 from ..index.storage.where import LONGEST
 from .answers import answer
-from .examples import ANSWER, VERDICT
 from .forms import Asked, described, form_of
-from .problems import Problem, answered, documented
+from .problems import Problem, documented
 from .state import AppState, HeldIndex, SharedState
 from .tokens import reader
 
@@ -34,16 +33,16 @@ router = APIRouter(
 
 @router.post(
     "/pair",
+    operation_id="pair",
     response_model=Verdict,
-    responses=answered(VERDICT),
     openapi_extra=described(
+        "PairForm",
         A_AND_B,
         {
             "prior": ({**SHARE, "default": 0.5}, "Share of same-artist pairs among those you ask about."),
-            "fpr": (
-                {"type": "number", "enum": [0.1, 0.01, 0.001], "default": 0.1},
-                "Share of pairs by different artists that may pass the threshold.",
-            ),
+            # No enumeration: generators of clients make names of the values, and 0.1 has none. No default either: they
+            # would send it beside a threshold.
+            "fpr": (SHARE, "Share of pairs by different artists that may pass: 0.1, 0.01 or 0.001; by default 0.1."),
             "threshold": (
                 {"type": "number", "minimum": 0, "maximum": 2},
                 "Call the same what is nearer than this distance, instead of fpr.",
@@ -78,9 +77,10 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
 
 @router.post(
     "/nearest",
+    operation_id="nearest",
     response_model=Answer,
-    responses=answered(ANSWER),
     openapi_extra=described(
+        "NearestForm",
         {"image": "The painting asked about."},
         {
             "k": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}, "How many artists and paintings."),
@@ -114,7 +114,10 @@ async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Res
 
 
 @router.post(
-    "/regions", response_model=Regions, openapi_extra=described(A_AND_B, {}, example={"a": "459083", "b": "459084"})
+    "/regions",
+    operation_id="regions",
+    response_model=Regions,
+    openapi_extra=described("RegionsForm", A_AND_B, {}, example={"a": "459083", "b": "459084"}),
 )
 async def alike(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Which parts of a and b look most alike: nine parts of each in pairs, the nearest first.  They are not a part of

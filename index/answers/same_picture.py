@@ -90,8 +90,8 @@ class SamePicture:
     agreement: float | None = None
     matches: int | None = None
 
-    how: str = field(init=False)
-    says: str = field(init=False)
+    how: str = field(init=False, default="")
+    says: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "how", ", ".join(self.kinds))

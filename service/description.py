@@ -1,0 +1,61 @@
+"""The service's description of itself (OpenAPI), completed so that generators of clients take it whole.
+
+FastAPI writes most of it. Here are what it does not know: that every field of an answer is always there, names for the
+fields of forms, the form of problems, examples with their nulls, and a word for bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+
+from .examples import ANSWER, VERDICT
+from .problems import ProblemDetails
+
+SCHEMAS = "#/components/schemas/"
+EXAMPLES = {"Verdict": VERDICT, "Answer": ANSWER}
+UNUSED = ("HTTPValidationError", "ValidationError")  # FastAPI's own: our problems take their place
+
+Described = dict[str, Any]
+
+
+def binary(media_type: str) -> Described:
+    """An answer of this media type, and the word for bytes beside it: generators that know no pictures go by that."""
+    schema = {"type": "string", "format": "binary"}
+    return {name: {"schema": schema} for name in (media_type, "application/octet-stream")}
+
+
+def complete(app: FastAPI) -> None:
+    """Let the application describe itself whole."""
+    described = app.openapi
+
+    def openapi() -> Described:
+        if app.openapi_schema is None:
+            _complete(described())
+        return described()
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(description: Described) -> None:
+    schemas: dict[str, Described] = description["components"]["schemas"]
+    for unused in UNUSED:
+        schemas.pop(unused, None)
+    for schema in schemas.values():
+        schema["required"] = list(schema.get("properties", ()))
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
+    schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
+    for content in _bodies(description):
+        named = content["schema"]
+        schemas[named["title"]] = named
+        content["schema"] = {"$ref": SCHEMAS + named["title"]}
+
+
+def _bodies(description: Described) -> Iterator[Described]:
+    """What is said of each form that a request may have."""
+    for path in description["paths"].values():
+        for operation in path.values():
+            yield from operation.get("requestBody", {}).get("content", {}).values()
