@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
-from . import browse, changes, health, questions
+from . import browse, changes, health, questions, zoom
 from .admission import AdmissionMiddleware
 from .description import complete
 from .holder import IndexHolder
@@ -48,7 +48,7 @@ def create_app(holder: IndexHolder, settings: ServiceSettings) -> FastAPI:
     )
     app.state.shared = state
     answer_problems(app)
-    for room in (questions, browse, changes, health):
+    for room in (questions, browse, zoom, changes, health):
         app.include_router(room.router)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_api_route("/", page, include_in_schema=False, methods=["GET", "HEAD"])

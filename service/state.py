@@ -26,6 +26,7 @@ from .maps import Maps
 from .metrics import Metrics
 from .pictures import Pictures
 from .settings import ServiceSettings
+from .tiles import Tiles
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class AppState:
         self.engine = Engine(holder.index.embedder, self.metrics)
         self.maps = Maps()
         self.pictures = Pictures(settings.max_pixels)
+        self.tiles = Tiles(self.pictures, settings.max_pixels)
         self.writing = asyncio.Lock()
         self._decoders = ThreadPoolExecutor(available_cores(), "decode")
         self._slow_decoders = ThreadPoolExecutor(available_cores(), "decode-slow", _give_way)

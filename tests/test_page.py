@@ -98,7 +98,7 @@ def ids(index, artist=None):
     return list(table["id"] if artist is None else table["id"][table["artist"] == artist])
 
 
-def test_two_pictures_are_compared_and_what_looks_alike_is_shown(open_page, museum, museum_index, tmp_path):
+def test_two_pictures_are_compared_and_looked_at_closely_side_by_side(open_page, museum, museum_index, tmp_path):
     a, b = ids(museum_index)[:2]
     page = open_page(museum)
     photographed(page, "compare-empty")
@@ -112,9 +112,31 @@ def test_two_pictures_are_compared_and_what_looks_alike_is_shown(open_page, muse
         expect(page.get_by_label("Verdict")).to_contain_text(sentence)
     expect(page.locator(".caution")).to_have_count(0)
     expect(page.locator("svg.chart")).to_have_attribute("role", "img")
-    page.get_by_role("button", name="Show the parts that look most alike").click()
-    expect(page.locator(".part")).to_have_count(6)
+    marks = page.get_by_role("button", name="Mark the parts that look most alike")
+    marks.click()
+    expect(page.locator(".slot .part")).to_have_count(6)
+    page.get_by_role("button", name="Open both side by side").click()
+    expect(page.locator(".closely .part").first).to_be_visible()
     photographed(page, "compare")
+
+    def widths():  # of a part of each
+        page.wait_for_timeout(700)  # it glides there
+        return [picture.locator(".part").first.bounding_box()["width"] for picture in page.locator(".closely").all()]
+
+    whole = widths()
+    page.get_by_role("application", name="Painting A").focus()
+    page.keyboard.press("+")
+    closer = widths()
+    assert closer[0] > 1.05 * whole[0]
+    assert closer[1] / whole[1] == pytest.approx(closer[0] / whole[0], rel=0.01)
+    page.get_by_label("Move both together").uncheck()
+    page.get_by_role("application", name="Painting B").focus()
+    page.keyboard.press("+")
+    parted = widths()
+    assert parted[0] == closer[0]
+    assert parted[1] > closer[1]
+    marks.click()
+    expect(page.locator(".part").first).to_be_hidden()
     with page.expect_download() as saved:
         page.get_by_role("link", name="Save as JSON").click()
     ours, sides = json.loads(as_json(verdict)), {"a": None, "b": None}  # these are named by their paths

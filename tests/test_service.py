@@ -155,6 +155,32 @@ def test_a_picture_is_small_and_in_its_proportions_and_is_not_sent_twice(tmp_pat
         assert (again.status_code, again.content) == (304, b"")
 
 
+def test_tiles_put_together_are_the_picture_at_every_level(tmp_path, embedder):
+    for number in range(3):
+        painting(tmp_path / "large" / f"{number}.png", number, side=1300)
+    path = tmp_path / "large" / "0.png"
+    Image.open(path).resize((1300, 700)).save(path)
+    index = Index.build(tmp_path / "large.artidx", tmp_path / "large", embedder=embedder)[0]
+    with served(index.source) as service, service.client() as client:
+        zoom = client.get("/v1/zoom/0.png").json()
+        assert (zoom["width"], zoom["height"], zoom["tile"], zoom["levels"]) == (1300, 700, 512, 3)
+        whole = Image.open(path).convert("RGB")
+        for level, (width, height) in enumerate(((325, 175), (650, 350), (1300, 700))):
+            found = Image.new("RGB", (width, height))
+            for column in range(-(-width // 512)):
+                for row in range(-(-height // 512)):
+                    tile = client.get("/v1/tiles/0.png", params={"level": level, "column": column, "row": row})
+                    found.paste(Image.open(io.BytesIO(tile.content)), (512 * column, 512 * row))
+            assert np.abs(np.asarray(found, float) - np.asarray(whole.resize((width, height)), float)).mean() < 4
+        again = client.get(tile.request.url, headers={"if-none-match": tile.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        outside = client.get("/v1/tiles/0.png", params={"level": 2, "column": 3, "row": 0})
+        assert (outside.status_code, outside.json()["type"]) == (404, "urn:artidx:no-tile")
+        path.unlink()
+        assert client.get("/v1/zoom/1.png").status_code == 200
+        assert client.get("/v1/zoom/nothing").status_code == 404
+
+
 def test_a_file_that_has_changed_since_is_not_shown_as_the_painting(client, collection):
     assert client.get(f"/v1/paintings/{RED}").json()["has_image"]
     painting(collection / RED, 99)

@@ -32,6 +32,8 @@ OPERATIONS = {
     "/v1/artists/{id}": {"get": "getArtist"},
     "/v1/images/{id}": {"get": "getImage"},
     "/v1/thumbnails/{id}": {"get": "getThumbnail"},
+    "/v1/tiles/{id}": {"get": "getTile"},
+    "/v1/zoom/{id}": {"get": "getZoom"},
     "/v1/map": {"get": "getMap"},
     "/livez": {"get": "livez"},
     "/readyz": {"get": "readyz"},

@@ -49,4 +49,7 @@ export function distributions(scale, verdict, shift) {
   label(here, 29, `these two ${verdict.distance.toFixed(3)}`, "strong"));
 }
 
+// Of an index of two or three paintings there is no curve.
+export const isDrawable = (scale) => scale.roc.length > 2;
+
 export const beyond = (scale) => 1 - scale.roc.at(-2).false_positive_rate;

@@ -1,7 +1,8 @@
 // Compare: were these two painted by the same artist?
 
 import { get, post } from "./api.js";
-import { beyond, distributions } from "./chart.js";
+import { beyond, distributions, isDrawable } from "./chart.js";
+import { sideBySide } from "./closely.js";
 import { artistLink, asShown, bar, count, evidence, gauge, h, keep, link, percent, problem, waiting, within } from "./dom.js";
 import { asField, asParameters, chosen, isThere, slot } from "./slot.js";
 
@@ -49,10 +50,10 @@ function told(verdict, manifest, sides, slots, assumptions, isAssumed, signal) {
       h("h2", { id: "verdict" }, headline), gauge(verdict.probability),
       notes.map((note) => h("p", { class: "caution" }, note)),
       h("details", { open: isAssumed }, h("summary", {}, "What this assumes, and the threshold"), details.map((each) => h("p", {}, each)), assumptions,
-        distributions(scale, verdict, shift),
-        h("p", { class: "quiet" }, `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
-          shift ? "shifted by the neighbourhood similarity of these two; " : "", `${percent(beyond(scale))} of those by two lie farther out. Measured on ${verdict.measured_on}.`))),
-    partsOf(sides, slots, signal),
+        isDrawable(scale) && distributions(scale, verdict, shift),
+        h("p", { class: "quiet" }, isDrawable(scale) && `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
+          isDrawable(scale) && shift && "shifted by the neighbourhood similarity of these two; ", isDrawable(scale) && `${percent(beyond(scale))} of those by two lie farther out. `, `Measured on ${verdict.measured_on}.`))),
+    closely(sides, slots, signal),
     h("section", { class: "sheet" }, h("h2", {}, "Who is near to each"),
       h("p", { class: "quiet" }, "The most probable artists of either, the other painting left out."),
       h("div", { class: "pair" }, ["a", "b"].map((name) => h("div", {}, h("h3", {}, name === "a" ? "Painting A" : "Painting B"),
@@ -64,31 +65,52 @@ function told(verdict, manifest, sides, slots, assumptions, isAssumed, signal) {
   ];
 }
 
-// The regions that look most alike, drawn over both pictures when asked for: it takes some seconds.
-function partsOf(sides, slots, signal) {
-  const section = h("section", { class: "sheet no-print" }, h("h2", {}, "What looks most alike"));
-  const show = async (event) => {
-    event.target.replaceWith(waiting("Comparing nine parts of each …"));
+// The two side by side, to be looked into, and on them the parts that look most alike: these take some seconds.
+function closely(sides, slots, signal) {
+  const section = h("section", { class: "sheet no-print", "aria-label": "Look closely" }, h("h2", {}, "Look closely"));
+  const place = h("div", { class: "marked" }), said = h("div", { "aria-live": "polite" });
+  const surfaces = [(region, draw) => ["a", "b"].forEach((name) => slots[name].querySelector(".fit").append(placed(draw(), region[name])))];
+  let regions = [];
+  const mark = (surface) => regions.forEach((region, number) => surface(region, () => h("div", { class: "part" }, h("b", {}, number + 1))));
+  const open = async (event) => {
+    event.target.disabled = true;
+    within(place, waiting("Opening the two …"));
     try {
-      const { regions } = await post("regions", { a: asField(sides.a), b: asField(sides.b) }, signal);
-      for (const name of ["a", "b"]) {
-        const fit = slots[name].querySelector(".fit");
-        fit.append(...regions.slice(0, PARTS).map((region, number) => boxed(region[name], number + 1)));
-      }
-      within(section, section.firstChild, h("ol", {}, regions.slice(0, PARTS).map((region) => h("li", {},
+      const surface = await sideBySide(place, sides, signal);
+      event.target.remove();
+      surfaces.push(surface);
+      mark(surface);
+    } catch (error) { if (!signal.aborted) within(place, problem(error)); }
+  };
+  const compareParts = async (event) => {
+    const { target } = event, isShown = target.getAttribute("aria-pressed") !== "true";
+    target.setAttribute("aria-pressed", isShown);
+    [place, slots.a, slots.b].forEach((each) => each.classList.toggle("unmarked", !isShown));
+    if (regions.length) return;
+    within(said, waiting("Comparing nine parts of each …"));
+    target.disabled = true;
+    try {
+      regions = (await post("regions", { a: asField(sides.a), b: asField(sides.b) }, signal)).regions.slice(0, PARTS);
+      surfaces.forEach(mark);
+      within(said, h("ol", {}, regions.map((region) => h("li", {},
         `${where(region.a)} of the one and ${where(region.b)} of the other: distance ${region.distance.toFixed(3)}`))),
       h("p", { class: "quiet" }, "The model compared nine overlapping parts of each; the same number marks a pair. A hint for the eye, not a part of the verdict."));
-    } catch (error) { within(section, section.firstChild, problem(error)); }
+    } catch (error) {
+      target.setAttribute("aria-pressed", false);
+      within(said, problem(error));
+    }
+    target.disabled = false;
   };
   Promise.all([slots.a.ready, slots.b.ready]).then(() => {
-    section.append(slots.a.hasImage && slots.b.hasImage ? h("button", { type: "button", onclick: show }, "Show the parts that look most alike")
-      : h("p", { class: "quiet" }, "The index has no image of one of them, so their parts cannot be compared."));
+    if (slots.a.hasImage && slots.b.hasImage) {
+      section.append(h("div", { class: "row" }, h("button", { type: "button", onclick: open }, "Open both side by side"),
+        h("button", { type: "button", "aria-pressed": "false", onclick: compareParts }, "Mark the parts that look most alike")), place, said);
+    } else section.append(h("p", { class: "quiet" }, "The index has no image of one of them, so they cannot be looked at side by side."));
   });
   return section;
 }
 
-function boxed([left, top, right, bottom], number) {
-  const box = h("div", { class: "part" }, h("b", {}, number));
+function placed(box, [left, top, right, bottom]) {
   Object.assign(box.style, { left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * (right - left)}%`, height: `${100 * (bottom - top)}%` });
   return box;
 }
