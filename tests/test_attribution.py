@@ -24,6 +24,7 @@ QUALIFIED = {
         "Attr. to Jan Steen",
         "Ascribed to Jan Steen",
         "Jan Steen zugeschrieben",
+        "Jan Steen zugeschr.",
         "Jan Steen (zugeschrieben)",
         "Jan Steen, Zuschreibung",
         "attribué à Jan Steen",

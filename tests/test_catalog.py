@@ -625,6 +625,8 @@ def test_objects_that_are_no_museum_are_a_bad_catalog(tmp_path: Path, content: s
         "Paul_Cézanne",
         "Cézanne , Paul",
         "Ｐａｕｌ Cézanne",
+        "Paul Cézanne, peintre",
+        "Cézanne, Paul, Maler",
     ],
 )
 def test_spellings_of_one_artist_have_one_key(name: str) -> None:

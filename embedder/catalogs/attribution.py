@@ -388,7 +388,8 @@ def _name_parts(parts: Sequence[str]) -> tuple[list[str], list[str]]:
         is_period = bool(PERIODS & set(plain)) or plain[0] in BORN
         # the second of "Law, B." and of "Law, St" is a first name, as that of "Hals, Frans"
         is_dated = bool(re.search(r"\d{2}", part)) or (is_period and not is_turned)
-        if number and (is_dated or _is_nation(plain, is_turned)):
+        is_role = ROLES.issuperset(plain) and not is_turned
+        if number and (is_dated or is_role or _is_nation(plain, is_turned)):
             facts.append(part)
             continue
         name, dates = _without_dates(part)

@@ -23,7 +23,7 @@ MARKS = (
 )
 # Known from the bytes themselves; any other is a guess.
 CERTAIN = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
-WESTERN = ("àáâãäåæçèéêëìíîïñòóôõöøœùúûüß",)
+WESTERN = ("àáâãäåæçèéêëìíîïñòóôõöøœùúûüßŠŽ",)
 # Polish; Czech and Slovak; Hungarian; Romanian; Croatian and Slovene; each with German, written beside all of them.
 EASTERN = ("ąćęłńóśźżäöüß", "áčďéěíňóřšťúůýžäôĺľŕöüß", "áéíóöőúüűäß", "ăâîșțşţäöüß", "čćđšžäöüß")
 CYRILLIC = ("абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґ",)
@@ -175,6 +175,8 @@ def _oddity_of(word: str, letters: frozenset[str]) -> float:
             if kind in ("CYRILLIC", "GREEK"):
                 odd += 2 * (character.isupper() and before.islower())
                 odd += 0.25 * (place == 0 and character.islower())
+            if kind in ("ARABIC", "HEBREW"):
+                odd += 2 * (len(word) == 1)
     return odd
 
 

@@ -148,8 +148,10 @@ ARTICLES = {"a", "an", "the", "ein", "eine", "einem", "einer", "un", "une", "uno
 # Behind a name these need no comma before them: no name ends so.
 ALONE = {
     "zugeschrieben",
+    "zugeschr",
     "attributed",
     "attrib",
+    "attr",
     "attribue",
     "attribuee",
     "attribuito",
@@ -315,6 +317,8 @@ NOBODY_ALONE = {
     "nn",
     "n n",
     "tbd",
+    "tbc",
+    "sine nomine",
     "tba",
     "nobody",
     "no artist",
