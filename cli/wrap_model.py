@@ -24,7 +24,7 @@ class _Three(click.ParamType[tuple[float, float, float]]):
 
 
 @click.command(name="wrap-model")
-@click.argument("network", metavar="NETWORK.onnx", type=PATH)
+@click.argument("network", metavar="NETWORK.onnx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx", help="The model to make.")
 @click.option("--mean", type=_Three(), help="What is subtracted from red, green and blue, in shares of white.")
 @click.option("--std", type=_Three(), help="What they are then divided by.")

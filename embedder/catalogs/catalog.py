@@ -33,13 +33,12 @@ from .described import Recognised, described, found_columns, listing, renamed
 from .encodings import CERTAIN, encoding_of
 from .leftovers import LeftAlone, led_outside, reason_for_path, walk
 from .letters import composed
-from .tables import MAX_TABLE_BYTES, Table, is_table, open_table, table_of
+from .tables import FRAME, MAX_TABLE_BYTES, Table, is_table, open_table, table_of
 
 COLUMNS = ("id", "path", "artist", "title", "year")
 ATTRIBUTION = ("attribution", "qualifier")  # what the source says of the artist, and how the artist had a part in it
 TABLE_S = 600.0  # for a table of that size
 NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
-FRAME = "DataFrame"  # what a catalog is called that came as one
 LISTS = (".txt",)  # read line by line where names are wanted, and as a table where paintings are
 MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
 

@@ -20,7 +20,7 @@ from ..remote import is_remote
 from .headings import columns_of, numbered
 from .leftovers import LeftAlone
 from .photographs import Photographs, names_in
-from .tables import Table
+from .tables import FRAME, Table
 
 NAMED = 0.5  # share of a column's cells from which on it holds names of images
 Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -209,9 +209,9 @@ def _by_number(table: Table, rows: pd.DataFrame, photographs: Photographs, is_de
     found = photographs.of_objects(number for number in numbers if number) if is_deep else {}
     if not found:
         where = "" if is_deep else ", or where photographs named by object numbers lie with --images"
+        how = "ColumnNames(path=...)" if table.path == FRAME else f"--image-column{where}"
         raise BadCatalog(
-            f"{table.path}: no column with the file names (it has {listing(table.headings)}); name it "
-            f"with --image-column{where}"
+            f"{table.path}: no column with the file names (it has {listing(table.headings)}); name it with {how}"
         )
     return rows.assign(path=["|".join(found.get(number, [])) for number in numbers])
 

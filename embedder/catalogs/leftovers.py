@@ -34,7 +34,7 @@ FOLDERS = {
         "trash recycle recycle_bin _recycle",
         SYSTEM: "__macosx .git .svn .hg lost+found system_volume_information #snapshot .snapshot .snapshots .zfs "
         "@tmp @sharebin "
-        "@appstore .spotlight-v100 .fseventsd .documentrevisions-v100 .temporaryitems .appledouble .appledb "
+        "@appstore _gsdata_ .spotlight-v100 .fseventsd .documentrevisions-v100 .temporaryitems .appledouble .appledb "
         ".dropbox "
         ".dropbox.cache .sync .stfolder .stversions .tmp.drivedownload .tmp.driveupload .nextcloudsync "
         ".owncloudsync "

@@ -26,6 +26,7 @@ from ...errors import BadCatalog, BadSetting
 from .encodings import CERTAIN, encoding_of
 from .headings import recognised
 
+FRAME = "DataFrame"  # what a catalog is called that came as one
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
 SHEET_ENDINGS = (".xlsx", ".xlsm", ".ods", ".xls")  # of the last, what is text under that name, as some systems export
 MAX_TABLE_BYTES = 1 << 30
