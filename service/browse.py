@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from ..errors import UnreadableImage
 from ..index.answers.collection import Artist, NearArtist
 from ..index.opened import Index
 from ..index.storage.manifest import Manifest
 from ..index.storage.vector_store import Painting
-from . import projection
+from . import projection, sheets
 from .answers import answer
 from .description import binary
 from .problems import RETRY_AFTER_S, Problem, documented
@@ -88,12 +88,16 @@ class Label:
 
 @dataclass(frozen=True)
 class MapOfPaintings:
-    """Paintings on a plane, column by column. total: how many the index has; those here are all, or drawn by lot."""
+    """Paintings on a plane, column by column. total: how many the index has; those here are all, or drawn by lot.
+
+    cell: how large their pictures are on the sheets, in px; 0 where the index has none."""
 
     ids: tuple[str, ...]
     x: tuple[float, ...]
     y: tuple[float, ...]
     labels: Mapping[str, Label]
+    years: tuple[int | None, ...]
+    cell: int
     total: int
     model: str
     generation: int
@@ -190,6 +194,37 @@ async def the_map(state: SharedState, index: HeldIndex) -> Response:
     return answer(await state.searched(lambda: _map_of(index, points)))
 
 
+@router.get(
+    "/map/sheets/{number}",
+    response_class=Response,
+    responses={
+        200: {"content": binary("image/webp"), "description": "A WebP."},
+        304: {"description": "It is as it was."},
+    },
+    operation_id="getMapSheet",
+)
+async def map_sheet(
+    request: Request, state: SharedState, index: HeldIndex, number: Annotated[int, Path(ge=0, lt=1 << 16)]
+) -> Response:
+    """Small pictures of 64 paintings of the map, in its order: 8 in a row, in cells of the map's size."""
+    places = await state.searched(lambda: index.store.sample(projection.MOST).tolist())
+    some = places[number * sheets.ON_A_SHEET : (number + 1) * sheets.ON_A_SHEET]
+    if not some:
+        raise Problem(404, "no-sheet", f"the map has {len(places)} paintings, 64 on a sheet")
+    paintings, contents = await state.searched(lambda: (index.store.paintings(some), index.store.contents(some)))
+    cell, most = sheets.cell_of(len(places)), state.settings.max_pixels
+    key = sheets.key_of(contents, cell)
+    headers = {"etag": f'"{key[:32]}"', "cache-control": "private, no-cache"}
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+
+    def made() -> bytes:
+        return sheets.sheet(state.pictures, paintings, contents, cell, most)
+
+    webp = await state.sheets.of(key, lambda: state.decoded_aside(made))
+    return Response(webp, headers=headers, media_type="image/webp")
+
+
 def _map_of(index: Index, points: Any) -> MapOfPaintings:
     table = index.store.rows(index.store.sample(projection.MOST).tolist())
     rounded = np.round(points.astype(np.float64), 4)
@@ -202,6 +237,8 @@ def _map_of(index: Index, points: Any) -> MapOfPaintings:
         tuple(rounded[:, 0].tolist()),
         tuple(rounded[:, 1].tolist()),
         labels,
+        tuple(None if pd.isna(year) else int(year) for year in table["year"]),
+        sheets.cell_of(len(table)) if table["path"].astype(bool).any() else 0,
         len(index),
         *_names(index),
     )

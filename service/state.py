@@ -22,11 +22,14 @@ from ..index.opened import Index
 from .engine import Engine
 from .forms import Asked
 from .holder import IndexHolder
+from .kept import Kept
 from .maps import Maps
 from .metrics import Metrics
 from .pictures import Pictures
 from .settings import ServiceSettings
-from .tiles import Tiles
+from .sheets import KEPT_BYTES as SHEETS_BYTES
+from .tiles import KEPT_BYTES as TILES_BYTES
+from .tiles import Pyramid
 
 T = TypeVar("T")
 
@@ -41,7 +44,8 @@ class AppState:
         self.engine = Engine(holder.index.embedder, self.metrics)
         self.maps = Maps()
         self.pictures = Pictures(settings.max_pixels)
-        self.tiles = Tiles(self.pictures, settings.max_pixels)
+        self.pyramids: Kept[Pyramid] = Kept(TILES_BYTES, lambda pyramid: pyramid.size_bytes)
+        self.sheets: Kept[bytes] = Kept(SHEETS_BYTES, len)
         self.writing = asyncio.Lock()
         self._decoders = ThreadPoolExecutor(available_cores(), "decode")
         self._slow_decoders = ThreadPoolExecutor(available_cores(), "decode-slow", _give_way)
@@ -57,6 +61,10 @@ class AppState:
         most = self.settings.max_pixels
         is_quick = not streams or await self.searched(lambda: all(is_quick_to_decode(each, most) for each in streams))
         return await self._timed("decode", self._decoders if is_quick else self._slow_decoders, work)
+
+    async def decoded_aside(self, work: Callable[[], T]) -> T:
+        """Decode pictures in a thread that gives way: large ones, or many."""
+        return await self._timed("decode", self._slow_decoders, work)
 
     async def searched(self, work: Callable[[], T]) -> T:
         """Ask an index in a thread."""

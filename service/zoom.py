@@ -13,7 +13,7 @@ from .answers import answer
 from .browse import JPEG
 from .problems import Problem, documented
 from .state import AppState, HeldIndex, SharedState
-from .tiles import TILE, Pyramid
+from .tiles import TILE, Pyramid, tiles_of
 from .tokens import reader
 
 Number = Annotated[int, Query(ge=0, lt=1 << 16)]  # more than any picture has
@@ -62,7 +62,12 @@ async def tile(
 async def _pyramid(state: AppState, index: Index, id: str) -> tuple[str, Pyramid]:
     """The sha256 of a painting's image, and its tiles. Raises Problem where it cannot be shown."""
     found, sha256 = await state.searched(lambda: index.collection.painting(id))
+    most = state.settings.max_pixels
+
+    def made() -> Pyramid:
+        return state.pictures.use(found, sha256, lambda stream: tiles_of(stream, most))
+
     try:
-        return sha256, await state.tiles.of(found, sha256, state.decoded)
+        return sha256, await state.pyramids.of(sha256, lambda: state.decoded_aside(made))
     except UnreadableImage as problem:
         raise Problem(404, "no-picture", str(problem)) from None

@@ -71,13 +71,16 @@ def test_the_wheel_holds_nothing_but_artidx_with_the_model_inside(wheel):
     models = {f"artidx/embedder/models/{name}" for name in ("base.onnx", "base.md", "small.onnx", "small.md")}
     assert {*models, "artidx/py.typed"} <= {*names}
     assert not [n for n in names if "tests/" in n or "benchmarks/" in n]
-    for package, licence in (("openseadragon", "BSD-3-Clause"),):  # what the page takes from npm is what its lock says
+    for package, licence in (
+        ("openseadragon", "BSD-3-Clause"),
+        ("twgl.js", "MIT"),
+    ):  # what the page takes from npm is what its lock says
         lock = json.loads((ROOT / "service/page-build/package-lock.json").read_text())
         version = lock["packages"][f"node_modules/{package}"]["version"]
+        vendored = f"artidx/service/page/vendor/{package.removesuffix('.js')}"
         with zipfile.ZipFile(wheel) as opened:
-            taken = opened.read(f"artidx/service/page/vendor/{package}.js").decode()
-        assert taken.startswith(f"// {package} {version}, {licence};")
-        assert f"artidx/service/page/vendor/{package}.LICENSE.txt" in names
+            assert opened.read(f"{vendored}.js").decode().startswith(f"// {package} {version}, {licence};")
+        assert f"{vendored}.LICENSE.txt" in names
     assert wheel.stat().st_size <= 95e6
 
 

@@ -595,7 +595,7 @@ def test_every_answer_carries_headers_that_keep_a_browser_safe(client):
 
 
 @pytest.mark.full
-def test_the_map_is_drawn_once_and_shows_every_painting(client, tmp_path, monkeypatch):
+def test_the_map_is_drawn_once_and_shows_every_painting_with_its_picture(client, collection):
     deadline = time.monotonic() + 60
     while (answer := client.get("/v1/map")).status_code == 202:
         assert answer.headers["retry-after"]
@@ -606,7 +606,21 @@ def test_the_map_is_drawn_once_and_shows_every_painting(client, tmp_path, monkey
     assert all(0 <= value <= 1 for value in found["x"] + found["y"])
     artist = found["labels"]["artist"]
     assert [artist["values"][code] for code in artist["codes"]] == [name.partition("/")[0] for name in found["ids"]]
+    assert found["years"] == [None] * 12
     assert client.get("/v1/map").status_code == 200
+    sheet = client.get("/v1/map/sheets/0")
+    with Image.open(io.BytesIO(sheet.content)) as image:
+        assert (image.format, image.size, found["cell"]) == ("WEBP", (1024, 1024), 128)
+        for number, id in enumerate(found["ids"]):
+            column, row = number % 8 * 128, number // 8 * 128
+            cell = np.asarray(image.crop((column + 32, row + 32, column + 96, row + 96)), float)
+            assert cell[..., 3].min() == 255
+            whole = np.asarray(Image.open(collection / id).convert("RGB"), float)
+            assert np.abs(cell[..., :3].mean((0, 1)) - whole.mean((0, 1))).max() < 4
+        assert np.asarray(image.crop((512, 128, 1024, 1024)))[..., 3].max() == 0
+    again = client.get("/v1/map/sheets/0", headers={"if-none-match": sheet.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get("/v1/map/sheets/1").json()["type"] == "urn:artidx:no-sheet"
 
 
 def test_images_of_many_requests_are_embedded_together_and_come_out_as_alone(embedder, monkeypatch):

@@ -35,6 +35,7 @@ OPERATIONS = {
     "/v1/tiles/{id}": {"get": "getTile"},
     "/v1/zoom/{id}": {"get": "getZoom"},
     "/v1/map": {"get": "getMap"},
+    "/v1/map/sheets/{number}": {"get": "getMapSheet"},
     "/livez": {"get": "livez"},
     "/readyz": {"get": "readyz"},
     "/metrics": {"get": "metrics"},

@@ -23,8 +23,8 @@ export function post(path, fields, signal) {
 }
 
 // A picture, where an img cannot send the token itself.
-export async function blobOf(address) {
-  const answer = await fetch(address, { headers: authorized() });
+export async function blobOf(address, signal) {
+  const answer = await fetch(address, { headers: authorized(), signal });
   if (!answer.ok) throw new Refused(answer.status, "No picture", address);
   return answer.blob();
 }

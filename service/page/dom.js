@@ -116,9 +116,10 @@ export function problem(error) {
     h("div", {}, error.message), error.request && h("div", { class: "quiet" }, `request ${error.request}`));
 }
 
+// A link that saves a text as a file.
+export const save = (text, type, name, words) => h("a", { class: "button", download: name, href: URL.createObjectURL(new Blob([text], { type })) }, words);
+
 // To keep an answer: as the JSON that the service gave, or on paper.
 export function keep(answer, name) {
-  const save = h("a", { class: "button", download: name,
-    href: URL.createObjectURL(new Blob([JSON.stringify(answer, null, 1)], { type: "application/json" })) }, "Save as JSON");
-  return h("div", { class: "row no-print" }, save, h("button", { type: "button", onclick: () => print() }, "Print"));
+  return h("div", { class: "row no-print" }, save(JSON.stringify(answer, null, 1), "application/json", name, "Save as JSON"), h("button", { type: "button", onclick: () => print() }, "Print"));
 }

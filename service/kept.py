@@ -1,0 +1,38 @@
+"""What takes a while to make is made once for all who ask for it, and kept until there is no room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """Things by key, those asked for last. For one event loop."""
+
+    def __init__(self, most_bytes: int, size_bytes: Callable[[T], int]) -> None:
+        """size_bytes: of one thing. The latest is kept even where it is more than all may be."""
+        self._most_bytes, self._size_bytes = most_bytes, size_bytes
+        self._there: OrderedDict[str, T] = OrderedDict()
+        self._making: dict[str, asyncio.Future[T]] = {}
+
+    async def of(self, key: str, make: Callable[[], Awaitable[T]]) -> T:
+        """The thing of this key; who asks first makes it. Raises what making it raises."""
+        if key in self._there:
+            self._there.move_to_end(key)
+            return self._there[key]
+        if key not in self._making:
+            self._making[key] = asyncio.ensure_future(make())
+            self._making[key].add_done_callback(lambda done: self._keep(key, done))
+        return await asyncio.shield(self._making[key])  # who leaves must not stop it for the others
+
+    def _keep(self, key: str, done: asyncio.Future[T]) -> None:
+        del self._making[key]
+        if done.cancelled() or done.exception():
+            return
+        self._there[key] = done.result()
+        while len(self._there) > 1 and sum(map(self._size_bytes, self._there.values())) > self._most_bytes:
+            self._there.popitem(last=False)

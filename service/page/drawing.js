@@ -1,0 +1,144 @@
+// Draws the paintings of the map by WebGL, all in one call: from far as points of colour, from near as their pictures,
+// which come in sheets of 64 and are kept in the layers of one texture.
+
+import { blobOf } from "./api.js";
+import { createBufferInfoFromArrays, createProgramInfo, createVertexArrayInfo, drawBufferInfo, setAttribInfoBufferFromArray, setUniforms } from "./vendor/twgl.js";
+
+const ROW = 8, LAYER = 2048, LEVELS = 3; // cells in a row of a sheet; px of a layer; sizes of a picture: whole, half, a quarter
+const AT_ONCE = 3, AGAIN_MS = 2000;
+const DIM = 0, USUAL = 127, LIT = 255; // how a painting is shown: the fourth byte of its colour
+const BUSY = new Set([429, 503]);
+
+const VERTEX = `#version 300 es
+precision highp float;
+in vec2 corner, place;
+in vec4 colour;
+uniform vec2 middle, halfScreen;
+uniform float unit, size, cell;
+uniform int hovered, marked;
+out vec2 at;
+flat out vec4 shade;
+flat out vec3 origin;
+flat out float side, framed;
+void main() {
+  bool isChosen = gl_InstanceID == hovered || gl_InstanceID == marked;
+  side = isChosen ? max(1.3 * size, 20.0) : size;
+  framed = isChosen || colour.a > 0.75 ? 1.0 : 0.0;
+  vec2 px = (place - middle) * unit + corner * side;
+  gl_Position = vec4(px.x / halfScreen.x, -px.y / halfScreen.y, isChosen ? -0.9 : 0.5 - 0.8 * colour.a, 1.0);
+  int across = ${LAYER} / (${ROW} * int(cell)), number = gl_InstanceID, sheet = number / ${ROW * ROW}, inLayer = sheet % (across * across);
+  ivec2 column = ivec2((inLayer % across) * ${ROW} + number % ${ROW}, (inLayer / across) * ${ROW} + number % ${ROW * ROW} / ${ROW});
+  origin = vec3(vec2(column) * cell, float(sheet / (across * across)));
+  at = corner;
+  shade = colour;
+}`;
+
+const FRAGMENT = `#version 300 es
+precision highp float;
+precision highp sampler2DArray;
+in vec2 at;
+flat in vec4 shade;
+flat in vec3 origin;
+flat in float side, framed;
+uniform sampler2DArray sheets;
+uniform vec3 paper, accent;
+uniform float cell, point, near, thick;
+out vec4 painted;
+void main() {
+  vec4 found = texture(sheets, vec3((origin.xy + clamp((at + 0.5) * cell, 0.5, cell - 0.5)) / ${LAYER}.0, origin.z));
+  float edge = max(abs(at.x), abs(at.y)) * side;
+  bool isFrame = framed > 0.0 && edge > side / 2.0 - thick, isPicture = near > 0.0 && found.a > 0.5;
+  if (!isFrame && !isPicture && edge > point / 2.0) discard;
+  vec3 seen = isFrame ? accent : isPicture ? mix(shade.rgb, found.rgb / found.a, near) : shade.rgb;
+  painted = vec4(mix(paper, seen, shade.a < 0.25 ? 0.16 : 1.0), 1.0);
+}`;
+
+export class Drawing {
+  // found: the map as the service gives it. Throws where the browser has no WebGL 2.
+  constructor(canvas, found) {
+    const gl = canvas.getContext("webgl2", { antialias: false });
+    if (!gl) throw new Error("This browser does not draw by WebGL 2, which the map needs. The collection lists the same paintings.");
+    // On a phone pictures of half the size do, and a quarter of the memory.
+    Object.assign(this, { canvas, gl, found, count: found.ids.length, cell: matchMedia("(pointer: coarse)").matches ? found.cell / 2 : found.cell });
+    this.program = createProgramInfo(gl, [VERTEX, FRAGMENT]);
+    const place = new Float32Array(2 * this.count);
+    for (let i = 0; i < this.count; i += 1) place.set([found.x[i], found.y[i]], 2 * i);
+    this.colours = new Uint8Array(4 * this.count);
+    this.buffers = createBufferInfoFromArrays(gl, {
+      corner: { numComponents: 2, data: new Float32Array([-0.5, -0.5, 0.5, -0.5, -0.5, 0.5, 0.5, 0.5]) },
+      place: { numComponents: 2, data: place, divisor: 1 },
+      colour: { numComponents: 4, data: this.colours, divisor: 1 },
+    });
+    this.vertices = createVertexArrayInfo(gl, this.program, this.buffers);
+    this.texture();
+    gl.enable(gl.DEPTH_TEST);
+    gl.depthFunc(gl.LEQUAL);
+  }
+
+  texture() {
+    const { gl } = this, cells = this.cell ? (LAYER / this.cell) ** 2 : Infinity, side = this.cell ? LAYER : 4;
+    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.sheets = gl.createTexture());
+    gl.texStorage3D(gl.TEXTURE_2D_ARRAY, this.cell ? LEVELS : 1, gl.RGBA8, side, side, Math.max(1, Math.ceil(this.count / cells)));
+    gl.texParameteri(gl.TEXTURE_2D_ARRAY, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
+  }
+
+  // colour(i): [red, green, blue] of 255; state(i): 0 dim, 1 usual, 2 lit.
+  colour(colour, state) {
+    for (let i = 0; i < this.count; i += 1) {
+      const [red, green, blue] = colour(i);
+      this.colours.set([red, green, blue, [DIM, USUAL, LIT][state(i)]], 4 * i);
+    }
+    setAttribInfoBufferFromArray(this.gl, this.buffers.attribs.colour, this.colours);
+  }
+
+  // Fetch the pictures; drawn() is called whenever some are there.
+  async load(signal, drawn) {
+    const sheets = this.cell ? Math.ceil(this.count / (ROW * ROW)) : 0;
+    let next = 0;
+    const some = async () => {
+      while (next < sheets && !signal.aborted) {
+        const number = next;
+        next += 1;
+        await this.sheet(number, signal).catch((error) => error.name === "AbortError" || console.debug(error.message));
+        drawn();
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, some));
+  }
+
+  async sheet(number, signal) {
+    try {
+      const blob = await blobOf(`v1/map/sheets/${number}`, signal);
+      for (let level = 0; level < LEVELS; level += 1) await this.put(blob, number, level);
+    } catch (error) {
+      if (!BUSY.has(error.status)) throw error;
+      await new Promise((later) => setTimeout(later, AGAIN_MS));
+      if (!signal.aborted) await this.sheet(number, signal);
+    }
+  }
+
+  async put(blob, number, level) {
+    const { gl } = this, side = (ROW * this.cell) >> level, across = LAYER / (ROW * this.cell), inLayer = number % across ** 2;
+    const bitmap = await createImageBitmap(blob, { premultiplyAlpha: "premultiply", resizeWidth: side, resizeHeight: side, resizeQuality: "high" });
+    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.sheets);
+    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, true);
+    gl.texSubImage3D(gl.TEXTURE_2D_ARRAY, level, (inLayer % across) * side, Math.floor(inLayer / across) * side, Math.floor(number / across ** 2),
+      side, side, 1, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
+    bitmap.close();
+  }
+
+  // Sizes in px of the screen: unit, how long the map's side is; size, of a picture; point, of a point of colour.
+  draw({ middle, unit, size, point, near, hovered, marked, paper, accent }) {
+    const { gl, canvas } = this, ratio = Math.min(devicePixelRatio || 1, 2);
+    const width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    gl.viewport(0, 0, width, height);
+    gl.clearColor(...paper.map((part) => part / 255), 1);
+    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    gl.useProgram(this.program.program);
+    gl.bindVertexArray(this.vertices.vertexArrayObject);
+    setUniforms(this.program, { middle, halfScreen: [width / 2, height / 2], unit: unit * ratio, size: size * ratio, point: point * ratio, near, cell: this.cell || 4,
+      thick: 2 * ratio, hovered, marked, sheets: this.sheets, paper: paper.map((part) => part / 255), accent: accent.map((part) => part / 255) });
+    drawBufferInfo(gl, this.vertices, gl.TRIANGLE_STRIP, 4, 0, this.count);
+  }
+}

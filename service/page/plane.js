@@ -1,0 +1,169 @@
+// The plane of the map under mouse, fingers and keys: what part of it is seen, which painting is meant, which are lassoed.
+
+import { svg } from "./dom.js";
+import { Drawing } from "./drawing.js";
+
+const REACH = 14, CELLS = 64, MOST_ZOOM = 60;
+const SMALLEST = 2.2, LARGEST_POINT = 9, LARGEST = 112, FADE = [10, 20]; // px: of points, of pictures, and where one becomes the other
+
+export class Plane {
+  // on: { open(i), hover(i), chosen(places) }. Throws where nothing can be drawn.
+  constructor(canvas, found, marked, on) {
+    Object.assign(this, { canvas, found, marked, on, fingers: new Map(), hovered: -1, isSelecting: false, frames: 0 });
+    this.drawing = new Drawing(canvas, found);
+    this.cells = new Map(); // a coarse grid, to find the painting under the mouse
+    found.x.forEach((x, i) => {
+      const cell = this.cell(x, found.y[i]);
+      if (!this.cells.has(cell)) this.cells.set(cell, []);
+      this.cells.get(cell).push(i);
+    });
+    const listen = (name, handler, options) => canvas.addEventListener(name, handler, options);
+    listen("wheel", (event) => { event.preventDefault(); this.zoom(1.0015 ** -event.deltaY, event.offsetX, event.offsetY); }, { passive: false });
+    listen("pointerdown", (event) => this.press(event));
+    listen("pointermove", (event) => this.move(event));
+    listen("pointerup", (event) => this.lift(event));
+    listen("pointercancel", (event) => { this.fingers.delete(event.pointerId); this.endLasso(); });
+    listen("pointerleave", () => this.hover(-1));
+    listen("keydown", (event) => this.key(event));
+    this.reset();
+  }
+
+  cell(x, y) { return Math.floor(x * CELLS) * 1000 + Math.floor(y * CELLS); }
+
+  reset() { Object.assign(this, { scale: 0.94, middle: [0.5, 0.5] }); this.later(); }
+
+  // How long the side of the map is, in CSS pixels; and a picture, of as many as there are.
+  get unit() { return this.scale * Math.min(this.canvas.clientWidth, this.canvas.clientHeight); }
+
+  get size() { return Math.min(Math.max((0.9 * this.unit) / Math.sqrt(this.found.ids.length), SMALLEST), LARGEST); }
+
+  // On the screen, in CSS pixels.
+  at(i) {
+    const { clientWidth: width, clientHeight: height } = this.canvas, { unit } = this;
+    return [width / 2 + (this.found.x[i] - this.middle[0]) * unit, height / 2 + (this.found.y[i] - this.middle[1]) * unit];
+  }
+
+  zoom(factor, x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
+    const { clientWidth: width, clientHeight: height } = this.canvas, before = this.unit;
+    this.scale = Math.min(Math.max(this.scale * factor, 0.5), MOST_ZOOM);
+    this.middle[0] += (x - width / 2) * (1 / before - 1 / this.unit);
+    this.middle[1] += (y - height / 2) * (1 / before - 1 / this.unit);
+    this.later();
+  }
+
+  shift(dx, dy) {
+    this.middle = [this.middle[0] - dx / this.unit, this.middle[1] - dy / this.unit];
+    this.later();
+  }
+
+  press(event) {
+    this.canvas.setPointerCapture(event.pointerId);
+    this.fingers.set(event.pointerId, event);
+    this.dragged = 0;
+    if ((this.isSelecting || event.shiftKey) && this.fingers.size === 1) {
+      this.lasso = [[event.offsetX, event.offsetY]];
+      this.line = svg("polygon");
+      this.canvas.parentElement.append(this.overlay = svg("svg", { class: "lasso", "aria-hidden": "true" }, this.line));
+    } else this.endLasso();
+  }
+
+  move(event) {
+    const before = this.fingers.get(event.pointerId);
+    if (!before) { this.hover(this.near(event.offsetX, event.offsetY)); return; }
+    const [dx, dy] = [event.offsetX - before.offsetX, event.offsetY - before.offsetY];
+    this.dragged += Math.abs(dx) + Math.abs(dy);
+    if (this.lasso) {
+      this.lasso.push([event.offsetX, event.offsetY]);
+      this.line.setAttribute("points", this.lasso.join(" "));
+    } else if (this.fingers.size === 2) {
+      const other = [...this.fingers.values()].find((each) => each.pointerId !== event.pointerId);
+      const apart = (each) => Math.hypot(each.offsetX - other.offsetX, each.offsetY - other.offsetY);
+      this.zoom(apart(event) / Math.max(apart(before), 1), (event.offsetX + other.offsetX) / 2, (event.offsetY + other.offsetY) / 2);
+    } else this.shift(dx, dy);
+    this.fingers.set(event.pointerId, event);
+  }
+
+  lift(event) {
+    this.fingers.delete(event.pointerId);
+    if (this.lasso && this.dragged > 5) this.on.chosen(this.within(this.lasso));
+    else if (this.dragged <= 5) {
+      const found = this.near(event.offsetX, event.offsetY);
+      if (found >= 0 && event.pointerType !== "mouse" && found !== this.hovered) this.hover(found); // a finger looks first, then opens
+      else if (found >= 0) this.on.open(found);
+    }
+    this.endLasso();
+  }
+
+  endLasso() {
+    this.overlay?.remove();
+    this.lasso = this.overlay = null;
+  }
+
+  // The paintings in a polygon on the screen, by the even-odd rule.
+  within(polygon) {
+    return this.found.ids.map((_, i) => i).filter((i) => {
+      const [x, y] = this.at(i);
+      let isIn = false;
+      polygon.forEach(([ax, ay], number) => {
+        const [bx, by] = polygon.at(number - 1);
+        if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) isIn = !isIn;
+      });
+      return isIn;
+    });
+  }
+
+  seen() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    return this.within([[0, 0], [width, 0], [width, height], [0, height]]);
+  }
+
+  key(event) {
+    const step = 60, moves = { ArrowLeft: [step, 0], ArrowRight: [-step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (moves[event.key]) this.shift(...moves[event.key]);
+    else if (event.key === "+" || event.key === "=") this.zoom(1.5);
+    else if (event.key === "-") this.zoom(1 / 1.5);
+    else if (event.key === "0") this.reset();
+    else if (event.key === "Enter") {
+      const found = this.near(width / 2, height / 2, Math.hypot(width, height));
+      if (found >= 0) this.on.open(found);
+    } else return;
+    event.preventDefault();
+    if (event.key !== "Enter") this.hover(this.near(width / 2, height / 2, 80));
+  }
+
+  near(x, y, reach = Math.max(REACH, this.size / 2)) {
+    const { unit } = this, mapX = this.middle[0] + (x - this.canvas.clientWidth / 2) / unit, mapY = this.middle[1] + (y - this.canvas.clientHeight / 2) / unit;
+    const wide = Math.min(Math.ceil((reach / unit) * CELLS), CELLS);
+    let best = -1, least = reach;
+    for (let i = -wide; i <= wide; i += 1) {
+      for (let j = -wide; j <= wide; j += 1) {
+        for (const place of this.cells.get(this.cell(mapX + i / CELLS, mapY + j / CELLS)) || []) {
+          const [px, py] = this.at(place), apart = Math.hypot(px - x, py - y);
+          if (apart < least) [best, least] = [place, apart];
+        }
+      }
+    }
+    return best;
+  }
+
+  hover(place) {
+    if (place === this.hovered) return;
+    this.hovered = place;
+    this.on.hover(place);
+    this.later();
+  }
+
+  later() {
+    this.frame ??= requestAnimationFrame(() => { this.frame = undefined; this.draw(); });
+  }
+
+  draw() {
+    const { size, middle, unit, hovered, marked, canvas } = this, style = getComputedStyle(canvas);
+    const rgb = (name) => { const hex = parseInt(style.getPropertyValue(name).trim().slice(1), 16); return [hex >> 16, (hex >> 8) & 255, hex & 255]; };
+    const near = this.found.cell ? Math.min(Math.max((size - FADE[0]) / (FADE[1] - FADE[0]), 0), 1) : 0;
+    this.drawing.draw({ middle, unit, size, point: Math.min(size, LARGEST_POINT), near, hovered, marked, paper: rgb("--sheet"), accent: rgb("--accent") });
+    this.frames += 1;
+    canvas.dataset.drawn = String(this.found.ids.length);
+  }
+}

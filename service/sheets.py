@@ -1,0 +1,53 @@
+"""Sheets of small pictures for the map: 64 paintings each, in the map's order, so that a browser asks for few files.
+
+A cell holds its picture in the middle, in its own proportions; beside it, and where there is none, the cell is clear.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+
+from PIL import Image
+
+from ..embedder.pictures.images import picture
+from ..errors import UnreadableImage
+from ..index.storage.vector_store import Painting
+from .pictures import Pictures
+
+ROW = 8  # cells
+ON_A_SHEET = ROW * ROW  # half a second's work for files of 100 kB
+LARGE, SMALL = 128, 64  # px of a cell
+MOST_LARGE = (
+    4096  # paintings on a map whose cells are large: a graphics card then holds 0.3 GB, as of 20,000 small ones
+)
+KEPT_BYTES = 64 << 20  # twice what the 20,000 paintings of a map take
+QUALITY = 75
+
+
+def cell_of(paintings: int) -> int:
+    """How large the cells are, in px, on the sheets of a map of so many paintings."""
+    return LARGE if paintings <= MOST_LARGE else SMALL
+
+
+def key_of(contents: Sequence[str], cell: int) -> str:
+    """What tells a sheet from all others, given the sha256 of its images."""
+    return hashlib.sha256(" ".join([str(cell), *contents]).encode()).hexdigest()
+
+
+def sheet(
+    pictures: Pictures, paintings: Sequence[Painting], contents: Sequence[str], cell: int, max_pixels: int
+) -> bytes:
+    """WebP of (ROW * cell) px a side, given at most ON_A_SHEET paintings and the sha256 of their images."""
+    whole = Image.new("RGBA", (ROW * cell, ROW * cell))
+    for number, (painting, sha256) in enumerate(zip(paintings, contents, strict=True)):
+        try:
+            small = pictures.use(painting, sha256, lambda stream: picture(stream, cell, max_pixels=max_pixels))
+        except UnreadableImage:
+            continue
+        row, column = divmod(number, ROW)
+        whole.paste(small, (column * cell + (cell - small.width) // 2, row * cell + (cell - small.height) // 2))
+    stream = io.BytesIO()
+    whole.save(stream, "WEBP", quality=QUALITY, method=2)
+    return stream.getvalue()
