@@ -209,7 +209,7 @@ def _by_number(table: Table, rows: pd.DataFrame, photographs: Photographs, is_de
     found = photographs.of_objects(number for number in numbers if number) if is_deep else {}
     if not found:
         where = "" if is_deep else ", or where photographs named by object numbers lie with --images"
-        how = "ColumnNames(path=...)" if table.path == FRAME else f"--image-column{where}"
+        how = "ColumnNames(path=...)" if table.path == Path(FRAME) else f"--image-column{where}"
         raise BadCatalog(
             f"{table.path}: no column with the file names (it has {listing(table.headings)}); name it with {how}"
         )
