@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 
-def as_json(value: Any) -> str:
+def as_json(value: Any, members: Callable[[Any], Any] | None = None) -> str:
     """One line; dataclasses become objects with their fields' names, and what is not a number becomes null.
 
-    A lone surrogate, from a file name that is no UTF-8, is written as an escape.
+    A lone surrogate, from a file name that is no UTF-8, is written as an escape. members: what else than `members_of`
+    says how a value that json does not know is written.
     """
+    members = members or members_of
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_members)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=members)
     except ValueError:  # something in it is not a number
-        text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(_without_nan(value, members), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _members(value: Any) -> Any:
+def members_of(value: Any) -> Any:
     """What json does not know: a dataclass as its fields, a path as text."""
     if names := _fields(value.__class__):
         return {name: getattr(value, name) for name in names}
@@ -30,14 +33,14 @@ def _members(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON")
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: Any, members: Callable[[Any], Any]) -> Any:
     if isinstance(value, float):
         return value if value == value else None
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [_without_nan(item, members) for item in value]
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return value if isinstance(value, str | int | None) else _without_nan(_members(value))
+        return {key: _without_nan(item, members) for key, item in value.items()}
+    return value if isinstance(value, str | int | None) else _without_nan(members(value), members)
 
 
 @lru_cache(maxsize=256)

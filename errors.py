@@ -10,6 +10,7 @@ ArtidxError
 │   ├── IndexAway      the server that keeps it does not answer
 │   └── IndexBusy      another process is writing to it
 ├── UnknownPainting    no file and no painting of the index goes by this name
+│   └── UnknownArtist  no painting of the index is by an artist of this name
 ├── Uncalibrated       a threshold or probability was asked of something never calibrated
 ├── UnreachableStorage where images lie cannot be reached, or does not know us
 ├── ClusterFailed      the Ray cluster cannot be joined, or failed
@@ -61,6 +62,10 @@ class IndexBusy(BadIndex):
 
 class UnknownPainting(ArtidxError):
     """No file and no painting of the index goes by this name."""
+
+
+class UnknownArtist(UnknownPainting):
+    """No painting of the index is by an artist of this name."""
 
 
 class Uncalibrated(ArtidxError):

@@ -87,18 +87,19 @@ def http_page(schema: dict[str, Any]) -> Iterator[str]:
     """The schema as a page, line by line: of each route its fields, an example of its answer, what it may refuse."""
     yield "# HTTP\n"
     yield "From the [OpenAPI description](openapi.json) that a service gives at `/openapi.json`. Questions are sent as"
-    yield "`multipart/form-data`; answers are JSON. [The service](../service.md) says how to run it and who may ask.\n"
+    yield "`multipart/form-data`, ids also as JSON; answers are JSON. [The service](../service.md) says how to run it and who may ask.\n"
     for path, methods in schema["paths"].items():
         for method, route in methods.items():
             yield f"## {method.upper()} {path}\n"
             yield f"{route['description']}\n"
             yield from _fields(route, schema)
-            yield from _answers(route)
+            yield from _answers(route, schema)
 
 
 def _fields(route: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    rows = [(each["name"], each["schema"], each.get("required")) for each in route.get("parameters", ())]
-    for content in route.get("requestBody", {}).get("content", {}).values():
+    own = [each for each in route.get("parameters", ()) if "$ref" not in each]  # the others every route has
+    rows = [(each["name"], each["schema"], each.get("required")) for each in own]
+    for content in [*route.get("requestBody", {}).get("content", {}).values()][:1]:  # as JSON they are the same
         form = _resolved(content["schema"], schema)
         rows += [(name, field, name in form.get("required", ())) for name, field in form["properties"].items()]
     if not rows:
@@ -123,13 +124,14 @@ def _kind(field: dict[str, Any]) -> str:
     return kind
 
 
-def _answers(route: dict[str, Any]) -> Iterator[str]:
+def _answers(route: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     refused = []
     for status, answer in route["responses"].items():
-        example = answer.get("content", {}).get("application/json", {}).get("example")
-        if example is not None:
+        content = answer.get("content", {}).get("application/json", {})
+        examples = _resolved(content.get("schema", {}), schema).get("examples")
+        if examples:
             yield f"{status}, for example:\n"
-            yield f"```json\n{json.dumps(example, indent=2, ensure_ascii=False)}\n```\n"
+            yield f"```json\n{json.dumps(examples[0], indent=2, ensure_ascii=False)}\n```\n"
         elif status >= "400":
             refused.append(f"{status} {answer['description']}")
         else:

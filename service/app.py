@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
-from . import browse, changes, health, questions, zoom
+from . import browse, changes, health, questions, reference, zoom
 from .admission import AdmissionMiddleware
 from .description import complete
 from .holder import IndexHolder
@@ -52,6 +52,7 @@ def create_app(holder: IndexHolder, settings: ServiceSettings) -> FastAPI:
         app.include_router(room.router)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_api_route("/", page, include_in_schema=False, methods=["GET", "HEAD"])
+    app.add_api_route("/docs", reference.page(app), include_in_schema=False, methods=["GET", "HEAD"])
     app.add_middleware(AdmissionMiddleware, state=state)
     complete(app)
     return app

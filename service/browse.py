@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BeforeValidator
 
 from ..errors import UnreadableImage
 from ..index.answers.collection import Artist, NearArtist
 from ..index.opened import Index
-from ..index.storage.manifest import Manifest
+from ..index.storage.manifest import Manifest, Model
 from ..index.storage.vector_store import Painting
 from . import projection, sheets
 from .answers import answer
@@ -31,8 +32,28 @@ JPEG: dict[int | str, dict[str, Any]] = {
 }
 
 Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")]
+Full = Annotated[
+    bool,
+    BeforeValidator(lambda value: value == "" or value),  # ?full alone
+    Query(description="The whole manifest, with the curves of the calibration."),
+]
 PerPage = Annotated[int, Query(ge=1, le=200, description="How many on a page.")]
 Words = Annotated[str, Query(max_length=200, description="Words that all must occur; case and accents do not matter.")]
+
+
+@dataclass(frozen=True)
+class IndexFacts:
+    """What there is to know of an index at first. is_calibrated: whether it gives thresholds and probabilities."""
+
+    name: str
+    paintings: int
+    artists: int
+    skipped: int
+    is_calibrated: bool
+    created: str
+    artidx: str
+    model: Model
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -117,10 +138,17 @@ router = APIRouter(
 )
 
 
-@router.get("/index", response_model=Manifest, operation_id="getIndex")
-async def index_facts(index: HeldIndex) -> Response:
-    """What the index says of itself, as `artidx info --json`."""
-    return answer(index.manifest)
+@router.get("/index", response_model=Manifest | IndexFacts, operation_id="getIndex")
+async def index_facts(index: HeldIndex, full: Full = False) -> Response:
+    """What the index says of itself: the most important, or with `full` all of it, as `artidx info --json`."""
+    known = index.manifest
+    if full:
+        reading = {name: value for name, value in (known.reading or {}).items() if name != "images"}  # where they lie
+        return answer(replace(known, reading=reading or None))
+    calibrated, counts = known.calibration is not None, (known.paintings, known.artists, known.skipped)
+    return answer(
+        IndexFacts(index.public_name, *counts, calibrated, known.created, known.artidx, known.model, known.generation)
+    )
 
 
 @router.get("/paintings", response_model=PaintingPage, operation_id="listPaintings")

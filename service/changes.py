@@ -57,7 +57,7 @@ router = APIRouter(
     status_code=201,
     response_model=Changed,
     openapi_extra=described(
-        "NewPaintingForm",
+        "NewPainting",
         {"image": "The painting's picture; it is kept."},
         {
             "id": (TEXT, "Its id; by default the beginning of the sha256 of its picture."),
@@ -71,7 +71,7 @@ router = APIRouter(
 async def add(request: Request, state: SharedState) -> Response:
     """Add a painting.  Needs the write token."""
     uploads = _uploads(state)
-    async with form_of(request, ("image",), TEXTS) as form, state.writing:
+    async with form_of(request, ("image",), TEXTS, ids=False) as form, state.writing:
         asked, labels = form.file("image"), _labels(form)
         data = await asyncio.to_thread(asked.stream.read) if asked.stream else b""
         sha256 = hashlib.sha256(data).hexdigest()

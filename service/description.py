@@ -1,7 +1,7 @@
 """The service's description of itself (OpenAPI), completed so that generators of clients take it whole.
 
-FastAPI writes most of it. Here are what it does not know: that every field of an answer is always there, names for the
-fields of forms, the form of problems, examples with their nulls, and a word for bytes.
+FastAPI writes most of it. Here is what it does not know: that every field of an answer is always there, names for the
+fields of forms, the form of problems, the header that every request may have, examples with their nulls, and bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from .problems import ProblemDetails
 
 SCHEMAS = "#/components/schemas/"
 EXAMPLES = {"Verdict": VERDICT, "Answer": ANSWER}
+REQUEST_ID = {
+    "name": "X-Request-Id",
+    "in": "header",
+    "description": "What the answer and the log call this request: 1 to 64 letters, digits, - or _.",
+    "schema": {"type": "string"},
+}
 UNUSED = ("HTTPValidationError", "ValidationError")  # FastAPI's own: our problems take their place
 
 Described = dict[str, Any]
@@ -48,14 +54,15 @@ def _complete(description: Described) -> None:
     for name, example in EXAMPLES.items():
         schemas[name]["examples"] = [example]
     schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-    for content in _bodies(description):
-        named = content["schema"]
-        schemas[named["title"]] = named
-        content["schema"] = {"$ref": SCHEMAS + named["title"]}
+    description["components"]["parameters"] = {"RequestId": REQUEST_ID}
+    for operation in _operations(description):
+        operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/RequestId"})
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            named = content["schema"]
+            schemas[named["title"]] = named
+            content["schema"] = {"$ref": SCHEMAS + named["title"]}
 
 
-def _bodies(description: Described) -> Iterator[Described]:
-    """What is said of each form that a request may have."""
+def _operations(description: Described) -> Iterator[Described]:
     for path in description["paths"].values():
-        for operation in path.values():
-            yield from operation.get("requestBody", {}).get("content", {}).values()
+        yield from path.values()

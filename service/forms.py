@@ -1,17 +1,21 @@
-"""The fields of a request, read with care: which may be there, what they may hold, pictures or ids of paintings."""
+"""The fields of a request, read with care: which may be there, what they may hold, pictures or ids of paintings.
+
+They come as a form, or, where ids will do, as a JSON object; either way they are the same fields.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from fastapi import Request
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 
 from ..embedder.bounds import Bounds
 from .problems import Problem
@@ -19,6 +23,8 @@ from .problems import Problem
 MAX_TEXT = 4096  # characters of a field that is no file
 MAX_NAME = 200
 FORM = "multipart/form-data"
+JSON = "application/json"
+MAX_JSON_BYTES = 128 << 10  # the longest texts that are taken, all in escapes
 CHARSET = re.compile(r"charset\s*\*?=", re.IGNORECASE)  # Python's are many, and not all are of text
 
 
@@ -32,10 +38,11 @@ class Asked:
 
 
 class Form:
-    """The fields that were sent."""
+    """The fields that were sent. is_json: numbers are numbers there, in a form they are texts."""
 
-    def __init__(self, data: FormData) -> None:
+    def __init__(self, data: Mapping[str, Any], *, is_json: bool = False) -> None:
         self._data = data
+        self._is_json = is_json
 
     def painting(self, field: str) -> Asked:
         """A file, or an id."""
@@ -43,8 +50,8 @@ class Form:
         if isinstance(value, UploadFile):
             return Asked(_printable(PurePath(value.filename or "").name) or "image", value.file, value.size or 0)
         if not value:
-            raise _unusable(field, "missing; send a file, or the id of a painting in the index")
-        return Asked(value)
+            raise _unusable(field, "missing; send a file, or the id of a painting in the index", "missing-field")
+        return Asked(self._as_text(field, value))
 
     def file(self, field: str) -> Asked:
         """A file."""
@@ -58,19 +65,19 @@ class Form:
         value = self._data.get(field)
         if isinstance(value, UploadFile):
             raise _unusable(field, "a file where text is expected")
-        return value or None
+        return None if value is None else self._as_text(field, value) or None
 
     def number(self, field: str, within: Bounds) -> float | None:
         """None where it is missing or empty."""
-        text = self.text(field)
-        if text is None:
+        given = self._data.get(field) if self._is_json else self.text(field)
+        if given is None:
             return None
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
+        value = math.nan
+        if not self._is_json or type(given) in (int, float):
+            with suppress(ValueError, OverflowError):
+                value = float(given)
         if value not in within:
-            raise _unusable(field, f"{_printable(text)}: must be a number {within}")
+            raise _unusable(field, f"{_printable(str(given))}: must be a number {within}")
         return value
 
     def count(self, field: str, most: int) -> int | None:
@@ -80,25 +87,69 @@ class Form:
             raise _unusable(field, f"{value:g}: must be a whole number")
         return None if value is None else int(value)
 
+    def _as_text(self, field: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise _unusable(field, "must be a text")
+        return value
+
 
 @asynccontextmanager
-async def form_of(request: Request, files: Sequence[str], texts: Sequence[str] = ()) -> AsyncIterator[Form]:
-    """The form of a request; its files are there as long as this is open.
+async def form_of(
+    request: Request, files: Sequence[str], texts: Sequence[str] = (), *, ids: bool = True
+) -> AsyncIterator[Form]:
+    """The fields of a request; its files are there as long as this is open.
 
-    files: fields that may be files, or ids in their place; texts: the others. Raises Problem.
+    files: fields that may be files, or, with ids, ids in their place; texts: the others. Raises Problem.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == JSON and ids:
+        fields = await _json_of(request)
+        _check_names(list(fields), (*files, *texts))
+        yield Form(fields, is_json=True)
+        return
     if kind != FORM:
-        raise Problem(415, "no-form", f"send the fields as {FORM}")
+        raise Problem(415, "no-form", f"send the fields as {FORM}{f', or ids as {JSON}' if ids else ''}")
     if CHARSET.search(request.headers["content-type"]):
         raise Problem(415, "no-form", "send the fields in UTF-8, and leave out the charset")
     async with request.form(max_files=len(files), max_fields=len(files) + len(texts), max_part_size=MAX_TEXT) as data:
-        names = [name for name, _ in data.multi_items()]
-        if strange := [name for name in names if name not in (*files, *texts)]:
-            raise _unusable(strange[0], f"no such field; there are {', '.join((*files, *texts))}")
-        if again := [name for name in names if names.count(name) > 1]:
-            raise _unusable(again[0], "sent more than once")
+        _check_names([name for name, _ in data.multi_items()], (*files, *texts))
         yield Form(data)
+
+
+def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
+    """Raises Problem for a field that there is not, and for one that is sent twice."""
+    if strange := [name for name in names if name not in known]:
+        raise _unusable(strange[0], f"no such field; there are {', '.join(known)}", "unknown-field")
+    if again := [name for name in names if names.count(name) > 1]:
+        raise _unusable(again[0], "sent more than once")
+
+
+async def _json_of(request: Request) -> dict[str, Any]:
+    """The fields of a JSON object. Raises Problem."""
+    data = b""
+    async for piece in request.stream():
+        data += piece
+        if len(data) > MAX_JSON_BYTES:
+            raise Problem(413, "too-large", f"over {MAX_JSON_BYTES >> 10} kB of JSON; files are sent as {FORM}")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            raise ValueError("a field that stands there twice")
+        return fields
+
+    try:
+        fields = json.loads(data.decode(), object_pairs_hook=once)
+        json.dumps(
+            fields, ensure_ascii=False, allow_nan=False
+        ).encode()  # neither half characters nor what is no number
+    except (ValueError, RecursionError):
+        raise Problem(400, "bad-request", "not JSON in UTF-8 with each field once") from None
+    if not isinstance(fields, dict):
+        raise Problem(422, "bad-setting", "not an object; send one with the fields")
+    if too_long := [name for name, value in fields.items() if isinstance(value, str) and len(value) > MAX_TEXT]:
+        raise _unusable(too_long[0], f"over {MAX_TEXT} characters")
+    return fields
 
 
 def described(
@@ -111,27 +162,30 @@ def described(
 ) -> dict[str, Any]:
     """The fields for OpenAPI: what each file is, and whether an id will do; the schema and sense of each text.
 
-    name: of their schema (description.py).
+    name: of their schemas (description.py): one as a form, and with ids one as JSON.
     """
     binary = {"type": "string", "format": "binary", "description": "An image: JPEG, PNG, WebP, TIFF, GIF or BMP."}
     by_id = {"type": "string", "minLength": 1, "description": "The id of a painting in the index."}
-    properties: dict[str, Any] = {
-        name: {"description": what} | ({"anyOf": [binary, by_id]} if ids else binary) for name, what in files.items()
-    }
-    properties |= {name: {**schema, "description": what} for name, (schema, what) in texts.items()}
-    schema = {
-        "title": name,
-        "type": "object",
-        "properties": properties,
-        "additionalProperties": False,
-        "required": list(files),
-    } | ({"examples": [example]} if example else {})
-    return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
+    either = {"anyOf": [binary, by_id]} if ids else binary
+    others = {field: {**schema, "description": what} for field, (schema, what) in texts.items()}
+
+    def content(title: str, painting: dict[str, Any]) -> dict[str, Any]:
+        schema = {
+            "title": title,
+            "type": "object",
+            "properties": {field: {**painting, "description": what} for field, what in files.items()} | others,
+            "additionalProperties": False,
+            "required": list(files),
+        }
+        return {"schema": schema | ({"examples": [example]} if example else {})}
+
+    bodies = {FORM: content(f"{name}Form", either)} | ({JSON: content(f"{name}Json", by_id)} if ids else {})
+    return {"requestBody": {"required": True, "content": bodies}}
 
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text).strip()[:MAX_NAME]
 
 
-def _unusable(field: str, why: str) -> Problem:
-    return Problem(422, "bad-setting", f"{_printable(field)}: {why}")
+def _unusable(field: str, why: str, name: str = "bad-setting") -> Problem:
+    return Problem(422, name, f"{_printable(field)}: {why}")

@@ -32,7 +32,7 @@ MEDIA_TYPE = "application/problem+json"
 REASONS = {
     400: "the request cannot be read",
     401: "a token is missing or wrong",
-    403: "writing is off, or a page from elsewhere asks",
+    403: "writing is off, the token is only for reading, or a page from elsewhere asks",
     404: "nothing has this id",
     405: "not for this method",
     408: "the request came too slowly",
@@ -56,6 +56,7 @@ STATUSES: dict[type[ArtidxError], int] = {
     OutOfResources: 503,
 }
 RETRY_AFTER_S = 2
+NO_ROUTE = "nothing is here; /docs says what there is, /openapi.json for programs"
 
 
 class ProblemDetails(BaseModel):
@@ -122,7 +123,8 @@ def answer_problems(app: FastAPI) -> None:
     async def refused(_: Request, error: HTTPException) -> Response:
         if not isinstance(error, Problem):
             name = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-            error = Problem(error.status_code, name, str(error.detail), dict(error.headers or {}))
+            detail = NO_ROUTE if error.status_code == 404 else str(error.detail)
+            error = Problem(error.status_code, name, detail, dict(error.headers or {}))
         return response(error)
 
     @app.exception_handler(ArtidxError)

@@ -36,7 +36,7 @@ router = APIRouter(
     operation_id="pair",
     response_model=Verdict,
     openapi_extra=described(
-        "PairForm",
+        "Pair",
         A_AND_B,
         {
             "prior": ({**SHARE, "default": 0.5}, "Share of same-artist pairs among those you ask about."),
@@ -80,7 +80,7 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
     operation_id="nearest",
     response_model=Answer,
     openapi_extra=described(
-        "NearestForm",
+        "Nearest",
         {"image": "The painting asked about."},
         {
             "k": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}, "How many artists and paintings."),
@@ -117,7 +117,7 @@ async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Res
     "/regions",
     operation_id="regions",
     response_model=Regions,
-    openapi_extra=described("RegionsForm", A_AND_B, {}, example={"a": "459083", "b": "459084"}),
+    openapi_extra=described("Regions", A_AND_B, {}, example={"a": "459083", "b": "459084"}),
 )
 async def alike(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Which parts of a and b look most alike: nine parts of each in pairs, the nearest first.  They are not a part of

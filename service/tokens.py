@@ -29,8 +29,11 @@ async def writer(state: SharedState, credentials: Credentials) -> None:
     """Raises Problem unless this request may change the index."""
     if state.settings.write_token is None:
         raise Problem(403, "writing-is-off", f"the service was started without {WRITE_TOKEN}")
-    if not _is_one_of(credentials, state.settings.write_token):
-        raise _unauthorized()
+    if _is_one_of(credentials, state.settings.write_token):
+        return
+    if _is_one_of(credentials, state.settings.read_token):
+        raise Problem(403, "only-for-reading", "this token lets ask, and not change the index")
+    raise _unauthorized()
 
 
 def _is_one_of(credentials: HTTPAuthorizationCredentials | None, *tokens: str | None) -> bool:

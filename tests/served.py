@@ -64,3 +64,12 @@ def form(**fields: Any) -> dict[str, Any]:
         return value if isinstance(value, tuple) else (None, str(value))
 
     return {"files": {name: part(value) for name, value in fields.items()}}
+
+
+def told(value: Any) -> Any:
+    """What the service tells of an answer: of the path of an image the file's own name."""
+    if isinstance(value, list):
+        return [told(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: Path(each).name if name == "path" else told(each) for name, each in value.items()}

@@ -24,7 +24,7 @@ from artidx.as_json import as_json
 from artidx.files import sha256_of
 from artidx.service.projection import drawn
 from made import MUSEUM, painting, small_model
-from served import served
+from served import served, told
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; apt install chromium libatomic1")
@@ -144,7 +144,7 @@ def test_two_pictures_are_compared_and_looked_at_closely_side_by_side(open_page,
     with page.expect_download() as saved:
         page.get_by_role("link", name="Save as JSON").click()
     ours, sides = json.loads(as_json(verdict)), {"a": None, "b": None}  # these are named by their paths
-    assert json.loads(Path(saved.value.path()).read_text()) | sides == ours | sides
+    assert json.loads(Path(saved.value.path()).read_text()) | sides == told(ours) | sides
 
 
 def test_where_a_few_paintings_calibrate_the_two_distributions_are_drawn(open_page, serve, tmp_path):

@@ -35,7 +35,7 @@ from artidx.service.metrics import Metrics
 from artidx.service.projection import AWAY
 from artidx.service.settings import is_loopback
 from made import MUSEUM, painting, small_model
-from served import TOKEN, form, served
+from served import TOKEN, form, served, told
 
 RED, RED_TOO, BLUE = "Red Painter/R0.png", "Red Painter/R1.png", "Blue Painter/B0.png"
 
@@ -60,19 +60,20 @@ def museum(museum_index):
 
 
 def said(*words):
-    """What the command line prints."""
+    """What the command line prints, without where files lie."""
     found = CliRunner().invoke(artidx, [str(word) for word in words])
     assert found.exit_code in (0, 1), found.output
-    return json.loads(found.stdout)
+    return told(json.loads(found.stdout))
 
 
 def test_real_paintings_get_the_answers_of_the_command_line(museum, museum_index):
     a, b = museum_index.generation.table["id"][:2]
     place = ("--index", museum_index.source, "--json")
     with museum.client() as client:
-        assert client.get("/v1/index").json() == said("info", museum_index.source, "--json")
+        assert client.get("/v1/index?full").json() == said("info", museum_index.source, "--json")
         by_id = client.post("/v1/pair", **form(a=a, b=b, prior=0.1, fpr=0.01))
         assert by_id.json() == said("pair", a, b, "--prior", 0.1, "--fpr", 0.01, *place)
+        assert by_id.json() == client.post("/v1/pair", json={"a": a, "b": b, "prior": 0.1, "fpr": 0.01}).json()
         assert client.post("/v1/nearest", **form(image=a, k=3)).json() == said("nearest", a, "-k", 3, *place)
         filtered = client.post("/v1/nearest", **form(image=a, where="year < 1800", exclude="year < 1500"))
         assert filtered.json() == said("nearest", a, "--where", "year < 1800", "--exclude", "year < 1500", *place)
@@ -101,6 +102,39 @@ def test_parts_of_a_painting_are_most_alike_to_themselves(museum, museum_index):
     assert all(region["a"] == region["b"] for region in found)
     assert max(region["distance"] for region in found) < 0.3  # the one was made small before
     assert [region["distance"] for region in found] == sorted(region["distance"] for region in found)
+
+
+def test_an_index_says_the_most_important_of_itself_and_all_where_that_is_asked_for(client, index, collection):
+    facts = client.get("/v1/index")
+    assert facts.json() == {
+        "name": "paintings.artidx",
+        "paintings": 12,
+        "artists": 3,
+        "skipped": 0,
+        "is_calibrated": True,
+        "created": index.manifest.created,
+        "artidx": index.manifest.artidx,
+        "model": {"sha256": index.manifest.model.sha256, "name": "small", "dim": 24},
+        "generation": 1,
+    }
+    assert "calibration" not in facts.json()
+    assert client.get("/v1/index?full").json() == client.get("/v1/index?full=true").json()
+    assert client.get("/v1/index?full").json()["calibration"]["pairs"]
+    assert client.get("/v1/index?full=perhaps").status_code == 422
+
+
+def test_no_answer_says_where_files_lie_on_the_server(client, index, collection):
+    index.sync(collection)  # so that the manifest says how folders were read
+    for answer in (
+        client.get("/v1/index?full"),
+        client.get(f"/v1/paintings/{RED}"),
+        client.get("/v1/paintings"),
+        client.post("/v1/pair", json={"a": RED, "b": BLUE}),
+        client.post("/v1/nearest", json={"image": RED}),
+    ):
+        assert answer.status_code == 200
+        assert str(collection.parent) not in answer.text
+    assert client.get(f"/v1/paintings/{RED}").json()["painting"]["path"] == "R0.png"
 
 
 def test_every_answer_names_the_model_and_the_generation(client, index):
@@ -193,8 +227,27 @@ def test_a_file_that_has_changed_since_is_not_shown_as_the_painting(client, coll
     assert client.post("/v1/regions", **form(a=RED, b=BLUE)).status_code == 422
 
 
+def sent(client, data):
+    return client.post("/v1/nearest", content=data, headers={"content-type": "application/json"})
+
+
 REFUSED = {
-    "no form": (lambda c: c.post("/v1/pair", json={"a": RED}), 415, "no-form"),
+    "no form": (lambda c: c.post("/v1/pair", data={"a": RED, "b": BLUE}), 415, "no-form"),
+    "a picture as JSON": (lambda c: c.post("/v1/regions", json={"a": RED, "b": {"file": "x"}}), 422, "bad-setting"),
+    "a number as a text": (lambda c: c.post("/v1/nearest", json={"image": RED, "k": "3"}), 422, "bad-setting"),
+    "a text as a number": (lambda c: c.post("/v1/nearest", json={"image": 5}), 422, "bad-setting"),
+    "truth for a number": (lambda c: c.post("/v1/pair", json={"a": RED, "b": BLUE, "prior": True}), 422, "bad-setting"),
+    "a list": (lambda c: c.post("/v1/pair", json=[RED, BLUE]), 422, "bad-setting"),
+    "no fields as JSON": (lambda c: c.post("/v1/pair", json={"a": RED}), 422, "missing-field"),
+    "another field as JSON": (lambda c: c.post("/v1/nearest", json={"image": RED, "K": 3}), 422, "unknown-field"),
+    "a long text": (lambda c: c.post("/v1/nearest", json={"image": "x" * 5000}), 422, "bad-setting"),
+    "no JSON": (lambda c: sent(c, b"{'image': 1}"), 400, "bad-request"),
+    "a field twice as JSON": (lambda c: sent(c, b'{"image": "a", "image": "b"}'), 400, "bad-request"),
+    "half a character": (lambda c: sent(c, b'{"image": "\\ud800"}'), 400, "bad-request"),
+    "no number": (lambda c: sent(c, b'{"image": "a", "k": NaN}'), 400, "bad-request"),
+    "deep JSON": (lambda c: sent(c, b"[" * 100_000), 400, "bad-request"),
+    "much JSON": (lambda c: sent(c, b" " * 200_000), 413, "too-large"),
+    "JSON for a picture": (lambda c: c.post("/v1/paintings", json={}), 401, "unauthorized"),
     "a charset": (
         lambda c: c.post(
             "/v1/nearest",
@@ -204,9 +257,9 @@ REFUSED = {
         415,
         "no-form",
     ),
-    "no fields": (lambda c: c.post("/v1/pair", **form(a=RED)), 422, "bad-setting"),
-    "another field": (lambda c: c.post("/v1/nearest", **form(image=RED, url="http://a.org/")), 422, "bad-setting"),
-    "an empty field": (lambda c: c.post("/v1/nearest", **form(image="")), 422, "bad-setting"),
+    "no fields": (lambda c: c.post("/v1/pair", **form(a=RED)), 422, "missing-field"),
+    "another field": (lambda c: c.post("/v1/nearest", **form(image=RED, url="http://a.org/")), 422, "unknown-field"),
+    "an empty field": (lambda c: c.post("/v1/nearest", **form(image="")), 422, "missing-field"),
     "a field twice": (
         lambda c: c.post("/v1/nearest", files=[("image", (None, RED)), ("image", (None, RED))]),
         422,
@@ -215,13 +268,15 @@ REFUSED = {
     "too many fields": (lambda c: c.post("/v1/nearest", files=[("image", (None, RED))] * 50), 400, "bad-request"),
     "a file for a number": (lambda c: c.post("/v1/nearest", **form(image=RED, k=("k", b"3"))), 422, "bad-setting"),
     "half a painting": (lambda c: c.post("/v1/nearest", **form(image=RED, k=2.5)), 422, "bad-setting"),
-    "no number": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, prior="much")), 422, "bad-setting"),
+    "words for a number": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, prior="much")), 422, "bad-setting"),
     "not a number": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, threshold="nan")), 422, "bad-setting"),
     "a prior of one": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, prior=1)), 422, "bad-setting"),
     "another rate": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, fpr=0.2)), 422, "bad-setting"),
     "two decisions": (lambda c: c.post("/v1/pair", **form(a=RED, b=BLUE, fpr=0.1, threshold=1)), 422, "bad-setting"),
     "an expression": (lambda c: c.post("/v1/nearest", **form(image=RED, where="__import__('os')")), 422, "bad-setting"),
     "an unknown id": (lambda c: c.post("/v1/nearest", **form(image="none")), 404, "unknown-painting"),
+    "an unknown artist": (lambda c: c.get("/v1/artists/nobody"), 404, "unknown-artist"),
+    "works of nobody": (lambda c: c.get("/v1/paintings?artist=nobody"), 404, "unknown-artist"),
     "a path": (lambda c: c.post("/v1/nearest", **form(image="/etc/hostname")), 404, "unknown-painting"),
     "text": (lambda c: c.post("/v1/nearest", **form(image=("a.jpg", b"no picture"))), 415, "not-an-image"),
     "an empty file": (lambda c: c.post("/v1/nearest", **form(image=("a.jpg", b""))), 422, "unreadable-image"),
@@ -293,7 +348,10 @@ def test_who_has_no_token_neither_asks_nor_writes(index, tmp_path):
                     client.post("/v1/pair", **form(a=RED, b=BLUE)),
                 ]
                 assert all((answer.status_code < 400) == may_read for answer in reads)
-                assert client.delete("/v1/paintings/none").status_code == (404 if may_write else 401)
+                refused = client.delete("/v1/paintings/none")
+                assert refused.status_code == (404 if may_write else 403 if may_read else 401)
+                if refused.status_code == 403:
+                    assert refused.json()["type"] == "urn:artidx:only-for-reading"
                 assert {client.get(path).status_code for path in ("/livez", "/readyz", "/")} == {200}
         assert reads[0].headers.get("www-authenticate") == "Bearer"
 
@@ -388,9 +446,8 @@ def test_a_painting_is_added_found_and_removed_with_its_picture(service, client,
         kept = list((tmp_path / "uploads").iterdir())
         assert [re.fullmatch(r"[0-9a-f]{64}\.image", path.name) is not None for path in kept] == [True]
         assert client.get("/v1/paintings/new/1").json()["has_image"]
-        assert client.post("/v1/nearest", **form(image=new)).json() == json.loads(
-            as_json(Index.open(index.source).nearest(new.read_bytes()))
-        ) | {"query": "new.png"}
+        known = told(json.loads(as_json(Index.open(index.source).nearest(new.read_bytes()))))
+        assert client.post("/v1/nearest", **form(image=new)).json() == known | {"query": "new.png"}
         for again, name in (
             (form(image=new, id="other"), "already-there"),
             (form(image=painting(new, 78), id=RED), "id-is-taken"),
@@ -739,7 +796,7 @@ def test_the_tokens_are_those_of_the_environment(index):
             ]
             for token in "rwx"
         ]
-    assert statuses == [[404, 401], [404, 404], [401, 401]]
+    assert statuses == [[404, 403], [404, 404], [401, 401]]
 
 
 @pytest.mark.full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -76,10 +77,24 @@ def test_schemas_have_names_and_their_examples_are_of_the_form_that_they_describ
         for operation in methods.values():
             for said in (operation.get("requestBody", {}), *operation["responses"].values()):
                 for media_type, content in said.get("content", {}).items():
-                    assert "json" not in media_type or set(content["schema"]) == {"$ref"}
+                    kinds = content["schema"].get("anyOf", [content["schema"]])
+                    assert "json" not in media_type or all(set(kind) == {"$ref"} for kind in kinds)
     for name, kind in (("Verdict", Verdict), ("Answer", Answer)):
         (example,) = description["components"]["schemas"][name]["examples"]
         assert isinstance(TypeAdapter(kind).validate_python(example), kind)
+
+
+def test_the_reference_is_a_page_of_its_own_with_all_operations(index):
+    with served(index.source) as service, service.client() as client:
+        page = client.get("/docs").text
+        assert client.get("/v1/nothing").json()["detail"].startswith("nothing is here; /docs")
+        for name in (name for methods in OPERATIONS.values() for name in methods.values()):
+            assert f'id="{name}"' in page
+        assert set(re.findall(r'href="#([^"]*)"', page)) <= set(re.findall(r'id="([^"]*)"', page))
+        assert "<script" not in page
+        assert "style=" not in page
+        for asset in {*re.findall(r'(?:href|src)="([^#"]*)"', page)}:
+            assert client.get(f"/{asset}").status_code == 200
 
 
 def test_a_generated_client_is_whole_and_asks(index, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ...embedder.catalogs.catalog import artist_key
-from ...errors import UnknownPainting
+from ...errors import UnknownArtist, UnknownPainting
 from ..storage.vector_store import Painting, VectorStore
 from ..storage.words import folded
 
@@ -56,7 +56,7 @@ class Collection:
     def search(self, words: str = "", artist: str | None = None, *, start: int = 0, count: int = 50) -> Listed:
         """Paintings in whose artist, title and id all the words occur, in the order of the index.
 
-        Case and accents do not matter. artist: only theirs, in any spelling. Raises UnknownPainting where no painting
+        Case and accents do not matter. artist: only theirs, in any spelling. Raises UnknownArtist where no painting
         is by them.
         """
         code = None if artist is None else self._code(artist)
@@ -92,7 +92,7 @@ class Collection:
         return tuple(artist for artist in self.artists if all(word in artist.id for word in wanted))
 
     def artist(self, name: str) -> Artist:
-        """The artist of this name, in any spelling. Raises UnknownPainting."""
+        """The artist of this name, in any spelling. Raises UnknownArtist."""
         return self._artist(self._code(name))
 
     def near(self, artist: Artist, count: int = NEAR) -> tuple[NearArtist, ...]:
@@ -107,7 +107,7 @@ class Collection:
         key = artist_key(name)
         code = None if key is None else self._store.artists.numbers.get(key)
         if code is None:
-            raise UnknownPainting(f"{name}: no painting of the index is by them")
+            raise UnknownArtist(f"{name}: no painting of the index is by them")
         return code
 
     def _artist(self, code: int) -> Artist:

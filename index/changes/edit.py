@@ -15,7 +15,7 @@ import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key
 from ...embedder.catalogs.catalog import year_of
-from ...errors import BadCatalog, BadSetting, UnknownPainting
+from ...errors import BadCatalog, BadSetting, UnknownArtist, UnknownPainting
 from ..measure.splits import split_names
 from ..scoring.calibration import Calibration
 from ..storage import generations, history
@@ -25,7 +25,7 @@ from .build import Report
 def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_run: bool = False) -> Report:
     """Remove the paintings with these ids and all by these artists.
 
-    Raises UnknownPainting, and removes nothing, if one of them is not there.
+    Raises UnknownPainting or UnknownArtist, and removes nothing, if one of them is not there.
     """
     with nullcontext() if dry_run else generations.writer(index):
         before = generations.read(index)
@@ -34,7 +34,7 @@ def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_
         is_theirs = before.table["artist_key"].isin([key for key in keys if key is not None])
         found = set(before.table["artist_key"][is_theirs])
         if unknown := [name for key, name in keys.items() if key not in found]:
-            raise UnknownPainting(f"{index}: no painting by {unknown[0]!r}; nothing was removed")
+            raise UnknownArtist(f"{index}: no painting by {unknown[0]!r}; nothing was removed")
         leaves = (before.table["id"].isin(wanted) | is_theirs).to_numpy(bool)
         report = Report(int((~leaves).sum()), removed=int(leaves.sum()), dry_run=dry_run)
         if leaves.any() and not dry_run:

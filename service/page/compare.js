@@ -25,7 +25,7 @@ export function compare(parameters, signal, go) {
     choose("fpr", RATES, "The threshold lets pass"));
   if (isThere(sides.a) && isThere(sides.b)) {
     answer.append(waiting("Comparing the two …"));
-    Promise.all([post("pair", { a: asField(sides.a), b: asField(sides.b), ...decision }, signal), get("index", signal)]).then(
+    Promise.all([post("pair", { a: asField(sides.a), b: asField(sides.b), ...decision }, signal), get("index?full", signal)]).then(
       ([verdict, manifest]) => within(answer, ...told(verdict, manifest, sides, slots, assumptions, parameters.has("prior") || parameters.has("fpr"), signal)),
       (error) => signal.aborted || within(answer, problem(error)));
   } else {
