@@ -87,7 +87,8 @@ def http_page(schema: dict[str, Any]) -> Iterator[str]:
     """The schema as a page, line by line: of each route its fields, an example of its answer, what it may refuse."""
     yield "# HTTP\n"
     yield "From the [OpenAPI description](openapi.json) that a service gives at `/openapi.json`. Questions are sent as"
-    yield "`multipart/form-data`, ids also as JSON; answers are JSON. [The service](../service.md) says how to run it and who may ask.\n"
+    yield "`multipart/form-data`, those by ids as JSON, too; answers are JSON."
+    yield "[The service](../service.md) says how to run it and who may ask.\n"
     for path, methods in schema["paths"].items():
         for method, route in methods.items():
             yield f"## {method.upper()} {path}\n"
