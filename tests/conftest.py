@@ -20,7 +20,17 @@ settings.load_profile("artidx")
 
 LONGEST = [
     f"test_{name}.py"
-    for name in ("tuned_training", "cluster", "training", "transformer_training", "service", "stores", "page", "bounds")
+    for name in (
+        "tuned_training",
+        "cluster",
+        "training",
+        "transformer_training",
+        "service",
+        "stores",
+        "page",
+        "bounds",
+        "guides",
+    )
 ]
 
 
