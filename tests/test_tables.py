@@ -7,6 +7,7 @@ import io
 import os
 import random
 import time
+import warnings
 import unicodedata
 import zipfile
 from collections.abc import Callable
@@ -435,3 +436,13 @@ def test_arbitrary_damage_to_a_table_is_a_table_or_one_line(tmp_path: Path) -> N
             said = str(problem)
             assert "\n" not in said
     print(f"\n{FUZZED_S:g} s of tables, seed {seed}: {count:,}")
+
+
+def test_a_table_of_two_hundred_columns_is_read_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text(
+        f"filename,artist,{','.join(f'c{i}' for i in range(200))}\na.jpg,Monet{',x' * 200}\n", encoding="utf-8"
+    )
+    with warnings.catch_warnings():  # of pandas, that a table is in pieces
+        warnings.simplefilter("error")
+        assert read_catalog(path).table["c199"].tolist() == ["x"]

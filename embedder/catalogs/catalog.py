@@ -395,14 +395,9 @@ def _installed_museum() -> Path:
 
 def _finish(source: str, table: pd.DataFrame, names: ColumnNames, found: _Found) -> Catalog:
     """Clean text, whole years, records of artists taken apart, one row an id."""
-    table = table.copy()
-    for name in COLUMNS:
-        if name not in table:
-            table[name] = None
-    for name in table.columns:
-        if name != "path":
-            clean = _clean_record if name == "artist" else _clean
-            table[name] = pd.Series([clean(v) for v in table[name]], index=table.index, dtype=object)
+    table = table.assign(**{name: None for name in COLUMNS if name not in table})
+    cleaned = {name: _cleaned(table[name]) for name in table.columns}
+    table = pd.DataFrame(cleaned, index=table.index, dtype=object)
     table = attributed(table.drop(columns=["attribution", "qualifier"], errors="ignore"), names.qualified)
     table["year"] = pd.array([year_of(value) for value in table["year"]], dtype="Int64")
     skipped = found.skipped
@@ -418,6 +413,13 @@ def _finish(source: str, table: pd.DataFrame, names: ColumnNames, found: _Found)
         raise BadCatalog(f"{source}: no paintings found{_why_none(found)}")
     left, reading = found.left.counted(), _reading(names, found)
     return Catalog(source, kept, tuple(skipped), left, found.recognised, reading, found.outside)
+
+
+def _cleaned(column: pd.Series[Any]) -> list[Any]:
+    if column.name == "path":
+        return list(column)
+    clean = _clean_record if column.name == "artist" else _clean
+    return [clean(value) for value in column]
 
 
 def _why_none(found: _Found) -> str:
