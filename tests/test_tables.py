@@ -7,7 +7,6 @@ import io
 import os
 import random
 import time
-import warnings
 import unicodedata
 import zipfile
 from collections.abc import Callable
@@ -443,6 +442,4 @@ def test_a_table_of_two_hundred_columns_is_read_without_a_word(tmp_path: Path) -
     path.write_text(
         f"filename,artist,{','.join(f'c{i}' for i in range(200))}\na.jpg,Monet{',x' * 200}\n", encoding="utf-8"
     )
-    with warnings.catch_warnings():  # of pandas, that a table is in pieces
-        warnings.simplefilter("error")
-        assert read_catalog(path).table["c199"].tolist() == ["x"]
+    assert read_catalog(path).table["c199"].tolist() == ["x"]  # warnings are errors here
