@@ -8,7 +8,8 @@ ArtidxError
 │   └── ModelMismatch  the index was built with another model
 ├── BadIndex           the index is missing, damaged or from a newer artidx
 │   ├── IndexAway      the server that keeps it does not answer
-│   └── IndexBusy      another process is writing to it
+│   ├── IndexBusy      another process is writing to it
+│   └── IndexChanged   another generation is published than the change was meant for
 ├── UnknownPainting    no file and no painting of the index goes by this name
 │   └── UnknownArtist  no painting of the index is by an artist of this name
 ├── Uncalibrated       a threshold or probability was asked of something never calibrated
@@ -58,6 +59,10 @@ class IndexAway(BadIndex):
 
 class IndexBusy(BadIndex):
     """Another process is writing to the index."""
+
+
+class IndexChanged(BadIndex):
+    """Another generation is published by now than the one that a change was meant for."""
 
 
 class UnknownPainting(ArtidxError):

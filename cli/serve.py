@@ -38,6 +38,22 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="Believe what a proxy at this address says of who asks (X-Forwarded-For); may be repeated.",
 )
+@click.option(
+    "--tokens",
+    type=PATH,
+    metavar="FILE.toml",
+    envvar="ARTIDX_TOKENS",
+    show_envvar=True,
+    help="Let in only who has a token; the file says their names and rights, and is read again when it changes.",
+)
+@click.option(
+    "--cors",
+    multiple=True,
+    metavar="ORIGIN",
+    envvar="ARTIDX_CORS",
+    show_envvar=True,
+    help="Let pages of this origin, such as https://museum.example, ask from a browser; may be repeated.",
+)
 @click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of paintings that are added are kept.")
 @click.option(
     "--in-flight",
@@ -64,6 +80,8 @@ def serve(
     port: int,
     allowed_hosts: tuple[str, ...],
     proxies: tuple[str, ...],
+    tokens: Path | None,
+    cors: tuple[str, ...],
     uploads: Path | None,
     in_flight: int,
     max_mb: int,
@@ -74,7 +92,7 @@ def serve(
 
     INDEX is by default paintings.artidx where there is one, else the reference gallery. Who may ask and who may add
     and remove paintings is said by tokens in ARTIDX_READ_TOKEN and ARTIDX_WRITE_TOKEN: without the first all may ask,
-    without the second nobody may change anything.
+    without the second nobody may change anything. --tokens has as many as are needed, each with a name.
     """
     # Requests share the cores; one that took them all for itself would wait for the others' threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -93,6 +111,8 @@ def serve(
         uploads=uploads,
         read_token=os.environ.get(READ_TOKEN) or None,
         write_token=os.environ.get(WRITE_TOKEN) or None,
+        token_file=tokens,
+        cors=frozenset(origin.lower() for origin in cors),
         is_local=is_loopback(host),
         allowed_hosts=frozenset(name.lower() for name in allowed_hosts),
         in_flight=in_flight,
@@ -102,7 +122,7 @@ def serve(
     listening = bound(host, port)
     index = asked_index(index)
     holder = IndexHolder(Path(os.path.abspath(index)) if isinstance(index, Path) else index, device)
-    if not settings.is_local and settings.read_token is None:
+    if not settings.is_local and not settings.asks_for_token:
         note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")
     app = create_app(holder, settings)
     say(

@@ -178,19 +178,31 @@ class Index:
         self._reopen()
         return report
 
-    def remove(self, ids: Iterable[str] = (), *, artists: Iterable[str] = (), dry_run: bool = False) -> Report:
-        """Remove paintings by id, and all by some artists; this object then stands at the new generation."""
-        report = edit.remove(self._own_path(), ids, artists, dry_run=dry_run)
+    def remove(
+        self,
+        ids: Iterable[str] = (),
+        *,
+        artists: Iterable[str] = (),
+        dry_run: bool = False,
+        generation: int | None = None,
+    ) -> Report:
+        """Remove paintings by id, and all by some artists; this object then stands at the new generation.
+
+        generation: the one that must be published still, else IndexChanged.
+        """
+        report = edit.remove(self._own_path(), ids, artists, dry_run=dry_run, generation=generation)
         self._reopen()
         return report
 
-    def label(self, labels: pd.DataFrame, *, by: str, dry_run: bool = False) -> tuple[Report, pd.DataFrame]:
+    def label(
+        self, labels: pd.DataFrame, *, by: str, dry_run: bool = False, generation: int | None = None
+    ) -> tuple[Report, pd.DataFrame]:
         """Correct labels, saying who says so; this object then stands at the new generation.
 
         labels: a column id and others of the index's; a missing value leaves the label as it is. Returns what is new in
-        the `history`, too.
+        the `history`, too. generation: the one that must be published still, else IndexChanged.
         """
-        report, words = edit.label(self._own_path(), labels, by, dry_run=dry_run)
+        report, words = edit.label(self._own_path(), labels, by, dry_run=dry_run, generation=generation)
         self._reopen()
         return report, words
 

@@ -14,7 +14,7 @@ Refuses before any work is done, counts and logs what was answered. In this orde
 | it raised anything else | 500 `bug` |
 
 The two kinds are requests that send something and those that look; the page's files are of neither.
-Who may ask is tokens.py's; connections on which nothing is said or read are server.py's.
+Who may ask is rights.py's; connections on which nothing is said or read are server.py's.
 """
 
 from __future__ import annotations
@@ -183,6 +183,7 @@ class _Request:
                     "ms": round(seconds * 1000, 1),
                     "received": self._received,
                     "sent": self._sent,
+                    **({"token": name} if (name := self._scope["state"].get("token")) else {}),
                 }
             },
         )

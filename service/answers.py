@@ -11,12 +11,18 @@ from typing import Any
 from fastapi import Response
 
 from ..as_json import as_json, members_of
+from ..index.opened import Index
 from ..index.storage.vector_store import Painting
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """The response that holds a value of the index's or of the service's."""
     return Response(as_json(value, _told), status, headers, "application/json")
+
+
+def etag_of(index: Index) -> dict[str, str]:
+    """The header by which a change says what it was meant for: the generation."""
+    return {"etag": f'"{index.manifest.generation}"'}
 
 
 def _told(value: Any) -> Any:

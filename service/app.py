@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
@@ -54,6 +55,14 @@ def create_app(holder: IndexHolder, settings: ServiceSettings) -> FastAPI:
     app.add_api_route("/", page, include_in_schema=False, methods=["GET", "HEAD"])
     app.add_api_route("/docs", reference.page(app), include_in_schema=False, methods=["GET", "HEAD"])
     app.add_middleware(AdmissionMiddleware, state=state)
+    if settings.cors:  # around all else, so that a page is told of refusals, too
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(settings.cors),
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["authorization", "content-type", "idempotency-key", "if-match", "x-request-id"],
+            expose_headers=["artidx-generation", "artidx-index", "artidx-model", "etag", "retry-after", "x-request-id"],
+        )
     complete(app)
     return app
 

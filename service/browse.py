@@ -13,15 +13,16 @@ from pydantic import BeforeValidator
 
 from ..errors import UnreadableImage
 from ..index.answers.collection import Artist, NearArtist
+from ..index.milvus.address import Address
 from ..index.opened import Index
 from ..index.storage.manifest import Manifest, Model
 from ..index.storage.vector_store import Painting
 from . import projection, sheets
-from .answers import answer
+from .answers import answer, etag_of
 from .description import binary
 from .problems import RETRY_AFTER_S, Problem, documented
+from .rights import reader
 from .state import AppState, HeldIndex, SharedState
-from .tokens import reader
 
 THUMBNAIL = 320  # px
 IMAGE = 1600
@@ -74,6 +75,29 @@ class PaintingFacts:
     painting: Painting
     labels: Mapping[str, str | None]
     has_image: bool
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class Word:
+    """A correction: of which painting's label, from what to what, who said so and when (UTC)."""
+
+    id: str
+    column: str
+    before: str | None
+    after: str | None
+    by: str
+    at: str
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """Corrections, a page of them, the latest first."""
+
+    history: tuple[Word, ...]
+    total: int
+    page: int
     model: str
     generation: int
 
@@ -168,12 +192,35 @@ async def paintings(
 
 @router.get("/paintings/{id:path}", response_model=PaintingFacts, operation_id="getPainting")
 async def painting(state: SharedState, index: HeldIndex, id: str) -> Response:
-    """A painting and its labels."""
+    """A painting and its labels.  `ETag` is for `If-Match` of a change."""
     found, sha256 = await state.searched(lambda: index.collection.painting(id))
     labels = await state.searched(lambda: index.collection.labels(found))
-    return answer(
-        PaintingFacts(found, labels, await state.decoded(lambda: state.pictures.has(found, sha256)), *_names(index))
-    )
+    has_image = await state.decoded(lambda: state.pictures.has(found, sha256))
+    return answer(PaintingFacts(found, labels, has_image, *_names(index)), headers=etag_of(index))
+
+
+@router.get("/history", response_model=HistoryPage, responses=documented(409), operation_id="listHistory")
+async def history(
+    state: SharedState,
+    index: HeldIndex,
+    painting: Annotated[str | None, Query(max_length=400, description="Only of the painting with this id.")] = None,
+    page: Page = 1,
+    per_page: PerPage = 50,
+) -> Response:
+    """What was said of paintings since they were indexed, and by whom; the latest first."""
+    if isinstance(index.source, Address):
+        raise Problem(409, "no-history", "a collection in Milvus keeps no history; the folder it was pushed from does")
+
+    def said() -> HistoryPage:
+        if painting is not None:
+            index.collection.painting(painting)
+        words = index.history
+        # Where files lie, and were moved to, is told to nobody.
+        words = words[(words["column"] != "path") & (True if painting is None else words["id"] == painting)].iloc[::-1]
+        shown = words_of(words.iloc[(page - 1) * per_page : page * per_page])
+        return HistoryPage(shown, len(words), page, *_names(index))
+
+    return answer(await state.searched(said))
 
 
 @router.get("/thumbnails/{id:path}", response_class=Response, responses=JPEG, operation_id="getThumbnail")
@@ -251,6 +298,12 @@ async def map_sheet(
 
     webp = await state.sheets.of(key, lambda: state.decoded_aside(made))
     return Response(webp, headers=headers, media_type="image/webp")
+
+
+def words_of(history: pd.DataFrame) -> tuple[Word, ...]:
+    """What the index's history, or a part of it, says."""
+    told = history[list(Word.__dataclass_fields__)]
+    return tuple(Word(*row) for row in told.astype(object).where(told.notna(), None).itertuples(index=False))
 
 
 def _map_of(index: Index, points: Any) -> MapOfPaintings:

@@ -1,4 +1,4 @@
-"""Changes by whoever has the write token: a painting more, a painting less. Each is published as a new generation.
+"""Changes by whoever may write: a painting more, a painting less, other labels. Each is published as a new generation.
 
 The picture that is sent is kept in the folder of uploads under the sha256 of its bytes: no name that was sent reaches
 the disk.
@@ -9,27 +9,35 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import pandas as pd
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
+from ..as_json import as_json
 from ..embedder.catalogs.catalog import COLUMNS, Catalog, year_of
 from ..files import write_atomically
 from ..index.changes.build import Settings
 from ..index.opened import Index
 from ..index.storage.vector_store import Painting
-from .answers import answer
-from .forms import Form, described, form_of
+from .answers import answer, etag_of
+from .browse import Word, words_of
+from .forms import Form, body_of, described, described_json, form_of
 from .problems import Problem, documented
+from .remembered import Added
+from .rights import name_of, writer
 from .state import AppState, SharedState
-from .tokens import writer
 
 TEXTS = ("id", "artist", "title", "year")
 LONGEST = 400  # characters of a label
+MOST_LABELS = 50  # of a correction
+ETAG = re.compile(r'(?:W/)?"([0-9]{1,13})"')
+T = TypeVar("T")
 TEXT = {"type": "string", "maxLength": LONGEST}
 
 
@@ -43,12 +51,46 @@ class Changed:
     generation: int
 
 
+@dataclass(frozen=True)
+class Corrected:
+    """A painting whose labels were corrected, and what is new in the history, of the object's other photographs too."""
+
+    painting: Painting
+    history: tuple[Word, ...]
+    model: str
+    generation: int
+
+
+class Correction(BaseModel):
+    """Labels as they should be, and who says so."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    labels: dict[
+        Annotated[str, Field(max_length=100)], Annotated[str, Field(min_length=1, max_length=LONGEST)] | int
+    ] = Field(
+        min_length=1,
+        max_length=MOST_LABELS,
+        description="Columns of the index, such as artist, title and year. An artist is taken away by `unknown`.",
+        examples=[{"artist": "Workshop of Titian", "year": 1540}],
+    )
+    by: str | None = Field(
+        None, min_length=1, max_length=LONGEST, description="Who says so; by default whom the token is named after."
+    )
+
+
 router = APIRouter(
     prefix="/v1",
     dependencies=[Depends(writer)],
     tags=["changes"],
-    responses=documented(400, 403, 404, 408, 409, 413, 415, 422, 429),
+    responses=documented(400, 403, 404, 408, 409, 412, 413, 415, 422, 429),
 )
+Key = Annotated[
+    str | None, Header(description="A name of yours for this request: sent again with it, nothing is added twice.")
+]
+Match = Annotated[
+    str | None, Header(description="The ETag of an answer: change only what has not changed since (else 412).")
+]
 
 
 @router.post(
@@ -68,40 +110,98 @@ router = APIRouter(
         ids=False,
     ),
 )
-async def add(request: Request, state: SharedState) -> Response:
-    """Add a painting.  Needs the write token."""
+async def add(request: Request, state: SharedState, idempotency_key: Key = None) -> Response:
+    """Add a painting.  Needs a token that may write."""
     uploads = _uploads(state)
     async with form_of(request, ("image",), TEXTS, ids=False) as form, state.writing:
         asked, labels = form.file("image"), _labels(form)
         data = await asyncio.to_thread(asked.stream.read) if asked.stream else b""
         sha256 = hashlib.sha256(data).hexdigest()
         labels["id"] = labels["id"] or sha256[:16]
+        who, sent = name_of(request), hashlib.sha256(as_json([sha256, labels]).encode()).hexdigest()
         await state.holder.renew()
         index = state.holder.index
+        known = state.added.find(who, idempotency_key, sent)
+        if known is not None and index.store.places("id", known):
+            request.state.index = index
+            return _changed(index.collection.painting(known)[0], index, 201)
         embedder, most = index.embedder, state.settings.max_pixels
         await state.squares(asked, lambda: embedder.square(data, max_pixels=most))  # before anything is kept
         _check_new(index, str(labels["id"]), sha256, asked.name)
         path = uploads / f"{sha256}.image"
         row = pd.DataFrame([labels | {"path": str(path)}], columns=list(COLUMNS))
-        await _finished(lambda: _add(index, Catalog(str(uploads), row), path, data, state))
+
+        def added() -> None:
+            _add(index, Catalog(str(uploads), row), path, data, state)
+            state.added.note(who, idempotency_key, Added(sent, str(labels["id"])))
+
+        await _finished(added)
         await state.holder.renew()
         request.state.index = state.holder.index
         return _changed(state.holder.index.collection.painting(str(labels["id"]))[0], state.holder.index, 201)
 
 
 @router.delete("/paintings/{id:path}", response_model=Changed, operation_id="removePainting")
-async def remove(request: Request, state: SharedState, id: str) -> Response:
-    """Remove a painting, and its picture if it was sent here.  Needs the write token."""
+async def remove(request: Request, state: SharedState, id: str, if_match: Match = None) -> Response:
+    """Remove a painting, and its picture if it was sent here.  Needs a token that may write."""
     async with state.writing:
         await state.holder.renew()
         before = state.holder.index
         if not isinstance(before.source, Path):
             raise _not_ours()
         painting, _ = before.collection.painting(id)
-        await _finished(lambda: _remove(before, painting, state.settings.uploads))
+        meant = _generation(if_match)
+        await _finished(lambda: _remove(before, painting, state.settings.uploads, meant))
         await state.holder.renew()
         request.state.index = state.holder.index
         return _changed(painting, state.holder.index, 200)
+
+
+@router.patch(
+    "/paintings/{id:path}",
+    operation_id="correctPainting",
+    response_model=Corrected,
+    openapi_extra=described_json(Correction),
+)
+async def correct(request: Request, state: SharedState, id: str, if_match: Match = None) -> Response:
+    """Correct labels of a painting, saying who says so; what is said of its artist and the like counts for all
+    photographs of its object.  Needs a token that may write."""
+    said = await body_of(request, Correction)
+    by = said.by or name_of(request)
+    if by is None:
+        raise Problem(422, "missing-field", "by: say who says so")
+    check_texts({"by": by} | {name: str(value) for name, value in said.labels.items()})
+    return await corrected(request, state, id, said.labels, by, _generation(if_match))
+
+
+async def corrected(
+    request: Request, state: AppState, id: str, labels: Mapping[str, str | int], by: str, generation: int | None
+) -> Response:
+    """Correct labels of a painting, and answer with what was said anew. generation: the one that was meant, or any."""
+    row = pd.DataFrame([{"id": id} | {name: str(value) for name, value in labels.items()}])
+    async with state.writing:
+        await state.holder.renew()
+        before = state.holder.index
+        if not isinstance(before.source, Path):
+            raise _not_ours()
+        before.collection.painting(id)
+        words = await _finished(lambda: before.renewed().label(row, by=by, generation=generation)[1])
+        await state.holder.renew()
+        request.state.index = index = state.holder.index
+    found = Corrected(
+        index.collection.painting(id)[0], words_of(words), index.manifest.model.sha256, index.manifest.generation
+    )
+    return answer(found, 200, etag_of(index))
+
+
+def _generation(if_match: str | None) -> int | None:
+    """The generation that a change is meant for; None where any will do. Raises Problem for one that never was."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    found = ETAG.fullmatch(if_match.strip())
+    if found is None:
+        raise Problem(412, "index-changed", "If-Match: not the ETag of an answer of this service")
+    return int(found[1])
 
 
 def _uploads(state: AppState) -> Path:
@@ -118,15 +218,22 @@ def _not_ours() -> Problem:
 
 def _labels(form: Form) -> dict[str, Any]:
     labels: dict[str, Any] = {name: form.text(name) for name in TEXTS}
-    for name, text in labels.items():
-        if text is not None and (len(text) > LONGEST or not text.isprintable()):
-            raise Problem(422, "bad-setting", f"{name}: must be at most {LONGEST} characters that can be printed")
+    check_texts({name: text for name, text in labels.items() if text is not None})
     if labels["year"] is not None:
         year = year_of(labels["year"])
         if year is None:
             raise Problem(422, "bad-setting", f"year: {labels['year']} has no year in it")
         labels["year"] = year
     return labels
+
+
+def check_texts(texts: Mapping[str, str]) -> None:
+    """Raises Problem for a text that can be no label."""
+    for name, text in texts.items():
+        if not 0 < len(text) <= LONGEST or not text.isprintable():
+            raise Problem(
+                422, "bad-setting", f"{name[:40]}: must be 1 to {LONGEST} characters, all of which can be printed"
+            )
 
 
 def _check_new(index: Index, painting: str, sha256: str, name: str) -> None:
@@ -152,18 +259,18 @@ def _add(index: Index, catalog: Catalog, path: Path, data: bytes, state: AppStat
         raise
 
 
-def _remove(index: Index, painting: Painting, uploads: Path | None) -> None:
+def _remove(index: Index, painting: Painting, uploads: Path | None, generation: int | None) -> None:
     """Remove the painting, and its picture if it was sent here."""
-    index.renewed().remove([painting.id])
+    index.renewed().remove([painting.id], generation=generation)
     if uploads is not None and Path(painting.path).parent == Path(os.path.abspath(uploads)):
         Path(painting.path).unlink(missing_ok=True)
 
 
-async def _finished(work: Callable[[], None]) -> None:
+async def _finished(work: Callable[[], T]) -> T:
     """Do it in a thread, to its end: one that took too long must not let the next writer in before it is done."""
     done = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        await asyncio.shield(done)
+        return await asyncio.shield(done)
     except asyncio.CancelledError:
         await asyncio.wait([done])
         raise
@@ -171,4 +278,4 @@ async def _finished(work: Callable[[], None]) -> None:
 
 def _changed(painting: Painting, index: Index, status: int) -> Response:
     changed = Changed(painting, len(index), index.manifest.model.sha256, index.manifest.generation)
-    return answer(changed, status)
+    return answer(changed, status, etag_of(index))

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 
 from ..embedder.bounds import Bounds
@@ -24,6 +25,7 @@ MAX_TEXT = 4096  # characters of a field that is no file
 MAX_NAME = 200
 FORM = "multipart/form-data"
 JSON = "application/json"
+T = TypeVar("T", bound=BaseModel)
 MAX_JSON_BYTES = 128 << 10  # the longest texts that are taken, all in escapes
 CHARSET = re.compile(r"charset\s*\*?=", re.IGNORECASE)  # Python's are many, and not all are of text
 
@@ -101,7 +103,7 @@ async def form_of(
 
     files: fields that may be files, or, with ids, ids in their place; texts: the others. Raises Problem.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _media_type(request)
     if kind == JSON and ids:
         fields = await _json_of(request)
         _check_names(list(fields), (*files, *texts))
@@ -114,6 +116,26 @@ async def form_of(
     async with request.form(max_files=len(files), max_fields=len(files) + len(texts), max_part_size=MAX_TEXT) as data:
         _check_names([name for name, _ in data.multi_items()], (*files, *texts))
         yield Form(data)
+
+
+async def body_of(request: Request, kind: type[T]) -> T:
+    """A body that is a JSON object of this kind, and nothing else (`described_json`). Raises Problem."""
+    if _media_type(request) != JSON:
+        raise Problem(415, "no-json", f"send {JSON}")
+    try:
+        return kind.model_validate(await _json_of(request), strict=True)
+    except ValidationError as error:
+        raise invalid(error.errors()[0]) from None
+
+
+def invalid(error: Mapping[str, Any]) -> Problem:
+    """A value that pydantic does not take."""
+    where = ".".join(str(part) for part in error["loc"])
+    return _unusable(where, error["msg"], "missing-field" if error["type"] == "missing" else "bad-setting")
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
@@ -181,6 +203,11 @@ def described(
 
     bodies = {FORM: content(f"{name}Form", either)} | ({JSON: content(f"{name}Json", by_id)} if ids else {})
     return {"requestBody": {"required": True, "content": bodies}}
+
+
+def described_json(kind: type[BaseModel]) -> dict[str, Any]:
+    """A body of `body_of` for OpenAPI."""
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": kind.model_json_schema()}}}}
 
 
 def _printable(text: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Depends, Response
 
 from .problems import Problem, documented
+from .rights import reader
 from .state import SharedState
-from .tokens import reader
 
 router = APIRouter(tags=["health"])
 TEXT: dict[int | str, dict[str, Any]] = {

@@ -22,7 +22,7 @@ def check_host(headers: Headers, settings: ServiceSettings) -> None:
 
     An address cannot be made to point elsewhere, as a name can.
     """
-    if settings.read_token is not None or _is_known(_host_of("//" + headers.get("host", "")), settings):
+    if settings.asks_for_token or _is_known(_host_of("//" + headers.get("host", "")), settings):
         return
     raise Problem(
         403,
@@ -39,7 +39,7 @@ def check_site(headers: Headers, settings: ServiceSettings) -> None:
         is_own = site in ("same-origin", "none")
     else:
         is_own = origin is None or origin.lower().partition("//")[2] == headers.get("host", "").lower()
-    if not is_own and _host_of(origin or "") not in settings.allowed_hosts:
+    if not is_own and origin not in settings.cors and _host_of(origin or "") not in settings.allowed_hosts:
         raise Problem(
             403,
             "cross-site",

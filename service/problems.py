@@ -20,6 +20,7 @@ from ..errors import (
     BadSetting,
     IndexAway,
     IndexBusy,
+    IndexChanged,
     NotAnImage,
     OutOfResources,
     Uncalibrated,
@@ -37,6 +38,7 @@ REASONS = {
     405: "not for this method",
     408: "the request came too slowly",
     409: "the index cannot do that as it is",
+    412: "the index has changed since",
     413: "more bytes than are taken",
     415: "no image, or of no format that is read",
     422: "a field or an image cannot be used",
@@ -52,6 +54,7 @@ STATUSES: dict[type[ArtidxError], int] = {
     UnknownPainting: 404,
     Uncalibrated: 409,
     IndexBusy: 503,
+    IndexChanged: 412,
     IndexAway: 503,
     OutOfResources: 503,
 }

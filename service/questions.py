@@ -15,8 +15,8 @@ from ..index.storage.where import LONGEST
 from .answers import answer
 from .forms import Asked, described, form_of
 from .problems import Problem, documented
+from .rights import reader
 from .state import AppState, HeldIndex, SharedState
-from .tokens import reader
 
 MOST = 100  # artists and paintings in an answer
 A_AND_B = {"a": "The one painting.", "b": "The other."}

@@ -26,10 +26,12 @@ from .kept import Kept
 from .maps import Maps
 from .metrics import Metrics
 from .pictures import Pictures
+from .remembered import Remembered
 from .settings import ServiceSettings
 from .sheets import KEPT_BYTES as SHEETS_BYTES
 from .tiles import KEPT_BYTES as TILES_BYTES
 from .tiles import Pyramid
+from .tokens import Tokens
 
 T = TypeVar("T")
 
@@ -46,7 +48,9 @@ class AppState:
         self.pictures = Pictures(settings.max_pixels)
         self.pyramids: Kept[Pyramid] = Kept(TILES_BYTES, lambda pyramid: pyramid.size_bytes)
         self.sheets: Kept[bytes] = Kept(SHEETS_BYTES, len)
+        self.tokens = Tokens(settings)
         self.writing = asyncio.Lock()
+        self.added = Remembered()
         self._decoders = ThreadPoolExecutor(available_cores(), "decode")
         self._slow_decoders = ThreadPoolExecutor(available_cores(), "decode-slow", _give_way)
         self._searchers = ThreadPoolExecutor(available_cores(), "search")

@@ -1,47 +1,103 @@
-"""Who may ask and who may write: bearer tokens, compared in constant time."""
+"""Who may ask and who may write: bearer tokens, compared in constant time.
+
+Two may come from the environment, without a name; as many as are needed from a file (TOML), which is read again when it
+has changed: so a token is given, taken back or replaced without a restart.
+
+    [anna]
+    token = "at least 16 characters that nobody can guess"
+    rights = "write"        # or "read"
+"""
 
 from __future__ import annotations
 
 import hmac
-from typing import Annotated
+import logging
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
 
-from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from ..errors import BadSetting
+from ..files import open_plain
+from .settings import ServiceSettings
 
-from .origin import check_host
-from .problems import Problem
-from .settings import READ_TOKEN, WRITE_TOKEN
-from .state import SharedState
-
-_bearer = HTTPBearer(auto_error=False, description=f"Where the service was started with {READ_TOKEN} or {WRITE_TOKEN}.")
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-
-
-async def reader(request: Request, state: SharedState, credentials: Credentials) -> None:
-    """Raises Problem unless this request may ask."""
-    settings = state.settings
-    check_host(request.headers, settings)
-    if settings.read_token is not None and not _is_one_of(credentials, settings.read_token, settings.write_token):
-        raise _unauthorized()
+SHORTEST = 16  # characters of a token in a file
+MAX_FILE_BYTES = 1 << 20
+NAME = re.compile(r"[\w.@-]{1,64}")
+RIGHTS = {"read": False, "write": True}
+log = logging.getLogger("artidx.service")
 
 
-async def writer(state: SharedState, credentials: Credentials) -> None:
-    """Raises Problem unless this request may change the index."""
-    if state.settings.write_token is None:
-        raise Problem(403, "writing-is-off", f"the service was started without {WRITE_TOKEN}")
-    if _is_one_of(credentials, state.settings.write_token):
-        return
-    if _is_one_of(credentials, state.settings.read_token):
-        raise Problem(403, "only-for-reading", "this token lets ask, and not change the index")
-    raise _unauthorized()
+@dataclass(frozen=True)
+class Token:
+    """Something that lets in who has it. name: of whom, for the log; None for those of the environment."""
+
+    value: str
+    may_write: bool
+    name: str | None = None
 
 
-def _is_one_of(credentials: HTTPAuthorizationCredentials | None, *tokens: str | None) -> bool:
-    given = (credentials.credentials if credentials else "").encode()
-    # All of them are compared, whichever is right.
-    matches = [hmac.compare_digest(given, token.encode()) for token in tokens if token]
-    return any(matches)
+class Tokens:
+    """The tokens that count now."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        """Raises BadSetting for a file that has no tokens."""
+        given = ((settings.read_token, False), (settings.write_token, True))
+        self._fixed = tuple(Token(value, may_write) for value, may_write in given if value)
+        self._file = settings.token_file
+        self._seen = self._mark()
+        self._read = () if self._file is None else read_tokens(self._file)
+
+    def find(self, given: str) -> Token | None:
+        """The token that this is. All are compared, whichever is right."""
+        matches = [
+            token
+            for token in (*self._fixed, *self._of_file())
+            if hmac.compare_digest(given.encode(), token.value.encode())
+        ]
+        return max(matches, key=lambda token: token.may_write, default=None)
+
+    def _of_file(self) -> tuple[Token, ...]:
+        """What stands in the file now; where it cannot be used, what stood there before."""
+        mark = self._mark()
+        if self._file is not None and mark != self._seen:
+            self._seen = mark
+            try:
+                self._read = read_tokens(self._file)
+                log.info("the file of tokens has changed: %d now", len(self._read))
+            except BadSetting as problem:
+                log.error("the tokens that were read before go on to count: %s", problem)
+        return self._read
+
+    def _mark(self) -> tuple[int, ...]:
+        try:
+            found = self._file.stat() if self._file else None
+        except OSError:
+            found = None
+        return (found.st_mtime_ns, found.st_size, found.st_ino) if found else ()
 
 
-def _unauthorized() -> Problem:
-    return Problem(401, "unauthorized", "a bearer token is missing or wrong", {"www-authenticate": "Bearer"})
+def read_tokens(path: Path) -> tuple[Token, ...]:
+    """The tokens of a file. Raises BadSetting."""
+    try:
+        with open_plain(path) as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError(f"over {MAX_FILE_BYTES >> 20} MB")
+        found = tuple(_token(name, said) for name, said in tomllib.loads(data.decode()).items())
+        if len({token.value for token in found}) < len(found):
+            raise ValueError("one token stands there under two names")
+    except (OSError, ValueError, RecursionError) as problem:
+        raise BadSetting(f"{path}: no file of tokens: {getattr(problem, 'strerror', None) or problem}") from None
+    return found
+
+
+def _token(name: str, said: object) -> Token:
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name[:64]!r} must be a name of letters, digits, . _ @ and -")
+    value, rights = (said.get("token"), said.get("rights")) if isinstance(said, dict) else (None, None)
+    if not isinstance(value, str) or len(value) < SHORTEST or not value.isascii() or not value.isprintable():
+        raise ValueError(f"[{name}] needs a token of at least {SHORTEST} ASCII characters")
+    if rights not in RIGHTS:
+        raise ValueError(f'[{name}] needs rights = "read" or "write"')
+    return Token(value, RIGHTS[rights], name)

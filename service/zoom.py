@@ -12,9 +12,9 @@ from ..index.opened import Index
 from .answers import answer
 from .browse import JPEG
 from .problems import Problem, documented
+from .rights import reader
 from .state import AppState, HeldIndex, SharedState
 from .tiles import TILE, Pyramid, tiles_of
-from .tokens import reader
 
 Number = Annotated[int, Query(ge=0, lt=1 << 16)]  # more than any picture has
 

@@ -15,20 +15,28 @@ import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key
 from ...embedder.catalogs.catalog import year_of
-from ...errors import BadCatalog, BadSetting, UnknownArtist, UnknownPainting
+from ...errors import BadCatalog, BadSetting, IndexChanged, UnknownArtist, UnknownPainting
 from ..measure.splits import split_names
 from ..scoring.calibration import Calibration
 from ..storage import generations, history
 from .build import Report
 
 
-def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_run: bool = False) -> Report:
+def remove(
+    index: Path,
+    ids: Iterable[str],
+    artists: Iterable[str] = (),
+    *,
+    dry_run: bool = False,
+    generation: int | None = None,
+) -> Report:
     """Remove the paintings with these ids and all by these artists.
 
-    Raises UnknownPainting or UnknownArtist, and removes nothing, if one of them is not there.
+    generation: the one that must be published still, else IndexChanged. Raises UnknownPainting or UnknownArtist, and
+    removes nothing, if one of them is not there.
     """
     with nullcontext() if dry_run else generations.writer(index):
-        before = generations.read(index)
+        before = _read(index, generation)
         wanted, keys = set(ids), {artist_key(name): name for name in artists}
         check_ids(index, before.table, wanted, "removed")
         is_theirs = before.table["artist_key"].isin([key for key in keys if key is not None])
@@ -44,12 +52,14 @@ def remove(index: Path, ids: Iterable[str], artists: Iterable[str] = (), *, dry_
     return report
 
 
-def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) -> tuple[Report, pd.DataFrame]:
+def label(
+    index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False, generation: int | None = None
+) -> tuple[Report, pd.DataFrame]:
     """Correct labels, and keep who said so and when; with the report, what is new in the history.
 
     labels: a column id and others of the index's, as text; a missing value leaves the label as it is. What is said of
-    an object, by its number, is said of all its photographs. Raises UnknownPainting and BadCatalog, and corrects
-    nothing.
+    an object, by its number, is said of all its photographs. generation: the one that must be published still, else
+    IndexChanged. Raises UnknownPainting and BadCatalog, and corrects nothing.
     """
     if by == history.SYNC:
         raise BadSetting(f"{by!r} is who says that files were moved; say your name")
@@ -57,7 +67,7 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
         again = labels["id"][labels["id"].duplicated()].iloc[0]
         raise BadCatalog(f"the id {again!r} stands more than once among the labels; nothing was corrected")
     with nullcontext() if dry_run else generations.writer(index):
-        before = generations.read(index)
+        before = _read(index, generation)
         check_ids(index, before.table, set(labels["id"]), "corrected")
         labels = _of_photographs(before.table, labels)
         columns = [name for name in labels.columns if name != "id"]
@@ -80,6 +90,14 @@ def label(index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False) 
             )
             generations.publish(index, contents, generations.ModelFile.of(before), before)
     return Report(len(before.table), corrected=len(words), dry_run=dry_run), words
+
+
+def _read(index: Path, generation: int | None) -> generations.Generation:
+    """What is published. Raises IndexChanged where that is another generation than the one that is given."""
+    before = generations.read(index)
+    if generation is not None and before.manifest.generation != generation:
+        raise IndexChanged(f"{index}: is at generation {before.manifest.generation}, no longer at {generation}")
+    return before
 
 
 def _of_photographs(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,177 @@
+"""Changes by HTTP: labels with who said so, a change meant for one generation, adding twice; who may do what."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from artidx import Index
+from artidx.errors import BadSetting
+from artidx.service.settings import ServiceSettings
+from artidx.service.tokens import Tokens
+from made import painting
+from served import TOKEN, form, served
+
+RED, BLUE = "Red Painter/R0.png", "Blue Painter/B0.png"
+PAGE = "https://museum.example"
+
+
+@pytest.fixture
+def service(index, tmp_path):
+    with served(index.source, uploads=tmp_path / "uploads", write_token=TOKEN) as found:
+        yield found
+
+
+@pytest.fixture
+def client(service):
+    with service.client(TOKEN) as found:
+        yield found
+
+
+def named(folder, **tokens):
+    """A file of tokens: name=(token, rights)."""
+    path = folder / "tokens.toml"
+    path.write_text(
+        "".join(f'[{name}]\ntoken = "{token}"\nrights = "{rights}"\n' for name, (token, rights) in tokens.items())
+    )
+    return path
+
+
+def test_labels_are_corrected_with_who_says_so_and_the_history_is_told(client, index):
+    before = client.get(f"/v1/paintings/{RED}")
+    assert before.headers["etag"] == '"1"'
+    said = {"labels": {"artist": "Workshop of Titian", "year": 1540}, "by": "Anna"}
+    corrected = client.patch(f"/v1/paintings/{RED}", json=said, headers={"if-match": before.headers["etag"]})
+    assert (corrected.status_code, corrected.headers["etag"]) == (200, '"2"'), corrected.text
+    found = corrected.json()
+    assert (found["painting"]["attribution"], found["painting"]["year"]) == ("Workshop of Titian", 1540)
+    assert [(word["column"], word["after"], word["by"]) for word in found["history"]] == [
+        ("artist", "Workshop of Titian", "Anna"),
+        ("year", "1540", "Anna"),
+    ]
+    assert client.patch(f"/v1/paintings/{BLUE}", json={"labels": {"title": "Sea"}, "by": "Ben"}).status_code == 200
+    history = client.get("/v1/history").json()
+    assert [word["by"] for word in history["history"]] == ["Ben", "Anna", "Anna"]
+    of_red = client.get("/v1/history", params={"painting": RED, "page": 2, "per_page": 1}).json()
+    assert (of_red["total"], [word["column"] for word in of_red["history"]]) == (2, ["artist"])
+    assert client.get("/v1/history?painting=none").status_code == 404
+    assert len(Index.open(index.source).history) == 3
+
+
+def test_a_change_that_was_meant_for_another_generation_is_not_made(client, index):
+    said = {"labels": {"title": "Sea"}, "by": "Anna"}
+    assert client.patch(f"/v1/paintings/{RED}", json=said, headers={"if-match": '"1"'}).status_code == 200
+    for answer in (
+        client.patch(f"/v1/paintings/{BLUE}", json=said, headers={"if-match": '"1"'}),
+        client.delete(f"/v1/paintings/{BLUE}", headers={"if-match": '"1"'}),
+        client.delete(f"/v1/paintings/{BLUE}", headers={"if-match": "rubbish"}),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (412, "urn:artidx:index-changed")
+        assert str(index.source) not in answer.text
+    assert Index.open(index.source).manifest.generation == 2
+    assert client.delete(f"/v1/paintings/{BLUE}", headers={"if-match": '"2"'}).status_code == 200
+    assert client.patch(f"/v1/paintings/{RED}", json=said, headers={"if-match": "*"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"labels": {"title": "Sea"}}, 422),  # who says so?
+        ({"labels": {}, "by": "Anna"}, 422),
+        ({"labels": {"nothing": "x"}, "by": "Anna"}, 422),
+        ({"labels": {"path": "/etc/passwd"}, "by": "Anna"}, 422),
+        ({"labels": {"year": "long ago"}, "by": "Anna"}, 422),
+        ({"labels": {"title": None}, "by": "Anna"}, 422),
+        ({"labels": {"title": "a\nb"}, "by": "Anna"}, 422),
+        ({"labels": {"title": "Sea"}, "by": "artidx sync"}, 422),
+        ({"labels": {"title": "Sea"}, "by": "Anna", "also": 1}, 422),
+        ([], 422),
+    ],
+)
+def test_a_correction_that_cannot_be_made_changes_nothing(client, index, said, status):
+    answer = client.patch(f"/v1/paintings/{RED}", json=said)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert Index.open(index.source).manifest.generation == 1
+
+
+def test_what_is_added_again_under_one_key_is_there_once(client, service, index, tmp_path):
+    new, other = painting(tmp_path / "new.png", 77), painting(tmp_path / "other.png", 78)
+    key = {"idempotency-key": "k-1"}
+    first = client.post("/v1/paintings", **form(image=new, artist="Nell"), headers=key)
+    again = client.post("/v1/paintings", **form(image=new, artist="Nell"), headers=key)
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    for fields in (form(image=new, artist="Ned"), form(image=other, artist="Nell")):
+        refused = client.post("/v1/paintings", **fields, headers=key)
+        assert (refused.status_code, refused.json()["type"]) == (422, "urn:artidx:key-used")
+    assert client.post("/v1/paintings", **form(image=new, artist="Nell")).status_code == 409
+    assert client.post("/v1/paintings", **form(image=other), headers={"idempotency-key": "a b"}).status_code == 422
+    assert client.delete(f"/v1/paintings/{first.json()['painting']['id']}").status_code == 200
+    assert client.post("/v1/paintings", **form(image=new, artist="Nell"), headers=key).status_code == 201
+    assert len(Index.open(index.source)) == 13
+
+
+def test_tokens_have_names_and_rights_and_are_replaced_without_a_restart(index, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "artidx.service")
+    old, new = "an-old-token-of-anna", "a-new-token-of-anna"
+    path = named(tmp_path, anna=(old, "write"), ben=("a-token-that-ben-has", "read"))
+    said = {"labels": {"title": "Sea"}}
+    with served(index.source, token_file=path) as service:
+
+        def patched(token):
+            with service.client(token) as client:
+                return client.patch(f"/v1/paintings/{RED}", json=said).status_code
+
+        with service.client() as client:
+            assert client.get("/v1/index").status_code == 401
+        with service.client("a-token-that-ben-has") as client:
+            assert client.get("/v1/index").status_code == 200
+        assert (patched(old), patched("a-token-that-ben-has"), patched(new)) == (200, 403, 401)
+        named(tmp_path, anna=(new, "write"))
+        said["labels"]["title"] = "Land"
+        assert (patched(old), patched("a-token-that-ben-has"), patched(new)) == (401, 401, 200)
+        path.write_text("rubbish")
+        said["labels"]["title"] = "Sky"
+        assert patched(new) == 200
+        with service.client(new) as client:
+            assert {word["by"] for word in client.get("/v1/history").json()["history"]} == {"anna"}
+    facts = [record.facts for record in caplog.records if hasattr(record, "facts")]
+    assert [each.get("token") for each in facts if each["method"] == "PATCH"][:3] == ["anna", "ben", None]
+    assert not [token for token in (old, new) if token in caplog.text]
+    assert caplog.text.count("the tokens that were read before go on to count") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        "token = 'a-token-without-a-name'",
+        "[a]\ntoken = 'short'\nrights = 'read'",
+        "[a]\ntoken = 'long-enough-for-it'\nrights = 'all'",
+        "['a b']\ntoken = 'long-enough-for-it'\nrights = 'read'",
+        "[a]\ntoken = 'long-enough-for-it'\nrights = 'read'\n[b]\ntoken = 'long-enough-for-it'\nrights = 'write'",
+    ],
+)
+def test_a_file_that_has_no_tokens_is_refused_and_says_why(tmp_path, text):
+    (tmp_path / "tokens.toml").write_text(text)
+    with pytest.raises(BadSetting, match=r"tokens\.toml: no file of tokens: "):
+        Tokens(ServiceSettings(token_file=tmp_path / "tokens.toml"))
+    with pytest.raises(BadSetting, match="No such file"):
+        Tokens(ServiceSettings(token_file=tmp_path / "none.toml"))
+
+
+def test_a_page_of_another_origin_may_ask_where_it_is_allowed(index):
+    headers = {"origin": PAGE, "sec-fetch-site": "cross-site"}
+    with served(index.source, cors=frozenset({PAGE})) as service, service.client() as client:
+        asked = {"access-control-request-method": "PATCH", "access-control-request-headers": "authorization,if-match"}
+        before = client.options("/v1/pair", headers=headers | asked)
+        assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, PAGE)
+        answer = client.post("/v1/nearest", json={"image": RED}, headers=headers)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, PAGE)
+        assert "etag" in answer.headers["access-control-expose-headers"]
+        refused = client.post("/v1/nearest", json={"image": "none"}, headers=headers)
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (404, PAGE)
+        strange = client.post("/v1/nearest", json={"image": RED}, headers=headers | {"origin": "https://evil.example"})
+        assert (strange.status_code, "access-control-allow-origin" in strange.headers) == (403, False)
+    with pytest.raises(BadSetting, match="no origin of a page"):
+        ServiceSettings(cors=frozenset({"*"}))
