@@ -5,7 +5,7 @@ an image is.
 
 BACKBONES: the folder with the backbones' pretrained weights. PyTorch has those and a projection of chance: other
 numbers, the same work. All use every core: ONNX Runtime one image a core, as artidx runs it, PyTorch batches of 16. All
-are timed in turn, and the medians of the rounds are shown. The simple line (docs/experiments.md) is nine blocks of
+are timed in turn, and the medians of the rounds are shown. The simple line (docs/experiments-log.md) is nine blocks of
 DINOv2 and a projection. A multiplication and its addition count as two operations.
 """
 
