@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..embedder.locations import Reader
+from ..embedder.parallel import batches
 from ..embedder.pictures.images import picture
 from ..embedder.remote import is_remote
 from ..errors import ArtidxError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .opened import Index
 
 SHOWN = 12  # paintings on the page of an index
+AT_ONCE = 256  # paintings whose neighbours are looked for together
 SIDE = 96  # px, of their pictures: some 4 KB each
 PICTURE_PIXELS = 50_000_000  # a larger one would take seconds to show
 
@@ -54,9 +56,11 @@ def neighbours(index: Index, k: int) -> pd.DataFrame:
     """The k nearest others of each painting: a row an edge, `a` and `b` (ids) and `distance`, nearest first."""
     gallery, table = Gallery(index.store), index.table
     rows: list[tuple[str, str, float]] = []
-    for name in table["id"]:
-        query = index.query_of_id(name)
-        rows += [(name, near.painting.id, near.distance) for near in gallery.nearest_paintings(query, k)]
+    for names in batches(table["id"], AT_ONCE):
+        found = gallery.nearest_paintings([index.query_of_id(name) for name in names], k)
+        rows += [
+            (name, near.painting.id, near.distance) for name, all_ in zip(names, found, strict=True) for near in all_
+        ]
     return pd.DataFrame(rows, columns=["a", "b", "distance"])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +29,8 @@ from . import notebook
 from .answers import twins
 from .answers.collection import Collection
 from .answers.same_picture import Reach
-from .answers.search import Answer, Gallery, Query, RankedArtist
-from .answers.verify import Decision, Judgement, Verdict, judge, verdict
+from .answers.search import Answer, Gallery, Neighbour, Query, RankedArtist
+from .answers.verify import Decision, Judgement, Verdict, judge, verdict, verdicts
 from .changes import build as building
 from .changes import edit, interchange
 from .changes.build import Layout, Report, Settings
@@ -256,6 +256,10 @@ class Index:
         """`pair` of two paintings that `query` or `queries` gave."""
         return verdict(self._gallery, a, b, self.calibration, decision)
 
+    def verdicts(self, pairs: Sequence[tuple[Query, Query]], decision: Decision) -> Iterator[Verdict]:
+        """`verdict` on each of some pairs, whose paintings are looked for together."""
+        return verdicts(self._gallery, pairs, self.calibration, decision)
+
     def with_one_picture(
         self,
         images: tuple[ImageLike, ImageLike],
@@ -272,6 +276,10 @@ class Index:
         """`verdict` without the evidence, which takes most of the time."""
         return judge(self._gallery, a, b, self.calibration, decision)
 
+    def expanded(self, queries: Sequence[Query]) -> list[Query]:
+        """The same queries with what `judge` must look for, which is done once for all of them."""
+        return self._gallery.expanded(queries)
+
     def nearest(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
         """Who might have painted it?  The k most probable artists and the k nearest paintings.
 
@@ -283,8 +291,14 @@ class Index:
 
     def answer(self, query: Query, *, k: int = 10) -> Answer:
         """`nearest` of a painting that `query` or `queries` gave."""
-        artists, unknown = self._gallery.nearest_artists(query, _checked(k), self.calibration.artists)
-        return self._answer(query, k, artists, unknown)
+        return next(self.answers([query], k=k))
+
+    def answers(self, queries: Sequence[Query], *, k: int = 10) -> Iterator[Answer]:
+        """`answer` for each of some paintings, which are looked for together."""
+        gallery, calibration = self._gallery, self.calibration.artists
+        for query, seen in zip(queries, gallery.look(queries, _checked(k)), strict=True):
+            artists, unknown = gallery.nearest_artists(query, seen.candidates, k, calibration)
+            yield self._answer(query, gallery.neighbours(query, seen.near, k), artists, unknown)
 
     def with_twins(self, image: ImageLike, query: Query, found: Answer, max_pixels: int = MAX_PIXELS) -> Answer:
         """The answer on an image, and which paintings show the same picture; near ones are read again."""
@@ -306,7 +320,12 @@ class Index:
 
     def nearest_to(self, query: Query, *, k: int = 10) -> Answer:
         """`nearest_paintings` of a painting that `query` or `queries` gave."""
-        return self._answer(query, k, (), None)
+        return next(self.all_nearest_to([query], k=k))
+
+    def all_nearest_to(self, queries: Sequence[Query], *, k: int = 10) -> Iterator[Answer]:
+        """`nearest_to` each of some paintings, which are looked for together."""
+        for query, near in zip(queries, self._gallery.nearest_paintings(queries, _checked(k)), strict=True):
+            yield self._answer(query, near, (), None)
 
     def review(self, *, bar: Bar = no_bar) -> Review:
         """What a curator should look at: duplicates, doubtful attributions, works without an artist (review/).
@@ -515,12 +534,14 @@ class Index:
             own = [*own, *self.store.places("object", painting.object)]
         return Query(name, self.store.vectors_at([place])[0], frozenset(own), painting)
 
-    def _answer(self, query: Query, k: int, artists: tuple[RankedArtist, ...], unknown: float | None) -> Answer:
+    def _answer(
+        self, query: Query, paintings: tuple[Neighbour, ...], artists: tuple[RankedArtist, ...], unknown: float | None
+    ) -> Answer:
         return Answer(
             query.name,
             artists,
             unknown,
-            self._gallery.nearest_paintings(query, _checked(k)),
+            paintings,
             searched=len(self),
             approximate=self.store.is_approximate,
             model=self.manifest.model.sha256,

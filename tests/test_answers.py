@@ -47,7 +47,9 @@ def test_nearest_vectors_equal_a_plain_sort_in_one_part_or_several(vectors, k, w
     allowed = np.arange(len(left)) % 3 > 0
     several = Vectors([Part(part) for part in parts], kept)
     assert np.array_equal(several.matrix, left)
-    np.testing.assert_allclose(several.cosines(vectors[0]), left @ vectors[0], atol=1e-6)
+    cosines = several.cosines(vectors[:2])
+    np.testing.assert_allclose(cosines, vectors[:2] @ left.T, atol=1e-6)
+    assert all(several.cosines(v[None]).tobytes() == c.tobytes() for v, c in zip(vectors[:2], cosines, strict=True))
     for mask in (None, allowed):
         found, apart = several.nearest(vectors[:2], k, mask)
         for query, places, distance in zip(vectors[:2], found.tolist(), apart, strict=True):
@@ -56,6 +58,8 @@ def test_nearest_vectors_equal_a_plain_sort_in_one_part_or_several(vectors, k, w
             assert [(d, place) for d, place in zip(distance, places, strict=True) if place != NOBODY] == order
             assert np.isinf(distance[len(order) :]).all()
             assert several.at(places[: len(order)]).tobytes() == left[places[: len(order)]].tobytes()
+        seen = several.nearest_by(np.where(True if mask is None else mask, cosines, -np.inf), vectors[:2], k)
+        assert [each.tobytes() for each in seen] == [found.tobytes(), apart.tobytes()]
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,6 +8,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from artidx.errors import BadCatalog, BadSetting, Uncalibrated
 from artidx.index.answers import wording
 from artidx.index.answers.search import Gallery
 from artidx.index.answers.submit import submit
+from artidx.index.answers.verify import Decision
 from artidx.index.scoring import neighbourhood
 from artidx.index.scoring.calibration import Calibration
 from artidx.index.scoring.neighbourhood import (
@@ -203,6 +205,20 @@ def test_a_pair_is_judged_by_its_neighbourhoods_as_all_pairs_of_an_index_are(lar
         assert found == pytest.approx(expected[0], abs=1e-3)
 
 
+def test_many_asked_at_once_are_answered_as_one_by_one(larger):
+    for index in (larger, larger.only("artist != 'Artist 2'")):
+        queries = [index.query_of_id(name) for name in larger.generation.table["id"][[0, 3, 90, 207, 120, 3]]]
+        pairs = list(pairwise(queries))
+        assert list(index.answers(queries, k=4)) == [index.answer(query, k=4) for query in queries]
+        assert list(index.all_nearest_to(queries, k=4)) == [index.nearest_to(query, k=4) for query in queries]
+        verdicts = [index.verdict(a, b, Decision()) for a, b in pairs]
+        assert list(index.verdicts(pairs, Decision())) == verdicts
+        for pair, verdict in zip(pairwise(index.expanded(queries)), verdicts, strict=True):
+            judgement = index.judge(*pair, Decision())
+            assert judgement == index.judge(*(replace(query, expanded=None) for query in pair), Decision())
+            assert vars(judgement).items() <= vars(verdict).items()
+
+
 def test_neither_a_filter_nor_a_picture_saved_anew_changes_a_neighbourhood(larger):
     one, other = larger.generation.table["id"][[3, 90]]
     expected = larger.pair(f"id:{one}", f"id:{other}").neighbourhood_similarity
@@ -210,11 +226,11 @@ def test_neither_a_filter_nor_a_picture_saved_anew_changes_a_neighbourhood(large
     assert few.pair(f"id:{one}", f"id:{other}").neighbourhood_similarity == expected
     gallery, path = Gallery(larger.store), larger.generation.table["path"][3]
     before = larger.query(path)
-    assert not np.allclose(gallery._expanded(before), before.vector)
+    assert not np.allclose(gallery.expanded([before])[0].expanded, before.vector)
     painting(Path(path), 9999, (10, 200, 30))
     anew = larger.query(path)
     assert anew.own == before.own
-    assert np.array_equal(gallery._expanded(anew), anew.vector)
+    assert np.array_equal(gallery.expanded([anew])[0].expanded, anew.vector)
 
 
 # --- in words

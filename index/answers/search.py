@@ -7,7 +7,8 @@ verify.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from ..scoring.artist_scores import KERNEL, artist_scores, compensated, with_tai
 from ..scoring.calibration import ArtistCalibration
 from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
 from ..scoring.vectors import Array, distances
-from ..storage.vector_store import Candidates, Painting, VectorStore
+from ..storage.vector_store import Candidates, Near, Painting, Seen, VectorStore
 from . import wording
 from .same_picture import SamePicture
 from .wording import Summary
@@ -112,12 +113,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Query:
-    """A painting asked about: its vector (d,), and the places in a generation's table that are that same painting."""
+    """A painting asked about: its vector (d,), and the places in a generation's table that are that same painting.
+
+    expanded: (d,) the vector by which its neighbourhood is told, where it was looked for (`Gallery.expanded`).
+    """
 
     name: str
     vector: Array
     own: frozenset[int]
     painting: Painting | None = None
+    expanded: Array | None = None
 
 
 class Gallery:
@@ -138,41 +143,67 @@ class Gallery:
         if len(landmarks) < FEWEST:
             return None
         excluded = [number for query in (a, b) for number in landmarks.of_painting(query.own, query.vector)]
-        near_a, near_b = ((landmarks.augmented @ self._expanded(query)).astype(np.float64) for query in (a, b))
+        near_a, near_b = (
+            (landmarks.augmented @ np.asarray(query.expanded)).astype(np.float64) for query in self.expanded((a, b))
+        )
         near_a[excluded] = near_b[excluded] = -np.inf
         return similarity(near_a, near_b, landmarks.bandwidth)
 
-    def _expanded(self, query: Query) -> Array:
-        """(d,) the vector of a painting of the index expanded by its nearest there; of one from elsewhere as it is.
+    def expanded(self, queries: Sequence[Query], seen: Sequence[Seen] | None = None) -> list[Query]:
+        """The same queries: a painting of the index expanded by its nearest there, one from elsewhere as it is.
 
-        A picture saved anew at a painting's path is from elsewhere.
+        A picture saved anew at a painting's path is from elsewhere. All are looked for at once, but where they were
+        seen already among all that there is.
         """
-        if query.painting is None:
-            return query.vector
-        every, room = self.store.everything, NEAREST + len(query.own)
-        while True:
-            places, _ = every.nearest(query.vector, room)
-            near = every.vectors_at(places.tolist())
-            is_other = ~np.isin(places, list(query.own)) & (near != query.vector).any(axis=1)  # no copy either
-            if is_other.sum() >= NEAREST or len(places) < room:
-                found: Array = query_expansion(query.vector[None], near[is_other][None, :NEAREST])[0]
-                return found
-            room *= 2
+        found = [query if query.painting or query.expanded is not None else _as_it_is(query) for query in queries]
+        missing = [number for number, query in enumerate(found) if query.expanded is None]
+        every = self.store.everything
+        if seen and every is self.store and all(each.candidates.are_all for each in seen):
+            near = [seen[number].near for number in missing]
+        else:
+            near = every.nearest(_vectors(found[n] for n in missing), [NEAREST + len(found[n].own) for n in missing])
+        for number, those in zip(missing, near, strict=True):
+            found[number] = self._expanded(found[number], those)
+        return found
 
-    def nearest_paintings(self, query: Query, k: int) -> tuple[Neighbour, ...]:
-        """The k paintings nearest to the query, itself left out."""
-        places, apart = self.store.nearest(query.vector, k + len(query.own))
-        is_other = ~np.isin(places, list(query.own))
-        return self._neighbours(places[is_other][:k].tolist(), apart[is_other][:k].tolist())
+    def _expanded(self, query: Query, near: Near) -> Query:
+        """near: the nearest of everything, or some of them."""
+        every = self.store.everything
+        while True:
+            vectors = every.vectors_at(near.places.tolist())
+            is_other = ~np.isin(near.places, list(query.own)) & (vectors != query.vector).any(axis=1)  # no copy either
+            more = near
+            if is_other.sum() < NEAREST:
+                (more,) = every.nearest(query.vector[None], [2 * len(near.places)])
+            if len(more.places) <= len(near.places):
+                others = vectors[is_other][None, :NEAREST]
+                return replace(query, expanded=query_expansion(query.vector[None], others)[0])
+            near = more
+
+    def look(self, queries: Sequence[Query], k: int) -> Iterator[Seen]:
+        """What `nearest_paintings`, of up to k, and `nearest_artists` need of each, in one look at the paintings."""
+        own = [query.own for query in queries]
+        return self.store.look(_vectors(queries), [k + len(places) for places in own], own)
+
+    def nearest_paintings(self, queries: Sequence[Query], k: int) -> list[tuple[Neighbour, ...]]:
+        """The k paintings nearest to each query, itself left out."""
+        found = self.store.nearest(_vectors(queries), [k + len(query.own) for query in queries])
+        return [self.neighbours(query, near, k) for query, near in zip(queries, found, strict=True)]
+
+    def neighbours(self, query: Query, near: Near, k: int) -> tuple[Neighbour, ...]:
+        """The first k of those near to a query, itself left out."""
+        is_other = ~np.isin(near.places, list(query.own))
+        return self._neighbours(near.places[is_other][:k].tolist(), near.distances[is_other][:k].tolist())
 
     def nearest_artists(
-        self, query: Query, k: int, calibration: ArtistCalibration
+        self, query: Query, candidates: Candidates, k: int, calibration: ArtistCalibration
     ) -> tuple[tuple[RankedArtist, ...], float]:
         """The k most probable artists, and the probability that it is none of the index's artists.
 
+        candidates: what a look at the paintings has found for the query.
         Artists whose only painting is the query itself cannot be judged and are left out.
         """
-        artists, candidates = self.store.artists, self.store.candidates(query.vector, list(query.own))
+        artists = self.store.artists
         scored = artist_scores(candidates.cosines, candidates.artists, len(artists))
         own = self.store.artists_at(list(query.own))
         left_out = np.bincount(own + 1, minlength=len(artists) + 1)[1:]
@@ -219,6 +250,15 @@ class Gallery:
             Neighbour(painting, distance)
             for painting, distance in zip(self.store.paintings(places), apart, strict=True)
         )
+
+
+def _as_it_is(query: Query) -> Query:
+    return replace(query, expanded=query.vector)
+
+
+def _vectors(queries: Iterable[Query]) -> Array:
+    """(q, d)"""
+    return np.array([query.vector for query in queries], np.float32)
 
 
 def _nearest_of(candidates: Candidates, artist: int) -> list[int]:

@@ -7,12 +7,13 @@ the same. The artists and shared neighbours are shown as evidence and do not mov
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ...embedder import bounds
 from ..scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
 from ..scoring.vectors import distances
-from ..storage.vector_store import Painting
+from ..storage.vector_store import Painting, Seen
 from . import wording
 from .same_picture import SamePicture
 from .search import Gallery, Neighbour, Query, RankedArtist
@@ -122,21 +123,43 @@ def judge(gallery: Gallery, a: Query, b: Query, calibrations: Calibration, decis
 
 def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, decision: Decision) -> Verdict:
     """Compare two paintings and say why."""
-    judgement = judge(gallery, a, b, calibration, decision)
-    measured_on = _calibration_for(a, b, calibration).measured_on
-    is_too_sure = calibration.outside is None and not (a.painting or b.painting)
+    return next(verdicts(gallery, [(a, b)], calibration, decision))
+
+
+def verdicts(
+    gallery: Gallery, pairs: Sequence[tuple[Query, Query]], calibration: Calibration, decision: Decision
+) -> Iterator[Verdict]:
+    """`verdict` on each of some pairs, whose paintings are looked for together."""
+    # Neither of a pair is evidence for the other.
+    apart = [replace(query, own=a.own | b.own) for a, b in pairs for query in (a, b)]
+    seen = gallery.look(apart, NEIGHBOURS)
+    for number, pair in enumerate(pairs):
+        yield _verdict(
+            gallery, pair, apart[2 * number : 2 * number + 2], [next(seen), next(seen)], calibration, decision
+        )
+
+
+def _verdict(
+    gallery: Gallery,
+    pair: tuple[Query, Query],
+    apart: Sequence[Query],
+    seen: Sequence[Seen],
+    calibration: Calibration,
+    decision: Decision,
+) -> Verdict:
+    """apart: the two without each other; seen: what each of these finds."""
+    a, b = gallery.expanded(pair, seen)
     manifest = gallery.store.manifest
-    # Neither is evidence for the other.
-    a, b = (replace(query, own=a.own | b.own) for query in (a, b))
+    side_a, side_b = (_side(gallery, *each, calibration) for each in zip(apart, seen, strict=True))
     return Verdict(
-        **vars(judgement),
-        a=_side(gallery, a, calibration),
-        b=_side(gallery, b, calibration),
-        shared=_shared(gallery, a, b),
-        measured_on=measured_on,
+        **vars(judge(gallery, a, b, calibration, decision)),
+        a=side_a,
+        b=side_b,
+        shared=_shared(*(gallery.neighbours(q, each.near, NEIGHBOURS) for q, each in zip(apart, seen, strict=True))),
+        measured_on=_calibration_for(a, b, calibration).measured_on,
         model=manifest.model.sha256,
         generation=manifest.generation,
-        is_too_sure=is_too_sure,
+        is_too_sure=calibration.outside is None and not (a.painting or b.painting),
     )
 
 
@@ -144,17 +167,13 @@ def _calibration_for(a: Query, b: Query, calibration: Calibration) -> PairCalibr
     return calibration.pairs_where(is_any_inside=bool(a.own or b.own))
 
 
-def _side(gallery: Gallery, query: Query, calibration: Calibration) -> Side:
-    artists, unknown = gallery.nearest_artists(query, ARTISTS, calibration.artists)
+def _side(gallery: Gallery, query: Query, seen: Seen, calibration: Calibration) -> Side:
+    artists, unknown = gallery.nearest_artists(query, seen.candidates, ARTISTS, calibration.artists)
     return Side(query.name, query.painting, artists, unknown)
 
 
-def _shared(gallery: Gallery, a: Query, b: Query) -> tuple[SharedNeighbour, ...]:
+def _shared(near_a: Iterable[Neighbour], near_b: Iterable[Neighbour]) -> tuple[SharedNeighbour, ...]:
     """Nearest to both first."""
-
-    def near(query: Query) -> dict[Painting, Neighbour]:
-        return {n.painting: n for n in gallery.nearest_paintings(query, NEIGHBOURS)}
-
-    of_a, of_b = near(a), near(b)
+    of_a, of_b = ({neighbour.painting: neighbour for neighbour in near} for near in (near_a, near_b))
     both = [SharedNeighbour(p, of_a[p].distance, of_b[p].distance) for p in of_a if p in of_b]
     return tuple(sorted(both, key=lambda s: (s.distance_a + s.distance_b, s.painting.id)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, takewhile
@@ -22,10 +22,10 @@ import pandas as pd
 from ...embedder.catalogs.catalog import is_text
 from ...errors import BadIndex, BadSetting
 from ..scoring.neighbourhood import LANDMARKS
-from ..scoring.vectors import MARGIN, Array, Doubles, Integers, distances
+from ..scoring.vectors import MARGIN, Array, Integers, distances
 from ..storage.folder_store import nothing_left
 from ..storage.manifest import Manifest, read_manifest
-from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Painting
+from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Near, Painting, Seen
 from ..storage.where import All, Condition, Not, condition_of
 from .address import Address
 from .filters import ALWAYS, expression, quoted
@@ -168,15 +168,22 @@ class MilvusStore:
         found = self._server.rows(self._collection, _among(places, self._filter), ["artist_number"]) if places else []
         return np.array([row["artist_number"] for row in found], np.int64)
 
-    def nearest(self, query: Array, k: int) -> tuple[Integers, Doubles]:
+    def nearest(self, queries: Array, wanted: Sequence[int]) -> list[Near]:
+        return [self._nearest(query, k) for query, k in zip(queries, wanted, strict=True)]
+
+    def look(self, queries: Array, wanted: Sequence[int], excluded: Sequence[Collection[int]]) -> Iterator[Seen]:
+        for query, k, own in zip(queries, wanted, excluded, strict=True):
+            yield Seen(self._nearest(query, k), self._candidates(query, own))
+
+    def _nearest(self, query: Array, k: int) -> Near:
         found = self._search(query, min(k, len(self)) + MARGIN, FIELDS)
         self._remember([hit["entity"] | {"row": hit["row"]} for hit in found])
         places = np.array([hit["row"] for hit in found], np.int64)
         apart = distances(query[None], self.vectors_at(places.tolist())) if len(places) else np.empty(0)
         order = np.lexsort((places, apart))[:k]
-        return places[order], apart[order]
+        return Near(places[order], apart[order])
 
-    def candidates(self, query: Array, excluded: Sequence[int]) -> Candidates:
+    def _candidates(self, query: Array, excluded: Collection[int]) -> Candidates:
         wanted = CANDIDATES + len(excluded)
         found = self._search(query, wanted, ["artist_number"])
         counted = [hit for hit in found if hit["row"] not in excluded][:CANDIDATES]

@@ -32,6 +32,7 @@ SWAPPED = 6  # the same of an approximate index: what its 8-bit codes swap beyon
 ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong against each other
 REACH = 4  # vectors at least in the lists that are read, for each neighbour asked for: long answers need more lists
 MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
+IN_CACHE = 1 << 20  # bytes of vectors that all queries are multiplied with before the next are read
 BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which stay in a processor's cache
 FAISS_ROOM = 320 << 20  # bytes of address space that it takes where it is loaded
 NOBODY = -1  # the place of a neighbour that is not there
@@ -153,10 +154,27 @@ class Vectors:
             found[is_here] = part.matrix[stored[is_here] - self._starts[number]]
         return found
 
-    def cosines(self, query: Array) -> Doubles:
-        """(n,) cosines to a query (d,), up to rounding of float32."""
-        found = np.concatenate([part.matrix @ query for part in self.parts])
-        return np.asarray(found if self._kept is None else found[self._kept], np.float64)
+    def cosines(self, queries: Array) -> Doubles:
+        """(q, n) cosines to queries (q, d), up to rounding of float32.
+
+        The vectors are read once for all queries, and each query's cosines are those that it has alone.
+        """
+        found = np.empty((len(queries), int(self._starts[-1])))
+        size = max(1, IN_CACHE // (4 * self.dim))
+        for part, start in zip(self.parts, self._starts[:-1].tolist(), strict=True):
+            for row in range(0, len(part.matrix), size):
+                block = part.matrix[row : row + size]
+                for of_query, query in zip(found, queries, strict=True):
+                    of_query[start + row : start + row + len(block)] = block @ query
+        return found if self._kept is None else found[:, self._kept]
+
+    def nearest_by(self, cosines: Doubles, queries: Array, k: int) -> tuple[Integers, Doubles]:
+        """`nearest` where the cosines (q, n) of all are known, -inf for those that may not be found."""
+        near = [_largest(each, k) for each in cosines]
+        padded = np.full((len(near), max(map(len, near), default=0)), NOBODY)
+        for row, places in zip(padded, near, strict=True):
+            row[: len(places)] = places
+        return self._ranked(np.ascontiguousarray(queries, np.float32), padded, k)
 
     def nearest(self, queries: Array, k: int, allowed: Mask | None = None) -> tuple[Integers, Doubles]:
         """The k places nearest to each query (q, d), nearest first: (q, k) places and distances.
@@ -164,7 +182,7 @@ class Vectors:
         allowed: (n,) which places may be found; with it the search is exact. Where there are fewer than k the rest
         are NOBODY, infinitely far away. Up to MARGIN equal distances stand in the order of their places.
         """
-        if not len(self):
+        if not len(self) or not len(queries):
             return np.full((len(queries), k), NOBODY), np.full((len(queries), k), np.inf)
         queries = np.ascontiguousarray(queries, np.float32)
         found = np.concatenate(
@@ -223,6 +241,15 @@ class Vectors:
         apart[padded == NOBODY] = np.inf
         order = np.lexsort((padded, apart), axis=1)[:, :k]
         return np.take_along_axis(padded, order, 1), np.take_along_axis(apart, order, 1)
+
+
+def _largest(cosines: Doubles, k: int) -> Integers:
+    """Places of the k largest cosines (n,), and of those that rounding may have put below them; none of -inf."""
+    count = len(cosines)
+    edge = np.partition(cosines, count - k)[count - k] if k < count else -np.inf
+    is_sure = cosines > edge + ROUNDING
+    is_near = (cosines >= edge - ROUNDING) & (cosines > -np.inf) & ~is_sure
+    return np.concatenate([np.flatnonzero(is_sure), np.flatnonzero(is_near)[: k + MARGIN]])
 
 
 def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Integers]:

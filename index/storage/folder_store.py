@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,10 +18,11 @@ from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask
 from .generations import Generation
 from .manifest import Manifest
 from .segments import OWN_COLUMNS
-from .vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Painting
+from .vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Near, Painting, Seen
 from .where import matching
 from .words import searched_text
 
+COMPARED = 1 << 23  # cosines in memory at once: 64 MB, and those of one query where that has more
 REMEMBERED = 20_000  # paintings whose cells have been read: some megabytes
 
 
@@ -83,22 +84,29 @@ class FolderStore:
     def vectors_at(self, places: Sequence[int]) -> Array:
         return self._vectors.at(places)
 
-    def nearest(self, query: Array, k: int) -> tuple[Integers, Doubles]:
-        places, apart = (found[0] for found in self._vectors.nearest(query[None], min(k, len(self)), self.allowed))
-        is_there = places != NOBODY
-        return places[is_there], apart[is_there]
+    def nearest(self, queries: Array, wanted: Sequence[int]) -> list[Near]:
+        if self.is_approximate:  # how many lists are read goes by what is wanted
+            return [self._nearest_by_lists(query, k) for query, k in zip(queries, wanted, strict=True)]
+        most = min(max(wanted, default=0), len(self))
+        places, apart = self._vectors.nearest(queries, most, self.allowed)
+        return [_near(*found) for found in zip(places, apart, wanted, strict=True)]
 
-    def candidates(self, query: Array, excluded: Sequence[int]) -> Candidates:
+    def look(self, queries: Array, wanted: Sequence[int], excluded: Sequence[Collection[int]]) -> Iterator[Seen]:
         if self.is_approximate:
-            places, apart = self.nearest(query, CANDIDATES + len(excluded))
-            counts = ~np.isin(places, excluded)
-            places, apart = places[counts][:CANDIDATES], apart[counts][:CANDIDATES]
-            return Candidates(places, self._codes[places], 1 - apart, are_all=False)
-        cosines = self._vectors.cosines(query)
-        cosines[excluded] = -np.inf
-        if self.allowed is not None:
-            cosines[~self.allowed] = -np.inf
-        return Candidates(np.arange(len(cosines)), self._codes, cosines, are_all=True)
+            for query, k, own in zip(queries, wanted, excluded, strict=True):
+                yield Seen(self._nearest_by_lists(query, k), self._candidates_by_lists(query, own))
+            return
+        size = max(1, COMPARED // len(self._table))
+        for start in range(0, len(queries), size):
+            some = slice(start, start + size)
+            cosines = self._vectors.cosines(queries[some])
+            if self.allowed is not None:
+                cosines[:, ~self.allowed] = -np.inf
+            places, apart = self._vectors.nearest_by(cosines, queries[some], min(max(wanted[some]), len(self)))
+            for number, own in enumerate(excluded[some]):
+                cosines[number, [*own]] = -np.inf
+                near = _near(places[number], apart[number], wanted[start + number])
+                yield Seen(near, Candidates(np.arange(len(self._table)), self._codes, cosines[number], are_all=True))
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         is_found = np.ones(len(self._table), bool)
@@ -149,6 +157,16 @@ class FolderStore:
     def centroids(self) -> Array:
         return centroids_of(self._vectors.matrix, *self._coded)
 
+    def _nearest_by_lists(self, query: Array, k: int) -> Near:
+        places, apart = self._vectors.nearest(query[None], min(k, len(self)))
+        return _near(places[0], apart[0], k)
+
+    def _candidates_by_lists(self, query: Array, excluded: Collection[int]) -> Candidates:
+        near = self._nearest_by_lists(query, CANDIDATES + len(excluded))
+        counts = ~np.isin(near.places, [*excluded])
+        places, apart = near.places[counts][:CANDIDATES], near.distances[counts][:CANDIDATES]
+        return Candidates(places, self._codes[places], 1 - apart, are_all=False)
+
     def _painting(self, place: int) -> Painting:
         known = self._read.get(place)
         if known is None:
@@ -187,6 +205,12 @@ class FolderStore:
     @cached_property
     def _text(self) -> Any:
         return searched_text(self._table)
+
+
+def _near(places: Integers, apart: Doubles, wanted: int) -> Near:
+    """Of what was found for a query, with NOBODY where there are no more."""
+    is_there = places[:wanted] != NOBODY
+    return Near(places[:wanted][is_there], apart[:wanted][is_there])
 
 
 def nothing_left(name: str, where: str | None, exclude: str | None) -> BadSetting:

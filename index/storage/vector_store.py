@@ -7,7 +7,7 @@ judge what it finds (search.py, verify.py).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -64,6 +64,13 @@ class Artists:
         return {key: number for number, key in enumerate(self.keys)}
 
 
+class Near(NamedTuple):
+    """The paintings nearest to a query, nearest first: (k,) places and distances."""
+
+    places: Integers
+    distances: Doubles
+
+
 class Candidates(NamedTuple):
     """Paintings compared with a query one by one: (c,) places, artists' numbers (-1 for nobody), cosines to it.
 
@@ -74,6 +81,13 @@ class Candidates(NamedTuple):
     artists: Integers
     cosines: Doubles
     are_all: bool
+
+
+class Seen(NamedTuple):
+    """What one look at the paintings that may be found tells of a query."""
+
+    near: Near
+    candidates: Candidates
 
 
 @dataclass(frozen=True)
@@ -181,11 +195,18 @@ class VectorStore(Protocol):
     def vectors_at(self, places: Sequence[int]) -> Array:
         """(p, d) their vectors, bit for bit as they were stored."""
 
-    def nearest(self, query: Array, k: int) -> tuple[Integers, Doubles]:
-        """The k places nearest to a query (d,) and their distances, nearest first; fewer where there are no more."""
+    def nearest(self, queries: Array, wanted: Sequence[int]) -> list[Near]:
+        """The nearest to each of queries (q, d), as many as are wanted of each; fewer where there are no more.
 
-    def candidates(self, query: Array, excluded: Sequence[int]) -> Candidates:
-        """What artist scores are made of: all that may be found, or the nearest of many; not the excluded places."""
+        What is found for one does not depend on what else is asked.
+        """
+
+    def look(self, queries: Array, wanted: Sequence[int], excluded: Sequence[Collection[int]]) -> Iterator[Seen]:
+        """The nearest to each, as `nearest` finds them, and what artist scores are made of: all that may be found, or
+        the nearest of many, but not the places that are excluded for the query.
+
+        Of many queries some are looked at at once, as memory allows.
+        """
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         """Places of paintings in whose artist, title and id all the words occur, and how many there are in all.

@@ -1,0 +1,143 @@
+"""How what a user waits for grows with the index, from 10,000 paintings on, in one run.
+
+    python benchmarks/growth.py                    # 10,000 and 100,000 paintings
+    python benchmarks/growth.py 10000 100000 1000000
+
+Vectors are made up, of 256 numbers, and cluster as artists do (benchmarks/search.py). No image is embedded: paintings
+are asked for by their ids. Beside each time stands FAISS' own for as many exact searches, in the same process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pandas as pd
+from search import MODEL, NEVER, clustered, publish_more, table_of, timed, unit
+
+from artidx import Embedder, Index
+from artidx.cli.bulk import answer_list, answer_pairs
+from artidx.embedder.pictures.images import MAX_PIXELS
+from artidx.files import write_atomically
+from artidx.index.answers.verify import Decision
+from artidx.index.changes import edit
+from artidx.index.changes.build import Layout, new_contents
+from artidx.index.storage import generations
+from artidx.index.storage.manifest import Model
+
+DIM, ASKED, PAIRS = 256, 64, 300
+OPEN = """
+import sys, time
+from artidx import Index
+started = time.perf_counter()
+index = Index.open(sys.argv[1])
+print(time.perf_counter() - started)
+index.store.paintings([0])
+facts = dict(line.split(":") for line in open("/proc/self/smaps_rollup").read().splitlines()[1:])
+print(int(facts["Private_Dirty"].split()[0]) / 1024)
+"""
+
+
+def index_of(count: int, path: Path, vectors: np.ndarray, artist: np.ndarray) -> Index:
+    """An index of made-up vectors that is calibrated as the model that ships."""
+    contents = new_contents(
+        table_of(np.arange(count), artist), vectors, np.zeros(DIM, np.float32), len(artist), Layout()
+    )
+    calibration = Embedder.load().metadata["calibration"]
+    facts = Model(sha256(MODEL).hexdigest(), "made up", DIM)
+    with generations.writer(path):
+        model = generations.ModelFile(facts, calibration, partial(write_atomically, data=MODEL))
+        generations.publish(path, replace(contents, approximate_from=NEVER), model)
+    return Index.open(path)
+
+
+def quietly(work: Callable[[], Any]) -> Callable[[], Any]:
+    def done() -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            work()
+
+    return done
+
+
+def measure(count: int, folder: Path) -> dict[str, str]:
+    chance = np.random.default_rng(1)
+    vectors, artist = clustered(count, DIM, np.random.default_rng(0))
+    path = folder / f"{count}.artidx"
+    index = index_of(count, path, vectors, artist)
+    names = [f"id:{place:08d}.jpg" for place in chance.choice(count, ASKED, replace=False)]
+    flat = faiss.IndexFlatIP(DIM)
+    flat.add(vectors)
+    one = timed(lambda: flat.search(vectors[:1], 10), 5)
+    many = timed(lambda: flat.search(vectors[:ASKED], 10), 3)
+    pairs = folder / "pairs.csv"
+    with pairs.open("w", newline="") as stream:
+        rows = [("a", "b"), *(tuple(names[n] for n in chance.choice(ASKED, 2, replace=False)) for _ in range(PAIRS))]
+        csv.writer(stream).writerows(rows)
+    index.pair(names[0], names[1])
+    found = {"FAISS, one exact search": ms(one)}
+
+    def told(what: str, seconds: float, of: float) -> None:
+        found[what] = f"{ms(seconds)} ({seconds / of:.1f})"
+
+    told("pair", timed(lambda: index.pair(names[0], names[1]), 5), one)
+    told("nearest", timed(lambda: index.nearest(names[0]), 5), one)
+    few = "year == 1510"  # some 1 % of them
+    told(f"nearest --where '{few}'", timed(lambda: index.only(few).nearest(names[0]), 5), one)
+    half = "year < 1700"
+    told(f"nearest --where '{half}'", timed(lambda: index.only(half).nearest(names[0]), 5), one)
+    asked = partial(answer_pairs, index, pairs, Decision(), MAX_PIXELS)
+    told(f"pair --pairs, {PAIRS} of {ASKED} paintings", timed(quietly(lambda: asked(False))), many)
+    told("the same, --json", timed(quietly(lambda: asked(True))), many)
+    listed = partial(answer_list, index, names, 10)
+    told(f"nearest --list, {ASKED}", timed(quietly(lambda: listed(False, MAX_PIXELS, False))), many)
+    told("the same, --paintings", timed(quietly(lambda: listed(True, MAX_PIXELS, False))), many)
+    found["look up an id"] = f"{timed(lambda: index.store.places('id', names[0][3:]), 50) * 1e6:,.0f} us"
+
+    more = table_of(np.arange(count, count + 1), artist[:1])
+    moved = unit(vectors[:1] + 0.01).astype(np.float32)
+    found["add 1"] = ms(timed(lambda: publish_more(path, index.generation, more, moved)))
+    labels = pd.DataFrame({"id": [names[0][3:]], "title": ["another"]})
+    found["label 1"] = ms(timed(lambda: edit.label(path, labels, "somebody")))
+    found["remove 1"] = ms(timed(lambda: edit.remove(path, [names[1][3:]])))
+    opened, private = subprocess.run(
+        [sys.executable, "-c", OPEN, path], check=True, capture_output=True, text=True
+    ).stdout.split()
+    found["open"] = ms(float(opened))
+    found["memory of a reader's own"] = f"{float(private):,.0f} MiB"
+    return found
+
+
+def ms(seconds: float) -> str:
+    return f"{seconds * 1e3:,.2f} ms" if seconds < 0.01 else f"{seconds * 1e3:,.0f} ms"
+
+
+def main() -> None:
+    sizes = [int(each) for each in sys.argv[1:]] or [10_000, 100_000]
+    folder = Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR", "/tmp")))
+    columns: dict[str, dict[str, str]] = {}
+    try:
+        for size in sizes:
+            columns[f"{size:,}"] = measure(size, folder)
+            shutil.rmtree(folder / f"{size}.artidx")
+    finally:
+        shutil.rmtree(folder)
+    print(f"{os.cpu_count()} cores; in brackets, times as long as FAISS takes for the searches alone")
+    print(pd.DataFrame(columns).to_string())
+
+
+if __name__ == "__main__":
+    main()
