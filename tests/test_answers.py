@@ -58,7 +58,8 @@ def test_nearest_vectors_equal_a_plain_sort_in_one_part_or_several(vectors, k, w
             assert [(d, place) for d, place in zip(distance, places, strict=True) if place != NOBODY] == order
             assert np.isinf(distance[len(order) :]).all()
             assert several.at(places[: len(order)]).tobytes() == left[places[: len(order)]].tobytes()
-        seen = several.nearest_by(np.where(True if mask is None else mask, cosines, -np.inf), vectors[:2], k)
+        among = None if mask is None else np.flatnonzero(mask)
+        seen = several.nearest_by(several.cosines(vectors[:2], among), vectors[:2], k, among)
         assert [each.tobytes() for each in seen] == [found.tobytes(), apart.tobytes()]
 
 

@@ -154,26 +154,32 @@ class Vectors:
             found[is_here] = part.matrix[stored[is_here] - self._starts[number]]
         return found
 
-    def cosines(self, queries: Array) -> Doubles:
+    def cosines(self, queries: Array, among: Integers | None = None) -> Doubles:
         """(q, n) cosines to queries (q, d), up to rounding of float32.
 
-        The vectors are read once for all queries, and each query's cosines are those that it has alone.
+        The vectors are read once for all queries, and each query's cosines are those that it has alone. among: places,
+        whose vectors (n) alone are read; None for all.
         """
-        found = np.empty((len(queries), int(self._starts[-1])))
         size = max(1, IN_CACHE // (4 * self.dim))
+        if among is not None:
+            found = np.empty((len(queries), len(among)))
+            for start in range(0, len(among), size):
+                _multiply(self.at(among[start : start + size]), queries, found[:, start:])
+            return found
+        found = np.empty((len(queries), int(self._starts[-1])))
         for part, start in zip(self.parts, self._starts[:-1].tolist(), strict=True):
             for row in range(0, len(part.matrix), size):
-                block = part.matrix[row : row + size]
-                for of_query, query in zip(found, queries, strict=True):
-                    of_query[start + row : start + row + len(block)] = block @ query
+                _multiply(part.matrix[row : row + size], queries, found[:, start + row :])
         return found if self._kept is None else found[:, self._kept]
 
-    def nearest_by(self, cosines: Doubles, queries: Array, k: int) -> tuple[Integers, Doubles]:
-        """`nearest` where the cosines (q, n) of all are known, -inf for those that may not be found."""
+    def nearest_by(
+        self, cosines: Doubles, queries: Array, k: int, among: Integers | None = None
+    ) -> tuple[Integers, Doubles]:
+        """`nearest` of those whose cosines (q, n) are known, which lie at the places among (n,); None for all."""
         near = [_largest(each, k) for each in cosines]
         padded = np.full((len(near), max(map(len, near), default=0)), NOBODY)
         for row, places in zip(padded, near, strict=True):
-            row[: len(places)] = places
+            row[: len(places)] = places if among is None else among[places]
         return self._ranked(np.ascontiguousarray(queries, np.float32), padded, k)
 
     def nearest(self, queries: Array, k: int, allowed: Mask | None = None) -> tuple[Integers, Doubles]:
@@ -243,12 +249,18 @@ class Vectors:
         return np.take_along_axis(padded, order, 1), np.take_along_axis(apart, order, 1)
 
 
+def _multiply(block: Array, queries: Array, found: Doubles) -> None:
+    """Put the products of vectors (m, d) with each query (q, d) into the first m columns of found (q, n or more)."""
+    for of_query, query in zip(found, queries, strict=True):
+        of_query[: len(block)] = block @ query
+
+
 def _largest(cosines: Doubles, k: int) -> Integers:
-    """Places of the k largest cosines (n,), and of those that rounding may have put below them; none of -inf."""
+    """Places of the k largest cosines (n,), and of those that rounding may have put below them."""
     count = len(cosines)
     edge = np.partition(cosines, count - k)[count - k] if k < count else -np.inf
     is_sure = cosines > edge + ROUNDING
-    is_near = (cosines >= edge - ROUNDING) & (cosines > -np.inf) & ~is_sure
+    is_near = (cosines >= edge - ROUNDING) & ~is_sure
     return np.concatenate([np.flatnonzero(is_sure), np.flatnonzero(is_near)[: k + MARGIN]])
 
 

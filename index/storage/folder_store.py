@@ -4,41 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from ...embedder.catalogs.catalog import is_text
 from ...errors import BadSetting
-from ..scoring.artists import artist_codes, artist_names, centroids_of
-from ..scoring.neighbourhood import landmark_places, smallest
+from ..scoring.neighbourhood import smallest
 from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask
 from .generations import Generation
+from .known import Known
 from .manifest import Manifest
 from .segments import OWN_COLUMNS
-from .vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Near, Painting, Seen
+from .vector_store import CANDIDATES, Artists, Candidates, Landmarks, Near, Painting, Seen
 from .where import matching
-from .words import searched_text
 
 COMPARED = 1 << 23  # cosines in memory at once: 64 MB, and those of one query where that has more
-REMEMBERED = 20_000  # paintings whose cells have been read: some megabytes
 
 
 class FolderStore:
     """A generation's paintings by artist, id, path and content, ready to be searched; all of them or those allowed."""
 
-    def __init__(self, generation: Generation, name: str, allowed: Mask | None = None) -> None:
-        """allowed: (n,) which paintings may be found and counted."""
+    def __init__(
+        self, generation: Generation, name: str, allowed: Mask | None = None, everything: FolderStore | None = None
+    ) -> None:
+        """allowed: (n,) which paintings may be found and counted; everything: the store of all of them."""
         self.generation = generation
         self.allowed = allowed
         self.name = name
+        self._everything = everything
+        self._known: Known = Known(generation) if everything is None else everything._known
         self._table, self._vectors = generation.table, generation.vectors
-        self._read: dict[int, Painting] = {}
+        self._allowed_places = None if allowed is None else np.flatnonzero(allowed)
 
     def __len__(self) -> int:
-        return len(self._table) if self.allowed is None else int(self.allowed.sum())
+        return len(self._table if self._allowed_places is None else self._allowed_places)
 
     @property
     def manifest(self) -> Manifest:
@@ -61,25 +61,23 @@ class FolderStore:
             allowed = allowed & ~matching(self._table, exclude)
         if not allowed.any():
             raise nothing_left(self.name, where, exclude)
-        return FolderStore(self.generation, self.name, allowed)
+        return FolderStore(self.generation, self.name, allowed, self.everything)
 
     @property
     def everything(self) -> FolderStore:
-        return self if self.allowed is None else FolderStore(self.generation, self.name)
+        return self if self._everything is None else self._everything
 
     def places(self, column: str, value: str) -> list[int]:
-        if column not in self._table or not is_text(value):
-            return []
-        return [int(place) for place in np.flatnonzero(self._table[column] == value)]
+        return self._known.places(column, value)
 
     def paintings(self, places: Sequence[int]) -> list[Painting]:
-        return [self._painting(place) for place in places]
+        return [self._known.painting(place) for place in places]
 
     def contents(self, places: Sequence[int]) -> list[str]:
-        return [str(self._cells["sha256"][place]) for place in places]
+        return [self._known.content(place) for place in places]
 
     def artists_at(self, places: Sequence[int]) -> Integers:
-        return self._codes[[place for place in places if self.allowed is None or self.allowed[place]]]
+        return self._known.codes[self._found_among(places)]
 
     def vectors_at(self, places: Sequence[int]) -> Array:
         return self._vectors.at(places)
@@ -96,24 +94,25 @@ class FolderStore:
             for query, k, own in zip(queries, wanted, excluded, strict=True):
                 yield Seen(self._nearest_by_lists(query, k), self._candidates_by_lists(query, own))
             return
-        size = max(1, COMPARED // len(self._table))
+        among = self._allowed_places
+        places = np.arange(len(self._table)) if among is None else among
+        artists = self._known.codes if among is None else self._known.codes[among]
+        size = max(1, COMPARED // len(places))
         for start in range(0, len(queries), size):
             some = slice(start, start + size)
-            cosines = self._vectors.cosines(queries[some])
-            if self.allowed is not None:
-                cosines[:, ~self.allowed] = -np.inf
-            places, apart = self._vectors.nearest_by(cosines, queries[some], min(max(wanted[some]), len(self)))
+            cosines = self._vectors.cosines(queries[some], among)
+            near = self._vectors.nearest_by(cosines, queries[some], min(max(wanted[some]), len(self)), among)
             for number, own in enumerate(excluded[some]):
-                cosines[number, [*own]] = -np.inf
-                near = _near(places[number], apart[number], wanted[start + number])
-                yield Seen(near, Candidates(np.arange(len(self._table)), self._codes, cosines[number], are_all=True))
+                cosines[number, np.searchsorted(places, self._found_among(own))] = -np.inf
+                candidates = Candidates(places, artists, cosines[number], are_all=True)
+                yield Seen(_near(near[0][number], near[1][number], wanted[start + number]), candidates)
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         is_found = np.ones(len(self._table), bool)
         if artist is not None:
-            is_found &= self._codes == artist
+            is_found &= self._known.codes == artist
         for word in words:
-            is_found &= np.asarray(pc.match_substring(self._text, word))
+            is_found &= np.asarray(pc.match_substring(self._known.text, word))
         places = np.flatnonzero(is_found)
         return places[start : start + count].tolist(), len(places)
 
@@ -144,18 +143,21 @@ class FolderStore:
 
     @cached_property
     def artists(self) -> Artists:
-        codes, keys = self._coded
-        found = codes if self.allowed is None else codes[self.allowed]
-        return Artists(keys, self._names, np.bincount(found + 1, minlength=len(keys) + 1)[1:])
+        codes, keys = self._known.codes, self._known.keys
+        found = codes if self._allowed_places is None else codes[self._allowed_places]
+        return Artists(keys, self._known.names, np.bincount(found + 1, minlength=len(keys) + 1)[1:])
 
-    @cached_property
+    @property
     def landmarks(self) -> Landmarks:
-        places = landmark_places(self._table["vector_sha256"].to_numpy(object))
-        return Landmarks.of(places.tolist(), self._vectors.at(places))
+        return self._known.landmarks
 
-    @cached_property
+    @property
     def centroids(self) -> Array:
-        return centroids_of(self._vectors.matrix, *self._coded)
+        return self._known.centroids
+
+    def _found_among(self, places: Collection[int]) -> list[int]:
+        """Those that may be found."""
+        return [place for place in places if self.allowed is None or self.allowed[place]]
 
     def _nearest_by_lists(self, query: Array, k: int) -> Near:
         places, apart = self._vectors.nearest(query[None], min(k, len(self)))
@@ -165,46 +167,7 @@ class FolderStore:
         near = self._nearest_by_lists(query, CANDIDATES + len(excluded))
         counts = ~np.isin(near.places, [*excluded])
         places, apart = near.places[counts][:CANDIDATES], near.distances[counts][:CANDIDATES]
-        return Candidates(places, self._codes[places], 1 - apart, are_all=False)
-
-    def _painting(self, place: int) -> Painting:
-        known = self._read.get(place)
-        if known is None:
-            cells = self._cells
-            year = cells["year"][place]
-            known = Painting(
-                cells["id"][place],
-                cells["path"][place],
-                _text(cells["artist"][place]),
-                _text(cells["title"][place]),
-                None if pd.isna(year) else int(year),
-                *(_text(cells[name][place]) if name in cells else None for name in FURTHER),
-            )
-            if len(self._read) >= REMEMBERED:
-                self._read.clear()
-            self._read[place] = known
-        return known
-
-    @cached_property
-    def _coded(self) -> tuple[Integers, list[str]]:
-        return artist_codes(self._table["artist_key"])
-
-    @property
-    def _codes(self) -> Integers:
-        return self._coded[0]
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return artist_names(self._table, *self._coded)
-
-    @cached_property
-    def _cells(self) -> dict[str, Any]:
-        names = ("id", "path", "artist", "title", "year", "sha256", *FURTHER)
-        return {name: self._table[name].array for name in names if name in self._table}
-
-    @cached_property
-    def _text(self) -> Any:
-        return searched_text(self._table)
+        return Candidates(places, self._known.codes[places], 1 - apart, are_all=False)
 
 
 def _near(places: Integers, apart: Doubles, wanted: int) -> Near:
@@ -223,7 +186,3 @@ def nothing_left(name: str, where: str | None, exclude: str | None) -> BadSettin
 def label_names(table: pd.DataFrame) -> list[str]:
     """The columns that every index need not have."""
     return [name for name in table.columns if name not in OWN_COLUMNS]
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
