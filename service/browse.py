@@ -17,9 +17,12 @@ from ..index.milvus.address import Address
 from ..index.opened import Index
 from ..index.storage.manifest import Manifest, Model
 from ..index.storage.vector_store import Painting
+from ..index.storage.where import LONGEST
 from . import projection, sheets
 from .answers import answer, etag_of
 from .description import binary
+from .facets import Facet
+from .facets import facets as facets_of
 from .problems import RETRY_AFTER_S, Problem, documented
 from .rights import reader
 from .state import AppState, HeldIndex, SharedState
@@ -40,6 +43,10 @@ Full = Annotated[
 ]
 PerPage = Annotated[int, Query(ge=1, le=200, description="How many on a page.")]
 Words = Annotated[str, Query(max_length=200, description="Words that all must occur; case and accents do not matter.")]
+Where = Annotated[
+    str | None,
+    Query(max_length=LONGEST, description="Only those for which it holds, such as year < 1700 and style == 'Baroque'."),
+]
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,15 @@ class PaintingPage:
     paintings: tuple[Painting, ...]
     total: int
     page: int
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class FacetsOfPaintings:
+    """Paintings, counted in several ways."""
+
+    facets: tuple[Facet, ...]
     model: str
     generation: int
 
@@ -181,13 +197,23 @@ async def paintings(
     index: HeldIndex,
     q: Words = "",
     artist: Annotated[str | None, Query(max_length=400, description="Only by this artist, in any spelling.")] = None,
+    where: Where = None,
     page: Page = 1,
     per_page: PerPage = 50,
 ) -> Response:
     """Paintings in whose artist, title and id the words occur."""
-    start = (page - 1) * per_page
-    found = await state.searched(lambda: index.collection.search(q, artist, start=start, count=per_page))
+    start, among = (page - 1) * per_page, await state.among(index, where)
+    found = await state.searched(lambda: among.collection.search(q, artist, start=start, count=per_page))
     return answer(PaintingPage(found.paintings, found.total, page, *_names(index)))
+
+
+@router.get("/facets", response_model=FacetsOfPaintings, operation_id="listFacets")
+async def facets(state: SharedState, index: HeldIndex, q: Words = "", where: Where = None) -> Response:
+    """Paintings in which the words occur, counted by artist, century and label; each with the expression that finds
+    them, for `where`."""
+    among = await state.among(index, where)
+    found = await state.searched(lambda: facets_of(among, q))
+    return answer(FacetsOfPaintings(found, *_names(index)))
 
 
 @router.get("/paintings/{id:path}", response_model=PaintingFacts, operation_id="getPainting")

@@ -13,9 +13,9 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """Things by key, those asked for last. For one event loop."""
 
-    def __init__(self, most_bytes: int, size_bytes: Callable[[T], int]) -> None:
-        """size_bytes: of one thing. The latest is kept even where it is more than all may be."""
-        self._most_bytes, self._size_bytes = most_bytes, size_bytes
+    def __init__(self, most: int, size: Callable[[T], int] = lambda _: 1) -> None:
+        """size: of one thing, in bytes, say; most: of all together. The latest is kept even where it is more."""
+        self._most, self._size = most, size
         self._there: OrderedDict[str, T] = OrderedDict()
         self._making: dict[str, asyncio.Future[T]] = {}
 
@@ -34,5 +34,5 @@ class Kept(Generic[T]):
         if done.cancelled() or done.exception():
             return
         self._there[key] = done.result()
-        while len(self._there) > 1 and sum(map(self._size_bytes, self._there.values())) > self._most_bytes:
+        while len(self._there) > 1 and sum(map(self._size, self._there.values())) > self._most:
             self._there.popitem(last=False)

@@ -34,6 +34,7 @@ from .tiles import Pyramid
 from .tokens import Tokens
 
 T = TypeVar("T")
+FILTERED = 8  # indexes by an expression, of which people scroll through what is found
 
 
 class AppState:
@@ -47,6 +48,7 @@ class AppState:
         self.maps = Maps()
         self.pictures = Pictures(settings.max_pixels)
         self.pyramids: Kept[Pyramid] = Kept(TILES_BYTES, lambda pyramid: pyramid.size_bytes)
+        self._filtered: Kept[Index] = Kept(FILTERED)
         self.sheets: Kept[bytes] = Kept(SHEETS_BYTES, len)
         self.tokens = Tokens(settings)
         self.writing = asyncio.Lock()
@@ -73,6 +75,14 @@ class AppState:
     async def searched(self, work: Callable[[], T]) -> T:
         """Ask an index in a thread."""
         return await self._timed("search", self._searchers, work)
+
+    async def among(self, index: Index, where: str | None) -> Index:
+        """Those paintings of the index alone for which `where` holds. Raises BadSetting."""
+        if where is None:
+            return index
+        return await self._filtered.of(
+            f"{index.store.sha256} {where}", lambda: self.searched(lambda: index.only(where))
+        )
 
     async def squares(self, asked: Asked, decode: Callable[[], Pixels]) -> Pixels:
         """What `decode` makes of a picture that was sent. Raises UnreadableImage, which says the picture's name."""

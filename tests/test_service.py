@@ -167,6 +167,34 @@ def test_paintings_are_found_by_words_and_by_artist_page_by_page(client):
     assert client.get("/v1/paintings", params={"artist": "nobody here"}).status_code == 404
 
 
+def test_paintings_are_counted_and_each_count_finds_its_paintings(tmp_path, embedder):
+    folder = tmp_path / "some"
+    years, artists = [1599, 1600, 1650, 1650, None, None], ["One", "One", "One", "L'Autre", None, None]
+    paths = [str(painting(folder / f"{number}.png", number)) for number in range(6)]
+    table = {
+        "path": paths,
+        "artist": artists,
+        "year": years,
+        "style": ["Baroque", "Baroque", 'a "new" one', *[None] * 3],
+    }
+    index = Index.build(tmp_path / "some.artidx", pd.DataFrame(table), embedder=embedder)[0]
+    with served(index.source) as service, service.client() as client:
+        found = {each["name"]: each["values"] for each in client.get("/v1/facets").json()["facets"]}
+        counts = {name: {each["value"]: each["paintings"] for each in values} for name, values in found.items()}
+        assert counts == {
+            "artist": {"artist not known": 2, "One": 3, "L'Autre": 1},
+            "century": {"1500–1599": 1, "1600–1699": 3},
+            "style": {"Baroque": 2, 'a "new" one': 1},
+        }
+        for each in (value for values in found.values() for value in values):
+            paintings = client.get("/v1/paintings", params={"where": each["where"]}).json()
+            assert paintings["total"] == len(paintings["paintings"]) == each["paintings"]
+        narrow = {"where": "artist == 'One'", "q": "2.png"}
+        among = {each["name"]: each["values"] for each in client.get("/v1/facets", params=narrow).json()["facets"]}
+        assert [value["paintings"] for value in among["century"]] == [1]
+        assert client.get("/v1/facets", params={"where": "year = 3"}).status_code == 422
+
+
 def test_an_artist_is_found_by_any_spelling_with_the_nearest_others(client):
     found = client.get("/v1/artists/PAINTER, Red").json()
     assert found["artist"] == {"id": "red painter", "artist": "Red Painter", "paintings": 4}

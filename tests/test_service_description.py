@@ -30,6 +30,7 @@ OPERATIONS = {
     "/v1/paintings": {"get": "listPaintings", "post": "addPainting"},
     "/v1/paintings/{id}": {"get": "getPainting", "delete": "removePainting", "patch": "correctPainting"},
     "/v1/history": {"get": "listHistory"},
+    "/v1/facets": {"get": "listFacets"},
     "/v1/artists": {"get": "listArtists"},
     "/v1/artists/{id}": {"get": "getArtist"},
     "/v1/images/{id}": {"get": "getImage"},

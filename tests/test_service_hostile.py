@@ -328,7 +328,7 @@ def test_the_service_is_as_it_describes_itself(index, tmp_path):
     with served(index.source, uploads=tmp_path / "uploads", read_token=TOKEN, write_token=TOKEN) as service:
         schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
         operations = [found.ok() for found in schema.get_all_operations()]
-        assert len(operations) == 21
+        assert len(operations) == 22
         for operation in operations:
 
             @settings(

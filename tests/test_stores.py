@@ -275,6 +275,12 @@ def test_words_find_the_same_paintings(words, labelled, labelled_there):
             labelled_there.collection.search(words)
         return
     assert labelled_there.collection.search(words, count=5) == labelled.collection.search(words, count=5)
+    late, late_there = (index.only("year > 1510").collection for index in (labelled, labelled_there))
+    assert late_there.search(words, count=5) == late.search(words, count=5)
+    assert all(painting.year > 1510 for painting in late.search(words, count=5).paintings)
+    assert late_there.rows(words, 5)["id"].tolist() == [
+        painting.id for painting in late.search(words, count=5).paintings
+    ]
 
 
 # The way to Milvus.

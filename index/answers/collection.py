@@ -60,8 +60,12 @@ class Collection:
         is by them.
         """
         code = None if artist is None else self._code(artist)
-        places, total = self._store.search(folded(pa.array([words]))[0].as_py().split(), code, start, count)
+        places, total = self._store.search(_words(words), code, start, count)
         return Listed(tuple(self._store.paintings(places)), total)
+
+    def rows(self, words: str, most: int) -> pd.DataFrame:
+        """The table's rows of the paintings that `search` finds, `most` of them at most."""
+        return self._store.rows(self._store.search(_words(words), None, 0, most)[0])
 
     def labels(self, painting: Painting) -> Mapping[str, str | None]:
         """What else the index's table says of a painting, such as its style; what it does not say is None."""
@@ -113,3 +117,8 @@ class Collection:
     def _artist(self, code: int) -> Artist:
         artists = self._store.artists
         return Artist(artists.keys[code], artists.names[code], int(artists.paintings[code]))
+
+
+def _words(words: str) -> list[str]:
+    found: list[str] = folded(pa.array([words]))[0].as_py().split()
+    return found

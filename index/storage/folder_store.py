@@ -108,7 +108,7 @@ class FolderStore:
                 yield Seen(_near(near[0][number], near[1][number], wanted[start + number]), candidates)
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
-        is_found = np.ones(len(self._table), bool)
+        is_found = np.ones(len(self._table), bool) if self.allowed is None else self.allowed.copy()
         if artist is not None:
             is_found &= self._known.codes == artist
         for word in words:

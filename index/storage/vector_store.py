@@ -209,7 +209,8 @@ class VectorStore(Protocol):
         """
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
-        """Places of paintings in whose artist, title and id all the words occur, and how many there are in all.
+        """Places of paintings that may be found, in whose artist, title and id all the words occur, and how many there
+        are in all.
 
         words: without case and accents (`folded`); artist: only theirs.
         """

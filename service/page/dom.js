@@ -41,8 +41,9 @@ export function named(painting) {
   return `${painting.artist || "artist not known"}, ${title}${painting.year ? ` (${painting.year})` : ""}`;
 }
 
+// link("collection", { q: "Monet", where: [one, other] }): the address of a view.
 export function link(view, parameters = {}) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value != null);
+  const given = Object.entries(parameters).flatMap(([name, value]) => [value].flat().map((each) => [name, each])).filter(([, value]) => value !== "" && value != null);
   return `#/${view}${given.length ? `?${new URLSearchParams(given)}` : ""}`;
 }
 
@@ -71,7 +72,7 @@ export function card(painting, ...notes) {
   return h("li", {}, h("a", { class: "card", href: link("painting", { id: painting.id }) }, picture(painting),
     h("div", { class: "words" }, h("b", {}, painting.artist || "artist not known"),
       `${painting.title || painting.id}${painting.year ? ` (${painting.year})` : ""}`,
-      notes.map((note) => h("div", { class: "apart" }, note)))), painting.url && h("div", { class: "words" }, elsewhere(painting)));
+      notes.filter(Boolean).map((note) => h("div", { class: "apart" }, note)))), painting.url && h("div", { class: "words" }, elsewhere(painting)));
 }
 
 // Where people can look at a painting; nothing where the index has no address on the web.
@@ -83,7 +84,7 @@ export function elsewhere(painting, words) {
 // Paintings with a note each, [[painting, note], ...]: as pictures, or as a list of links where the index has no pictures.
 export function evidence(found, size = "") {
   if (found.some(([painting]) => painting.path)) return h("ul", { class: `grid ${size}` }, found.map(([painting, note]) => card(painting, note)));
-  return h("ul", { class: "listed" }, found.map(([painting, note]) => h("li", {}, h("span", { class: "note" }, note),
+  return h("ul", { class: "listed" }, found.map(([painting, note]) => h("li", {}, note && h("span", { class: "note" }, note),
     h("span", {}, h("a", { href: link("painting", { id: painting.id }) }, named(painting)), painting.url && [" · ", elsewhere(painting)]))));
 }
 

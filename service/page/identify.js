@@ -1,12 +1,12 @@
 // Identify: who might have painted this?
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { artistLink, asShown, bar, count, evidence, h, keep, link, named, problem, waiting, within } from "./dom.js";
 import { asField, asParameters, chosen, isThere, slot } from "./slot.js";
 
 export function identify(parameters, signal, go) {
   const choice = chosen(parameters, "image"), where = parameters.get("where") || "";
-  const put = (other) => go(link("identify", { ...Object.fromEntries(parameters), image: "", "image-file": "", ...asParameters("image", other) }));
+  const put = (other) => go(link("identify", { ...Object.fromEntries(parameters), only: parameters.getAll("only"), image: "", "image-file": "", ...asParameters("image", other) }));
   const place = slot("The painting", choice, put);
   const answer = h("div", { "aria-live": "polite" });
   if (isThere(choice)) {
@@ -19,24 +19,27 @@ export function identify(parameters, signal, go) {
   }
   const filter = h("input", { value: where, placeholder: "year < 1700 and style == 'Baroque'", "aria-describedby": "filter-help" });
   const years = ["from", "to"].map((end) => h("input", { type: "number", value: parameters.get(end) || "", min: 1, max: 2100, class: "year" }));
+  const kinds = h("div", { class: "row" });
   const applied = (event) => {
     event.preventDefault();
-    go(link("identify", { ...asParameters("image", choice), from: years[0].value, to: years[1].value, where: filter.value }));
+    go(link("identify", { ...asParameters("image", choice), from: years[0].value, to: years[1].value, where: filter.value, only: [...kinds.querySelectorAll("select")].map((each) => each.value) }));
   };
+  get("facets", signal).then((found) => within(kinds, found.facets.filter((facet) => !["artist", "century"].includes(facet.name)).map((facet) => h("label", {}, h("span", {}, facet.name),
+    h("select", {}, h("option", { value: "" }, "any"), facet.values.map((each) => h("option", { value: each.where, selected: parameters.getAll("only").includes(each.where) }, `${each.value} (${each.paintings.toLocaleString("en")})`)))))), () => {});
   return {
     title: "Identify", paste: place.take,
     content: [h("h1", {}, "Who might have painted this?"), h("div", { class: "two turned" }, h("div", {}, place,
       h("form", { class: "no-print", onsubmit: applied }, h("p", {}, "Look only among paintings"),
-        h("div", { class: "row" }, h("label", {}, h("span", {}, "from the year"), years[0]), h("label", {}, h("span", {}, "to the year"), years[1]),
-          h("label", { class: "grow" }, h("span", {}, "and for which"), filter), h("button", {}, "Apply")),
+        h("div", { class: "row" }, h("label", {}, h("span", {}, "from the year"), years[0]), h("label", {}, h("span", {}, "to the year"), years[1])), kinds,
+        h("div", { class: "row" }, h("label", { class: "grow" }, h("span", {}, "and for which"), filter), h("button", {}, "Apply")),
         h("p", { class: "quiet", id: "filter-help" }, "An expression over the columns of the index; empty for all. Paintings without a year count only while no year is given."))), answer)],
   };
 }
 
-// What the index is asked for, of the years and the expression.
+// What the index is asked for, of the years, the kinds and the expression.
 function among(parameters) {
   const [from, to, where] = ["from", "to", "where"].map((name) => parameters.get(name) || "");
-  const parts = [/^\d+$/.test(from) && `year >= ${from}`, /^\d+$/.test(to) && `year <= ${to}`, where && `(${where})`].filter(Boolean);
+  const parts = [...parameters.getAll("only").map((each) => `(${each})`), /^\d+$/.test(from) && `year >= ${from}`, /^\d+$/.test(to) && `year <= ${to}`, where && `(${where})`].filter(Boolean);
   return parts.length === 1 && where ? where : parts.join(" and ");
 }
 
