@@ -166,7 +166,7 @@ class MapOfPaintings:
 
 @dataclass(frozen=True)
 class Drawing:
-    """The map is not done yet."""
+    """What was asked for is not done yet, and is being made."""
 
     detail: str
     model: str
@@ -286,7 +286,7 @@ async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
 async def the_map(state: SharedState, index: HeldIndex) -> Response:
     """All paintings on a plane, those that the model sees as alike side by side; 20,000 at most."""
     try:
-        points = await state.maps.points(index)
+        points = await state.maps.of(index)
     except (OSError, ValueError):
         raise Problem(503, "no-map", "the map of this generation could not be drawn") from None
     if points is None:

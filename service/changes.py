@@ -150,7 +150,7 @@ async def remove(request: Request, state: SharedState, id: str, if_match: Match 
         if not isinstance(before.source, Path):
             raise _not_ours()
         painting, _ = before.collection.painting(id)
-        meant = _generation(if_match)
+        meant = generation_of(if_match)
         await _finished(lambda: _remove(before, painting, state.settings.uploads, meant))
         await state.holder.renew()
         request.state.index = state.holder.index
@@ -167,34 +167,44 @@ async def correct(request: Request, state: SharedState, id: str, if_match: Match
     """Correct labels of a painting, saying who says so; what is said of its artist and the like counts for all
     photographs of its object.  Needs a token that may write."""
     said = await body_of(request, Correction)
-    by = said.by or name_of(request)
-    if by is None:
+    texts = {name: str(value) for name, value in said.labels.items()}
+    check_texts(texts)
+    row = pd.DataFrame([texts | {"id": id}])
+    words, index = await labelled(request, state, row, said_by(request, said.by), generation_of(if_match))
+    names = index.manifest.model.sha256, index.manifest.generation
+    return answer(Corrected(index.collection.painting(id)[0], words_of(words), *names), 200, etag_of(index))
+
+
+def said_by(request: Request, by: str | None) -> str:
+    """Who says so: whom the request names, else whom its token is named after. Raises Problem where that is nobody."""
+    who = by or name_of(request)
+    if who is None:
         raise Problem(422, "missing-field", "by: say who says so")
-    check_texts({"by": by} | {name: str(value) for name, value in said.labels.items()})
-    return await corrected(request, state, id, said.labels, by, _generation(if_match))
+    check_texts({"by": who})
+    return who
 
 
-async def corrected(
-    request: Request, state: AppState, id: str, labels: Mapping[str, str | int], by: str, generation: int | None
-) -> Response:
-    """Correct labels of a painting, and answer with what was said anew. generation: the one that was meant, or any."""
-    row = pd.DataFrame([{"id": id} | {name: str(value) for name, value in labels.items()}])
+async def labelled(
+    request: Request, state: AppState, rows: pd.DataFrame, by: str, generation: int | None
+) -> tuple[pd.DataFrame, Index]:
+    """Correct labels, a column id and others; what is new in the history, and the index in which it is so.
+
+    generation: the one that is meant, or any.
+    """
     async with state.writing:
         await state.holder.renew()
         before = state.holder.index
         if not isinstance(before.source, Path):
             raise _not_ours()
-        before.collection.painting(id)
-        words = await _finished(lambda: before.renewed().label(row, by=by, generation=generation)[1])
+        for painting in rows["id"]:
+            before.collection.painting(painting)
+        words = await _finished(lambda: before.renewed().label(rows, by=by, generation=generation)[1])
         await state.holder.renew()
-        request.state.index = index = state.holder.index
-    found = Corrected(
-        index.collection.painting(id)[0], words_of(words), index.manifest.model.sha256, index.manifest.generation
-    )
-    return answer(found, 200, etag_of(index))
+        request.state.index = state.holder.index
+        return words, state.holder.index
 
 
-def _generation(if_match: str | None) -> int | None:
+def generation_of(if_match: str | None) -> int | None:
     """The generation that a change is meant for; None where any will do. Raises Problem for one that never was."""
     if if_match is None or if_match.strip() == "*":
         return None

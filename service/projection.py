@@ -25,12 +25,12 @@ from ..index.sources import open_store
 from ..index.storage.folder_store import FolderStore
 from ..index.storage.generations import read_generation
 from ..index.storage.vector_store import SAMPLED, VectorStore
+from .aside import AWAY
 
 MOST = SAMPLED  # paintings: a minute of one core, and as many as a browser moves smoothly
 COMPONENTS = 50
 PERPLEXITY = 30
 FEWEST = 12  # paintings; fewer are shown by their two principal components
-AWAY = os.EX_TEMPFAIL  # the exit status where what is to be drawn cannot be reached just now
 
 
 def drawn(opened: VectorStore) -> Array:
@@ -54,6 +54,14 @@ def _fitted(points: Array) -> Array:
     middle, extent = (low + high) / 2, max(float((high - low).max()), 1e-12)
     fitted: Array = (points - middle) / extent + np.float32(0.5)
     return fitted
+
+
+def read(path: Path) -> Array:
+    """(m, 2) points that were written. Raises OSError, ValueError."""
+    points: Array = np.load(path, allow_pickle=False)
+    if points.ndim != 2 or points.shape[1] != 2 or points.dtype != np.float32:
+        raise ValueError(f"{path}: not a map; remove it")
+    return points
 
 
 def main() -> None:

@@ -19,11 +19,12 @@ from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
 from ..index.answers.search import Query
 from ..index.opened import Index
+from . import findings, projection
+from .aside import MadeAside
 from .engine import Engine
 from .forms import Asked
 from .holder import IndexHolder
 from .kept import Kept
-from .maps import Maps
 from .metrics import Metrics
 from .pictures import Pictures
 from .remembered import Remembered
@@ -45,7 +46,8 @@ class AppState:
         self.settings = settings
         self.metrics = Metrics()
         self.engine = Engine(holder.index.embedder, self.metrics)
-        self.maps = Maps()
+        self.maps = MadeAside("map", projection.__name__, ".npy", projection.read)
+        self.reviews = MadeAside("review", findings.__name__, ".jsonl", findings.read)
         self.pictures = Pictures(settings.max_pixels)
         self.pyramids: Kept[Pyramid] = Kept(TILES_BYTES, lambda pyramid: pyramid.size_bytes)
         self._filtered: Kept[Index] = Kept(FILTERED)
@@ -112,6 +114,7 @@ class AppState:
     async def close(self) -> None:
         """Finish what was taken, and stop what nobody waits for."""
         await self.maps.close()
+        await self.reviews.close()
         for pool in (self._decoders, self._slow_decoders, self._searchers):
             pool.shutdown()
         self.engine.close()

@@ -61,7 +61,7 @@ def test_who_draws_the_map_is_told_no_token(index, tmp_path, monkeypatch):
     told, python = tmp_path / "told", tmp_path / "python"
     python.write_text(f'#!/bin/sh\n(env; pwd) > "{told}"\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    monkeypatch.setattr("artidx.service.maps.sys.executable", str(python))
+    monkeypatch.setattr("artidx.service.aside.sys.executable", str(python))
     for name in ("ARTIDX_READ_TOKEN", "ARTIDX_WRITE_TOKEN", "ARTIDX_MILVUS_TOKEN", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, TOKEN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

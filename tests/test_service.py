@@ -30,9 +30,9 @@ from artidx.as_json import as_json
 from artidx.cli.main import artidx
 from artidx.index.answers.collection import Collection, Listed
 from artidx.index.storage import generations
+from artidx.service.aside import AWAY
 from artidx.service.engine import Engine
 from artidx.service.metrics import Metrics
-from artidx.service.projection import AWAY
 from artidx.service.settings import is_loopback
 from made import MUSEUM, painting, small_model
 from served import TOKEN, form, served, told
@@ -569,11 +569,11 @@ def test_a_map_of_an_index_that_is_away_is_drawn_when_it_is_back(client, monkeyp
     python = tmp_path / "away"
     python.write_text(f"#!/bin/sh\necho nobody answers >&2\nexit {AWAY}\n")
     python.chmod(0o755)
-    monkeypatch.setattr("artidx.service.maps.AGAIN_S", 0.5)
+    monkeypatch.setattr("artidx.service.aside.AGAIN_S", 0.5)
     with monkeypatch.context() as away:
-        away.setattr("artidx.service.maps.sys.executable", str(python))
+        away.setattr("artidx.service.aside.sys.executable", str(python))
         deadline = time.monotonic() + 20
-        while "the map is not drawn yet: nobody answers" not in caplog.text:
+        while "the map is not made yet: nobody answers" not in caplog.text:
             assert client.get("/v1/map").status_code == 202
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 
 import pytest
 
 from artidx import Index
+from artidx.as_json import as_json
 from artidx.errors import BadSetting
+from artidx.service import findings
 from artidx.service.settings import ServiceSettings
 from artidx.service.tokens import Tokens
 from made import painting
-from served import TOKEN, form, served
+from served import TOKEN, form, served, told
 
 RED, BLUE = "Red Painter/R0.png", "Blue Painter/B0.png"
 PAGE = "https://museum.example"
@@ -57,6 +61,38 @@ def test_labels_are_corrected_with_who_says_so_and_the_history_is_told(client, i
     assert (of_red["total"], [word["column"] for word in of_red["history"]]) == (2, ["artist"])
     assert client.get("/v1/history?painting=none").status_code == 404
     assert len(Index.open(index.source).history) == 3
+
+
+def test_findings_are_told_page_by_page_and_decided_all_at_once(collection, embedder, tmp_path, monkeypatch):
+    shutil.copy(collection / RED, collection / "Blue Painter" / "copy.png")
+    index = Index.build(tmp_path / "paintings.artidx", collection, embedder=embedder)[0]
+    with served(index.source, write_token=TOKEN) as service, service.client(TOKEN) as client:
+        first = client.get("/v1/review")
+        assert (first.status_code, first.headers["retry-after"]) == (202, "2")
+        target = service.state.reviews.path(index.store.sha256)
+        review = index.review()
+        monkeypatch.setattr(Index, "review", lambda _: review)  # it takes a second
+        findings.write(index.generation.folder, index.store.sha256, target)  # sooner than the process that has begun to
+        found = client.get("/v1/review").json()
+        assert found["counts"] == {"duplicate": 1, "doubtful": len(review.of("doubtful")), "unattributed": 0}
+        assert (found["total"], found["generation"]) == (len(review.findings), 1)
+        expected = [told(json.loads(as_json(finding))) for finding in review.findings]
+        pages = [client.get(f"/v1/review?per_page=2&page={page}").json()["findings"] for page in (1, 2, 3)]
+        assert [finding for page in pages for finding in page] == expected[:6]
+        (duplicate,) = client.get("/v1/review?kind=duplicate").json()["findings"]
+        assert {painting["path"] for painting in duplicate["paintings"]} == {"R0.png", "copy.png"}
+        assert client.get("/v1/review?kind=unattributed").json()["findings"] == []
+        assert client.get("/v1/review?kind=other").status_code == 422
+
+        ids = [painting["id"] for painting in duplicate["paintings"]]
+        decided = {"decisions": dict.fromkeys(ids, "Workshop of Titian"), "by": "Anna"}
+        nobody = client.post("/v1/review/decisions", json={"decisions": {ids[0]: "Titian", "none": "x"}, "by": "Anna"})
+        assert nobody.status_code == 404
+        answer = client.post("/v1/review/decisions", json=decided, headers={"if-match": '"1"'})
+        assert (answer.status_code, answer.json()["generation"]) == (200, 2), answer.text
+        assert [word["id"] for word in answer.json()["history"]] == ids
+        assert client.post("/v1/review/decisions", json=decided, headers={"if-match": '"1"'}).status_code == 412
+        assert client.get("/v1/review").json()["generation"] in (1, 2)  # what was found before is told meanwhile
 
 
 def test_a_change_that_was_meant_for_another_generation_is_not_made(client, index):

@@ -29,6 +29,8 @@ OPERATIONS = {
     "/v1/index": {"get": "getIndex"},
     "/v1/paintings": {"get": "listPaintings", "post": "addPainting"},
     "/v1/paintings/{id}": {"get": "getPainting", "delete": "removePainting", "patch": "correctPainting"},
+    "/v1/review": {"get": "review"},
+    "/v1/review/decisions": {"post": "decide"},
     "/v1/history": {"get": "listHistory"},
     "/v1/facets": {"get": "listFacets"},
     "/v1/artists": {"get": "listArtists"},
