@@ -17,7 +17,8 @@ from artidx.files import sha256_of
 from artidx.index.changes.build import Layout
 from artidx.index.changes.repair import repair
 from artidx.index.scoring.vectors import Part, Vectors, distances, vector_hash
-from artidx.index.storage import approximate, segments
+from artidx.index.storage import approximate, known, segments
+from artidx.index.storage.lookup import Lookup
 from artidx.index.storage.segments import DEAD, GROWTH, Segment, compacted, new_segment
 from made import DIM, painting
 
@@ -281,3 +282,18 @@ def test_a_new_segment_has_the_hashes_of_what_will_be_read_back():
         segment = new_segment(table_of(range(5)), vectors, storage)
         assert segment.table["vector_sha256"].tolist() == [vector_hash(vector) for vector in segment.matrix]
         np.testing.assert_allclose(np.linalg.norm(segment.matrix, axis=1), 1, atol=1e-6)
+
+
+@given(st.lists(st.none() | st.sampled_from(["a", "b", "é", "e\u0301", "", "a.jpg"]) | st.text(max_size=3), min_size=1))
+def test_a_text_looked_up_stands_where_a_look_at_all_finds_it(cells):
+    column = pd.Series(cells, dtype="str")
+    lookup = Lookup(column)
+    for text in {"nowhere", *(cell for cell in cells if cell is not None)}:
+        assert lookup.places(text) == [place for place, cell in enumerate(cells) if cell == text]
+
+
+def test_a_painting_is_found_however_often_paintings_were_looked_for(large, monkeypatch):
+    names = ["7", "7", "10999", "nowhere"]
+    expected = [large.store.places("id", name) for name in names]
+    monkeypatch.setattr(known, "FEW", 0)
+    assert [large.store.places("id", name) for name in names] == expected == [[7], [7], [10999], []]

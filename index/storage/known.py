@@ -5,6 +5,7 @@ A filter's paintings and all of them share one of these (folder_store.py).
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 from typing import Any
 
@@ -16,9 +17,11 @@ from ..scoring.artists import artist_codes, artist_names, centroids_of
 from ..scoring.neighbourhood import landmark_places
 from ..scoring.vectors import Array, Integers
 from .generations import Generation
+from .lookup import Lookup
 from .vector_store import FURTHER, Landmarks, Painting
 from .words import searched_text
 
+FEW = 100  # values looked for along a whole column, before it is worth a Lookup
 REMEMBERED = 20_000  # paintings whose cells have been read: some megabytes
 
 
@@ -28,11 +31,18 @@ class Known:
     def __init__(self, generation: Generation) -> None:
         self.table, self.vectors = generation.table, generation.vectors
         self._read: dict[int, Painting] = {}
+        self._asked: Counter[str] = Counter()
+        self._lookups: dict[str, Lookup] = {}
 
     def places(self, column: str, value: str) -> list[int]:
         """Where a column of text has this value."""
         if column not in self.table or not is_text(value):
             return []
+        self._asked[column] += 1
+        if self._asked[column] > FEW:
+            if column not in self._lookups:
+                self._lookups[column] = Lookup(self.table[column])
+            return self._lookups[column].places(value)
         return [int(place) for place in np.flatnonzero(self.table[column] == value)]
 
     def painting(self, place: int) -> Painting:
