@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key, attributed
 from ...errors import damaged, exhausted
+from ..scoring.vectors import Integers, Mask
 from .bounded_parquet import read_frame
 
 COLUMNS = ("row", "id", "column", "before", "after", "by", "at")
@@ -80,29 +82,45 @@ def applied(table: pd.DataFrame, history: pd.DataFrame, qualified: bool = False)
 
     qualified: works that a record qualifies speak for the artist, too.
     """
-    last = history[history["row"].isin(table["row"])].drop_duplicates(["row", "column"], keep="last")
+    places, is_there = _places(table["row"].to_numpy(np.int64), history["row"].to_numpy(np.int64))
+    last = history.assign(place=places)[is_there].drop_duplicates(["row", "column"], keep="last")
     if last.empty:
         return table
-    table = table.copy() if "attribution" in table else attributed(table)  # of before there were attributions
-    place = pd.Series(range(len(table)), index=table["row"])
+    is_old = "attribution" not in table  # of before there were attributions
+    table = attributed(table) if is_old else table.copy(deep=False)
     for column, words in last.groupby("column", sort=False):
         values: Any = words["after"].astype(object).where(words["after"].notna(), None)
         if column == "year":
             values = [None if value is None else int(value) for value in values]
         if column not in table:  # of a catalog all of whose paintings are gone
             table[str(column)] = pd.Series(None, index=table.index, dtype="str")
-        at = place[words["row"]].tolist()
+        at = words["place"].to_numpy()
         new = (
             attributed(pd.DataFrame({"artist": list(values)}, dtype=object), qualified)
             if column == "artist"
             else pd.DataFrame({str(column): list(values)}, dtype=object)
         )
         for name in new:
-            changed = table[name].astype(object)
-            changed.iloc[at] = new[name].tolist()
-            table[name] = changed.astype("str" if name == "qualifier" else table[name].dtype)
-    table["artist_key"] = pd.Series([artist_key(name) for name in table["artist"]], dtype="str", index=table.index)
+            table[name] = _with(
+                table[name].astype("str") if name == "qualifier" else table[name], at, new[name].tolist()
+            )
+    changed = np.arange(len(table)) if is_old else last["place"][last["column"] == "artist"].to_numpy()
+    keys = [artist_key(name) for name in table["artist"].iloc[changed]]
+    table["artist_key"] = _with(table["artist_key"].astype("str"), changed, keys)
     return table
+
+
+def _places(rows: Integers, wanted: Integers) -> tuple[Integers, Mask]:
+    """Where each of the wanted stands among rows, which grow, and whether it is there."""
+    places = np.minimum(np.searchsorted(rows, wanted), max(len(rows) - 1, 0))
+    return places, rows[places] == wanted if len(rows) else np.zeros(len(wanted), bool)
+
+
+def _with(column: pd.Series[Any], places: Integers, values: list[Any]) -> pd.Series[Any]:
+    """The column with other values at some places."""
+    changed = column.copy()
+    changed.iloc[places] = pd.Series(values, dtype=object).astype(column.dtype).array
+    return changed
 
 
 def words(table: pd.DataFrame, column: str) -> list[str | None]:
