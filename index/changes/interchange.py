@@ -113,9 +113,8 @@ def _read_vectors(path: Path, dim: int) -> Array:
         plain_size(path)
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as problem:  # numpy reads the header with Python's own tokenizer, which raises its own errors
-        raise exhausted(problem, str(path)) or BadCatalog(
-            f"{path}: cannot be read as vectors: {' '.join(str(problem).split())[:200]}"
-        ) from None
+        why = str(problem) if isinstance(problem, OSError) else "not numbers as NumPy writes them"
+        raise exhausted(problem, str(path)) or BadCatalog(f"{path}: cannot be read as vectors: {why}") from None
     if stored.ndim != 2 or stored.shape[1] != dim or stored.dtype.kind != "f" or not len(stored):
         raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
     vectors: Array = np.ascontiguousarray(stored, np.float32)

@@ -435,6 +435,8 @@ def read_skipped(path: Path) -> list[tuple[str, str]]:
         if any(len(text) > LONGEST_SKIPPED for row in rows for text in row):  # csv's own limit is the whole process'
             raise ValueError("a cell is far too long")
         return rows
+    except UnicodeDecodeError:
+        raise damaged(path, "not a list of paths and reasons: not in UTF-8") from None
     except (ValueError, csv.Error) as problem:
         raise damaged(path, f"not a list of paths and reasons: {problem}") from None
 

@@ -89,6 +89,8 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
         raise damaged(path, "its sha256 is not the one it was published with")
     try:
         found = upgrades.manifest(json.loads(data))
+        if type(found["format"]) is not int:
+            raise ValueError("a format that is no number")
         if found["format"] != FORMAT:
             what = "update artidx" if found["format"] > FORMAT else "make it anew with artidx build --replace"
             raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; {what}")

@@ -225,5 +225,6 @@ def read_vectors(path: Path) -> Stored:
     except FileNotFoundError:
         raise
     except Exception as problem:  # numpy reads the header with Python's own tokenizer, which raises its own errors
-        raise exhausted(problem, str(path)) or damaged(path, " ".join(str(problem).split())[:200]) from None
+        why = str(problem) if isinstance(problem, OSError) else "not numbers as NumPy writes them"
+        raise exhausted(problem, str(path)) or damaged(path, why) from None
     return stored
