@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -75,6 +76,21 @@ def open_plain(path: Path) -> io.BufferedReader:
         os.close(handle)
         raise OSError(errno.EINVAL, "not a plain file", str(path))
     return os.fdopen(handle, "rb")
+
+
+class Fingerprint(NamedTuple):
+    """By which a file that was read before is known again, without reading it: one written since has another."""
+
+    device: int
+    number: int  # of its inode
+    size: int  # bytes
+    changed: int  # ns, when it was last written to
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Of the file as it is now. Raises OSError."""
+    facts = path.stat()
+    return Fingerprint(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
 def plain_size(path: Path) -> int:

@@ -150,7 +150,9 @@ class Index:
         """Add a catalog's paintings; this object then stands at the new generation."""
         settings = settings or Settings()
         catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
-        report = building.add(self._own_path(), catalog, self.embedder, settings, dry_run=dry_run, bar=bar)
+        report = building.add(
+            self._own_path(), catalog, self.embedder, settings, opened=self.generation, dry_run=dry_run, bar=bar
+        )
         self._reopen()
         return report
 
@@ -173,7 +175,14 @@ class Index:
             raise BadCatalog(f"{catalog.source}: not a folder or a table; artidx sync follows one of these")
         folders = catalog.recognised.folders if catalog.recognised else (catalog.source,)
         report = building.add(
-            self._own_path(), catalog, self.embedder, settings or Settings(), folders=folders, dry_run=dry_run, bar=bar
+            self._own_path(),
+            catalog,
+            self.embedder,
+            settings or Settings(),
+            opened=self.generation,
+            folders=folders,
+            dry_run=dry_run,
+            bar=bar,
         )
         self._reopen()
         return report
@@ -190,7 +199,9 @@ class Index:
 
         generation: the one that must be published still, else IndexChanged.
         """
-        report = edit.remove(self._own_path(), ids, artists, dry_run=dry_run, generation=generation)
+        report = edit.remove(
+            self._own_path(), ids, artists, dry_run=dry_run, generation=generation, opened=self.generation
+        )
         self._reopen()
         return report
 
@@ -202,7 +213,9 @@ class Index:
         labels: a column id and others of the index's; a missing value leaves the label as it is. Returns what is new in
         the `history`, too. generation: the one that must be published still, else IndexChanged.
         """
-        report, words = edit.label(self._own_path(), labels, by, dry_run=dry_run, generation=generation)
+        report, words = edit.label(
+            self._own_path(), labels, by, dry_run=dry_run, generation=generation, opened=self.generation
+        )
         self._reopen()
         return report, words
 
@@ -422,10 +435,9 @@ class Index:
 
         The model goes on to be used where it made the new generation, too. Raises BadIndex.
         """
-        newer = Index.open(self.source, device=self._model.device)
-        if newer.manifest.model.sha256 == self.manifest.model.sha256:
-            newer._model = self._model
-        return newer
+        newer = open_store(self.source, self._model.device, self.store)
+        is_same = newer.manifest.model.sha256 == self.manifest.model.sha256
+        return Index(self.source, newer, self._model if is_same else Model(self._model.device))
 
     @cached_property
     def collection(self) -> Collection:
@@ -561,7 +573,7 @@ class Index:
 
     def _reopen(self) -> None:
         """Stand at what is published now; its model is asked for anew where it is another one."""
-        newer = open_store(self._own_path(), self._model.device)
+        newer = open_store(self._own_path(), self._model.device, self.store)
         if newer.manifest.model.sha256 != self.manifest.model.sha256:
             self._model = Model(self._model.device)
         self.store = newer

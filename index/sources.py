@@ -24,13 +24,17 @@ def source_of(named: str | os.PathLike[str] | Address | None) -> Source:
     return Address.of(str(named)) if is_address(named) else Path(named)
 
 
-def open_store(source: Source, device: str | None) -> VectorStore:
-    """The generation that is published there now. Raises BadIndex."""
+def open_store(source: Source, device: str | None, before: VectorStore | None = None) -> VectorStore:
+    """The generation that is published there now. Raises BadIndex.
+
+    before: one that was opened before, from which is taken what has not changed.
+    """
     if isinstance(source, Address):
         from .milvus.milvus_store import MilvusStore
 
         return MilvusStore.open(source)
-    generation = reference.read() if source is None else generations.read(source)
+    opened = before.generation if isinstance(before, FolderStore) else None
+    generation = reference.read() if source is None else generations.read(source, opened)
     if device == "cuda":
         generation = dataclasses.replace(generation, vectors=generation.vectors.on_gpus())
     return FolderStore(generation, reference.NAME if source is None else str(source))

@@ -11,8 +11,8 @@ from faults import State
 
 from artidx import ColumnNames, Index, read_catalog
 from artidx.embedder.catalogs.catalog import read_labels, read_names
-from artidx.errors import BadCatalog, BadSetting, UnknownPainting
-from artidx.index.storage import history
+from artidx.errors import BadCatalog, BadIndex, BadSetting, UnknownPainting
+from artidx.index.storage import generations, history
 from made import HUES, painting
 
 
@@ -330,3 +330,25 @@ def test_tables_of_labels_that_cannot_be_used_are_refused(tmp_path, text, reason
     (tmp_path / "l.csv").write_text(text)
     with pytest.raises(BadCatalog, match=reason):
         read_labels(tmp_path / "l.csv")
+
+
+def test_a_change_reads_only_what_is_new_and_sees_damage_all_the_same(index, collection, monkeypatch):
+    read, is_whole = [], generations.check_file
+    monkeypatch.setattr(generations, "check_file", lambda *about: (read.append(about[-1]), is_whole(*about))[1])
+    index.label(labels(id=["Red Painter/R0.png"], title=["A title"]), by="me")
+    painting(collection / "Red Painter" / "new.png", 900)
+    index.add(collection)
+    assert not {"000001-0.parquet", "000001-0.npy"} & {*read}, "the files of the first build go on as they are"
+    assert row_of(index, "Red Painter/R0.png")["title"] == "A title"
+    read.clear()
+    assert index.renewed().store.sha256 == index.store.sha256 == Index.open(index.source).store.sha256
+    assert {"000001-0.parquet", "000001-0.npy"} <= {*read}, "who opens an index reads all of it"
+
+    path = index.generation.folder / "000001-0.npy"
+    with path.open("r+b") as stream:
+        stream.seek(-1, 2)
+        stream.write(b"\x99")
+    for change in (lambda: index.remove(["Red Painter/R1.png"]), index.renewed, lambda: Index.open(index.source)):
+        with pytest.raises(BadIndex, match=r"000001-0\.npy: damaged"):
+            change()
+    assert f"{path}: not as it was written" in index.check()

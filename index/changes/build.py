@@ -165,6 +165,7 @@ def add(
     embedder: Embedder,
     settings: Settings,
     *,
+    opened: generations.Generation | None = None,
     folders: Sequence[str] = (),
     dry_run: bool = False,
     bar: Bar = no_bar,
@@ -172,13 +173,14 @@ def add(
     """Add a catalog's paintings to the index; with folders, also remove those in them whose files are gone.
 
     Where the catalog is a table's and there are folders, those that it does not name are removed, and labels become
-    what it says, unless somebody has corrected them and the table has not changed since.
+    what it says, unless somebody has corrected them and the table has not changed since. opened: the generation that
+    the caller has open, which need not be read again.
 
     A painting whose content is there already is left alone, but for the name of its file where that has moved. One
     whose id or file is there with other content takes its place, with the labels people had corrected.
     """
     with nullcontext() if dry_run else generations.writer(index):
-        before = generations.read(index)
+        before = generations.read(index, opened)
         generations.check_model(index, before.manifest, embedder)
         _check_strict(catalog.skipped, settings)
         reader = Reader(settings.max_pixels, settings.allowed)

@@ -29,14 +29,16 @@ def remove(
     *,
     dry_run: bool = False,
     generation: int | None = None,
+    opened: generations.Generation | None = None,
 ) -> Report:
     """Remove the paintings with these ids and all by these artists.
 
-    generation: the one that must be published still, else IndexChanged. Raises UnknownPainting or UnknownArtist, and
+    generation: the one that must be published still, else IndexChanged; opened: the one that the caller has open, which
+    need not be read again. Raises UnknownPainting or UnknownArtist, and
     removes nothing, if one of them is not there.
     """
     with nullcontext() if dry_run else generations.writer(index):
-        before = _read(index, generation)
+        before = _read(index, generation, opened)
         wanted, keys = set(ids), {artist_key(name): name for name in artists}
         check_ids(index, before.table, wanted, "removed")
         is_theirs = before.table["artist_key"].isin([key for key in keys if key is not None])
@@ -53,7 +55,13 @@ def remove(
 
 
 def label(
-    index: Path, labels: pd.DataFrame, by: str, *, dry_run: bool = False, generation: int | None = None
+    index: Path,
+    labels: pd.DataFrame,
+    by: str,
+    *,
+    dry_run: bool = False,
+    generation: int | None = None,
+    opened: generations.Generation | None = None,
 ) -> tuple[Report, pd.DataFrame]:
     """Correct labels, and keep who said so and when; with the report, what is new in the history.
 
@@ -67,7 +75,7 @@ def label(
         again = labels["id"][labels["id"].duplicated()].iloc[0]
         raise BadCatalog(f"the id {again!r} stands more than once among the labels; nothing was corrected")
     with nullcontext() if dry_run else generations.writer(index):
-        before = _read(index, generation)
+        before = _read(index, generation, opened)
         check_ids(index, before.table, set(labels["id"]), "corrected")
         labels = _of_photographs(before.table, labels)
         columns = [name for name in labels.columns if name != "id"]
@@ -92,9 +100,9 @@ def label(
     return Report(len(before.table), corrected=len(words), dry_run=dry_run), words
 
 
-def _read(index: Path, generation: int | None) -> generations.Generation:
+def _read(index: Path, generation: int | None, opened: generations.Generation | None) -> generations.Generation:
     """What is published. Raises IndexChanged where that is another generation than the one that is given."""
-    before = generations.read(index)
+    before = generations.read(index, opened)
     if generation is not None and before.manifest.generation != generation:
         raise IndexChanged(f"{index}: is at generation {before.manifest.generation}, no longer at {generation}")
     return before

@@ -45,7 +45,7 @@ import pandas as pd
 from ...embedder.catalogs.attribution import merged
 from ...embedder.runtime import Embedder, read_model
 from ...errors import ArtidxError, BadIndex, IndexBusy, ModelMismatch, damaged, exhausted
-from ...files import locked, open_plain, sha256_of, strange_parts, sync, write_atomically
+from ...files import Fingerprint, fingerprint, locked, open_plain, sha256_of, strange_parts, sync, write_atomically
 from ...plain_text import cell, escaped, of_cell
 from ..scoring.centre import uncentred
 from ..scoring.vectors import Array, Integers, Vectors
@@ -136,6 +136,7 @@ class Generation:
     contents: Contents
     model_path: Path  # the model that made the vectors
     sha256: str  # of its manifest, and so of all that it is
+    seen: dict[str, Fingerprint]  # its files when they were checked
     hold: Hold | None = field(default=None, repr=False)  # while it lives nobody collects the folder
 
     @property
@@ -171,13 +172,16 @@ class ModelFile:
         return cls(Model(source.sha256, source.name, source.dim), source.metadata.get("calibration"), source.save)
 
 
-def read(index: Path) -> Generation:
-    """Open the published generation. Raises BadIndex with one line for anything that is not as it was written."""
+def read(index: Path, opened: Generation | None = None) -> Generation:
+    """Open the published generation. Raises BadIndex with one line for anything that is not as it was written.
+
+    opened: one that was opened before. What is still the same file is not read and checked again.
+    """
     while True:
         number, manifest_sha256 = current(index)
         folder = generation_folder(index, number)
         try:
-            return read_generation(folder, manifest_sha256)
+            return read_generation(folder, manifest_sha256, opened=opened)
         except FileNotFoundError as problem:
             if current(index)[0] == number:  # really gone, not collected by a writer between our two looks
                 raise damaged(Path(problem.filename or folder), "missing") from None
@@ -292,7 +296,7 @@ def publish(index: Path, contents: Contents, model: ModelFile, before: Generatio
     aside = folder.with_name(f"{folder.name}.part")
     try:
         manifest_sha256 = _write_generation(index, aside, number, contents.compacted(), model, before)
-        read_generation(aside, manifest_sha256)  # what cannot be read back is not published
+        read_generation(aside, manifest_sha256, opened=before)  # what cannot be read back is not published
         os.replace(aside, folder)
         sync(folder.parent)
         make_current(index, number, manifest_sha256)
@@ -351,20 +355,32 @@ def _write_generation(
     return manifest_sha256
 
 
-def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None = None) -> Generation:
+def read_generation(
+    folder: Path, manifest_sha256: str, model_path: Path | None = None, opened: Generation | None = None
+) -> Generation:
     """Open the generation in a folder. Raises BadIndex unless all is as it was written that answers need.
 
-    model_path: of a model that lies elsewhere. The model and the approximate index are checked when they are loaded.
-    Raises FileNotFoundError where a file is missing.
+    model_path: of a model that lies elsewhere; opened: a generation whose segments may go on in this one. The model and
+    the approximate index are checked when they are loaded. Raises FileNotFoundError where a file is missing.
     """
     hold = Hold(folder)
     if strange := [path for path in folder.iterdir() if not path.is_file()]:
         raise damaged(strange[0], "not a plain file")
     manifest = read_manifest(manifest_bytes(folder), folder / "manifest.json", manifest_sha256)
+    names = [name for name in manifest.files if name.endswith((".npy", ".parquet", ".csv"))]
+    seen = {name: fingerprint(folder / name) for name in names}
+    known = {segment.name: segment for segment in opened.contents.segments} if opened else {}
+    is_checked = {
+        name: opened is not None
+        and opened.seen.get(name) == seen[name]
+        and opened.manifest.files[name] == manifest.files[name]
+        for name in names
+    }
     with ThreadPoolExecutor() as pool:  # vectors are hashed while tables are read
-        hashed = [pool.submit(check_file, folder, manifest, name) for name in manifest.files if name.endswith(".npy")]
-        for name in manifest.files:
-            if name.endswith((".parquet", ".csv")):
+        missing = [name for name in names if not is_checked[name]]
+        hashed = [pool.submit(check_file, folder, manifest, name) for name in missing if name.endswith(".npy")]
+        for name in missing:
+            if not name.endswith(".npy"):
                 check_file(folder, manifest, name)
         found = [
             pieces.read(
@@ -375,19 +391,20 @@ def read_generation(folder: Path, manifest_sha256: str, model_path: Path | None 
                 manifest.storage.type,
                 facts.approximate,
                 manifest.files.get(f"{facts.name}.faiss", ""),
+                known.get(facts.name) if all(is_checked[f"{facts.name}.{end}"] for end in ("parquet", "npy")) else None,
             )
             for facts in manifest.segments
         ]
         for each in hashed:
             each.result()
-    opened = contents(folder, manifest, found, read_skipped(folder / "skipped.csv"))
-    table, vectors = opened.table(), opened.vectors()
+    inside = contents(folder, manifest, found, read_skipped(folder / "skipped.csv"))
+    table, vectors = inside.table(), inside.vectors()
     if not len(table) == len(vectors) == manifest.paintings:
         raise damaged(folder, f"{len(table):,} paintings, the manifest says {manifest.paintings:,}")
     if (np.diff(table["row"].to_numpy(np.int64)) <= 0).any():
         raise damaged(folder, "the numbers of the paintings do not grow")
     return Generation(
-        folder, manifest, table, vectors, opened, model_path or folder / "model.onnx", manifest_sha256, hold
+        folder, manifest, table, vectors, inside, model_path or folder / "model.onnx", manifest_sha256, seen, hold
     )
 
 

@@ -126,20 +126,25 @@ def read(
     storage: str,
     facts: Approximate | None = None,
     lists_sha256: str = "",
+    known: Segment | None = None,
 ) -> Segment:
     """Open a segment; its table is known to be as it was written, its vectors are looked at later.
 
-    The approximate index is checked when it is first asked. Raises BadIndex if the files are no segment.
+    known: the same files as they were opened before, under another name; they are not read again. The approximate index
+    is checked when it is first asked. Raises BadIndex if the files are no segment.
     """
-    table = read_table(folder / f"{name}.parquet", length)
-    stored = read_vectors(folder / f"{name}.npy")
+    table = known.table if known else read_table(folder / f"{name}.parquet", length)
+    stored = known.stored if known else read_vectors(folder / f"{name}.npy")
     if (stored.shape, stored.dtype, len(table)) != ((length, dim), TYPES[storage], length):
         raise damaged(
             folder / f"{name}.npy",
             f"{stored.shape} {stored.dtype} for {len(table):,} paintings, expected {(length, dim)} {storage}",
         )
     lists = approximate.read(folder / f"{name}.faiss", facts, length, dim, lists_sha256) if facts else None
-    return Segment(table, stored, folder, name, facts, lists)
+    found = Segment(table, stored, folder, name, facts, lists)
+    if known:
+        found.__dict__["matrix"] = known.matrix  # of float16 it is in memory
+    return found
 
 
 def read_table(path: Path, rows: int | None = None) -> pd.DataFrame:
