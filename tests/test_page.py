@@ -22,9 +22,11 @@ from playwright.sync_api import expect, sync_playwright
 from artidx import Embedder, Index
 from artidx.as_json import as_json
 from artidx.files import sha256_of
+from artidx.index.review.findings import Candidate, Finding, Review, Witness
+from artidx.service import findings
 from artidx.service.projection import drawn
 from made import MUSEUM, painting, small_model
-from served import served, told
+from served import TOKEN, served, told
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; apt install chromium libatomic1")
@@ -173,6 +175,8 @@ def test_a_link_keeps_what_was_asked(open_page, museum, museum_index):
     strict = museum_index.pair(f"id:{a}", f"id:{b}", prior=0.01, false_positive_rate=0.01)
     expect(page.get_by_label("Verdict")).to_contain_text(f"{strict.threshold:.3f}")
     assert page.url.endswith(f"#/compare?a={a}&b={b}&prior=0.01&fpr=0.01")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(page.locator("#printed")).to_have_text(re.compile(rf"Printed on .* 20\d\d from {re.escape(page.url)}"))
     page.go_back()
     expect(page.get_by_label("Verdict")).to_contain_text(f"{rare.threshold:.3f}")
     photographed(page, "compare-link")
@@ -414,3 +418,52 @@ def test_a_token_is_asked_for_and_pictures_come_with_it(open_page, serve, museum
     page.get_by_label("Token").fill("open-sesame")
     page.get_by_role("button", name="Go on").click()
     expect(page.locator(".wall img").first).to_have_attribute("src", re.compile("^blob:"))
+
+
+def test_findings_are_decided_by_keyboard_and_kept_with_who_decided(open_page, serve, museum_index, tmp_path):
+    shutil.copytree(museum_index.source, tmp_path / "reviewed.artidx")
+    index = Index.open(tmp_path / "reviewed.artidx")
+    works = [index.query(f"id:{each}").painting for each in ids(index)]
+    one, other = works[0], next(each for each in works if each.artist != works[0].artist)
+    speaks = Candidate(other.artist, 0.9, (Witness(other, other.id, 0.2),))
+
+    def doubtful(work):
+        said = {"for_recorded": Candidate(work.artist, 0.05, ()), "doubt": 3.0, "expected_false": 0.25, "unknown": 0.05}
+        return Finding("doubtful", (work.id,), (work,), work.artist, (work.artist,), (speaks,), **said)
+
+    found = (doubtful(one), doubtful(works[1]))
+    about = ("model", "base", 1, "2026-01-01 00:00", 24, "made up", ())
+    service = serve(index, write_token=TOKEN)
+    text = findings.text_of(Review(found, index.name, 24, 24, 7, *about))
+    service.state.reviews.path(index.store.sha256).write_text(text)
+    page = open_page(service, "review", expected=["401"])
+    finding = page.get_by_label("Finding", exact=True)
+    expect(finding).to_contain_text(f"Your record: {one.artist}; it looks more like {other.artist}")
+    photographed(page, "review")
+    page.keyboard.press("a")
+    expect(page.get_by_role("alert")).to_contain_text("Say who you are")
+    page.keyboard.type("Anna")
+    page.keyboard.press("Tab")
+    page.keyboard.press("a")
+    page.get_by_label("token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="What to look at").click()
+    page.keyboard.press("a")
+    expect(page.locator(".worklist li").first).to_contain_text("accepted")
+    (word,) = Index.open(index.source).history.to_dict("records")
+    assert (word["id"], word["by"], word["after"]) == (one.id, "Anna", other.artist)
+    page.keyboard.press("n")
+    page.keyboard.type("ask the studio")
+    page.keyboard.press("Tab")
+    page.get_by_role("heading", name="What to look at").click()
+    page.keyboard.press("r")
+    expect(page.locator(".worklist")).to_contain_text("left as it is")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Save all decisions as CSV").click()
+    table = Path(saved.value.path()).read_text()
+    assert f"doubtful,{one.id},{one.id},accepted,{other.artist},,Anna," in table
+    assert ",ask the studio,Anna," in table
+    for _ in range(2):
+        page.keyboard.press("u")
+    expect(page.locator(".worklist li").first).not_to_contain_text("accepted")
+    assert Index.open(index.source).query(f"id:{one.id}").painting.artist == one.artist

@@ -22,6 +22,9 @@ export function post(path, fields, signal) {
   return ask(path, { method: "POST", body, signal });
 }
 
+// As post, with a JSON body.
+export const send = (path, body, signal) => ask(path, { method: "POST", body: JSON.stringify(body), signal, headers: { "content-type": "application/json" } });
+
 // A picture, where an img cannot send the token itself.
 export async function blobOf(address, signal) {
   const answer = await fetch(address, { headers: authorized(), signal });
@@ -34,7 +37,7 @@ const authorized = () => (token() ? { authorization: `Bearer ${token()}` } : {})
 async function ask(path, options) {
   let answer;
   try {
-    answer = await fetch(`v1/${path}`, { ...options, headers: authorized() });
+    answer = await fetch(`v1/${path}`, { ...options, headers: { ...options.headers, ...authorized() } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "No answer", "The service cannot be reached; is it still running?");

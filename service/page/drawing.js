@@ -109,7 +109,9 @@ export class Drawing {
   async sheet(number, signal) {
     try {
       const blob = await blobOf(`v1/map/sheets/${number}`, signal);
-      for (let level = 0; level < LEVELS; level += 1) await this.put(blob, number, level);
+      let source = blob;
+      for (let level = 0; level < LEVELS; level += 1) source = await this.put(source, number, level);
+      source.close();
     } catch (error) {
       if (!BUSY.has(error.status)) throw error;
       await new Promise((later) => setTimeout(later, AGAIN_MS));
@@ -117,14 +119,16 @@ export class Drawing {
     }
   }
 
-  async put(blob, number, level) {
+  // source: the sheet as a file, or as the level before; gives this level.
+  async put(source, number, level) {
     const { gl } = this, side = (ROW * this.cell) >> level, across = LAYER / (ROW * this.cell), inLayer = number % across ** 2;
-    const bitmap = await createImageBitmap(blob, { premultiplyAlpha: "premultiply", resizeWidth: side, resizeHeight: side, resizeQuality: "high" });
+    const bitmap = await createImageBitmap(source, { premultiplyAlpha: "premultiply", resizeWidth: side, resizeHeight: side, resizeQuality: "high" });
     gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.sheets);
     gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, true);
     gl.texSubImage3D(gl.TEXTURE_2D_ARRAY, level, (inLayer % across) * side, Math.floor(inLayer / across) * side, Math.floor(number / across ** 2),
       side, side, 1, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
-    bitmap.close();
+    if (level) source.close();
+    return bitmap;
   }
 
   // Sizes in px of the screen: unit, how long the map's side is; size, of a picture; point, of a point of colour.

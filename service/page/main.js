@@ -6,8 +6,9 @@ import { compare } from "./compare.js";
 import { count, h, problem, within } from "./dom.js";
 import { identify } from "./identify.js";
 import { map } from "./map.js";
+import { review } from "./review.js";
 
-const VIEWS = { compare, identify, collection, artist, painting, map };
+const VIEWS = { compare, identify, collection, artist, painting, map, review };
 const main = document.getElementById("main");
 let leaving = new AbortController();
 let view;
@@ -46,7 +47,10 @@ async function start() {
     document.getElementById("index").textContent = `Answers from ${index.name}: ${count(manifest.paintings, "painting")} by ${count(manifest.artists, "artist")}, generation ${manifest.generation}; model ${manifest.model.name} ${manifest.model.sha256.slice(0, 12)}.`;
     show();
     addEventListener("hashchange", show);
-    addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; })); // paper has no disclosure
+    addEventListener("beforeprint", () => { // paper has no disclosure, and no address
+      document.querySelectorAll("details").forEach((each) => { each.open = true; });
+      document.getElementById("printed").textContent = `Printed on ${new Date().toLocaleDateString("en", { dateStyle: "long" })} from ${location.href}`;
+    });
     addEventListener("paste", (event) => { if (event.clipboardData.files.length && view.paste) view.paste(event.clipboardData.files); });
   } catch (error) {
     within(main, error.status === 401 ? asked(error) : problem(error));
