@@ -1,12 +1,12 @@
-"""Files that hold what they should or are as they were: written aside, flushed to disk, renamed; and their hashes.
+"""Files that hold what they should or are as they were: written aside, flushed to disk, renamed; locks, and hashes.
 
-An index may have come by mail: nothing is written through a link, and a pipe or a device is not read from.
+An index may have come by mail: nothing is written through a link, and a pipe or a device is not read from. What other
+systems do otherwise than Linux and macOS with files and locks is dealt with here alone.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import io
 import os
@@ -16,6 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+import portalocker
+
+IS_WINDOWS = os.name == "nt"
+# Windows has no such flags; its own is for files that are not text.
+NO_LINK, NO_WAITING, OUR_OWN, BINARY = (
+    getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "NONBLOCK", "CLOEXEC", "BINARY")
+)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -42,13 +50,11 @@ def locked(path: Path) -> Iterator[None]:
 
     Raises BlockingIOError, whose text says who holds it; OSError for a link, a pipe, or a folder that is read-only.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK | NO_WAITING | OUR_OWN, 0o666)
     with os.fdopen(handle, "r+") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            if problem.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
+            take_lock(lock.fileno())
+        except BlockingIOError:
             pid, _, host = lock.read(200).strip().partition(" ")
             raise BlockingIOError(errno.EAGAIN, f"process {pid} on {host}") from None
         lock.truncate()
@@ -57,8 +63,24 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def take_lock(handle: int, *, shared: bool = False) -> None:
+    """Lock an open file, for its holder alone or for all who share it; the lock ends when the file is closed.
+
+    Raises BlockingIOError where others hold it, OSError where the file system has no locks.
+    """
+    kind = portalocker.LockFlags.SHARED if shared else portalocker.LockFlags.EXCLUSIVE
+    try:
+        portalocker.lock(handle, kind | portalocker.LockFlags.NON_BLOCKING)
+    except portalocker.AlreadyLocked:
+        raise BlockingIOError(errno.EAGAIN, "locked by another") from None
+    except portalocker.LockException as problem:
+        raise problem.__cause__ or OSError(errno.ENOLCK, str(problem)) from None
+
+
 def sync(path: Path) -> None:
-    """Flush a file or folder to the disk."""
+    """Flush a file or folder to the disk. Windows flushes no folders: it keeps its own journal of them."""
+    if IS_WINDOWS and path.is_dir():
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -66,12 +88,17 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def open_handle(path: Path) -> int:
+    """A file opened for reading, a pipe without waiting for its writer; no process that we start has it."""
+    return os.open(path, os.O_RDONLY | NO_WAITING | OUR_OWN | BINARY)
+
+
 def open_plain(path: Path) -> io.BufferedReader:
     """A plain file, or what a link to one leads to, opened for reading.
 
     Raises OSError for anything else: a pipe would be waited for, and a device has no end.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = open_handle(path)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "not a plain file", str(path))

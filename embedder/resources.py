@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import threading
 
 from ..errors import OutOfResources, exhausted
@@ -23,6 +24,8 @@ def available_cores() -> int:
 
 def check_room(size_bytes: int, where: str) -> None:
     """Raises OutOfResources unless so much address space is left, as ulimit -v bounds it. None of it is touched."""
+    if sys.platform == "win32":  # no such bound
+        return
     try:
         mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ).close()
     except OSError as problem:
@@ -35,6 +38,8 @@ def check_threads() -> None:
     They are tried by a copy of this process, which should be small and have no other thread yet: here each of them
     would leave 64 MB of address space behind.
     """
+    if sys.platform == "win32":  # no copies of a process
+        return
     count = ARROW + 2 * available_cores()  # for OpenBLAS or Arrow, and for us
     where = f"{count} threads are needed"
     try:

@@ -67,7 +67,8 @@ def read(path: Path) -> Array:
 def main() -> None:
     """Draw the map of a generation, given its folder or address, its manifest's sha256 and the file to write."""
     kept_at, manifest_sha256, target = sys.argv[1:]
-    os.nice(10)
+    if sys.platform != "win32":
+        os.nice(10)
     stream = io.BytesIO()
     np.save(stream, drawn(_opened(kept_at, manifest_sha256)), allow_pickle=False)
     write_atomically(Path(target), stream.getvalue())

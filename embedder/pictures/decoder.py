@@ -85,6 +85,8 @@ def _halvings(data: bytes, side: int, least: int) -> int:
 
 
 def _limit(seconds: int, size_bytes: int) -> None:
+    if sys.platform == "win32":  # a process cannot bound itself
+        return
     import resource
 
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))

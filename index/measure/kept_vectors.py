@@ -7,7 +7,6 @@ that an interrupted run goes on where it was.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from ...embedder.parallel import Bar, ahead, batches
 from ...embedder.resources import available_cores
 from ...embedder.runtime import Embedder, Embedding
 from ...errors import IndexBusy, UnreadableImage, exhausted
-from ...files import write_atomically
+from ...files import take_lock, write_atomically
 from ..scoring.vectors import Array
 from ..storage.bounded_parquet import read_frame
 
@@ -86,7 +85,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """The lock is the system's, so that it ends with whoever holds it, however that ends."""
     with (folder / "LOCK").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take_lock(lock.fileno())
         except BlockingIOError:
             raise IndexBusy(
                 f"{folder}: another run embeds images by this model; wait until it is done, or name "

@@ -23,7 +23,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -45,7 +44,18 @@ import pandas as pd
 from ...embedder.catalogs.attribution import merged
 from ...embedder.runtime import Embedder, read_model
 from ...errors import ArtidxError, BadIndex, IndexBusy, ModelMismatch, damaged, exhausted
-from ...files import Fingerprint, fingerprint, locked, open_plain, sha256_of, strange_parts, sync, write_atomically
+from ...files import (
+    Fingerprint,
+    fingerprint,
+    locked,
+    open_handle,
+    open_plain,
+    sha256_of,
+    strange_parts,
+    sync,
+    take_lock,
+    write_atomically,
+)
 from ...plain_text import cell, escaped, of_cell
 from ..scoring.centre import uncentred
 from ..scoring.vectors import Array, Integers, Vectors
@@ -112,9 +122,9 @@ class Hold:
 
     def __init__(self, folder: Path) -> None:
         """Raises FileNotFoundError where the folder is just being collected."""
-        self._handle = os.open(folder / "manifest.json", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._handle = open_handle(folder / "manifest.json")
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            take_lock(self._handle, shared=True)
         except BlockingIOError:
             raise FileNotFoundError(errno.ENOENT, "collected", str(folder)) from None
         except OSError:  # a file system without locks; the generation before the published one is kept in any case
@@ -522,7 +532,7 @@ def _remove_unless_held(folder: Path) -> None:
     aside = folder.with_name(f"{folder.name}.part")
     try:
         with (folder / "manifest.json").open("r+b") as manifest:
-            fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take_lock(manifest.fileno())
             os.replace(folder, aside)
     except BlockingIOError:
         return
