@@ -83,12 +83,32 @@ class _Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if not is_asked or ctx.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    from ..embedder.runtime import default_model
+    from ..files import sha256_of
+
+    model = default_model()
+    click.echo(f"artidx {version('artidx')}, model {model.stem} {sha256_of(model)[:12]}")
+    ctx.exit()
+
+
 @click.command(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=("Start with: artidx build FOLDER -o paintings.artidx, where FOLDER has one folder of images an artist."),
 )
-@click.version_option(package_name="artidx")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version, and the model that answers by default, and exit.",
+)
 def artidx() -> None:
     """An index of paintings that knows their artists: were these two painted by the same artist, and who might
     have painted this?"""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,11 @@ def test_on_a_terminal_a_stage_is_a_bar_from_its_beginning_and_goes_in_the_end(c
         advance(10)
         assert "██ 10/10" in capsys.readouterr().err
     assert capsys.readouterr().err == "\r\x1b[K"
+
+
+def test_the_version_names_the_model_too(run, model_file):
+    sha256 = hashlib.sha256(model_file.read_bytes()).hexdigest()
+    assert run("--version") == (0, f"artidx {version('artidx')}, model small {sha256[:12]}\n", "")
 
 
 def test_build_as_json_is_one_object(run, tmp_path, collection):

@@ -84,6 +84,13 @@ def test_the_wheel_holds_nothing_but_artidx_with_the_model_inside(wheel):
     assert wheel.stat().st_size <= 95e6
 
 
+def test_the_package_index_would_take_the_wheel(wheel):
+    checked = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", wheel], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 def needed(name, extras=()):
     """A package that is installed here, and all that it says it needs."""
     found = distribution(name)
