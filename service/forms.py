@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from ..embedder.bounds import Bounds
 from .problems import Problem
@@ -26,6 +27,7 @@ MAX_NAME = 200
 FORM = "multipart/form-data"
 JSON = "application/json"
 T = TypeVar("T", bound=BaseModel)
+MAX_BATCH_BYTES = 1 << 20  # of ids
 MAX_JSON_BYTES = 128 << 10  # the longest texts that are taken, all in escapes
 CHARSET = re.compile(r"charset\s*\*?=", re.IGNORECASE)  # Python's are many, and not all are of text
 
@@ -54,6 +56,13 @@ class Form:
         if not value:
             raise _unusable(field, "missing; send a file, or the id of a painting in the index", "missing-field")
         return Asked(self._as_text(field, value))
+
+    def paintings(self, field: str) -> list[Asked]:
+        """Files and ids, in their order."""
+        values = self._data.get(field) if self._is_json else cast(FormData, self._data).getlist(field)
+        if not isinstance(values, list) or not values:
+            raise _unusable(field, "missing; send files, or a list of ids of paintings in the index", "missing-field")
+        return [Form({field: value}, is_json=self._is_json).painting(field) for value in values]
 
     def file(self, field: str) -> Asked:
         """A file."""
@@ -97,15 +106,18 @@ class Form:
 
 @asynccontextmanager
 async def form_of(
-    request: Request, files: Sequence[str], texts: Sequence[str] = (), *, ids: bool = True
+    request: Request, files: Sequence[str], texts: Sequence[str] = (), *, ids: bool = True, most: int = 1
 ) -> AsyncIterator[Form]:
     """The fields of a request; its files are there as long as this is open.
 
-    files: fields that may be files, or, with ids, ids in their place; texts: the others. Raises Problem.
+    files: fields that may be files, or, with ids, ids in their place, and so many of a name; texts: the others. Raises
+    Problem.
     """
     kind = _media_type(request)
     if kind == JSON and ids:
-        fields = await _json_of(request)
+        fields = await _json_of(request, MAX_JSON_BYTES if most == 1 else MAX_BATCH_BYTES)
+        if too_many := [name for name in files if isinstance(fields.get(name), list) and len(fields[name]) > most]:
+            raise _unusable(too_many[0], f"more than {most}" if most > 1 else "must be one text")
         _check_names(list(fields), (*files, *texts))
         yield Form(fields, is_json=True)
         return
@@ -113,8 +125,12 @@ async def form_of(
         raise Problem(415, "no-form", f"send the fields as {FORM}{f', or ids as {JSON}' if ids else ''}")
     if CHARSET.search(request.headers["content-type"]):
         raise Problem(415, "no-form", "send the fields in UTF-8, and leave out the charset")
-    async with request.form(max_files=len(files), max_fields=len(files) + len(texts), max_part_size=MAX_TEXT) as data:
-        _check_names([name for name, _ in data.multi_items()], (*files, *texts))
+    paintings = most * len(files)
+    async with request.form(max_files=paintings, max_fields=paintings + len(texts), max_part_size=MAX_TEXT) as data:
+        names = Counter(name for name, _ in data.multi_items())
+        if too_many := [name for name in files if names[name] > most > 1]:
+            raise _unusable(too_many[0], f"more than {most}")
+        _check_names([*(names if most > 1 else names.elements())], (*files, *texts))
         yield Form(data)
 
 
@@ -146,13 +162,13 @@ def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
         raise _unusable(again[0], "sent more than once")
 
 
-async def _json_of(request: Request) -> dict[str, Any]:
+async def _json_of(request: Request, most_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """The fields of a JSON object. Raises Problem."""
     data = b""
     async for piece in request.stream():
         data += piece
-        if len(data) > MAX_JSON_BYTES:
-            raise Problem(413, "too-large", f"over {MAX_JSON_BYTES >> 10} kB of JSON; files are sent as {FORM}")
+        if len(data) > most_bytes:
+            raise Problem(413, "too-large", f"over {most_bytes >> 10} kB of JSON; files are sent as {FORM}")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
@@ -180,11 +196,13 @@ def described(
     texts: dict[str, tuple[dict[str, Any], str]],
     *,
     ids: bool = True,
+    most: int = 1,
     example: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The fields for OpenAPI: what each file is, and whether an id will do; the schema and sense of each text.
 
-    name: of their schemas (description.py): one as a form, and with ids one as JSON.
+    most: how many files and ids each of them may have, in a list; name: of their schemas (description.py), one as a
+    form, and with ids one as JSON.
     """
     binary = {"type": "string", "format": "binary", "description": "An image: JPEG, PNG, WebP, TIFF, GIF or BMP."}
     by_id = {"type": "string", "minLength": 1, "description": "The id of a painting in the index."}
@@ -192,6 +210,8 @@ def described(
     others = {field: {**schema, "description": what} for field, (schema, what) in texts.items()}
 
     def content(title: str, painting: dict[str, Any]) -> dict[str, Any]:
+        if most > 1:
+            painting = {"type": "array", "items": painting, "minItems": 1, "maxItems": most}
         schema = {
             "title": title,
             "type": "object",

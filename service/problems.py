@@ -90,18 +90,22 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def response(problem: Problem) -> Response:
-    """The answer that says so."""
-    body = {
+def body_of_problem(problem: Problem) -> dict[str, Any]:
+    """What `ProblemDetails` describes."""
+    return {
         "type": f"urn:artidx:{problem.name}",
         "title": HTTPStatus(problem.status_code).phrase,
         "status": problem.status_code,
         "detail": problem.detail,
     }
+
+
+def response(problem: Problem) -> Response:
+    """The answer that says so."""
     headers = dict(problem.headers or {})
     if problem.status_code in (429, 503):
         headers.setdefault("retry-after", str(RETRY_AFTER_S))
-    return Response(as_json(body), problem.status_code, headers, MEDIA_TYPE)
+    return Response(as_json(body_of_problem(problem)), problem.status_code, headers, MEDIA_TYPE)
 
 
 def problem_of(error: ArtidxError, index: Index) -> Problem:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Depends, Request, Response
 
 from ..embedder import bounds
@@ -13,7 +15,7 @@ from ..index.opened import Index
 from ..index.scoring.vectors import Array
 from ..index.storage.where import LONGEST
 from .answers import answer
-from .forms import Asked, described, form_of
+from .forms import Asked, Form, described, form_of
 from .problems import Problem, documented
 from .rights import reader
 from .state import AppState, HeldIndex, SharedState
@@ -22,6 +24,21 @@ MOST = 100  # artists and paintings in an answer
 A_AND_B = {"a": "The one painting.", "b": "The other."}
 SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 EXPRESSION = {"type": "string", "maxLength": LONGEST}
+DECISION: dict[str, tuple[dict[str, Any], str]] = {
+    "prior": ({**SHARE, "default": 0.5}, "Share of same-artist pairs among those you ask about."),
+    # No enumeration: generators of clients make names of the values, and 0.1 has none. No default either: they
+    # would send it beside a threshold.
+    "fpr": (SHARE, "Share of pairs by different artists that may pass: 0.1, 0.01 or 0.001; by default 0.1."),
+    "threshold": (
+        {"type": "number", "minimum": 0, "maximum": 2},
+        "Call the same what is nearer than this distance, instead of fpr.",
+    ),
+}
+AMONG: dict[str, tuple[dict[str, Any], str]] = {
+    "k": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}, "How many artists and paintings."),
+    "where": (EXPRESSION, "Look only among paintings for which it holds, such as year < 1700 and style == 'Baroque'."),
+    "exclude": (EXPRESSION, "Look only among paintings for which it does not hold."),
+}
 
 router = APIRouter(
     prefix="/v1",
@@ -35,44 +52,42 @@ router = APIRouter(
     "/pair",
     operation_id="pair",
     response_model=Verdict,
-    openapi_extra=described(
-        "Pair",
-        A_AND_B,
-        {
-            "prior": ({**SHARE, "default": 0.5}, "Share of same-artist pairs among those you ask about."),
-            # No enumeration: generators of clients make names of the values, and 0.1 has none. No default either: they
-            # would send it beside a threshold.
-            "fpr": (SHARE, "Share of pairs by different artists that may pass: 0.1, 0.01 or 0.001; by default 0.1."),
-            "threshold": (
-                {"type": "number", "minimum": 0, "maximum": 2},
-                "Call the same what is nearer than this distance, instead of fpr.",
-            ),
-        },
-        example={"a": "459083", "b": "459084"},
-    ),
+    openapi_extra=described("Pair", A_AND_B, DECISION, example={"a": "459083", "b": "459084"}),
 )
 async def pair(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Were a and b painted by the same artist?  As `artidx pair --json`."""
-    async with form_of(request, ("a", "b"), ("prior", "fpr", "threshold")) as form:
-        usual = Decision()
-        threshold, rate = form.number("threshold", bounds.DISTANCE), form.number("fpr", bounds.PRIOR)
-        if threshold is not None and rate is not None:
-            raise Problem(422, "bad-setting", "fpr and threshold both decide: send one of them")
-        prior = form.number("prior", bounds.PRIOR)
-        decision = Decision(
-            usual.false_positive_rate if rate is None else rate, threshold, usual.prior if prior is None else prior
-        )
-        _ = index.calibration, index.calibration.pairs.by_distance.probability(0, decision.prior)  # before the work
-        a, b = [await state.query(index, form.painting(name)) for name in ("a", "b")]
+    async with form_of(request, ("a", "b"), tuple(DECISION)) as form:
+        decision = decision_of(form, index)
+        return answer(await verdict_on(state, index, form.painting("a"), form.painting("b"), decision))
 
-        def judged() -> tuple[tuple[Query, Query], Verdict]:
-            queries = a(), b()
-            return queries, index.verdict(*queries, decision)
 
-        queries, verdict = await state.searched(judged)
-        sent, most = (form.painting("a"), form.painting("b")), state.settings.max_pixels
-        images = _image(sent[0]), _image(sent[1])
-        return answer(await state.decoded(lambda: index.with_one_picture(images, queries, verdict, most), *sent))
+def decision_of(form: Form, index: Index) -> Decision:
+    """How to decide, as the fields say. Raises Problem, and Uncalibrated: before any work is done."""
+    usual = Decision()
+    threshold, rate = form.number("threshold", bounds.DISTANCE), form.number("fpr", bounds.PRIOR)
+    if threshold is not None and rate is not None:
+        raise Problem(422, "bad-setting", "fpr and threshold both decide: send one of them")
+    prior = form.number("prior", bounds.PRIOR)
+    decision = Decision(
+        usual.false_positive_rate if rate is None else rate, threshold, usual.prior if prior is None else prior
+    )
+    pairs = index.calibration.pairs
+    _ = pairs.by_distance.probability(0, decision.prior), pairs.by_distance.point(decision.false_positive_rate)
+    return decision
+
+
+async def verdict_on(state: AppState, index: Index, one: Asked, other: Asked, decision: Decision) -> Verdict:
+    """Were two paintings, sent or in the index, painted by the same artist?"""
+    a, b = [await state.query(index, asked) for asked in (one, other)]
+
+    def judged() -> tuple[tuple[Query, Query], Verdict]:
+        queries = a(), b()
+        return queries, index.verdict(*queries, decision)
+
+    queries, verdict = await state.searched(judged)
+    most = state.settings.max_pixels
+    images = _image(one), _image(other)
+    return await state.decoded(lambda: index.with_one_picture(images, queries, verdict, most), one, other)
 
 
 @router.post(
@@ -80,37 +95,36 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
     operation_id="nearest",
     response_model=Answer,
     openapi_extra=described(
-        "Nearest",
-        {"image": "The painting asked about."},
-        {
-            "k": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}, "How many artists and paintings."),
-            "where": (
-                EXPRESSION,
-                "Look only among paintings for which it holds, such as year < 1700 and style == 'Baroque'.",
-            ),
-            "exclude": (EXPRESSION, "Look only among paintings for which it does not hold."),
-        },
-        example={"image": "437430", "k": 1},
+        "Nearest", {"image": "The painting asked about."}, AMONG, example={"image": "437430", "k": 1}
     ),
 )
 async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Who might have painted it?  Artists by probability with the paintings that speak for them, and the nearest
     paintings.  As `artidx nearest --json`; of paintings that show the same picture only those with the very same file:
     to compare two by their geometry, ask `pair`."""
-    async with form_of(request, ("image",), ("k", "where", "exclude")) as form:
-        k, where, exclude = form.count("k", MOST) or 10, form.text("where"), form.text("exclude")
-        _ = index.calibration
-        among = index
-        if where is not None or exclude is not None:
-            among = await state.searched(lambda: index.only(where, exclude))
-        asked = form.painting("image")
-        query = await state.query(index, asked)
+    async with form_of(request, ("image",), tuple(AMONG)) as form:
+        k, among = await asked_among(state, index, form)
+        return answer(await answer_on(state, index, among, form.painting("image"), k))
 
-        def found() -> Answer:
-            one = query()
-            return among.with_identical(one, among.answer(one, k=k), is_by_id=asked.stream is None)
 
-        return answer(await state.searched(found))
+async def asked_among(state: AppState, index: Index, form: Form) -> tuple[int, Index]:
+    """How many artists and paintings are asked for, and among which. Raises Problem, BadSetting, Uncalibrated."""
+    k, where, exclude = form.count("k", MOST) or 10, form.text("where"), form.text("exclude")
+    _ = index.calibration
+    if where is None and exclude is None:
+        return k, index
+    return k, await state.searched(lambda: index.only(where, exclude))
+
+
+async def answer_on(state: AppState, index: Index, among: Index, asked: Asked, k: int) -> Answer:
+    """Who might have painted a painting, sent or in the index? among: the index, or a part of it."""
+    query = await state.query(index, asked)
+
+    def found() -> Answer:
+        one = query()
+        return among.with_identical(one, among.answer(one, k=k), is_by_id=asked.stream is None)
+
+    return await state.searched(found)
 
 
 @router.post(

@@ -132,7 +132,8 @@ def _answer(media_type: str, content: Described) -> Markup:
 
 def _curl(method: str, path: str, example: Described) -> str:
     words = [f"-X {method}"] if method not in ("GET", "POST") else []
-    words += [f"-F {name}={value}" for name, value in example.items()]
+    for name, value in example.items():
+        words += [f"-F {name}={each}" for each in (value if isinstance(value, list) else [value])]
     return " ".join(["curl", *words, f"localhost:8000{path}"])
 
 

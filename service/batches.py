@@ -1,0 +1,131 @@
+"""Many questions in one request, each answered as alone, on a line of its own, in the order in which they were asked.
+
+A few are worked on ahead of the line that is written: who reads slowly makes the work wait, and who leaves ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from ..embedder.runtime import available_cores
+from ..errors import ArtidxError
+from ..index.opened import Index
+from .description import binary
+from .forms import described, form_of
+from .problems import Problem, body_of_problem, bug, documented, problem_of
+from .questions import A_AND_B, AMONG, DECISION, answer_on, asked_among, decision_of, verdict_on
+from .rights import reader
+from .state import HeldIndex, SharedState
+from .told import told
+
+T = TypeVar("T")
+MOST = 1000  # questions
+MEDIA_TYPE = "application/x-ndjson"
+LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": binary(MEDIA_TYPE),
+        "description": "JSON lines, one a question: `number` from 0, and `answer` or `problem`; the other is null.",
+    }
+}
+log = logging.getLogger("artidx.service")
+router = APIRouter(
+    prefix="/v1",
+    dependencies=[Depends(reader)],
+    tags=["batches"],
+    responses=documented(400, 403, 404, 408, 409, 413, 415, 422, 429),
+)
+
+
+class Lines(StreamingResponse):
+    """Lines as they are made. What makes them is ended when the client leaves, and what they are made of is closed."""
+
+    def __init__(self, made: AsyncGenerator[str], opened: AsyncExitStack) -> None:
+        super().__init__(made, media_type=MEDIA_TYPE)
+        self._made, self._opened = made, opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._opened, aclosing(self._made):
+            await super().__call__(scope, receive, send)
+
+
+@router.post(
+    "/nearest:batch",
+    operation_id="nearestBatch",
+    response_class=Response,
+    responses=LINES,
+    openapi_extra=described(
+        "NearestBatch",
+        {"images": "The paintings asked about."},
+        AMONG,
+        most=MOST,
+        example={"images": ["437430", "459083"], "k": 1},
+    ),
+)
+async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Response:
+    """Who might have painted each of these?  As many answers of `nearest`."""
+    async with AsyncExitStack() as stack:
+        form = await stack.enter_async_context(form_of(request, ("images",), tuple(AMONG), most=MOST))
+        k, among = await asked_among(state, index, form)
+        images = form.paintings("images")
+        made = _lines(images, lambda asked: answer_on(state, index, among, asked, k), index)
+        return Lines(made, stack.pop_all())
+
+
+@router.post(
+    "/pair:batch",
+    operation_id="pairBatch",
+    response_class=Response,
+    responses=LINES,
+    openapi_extra=described(
+        "PairBatch", A_AND_B, DECISION, most=MOST, example={"a": ["459083", "459083"], "b": ["459084", "437430"]}
+    ),
+)
+async def pair(request: Request, state: SharedState, index: HeldIndex) -> Response:
+    """Were these painted by the same artist: the first a and the first b, the second of each, and so on?  As many
+    answers of `pair`."""
+    async with AsyncExitStack() as stack:
+        form = await stack.enter_async_context(form_of(request, ("a", "b"), tuple(DECISION), most=MOST))
+        decision, sides = decision_of(form, index), (form.paintings("a"), form.paintings("b"))
+        if len(sides[0]) != len(sides[1]):
+            raise Problem(422, "bad-setting", f"a and b: {len(sides[0])} and {len(sides[1])}, and must be as many")
+        pairs = [*zip(*sides, strict=True)]
+        made = _lines(pairs, lambda both: verdict_on(state, index, *both, decision), index)
+        return Lines(made, stack.pop_all())
+
+
+async def _lines(items: Sequence[T], answered: Callable[[T], Awaitable[object]], index: Index) -> AsyncGenerator[str]:
+    """A line for each item, some worked on ahead."""
+    ahead: deque[asyncio.Task[str]] = deque()
+    try:
+        for number, item in enumerate(items):
+            ahead.append(asyncio.create_task(_line(number, item, answered, index)))
+            if len(ahead) >= 2 * available_cores():
+                yield await ahead.popleft()
+        while ahead:
+            yield await ahead.popleft()
+    finally:
+        for task in ahead:
+            task.cancel()
+        await asyncio.gather(*ahead, return_exceptions=True)
+
+
+async def _line(number: int, item: T, answered: Callable[[T], Awaitable[object]], index: Index) -> str:
+    try:
+        return told({"number": number, "answer": await answered(item), "problem": None}) + "\n"
+    except Problem as known:
+        problem = known
+    except ArtidxError as error:
+        problem = problem_of(error, index)
+    except Exception:
+        log.exception("a question of a batch failed")
+        problem = bug()
+    return told({"number": number, "answer": None, "problem": body_of_problem(problem)}) + "\n"
