@@ -23,9 +23,14 @@ from .output import progress
 @click.argument("index", type=INDEX_FOLDER)
 @click.argument("source")
 @dry_run_option
+@click.option(
+    "--rehash",
+    is_flag=True,
+    help="Read every file. By default one whose size and time are those of the last sync is taken to be the same.",
+)
 @catalog_options
 @embedding_options
-def sync(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **options: Any) -> None:
+def sync(index: Path, source: str, dry_run: bool, rehash: bool, device: str, as_json: bool, **options: Any) -> None:
     """Let INDEX follow SOURCE: a folder, or a table with its --images, as for artidx build.
 
     New images are added, changed ones embedded anew, renamed ones follow their new name, and paintings that SOURCE
@@ -41,5 +46,5 @@ def sync(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **
     catalog = read_catalog(source, column_names(options, opened.manifest.reading), options["allow"])
     note_recognised(catalog)
     with settings(options, device) as chosen:
-        report = opened.sync(catalog, settings=chosen, dry_run=dry_run, bar=progress)
+        report = opened.sync(catalog, settings=chosen, rehash=rehash, dry_run=dry_run, bar=progress)
     show_report(opened, report, as_json)

@@ -161,14 +161,16 @@ class Index:
         folder: str | os.PathLike[str] | Catalog,
         *,
         settings: Settings | None = None,
+        rehash: bool = False,
         dry_run: bool = False,
         bar: Bar = no_bar,
     ) -> Report:
         """Follow a folder, or the catalog of a folder or a table: add what is new, embed anew what has changed, remove
         what is gone; where a table says otherwise than last time, so do the labels.
 
-        Paintings of the index that are not from the folder, or the table's folders of images, are left alone. Raises
-        BadCatalog where the folder has no paintings at all: that is likelier a disk that is not mounted.
+        Paintings of the index that are not from the folder, or the table's folders of images, are left alone. A file
+        with the inode, size and time of the last sync is not read, unless rehash. Raises BadCatalog where the folder
+        has no paintings at all: that is likelier a disk that is not mounted.
         """
         catalog = folder if isinstance(folder, Catalog) else read_catalog(folder)
         if catalog.recognised is None and not os.path.isdir(catalog.source):
@@ -181,6 +183,7 @@ class Index:
             settings or Settings(),
             opened=self.generation,
             folders=folders,
+            rehash=rehash,
             dry_run=dry_run,
             bar=bar,
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 import zipfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,6 +15,7 @@ from faults import State
 from artidx import ColumnNames, Index, read_catalog
 from artidx.embedder.catalogs.catalog import read_labels, read_names
 from artidx.errors import BadCatalog, BadIndex, BadSetting, UnknownPainting
+from artidx.index.changes import plan
 from artidx.index.storage import generations, history
 from made import HUES, painting
 
@@ -43,6 +47,28 @@ def test_sync_adds_replaces_follows_and_removes_as_the_folder_has_it(index, coll
     assert set(index.generation.table["id"]) == set(fresh.generation.table["id"])
     assert index.check() == []
     assert index.sync(collection).already_there == len(index)
+
+
+def test_sync_reads_only_files_that_look_changed_unless_told_to_read_all(tmp_path, index, collection, monkeypatch):
+    monkeypatch.setenv("ARTIDX_CACHE", str(tmp_path / "cache"))
+    files, long_ago = sorted(collection.rglob("*.png")), time.time() - 1000
+    for file in files:
+        os.utime(file, (long_ago, long_ago))
+    assert index.sync(collection).already_there == 12
+    read, content_hash = [], plan.content_hash
+    monkeypatch.setattr(plan, "content_hash", lambda stream: (read.append(stream.name), content_hash(stream))[1])
+    painting(collection / "Red Painter" / "R0.png", 901)
+    assert index.sync(collection).replaced == ("Red Painter/R0.png",)
+    assert [Path(name).name for name in read] == ["R0.png"]
+    with files[0].open("r+b") as stream:
+        stream.seek(-1, 2)
+        stream.write(b"\0")
+    os.utime(files[0], (long_ago, long_ago))
+    assert index.sync(collection, dry_run=True).already_there == 12, "as the help says"
+    assert index.sync(collection, dry_run=True, rehash=True).already_there == 11
+
+    (tmp_path / "cache" / "files.sqlite").write_bytes(b"no database")
+    assert index.sync(collection, dry_run=True).already_there == 11, "nothing is known, so all are read"
 
 
 def test_sync_leaves_paintings_from_elsewhere_alone(tmp_path, index, collection):

@@ -24,6 +24,7 @@ import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key, attributed
 from ...embedder.catalogs.catalog import COLUMNS, Catalog
+from ...embedder.hashed import Hashes
 from ...embedder.locations import Reader, absolute
 from ...embedder.parallel import Bar, no_bar
 from ...embedder.pictures.images import MAX_PIXELS
@@ -167,6 +168,7 @@ def add(
     *,
     opened: generations.Generation | None = None,
     folders: Sequence[str] = (),
+    rehash: bool = False,
     dry_run: bool = False,
     bar: Bar = no_bar,
 ) -> Report:
@@ -174,7 +176,8 @@ def add(
 
     Where the catalog is a table's and there are folders, those that it does not name are removed, and labels become
     what it says, unless somebody has corrected them and the table has not changed since. opened: the generation that
-    the caller has open, which need not be read again.
+    the caller has open, which need not be read again; rehash: with folders, read files, too, that look
+    as they did last time.
 
     A painting whose content is there already is left alone, but for the name of its file where that has moved. One
     whose id or file is there with other content takes its place, with the labels people had corrected.
@@ -186,7 +189,8 @@ def add(
         reader = Reader(settings.max_pixels, settings.allowed)
         with bar(len(catalog), "comparing") as advance:
             is_table = catalog.recognised is not None
-            todo = plan(before.table, catalog.table, folders, is_table, reader, settings.workers, advance)
+            looked, hashes = (reader, settings.workers, advance), Hashes() if folders else None
+            todo = plan(before.table, catalog.table, folders, is_table, *looked, hashes=hashes, rehash=rehash)
         moves = todo.moves(before.contents.history)
         relabelled = todo.relabelled(before.contents.table(history.SYNC), moves) if is_table and folders else moves[:0]
         fresh = todo.to_embed()

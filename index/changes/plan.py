@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key
+from ...embedder.hashed import Hashes, print_of
 from ...embedder.locations import Reader, absolute, content_hash, split_location
 from ...embedder.parallel import ahead
 from ...embedder.remote import is_remote
@@ -191,10 +192,14 @@ def plan(
     reader: Reader,
     workers: int | None,
     advance: Callable[[int], None],
+    *,
+    hashes: Hashes | None = None,
+    rehash: bool = False,
 ) -> Plan:
     """Compare a catalog with an index's table. folders: their paintings that are there no more count as gone, or, where
-    the catalog is_table, those that it does not name; advance: is told of each painting that was looked at."""
-    contents = _contents(catalog["path"].tolist(), reader, workers or available_cores(), advance)
+    the catalog is_table, those that it does not name; advance: is told of each painting that was looked at; hashes: of
+    files that need not be read again, and those that are read are remembered there; rehash: all are read."""
+    contents = _contents(catalog["path"].tolist(), reader, workers or available_cores(), advance, hashes, rehash)
     paths = [absolute(path) for path in catalog["path"]]
     now = dict(zip(paths, contents, strict=True))
     stored = before["path"].tolist()
@@ -233,23 +238,42 @@ def plan(
 
 
 def _contents(
-    locations: Sequence[str], reader: Reader, workers: int, advance: Callable[[int], None]
+    locations: Sequence[str],
+    reader: Reader,
+    workers: int,
+    advance: Callable[[int], None],
+    hashes: Hashes | None,
+    rehash: bool,
 ) -> list[str | None]:
     """sha256 of every file; None for one that cannot be read."""
+    known = hashes.known(filter(_is_plain, locations)) if hashes and not rehash else {}
+    read: list[tuple[str, str, str]] = []
     with reader:
 
         def content(location: str) -> str | None:
+            if location in known:
+                return known[location]
+            told = print_of(location) if _is_plain(location) else ""
             try:
                 with reader.open(location) as stream:
-                    return content_hash(stream)
+                    sha256 = content_hash(stream)
             except UnreadableImage:
                 return None
+            read.append((location, told, sha256))
+            return sha256
 
         found = []
         for each in ahead(content, locations, workers=workers, most=4 * workers):
             found.append(each)
             advance(1)
-        return found
+    if hashes:
+        hashes.remember(read)
+    return found
+
+
+def _is_plain(location: str) -> bool:
+    """Whether it is a file of its own on this machine."""
+    return not is_remote(location) and split_location(location)[1] is None
 
 
 def _is_gone(location: str) -> bool:
