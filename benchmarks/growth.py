@@ -27,14 +27,14 @@ from typing import Any
 import faiss
 import numpy as np
 import pandas as pd
-from search import MODEL, NEVER, clustered, publish_more, table_of, timed, unit
+from search import MODEL, NEVER, clustered, table_of, timed
 
 from artidx import Embedder, Index
 from artidx.cli.bulk import answer_list, answer_pairs
+from artidx.embedder.catalogs.attribution import attributed
 from artidx.embedder.pictures.images import MAX_PIXELS
 from artidx.files import write_atomically
 from artidx.index.answers.verify import Decision
-from artidx.index.changes import edit
 from artidx.index.changes.build import Layout, new_contents
 from artidx.index.storage import generations
 from artidx.index.storage.manifest import Model
@@ -54,9 +54,9 @@ print(int(facts["Private_Dirty"].split()[0]) / 1024)
 
 def index_of(count: int, path: Path, vectors: np.ndarray, artist: np.ndarray) -> Index:
     """An index of made-up vectors that is calibrated as the model that ships."""
-    contents = new_contents(
-        table_of(np.arange(count), artist), vectors, np.zeros(DIM, np.float32), len(artist), Layout()
-    )
+    table = attributed(table_of(np.arange(count), artist))
+    table = table.astype({name: "str" for name in table if name not in ("row", "year")})
+    contents = new_contents(table, vectors, np.zeros(DIM, np.float32), len(artist), Layout())
     calibration = Embedder.load().metadata["calibration"]
     facts = Model(sha256(MODEL).hexdigest(), "made up", DIM)
     with generations.writer(path):
@@ -107,12 +107,9 @@ def measure(count: int, folder: Path) -> dict[str, str]:
     told("the same, --paintings", timed(quietly(lambda: listed(True, MAX_PIXELS, False))), many)
     found["look up an id"] = f"{timed(lambda: index.store.places('id', names[0][3:]), 50) * 1e6:,.0f} us"
 
-    more = table_of(np.arange(count, count + 1), artist[:1])
-    moved = unit(vectors[:1] + 0.01).astype(np.float32)
-    found["add 1"] = ms(timed(lambda: publish_more(path, index.generation, more, moved)))
     labels = pd.DataFrame({"id": [names[0][3:]], "title": ["another"]})
-    found["label 1"] = ms(timed(lambda: edit.label(path, labels, "somebody")))
-    found["remove 1"] = ms(timed(lambda: edit.remove(path, [names[1][3:]])))
+    found["label 1 of an open index"] = ms(timed(lambda: index.label(labels, by="somebody")))
+    found["remove 1"] = ms(timed(lambda: index.remove([names[1][3:]])))
     opened, private = subprocess.run(
         [sys.executable, "-c", OPEN, path], check=True, capture_output=True, text=True
     ).stdout.split()
