@@ -81,7 +81,8 @@ def label(
         columns = [name for name in labels.columns if name != "id"]
         if strange := [name for name in columns if name in history.FIXED or name not in before.table]:
             raise BadCatalog(f"{index}: has no label {strange[0]!r} to correct; nothing was corrected")
-        places = dict(zip(before.table["id"], range(len(before.table)), strict=True))
+        named = np.flatnonzero(before.table["id"].isin(labels["id"]))
+        places = dict(zip(before.table["id"].iloc[named], named.tolist(), strict=True))
         words = history.said(
             before.table,
             [
