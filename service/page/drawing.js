@@ -1,17 +1,19 @@
 // Draws the paintings of the map by WebGL, all in one call: from far as points of colour, from near as their pictures,
-// which come in sheets of 64 and are kept in the layers of one texture.
+// which come in sheets of 64 and are kept in the layers of one texture. Each painting has four vertices of its own: twenty
+// thousand instances of one square would take seconds where WebGL is reckoned on the CPU.
 
 import { blobOf } from "./api.js";
 import { createBufferInfoFromArrays, createProgramInfo, createVertexArrayInfo, drawBufferInfo, setAttribInfoBufferFromArray, setUniforms } from "./vendor/twgl.js";
 
 const ROW = 8, LAYER = 2048, LEVELS = 3; // cells in a row of a sheet; px of a layer; sizes of a picture: whole, half, a quarter
+const CORNERS = 4, SQUARE = [0, 1, 2, 2, 1, 3]; // of a painting, and the two triangles of them
 const AT_ONCE = 3, AGAIN_MS = 2000;
 const DIM = 0, USUAL = 127, LIT = 255; // how a painting is shown: the fourth byte of its colour
 const BUSY = new Set([429, 503]);
 
 const VERTEX = `#version 300 es
 precision highp float;
-in vec2 corner, place;
+in vec2 place;
 in vec4 colour;
 uniform vec2 middle, halfScreen;
 uniform float unit, size, cell;
@@ -21,12 +23,14 @@ flat out vec4 shade;
 flat out vec3 origin;
 flat out float side, framed;
 void main() {
-  bool isChosen = gl_InstanceID == hovered || gl_InstanceID == marked;
+  int number = gl_VertexID / ${CORNERS};
+  vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1 & 1) - 0.5;
+  bool isChosen = number == hovered || number == marked;
   side = isChosen ? max(1.3 * size, 20.0) : size;
   framed = isChosen || colour.a > 0.75 ? 1.0 : 0.0;
   vec2 px = (place - middle) * unit + corner * side;
   gl_Position = vec4(px.x / halfScreen.x, -px.y / halfScreen.y, isChosen ? -0.9 : 0.5 - 0.8 * colour.a, 1.0);
-  int across = ${LAYER} / (${ROW} * int(cell)), number = gl_InstanceID, sheet = number / ${ROW * ROW}, inLayer = sheet % (across * across);
+  int across = ${LAYER} / (${ROW} * int(cell)), sheet = number / ${ROW * ROW}, inLayer = sheet % (across * across);
   ivec2 column = ivec2((inLayer % across) * ${ROW} + number % ${ROW}, (inLayer / across) * ${ROW} + number % ${ROW * ROW} / ${ROW});
   origin = vec3(vec2(column) * cell, float(sheet / (across * across)));
   at = corner;
@@ -61,13 +65,14 @@ export class Drawing {
     // On a phone pictures of half the size do, and a quarter of the memory.
     Object.assign(this, { canvas, gl, found, count: found.ids.length, cell: matchMedia("(pointer: coarse)").matches ? found.cell / 2 : found.cell });
     this.program = createProgramInfo(gl, [VERTEX, FRAGMENT]);
-    const place = new Float32Array(2 * this.count);
-    for (let i = 0; i < this.count; i += 1) place.set([found.x[i], found.y[i]], 2 * i);
-    this.colours = new Uint8Array(4 * this.count);
+    const place = new Float32Array(2 * CORNERS * this.count), indices = new Uint32Array(SQUARE.length * this.count);
+    for (let i = 0; i < this.count; i += 1) {
+      for (let corner = 0; corner < CORNERS; corner += 1) place.set([found.x[i], found.y[i]], 2 * (CORNERS * i + corner));
+      indices.set(SQUARE.map((corner) => CORNERS * i + corner), SQUARE.length * i);
+    }
+    this.colours = new Uint8Array(4 * CORNERS * this.count);
     this.buffers = createBufferInfoFromArrays(gl, {
-      corner: { numComponents: 2, data: new Float32Array([-0.5, -0.5, 0.5, -0.5, -0.5, 0.5, 0.5, 0.5]) },
-      place: { numComponents: 2, data: place, divisor: 1 },
-      colour: { numComponents: 4, data: this.colours, divisor: 1 },
+      place: { numComponents: 2, data: place }, colour: { numComponents: 4, data: this.colours }, indices: { numComponents: 3, data: indices },
     });
     this.vertices = createVertexArrayInfo(gl, this.program, this.buffers);
     this.texture();
@@ -85,8 +90,8 @@ export class Drawing {
   // colour(i): [red, green, blue] of 255; state(i): 0 dim, 1 usual, 2 lit.
   colour(colour, state) {
     for (let i = 0; i < this.count; i += 1) {
-      const [red, green, blue] = colour(i);
-      this.colours.set([red, green, blue, [DIM, USUAL, LIT][state(i)]], 4 * i);
+      const [red, green, blue] = colour(i), shown = [DIM, USUAL, LIT][state(i)];
+      for (let corner = 0; corner < CORNERS; corner += 1) this.colours.set([red, green, blue, shown], 4 * (CORNERS * i + corner));
     }
     setAttribInfoBufferFromArray(this.gl, this.buffers.attribs.colour, this.colours);
   }
@@ -143,6 +148,6 @@ export class Drawing {
     gl.bindVertexArray(this.vertices.vertexArrayObject);
     setUniforms(this.program, { middle, halfScreen: [width / 2, height / 2], unit: unit * ratio, size: size * ratio, point: point * ratio, near, cell: this.cell || 4,
       thick: 2 * ratio, hovered, marked, sheets: this.sheets, paper: paper.map((part) => part / 255), accent: accent.map((part) => part / 255) });
-    drawBufferInfo(gl, this.vertices, gl.TRIANGLE_STRIP, 4, 0, this.count);
+    drawBufferInfo(gl, this.vertices);
   }
 }
