@@ -32,7 +32,7 @@ from artidx.index.milvus.server import connected
 from artidx.index.storage.vector_store import CANDIDATES
 from lite import MilvusLite
 from made import DIM, Stages, painting, small_model, watched
-from served import TOKEN, form, served
+from served import TOKEN, form, served, told
 
 AWKWARD = ["Baroque", "", "ba'r\"o\\que", "100", "-2.5", "1e3", "Été\u0301", "%_\\", "b\tc", "日本", "inf"]
 
@@ -619,7 +619,8 @@ def test_the_service_answers_from_milvus_and_takes_up_what_is_pushed(milvus, ind
         answer = client.post("/v1/nearest", **form(image="Red Painter/R0.png"))
         assert answer.status_code == 200
         assert answer.headers["artidx-index"] == address.collection
-        assert answer.json()["paintings"] == json.loads(as_json(index.nearest("id:Red Painter/R0.png")))["paintings"]
+        expected = told(json.loads(as_json(index.nearest("id:Red Painter/R0.png"))))
+        assert answer.json()["paintings"] == expected["paintings"]
         assert client.get("/v1/artists/red painter").json()["artist"]["paintings"] == 4
         assert client.get("/v1/paintings?artist=Red Painter").json()["total"] == 4
         assert client.get("/v1/paintings/none").status_code == 404
