@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .client import Client
     from .embedder.catalogs.catalog import Catalog, ColumnNames, read_catalog
     from .embedder.runtime import Embedder
     from .errors import ArtidxError
@@ -25,6 +26,7 @@ _HOMES = {
     "Answer": ".index.answers.search",
     "ArtidxError": ".errors",
     "Catalog": ".embedder.catalogs.catalog",
+    "Client": ".client",
     "ColumnNames": ".embedder.catalogs.catalog",
     "Embedder": ".embedder.runtime",
     "Index": ".index.opened",
@@ -41,6 +43,7 @@ __all__ = [
     "Answer",
     "ArtidxError",
     "Catalog",
+    "Client",
     "ColumnNames",
     "Embedder",
     "Index",

@@ -12,6 +12,7 @@ ArtidxError
 │   └── IndexChanged   another generation is published than the change was meant for
 ├── UnknownPainting    no file and no painting of the index goes by this name
 │   └── UnknownArtist  no painting of the index is by an artist of this name
+├── Refused            a service did not do what it was asked, and why
 ├── Uncalibrated       a threshold or probability was asked of something never calibrated
 ├── UnreachableStorage where images lie cannot be reached, or does not know us
 ├── ClusterFailed      the Ray cluster cannot be joined, or failed
@@ -71,6 +72,10 @@ class UnknownPainting(ArtidxError):
 
 class UnknownArtist(UnknownPainting):
     """No painting of the index is by an artist of this name."""
+
+
+class Refused(ArtidxError):
+    """A service did not do what it was asked: a token is missing, it is too busy, or it is no service of artidx."""
 
 
 class Uncalibrated(ArtidxError):

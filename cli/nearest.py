@@ -13,7 +13,6 @@ from .output import note, say, say_json, say_summary
 
 if TYPE_CHECKING:
     from ..index.answers.search import Answer
-    from ..index.opened import Index
     from ..index.sources import Source
 
 
@@ -58,14 +57,21 @@ def nearest(
     image on stdin. A painting is never its own neighbour. With --list it exits 0 when all images were answered, and 2
     when some could not be.
     """
-    from .query import checked, open_index, pixel_limit
+    from .query import checked, note_without_geometry, open_index, open_service, pixel_limit
     from .query import images as read_images
 
     checked(images, 1, listed, "--list")
     if output and listed:
         raise click.UsageError("-o writes a note on one image; --list answers on stdout")
-    opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
+    if service := open_service(
+        index, ("--list", listed), ("-o", output), ("--model", model), ("--paintings", paintings)
+    ):
+        with service:
+            (image,) = read_images(*images, max_pixels=limit)
+            _tell(service.nearest(image, k=k, where=where, exclude=exclude), as_json)
+        return
+    opened = open_index(index, model, device)
     if where is not None or exclude is not None:
         everything, opened = len(opened), opened.only(where, exclude)
         note(f"among {len(opened):,} of {everything:,} paintings")
@@ -84,20 +90,25 @@ def nearest(
         from ..index.review.notes import write_nearest
 
         write_nearest(answer, asked[0], opened.query(asked[0], limit).painting, opened.name, output)
+    is_near = bool(answer.paintings) and answer.paintings[0].distance < opened.reach.very_near
+    if is_near and not as_json and not answer.one_picture:
+        note_without_geometry("this and the nearest")
+    _tell(answer, as_json)
+
+
+def _tell(answer: Answer, as_json: bool) -> None:
     if as_json:
         say_json(answer)
     else:
-        _show(answer, opened)
+        _show(answer)
 
 
-def _show(answer: Answer, index: Index) -> None:
+def _show(answer: Answer) -> None:
     from ..index.answers.wording import percent
-    from .query import named, note_without_geometry
+    from .query import named
 
     for twin in answer.one_picture:
         say(f"this and {named(twin.painting)} {twin.how.says}")
-    if not answer.one_picture and answer.paintings and answer.paintings[0].distance < index.reach.very_near:
-        note_without_geometry("this and the nearest")
     if answer.summary is None:
         for neighbour in answer.paintings:
             say(f"{neighbour.distance:.3f}  {named(neighbour.painting)}")

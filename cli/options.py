@@ -96,6 +96,13 @@ class _IndexType(_AddressType):
         return super().convert(value, param, ctx) if is_address(value) else PATH.convert(value, param, ctx)
 
 
+class _AskedType(_IndexType):
+    """A folder, an address in Milvus, or that of a service, which stays a text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if str(value).startswith(("http://", "https://")) else super().convert(value, param, ctx)
+
+
 ADDRESS = _AddressType()
 INDEX_FOLDER = _FolderType()  # for who changes it, or needs its files
 ANY_INDEX = _IndexType()  # for who only asks
@@ -124,11 +131,11 @@ index_option = click.option(
 asked_index_option = click.option(
     "--index",
     "-i",
-    type=ANY_INDEX,
+    type=_AskedType(),
     envvar="ARTIDX_INDEX",
     show_envvar=True,
-    help="The index to ask, or its address in Milvus.  [default: paintings.artidx where there is one, else the "
-    "reference gallery]",
+    help="The index to ask, its address in Milvus, or that of a service, http://HOST:8000; ARTIDX_TOKEN is its token.  "
+    "[default: paintings.artidx where there is one, else the reference gallery]",
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -14,7 +14,6 @@ from .output import say, say_json, say_summary
 
 if TYPE_CHECKING:
     from ..index.answers.verify import Verdict
-    from ..index.opened import Index
     from ..index.sources import Source
 
 SHARED = 5  # neighbours shown; --json has them all
@@ -71,15 +70,21 @@ def pair(
     image on stdin. They need not be in the index; its paintings give the evidence. With --pairs it exits 0 when all
     pairs were answered, and 2 when some could not be.
     """
-    from .query import checked, images, open_index, pixel_limit
+    from .query import checked, images, note_without_geometry, open_index, open_service, pixel_limit
 
     checked(paintings, 2, pairs, "--pairs")
     if threshold is not None and is_given("fpr"):
         raise click.UsageError("--fpr and --threshold both decide: give one of them")
     if output and pairs:
         raise click.UsageError("-o writes a note on one pair; --pairs answers on stdout")
-    opened = open_index(index, model, device)
     limit = pixel_limit(max_pixels)
+    if service := open_service(index, ("--pairs", pairs), ("-o", output), ("--model", model)):
+        with service:
+            rate = float(fpr) if threshold is None else None
+            asked = images(*paintings, max_pixels=limit)
+            verdict = service.pair(*asked, false_positive_rate=rate, threshold=threshold, prior=prior)
+            _tell(verdict, service.artists, as_json)
+    opened = open_index(index, model, device)
     if pairs:
         from ..index.answers.verify import Decision
         from .bulk import answer_pairs, report_failed
@@ -95,25 +100,29 @@ def pair(
         from ..index.review.notes import write_pair
 
         write_pair(verdict, asked, opened.name, output)
+    if not as_json and not verdict.one_picture and verdict.distance < opened.reach.very_near:
+        note_without_geometry("these two")
+    _tell(verdict, opened.artists, as_json)
+
+
+def _tell(verdict: Verdict, artists: int, as_json: bool) -> NoReturn:
     if as_json:
         say_json(verdict)
     else:
-        _show(verdict, opened)
+        _show(verdict, artists)
     sys.exit(0 if verdict.same else 1)
 
 
-def _show(verdict: Verdict, index: Index) -> None:
+def _show(verdict: Verdict, artists: int) -> None:
     from ..index.answers.wording import percent
-    from .query import named, note_without_geometry, ranked
+    from .query import named, ranked
 
-    if not verdict.one_picture and verdict.distance < index.reach.very_near:
-        note_without_geometry("these two")
     say_summary(verdict.summary)
     say(f"measured on {verdict.measured_on}")
     for letter, side in (("A", verdict.a), ("B", verdict.b)):
         say(f"{letter}  {named(side.painting) if side.painting else side.name}")
         say(
-            f"   nearest artists, the other left out: {ranked(side.artists)}; none of the {index.artists} artists here "
+            f"   nearest artists, the other left out: {ranked(side.artists)}; none of the {artists} artists here "
             f"{percent(side.unknown)}"
         )
     say(f"neighbours of both: {len(verdict.shared) or 'none'}")

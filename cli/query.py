@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,8 +22,26 @@ from ..index.storage.vector_store import Painting
 from .options import asked_index
 from .output import note
 
+if TYPE_CHECKING:
+    from ..client import Client
+
 STDIN = "-"
+TOKEN = "ARTIDX_TOKEN"  # noqa: S105  # the name of a variable
 TITLE = 60  # characters shown
+
+
+def open_service(named: Source | str, *locally: tuple[str, object]) -> Client | None:
+    """The service that is named; None where an index is. locally: options, and what was given, which it cannot follow.
+
+    Raises UsageError where one of them was given.
+    """
+    if not isinstance(named, str):
+        return None
+    if given := [option for option, value in locally if value]:
+        raise click.UsageError(f"{given[0]} works with an index here, not with a service")
+    from ..client import Client
+
+    return Client(named, token=os.environ.get(TOKEN))
 
 
 def open_index(named: Source, model: str | None, device: str) -> Index:

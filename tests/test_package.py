@@ -40,6 +40,7 @@ def test_the_public_names_are_these_and_all_can_be_imported():
             "Answer",
             "ArtidxError",
             "Catalog",
+            "Client",
             "ColumnNames",
             "Embedder",
             "Index",
