@@ -125,20 +125,26 @@ def test_two_pictures_are_compared_and_looked_at_closely_side_by_side(open_page,
     expect(page.locator(".closely .part").first).to_be_visible()
     photographed(page, "compare")
 
-    def widths():  # of a part of each
-        page.wait_for_timeout(700)  # it glides there
-        return [picture.locator(".part").first.bounding_box()["width"] for picture in page.locator(".closely").all()]
+    def widths(before=None):  # of a part of each, when they have glided to where they are going
+        then = before
+        for _ in range(WAIT_MS // 250):
+            page.wait_for_timeout(250)
+            now = [picture.locator(".part").first.bounding_box()["width"] for picture in page.locator(".closely").all()]
+            if now == then != before:
+                break
+            then = now
+        return then
 
     whole = widths()
     page.get_by_role("application", name="Painting A").focus()
     page.keyboard.press("+")
-    closer = widths()
+    closer = widths(whole)
     assert closer[0] > 1.05 * whole[0]
     assert closer[1] / whole[1] == pytest.approx(closer[0] / whole[0], rel=0.01)
     page.get_by_label("Move both together").uncheck()
     page.get_by_role("application", name="Painting B").focus()
     page.keyboard.press("+")
-    parted = widths()
+    parted = widths(closer)
     assert parted[0] == closer[0]
     assert parted[1] > closer[1]
     marks.click()

@@ -7,7 +7,7 @@ import { createBufferInfoFromArrays, createProgramInfo, createVertexArrayInfo, d
 
 const ROW = 8, LAYER = 2048, LEVELS = 3; // cells in a row of a sheet; px of a layer; sizes of a picture: whole, half, a quarter
 const CORNERS = 4, SQUARE = [0, 1, 2, 2, 1, 3]; // of a painting, and the two triangles of them
-const AT_ONCE = 3, AGAIN_MS = 2000;
+const AT_ONCE = 3, AGAIN_MS = 2000, SHOWN_MS = 300; // sheets fetched, and ms until one is asked for again, and between two drawings while they come
 const DIM = 0, USUAL = 127, LIT = 255; // how a painting is shown: the fourth byte of its colour
 const BUSY = new Set([429, 503]);
 
@@ -99,12 +99,14 @@ export class Drawing {
   // Fetch the pictures; drawn() is called whenever some are there.
   async load(signal, drawn) {
     const sheets = this.cell ? Math.ceil(this.count / (ROW * ROW)) : 0;
-    let next = 0;
+    let next = 0, last = 0;
     const some = async () => {
       while (next < sheets && !signal.aborted) {
         const number = next;
         next += 1;
         await this.sheet(number, signal).catch((error) => error.name === "AbortError" || console.debug(error.message));
+        if (performance.now() - last < SHOWN_MS && next < sheets) continue;
+        last = performance.now();
         drawn();
       }
     };
