@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     default=Path("benchmark-work"),
     show_default=True,
     metavar="FOLDER",
-    help="Where vectors are kept: a run that was interrupted goes on, a second one embeds nothing.",
+    help="Where vectors are kept: an interrupted run resumes, a second one embeds nothing.",
 )
 @click.option(
     "--report",

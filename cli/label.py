@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     envvar="ARTIDX_BY",
     show_envvar=True,
-    help="Who says so.  [default: your name on this machine]",
+    help="Whose corrections these are.  [default: your name on this machine]",
 )
 @encoding_option
 @click.option("--history", is_flag=True, help="Show all corrections so far instead.")
@@ -59,7 +59,7 @@ def _own_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in many containers
-        raise click.UsageError("this user has no name on this machine: say who says so with --by") from None
+        raise click.UsageError("this user has no name on this machine; give one with --by") from None
 
 
 def _show(words: pd.DataFrame, as_json: bool) -> None:

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     help="Answer many images: a text file of one name a line, a table, or a folder; CSV out, or JSON lines.",
 )
 @encoding_option
-@click.option("-k", type=WholeNumber(min=1), default=10, show_default=True, help="How many to show.")
+@click.option(
+    "-k",
+    type=WholeNumber(min=1),
+    default=10,
+    show_default=True,
+    help="How many artists to show; with --paintings, how many paintings.",
+)
 @click.option("--paintings", is_flag=True, help="The nearest paintings alone, without artists or probabilities.")
 @click.option(
     "--where",

@@ -156,7 +156,7 @@ output_option = click.option(
     help="The index to make.",
 )
 
-encoding_option = click.option("--encoding", metavar="NAME", help="How a table's text is written.  [default: found]")
+encoding_option = click.option("--encoding", metavar="NAME", help="The text encoding of a table.  [default: detected]")
 
 replace_option = click.option(
     "--replace",
@@ -170,7 +170,7 @@ push_option = click.option(
     "--push",
     type=ADDRESS,
     metavar="milvus+http://HOST:PORT/COLLECTION",
-    help="Then bring the index to Milvus, to answer there.",
+    help="Then copy the index to Milvus, to be searched there.",
 )
 
 layout_options = _together(
@@ -194,7 +194,7 @@ model_option = click.option(
 same_model_option = click.option(
     "--model",
     type=MODEL,
-    help="Make sure that the index was built with this model: base, small or a file.  [default: the index's own]",
+    help="Check that the index was built with this model: base, small or a file.  [default: the index's own]",
 )
 
 device_option = click.option(

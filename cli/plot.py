@@ -25,7 +25,7 @@ from .output import say
     type=WholeNumber(1, 20),
     default=10,
     show_default=True,
-    help="How many, those with the most paintings first.",
+    help="How many artists to show, those with the most paintings first.",
 )
 def plot(index: Path, output: Path, artists: int) -> None:
     """Draw the paintings of INDEX in three dimensions, coloured by artist.

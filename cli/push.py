@@ -21,7 +21,7 @@ def push(index: Path, address: Address, as_json: bool) -> None:
     """Bring INDEX to a Milvus server, where it answers by that address.  pip install 'artidx[cpu,milvus]'.
 
     pair, nearest, evaluate, serve and info take the address in place of an index. What was there before answers until
-    all is written and checked. A push that was interrupted goes on where it was when it is given again. Credentials,
+    all is written and checked. An interrupted push resumes when the command is given again. Credentials,
     user:password or a key, come from ARTIDX_MILVUS_TOKEN.
     """
     from ..index.opened import Index

@@ -92,7 +92,7 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
         for group in groups[:SHOWN]:
             say("  " + ", ".join(f"{id_} ({artist})" for id_, artist in group))
     if report.left_alone:
-        say(f"left alone, for they are no paintings: {', '.join(f'{n:,} {why}' for why, n in report.left_alone)}")
+        say(f"ignored, because they are not paintings: {', '.join(f'{n:,} {why}' for why, n in report.left_alone)}")
     if report.skipped:
         shown = report.skipped[:SHOWN] if report.published else report.skipped  # else the list is only here
         where = f"; all in {index.generation.folder / 'skipped.csv'}" if report.published else ""

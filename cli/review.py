@@ -50,12 +50,12 @@ def _show(found: Review) -> None:
     from ..index.review.findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED
 
     for kind, heading in (
-        (DUPLICATE, "records whose photographs show one picture, or one composition"),
-        (DOUBTFUL, f"doubtful, of {found.judged:,} attributions that could be judged"),
-        (UNATTRIBUTED, "without an artist, or with a qualified one"),
+        (DUPLICATE, "Photographs that show one picture, or one composition"),
+        (DOUBTFUL, f"Doubtful attributions, of {found.judged:,} that could be judged"),
+        (UNATTRIBUTED, "Works without an artist, or with a qualified attribution"),
     ):
         findings = found.of(kind)
-        say(f"{len(findings):,} {heading}")
+        say(f"{heading}: {len(findings):,}")
         for finding in findings[:FIRST]:
             say(f"  {_line(finding)}")
         if len(findings) > FIRST:
@@ -63,7 +63,7 @@ def _show(found: Review) -> None:
     doubtful = found.of(DOUBTFUL)
     if doubtful:
         some = doubtful[:FIRST]
-        say(f"of the first {len(some)} doubtful ones {some[-1].expected_false:.0%} are expected to be right after all")
+        say(f"Of the doubtful attributions shown, {some[-1].expected_false:.0%} are expected to be right after all.")
 
 
 def _line(finding: Finding) -> str:

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("index", type=ANY_INDEX, required=False, envvar="ARTIDX_INDEX")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 for all.")
-@click.option("--port", type=whole(bounds.PORT), default=8000, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=whole(bounds.PORT),
+    default=8000,
+    show_default=True,
+    help="The port to listen at; 0 picks a free one.",
+)
 @click.option(
     "--allow-host",
     "allowed_hosts",
@@ -63,7 +69,11 @@ if TYPE_CHECKING:
     help="Requests in flight at a time: so many that ask, so many that look; half from one address.",
 )
 @click.option(
-    "--max-mb", type=whole(bounds.BODY_MB), default=64, show_default=True, help="Refuse requests of more megabytes."
+    "--max-mb",
+    type=whole(bounds.BODY_MB),
+    default=64,
+    show_default=True,
+    help="Refuse requests larger than this many megabytes.",
 )
 @click.option(
     "--max-pixels",
@@ -123,7 +133,7 @@ def serve(
     index = asked_index(index)
     holder = IndexHolder(Path(os.path.abspath(index)) if isinstance(index, Path) else index, device)
     if not settings.is_local and not settings.asks_for_token:
-        note("whoever reaches this machine may ask: set ARTIDX_READ_TOKEN to let in only those who have it")
+        note("anyone who can reach this machine may ask; set ARTIDX_READ_TOKEN to require a token")
     app = create_app(holder, settings)
     say(
         f"{holder.index.name}: {len(holder.index):,} paintings by {holder.index.artists:,} artists, "

@@ -28,8 +28,9 @@ def submit(pairs: Path, output: Path, prior: float, encoding: str | None, index:
     """Answer a file of PAIRS, as Painter by Numbers asks for it (submission_info.csv).
 
     PAIRS is a table with a header and the columns index, first image, second image, whatever they are called. Images
-    are ids of the index, which for Painter by Numbers are the names of the files. Written is index,sameArtist with the
-    probability of the same artist; where the index knows the artists, the AUC is told, too.
+    are ids of the index, which for Painter by Numbers are the names of the files. The CSV that is
+    written has the columns index and sameArtist, the probability of the same artist. Where the index knows the
+    artists, the AUC is printed, too.
     """
     from ..index.answers.submit import submit as answer
     from ..index.model_card import share

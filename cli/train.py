@@ -62,7 +62,7 @@ OPTIONS = {
     type=click.Choice(["bf16-mixed", "32-true"]),
     default="bf16-mixed",
     show_default=True,
-    help="All but linear: numbers that the networks are trained in.",
+    help="All but linear: numeric precision of training.",
 )
 @click.option(
     "--all-splits",
@@ -75,7 +75,7 @@ OPTIONS = {
     type=PATH,
     required=True,
     metavar="FOLDER",
-    help="Where work is kept; a run that was interrupted goes on from there.",
+    help="Where work is kept; an interrupted run resumes from there.",
 )
 @click.option(
     "-o",

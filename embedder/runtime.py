@@ -199,7 +199,7 @@ class Embedder(AsTransformer):
                 found: Array = self._session.run(None, {"image": squares}, run)[0]
         except Exception as problem:  # as when the session is made
             if run.terminate:
-                raise BadModel(f"{self.source}: was not done after {RUN_S:g} s, and was ended") from None
+                raise BadModel(f"{self.source}: did not finish within {RUN_S:g} s, and was ended") from None
             raise exhausted(problem, self.source) or BadModel(
                 f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}"
             ) from None
@@ -250,7 +250,7 @@ def _session(data: bytes, source: str, device: str, folds: bool = True) -> onnxr
             return onnxruntime.InferenceSession(data, options, providers=wanted, disabled_optimizers=left_out)
     except Exception as problem:  # ONNX Runtime has a dozen exception types without a common base
         if loading.terminate:
-            raise BadModel(f"{source}: was not loaded after {LOAD_S:g} s, and was given up") from None
+            raise BadModel(f"{source}: did not load within {LOAD_S:g} s, and was given up") from None
         raise exhausted(problem, source) or BadModel(
             f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}"
         ) from None

@@ -103,7 +103,7 @@ class Impatient(HttpToolsProtocol):
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket to listen on; port 0 takes a free one. Raises BadSetting."""
+    """A socket to listen on; port The port to listen at; 0 picks a free one. Raises BadSetting."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=1024)

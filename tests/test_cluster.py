@@ -131,8 +131,8 @@ def test_a_node_that_is_killed_costs_time_and_no_painting(cluster, real, tmp_pat
     ("address", "error", "words"),
     [
         ("nowhere", BadSetting, "expected auto or HOST:PORT"),
-        ("127.0.0.2:1", ClusterFailed, "nobody answers there"),
-        ("127.0.0.2:99999", ClusterFailed, "nobody answers there"),
+        ("127.0.0.2:1", ClusterFailed, "nothing answers there"),
+        ("127.0.0.2:99999", ClusterFailed, "nothing answers there"),
         (":1", BadSetting, "expected auto or HOST:PORT"),
     ],
 )

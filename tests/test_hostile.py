@@ -414,7 +414,7 @@ def test_of_models_that_ship_what_is_constant_is_computed_once(name):
 
 def test_a_model_that_is_not_soon_loaded_is_given_up(monkeypatch):
     monkeypatch.setattr("artidx.embedder.runtime.LOAD_S", 0.01)
-    with pytest.raises(BadModel, match=r"model\.onnx: was not loaded after 0\.01 s"):
+    with pytest.raises(BadModel, match=r"model\.onnx: did not load within 0\.01 s"):
         Embedder(changed_model(lambda model: constants_to_compute(model, how_many=4000)), "model.onnx")
 
 

@@ -474,7 +474,7 @@ def test_ids_spread_evenly():
         ("milvus+http://host:x/a", "not an address"),
         ("milvus+http://host/a?b=1", "not an address"),
         ("milvus+http://host/" + "a" * 300, "200 at most"),
-        ("milvus+https://me:secret@host/a", "credentials do not belong into an address; set ARTIDX_MILVUS_TOKEN"),
+        ("milvus+https://me:secret@host/a", "credentials do not belong in an address; set ARTIDX_MILVUS_TOKEN"),
     ],
 )
 def test_an_address_that_is_none_is_refused(address, reason):

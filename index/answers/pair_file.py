@@ -114,7 +114,7 @@ class PairFile:
                 end = read.rfind(b"\n") + 1
                 if not end and len(read) == BLOCK_BYTES:
                     raise BadCatalog(
-                        f"{self.source}: has a row of over {BLOCK_BYTES >> 20} MB; this is no list of pairs"
+                        f"{self.source}: has a row of over {BLOCK_BYTES >> 20} MB; it is not a list of pairs"
                     )
                 yield memoryview(read)[: end or None]
                 stream.seek(end - len(read) if end else 0, os.SEEK_CUR)  # back to where the next row begins

@@ -152,7 +152,7 @@ def _check_there(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
     except (OSError, OverflowError) as problem:
         raise ClusterFailed(
-            f"--ray {address}: nobody answers there ({problem}); start the cluster, or mend the address"
+            f"--ray {address}: nothing answers there ({problem}); start the cluster, or correct the address"
         ) from None
 
 

@@ -70,7 +70,7 @@ def label(
     IndexChanged. Raises UnknownPainting and BadCatalog, and corrects nothing.
     """
     if by == history.SYNC:
-        raise BadSetting(f"{by!r} is who says that files were moved; say your name")
+        raise BadSetting(f"{by!r} is the name under which moved files are recorded; give your own")
     if labels["id"].duplicated().any():
         again = labels["id"][labels["id"].duplicated()].iloc[0]
         raise BadCatalog(f"the id {again!r} stands more than once among the labels; nothing was corrected")

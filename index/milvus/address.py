@@ -38,7 +38,7 @@ class Address:
             raise BadSetting(f"{text}: not an address; {expected}") from None
         if found.username is not None or found.password is not None:
             raise BadSetting(
-                f"{PREFIX}{found.scheme}://...@{host}: credentials do not belong into an address; set "
+                f"{PREFIX}{found.scheme}://...@{host}: credentials do not belong in an address; set "
                 f"{TOKEN}, to user:password or a key"
             )
         name = found.path.removeprefix("/")

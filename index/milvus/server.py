@@ -47,7 +47,7 @@ class Server:
         except self._problems as problem:
             raise IndexAway(
                 f"{address}: no Milvus answers there, or it does not take {TOKEN} ({_reason(problem)}); "
-                f"start it, or mend the one or the other"
+                f"start it, or correct one or the other"
             ) from None
 
     def ask(self, what: str, *args: Any, seconds: float = CALL_S, **more: Any) -> Any:
