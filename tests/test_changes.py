@@ -281,7 +281,7 @@ def test_a_label_that_only_removed_paintings_had_is_no_obstacle(tmp_path, index,
 
 
 def test_nobody_can_speak_as_the_program_does(index):
-    with pytest.raises(BadSetting, match="say your name"):
+    with pytest.raises(BadSetting, match="give your own"):
         index.label(labels(id=["Red Painter/R0.png"], artist=["x"]), by=history.SYNC)
     with pytest.raises(BadCatalog, match="stands more than once among the labels"):
         index.label(labels(id=["Red Painter/R0.png"] * 2, artist=["x", "y"]), by="me")

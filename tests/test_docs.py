@@ -44,3 +44,16 @@ def test_every_verb_name_and_route_has_its_place_in_the_reference(site):
     ):
         text = (site / "reference" / f"{page}.html").read_text("utf-8")
         assert [name for name in names if name not in text] == [], page
+
+
+def test_no_line_of_the_documentation_is_longer_than_a_screen_is_wide():
+    # 361 characters once: nobody reads a sentence like that, and no change of it can be seen.
+    pages = [path for path in ROOT.rglob("*.md") if not {part[0] for part in path.relative_to(ROOT).parts} & {"."}]
+    assert len(pages) > 20
+    long = [
+        f"{page.relative_to(ROOT)}:{number}"
+        for page in pages
+        for number, line in enumerate(page.read_text("utf-8").splitlines(), 1)
+        if len(line) > 140 and not line.lstrip().startswith("|")  # rows of tables, which cannot be cut
+    ]
+    assert long == []

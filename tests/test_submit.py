@@ -219,7 +219,7 @@ def test_a_last_row_without_an_end_is_a_row_wherever_blocks_end(tmp_path, index,
 def test_a_row_without_an_end_is_refused_before_it_fills_the_memory(tmp_path, index, monkeypatch):
     monkeypatch.setattr(pair_file, "BLOCK_BYTES", 100)
     (tmp_path / "pairs.csv").write_text("i,a,b\n7,Red Painter/R0.png,Blue Painter/B0.png\n8," + "a" * 1000)
-    with pytest.raises(BadCatalog, match="no list of pairs"):
+    with pytest.raises(BadCatalog, match="not a list of pairs"):
         submit(index.generation, index.calibration.pairs, tmp_path / "pairs.csv", tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
