@@ -1,4 +1,4 @@
-"""Expressions and manifests that are nearly right, for a second each; `make fuzz` for long."""
+"""Expressions and manifests that are nearly right, for ten seconds each; `make fuzz` for long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from artidx.errors import BadIndex, BadSetting
 from artidx.index.storage.manifest import Manifest, read_manifest
 from artidx.index.storage.where import matching
 
-SECONDS = float(os.environ.get("ARTIDX_FUZZ_S", "1"))
+SECONDS = float(os.environ.get("ARTIDX_FUZZ_S", "10"))
 TABLE = pd.DataFrame(
     {
         "artist": pd.Series(["Cézanne, Paul", None, "unknown"], dtype="str"),
