@@ -77,6 +77,21 @@ def take_lock(handle: int, *, shared: bool = False) -> None:
         raise problem.__cause__ or OSError(errno.ENOLCK, str(problem)) from None
 
 
+def cache_folder() -> Path:
+    """Where is kept what can be made again: $ARTIDX_CACHE, else ~/.cache/artidx, made where it is missing.
+
+    Raises OSError where nothing can be written there, or the user has no home.
+    """
+    try:
+        folder = Path(os.environ.get("ARTIDX_CACHE") or "~/.cache/artidx").expanduser()
+    except RuntimeError as problem:
+        raise OSError(errno.ENOENT, str(problem)) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    return folder
+
+
 def sync(path: Path) -> None:
     """Flush a file or folder to the disk. Windows flushes no folders: it keeps its own journal of them."""
     if IS_WINDOWS and path.is_dir():

@@ -1,8 +1,8 @@
 """What files were found to contain, remembered from one run to the next.
 
-A file with the same name, inode, size and time of change is not read again. They are kept in $ARTIDX_CACHE, else
-~/.cache/artidx, as a SQLite database; where there can be none, nothing is remembered and every file is read. Who
-changes a file and sets its time back is not noticed: for that all must be read.
+A file with the same name, inode, size and time of change is not read again. They are kept as a SQLite database in the
+folder for such things (`cache_folder` in files.py); where there can be none, nothing is remembered and every file is
+read. Who changes a file and sets its time back is not noticed: for that all must be read.
 """
 
 from __future__ import annotations
@@ -14,40 +14,35 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from ..files import fingerprint
+from ..files import cache_folder, fingerprint
 
 FRESH_NS = 2_000_000_000  # a file written so lately may be written again and have the same time of change
 WAIT_S = 5.0  # for another run that is writing
 TABLE = "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, print TEXT, sha256 TEXT) WITHOUT ROWID"
 
 
-class Hashes:
-    """The sha256 of files, as far as they are known."""
+def known(paths: Iterable[str]) -> dict[str, str]:
+    """path -> sha256 of those that are as they were when they were read."""
+    found: dict[str, str] = {}
+    with suppress(OSError, sqlite3.Error), closing(_database()) as database:
+        for path in paths:
+            row = database.execute("SELECT print, sha256 FROM files WHERE path = ?", [os.fsencode(path)]).fetchone()
+            if row and row[0] == print_of(path):
+                found[path] = row[1]
+    return found
 
-    def __init__(self) -> None:
-        self._folder = Path(os.environ.get("ARTIDX_CACHE") or "~/.cache/artidx").expanduser()
 
-    def known(self, paths: Iterable[str]) -> dict[str, str]:
-        """path -> sha256 of those that are as they were when they were read."""
-        found: dict[str, str] = {}
-        with suppress(OSError, sqlite3.Error), closing(self._database()) as database:
-            for path in paths:
-                row = database.execute("SELECT print, sha256 FROM files WHERE path = ?", [os.fsencode(path)]).fetchone()
-                if row and row[0] == print_of(path):
-                    found[path] = row[1]
-        return found
+def remember(files: Sequence[tuple[str, str, str]]) -> None:
+    """(path, print, sha256) of files; their prints as `print_of` gave them before they were read."""
+    with suppress(OSError, sqlite3.Error), closing(_database()) as database, database:
+        rows = [(os.fsencode(path), told, sha256) for path, told, sha256 in files if told]
+        database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
 
-    def remember(self, files: Sequence[tuple[str, str, str]]) -> None:
-        """(path, print, sha256) of files; their prints as `print_of` gave them before they were read."""
-        with suppress(OSError, sqlite3.Error), closing(self._database()) as database, database:
-            rows = [(os.fsencode(path), told, sha256) for path, told, sha256 in files if told]
-            database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
 
-    def _database(self) -> sqlite3.Connection:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self._folder / "files.sqlite", timeout=WAIT_S)
-        database.execute(TABLE)
-        return database
+def _database() -> sqlite3.Connection:
+    database = sqlite3.connect(cache_folder() / "files.sqlite", timeout=WAIT_S)
+    database.execute(TABLE)
+    return database
 
 
 def print_of(path: str) -> str:

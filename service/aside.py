@@ -1,6 +1,6 @@
 """What takes minutes to make of a generation: made once, by a process of its own, and kept in a folder.
 
-The folder is $ARTIDX_CACHE, else ~/.cache/artidx. What is not done yet is no error: it is asked for again.
+The folder is the one for what can be made again (files.py). What is not done yet is no error: it is asked for again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from ..files import cache_folder
 from ..index.milvus.address import TOKEN, Address
 from ..index.opened import Index
 
@@ -114,9 +115,7 @@ async def _started(module: str, index: Index, sha256: str, target: Path) -> asyn
 
 def _folder() -> Path:
     """Where it is kept; for this service alone where that cannot be written to."""
-    with suppress(OSError, RuntimeError):  # of a user without a home
-        folder = Path(os.environ.get("ARTIDX_CACHE") or "~/.cache/artidx").expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    return Path(tempfile.mkdtemp(prefix="artidx-"))
+    try:
+        return cache_folder()
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="artidx-"))

@@ -71,6 +71,16 @@ def test_sync_reads_only_files_that_look_changed_unless_told_to_read_all(tmp_pat
     assert index.sync(collection, dry_run=True).already_there == 11, "nothing is known, so all are read"
 
 
+def test_sync_of_a_user_without_a_home_reads_every_file(index, collection, monkeypatch):
+    monkeypatch.delenv("ARTIDX_CACHE")
+
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert index.sync(collection).already_there == 12
+
+
 def test_sync_leaves_paintings_from_elsewhere_alone(tmp_path, index, collection):
     elsewhere = painting(tmp_path / "elsewhere" / "one.png", 900)
     index.add(elsewhere)

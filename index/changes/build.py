@@ -24,7 +24,6 @@ import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key, attributed
 from ...embedder.catalogs.catalog import COLUMNS, Catalog
-from ...embedder.hashed import Hashes
 from ...embedder.locations import Reader, absolute
 from ...embedder.parallel import Bar, no_bar
 from ...embedder.pictures.images import MAX_PIXELS
@@ -189,8 +188,8 @@ def add(
         reader = Reader(settings.max_pixels, settings.allowed)
         with bar(len(catalog), "comparing") as advance:
             is_table = catalog.recognised is not None
-            looked, hashes = (reader, settings.workers, advance), Hashes() if folders else None
-            todo = plan(before.table, catalog.table, folders, is_table, *looked, hashes=hashes, rehash=rehash)
+            looked = reader, settings.workers, advance
+            todo = plan(before.table, catalog.table, folders, is_table, *looked, rehash=rehash)
         moves = todo.moves(before.contents.history)
         relabelled = todo.relabelled(before.contents.table(history.SYNC), moves) if is_table and folders else moves[:0]
         fresh = todo.to_embed()

@@ -22,8 +22,8 @@ from pathlib import PurePath
 import numpy as np
 import pandas as pd
 
+from ...embedder import hashed
 from ...embedder.catalogs.attribution import artist_key
-from ...embedder.hashed import Hashes, print_of
 from ...embedder.locations import Reader, absolute, content_hash, split_location
 from ...embedder.parallel import ahead
 from ...embedder.remote import is_remote
@@ -193,13 +193,13 @@ def plan(
     workers: int | None,
     advance: Callable[[int], None],
     *,
-    hashes: Hashes | None = None,
     rehash: bool = False,
 ) -> Plan:
     """Compare a catalog with an index's table. folders: their paintings that are there no more count as gone, or, where
-    the catalog is_table, those that it does not name; advance: is told of each painting that was looked at; hashes: of
-    files that need not be read again, and those that are read are remembered there; rehash: all are read."""
-    contents = _contents(catalog["path"].tolist(), reader, workers or available_cores(), advance, hashes, rehash)
+    the catalog is_table, those that it does not name; advance: is told of each painting that was looked at; rehash:
+    with folders, read files, too, that look as they did last time."""
+    paths, threads, is_sync = catalog["path"].tolist(), workers or available_cores(), bool(folders)
+    contents = _contents(paths, reader, threads, advance, remembers=is_sync, rehash=rehash)
     paths = [absolute(path) for path in catalog["path"]]
     now = dict(zip(paths, contents, strict=True))
     stored = before["path"].tolist()
@@ -242,18 +242,19 @@ def _contents(
     reader: Reader,
     workers: int,
     advance: Callable[[int], None],
-    hashes: Hashes | None,
+    *,
+    remembers: bool,
     rehash: bool,
 ) -> list[str | None]:
-    """sha256 of every file; None for one that cannot be read."""
-    known = hashes.known(filter(_is_plain, locations)) if hashes and not rehash else {}
+    """sha256 of every file; None for one that cannot be read. remembers: from one run to the next (hashed.py)."""
+    known = hashed.known(filter(_is_plain, locations)) if remembers and not rehash else {}
     read: list[tuple[str, str, str]] = []
     with reader:
 
         def content(location: str) -> str | None:
             if location in known:
                 return known[location]
-            told = print_of(location) if _is_plain(location) else ""
+            told = hashed.print_of(location) if _is_plain(location) else ""
             try:
                 with reader.open(location) as stream:
                     sha256 = content_hash(stream)
@@ -266,8 +267,8 @@ def _contents(
         for each in ahead(content, locations, workers=workers, most=4 * workers):
             found.append(each)
             advance(1)
-    if hashes:
-        hashes.remember(read)
+    if remembers:
+        hashed.remember(read)
     return found
 
 
