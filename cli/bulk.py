@@ -91,10 +91,10 @@ class Remembered:
         self._vectors = tempfile.TemporaryFile()  # noqa: SIM115  (closed on exit)
         for some in batches(index.queries(self._place, max_pixels=max_pixels), SEARCHED):
             expanded = iter(index.expanded([query for query in some if not isinstance(query, ArtidxError)]))
-            for problem in some:
-                if isinstance(problem, ArtidxError):
+            for found in some:
+                if isinstance(found, ArtidxError):
                     self._vectors.write(bytes(8 * self._dim))
-                    self._found.append(str(problem))
+                    self._found.append(str(found))
                     continue
                 query = next(expanded)
                 self._vectors.write(np.array([query.vector, query.expanded], np.float32).tobytes())

@@ -11,6 +11,8 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from test_service import BLUE, RED
 
 from artidx import Embedder, Index
@@ -98,6 +100,16 @@ def test_nobody_gets_more_neighbours_than_there_are_however_many_are_asked_for(i
     assert len(json.loads(said.stdout)["paintings"]) == len(index) - 1
     filtered = index.only("artist == 'Red Painter'").nearest_paintings(RED, k=k)
     assert len(filtered.paintings) == 3
+
+
+@settings(derandomize=True, database=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(k=st.one_of(st.integers(-3, 20), st.integers()))
+def test_any_whole_number_of_neighbours_is_answered_by_what_there_is_or_refused(index, k):
+    if k < 1:
+        with pytest.raises(BadSetting, match="must be 1 or more"):
+            index.nearest_paintings(RED, k=k)
+    else:
+        assert len(index.nearest_paintings(RED, k=k).paintings) == min(k, len(index) - 1)
 
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, math.nan, "3"])

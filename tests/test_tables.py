@@ -21,6 +21,8 @@ from artidx.embedder.catalogs import tables
 from artidx.embedder.catalogs.catalog import ColumnNames, read_catalog, read_labels, read_names
 from artidx.embedder.catalogs.encodings import encoding_of
 from artidx.embedder.catalogs.headings import HEADINGS, columns_of
+from artidx.embedder.catalogs.leftovers import LeftAlone
+from artidx.embedder.catalogs.photographs import Photographs
 from artidx.embedder.catalogs.tables import open_table, read_table
 from artidx.errors import ArtidxError, BadCatalog, BadSetting
 
@@ -70,6 +72,59 @@ def test_the_encoding_of_a_short_list_of_names_is_found(tmp_path: Path, encoding
     path.write_bytes(text.encode(encoding))
     assert path.read_bytes().decode(encoding_of(path)).removeprefix("\ufeff") == text
     assert len(read_table(path)) == text.count("\n") - 1
+
+
+LETTERS = {  # of a language whose letters mean something else, or nothing, in every other encoding
+    "utf-8": "aéßščřЖшΩλ北斎김",
+    "utf-16": "aéßščřЖшΩλ北斎김",
+    "cp1251": "абвгдежзиклмнопрстуфхцчшыэюя",
+    "koi8_r": "абвгдежзиклмнопрстуфхцчшыэюя",
+    "cp1255": "אבגדהוזחטיכלמנסעפצקרשת",
+    "cp932": "あいうえおかきくけこさしすせそたちつてと",
+}
+
+
+@fuzz
+@given(st.sampled_from(sorted(LETTERS)), st.data())
+def test_names_of_any_letters_of_a_language_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, encoding: str, data: st.DataObject
+) -> None:
+    word = st.text(st.sampled_from(LETTERS[encoding]), min_size=4, max_size=9).map(str.capitalize)
+    names = data.draw(st.lists(word, min_size=6, max_size=10, unique_by=str.casefold))
+    path = tmp_path_factory.mktemp("table") / "a.csv"
+    path.write_bytes(
+        "".join(["filename,title\n", *(f"{n}.jpg,{name}\n" for n, name in enumerate(names))]).encode(encoding)
+    )
+    assert [row[1] for row in read_table(path).itertuples(index=False)] == names
+
+
+WRITTEN_AS = (
+    str,
+    lambda name: unicodedata.normalize("NFD", name),
+    lambda name: name.replace("/", "\\"),
+    lambda name: name.replace(".jpg", ".JPG"),
+    lambda name: f"  {name} ",
+    lambda name: f"./{name}",
+)
+
+
+@fuzz
+@given(
+    st.text(st.sampled_from("abzÄéñøЖλ北 -_0"), min_size=1, max_size=12),
+    st.lists(st.sampled_from(WRITTEN_AS), max_size=3),
+)
+@example("Dürer", [WRITTEN_AS[1], WRITTEN_AS[2], WRITTEN_AS[4]])
+def test_a_photograph_is_found_however_a_table_writes_its_name(
+    tmp_path_factory: pytest.TempPathFactory, stem: str, written: list[Callable[[str], str]]
+) -> None:
+    folder, name = tmp_path_factory.mktemp("photographs"), f"A/x{stem}x.jpg"
+    (folder / "A").mkdir()
+    (folder / name).write_bytes(b"")
+    for way in written:
+        name = way(name)
+    found, problem = Photographs([str(folder)], False, LeftAlone()).find(name)
+    assert problem is None
+    assert Path(found).is_file()
 
 
 def test_an_encoding_may_be_named_and_one_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
