@@ -7,9 +7,10 @@
 # others than this machine can reach the port. Without one it answers when called by an address or localhost; by a name
 # of yours with -e ARTIDX_ALLOW_HOST=NAME.
 #
-# What is installed is fixed by locked.txt, file by file. The base image is not: put the digest that your registry has for
-# this tag behind it (@sha256:...), and renew it when Debian does.
-FROM python:3.11-slim-bookworm AS built
+# What is installed is fixed: Python's packages file by file by locked.txt, the base image by its digest. Renew it when
+# Debian or Python mends something: docker buildx imagetools inspect python:3.11-slim-bookworm
+ARG BASE=python:3.11.17-slim-bookworm@sha256:2333bd330d12de02514770b3585cad313644316047cdee24a7acfdece6de6efb
+FROM ${BASE} AS built
 WORKDIR /source
 COPY . .
 RUN python -m venv /artidx \
@@ -17,7 +18,7 @@ RUN python -m venv /artidx \
         -r locked.txt \
     && /artidx/bin/pip install --no-cache-dir --disable-pip-version-check --no-index --no-deps --no-build-isolation .
 
-FROM python:3.11-slim-bookworm
+FROM ${BASE}
 RUN groupadd --gid 10001 artidx && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin artidx
 COPY --from=built /artidx /artidx
 ENV PATH=/artidx/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ARTIDX_CACHE=/tmp/artidx

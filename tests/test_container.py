@@ -28,6 +28,16 @@ def test_the_dockerfile_has_nothing_that_a_linter_objects_to():
     assert (found.returncode, found.stdout) == (0, "")
 
 
+def test_every_base_image_is_fixed_by_its_digest():
+    text = DOCKERFILE.read_text()
+    named = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.MULTILINE))
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert bases
+    for base in bases:
+        image = re.sub(r"\$\{(\w+)\}", lambda found: named[found[1]], base)
+        assert re.fullmatch(r"\S+:\S+@sha256:[0-9a-f]{64}", image), base
+
+
 def test_what_is_copied_is_what_the_package_needs(tmp_path):
     """.dockerignore lets through all that a wheel is built of, and nothing that is not part of it."""
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")]
