@@ -237,7 +237,7 @@ class Index:
         for row_id, expected, vector in zip(table["id"], table["vector_sha256"], vectors.matrix, strict=True):
             if vector_hash(vector) != expected:
                 wrong.append(f"{row_id}: its vector is not the one that was computed for it")
-        return wrong
+        return wrong or vectors.unreadable_lists()  # as they were written, and by whom?  Its sums are the writer's, too
 
     def only(self, where: str | None = None, exclude: str | None = None) -> Index:
         """The same index, answering from those paintings alone for which `where` holds and `exclude` does not.

@@ -167,6 +167,31 @@ def test_an_approximate_index_says_what_it_finds_and_distances_stay_exact(large)
     assert hits / 500 > 0.97
 
 
+def test_lists_that_name_another_file_are_refused_by_every_verb_though_all_sums_fit(large, tmp_path):
+    """check said that every file was as it was written: so it was, by whoever made the index."""
+    import faiss
+
+    shutil.copytree(large.source, tmp_path / "i.artidx")
+    folder, elsewhere = tmp_path / "i.artidx/generations/000001", tmp_path / "elsewhere"
+    path = folder / f"{large.manifest.segments[0].name}.faiss"
+    before = sha256_of(path)
+    lists = faiss.read_index(str(path))
+    linked = faiss.OnDiskInvertedLists(lists.nlist, lists.code_size, str(elsewhere))
+    linked.merge_from_1(lists.invlists)
+    lists.replace_invlists(linked)
+    faiss.write_index(lists, str(path))
+    elsewhere.write_text("years of work")
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(before, sha256_of(path)))
+    (folder / "manifest.sha256").write_text(f"{sha256_of(manifest)}  manifest.json\n")
+    (tmp_path / "i.artidx/CURRENT").write_text(f"000001 {sha256_of(manifest)}\n")
+    hostile = Index.open(tmp_path / "i.artidx")
+    assert [path.name in line and "no ilar" in line for line in hostile.check()] == [True]
+    with pytest.raises(BadIndex, match="no ilar"):
+        hostile.nearest("id:0")
+    assert elsewhere.read_text() == "years of work"
+
+
 def test_filters_are_exact_over_an_approximate_index(large):
     few = large.only("year < 1510", exclude="artist == 'Artist 0'")
     matrix, table = large.generation.vectors.matrix, large.generation.table

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import ImageOps
+from threadpoolctl import threadpool_limits
 
 from ...embedder.locations import Reader
 from ...embedder.parallel import Bar, ahead
@@ -69,7 +70,8 @@ def duplicates(
     pairs = sorted((apart, a, b) for (a, b), apart in near.items() if contents[a] != contents[b] or not contents[a])
     left_out, pairs = max(0, len(pairs) - MOST), pairs[:MOST]
     order = sorted((a, b) for _, a, b in pairs)  # so that photographs are read once, mostly
-    with Reader() as reader, bar(len(order), "comparing photographs") as advance:
+    # One thread of BLAS for each comparison, which run on all cores: together they wait for each other, twice as long.
+    with threadpool_limits(1, "blas"), Reader() as reader, bar(len(order), "comparing photographs") as advance:
         photographs = _Photographs(store, contents, reader)
         for (a, b), how in zip(
             order, ahead(photographs.compared, order, workers=available_cores(), most=64), strict=True

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ...embedder.parallel import ahead
 from ...embedder.resources import available_cores, check_room
-from ...errors import BadSetting, MissingPackage, exhausted
+from ...errors import BadIndex, BadSetting, MissingPackage, exhausted
 
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -131,6 +131,16 @@ class Vectors:
     def is_approximate(self) -> bool:
         """Whether `nearest` may miss a neighbour."""
         return any(part.lists for part in self.parts)
+
+    def unreadable_lists(self) -> list[str]:
+        """What is wrong with approximate indexes, which are otherwise opened when they are first asked."""
+        wrong = []
+        for part in self.parts:
+            try:
+                _ = part.lists and part.lists.index
+            except BadIndex as problem:
+                wrong.append(str(problem))
+        return wrong
 
     @cached_property
     def matrix(self) -> Array:
