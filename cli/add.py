@@ -37,7 +37,8 @@ def add(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **o
     from .report import show_report
 
     opened = Index.open(index, device=own_device(options, device))
-    catalog = read_catalog(source, column_names(options, opened.manifest.reading), options["allow"])
+    names, least = column_names(options, opened.manifest.reading), opened.embedder.preprocessing.least_side
+    catalog = read_catalog(source, names, options["allow"], least=least, bar=progress)
     note_recognised(catalog)
     with settings(options, device) as chosen:
         report = opened.add(catalog, settings=chosen, dry_run=dry_run, bar=progress)

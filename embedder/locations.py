@@ -23,6 +23,7 @@ from ..errors import UnreadableImage
 from . import bounds
 from .pictures.images import MAX_PIXELS, Pixels, check_size, file_limit_bytes, open_file, square
 from .remote import Remote, is_remote
+from .web import FRESH_S
 
 SEPARATOR = "::"
 IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "png")  # as data sets on the hubs name them
@@ -51,10 +52,12 @@ def absolute(location: str) -> str:
 class Reader:
     """Opens locations; keeps archives open between calls. Safe to share between threads; close when done."""
 
-    def __init__(self, max_pixels: int = MAX_PIXELS, allowed: Sequence[str] = ()) -> None:
-        """allowed: prefixes of object storage from which may be read."""
+    def __init__(self, max_pixels: int = MAX_PIXELS, allowed: Sequence[str] = (), fresh_s: float = FRESH_S) -> None:
+        """allowed: prefixes of object storage from which may be read; fresh_s: how old may be what was kept of the
+        web."""
         self.max_pixels = bounds.PIXELS.checked("max pixels", max_pixels)
         self._remote = Remote(allowed)
+        self._fresh_s = fresh_s
         self._lock = threading.Lock()
         self._archives: dict[str, zipfile.ZipFile] = {}
         self._tables: dict[str, _ParquetImages] = {}
@@ -78,7 +81,7 @@ class Reader:
     def open(self, location: str) -> Iterator[BinaryIO]:
         """The bytes at `location` as a seekable stream. Raises UnreadableImage; UnreachableStorage."""
         if is_remote(location):
-            data = self._remote.read(location, file_limit_bytes(self.max_pixels))
+            data = self._remote.read(location, file_limit_bytes(self.max_pixels), fresh_s=self._fresh_s)
             check_size(len(data), self.max_pixels)
             yield io.BytesIO(data)
             return

@@ -2,6 +2,7 @@
 
 Nothing is read but below the prefixes that whoever runs artidx has allowed, no redirection is followed, and every
 read is bounded in bytes and time. Credentials are those that the storage's own library finds in the environment.
+The web is a guest's house, with manners of its own (web.py).
 What is wrong with one object is that image's problem; storage that cannot be reached, or does not know us, stops the
 run, since every image after it would have the same problem.
 """
@@ -14,7 +15,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from ..errors import BadSetting, MissingPackage, UnreachableStorage, UnreadableImage
+from ..errors import BadSetting, MissingPackage, UnreadableImage
+from .web import FRESH_S, Web, unreachable
 
 NOT_PLAIN = re.compile(r"/\.{1,2}(/|$)|[\x00-\x1f\x7f]")
 NOT_PLAIN_ON_THE_WEB = re.compile(r"/\.{1,2}(/|\?|#|$)|%2e|[\\\s\x00-\x1f\x7f]", re.IGNORECASE)
@@ -23,7 +25,6 @@ READ_S = 60.0  # an object
 LIST_S = 3600.0  # the names of some ten million
 CONNECT_S = 10.0
 TRIES = 3
-CHUNK = 1 << 16
 S3 = {
     "connect_timeout": CONNECT_S,
     "read_timeout": READ_S / TRIES,
@@ -43,15 +44,19 @@ class Remote:
     def __init__(self, allowed: Sequence[str] = ()) -> None:
         """allowed: such as s3://bucket/scans. Raises BadSetting for what is no such prefix."""
         self.allowed = tuple(_checked_prefix(prefix) for prefix in allowed)
+        self._web = Web(lambda: self._system("https"))
 
-    def read(self, location: str, limit: int, seconds: float = READ_S) -> bytes:
-        """The bytes of an object, limit + 1 at most. Raises UnreadableImage; UnreachableStorage."""
+    def read(self, location: str, limit: int, seconds: float = READ_S, fresh_s: float = FRESH_S) -> bytes:
+        """The bytes of an object, limit + 1 at most. fresh_s: how old what was kept of the web may be.
+
+        Raises UnreadableImage; UnreachableStorage.
+        """
         self.check(location)
         kind = location.partition("://")[0]
+        if kind == "https":
+            return self._web.read(location, limit, seconds, fresh_s)
         system = self._system(kind)
         try:
-            if kind == "https":
-                return bytes(_sync(system.loop, _fetched, system, location, limit, timeout=seconds))
             return bytes(system.cat_file(location, start=0, end=limit + 1, timeout=seconds))
         except Exception as problem:
             raise _said(location, problem, seconds) from None
@@ -90,32 +95,9 @@ def _opened(kind: str) -> Any:
         return fsspec.filesystem(kind, use_listings_cache=False, **OPTIONS.get(kind, {}))
     except ImportError:
         raise MissingPackage(
-            f"{kind}:// needs fsspec and {KINDS[kind]}; pip install 'artidx[ray]' {KINDS[kind]}"
+            f"{kind}:// needs fsspec and {KINDS[kind]}; pip install "
+            + ("'artidx[web]'" if kind == "https" else f"'artidx[ray]' {KINDS[kind]}")
         ) from None
-
-
-def _sync(*args: Any, timeout: float) -> Any:
-    return importlib.import_module("fsspec.asyn").sync(*args, timeout=timeout)
-
-
-async def _fetched(system: Any, url: str, limit: int) -> bytes:
-    """fsspec would follow a redirection to where nothing is allowed, and read as much as is sent."""
-    session = await system.set_session()
-    found = bytearray()
-    async with session.get(url, allow_redirects=False) as response:
-        if response.status in (404, 410):
-            raise FileNotFoundError
-        if response.status == 403:
-            raise UnreadableImage("the server refuses it (403)")
-        if 300 <= response.status < 400:
-            raise UnreadableImage(f"the server points elsewhere, where nothing is allowed ({response.status})")
-        if response.status != 200:
-            raise OSError(f"the server answers {response.status}")
-        async for chunk in response.content.iter_chunked(CHUNK):
-            found += chunk[: limit + 1 - len(found)]
-            if len(found) > limit:
-                break
-    return bytes(found)
 
 
 def _said(location: str, problem: Exception, seconds: float) -> Exception:
@@ -124,7 +106,6 @@ def _said(location: str, problem: Exception, seconds: float) -> Exception:
         return problem
     if isinstance(problem, FileNotFoundError):
         return UnreadableImage("no such object")
-    # A server that cannot even be reached in time (aiohttp.ConnectionTimeoutError) is away for every image after it.
     if isinstance(problem, TimeoutError) and "Connect" not in type(problem).__name__:
         return UnreadableImage(f"took longer than {seconds:.0f} s to read")
     answer = getattr(problem.__cause__, "response", None)
@@ -133,11 +114,7 @@ def _said(location: str, problem: Exception, seconds: float) -> Exception:
         return UnreadableImage("the storage refuses it (AccessDenied)")
     if code == "InvalidRange":
         return UnreadableImage("the object is empty")
-    reason = " ".join(str(problem).split())[:200] or type(problem).__name__
-    return UnreachableStorage(
-        f"{location}: cannot be read: {reason}; what is done is kept: mend the address or its "
-        f"credentials, and run the same again"
-    )
+    return unreachable(location, problem)
 
 
 def _checked_prefix(prefix: str) -> str:

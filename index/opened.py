@@ -108,10 +108,22 @@ class Index:
     ) -> tuple[Index, Report]:
         """Embed a catalog, or what `read_catalog` makes of a source, into a new index."""
         settings = settings or Settings()
-        catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
         embedder = embedder or Embedder.load()
+        catalog = cls._catalog(source, embedder, settings, names, bar)
         report = building.build(Path(path), catalog, embedder, settings, layout or Layout(), replace=replace, bar=bar)
         return cls.open(path, embedder=embedder), report
+
+    @staticmethod
+    def _catalog(
+        source: str | os.PathLike[str] | Catalog | pd.DataFrame,
+        embedder: Embedder,
+        settings: Settings,
+        names: ColumnNames | None,
+        bar: Bar,
+    ) -> Catalog:
+        if isinstance(source, Catalog):
+            return source
+        return read_catalog(source, names, settings.allowed, least=embedder.preprocessing.least_side, bar=bar)
 
     @classmethod
     def import_vectors(
@@ -149,7 +161,7 @@ class Index:
     ) -> Report:
         """Add a catalog's paintings; this object then stands at the new generation."""
         settings = settings or Settings()
-        catalog = source if isinstance(source, Catalog) else read_catalog(source, names, settings.allowed)
+        catalog = self._catalog(source, self.embedder, settings, names, bar)
         report = building.add(
             self._own_path(), catalog, self.embedder, settings, opened=self.generation, dry_run=dry_run, bar=bar
         )
@@ -172,7 +184,8 @@ class Index:
         with the inode, size and time of the last sync is not read, unless rehash. Raises BadCatalog where the folder
         has no paintings at all: that is likelier a disk that is not mounted.
         """
-        catalog = folder if isinstance(folder, Catalog) else read_catalog(folder)
+        settings = settings or Settings()
+        catalog = self._catalog(folder, self.embedder, settings, None, bar)
         if catalog.recognised is None and not os.path.isdir(catalog.source):
             raise BadCatalog(f"{catalog.source}: not a folder or a table; artidx sync follows one of these")
         folders = catalog.recognised.folders if catalog.recognised else (catalog.source,)
@@ -180,7 +193,7 @@ class Index:
             self._own_path(),
             catalog,
             self.embedder,
-            settings or Settings(),
+            settings,
             opened=self.generation,
             folders=folders,
             rehash=rehash,

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
-import ssl
-import threading
-from datetime import UTC, datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 import pytest
 from click.testing import CliRunner
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from artidx import Index, read_catalog
 from artidx.cli.main import artidx
@@ -21,9 +14,11 @@ from artidx.embedder import remote
 from artidx.embedder.locations import Reader, absolute
 from artidx.embedder.remote import Remote, is_remote
 from artidx.errors import ArtidxError, BadCatalog, BadSetting, UnreachableStorage, UnreadableImage
+from artidx.files import cache_folder
 from artidx.index.changes.build import Settings
 from made import painting, watched
 from storage import BUCKET, Storage
+from web import Web
 
 ROOT = f"s3://{BUCKET}/"
 ALLOWED = (ROOT,)
@@ -134,7 +129,7 @@ def test_a_storage_that_fails_is_asked_again_and_then_stops_the_build(storage, t
 
 def test_an_object_that_drips_is_given_up(storage, tmp_path, embedder, monkeypatch):
     storage.slow.add("1.png")
-    monkeypatch.setattr(Remote.read, "__defaults__", (1.0,))
+    monkeypatch.setattr(Remote.read, "__defaults__", (1.0, 0.0))
     catalog = read_catalog(f"{ROOT}all/Red", allowed=ALLOWED)
     _, report = Index.build(tmp_path / "i.artidx", catalog, embedder=embedder, settings=Settings(allowed=ALLOWED))
     assert (report.embedded, dict(report.skipped)) == (2, {f"{ROOT}all/Red/1.png": "took longer than 1 s to read"})
@@ -209,94 +204,76 @@ def test_a_question_never_goes_out_to_a_storage(index):
 # The web.
 
 
-class _Web(http.server.BaseHTTPRequestHandler):
-    files: dict[str, bytes] = {}  # noqa: RUF012
-
-    def do_GET(self):
-        if self.path == "/away":
-            self.send_response(302)
-            self.send_header("Location", "/a.png")
-            self.end_headers()
-        elif self.path == "/endless":
-            self.send_response(200)
-            self.end_headers()
-            try:
-                while True:
-                    self.wfile.write(b"x" * 65536)
-            except OSError:
-                self.close_connection = True
-        elif self.path in self.files:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(self.files[self.path])
-        else:
-            self.send_response(int(self.path[1:]) if self.path[1:].isdecimal() else 404)
-            self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def web(tmp_path, monkeypatch):
-    """A web server with a certificate that is trusted here."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(1))
-        .not_valid_after(now + timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "server.pem"
-    pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    trusting = ssl.create_default_context(cafile=pem)
-    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Web)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    fsspec.get_filesystem_class("https").clear_instance_cache()
-    yield f"https://localhost:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    fsspec.get_filesystem_class("https").clear_instance_cache()
+    with Web(tmp_path, monkeypatch) as found:
+        yield found
 
 
 def test_the_web_is_read_without_going_where_it_points(web, tmp_path, embedder):
-    _Web.files = {"/a.png": painting(tmp_path / "a.png", 1).read_bytes()}
-    names = ["a.png", "away", "endless", "none.png", "403"]
-    (tmp_path / "t.csv").write_text("file\n" + "".join(f"{web}/{name}\n" for name in names))
+    web.files = {"/a.png": painting(tmp_path / "a.png", 1).read_bytes()}
+    web.answers |= {"/away": [302], "/403": [403], "/500": [500]}
+    names = ["a.png", "away", "endless", "none.png", "403", "500"]
+    (tmp_path / "t.csv").write_text("file\n" + "".join(f"{web.url}/{name}\n" for name in names))
     _, report = Index.build(
         tmp_path / "i.artidx",
         read_catalog(tmp_path / "t.csv"),
         embedder=embedder,
-        settings=Settings(allowed=(web,), max_pixels=10_000, workers=1),
+        settings=Settings(allowed=(web.url,), max_pixels=10_000, workers=1),
     )
     assert report.embedded == 1
     reasons = {path.rpartition("/")[2]: reason for path, reason in report.skipped}
     assert reasons["none.png"] == "no such object"
     assert reasons["403"] == "the server refuses it (403)"
+    assert reasons["500"] == "the server answers 500"
     assert reasons["away"] == "the server points elsewhere, where nothing is allowed (302)"
     assert "file" in reasons["endless"]
 
 
-def test_a_web_server_that_fails_stops_the_build(web, tmp_path):
+def test_a_web_server_that_is_busy_is_asked_again_and_one_that_is_away_stops_the_build(web):
+    remote = Remote([web.url])
+    web.files = {"/a": b"data"}
+    web.answers["/a"] = [503, 429]
+    assert remote.read(f"{web.url}/a", 100) == b"data"
+    web.answers["/b"] = [429] * 3
+    with pytest.raises(UnreachableStorage, match="the server answers 429, time after time"):
+        remote.read(f"{web.url}/b", 100)
+    for number in range(7):  # each of them may be the object's own problem; so many are not
+        web.answers[f"/{number}"] = [500]
+        with pytest.raises(UnreadableImage, match="the server answers 500"):
+            remote.read(f"{web.url}/{number}", 100)
+    web.answers["/7"] = [500]
     with pytest.raises(UnreachableStorage, match="the server answers 500"):
-        Remote([web]).read(f"{web}/500", 100)
+        remote.read(f"{web.url}/7", 100)
     with pytest.raises(UnreachableStorage, match="cannot be read"):
         Remote(["https://localhost:1"]).read("https://localhost:1/a.png", 100)
     with pytest.raises(BadSetting, match="the web has no lists of files"):
-        read_catalog(f"{web}/folder", allowed=[web])
+        remote.listing(f"{web.url}/folder")
+
+
+def test_what_was_fetched_is_not_asked_for_twice_and_then_only_whether_it_has_changed(web, monkeypatch):
+    web.files = {"/a": b"data", "/b": b"other"}
+    address = f"{web.url}/a"
+    assert Remote([web.url]).read(address, 100) == b"data"
+    assert Remote([web.url]).read(address, 100) == b"data"
+    assert web.asked == ["/a"]
+    with pytest.raises(UnreadableImage, match="not below an allowed prefix"):
+        Remote(["https://elsewhere"]).read(address, 100)
+    assert Remote([web.url]).read(address, 100, fresh_s=0) == b"data"  # 304
+    web.files["/a"] = b"changed"
+    assert Remote([web.url]).read(address, 100, fresh_s=0) == b"changed"
+    (kept,) = (cache_folder() / "web").glob("*/*")
+    kept.write_bytes(kept.read_bytes()[:-1])  # cut short by a power failure
+    assert Remote([web.url]).read(address, 100) == b"changed"
+    assert web.asked == ["/a"] * 4
+    monkeypatch.setattr("artidx.embedder.fetched.MOST_BYTES", 10)  # of which no file is as small
+    assert Remote([web.url]).read(f"{web.url}/b", 100) == b"other"
+    assert not [*(cache_folder() / "web").glob("*/*")]
+
+
+def test_a_host_is_asked_for_few_at_once(web):
+    remote = Remote([web.url])
+    web.files = {f"/{number}": b"data" for number in range(40)}
+    with ThreadPoolExecutor(16) as pool:
+        assert {*pool.map(lambda path: remote.read(web.url + path, 100), web.files)} == {b"data"}
+    assert web.at_once <= 4

