@@ -63,7 +63,7 @@ def nearest(
     image on stdin. A painting is never its own neighbour. With --list it exits 0 when all images were answered, and 2
     when some could not be.
     """
-    from .query import checked, note_without_geometry, open_index, open_service, pixel_limit
+    from .query import checked, note_shown, note_without_geometry, open_index, open_service, pixel_limit
     from .query import images as read_images
 
     checked(images, 1, listed, "--list")
@@ -93,9 +93,13 @@ def nearest(
     asked = read_images(*images, max_pixels=limit)
     answer = ask(*asked, k=k, max_pixels=limit)
     if output:
-        from ..index.review.notes import write_nearest
+        from ..index.review import iiif, notes
 
-        write_nearest(answer, asked[0], opened.query(asked[0], limit).painting, opened.name, output)
+        painting = opened.query(asked[0], limit).painting
+        if output.suffix == ".json":
+            note_shown(iiif.write_nearest(answer, painting, opened.store, output))
+        else:
+            notes.write_nearest(answer, asked[0], painting, opened.name, output)
     is_near = bool(answer.paintings) and answer.paintings[0].distance < opened.reach.very_near
     if is_near and not as_json and not answer.one_picture:
         note_without_geometry("this and the nearest")

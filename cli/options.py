@@ -221,8 +221,8 @@ note_option = click.option(
     "-o",
     "--output",
     type=PATH,
-    metavar="NOTE.html",
-    help="Write the answer as a page with its pictures, too: a file note.",
+    metavar="NOTE.html|.json",
+    help="Write the answer as a page with its pictures, too: a file note. As .json: a IIIF manifest for a viewer.",
 )
 
 query_options = _together(asked_index_option, same_model_option, device_option, pixels_option, json_option)

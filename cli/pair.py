@@ -70,7 +70,7 @@ def pair(
     image on stdin. They need not be in the index; its paintings give the evidence. With --pairs it exits 0 when all
     pairs were answered, and 2 when some could not be.
     """
-    from .query import checked, images, note_without_geometry, open_index, open_service, pixel_limit
+    from .query import checked, images, note_shown, note_without_geometry, open_index, open_service, pixel_limit
 
     checked(paintings, 2, pairs, "--pairs")
     if threshold is not None and is_given("fpr"):
@@ -97,9 +97,12 @@ def pair(
     asked = images(*paintings, max_pixels=limit)
     verdict = opened.pair(*asked, false_positive_rate=float(fpr), threshold=threshold, prior=prior, max_pixels=limit)
     if output:
-        from ..index.review.notes import write_pair
+        from ..index.review import iiif, notes
 
-        write_pair(verdict, asked, opened.name, output)
+        if output.suffix == ".json":
+            note_shown(iiif.write_pair(verdict, opened.store, output))
+        else:
+            notes.write_pair(verdict, asked, opened.name, output)
     if not as_json and not verdict.one_picture and verdict.distance < opened.reach.very_near:
         note_without_geometry("these two")
     _tell(verdict, opened.artists, as_json)

@@ -97,3 +97,9 @@ def note_without_geometry(which: str) -> None:
 
     if not has_geometry():
         note(f"{which} may show one picture; pip install 'artidx[review]' to have that looked at")
+
+
+def note_shown(counts: tuple[int, int]) -> None:
+    """One line on how many paintings a IIIF manifest shows, and how many it cannot."""
+    shown, others = counts
+    note(f"{shown:,} paintings for a IIIF viewer" + (f"; {others:,} have no address there" if others else ""))

@@ -18,7 +18,13 @@ FIRST = 15  # findings of a kind that are shown; --json and the folder have them
 
 @click.command()
 @click.argument("index", type=INDEX_FOLDER)
-@click.option("-o", "--output", type=PATH, metavar="FOLDER", help="Write review.html and review.xlsx into this folder.")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    metavar="FOLDER",
+    help="Write review.html and review.xlsx into this folder, and findings.json for paintings that came as IIIF.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, one a finding.")
 def review(index: Path, output: Path | None, as_json: bool) -> None:
     """What a curator should look at in INDEX, each kind ranked: records that show one picture, doubtful attributions,
@@ -27,8 +33,10 @@ def review(index: Path, output: Path | None, as_json: bool) -> None:
     The decisions that are written into review.xlsx are read back by artidx label INDEX review.xlsx.
     """
     from ..index.opened import Index
+    from .query import note_shown
 
-    found = Index.open(index).review(bar=progress)
+    opened = Index.open(index)
+    found = opened.review(bar=progress)
     if as_json:
         for finding in found.findings:
             say_json(finding)
@@ -38,12 +46,16 @@ def review(index: Path, output: Path | None, as_json: bool) -> None:
         note(each)
     if output:
         from ..index.review.folder import write
+        from ..index.review.iiif import write_review
 
         write(found, output)
         note(
             f"{output / 'review.html'} and review.xlsx; write decisions there, then artidx label {index} "
             f"{output / 'review.xlsx'}"
         )
+        shown, others = write_review(found, opened.store, output / "findings.json")
+        if shown:
+            note_shown((shown, others))
 
 
 def _show(found: Review) -> None:

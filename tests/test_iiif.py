@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -19,6 +21,7 @@ from artidx.index.changes.build import Settings
 from made import painting
 from web import Web
 
+HOST = "https://museum.example"
 P2 = "http://iiif.io/api/presentation/2/context.json"
 P3 = "http://iiif.io/api/presentation/3/context.json"
 
@@ -163,6 +166,95 @@ def test_a_collection_is_built_politely_and_goes_on_where_it_was(web, tmp_path, 
     asked = len(web.asked)
     report = index.add(source, settings=settings)
     assert (report.already_there, len(web.asked)) == (4, asked)  # the collection is a file; all else is kept
+
+
+@pytest.fixture
+def local(tmp_path, run):
+    """An index of manifests whose images were downloaded, with the command that asks it."""
+    for number in range(4):
+        painting(tmp_path / "scans" / f"{number}.png", number % 3 if number < 3 else 0)  # the last one is a copy
+    artists = ("Jan Steen", "Judith Leyster", None, "Clara Peeters")
+    manifests = [
+        second(HOST, number, {"Artist": artist} if artist else {}, (str(number),))
+        for number, artist in enumerate(artists)
+    ]
+    manifests[1] = third(HOST, 1, {"Artist": {"en": ["Judith Leyster"]}}, image_3(HOST, "1"))
+    for number, each in enumerate(manifests):
+        written(tmp_path / f"m{number}.json", each)
+    references = [{"type": "Manifest", "id": f"m{number}.json"} for number in range(4)]
+    source = written(tmp_path / "collection.json", {"type": "Collection", "items": references})
+    assert run("build", source, "--images", tmp_path / "scans", "-o", tmp_path / "i.artidx")[0] == 0
+    return tmp_path / "i.artidx"
+
+
+def is_presentation_3(manifest):
+    """What a viewer relies on: every part has an id and a type, canvases have a size, annotations a target in them."""
+    assert (manifest["@context"], manifest["type"]) == (P3, "Manifest")
+    canvases = {canvas["id"]: canvas for canvas in manifest["items"]}
+    assert len(canvases) == len(manifest["items"]) > 0
+    ids = [manifest["id"], *canvases]
+    for canvas in manifest["items"]:
+        assert canvas["type"] == "Canvas"
+        assert canvas["width"] > 0 < canvas["height"]
+        for page, motivation in ((canvas["items"][0], "painting"), (canvas["annotations"][0], "commenting")):
+            assert page["type"] == "AnnotationPage"
+            for each in page["items"]:
+                assert (each["type"], each["motivation"], each["target"]) == ("Annotation", motivation, canvas["id"])
+                ids.append(each["id"])
+            ids.append(page["id"])
+    for kind in manifest.get("structures", []):
+        assert kind["type"] == "Range"
+        assert {item["id"] for item in kind["items"]} <= canvases.keys()
+    assert len({*ids}) == len(ids)
+    return canvases
+
+
+def words_on(canvas):
+    return [each["body"]["value"] for each in canvas["annotations"][0]["items"]]
+
+
+def test_answers_and_findings_are_manifests_on_the_museums_own_canvases(local, tmp_path, run):
+    status, _, err = run("nearest", "1", "--index", local, "-o", tmp_path / "answer.json")
+    assert (status, "4 paintings for a IIIF viewer" in err) == (0, True)
+    canvases = is_presentation_3(json.loads((tmp_path / "answer.json").read_text()))
+    asked = canvases[f"{HOST}/iiif/3/1/canvas/1"]
+    assert asked["partOf"] == [{"id": f"{HOST}/iiif/3/1/manifest.json", "type": "Manifest"}]
+    assert asked["items"][0]["items"][0]["body"]["service"] == [
+        {"id": f"{HOST}/iiif/1", "type": "ImageService3", "profile": "level1"}
+    ]
+    other = canvases[f"{HOST.replace('https', 'http')}/manifests/object/0/canvas/0"]
+    assert other["items"][0]["items"][0]["body"]["id"] == f"{HOST}/iiif/0/full/full/0/default.jpg"
+    assert any("from 1; speaks for Jan Steen" in each for each in words_on(other))
+    run("pair", "0", "1", "--index", local, "-o", tmp_path / "pair.json")
+    assert len(is_presentation_3(json.loads((tmp_path / "pair.json").read_text()))) >= 2
+    status, _, err = run("review", local, "-o", tmp_path / "found")
+    assert (status, "for a IIIF viewer" in err) == (0, True)
+    manifest = json.loads((tmp_path / "found" / "findings.json").read_text())
+    canvases = is_presentation_3(manifest)
+    assert [each["label"]["en"][0].partition(" ")[0] for each in manifest["structures"]] == ["Photographs", "Works"]
+    twins = [
+        each for each in canvases.values() if any("Recorded: Jan Steen and Clara" in said for said in words_on(each))
+    ]
+    assert len(twins) == 2
+    painting(tmp_path / "plain" / "a.png", 1)
+    assert run("build", tmp_path / "plain", "-o", tmp_path / "p.artidx")[0] == 0
+    status, _, err = run("nearest", "a.png", "--index", tmp_path / "p.artidx", "-o", tmp_path / "none.json")
+    assert (status, "no painting of this answer came from a IIIF manifest" in err) == (2, True)
+
+
+def test_vectors_are_annotations_with_the_checksum_of_their_model(local, tmp_path, run, embedder):
+    assert run("export-vectors", local, tmp_path / "vectors")[0] == 0
+    page = json.loads((tmp_path / "vectors" / "embeddings.json").read_text())
+    assert (page["type"], len(page["items"])) == ("AnnotationPage", 4)
+    table = Index.open(local).generation.table.set_index("canvas")
+    for each in page["items"]:
+        model = each["body"]["model"]
+        assert (model["checksum"], model["dimensions"]) == (f"sha256:{embedder.sha256}", embedder.dim)
+        vector = np.frombuffer(base64.b64decode(each["body"]["vector"]), "<f4")
+        row = table.loc[each["target"]["id"]]
+        np.testing.assert_allclose(vector, embedder.transform([row["path"]])[0], atol=1e-5)
+        assert each["target"]["partOf"][0]["id"] == row["manifest"]
+    assert len({each["id"] for each in page["items"]}) == 4
 
 
 def test_the_mapping_of_metadata_is_shown_and_can_be_told_otherwise(tmp_path, run):

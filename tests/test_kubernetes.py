@@ -20,7 +20,11 @@ from referencing.jsonschema import DRAFT202012
 
 from artidx.cli.build import build
 from artidx.cli.push import push
+from artidx.cli.serve import serve
 from artidx.index.milvus.address import Address
+from artidx.service import health
+from artidx.service.settings import ServiceSettings
+from artidx.service.tokens import read_tokens
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "kubernetes"
@@ -101,6 +105,75 @@ def test_the_job_calls_artidx_as_it_can_be_called():
     assert found["ray"] == "auto"
     assert found["source"].startswith(found["allow"][0])
     assert isinstance(push.make_context("push", COMMANDS[2][2:]).params["address"], Address)
+
+
+SERVICE = {document["kind"]: document for document in yaml.safe_load_all((FOLDER / "serve.yaml").read_text())}
+POD = SERVICE["Deployment"]["spec"]["template"]
+(CONTAINER,) = POD["spec"]["containers"]
+
+
+def test_the_service_is_one_that_kubernetes_takes():
+    for document in SERVICE.values():
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    assert {*SERVICE} == {"Deployment", "Service", "PodDisruptionBudget"}
+    labels = POD["metadata"]["labels"]
+    for selected in (
+        SERVICE["Deployment"]["spec"]["selector"]["matchLabels"],
+        SERVICE["Service"]["spec"]["selector"],
+        SERVICE["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selected == labels
+    assert SERVICE["Deployment"]["spec"]["replicas"] == 2 > SERVICE["PodDisruptionBudget"]["spec"]["minAvailable"]
+    wrong = copy.deepcopy(SERVICE["Deployment"])
+    wrong["spec"]["template"]["spec"]["containers"][0]["readinessProb"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, KUBERNETES, strict=True)
+
+
+def test_the_service_is_called_as_it_can_be_called_and_can_write_nowhere_but_in_tmp():
+    assert CONTAINER["command"][:2] == ["artidx", "serve"]
+    found = serve.make_context("serve", CONTAINER["command"][2:]).params
+    mounts = {mount["mountPath"]: mount for mount in CONTAINER["volumeMounts"]}
+    assert {path for path, mount in mounts.items() if not mount.get("readOnly")} == {"/tmp"}
+    assert (str(found["index"].parent), str(found["tokens"].parent)) == ("/index", "/tokens")
+    assert {mount["name"] for mount in mounts.values()} == {volume["name"] for volume in POD["spec"]["volumes"]}
+    assert COMMANDS[1][COMMANDS[1].index("-o") + 1] == str(found["index"])  # that build.yaml makes
+    volume = next(document for document in DOCUMENTS if document["kind"] == "PersistentVolumeClaim")
+    assert POD["spec"]["volumes"][0]["persistentVolumeClaim"] == {
+        "claimName": volume["metadata"]["name"],
+        "readOnly": True,
+    }
+    assert CONTAINER["ports"][0]["containerPort"] == found["port"]
+    user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    context = POD["spec"]["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"]) == (int(user[1]), int(user[2]))
+    assert CONTAINER["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_probes_ask_routes_that_need_no_token_and_a_stop_waits_for_the_longest_answer():
+    routes = {route.path for route in health.router.routes}
+    probes = {CONTAINER[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
+    assert probes == {"/livez", "/readyz"} <= routes
+    assert POD["spec"]["terminationGracePeriodSeconds"] > ServiceSettings().answer_s
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["artidx"]
+    assert int(compose["stop_grace_period"].removesuffix("s")) > ServiceSettings().answer_s
+
+
+def test_compose_sets_what_the_command_line_knows_and_mounts_the_index_read_only():
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    service = compose["services"]["artidx"]
+    assert {*service["environment"]} <= {option.envvar for option in serve.params}
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    check = re.search(r"HEALTHCHECK .*?CMD (\[.*?\])$", dockerfile, re.MULTILINE | re.DOTALL)
+    assert service["healthcheck"]["test"] == ["CMD", *json.loads(check[1])]
+    (volume,) = service["volumes"]
+    assert (volume["target"], volume["read_only"]) == (re.search(r"^VOLUME (.+)$", dockerfile, re.MULTILINE)[1], True)
+    assert service["read_only"] is True
+    (secret,) = service["secrets"]
+    assert service["environment"]["ARTIDX_TOKENS"] == f"/run/secrets/{secret}"
+    assert secret in compose["secrets"]
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert [token.may_write for token in read_tokens(ROOT / "docs" / "tokens.toml")] == [False]
 
 
 def test_ray_is_of_one_version_everywhere():

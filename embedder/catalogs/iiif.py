@@ -215,7 +215,7 @@ def _table(
         manifest=[row.object.address or row.where for row in walk.rows],
         canvas=[row.picture.canvas for row in walk.rows],
         canvas_size=["{}x{}".format(*row.picture.size) if all(row.picture.size) else "" for row in walk.rows],
-        image_service=[_service(row.picture, path) for row, (path, _) in zip(walk.rows, located, strict=True)],
+        image_service=[_service(row.picture) for row in walk.rows],
         url=[row.picture.url if row.picture.labels and row.picture.url else row.object.url for row in walk.rows],
     )
     rows = rows.assign(id=_ids(numbers, walk.rows))
@@ -306,9 +306,9 @@ def _name(picture: Picture) -> str:
     return unquote(urlsplit(address).path.rstrip("/").rpartition("/")[2])
 
 
-def _service(picture: Picture, path: str) -> str:
-    """The kind and the address of the image's server, for who shows it; empty where the index has a file."""
-    if picture.service is None or not is_remote(path):
+def _service(picture: Picture) -> str:
+    """The kind and the address of the image's server, for who shows it."""
+    if picture.service is None:
         return ""
     return f"{picture.service.kind} {re.sub(r'^http:', 'https:', picture.service.address)}"
 

@@ -4,6 +4,7 @@
       vectors.npy          (n, d) float32, unit length, in the order of the table
       paintings.parquet    one row a painting, labels as they were last corrected
       manifest.json        model and centre, where the vectors came from an index
+      embeddings.json      of paintings that came as IIIF: their vectors as annotations on the museums' canvases
 
 Who made vectors without artidx needs only the first two, with a column `id`.
 """
@@ -31,6 +32,7 @@ from ..storage import generations
 from ..storage.bounded_parquet import read_frame
 from ..storage.manifest import Model
 from ..storage.segments import OWN_COLUMNS
+from . import canvas_vectors
 from .build import Layout, Report, check_free, new_contents
 
 FORMAT = 2
@@ -54,6 +56,7 @@ def export_vectors(generation: generations.Generation, folder: Path) -> None:
         write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
         generation.table.to_parquet(folder / "paintings.parquet", index=False)  # something else
         np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
+        canvas_vectors.write(generation, folder / "embeddings.json")
     except OSError as problem:
         raise generations.unwritable(folder, problem) from None
 

@@ -1,0 +1,79 @@
+"""Vectors as annotations on IIIF canvases, each with the checksum of the model that made it.
+
+In the form of the extension for embeddings that is proposed to IIIF. Vectors of two collections can be compared if one
+model made both, which nothing tells but its checksum: here that of the model file, preprocessing and all. So they are
+written as the model gave them, not as seen from a collection's centre.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...files import replacing
+from ..scoring.centre import uncentred
+from ..storage.generations import Generation
+
+CONTEXT = ["http://iiif.io/api/extension/embeddings/1/context.json", "http://iiif.io/api/presentation/3/context.json"]
+AT_ONCE = 4096  # vectors in memory
+
+
+def write(generation: Generation, target: Path) -> None:
+    """Nothing where no painting has a canvas."""
+    if "canvas" not in generation.table or not generation.table["canvas"].notna().any():
+        return
+    model = generation.manifest.model
+    page = {"@context": CONTEXT, "id": _name(model.sha256, generation.sha256), "type": "AnnotationPage"}
+    with replacing(target) as aside, aside.open("x", encoding="utf-8") as stream:
+        stream.write(json.dumps(page)[:-1] + ', "items": [')
+        for number, each in enumerate(_annotations(generation)):
+            stream.write((",\n" if number else "\n") + json.dumps(each))
+        stream.write("\n]}\n")
+
+
+def _annotations(generation: Generation) -> Iterator[dict[str, Any]]:
+    model = generation.manifest.model
+    told = {
+        "name": model.name,
+        "version": model.sha256,
+        "checksum": f"sha256:{model.sha256}",  # of the model file, in which its preprocessing stands
+        "dimensions": model.dim,
+        "dataType": "float32",
+        "endianness": "little",
+        "normalization": True,
+        "type": "image",
+    }
+    table, matrix = generation.table, generation.vectors.matrix
+    centre = np.array(generation.manifest.centre, np.float32)
+    for start in range(0, len(table), AT_ONCE):
+        rows = table.iloc[start : start + AT_ONCE]
+        vectors = uncentred(np.asarray(matrix[start : start + AT_ONCE], np.float32), centre)
+        for row, vector in zip(rows.to_dict("records"), vectors, strict=True):
+            if isinstance(row["canvas"], str):
+                data = base64.b64encode(vector.astype("<f4").tobytes()).decode()
+                yield {
+                    "id": _name(row["canvas"], model.sha256),
+                    "type": "Annotation",
+                    "motivation": "embedding",
+                    "target": _target(row),
+                    "body": {"type": "EmbeddingVector", "vector": data, "vectorEncoding": "base64", "model": told},
+                }
+
+
+def _target(row: dict[Any, Any]) -> dict[str, Any]:
+    canvas: dict[str, Any] = {"id": row["canvas"], "type": "Canvas"}
+    if isinstance(row.get("canvas_size"), str):
+        canvas |= dict(zip(("width", "height"), map(int, row["canvas_size"].split("x")), strict=True))
+    if isinstance(row.get("manifest"), str):
+        canvas["partOf"] = [{"id": row["manifest"], "type": "Manifest"}]
+    return canvas
+
+
+def _name(*parts: str) -> str:
+    return uuid.uuid5(uuid.NAMESPACE_URL, "\0".join(parts)).urn
