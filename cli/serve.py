@@ -60,6 +60,14 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="Let pages of this origin, such as https://museum.example, ask from a browser; may be repeated.",
 )
+@click.option(
+    "--traces",
+    metavar="http://HOST:4318",
+    envvar="ARTIDX_TRACES",
+    show_envvar=True,
+    help="Send traces to a collector of OpenTelemetry at this address, by OTLP over HTTP: decode, embed and search of "
+    "each request, without what it is about.",
+)
 @click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of paintings that are added are kept.")
 @click.option(
     "--in-flight",
@@ -92,6 +100,7 @@ def serve(
     proxies: tuple[str, ...],
     tokens: Path | None,
     cors: tuple[str, ...],
+    traces: str | None,
     uploads: Path | None,
     in_flight: int,
     max_mb: int,
@@ -113,6 +122,7 @@ def serve(
         from ..service.holder import IndexHolder
         from ..service.server import bound, log_as_json, server_of
         from ..service.settings import READ_TOKEN, WRITE_TOKEN, ServiceSettings, is_loopback
+        from ..service.traces import traces_to
     except ModuleNotFoundError as problem:
         raise MissingPackage(f"the service needs {problem.name}; pip install 'artidx[cpu,serve]'") from None
 
@@ -129,12 +139,13 @@ def serve(
         max_body_bytes=max_mb << 20,
         max_pixels=max_pixels,
     )
+    sent = traces_to(traces) if traces else None
     listening = bound(host, port)
     index = asked_index(index)
     holder = IndexHolder(Path(os.path.abspath(index)) if isinstance(index, Path) else index, device)
     if not settings.is_local and not settings.asks_for_token:
         note("anyone who can reach this machine may ask; set ARTIDX_READ_TOKEN to require a token")
-    app = create_app(holder, settings)
+    app = create_app(holder, settings, sent)
     say(
         f"{holder.index.name}: {len(holder.index):,} paintings by {holder.index.artists:,} artists, "
         f"at http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"

@@ -39,6 +39,7 @@ from ..index.opened import Index
 from .origin import check_site
 from .problems import Problem, bug, response
 from .state import AppState
+from .traces import RequestSpan
 
 SENDING = {"POST", "PUT", "PATCH", "DELETE"}
 DRAIN_S = 1.0  # what is refused is read a little longer: else the client would see a broken connection, not the reason
@@ -69,8 +70,8 @@ class AdmissionMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with ExitStack() as room:
-            request = _Request(scope, receive, send, self._state, room)
+        with self._state.traces.request(scope) as span, ExitStack() as room:
+            request = _Request(scope, receive, send, self._state, room, span)
             try:
                 if scope["method"] in SENDING:
                     check_site(Headers(scope=scope), self._state.settings)
@@ -119,10 +120,12 @@ class AdmissionMiddleware:
 class _Request:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, state: AppState, room: ExitStack) -> None:
-        """room: what the request takes up, until it is refused or answered."""
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, state: AppState, room: ExitStack, span: RequestSpan
+    ) -> None:
+        """room: what the request takes up, until it is refused or answered; span: of it, in the traces."""
         self._scope, self._receive, self._send = scope, receive, send
-        self._room = room
+        self._room, self._span = room, span
         self._state = state
         self._settings = state.settings
         self._began = time.perf_counter()
@@ -172,6 +175,8 @@ class _Request:
         seconds = time.perf_counter() - self._began
         route = getattr(self._scope.get("route"), "path", "none")
         self._state.metrics.answered(self._scope["method"], route, self._status, seconds)
+        generation = self._scope["state"]["index"].manifest.generation
+        self._span.end(self._scope["method"], route, self._status, self.id, generation)
         failure = self._scope["state"].get("failure")
         log.log(
             logging.ERROR if failure else logging.INFO,
@@ -186,6 +191,7 @@ class _Request:
                     "ms": round(seconds * 1000, 1),
                     "received": self._received,
                     "sent": self._sent,
+                    **({"trace": self._span.trace} if self._span.trace else {}),
                     **({"token": name} if (name := self._scope["state"].get("token")) else {}),
                 }
             },

@@ -20,13 +20,14 @@ from .holder import IndexHolder
 from .problems import answer_problems
 from .settings import ServiceSettings
 from .state import AppState
+from .traces import Traces
 
 PAGE = Path(__file__).with_name("page")
 
 
-def create_app(holder: IndexHolder, settings: ServiceSettings) -> FastAPI:
-    """The ASGI application that answers from an index."""
-    state = AppState(holder, settings)
+def create_app(holder: IndexHolder, settings: ServiceSettings, traces: Traces | None = None) -> FastAPI:
+    """The ASGI application that answers from an index. traces: where they go; none: there are none."""
+    state = AppState(holder, settings, traces or Traces())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

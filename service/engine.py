@@ -10,7 +10,9 @@ import asyncio
 import queue
 import threading
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from ..embedder.pictures.images import Pixels
 from ..embedder.runtime import BATCH_SIZE, PROVIDERS, Embedder, available_cores
 from ..index.scoring.vectors import Array
 from .metrics import Metrics
+from .traces import Traces
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,16 @@ class _Job:
     embedder: Embedder
     squares: Pixels
     vectors: Future[Array]
+    where: Any  # in the traces
 
 
 class Engine:
     """Runs the model. Close it when no request is left."""
 
-    def __init__(self, embedder: Embedder, metrics: Metrics) -> None:
+    def __init__(self, embedder: Embedder, metrics: Metrics, traces: Traces) -> None:
         is_cpu = embedder.provider == PROVIDERS["cpu"]
         self._most = 1 if is_cpu else BATCH_SIZE
-        self._metrics = metrics
+        self._metrics, self._traces = metrics, traces
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._runners = [
             threading.Thread(target=self._run, name="embed", daemon=True)
@@ -44,7 +48,7 @@ class Engine:
 
     async def embed(self, embedder: Embedder, squares: Pixels) -> Array:
         """(n, d) vectors of (n, size, size, 3) squares."""
-        job = _Job(embedder, squares, Future())
+        job = _Job(embedder, squares, Future(), self._traces.here())
         self._jobs.put(job)
         return await asyncio.wrap_future(job.vectors)
 
@@ -69,7 +73,9 @@ class Engine:
     def _answer(self, embedder: Embedder, jobs: list[_Job]) -> None:
         try:
             squares = np.concatenate([job.squares for job in jobs])
-            with self._metrics.stage("embed"):
+            with self._metrics.stage("embed"), ExitStack() as spans:
+                for job in jobs:
+                    spans.enter_context(self._traces.stage("embed", job.where))
                 vectors = embedder.infer(squares, batch_size=BATCH_SIZE, workers=1)
         except Exception as problem:  # each request tells its own caller
             for job in jobs:

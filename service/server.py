@@ -145,10 +145,10 @@ class JsonLines(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """Log JSON lines on stderr: each request of ours, and what uvicorn warns of."""
+    """Log JSON lines on stderr: each request of ours, and what uvicorn and the sender of traces warn of."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name in ("artidx.service", "uvicorn.error"):
+    for name in ("artidx.service", "uvicorn.error", "opentelemetry"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO if name == "artidx.service" else logging.WARNING)

@@ -33,6 +33,7 @@ from .sheets import KEPT_BYTES as SHEETS_BYTES
 from .tiles import KEPT_BYTES as TILES_BYTES
 from .tiles import Pyramid
 from .tokens import Tokens
+from .traces import Traces
 
 T = TypeVar("T")
 FILTERED = 8  # indexes by an expression, of which people scroll through what is found
@@ -41,11 +42,12 @@ FILTERED = 8  # indexes by an expression, of which people scroll through what is
 class AppState:
     """Where a request gets its work done. Close it when no request is left."""
 
-    def __init__(self, holder: IndexHolder, settings: ServiceSettings) -> None:
+    def __init__(self, holder: IndexHolder, settings: ServiceSettings, traces: Traces) -> None:
         self.holder = holder
         self.settings = settings
         self.metrics = Metrics()
-        self.engine = Engine(holder.index.embedder, self.metrics)
+        self.traces = traces
+        self.engine = Engine(holder.index.embedder, self.metrics, traces)
         self.maps = MadeAside("map", projection.__name__, ".npy", projection.read)
         self.reviews = MadeAside("review", findings.__name__, ".jsonl", findings.read)
         self.pictures = Pictures(settings.max_pixels)
@@ -118,10 +120,13 @@ class AppState:
         for pool in (self._decoders, self._slow_decoders, self._searchers):
             pool.shutdown()
         self.engine.close()
+        self.traces.close()
 
     async def _timed(self, stage: str, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        where = self.traces.here()
+
         def timed() -> T:
-            with self.metrics.stage(stage):
+            with self.metrics.stage(stage), self.traces.stage(stage, where):
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(pool, timed)

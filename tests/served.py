@@ -17,6 +17,7 @@ from artidx.service.holder import IndexHolder
 from artidx.service.server import bound, server_of
 from artidx.service.settings import ServiceSettings
 from artidx.service.state import AppState
+from artidx.service.traces import Traces
 
 TOKEN = "a-secret-for-writing"
 
@@ -38,9 +39,9 @@ class Service:
 
 
 @contextmanager
-def served(index: Path | None, **settings: Any) -> Iterator[Service]:
+def served(index: Path | None, traces: Traces | None = None, **settings: Any) -> Iterator[Service]:
     """The service of an index, answering in a thread until this is left."""
-    app = create_app(IndexHolder(index), ServiceSettings(**settings))
+    app = create_app(IndexHolder(index), ServiceSettings(**settings), traces)
     listening = bound("127.0.0.1", 0)
     server = server_of(app)
     thread = threading.Thread(target=server.run, args=([listening],))

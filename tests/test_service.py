@@ -34,6 +34,7 @@ from artidx.service.aside import AWAY
 from artidx.service.engine import Engine
 from artidx.service.metrics import Metrics
 from artidx.service.settings import is_loopback
+from artidx.service.traces import Traces
 from made import MUSEUM, painting, small_model
 from served import TOKEN, form, served, told
 
@@ -719,7 +720,7 @@ def test_images_of_many_requests_are_embedded_together_and_come_out_as_alone(emb
     expected = [embedder.infer(job) for job in jobs]
     monkeypatch.setattr(embedder, "provider", "CUDAExecutionProvider")  # then whole batches are made
     metrics = Metrics()
-    engine = Engine(embedder, metrics)
+    engine = Engine(embedder, metrics, Traces())
 
     async def all_at_once():
         return await asyncio.gather(*(engine.embed(embedder, job) for job in jobs))
@@ -736,7 +737,7 @@ def test_images_of_many_requests_are_embedded_together_and_come_out_as_alone(emb
 def test_a_model_that_fails_tells_the_request_and_goes_on(embedder):
     import asyncio
 
-    engine = Engine(embedder, Metrics())
+    engine = Engine(embedder, Metrics(), Traces())
     wrong = np.zeros((1, 3, 3, 3), np.uint8)
     with pytest.raises(Exception, match="cannot be run"):
         asyncio.run(engine.embed(embedder, wrong))
