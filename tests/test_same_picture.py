@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 import artidx
 from artidx.cli.main import artidx as command
 from artidx.errors import OutOfResources
+from artidx.index.answers import geometry, twins
 from artidx.index.answers import same_picture as told
-from artidx.index.answers import twins
 from artidx.index.answers.same_picture import Reach, same_picture, seen
 from made import CALIBRATION, MUSEUM
 
@@ -89,6 +89,15 @@ def test_what_is_said_of_b_is_turned_round_with_the_order(picture, original):
     crop = seen(changed(picture, "crop"))
     assert same_picture(original, crop).kinds == ("crop",)
     assert same_picture(crop, original).kinds == ("wider",)
+
+
+def test_features_of_a_mirror_image_are_those_that_would_be_found_in_it(original):
+    derived = original.found.mirrored
+    anew = geometry.photograph(ImageOps.mirror(Image.fromarray(original.found.rgb)))
+    assert np.array_equal(derived.rgb, anew.rgb)
+    apart = np.abs(derived.points[:, None] - anew.points[None]).max(axis=2)
+    cosines = np.where(apart < 1, derived.descriptors @ anew.descriptors.T, -1).max(axis=1)
+    assert (cosines > 0.999).mean() > 0.8  # the others lie at the border of what is a feature
 
 
 def test_two_pictures_are_not_one_as_they_are_or_mirrored(original):
