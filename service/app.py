@@ -60,7 +60,7 @@ def create_app(holder: IndexHolder, settings: ServiceSettings, traces: Traces | 
         app.add_middleware(
             CORSMiddleware,
             allow_origins=sorted(settings.cors),
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["authorization", "content-type", "idempotency-key", "if-match", "x-request-id"],
             expose_headers=["artidx-generation", "artidx-index", "artidx-model", "etag", "retry-after", "x-request-id"],
         )

@@ -36,11 +36,8 @@ JPEG: dict[int | str, dict[str, Any]] = {
 }
 
 Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")]
-Full = Annotated[
-    bool,
-    BeforeValidator(lambda value: value == "" or value),  # ?full alone
-    Query(description="The whole manifest, with the curves of the calibration."),
-]
+FLAG = BeforeValidator(lambda value: value == "" or value)  # ?full alone
+Full = Annotated[bool, FLAG, Query(description="The whole manifest, with the curves of the calibration.")]
 PerPage = Annotated[int, Query(ge=1, le=200, description="How many on a page.")]
 Words = Annotated[str, Query(max_length=200, description="Words that all must occur; case and accents do not matter.")]
 Where = Annotated[

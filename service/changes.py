@@ -135,7 +135,7 @@ async def add(request: Request, state: SharedState, idempotency_key: Key = None)
             _add(index, Catalog(str(uploads), row), path, data, state)
             state.added.note(who, idempotency_key, Added(sent, str(labels["id"])))
 
-        await _finished(added)
+        await finished(added)
         await state.holder.renew()
         request.state.index = state.holder.index
         return _changed(state.holder.index.collection.painting(str(labels["id"]))[0], state.holder.index, 201)
@@ -151,7 +151,7 @@ async def remove(request: Request, state: SharedState, id: str, if_match: Match 
             raise _not_ours()
         painting, _ = before.collection.painting(id)
         meant = generation_of(if_match)
-        await _finished(lambda: _remove(before, painting, state.settings.uploads, meant))
+        await finished(lambda: _remove(before, painting, state.settings.uploads, meant))
         await state.holder.renew()
         request.state.index = state.holder.index
         return _changed(painting, state.holder.index, 200)
@@ -198,7 +198,7 @@ async def labelled(
             raise _not_ours()
         for painting in rows["id"]:
             before.collection.painting(painting)
-        words = await _finished(lambda: before.renewed().label(rows, by=by, generation=generation)[1])
+        words = await finished(lambda: before.renewed().label(rows, by=by, generation=generation)[1])
         await state.holder.renew()
         request.state.index = state.holder.index
         return words, state.holder.index
@@ -276,7 +276,7 @@ def _remove(index: Index, painting: Painting, uploads: Path | None, generation: 
         Path(painting.path).unlink(missing_ok=True)
 
 
-async def _finished(work: Callable[[], T]) -> T:
+async def finished(work: Callable[[], T]) -> T:
     """Do it in a thread, to its end: one that took too long must not let the next writer in before it is done."""
     done = asyncio.ensure_future(asyncio.to_thread(work))
     try:

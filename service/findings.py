@@ -1,7 +1,8 @@
 """The findings of an index as a file of JSON lines: made aside, since that takes minutes, and read page by page.
 
-The first line tells what all of them rest on, and how many there are of each kind. A service makes one aside and goes
-on answering: `python -m artidx.service.findings GENERATION SHA256 FILE.jsonl`.
+The first line tells what all of them rest on, and how many there are of each kind; the second their keys
+(decisions.py), by which those that are decided are told without reading them all. A service makes one aside and goes on
+answering: `python -m artidx.service.findings GENERATION SHA256 FILE.jsonl`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -18,32 +20,44 @@ from ..errors import ArtidxError
 from ..files import write_atomically
 from ..index.model import Model
 from ..index.opened import Index
+from ..index.review.decisions import key_of
 from ..index.review.findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED, Review
 from ..index.storage.folder_store import FolderStore
 from ..index.storage.generations import read_generation
 from .told import told
 
 KINDS = (DUPLICATE, DOUBTFUL, UNATTRIBUTED)
+HEAD = 2  # lines before the findings
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in a generation. about: the first line; ends: of each line in the file, the first line's too."""
+    """What was found in a generation. about: the first line; keys: of the findings, in their order; said: how many
+    corrections had been made until then; ends: of each line in the file."""
 
     path: Path
     about: dict[str, Any]
+    keys: tuple[str, ...]
+    said: int
     ends: tuple[int, ...]
 
-    def lines(self, kind: str | None, start: int, count: int) -> tuple[int, list[str]]:
-        """How many findings there are of a kind, or of all, and some of them as JSON. Raises OSError."""
+    def numbers(self, kind: str | None) -> range:
+        """Of the findings of a kind, or of all."""
         sizes = [self.about["counts"][each] for each in KINDS]
-        before = sum(sizes[: KINDS.index(kind)]) if kind else 0
-        total = sizes[KINDS.index(kind)] if kind else sum(sizes)
-        first, last = before + min(start, total), before + min(start + count, total)
+        if kind is None:
+            return range(sum(sizes))
+        before = sum(sizes[: KINDS.index(kind)])
+        return range(before, before + sizes[KINDS.index(kind)])
+
+    def findings(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """Some of them. Raises OSError, ValueError."""
+        found = []
         with self.path.open("rb") as stream:
-            stream.seek(self.ends[first])
-            data = stream.read(self.ends[last] - self.ends[first])
-        return total, data.decode().split("\n")[:-1]
+            for number in numbers:
+                start, end = self.ends[number + HEAD - 1], self.ends[number + HEAD]
+                stream.seek(start)
+                found.append(json.loads(stream.read(end - start)))
+        return found
 
 
 def read(path: Path) -> Found:
@@ -51,25 +65,26 @@ def read(path: Path) -> Found:
     with path.open("rb") as stream:
         lengths = [len(line) for line in stream]
         stream.seek(0)
-        about = json.loads(stream.readline())
-    if sum(about["counts"][kind] for kind in KINDS) != len(lengths) - 1:
+        about, more = json.loads(stream.readline()), json.loads(stream.readline())
+    if not sum(about["counts"][kind] for kind in KINDS) == len(more["keys"]) == len(lengths) - HEAD:
         raise ValueError(f"{path}: not findings; remove it")
-    return Found(path, about, tuple(accumulate(lengths)))
+    return Found(path, about, tuple(more["keys"]), more["said"], tuple(accumulate(lengths)))
 
 
-def text_of(review: Review) -> str:
-    """A review as JSON lines, kind by kind."""
+def text_of(review: Review, said: int) -> str:
+    """A review as JSON lines, kind by kind. said: how many corrections had been made until then."""
     counts = {kind: len(review.of(kind)) for kind in KINDS}
     about = {name: getattr(review, name) for name in ("made", "judged", "measured_on", "notes", "model", "generation")}
     found = [finding for kind in KINDS for finding in review.of(kind)]
-    return "".join(f"{told(each)}\n" for each in (about | {"counts": counts}, *found))
+    more = {"keys": [key_of(each.kind, each.objects, each.records) for each in found], "said": said}
+    return "".join(f"{told(each)}\n" for each in (about | {"counts": counts}, more, *found))
 
 
 def write(folder: Path, manifest_sha256: str, target: Path) -> None:
     """Write the findings of the generation in a folder. Raises BadIndex, Uncalibrated."""
     store = FolderStore(read_generation(folder, manifest_sha256), str(folder))
     index = Index(folder.parents[1], store, Model(None))
-    write_atomically(target, text_of(index.review()).encode())
+    write_atomically(target, text_of(index.review(), len(index.history)).encode())
 
 
 def main() -> None:

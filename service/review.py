@@ -5,23 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..index.opened import Index
+from ..index.review import decisions
 from ..index.review.findings import Finding
-from .answers import answer, as_answer, etag_of
-from .browse import Drawing, Page, PerPage, Word, words_of
-from .changes import LONGEST, Match, check_texts, generation_of, labelled, said_by
+from ..index.storage import history
+from .answers import answer, etag_of
+from .browse import FLAG, Drawing, Page, PerPage, Word, words_of
+from .changes import LONGEST, Match, check_texts, finished, generation_of, labelled, said_by
+from .findings import Found
 from .forms import body_of, described_json
 from .problems import RETRY_AFTER_S, Problem, documented
 from .rights import reader, writer
-from .state import HeldIndex, SharedState
-from .told import told
+from .state import AppState, HeldIndex, SharedState
+from .work_list import WorkList
 
 MOST_DECISIONS = 1000
+LONGEST_NOTE = 2000  # characters
+NOBODY = "unknown"  # as a table of a collection says that an artist is not known
+
+
+@dataclass(frozen=True)
+class StandingFinding(Finding):
+    """A finding as it stands now. key: by which it is decided; stale: what has been changed since it was found."""
+
+    key: str = ""
+    decision: decisions.Decision | None = None
+    stale: str | None = None
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,7 @@ class ReviewPage:
     """Findings, a page of them, best first within each kind. counts: how many there are of each kind; judged: how many
     attributions could be; generation: in which they were found, which may not be the one that answers."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[StandingFinding, ...]
     total: int
     page: int
     counts: Mapping[str, int]
@@ -42,9 +57,30 @@ class ReviewPage:
 
 
 @dataclass(frozen=True)
+class DecisionPage:
+    """The last decision on each finding, a page of them, the latest first."""
+
+    decisions: tuple[decisions.Decision, ...]
+    total: int
+    page: int
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
 class Decided:
     """What is new in the history, and the generation in which it is so."""
 
+    history: tuple[Word, ...]
+    model: str
+    generation: int
+
+
+@dataclass(frozen=True)
+class FindingDecided:
+    """What is decided about a finding now, what is new in the history, and the generation in which it is so."""
+
+    decision: decisions.Decision
     history: tuple[Word, ...]
     model: str
     generation: int
@@ -61,6 +97,23 @@ class Decisions(BaseModel):
         description="By the painting's id, the artist as in a table of the collection; `unknown` takes one away.",
         examples=[{"459083": "Workshop of Titian"}],
     )
+    by: str | None = Field(
+        None, min_length=1, max_length=LONGEST, description="Who says so; by default whom the token is named after."
+    )
+
+
+class Judged(BaseModel):
+    """What somebody decides about a finding: all of it, in place of what was decided before."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: Literal["accepted", "left", "open"] = Field(
+        description="`accepted`, `left` as the record is, or `open`: taken back, and with it the label of the artist."
+    )
+    artist: str | None = Field(
+        None, description="Who is accepted, as in a table of the collection: it becomes a label.", examples=["Titian"]
+    )
+    note: str | None = Field(None, min_length=1, max_length=LONGEST_NOTE, description="What there is to say of it.")
     by: str | None = Field(
         None, min_length=1, max_length=LONGEST, description="Who says so; by default whom the token is named after."
     )
@@ -83,25 +136,106 @@ async def findings(
     kind: Annotated[
         Literal["duplicate", "doubtful", "unattributed"] | None, Query(description="Only findings of this kind.")
     ] = None,
+    undecided: Annotated[bool, FLAG, Query(description="Only findings about which nothing is decided.")] = False,
+    anew: Annotated[
+        bool,
+        FLAG,
+        Query(description="Only what was found with all corrections: look through it anew where that is needed."),
+    ] = False,
     page: Page = 1,
     per_page: PerPage = 50,
 ) -> Response:
     """What a curator should look at: records that show one picture, doubtful attributions, works without an artist.  As
-    `artidx review --json`.  While a new generation is looked through, what was found in the one before is told."""
-    if not isinstance(index.source, Path):
-        raise Problem(409, "no-review", "only an index in a folder of your own is reviewed; serve one of those")
+    `artidx review --json`, with what was decided about each.  Corrections leave the findings as they are, and each says
+    whether it is stale by them; while added or removed paintings are looked through, those from before are told."""
+    folder = _own_folder(index)
     _ = index.calibration
     try:
-        found = await state.reviews.of(index) or state.reviews.latest
+        found = await _found(state, index, anew=anew)
         if found is None:
             names = index.manifest.model.sha256, index.manifest.generation
             looking = Drawing("it is being looked through; some thousand paintings take minutes", *names)
             return answer(looking, 202, {"retry-after": str(RETRY_AFTER_S)})
-        total, lines = await state.searched(lambda: found.lines(kind, (page - 1) * per_page, per_page))
+
+        def told() -> dict[str, Any]:
+            there = WorkList(found, decisions.read(folder), index.history)
+            numbers = there.numbers(kind, only_open=undecided)
+            some = there.findings(numbers[(page - 1) * per_page : page * per_page])
+            return {"findings": some, "total": len(numbers), "page": page} | found.about
+
+        return answer(await state.searched(told))
     except (OSError, ValueError):
         raise Problem(503, "no-review", "this generation could not be looked through") from None
-    about = told({"total": total, "page": page} | found.about)
-    return as_answer(f'{{"findings": [{", ".join(lines)}], {about[1:]}')
+
+
+@router.get(
+    "/review/findings/{key}",
+    dependencies=[Depends(reader)],
+    operation_id="getFinding",
+    response_model=StandingFinding,
+    responses=documented(403, 404, 409, 422, 429),
+)
+async def finding(state: SharedState, index: HeldIndex, key: str) -> Response:
+    """A finding as it stands now: what was decided about it, and whether it is stale."""
+    folder, (found, number) = _own_folder(index), await _number(state, index, key)
+    return answer(
+        await state.searched(lambda: WorkList(found, decisions.read(folder), index.history).findings([number])[0])
+    )
+
+
+@router.put(
+    "/review/findings/{key}",
+    dependencies=[Depends(writer)],
+    operation_id="decideFinding",
+    response_model=FindingDecided,
+    responses=documented(400, 403, 404, 408, 409, 412, 413, 415, 422, 429),
+    openapi_extra=described_json(Judged),
+)
+async def decide_finding(request: Request, state: SharedState, key: str) -> Response:
+    """Decide about a finding, and keep who did and when.  The artist who is accepted becomes a label, for all
+    photographs of the object; who takes that back gives the record the words it had.  Needs a token that may write."""
+    said = await body_of(request, Judged)
+    if said.note is not None and not all(letter.isprintable() or letter == "\n" for letter in said.note):
+        raise Problem(422, "bad-setting", "note: must be text that can be printed")
+    by, index = said_by(request, said.by), state.holder.index
+    folder = _own_folder(index)
+    found, number = await _number(state, index, key)
+    (finding,) = await state.searched(lambda: found.findings([number]))
+    if said.artist is not None:
+        check_texts({"artist": said.artist})
+        if said.state != decisions.ACCEPTED or finding["kind"] == "duplicate":
+            raise Problem(422, "bad-setting", "artist: one is accepted of a doubtful or an unattributed painting alone")
+    before = (await state.searched(lambda: decisions.read(folder))).get(key)
+    words, painting = history.none(), finding["paintings"][0]["id"]
+    wanted = said.artist or _restored(index, painting, finding, before)
+    if wanted is not None and not (before and before.artist == wanted):  # not for the sake of a note
+        rows = pd.DataFrame({"id": [painting], "artist": [wanted]})
+        words, index = await labelled(request, state, rows, by, None)
+    objects, records = tuple(finding["objects"]), tuple(finding["records"])
+    decision = decisions.Decision(
+        key, finding["kind"], objects, records, said.state, said.artist, said.note, by, decisions.now()
+    )
+    async with state.writing:
+        await finished(lambda: decisions.note(folder, decision))
+    names = index.manifest.model.sha256, index.manifest.generation
+    return answer(FindingDecided(decision, words_of(words), *names), 200, etag_of(index))
+
+
+@router.get(
+    "/review/decisions",
+    dependencies=[Depends(reader)],
+    operation_id="listDecisions",
+    response_model=DecisionPage,
+    responses=documented(403, 404, 409, 422, 429),
+)
+async def decided(state: SharedState, index: HeldIndex, page: Page = 1, per_page: PerPage = 50) -> Response:
+    """What was decided about findings, and by whom; the latest first.  Those that are open again are told for their
+    notes."""
+    folder = index.source
+    known = await state.searched(lambda: decisions.read(folder)) if isinstance(folder, Path) else {}
+    found = [*known.values()]
+    names = index.manifest.model.sha256, index.manifest.generation
+    return answer(DecisionPage(tuple(found[(page - 1) * per_page : page * per_page]), len(found), page, *names))
 
 
 @router.post(
@@ -121,3 +255,36 @@ async def decide(request: Request, state: SharedState, if_match: Match = None) -
     words, index = await labelled(request, state, rows, said_by(request, said.by), generation_of(if_match))
     names = index.manifest.model.sha256, index.manifest.generation
     return answer(Decided(words_of(words), *names), 200, etag_of(index))
+
+
+def _own_folder(index: Index) -> Path:
+    if not isinstance(index.source, Path):
+        raise Problem(409, "no-review", "only an index in a folder of your own is reviewed; serve one of those")
+    return index.source
+
+
+async def _found(state: AppState, index: Index, *, anew: bool) -> Found | None:
+    """The findings of an index: with all corrections, or of the same paintings, or else of those before."""
+    if anew:
+        return await state.reviews.of(index)
+    return await state.reviews.before(index) or await state.reviews.of(index) or state.reviews.latest
+
+
+async def _number(state: AppState, index: Index, key: str) -> tuple[Found, int]:
+    """Which of the findings has a key. Raises Problem where none has."""
+    try:
+        found = await _found(state, index, anew=False)
+    except (OSError, ValueError):
+        raise Problem(503, "no-review", "this generation could not be looked through") from None
+    if found is not None and key in found.keys:
+        return found, found.keys.index(key)
+    raise Problem(404, "no-finding", f"{key[:64]}: no finding of the review has this key; ask for the review again")
+
+
+def _restored(index: Index, painting: str, finding: Mapping[str, Any], before: decisions.Decision | None) -> str | None:
+    """What its record said before an artist was accepted; None where none was, or somebody has said something else
+    since."""
+    if before is None or before.artist is None:
+        return None
+    row = index.store.rows(index.store.places("id", painting)).iloc[0]
+    return (finding["recorded"] or NOBODY) if history.word(row, "artist") == before.artist else None

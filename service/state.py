@@ -49,7 +49,7 @@ class AppState:
         self.traces = traces
         self.engine = Engine(holder.index.embedder, self.metrics, traces)
         self.maps = MadeAside("map", projection.__name__, ".npy", projection.read)
-        self.reviews = MadeAside("review", findings.__name__, ".jsonl", findings.read)
+        self.reviews = MadeAside("review", findings.__name__, ".jsonl", findings.read, lambda index: len(index.history))
         self.pictures = Pictures(settings.max_pixels)
         self.pyramids: Kept[Pyramid] = Kept(TILES_BYTES, lambda pyramid: pyramid.size_bytes)
         self._filtered: Kept[Index] = Kept(FILTERED)

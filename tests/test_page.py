@@ -104,6 +104,14 @@ def ids(index, artist=None):
     return list(table["id"] if artist is None else table["id"][table["artist"] == artist])
 
 
+def tab_to(page, locator):
+    for _ in range(80):
+        if locator.evaluate("element => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{locator} is not reached by Tab")
+
+
 def test_two_pictures_are_compared_and_looked_at_closely_side_by_side(open_page, museum, museum_index, tmp_path):
     a, b = ids(museum_index)[:2]
     page = open_page(museum)
@@ -229,20 +237,13 @@ def test_all_of_it_works_by_keyboard_alone(open_page, museum, museum_index):
     a, b = ids(museum_index)[:2]
     page = open_page(museum)
 
-    def tab_to(locator):
-        for _ in range(60):
-            if locator.evaluate("element => element === document.activeElement"):
-                return
-            page.keyboard.press("Tab")
-        raise AssertionError(f"{locator} is not reached by Tab")
-
     for name, painting_id in (("Painting A", a), ("Painting B", b)):
-        tab_to(page.get_by_label(f"{name}: find it in the index"))
+        tab_to(page, page.get_by_label(f"{name}: find it in the index"))
         page.keyboard.type(painting_id)
         page.keyboard.press("Enter")
         result = page.get_by_role("region", name=name).locator(".found button")
         expect(result).to_have_count(1)
-        tab_to(result)
+        tab_to(page, result)
         page.keyboard.press("Enter")
         expect(page.get_by_role("region", name=name).get_by_role("button", name="Another one")).to_be_visible()
     expect(page.locator("#verdict")).to_be_visible()
@@ -283,6 +284,37 @@ def test_the_collection_leads_to_artists_paintings_and_questions(open_page, muse
     photographed(page, "painting")
     page.get_by_role("link", name="Who might have painted it?").click()
     expect(page.locator("#answer")).to_be_visible()
+
+
+def test_a_shortlist_becomes_a_report_whose_link_shows_the_same(open_page, museum, museum_index):
+    one, other = ids(museum_index)[0], ids(museum_index)[-1]
+    page = open_page(museum, "collection")
+    page.locator(".wall a").first.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Shortlist:").first).to_have_attribute("aria-pressed", "true")
+    page.goto(f"{museum.url}/#/identify?image={other}")
+    page.get_by_role("region", name="The painting").get_by_role("button", name="Shortlist:").click()
+    page.get_by_role("link", name="Report (2)").click()
+    entries = page.locator(".entry")
+    for entry, id_ in zip(entries.all(), (one, other), strict=True):
+        expect(entry.locator(".lead")).to_have_text(museum_index.nearest(f"id:{id_}").summary.headline)
+    tab_to(page, entries.first.get_by_label("Note"))
+    page.keyboard.type("ask the studio")
+    tab_to(page, entries.first.get_by_role("button", name="Down"))
+    page.keyboard.press("Enter")
+    expect(entries.nth(1).get_by_label("Note")).to_have_value("ask the studio")
+    photographed(page, "report")
+    page.get_by_label("Title").fill("For Anna")
+    page.keyboard.press("Enter")
+    elsewhere = open_page(museum, page.get_by_role("link", name="Link to this report").get_attribute("href")[2:])
+    expect(elsewhere.locator("h1")).to_have_text("For Anna")
+    expect(elsewhere.locator(".entry").nth(1).get_by_label("Note")).to_have_value("ask the studio")
+    elsewhere.emulate_media(media="print")
+    expect(elsewhere.locator(".entry").nth(1).locator(".on-paper")).to_have_text("ask the studio")
+    elsewhere.emulate_media(media="screen")
+    elsewhere.get_by_role("button", name="Make it my shortlist").click()
+    expect(elsewhere.get_by_role("link", name="Report (2)")).to_be_visible()
 
 
 def test_a_wall_of_thousands_holds_only_what_is_on_the_screen(open_page, gallery):
@@ -335,7 +367,7 @@ def test_two_pictures_from_outside_come_with_a_caution_unless_such_pairs_were_me
 def test_the_map_shows_all_paintings_and_opens_them(open_page, museum, museum_index):
     artist = museum_index.generation.table["artist"].iloc[0]
     store = museum_index.store  # drawn here: the process of a service gives way to other tests
-    np.save(Path(os.environ["ARTIDX_CACHE"], f"map-{store.sha256}.npy"), drawn(store))
+    np.save(museum.state.maps.path(museum_index), drawn(store))
     page = open_page(museum, "map", expected=["GPU stall due to ReadPixels"])  # a screen without a graphics card
     canvas = page.locator("canvas")
     expect(canvas).to_have_attribute("data-drawn", str(len(museum_index)))
@@ -426,7 +458,9 @@ def test_a_token_is_asked_for_and_pictures_come_with_it(open_page, serve, museum
     expect(page.locator(".wall img").first).to_have_attribute("src", re.compile("^blob:"))
 
 
-def test_findings_are_decided_by_keyboard_and_kept_with_who_decided(open_page, serve, museum_index, tmp_path):
+def test_findings_are_decided_by_keyboard_and_kept_by_the_service_with_who_decided(
+    open_page, serve, museum_index, tmp_path
+):
     shutil.copytree(museum_index.source, tmp_path / "reviewed.artidx")
     index = Index.open(tmp_path / "reviewed.artidx")
     works = [index.query(f"id:{each}").painting for each in ids(index)]
@@ -437,13 +471,13 @@ def test_findings_are_decided_by_keyboard_and_kept_with_who_decided(open_page, s
         said = {"for_recorded": Candidate(work.artist, 0.05, ()), "doubt": 3.0, "expected_false": 0.25, "unknown": 0.05}
         return Finding("doubtful", (work.id,), (work,), work.artist, (work.artist,), (speaks,), **said)
 
-    found = (doubtful(one), doubtful(works[1]))
+    found = tuple(doubtful(each) for each in works[:3])
     about = ("model", "base", 1, "2026-01-01 00:00", 24, "made up", ())
     service = serve(index, write_token=TOKEN)
-    text = findings.text_of(Review(found, index.name, 24, 24, 7, *about))
-    service.state.reviews.path(index.store.sha256).write_text(text)
+    text = findings.text_of(Review(found, index.name, 24, 24, 7, *about), said=0)
+    service.state.reviews.path(index).write_text(text)
     page = open_page(service, "review", expected=["401"])
-    finding = page.get_by_label("Finding", exact=True)
+    finding, listed = page.get_by_label("Finding", exact=True), page.locator(".worklist li")
     expect(finding).to_contain_text(f"Your record: {one.artist}; it looks more like {other.artist}")
     photographed(page, "review")
     page.keyboard.press("a")
@@ -451,25 +485,38 @@ def test_findings_are_decided_by_keyboard_and_kept_with_who_decided(open_page, s
     page.keyboard.type("Anna")
     page.keyboard.press("Tab")
     page.keyboard.press("a")
-    page.get_by_label("token").fill(TOKEN)
+    tab_to(page, page.get_by_label("A token that may write"))
+    page.keyboard.type(TOKEN)
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="What to look at").click()
     page.keyboard.press("a")
-    expect(page.locator(".worklist li").first).to_contain_text("accepted")
+    expect(listed.first).to_contain_text("accepted")
     (word,) = Index.open(index.source).history.to_dict("records")
     assert (word["id"], word["by"], word["after"]) == (one.id, "Anna", other.artist)
+    expect(finding).to_contain_text("probabilities may be others by now")  # the record of the same artist was changed
     page.keyboard.press("n")
     page.keyboard.type("ask the studio")
-    page.keyboard.press("Tab")
-    page.get_by_role("heading", name="What to look at").click()
+    page.keyboard.press("Enter")
+    expect(finding).to_contain_text("The note is kept")
     page.keyboard.press("r")
-    expect(page.locator(".worklist")).to_contain_text("left as it is")
+    expect(listed.nth(1)).to_contain_text("left as it is")
+    page.keyboard.press("o")
+    page.keyboard.type("Sofonisba Anguissola")
+    page.keyboard.press("Enter")
+    page.keyboard.press("a")
+    expect(listed.nth(2)).to_contain_text("accepted")
+    tab_to(page, page.get_by_role("button", name="Decisions as CSV"))
     with page.expect_download() as saved:
-        page.get_by_role("link", name="Save all decisions as CSV").click()
+        page.keyboard.press("Enter")
     table = Path(saved.value.path()).read_text()
-    assert f"doubtful,{one.id},{one.id},accepted,{other.artist},,Anna," in table
-    assert ",ask the studio,Anna," in table
-    for _ in range(2):
-        page.keyboard.press("u")
-    expect(page.locator(".worklist li").first).not_to_contain_text("accepted")
+    assert f"doubtful,{one.id},{one.artist},accepted,{other.artist},,Anna," in table
+    assert ",left,,ask the studio,Anna," in table
+    page.reload()
+    expect(page.get_by_label("Who decides").or_(page.get_by_text("Nothing is left to decide"))).to_be_visible()
+    page.get_by_role("link", name="Those decided, too").click()
+    expect(listed).to_have_count(3)
+    expect(listed.nth(1)).to_contain_text("left as it is")
+    listed.first.get_by_role("button").press("Enter")
+    page.keyboard.press("u")
+    expect(listed.first).not_to_contain_text("accepted")
     assert Index.open(index.source).query(f"id:{one.id}").painting.artist == one.artist
+    photographed(page, "review-decided")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 
 import pytest
@@ -11,7 +12,10 @@ import pytest
 from artidx import Index
 from artidx.as_json import as_json
 from artidx.errors import BadSetting
+from artidx.index.review.decisions import key_of
+from artidx.index.review.findings import Candidate, Finding, Review, Witness
 from artidx.service import findings
+from artidx.service.aside import forget
 from artidx.service.settings import ServiceSettings
 from artidx.service.tokens import Tokens
 from made import painting
@@ -69,14 +73,18 @@ def test_findings_are_told_page_by_page_and_decided_all_at_once(collection, embe
     with served(index.source, write_token=TOKEN) as service, service.client(TOKEN) as client:
         first = client.get("/v1/review")
         assert (first.status_code, first.headers["retry-after"]) == (202, "2")
-        target = service.state.reviews.path(index.store.sha256)
+        target = service.state.reviews.path(index)
         review = index.review()
         monkeypatch.setattr(Index, "review", lambda _: review)  # it takes a second
         findings.write(index.generation.folder, index.store.sha256, target)  # sooner than the process that has begun to
         found = client.get("/v1/review").json()
         assert found["counts"] == {"duplicate": 1, "doubtful": len(review.of("doubtful")), "unattributed": 0}
         assert (found["total"], found["generation"]) == (len(review.findings), 1)
-        expected = [told(json.loads(as_json(finding))) for finding in review.findings]
+        keys = [key_of(each.kind, each.objects, each.records) for each in review.findings]
+        expected = [
+            told(json.loads(as_json(finding))) | {"key": key, "decision": None, "stale": None}
+            for key, finding in zip(keys, review.findings, strict=True)
+        ]
         pages = [client.get(f"/v1/review?per_page=2&page={page}").json()["findings"] for page in (1, 2, 3)]
         assert [finding for page in pages for finding in page] == expected[:6]
         (duplicate,) = client.get("/v1/review?kind=duplicate").json()["findings"]
@@ -92,7 +100,86 @@ def test_findings_are_told_page_by_page_and_decided_all_at_once(collection, embe
         assert (answer.status_code, answer.json()["generation"]) == (200, 2), answer.text
         assert [word["id"] for word in answer.json()["history"]] == ids
         assert client.post("/v1/review/decisions", json=decided, headers={"if-match": '"1"'}).status_code == 412
-        assert client.get("/v1/review").json()["generation"] in (1, 2)  # what was found before is told meanwhile
+        assert client.get("/v1/review").json()["generation"] == 1  # corrections leave the findings as they are
+        assert client.get("/v1/review?anew").status_code == 202
+        service.state.reviews.path(Index.open(index.source)).write_text(findings.text_of(review, said=2))
+        assert client.get("/v1/review?anew").status_code == 200
+
+
+def test_a_decision_on_a_finding_is_kept_with_who_and_when_and_touches_no_other(index):
+    works = [index.query(f"id:{each}").painting for each in index.table["id"]]
+    red, blue = works[0], works[-1]
+    about = ("model", "small", 1, "2026-01-01 00:00", 12, "made up", ())
+
+    def doubtful(work, other):
+        speaks = Candidate(other.artist, 0.9, (Witness(other, other.id, 0.2),))
+        return Finding("doubtful", (work.id,), (work,), work.artist, (work.artist,), (speaks,), unknown=0.1)
+
+    found = doubtful(red, blue), doubtful(blue, works[5]), doubtful(works[6], works[5])
+    assert len({work.artist for work in (red, blue, works[5])}) == 3
+    with served(index.source, write_token=TOKEN) as service, service.client(TOKEN) as client:
+        text = findings.text_of(Review(found, index.name, 12, 12, 3, *about), said=0)
+        service.state.reviews.path(index).write_text(text)
+
+        def listed(query=""):
+            answer = client.get(f"/v1/review{query}")
+            assert answer.status_code == 200, answer.text
+            return answer.json()["findings"]
+
+        first, second, third = (each["key"] for each in listed())
+        address = f"/v1/review/findings/{first}"
+        with service.client() as reader:
+            assert reader.put(address, json={"state": "left", "by": "Anna"}).status_code == 401
+        for said, status in (
+            ({"state": "left"}, 422),  # who says so?
+            ({"state": "left", "artist": "Titian", "by": "Anna"}, 422),
+            ({"state": "gone", "by": "Anna"}, 422),
+            ({"state": "left", "note": "a\x07", "by": "Anna"}, 422),
+        ):
+            assert client.put(address, json=said).status_code == status
+        assert client.put("/v1/review/findings/none", json={"state": "left", "by": "Anna"}).status_code == 404
+        assert client.put(f"/v1/review/findings/{third}", json={"state": "left", "by": "Ben"}).status_code == 200
+        accepted = client.put(address, json={"state": "accepted", "artist": blue.artist, "by": "Anna"})
+        assert (accepted.status_code, accepted.json()["generation"]) == (200, 2), accepted.text
+        assert [word["after"] for word in accepted.json()["history"]] == [blue.artist]
+
+        one, two, three = listed()  # no other review, though there is another generation
+        assert [one["decision"][name] for name in ("state", "artist", "by")] == ["accepted", blue.artist, "Anna"]
+        assert (two["decision"], three["decision"]["state"]) == (None, "left")
+        assert "probabilities may be others" in two["stale"]  # by the artist whose work red was, and is
+        assert client.get(f"/v1/review/findings/{second}").json() == two
+        assert [each["key"] for each in listed("?undecided")] == [second]
+        noted = client.put(address, json={"state": "accepted", "artist": blue.artist, "note": "seen", "by": "Ben"})
+        assert (noted.json()["history"], noted.json()["generation"]) == ([], 2)
+        told_of = client.get("/v1/review/decisions?per_page=1").json()
+        assert (told_of["total"], told_of["decisions"][0]["note"], told_of["decisions"][0]["by"]) == (2, "seen", "Ben")
+
+        undone = client.put(address, json={"state": "open", "by": "Anna"}).json()
+        assert [word["after"] for word in undone["history"]] == [red.artist]
+        assert Index.open(index.source).query(f"id:{red.id}").painting.artist == red.artist
+        assert [each["key"] for each in listed("?undecided")] == [first, second]
+        assert client.put(address, json={"state": "accepted", "artist": "Titian", "by": "Anna"}).status_code == 200
+        said = {"labels": {"artist": "Giorgione"}, "by": "Ben"}
+        assert client.patch(f"/v1/paintings/{red.id}", json=said).status_code == 200
+        assert client.put(address, json={"state": "open", "by": "Anna"}).json()["history"] == []
+        assert Index.open(index.source).query(f"id:{red.id}").painting.artist == "Giorgione"
+
+        (index.source / "decisions.jsonl").write_text("[]\n")
+        assert client.get("/v1/review/decisions").status_code == 500
+
+
+def test_what_was_made_long_ago_is_forgotten(tmp_path):
+    for number in range(5):
+        path = tmp_path / f"map-{number}.npy"
+        path.write_bytes(bytes(100))
+        os.utime(path, ns=(0, (10 - number) * 10**9))
+    (tmp_path / "files.sqlite").write_bytes(b"")
+    forget(tmp_path, "map-*.npy", 3, 10_000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["files.sqlite", "map-0.npy", "map-1.npy", "map-2.npy"]
+    forget(tmp_path, "map-*.npy", 3, 200)
+    assert len([*tmp_path.glob("map-*")]) == 2
+    forget(tmp_path, "map-*.npy", 3, 50)
+    assert [path.name for path in tmp_path.glob("map-*")] == ["map-0.npy"]
 
 
 def test_a_change_that_was_meant_for_another_generation_is_not_made(client, index):

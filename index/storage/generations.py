@@ -4,6 +4,7 @@
       CURRENT              number of the published generation and the sha256 of its manifest
       LOCK                 held while someone writes; says who
       building/            shards of a build that has not finished
+      decisions.jsonl      what was decided about the findings of a review (../review/decisions.py)
       generations/000003/
         manifest.json      format, model, counts, calibration, segments, the sha256 of every other file
         manifest.sha256    and its own, as sha256sum writes it
@@ -68,7 +69,8 @@ SUFFIX = ".artidx"
 LONGEST_SKIPPED = 100_000  # characters of a path or a reason
 KEPT = 2  # generations at least: the published one, and the one before it for readers that are opening it
 OWN_FOLDERS = {"building", "generations"}
-OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", *OWN_FOLDERS}
+DECISIONS = "decisions.jsonl"
+OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", DECISIONS, f"{DECISIONS}.part", *OWN_FOLDERS}
 FILES = ("removed.npy", "history.parquet", "model.onnx", "skipped.csv")  # beside those of the segments
 
 

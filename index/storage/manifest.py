@@ -24,6 +24,7 @@ from .approximate import Approximate
 
 FORMAT = 3
 MAX_BYTES = 1 << 20
+SAID = {"history.parquet", "skipped.csv"}  # files that make no other painting
 MOST = 1 << 40  # paintings, generations and numbers of rows
 
 
@@ -75,6 +76,13 @@ class Manifest:
     segments: list[SegmentFacts]
     files: dict[str, str]  # name -> sha256
     reading: dict[str, Any] | None = None  # how the last table of paintings was read: columns, images, qualified
+
+    @property
+    def paintings_sha256(self) -> str:
+        """What two generations share that differ in nothing but in what was said of their paintings."""
+        files = {name: sha256 for name, sha256 in self.files.items() if name not in SAID}
+        rest = [self.centre, self.calibration, (self.reading or {}).get("qualified")]
+        return hashlib.sha256(json.dumps([files, rest], sort_keys=True).encode()).hexdigest()
 
 
 def manifest_bytes(folder: Path) -> bytes:

@@ -1,6 +1,6 @@
 // Asks the service. What goes wrong becomes an error with the service's own words.
 
-const TOKEN = "artidx-token";
+const TOKEN = "artidx-token", PER_PAGE = 200;
 
 export const token = () => sessionStorage.getItem(TOKEN);
 export const useToken = (value) => sessionStorage.setItem(TOKEN, value);
@@ -16,14 +16,26 @@ export class Refused extends Error {
 
 export const get = (path, signal) => ask(path, { signal });
 
+// All of a list that the service gives page by page, or the first of it; and how many there are, as `total`.
+export async function all(path, member, signal, most = Infinity) {
+  const found = [];
+  for (let page = 1, total = 1; found.length < Math.min(total, most); page += 1) {
+    const some = await get(`${path}${path.includes("?") ? "&" : "?"}per_page=${PER_PAGE}&page=${page}`, signal);
+    total = Math.min(some.total, some[member].length ? Infinity : found.length); // it may grow shorter meanwhile
+    found.push(...some[member]);
+    found.total = some.total;
+  }
+  return found;
+}
+
 export function post(path, fields, signal) {
   const body = new FormData();
   for (const [name, value] of Object.entries(fields)) if (value != null && value !== "") body.append(name, value);
   return ask(path, { method: "POST", body, signal });
 }
 
-// As post, with a JSON body.
-export const send = (path, body, signal) => ask(path, { method: "POST", body: JSON.stringify(body), signal, headers: { "content-type": "application/json" } });
+// In place of what was there: a JSON body.
+export const put = (path, body, signal) => ask(path, { method: "PUT", body: JSON.stringify(body), signal, headers: { "content-type": "application/json" } });
 
 // A picture, where an img cannot send the token itself.
 export async function blobOf(address, signal) {

@@ -1,10 +1,11 @@
 // Collection: a wall of the index's paintings with its facets; the page of an artist, and of a painting.
 
-import { get, post } from "./api.js";
-import { artistLink, blank, card, count, elsewhere, evidence, h, link, named, picture, problem, waiting, within } from "./dom.js";
+import { all, get, post } from "./api.js";
+import { count, h, link, problem, waiting, within } from "./dom.js";
+import { artistLink, blank, card, evidence, labelled, named, picture, star } from "./paintings.js";
 import { PER_PAGE, wall } from "./wall.js";
 
-const ARTISTS = 12, WORKS = 200, MOST_WORKS = 1000, OF_EACH = 4, NEAREST = 12;
+const ARTISTS = 12, MOST_WORKS = 1000, OF_EACH = 4, NEAREST = 12;
 const FEW = 8; // values of a facet before "all of them"
 
 export function collection(parameters, signal, go) {
@@ -48,17 +49,7 @@ export function artist(parameters, signal) {
   const name = parameters.get("name") || "", address = `paintings?artist=${encodeURIComponent(name)}`;
   const heading = h("h1", {}, name), works = h("section", { "aria-live": "polite", "aria-label": "Works" }, waiting("Looking …"));
   const near = h("section", { class: "sheet", "aria-label": "Nearest artists" }, h("h2", {}, "Nearest artists"));
-  const all = async () => {
-    const found = [];
-    for (let page = 1, total = 1; found.length < Math.min(total, MOST_WORKS); page += 1) {
-      const some = await get(`${address}&per_page=${WORKS}&page=${page}`, signal);
-      ({ total } = some);
-      found.push(...some.paintings);
-      found.total = total;
-    }
-    return found;
-  };
-  all().then((found) => within(works, h("h2", {}, count(found.total, "painting")), found.total > found.length && h("p", { class: "quiet" }, `The first ${found.length} are shown.`),
+  all(address, "paintings", signal, MOST_WORKS).then((found) => within(works, h("h2", {}, count(found.total, "painting")), found.total > found.length && h("p", { class: "quiet" }, `The first ${found.length} are shown.`),
     overTime(found)), (error) => signal.aborted || within(works, problem(error)));
   get(`artists/${encodeURIComponent(name)}`, signal).then((facts) => {
     heading.textContent = facts.artist.artist;
@@ -90,11 +81,10 @@ export function painting(parameters, signal) {
   const content = h("div", {}, h("h1", {}, id), waiting("Looking …")), near = h("section", { class: "sheet", "aria-label": "Nearest" });
   get(`paintings/${encodeURIComponent(id)}`, signal).then((facts) => {
     const work = facts.painting;
-    const rows = { artist: work.artist && artistLink(work.artist), year: work.year, ...facts.labels, id: work.id, "to look at": work.url && elsewhere(work) };
     within(content, h("h1", {}, work.title || work.id), h("div", { class: "pair" },
       h("div", { class: "frame" }, facts.has_image ? picture(work, "images") : blank("no image in this index")),
-      h("div", {}, h("dl", {}, Object.entries(rows).filter(([, value]) => value != null).map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])),
-        h("div", { class: "row no-print" }, h("a", { class: "button", href: link("identify", { image: id }) }, "Who might have painted it?"),
+      h("div", {}, labelled(facts),
+        h("div", { class: "row no-print" }, star(work), h("a", { class: "button", href: link("identify", { image: id }) }, "Who might have painted it?"),
           h("a", { class: "button", href: link("compare", { a: id }) }, "Compare with another"), h("a", { class: "button", href: link("map", { id }) }, "Show on the map")))), near);
     document.title = `${named(work)} · artidx`;
     within(near, h("h2", {}, "Nearest"), waiting("Asking the index …"));

@@ -3,7 +3,8 @@
 import { get, post } from "./api.js";
 import { beyond, distributions, isDrawable } from "./chart.js";
 import { sideBySide } from "./closely.js";
-import { artistLink, asShown, bar, count, evidence, gauge, h, keep, link, percent, problem, waiting, within } from "./dom.js";
+import { asShown, bar, count, gauge, h, keep, link, nobody, percent, problem, waiting, within } from "./dom.js";
+import { artistLink, evidence } from "./paintings.js";
 import { asField, asParameters, chosen, isThere, slot } from "./slot.js";
 
 const PARTS = 3; // drawn, of the nine that are compared
@@ -58,7 +59,7 @@ function told(verdict, manifest, sides, slots, assumptions, isAssumed, signal) {
       h("p", { class: "quiet" }, "The most probable artists of either, the other painting left out."),
       h("div", { class: "pair" }, ["a", "b"].map((name) => h("div", {}, h("h3", {}, name === "a" ? "Painting A" : "Painting B"),
         h("ul", { class: "bars" }, verdict[name].artists.filter(asShown).map((each) => bar(artistLink(each.artist), each.probability)),
-          bar("none of the artists here", verdict[name].unknown)))))),
+          nobody(verdict[name].unknown)))))),
     h("section", { class: "sheet" }, h("h2", {}, `Neighbours of both: ${verdict.shared.length || "none"}`),
       evidence(verdict.shared.map((each) => [each.painting, `${each.distance_a.toFixed(3)} and ${each.distance_b.toFixed(3)} away`]))),
     keep(verdict, "verdict.json"),

@@ -1,6 +1,4 @@
-// Small things to build a page of: elements, pictures, cards, words for numbers.
-
-import { blobOf, token } from "./api.js";
+// Small things to build a page of: elements, addresses, words for numbers, bars, files to keep.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -36,56 +34,10 @@ export function percent(probability) {
 
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
-export function named(painting) {
-  const title = painting.title || painting.id;
-  return `${painting.artist || "artist not known"}, ${title}${painting.year ? ` (${painting.year})` : ""}`;
-}
-
 // link("collection", { q: "Monet", where: [one, other] }): the address of a view.
 export function link(view, parameters = {}) {
   const given = Object.entries(parameters).flatMap(([name, value]) => [value].flat().map((each) => [name, each])).filter(([, value]) => value !== "" && value != null);
   return `#/${view}${given.length ? `?${new URLSearchParams(given)}` : ""}`;
-}
-
-// The picture of a painting of the index, or words where there is none.
-export function picture(painting, kind = "thumbnails") {
-  if (!painting.path) return blank("no image in this index");
-  const image = h("img", { alt: named(painting), loading: "lazy", onerror: () => image.replaceWith(blank("image not found")) });
-  const address = `v1/${kind}/${encodeURIComponent(painting.id)}`;
-  if (!token()) image.src = address;
-  else {
-    blobOf(address).then((blob) => shownOnce(image, blob), () => image.replaceWith(blank("image not found")));
-  }
-  return image;
-}
-
-// Show bytes that this page has, and let go of them once they are drawn.
-export function shownOnce(image, blob) {
-  image.src = URL.createObjectURL(blob);
-  image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
-  return image;
-}
-
-export const blank = (words) => h("div", { class: "blank" }, words);
-
-export function card(painting, ...notes) {
-  return h("li", {}, h("a", { class: "card", href: link("painting", { id: painting.id }) }, picture(painting),
-    h("div", { class: "words" }, h("b", {}, painting.artist || "artist not known"),
-      `${painting.title || painting.id}${painting.year ? ` (${painting.year})` : ""}`,
-      notes.filter(Boolean).map((note) => h("div", { class: "apart" }, note)))), painting.url && h("div", { class: "words" }, elsewhere(painting)));
-}
-
-// Where people can look at a painting; nothing where the index has no address on the web.
-export function elsewhere(painting, words) {
-  if (!painting.url || !/^https?:\/\//i.test(painting.url)) return words ?? null;
-  return h("a", { href: painting.url, target: "_blank", rel: "noopener noreferrer" }, words ?? `at ${painting.url.split("/")[2]}`);
-}
-
-// Paintings with a note each, [[painting, note], ...]: as pictures, or as a list of links where the index has no pictures.
-export function evidence(found, size = "") {
-  if (found.some(([painting]) => painting.path)) return h("ul", { class: `grid ${size}` }, found.map(([painting, note]) => card(painting, note)));
-  return h("ul", { class: "listed" }, found.map(([painting, note]) => h("li", {}, note && h("span", { class: "note" }, note),
-    h("span", {}, h("a", { href: link("painting", { id: painting.id }) }, named(painting)), painting.url && [" · ", elsewhere(painting)]))));
 }
 
 // Artists below this are noise in a list.
@@ -106,7 +58,11 @@ export function bar(name, probability, ...below) {
     h("span", {}, name), h("div", { class: "track" }, part)), below);
 }
 
-export const artistLink = (name) => h("a", { href: link("artist", { name }) }, name);
+export function nobody(probability) {
+  const row = bar(h("strong", {}, "none of the artists here"), probability);
+  row.classList.add("nobody");
+  return row;
+}
 
 export function waiting(words) {
   return h("p", { class: "waiting", role: "status" }, words);
@@ -119,6 +75,14 @@ export function problem(error) {
 
 // A link that saves a text as a file.
 export const save = (text, type, name, words) => h("a", { class: "button", download: name, href: URL.createObjectURL(new Blob([text], { type })) }, words);
+
+// Rows of cells as a file for a spreadsheet, in which no cell is a formula.
+export const csv = (rows) => rows.map((row) => row.map(cell).join(",")).join("\r\n");
+
+function cell(value) {
+  const text = /^[=+\-@\t\r]/.test(value ?? "") ? `'${value}` : String(value ?? "");
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
 
 // To keep an answer: as the JSON that the service gave, or on paper.
 export function keep(answer, name) {

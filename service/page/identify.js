@@ -1,7 +1,8 @@
 // Identify: who might have painted this?
 
 import { get, post } from "./api.js";
-import { artistLink, asShown, bar, count, evidence, h, keep, link, named, problem, waiting, within } from "./dom.js";
+import { asShown, bar, count, h, keep, link, nobody, problem, waiting, within } from "./dom.js";
+import { artistLink, evidence, named } from "./paintings.js";
 import { asField, asParameters, chosen, isThere, slot } from "./slot.js";
 
 export function identify(parameters, signal, go) {
@@ -51,9 +52,7 @@ function told(found, choice) {
     return { probability: each.probability, row: bar([artistLink(each.artist), h("span", { class: "quiet" }, ` ${count(each.works, "work")} here`)],
       each.probability, evidence(each.paintings.map((near) => [near.painting, near.distance.toFixed(3)]), "small")) };
   });
-  const nobody = { probability: found.unknown, row: bar(h("strong", {}, "none of the artists here"), found.unknown) };
-  nobody.row.classList.add("nobody");
-  const ranked = [...artists, nobody].sort((one, other) => other.probability - one.probability);
+  const ranked = [...artists, { probability: found.unknown, row: nobody(found.unknown) }].sort((one, other) => other.probability - one.probability);
   const others = found.paintings.filter((near) => !shown.has(near.painting.id));
   return [
     found.one_picture.map((twin) => h("section", { class: "sheet", "aria-label": "The same picture" },

@@ -6,9 +6,11 @@ import { compare } from "./compare.js";
 import { count, h, problem, within } from "./dom.js";
 import { identify } from "./identify.js";
 import { map } from "./map.js";
+import { report } from "./report.js";
 import { review } from "./review.js";
+import { shortlist } from "./shortlist.js";
 
-const VIEWS = { compare, identify, collection, artist, painting, map, review };
+const VIEWS = { compare, identify, collection, artist, painting, map, review, report };
 const main = document.getElementById("main");
 let leaving = new AbortController();
 let view;
@@ -46,6 +48,8 @@ async function start() {
     const manifest = await get("index");
     document.getElementById("index").textContent = `Answers from ${index.name}: ${count(manifest.paintings, "painting")} by ${count(manifest.artists, "artist")}, generation ${manifest.generation}; model ${manifest.model.name} ${manifest.model.sha256.slice(0, 12)}.`;
     show();
+    tellShortlist();
+    for (const changed of ["shortlist", "storage"]) addEventListener(changed, tellShortlist); // here, or in another tab
     addEventListener("hashchange", show);
     addEventListener("beforeprint", () => { // paper has no disclosure, and no address
       document.querySelectorAll("details").forEach((each) => { each.open = true; });
@@ -55,6 +59,10 @@ async function start() {
   } catch (error) {
     within(main, error.status === 401 ? asked(error) : problem(error));
   }
+}
+
+function tellShortlist() {
+  document.getElementById("shortlisted").textContent = shortlist().length ? `(${shortlist().length})` : "";
 }
 
 // The service was started with a token for reading.

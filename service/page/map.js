@@ -1,12 +1,13 @@
 // Map: the whole index on a plane, from far as colours, from near as pictures, with a timeline, words that light up and a lasso.
 
-import { get } from "./api.js";
-import { card, count, h, link, named, picture, problem, save, svg, waiting, within } from "./dom.js";
+import { all, get } from "./api.js";
+import { count, csv, h, link, problem, save, svg, waiting, within } from "./dom.js";
+import { card, named, picture } from "./paintings.js";
 import { Plane } from "./plane.js";
 
 const COLOURS = ["#c4442a", "#2f6db5", "#2f8f4e", "#d08a00", "#8552b0", "#0f9a9a", "#c2417f", "#7a6a00", "#5560d6", "#a0522d", "#5b9bd5", "#8fb339"];
 const GREY = "#8d8780";
-const LATER_MS = 2000, BARS = 80, LISTED = 48, PER_PAGE = 200, MOST_LIT = 1000;
+const LATER_MS = 2000, BARS = 80, LISTED = 48, MOST_LIT = 1000;
 
 export function map(parameters, signal, go) {
   const content = h("div", {}, waiting("Fetching the map …"));
@@ -60,15 +61,10 @@ function drawn(content, found, parameters, signal, go) {
     lit = new Set();
     said.textContent = "";
     if (asked.q) {
-      const places = new Map(found.ids.map((id, i) => [id, i])), has = [];
-      let total = 0;
-      for (let page = 1; page === 1 || has.length < Math.min(total, MOST_LIT); page += 1) {
-        const some = await get(`paintings?q=${encodeURIComponent(asked.q)}&per_page=${PER_PAGE}&page=${page}`, signal);
-        total = some.total;
-        has.push(...some.paintings);
-      }
+      const places = new Map(found.ids.map((id, i) => [id, i]));
+      const has = await all(`paintings?q=${encodeURIComponent(asked.q)}`, "paintings", signal, MOST_LIT);
       lit = new Set(has.map((each) => places.get(each.id)).filter((place) => place != null));
-      said.textContent = total > has.length ? `the first ${count(has.length, "painting")} of ${total.toLocaleString("en")}` : count(total, "painting");
+      said.textContent = has.total > has.length ? `the first ${count(has.length, "painting")} of ${has.total.toLocaleString("en")}` : count(has.total, "painting");
     }
     shown();
   };
@@ -125,8 +121,8 @@ function listed(found, places, signal, clear) {
   const cards = h("ul", { class: "grid small" }, waiting("Fetching them …"));
   Promise.all(places.slice(0, LISTED).map((place) => get(`paintings/${encodeURIComponent(found.ids[place])}`, signal))).then(
     (facts) => within(cards, facts.map((each) => card(each.painting))), (error) => signal.aborted || within(cards, problem(error)));
-  const csv = ["id", ...places.map((place) => (/[",\n\r]/.test(found.ids[place]) ? `"${found.ids[place].replaceAll('"', '""')}"` : found.ids[place]))].join("\r\n");
-  return [h("h2", {}, `${count(places.length, "painting")} chosen`), h("div", { class: "row" }, save(csv, "text/csv", "chosen.csv", "Save their ids as CSV"),
+  const table = csv([["id"], ...places.map((place) => [found.ids[place]])]);
+  return [h("h2", {}, `${count(places.length, "painting")} chosen`), h("div", { class: "row" }, save(table, "text/csv", "chosen.csv", "Save their ids as CSV"),
     h("button", { type: "button", onclick: clear }, "Choose none")), cards, places.length > LISTED && h("p", { class: "quiet" }, `The first ${LISTED} are shown; the file has all.`)];
 }
 

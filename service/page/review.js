@@ -1,180 +1,241 @@
-// Review: what a curator should look at, as a work list. What is accepted becomes a label of the index, with who says so;
-// what is left as it is, and notes, stay in this browser, and all of it can be taken away as a table.
+// Review: what a curator should look at, as a work list. The service keeps what is decided, with who decided and when; an
+// artist who is accepted becomes a label of the index at once.
 
-import { get, index, send, token, useToken } from "./api.js";
-import { bar, card, count, elsewhere, evidence, h, link, named, percent, problem, save, waiting, within } from "./dom.js";
+import { all, get, put, token, useToken } from "./api.js";
+import { bar, csv, h, link, nobody, percent, problem, save, waiting, within } from "./dom.js";
+import { card, elsewhere, evidence, named } from "./paintings.js";
 
 const KINDS = { doubtful: "Doubtful", duplicate: "Duplicates", unattributed: "Without an artist" };
-const PER_PAGE = 100, LATER_MS = 3000;
-const WHO = "artidx-who", NOBODY = "unknown"; // as a table of a collection says that an artist is not known
 const STATES = { accepted: "✓ accepted", left: "– left as it is" };
+const PER_PAGE = 100, LATER_MS = 3000;
+const WHO = "artidx-who"; // the name of who decides, as it was last given in this browser
 
-// What was decided in this browser, of one index: { key: { state, artist, before, note, by, at } }.
-class Decided {
-  constructor() {
-    this.name = `artidx-review ${index.name}`;
-    try { this.all = JSON.parse(localStorage.getItem(this.name)) || {}; } catch { this.all = {}; }
-  }
-
-  of(finding) { return this.all[keyOf(finding)] || {}; }
-
-  put(finding, changes) {
-    this.all[keyOf(finding)] = { ...this.of(finding), id: finding.paintings[0].id, kind: finding.kind, ...changes };
-    localStorage.setItem(this.name, JSON.stringify(this.all));
-  }
-
-  asTable() {
-    const columns = ["kind", "objects", "id", "decision", "artist", "note", "by", "at"];
-    const rows = Object.entries(this.all).filter(([, each]) => each.state || each.note).map(([key, each]) => [each.kind, key.split(" ").slice(1).join(" "), each.id, each.state, each.artist, each.note, each.by, each.at]);
-    return [columns, ...rows].map((row) => row.map(inCsv).join(",")).join("\r\n");
-  }
-}
-
-const keyOf = (finding) => `${finding.kind} ${finding.objects.join(" | ")}`;
-
-// A cell that begins like a formula is to be none in a spreadsheet.
-function inCsv(value) {
-  const text = /^[=+\-@\t\r]/.test(value ?? "") ? `'${value}` : String(value ?? "");
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
+const isOpen = (finding) => !STATES[finding.decision?.state];
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 
 export function review(parameters, signal) {
   const kind = Object.hasOwn(KINDS, parameters.get("kind") || "") ? parameters.get("kind") : "doubtful";
-  const content = h("div", { "aria-live": "polite" }, waiting("Asking for the findings …"));
-  const ask = async () => {
-    try {
-      const found = await get(`review?kind=${kind}&per_page=${PER_PAGE}`, signal);
-      if (found.findings) new WorkList(content, found, kind, parameters, signal).show();
-      else {
-        within(content, waiting(`${found.detail} …`));
-        setTimeout(() => signal.aborted || ask(), LATER_MS);
-      }
-    } catch (error) { if (!signal.aborted) within(content, problem(error)); }
-  };
-  ask();
+  const asked = { kind, all: parameters.get("all") || "", finding: parameters.get("finding") || "" };
+  const content = h("div", {}, waiting("Asking for the findings …"));
+  opened(content, asked, signal).catch((error) => signal.aborted || within(content, problem(error)));
   return {
     title: "Review",
-    content: [h("h1", {}, "What to look at"), h("nav", { class: "row no-print", "aria-label": "Kinds of findings" }, Object.entries(KINDS).map(([name, words]) =>
-      h("a", { class: "button", href: link("review", { kind: name }), "aria-current": name === kind ? "page" : null }, words))), content],
+    content: [h("h1", {}, "What to look at"),
+      h("nav", { class: "row no-print", "aria-label": "Kinds of findings" }, Object.entries(KINDS).map(([name, words]) => h("a",
+        { class: "button", href: link("review", { kind: name, all: asked.all }), "aria-current": name === kind ? "page" : null }, words))),
+      content],
   };
 }
 
+async function opened(content, asked, signal) {
+  const found = await onceFound(pathOf(asked, 1), signal, (detail) => within(content, waiting(`${detail} …`)));
+  const wanted = asked.finding && !found.findings.some((each) => each.key === asked.finding)
+    && await get(`review/findings/${encodeURIComponent(asked.finding)}`, signal).catch(() => null); // it may be gone by now
+  if (wanted && wanted.kind === asked.kind) found.findings.unshift(wanted);
+  new WorkList(content, found, asked, signal).show();
+}
+
+const pathOf = ({ kind, all }, page) => `review?kind=${kind}&undecided=${!all}&per_page=${PER_PAGE}&page=${page}`;
+
+// The findings, however long it takes to look for them; meanwhile(detail) is called while they are looked for.
+async function onceFound(path, signal, meanwhile) {
+  for (;;) {
+    const found = await get(path, signal);
+    if (found.findings) return found;
+    meanwhile(found.detail);
+    await new Promise((later) => { setTimeout(later, LATER_MS); });
+    signal.throwIfAborted();
+  }
+}
+
 class WorkList {
-  constructor(place, found, kind, parameters, signal) {
-    Object.assign(this, { place, found, kind, signal, findings: found.findings, decided: new Decided(), at: 0, done: [], page: 1 });
-    const wanted = this.findings.findIndex((each) => each.objects.includes(parameters.get("object")));
-    this.at = Math.max(0, wanted);
-    this.said = h("div", { "aria-live": "assertive" });
+  constructor(place, found, asked, signal) {
+    Object.assign(this, { place, found, asked, signal, findings: found.findings, done: [], choices: [] });
+    this.at = Math.max(0, this.findings.findIndex((each) => each.key === asked.finding));
+    this.status = h("div", { "aria-live": "assertive" });
+    this.who = h("input", { value: localStorage.getItem(WHO) || "", autocomplete: "name", onchange: () => localStorage.setItem(WHO, this.who.value.trim()) });
     document.addEventListener("keydown", (event) => this.key(event), { signal });
   }
 
   get finding() { return this.findings[this.at]; }
 
+  say(...words) { within(this.status, ...words); }
+
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
-    const number = Number(event.key);
-    const does = { a: () => this.accept(), r: () => this.leave(), n: () => this.note.focus(), u: () => this.undo(), j: () => this.move(1), k: () => this.move(-1) }[event.key]
-      || (number >= 1 && this.choices[number - 1] && (() => { this.choices[number - 1].checked = true; }));
-    if (!does || !this.finding) return;
+    const isWriting = event.target.matches("select, textarea, input:not([type=radio])");
+    if (event.ctrlKey || event.metaKey || event.altKey || isWriting || !this.finding) return;
+    const does = { a: () => this.accept(), r: () => this.decide("left"), n: () => this.note.focus(), o: () => this.other?.focus(),
+      u: () => this.undo(), j: () => this.move(1), k: () => this.move(-1) }[event.key] || this.chooses(Number(event.key));
+    if (!does) return;
     event.preventDefault();
     does();
   }
 
+  chooses(number) {
+    const choice = this.choices[number - 1];
+    return choice && (() => { choice.checked = true; });
+  }
+
   async move(step) {
-    if (this.at + step >= this.findings.length && this.findings.length < this.found.total) await this.more();
+    if (this.at + step >= this.findings.length) await this.more();
     this.at = Math.min(Math.max(this.at + step, 0), this.findings.length - 1);
     this.show();
   }
 
-  async more() {
-    try {
-      this.page += 1;
-      this.findings.push(...(await get(`review?kind=${this.kind}&per_page=${PER_PAGE}&page=${this.page}`, this.signal)).findings);
-    } catch (error) {
-      this.page -= 1;
-      within(this.said, problem(error));
-    }
-  }
-
-  put(finding, changes) {
-    this.done.push([finding, this.decided.of(finding)]);
-    this.decided.put(finding, { by: this.who.value.trim(), at: new Date().toISOString(), ...changes });
-    this.move(1);
-  }
-
-  leave() { this.put(this.finding, { state: "left", artist: undefined }); }
-
-  async accept() {
-    const { finding } = this, artist = this.choices.find((each) => each.checked)?.value;
-    if (!artist) { this.put(finding, { state: "accepted" }); return; } // of duplicates there is no artist to accept
-    if (await this.labelled(finding, artist)) this.put(finding, { state: "accepted", artist, before: finding.recorded || NOBODY });
-  }
-
-  async undo() {
-    const last = this.done.pop();
-    if (!last) { within(this.said, h("p", { class: "quiet" }, "Nothing to undo.")); return; }
-    const [finding, before] = last, now = this.decided.of(finding);
-    if (now.artist && now.artist !== before.artist && !(await this.labelled(finding, before.artist || now.before))) { this.done.push(last); return; }
-    this.decided.put(finding, { state: undefined, artist: undefined, note: undefined, ...before });
-    this.at = this.findings.indexOf(finding);
+  // To the next finding that is still open, if there is one.
+  async next() {
+    const open = () => this.findings.findIndex((each, number) => number > this.at && isOpen(each));
+    if (open() < 0) await this.more();
+    if (open() >= 0) this.at = open();
     this.show();
   }
 
-  // Whether the index has it now: with a token that may write, and with who says so.
-  async labelled(finding, artist) {
-    const by = this.who.value.trim();
-    if (!by) { this.who.focus(); within(this.said, h("p", { class: "problem", role: "alert" }, "Say who you are: a decision is kept with who made it.")); return false; }
+  get isWhole() { return this.findings.length >= this.found.total + this.closed; }
+
+  // What of the findings here the service no longer counts among those that are asked for.
+  get closed() { return this.asked.all ? 0 : this.findings.filter((each) => !isOpen(each)).length; }
+
+  async more() {
+    if (this.isWhole) return;
     try {
-      await send("review/decisions", { decisions: { [finding.paintings[0].id]: artist }, by }, this.signal);
+      const page = Math.floor((this.findings.length - this.closed) / PER_PAGE) + 1;
+      const some = await get(pathOf(this.asked, page), this.signal), known = new Set(this.findings.map((each) => each.key));
+      this.found.total = some.total;
+      this.findings.push(...some.findings.filter((each) => !known.has(each.key)));
+    } catch (error) { this.say(problem(error)); }
+  }
+
+  accept() {
+    const artist = this.choices.find((each) => each.checked)?.value.trim();
+    return this.decide("accepted", artist || null); // of duplicates there is no artist to accept
+  }
+
+  async decide(state, artist = null) {
+    const { finding } = this, before = finding.decision;
+    if (!await this.put(finding, { state, artist, note: this.note.value.trim() })) return;
+    this.done.push([finding, before]);
+    this.say(h("p", { class: "quiet" }, `${named(finding.paintings[0])}: ${STATES[state].slice(2)}${artist ? `, ${artist}` : ""}.`));
+    await this.next();
+  }
+
+  // What was decided last, or else about the finding that is shown.
+  async undo() {
+    const [finding, before] = this.done.at(-1) || (isOpen(this.finding) ? [] : [this.finding, null]);
+    if (!finding) { this.say(h("p", { class: "quiet" }, "Nothing to undo.")); return; }
+    if (!await this.put(finding, before || { state: "open", artist: null, note: finding.decision.note })) return;
+    this.done.pop();
+    this.at = this.findings.indexOf(finding);
+    this.say(h("p", { class: "quiet" }, `${named(finding.paintings[0])}: as before.`));
+    this.show();
+  }
+
+  async write(note) {
+    const { finding } = this, { state = "open", artist = null } = finding.decision || {};
+    if (await this.put(finding, { state, artist, note })) this.say(h("p", { class: "quiet" }, "The note is kept."));
+  }
+
+  // One after the other: who writes a note and then decides wants both.
+  put(finding, decision) {
+    this.putting = (this.putting || Promise.resolve()).then(() => this.putNow(finding, decision));
+    return this.putting;
+  }
+
+  // Whether the service has it now: from a token that may write, and with who says so.
+  async putNow(finding, { state, artist, note }) {
+    const by = this.who.value.trim();
+    if (!by) {
+      this.who.focus();
+      this.say(h("p", { class: "problem", role: "alert" }, "Say who you are: a decision is kept with who made it."));
+      return false;
+    }
+    try {
+      ({ decision: finding.decision } = await put(`review/findings/${finding.key}`, { state, artist, note: note || null, by }, this.signal));
       return true;
     } catch (error) {
-      within(this.said, problem(error), [401, 403].includes(error.status) && this.asked());
+      this.say(problem(error), [401, 403].includes(error.status) && this.asksForToken());
       return false;
     }
   }
 
-  asked() {
+  asksForToken() {
     const given = h("input", { type: "password", autocomplete: "off", pattern: "[!-~]+", required: true });
-    return h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); useToken(given.value); within(this.said); } },
+    return h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); useToken(given.value); this.say(); this.heading.focus(); } },
       h("label", { class: "grow" }, h("span", {}, token() ? "Another token, that may write" : "A token that may write"), given), h("button", {}, "Use it"));
   }
 
+  async lookAnew(event) {
+    event.target.disabled = true;
+    try {
+      const path = `${pathOf(this.asked, 1)}&anew=true`;
+      const found = await onceFound(path, this.signal, () => this.say(waiting("It is being looked through anew; go on meanwhile …")));
+      Object.assign(this, { found, findings: found.findings, at: 0, done: [] });
+      this.say();
+      this.show();
+    } catch (error) { if (!this.signal.aborted) this.say(problem(error)); }
+  }
+
+  // Others decide, too, and what they decide may make this finding stale.
+  async refresh(finding) {
+    const now = await get(`review/findings/${finding.key}`, this.signal).catch(() => finding); // it may be gone by now
+    Object.assign(finding, { stale: now.stale, decision: now.decision });
+    if (this.finding === finding) within(this.stands, ...this.standing(finding));
+  }
+
   show() {
-    const { finding, found } = this, counts = Object.entries(found.counts).map(([name, number]) => `${KINDS[name].toLowerCase()} ${number.toLocaleString("en")}`).join(", ");
-    const open = this.findings.filter((each) => !this.decided.of(each).state).length;
+    const { finding, asked } = this, focused = document.activeElement?.id;
     this.choices = [];
-    if (!finding) { within(this.place, h("p", {}, "Nothing was found."), h("p", { class: "quiet" }, counts)); return; }
-    history.replaceState(null, "", link("review", { kind: this.kind, object: finding.objects[0] }));
-    const own = this.decided.of(finding);
-    this.who = h("input", { value: localStorage.getItem(WHO) || "", autocomplete: "name", onchange: (event) => localStorage.setItem(WHO, event.target.value) });
-    this.note = h("input", { value: own.note || "", onchange: (event) => this.decided.put(finding, { note: event.target.value, by: this.who.value.trim(), at: new Date().toISOString() }) });
-    const button = (words, key, act, look) => h("button", { type: "button", class: look, "aria-keyshortcuts": key, onclick: act }, words, " ", h("kbd", {}, key));
-    const list = h("ol", { class: "worklist", start: 1 }, this.findings.map((each, number) => h("li", {}, h("button", { type: "button", class: "plain", "aria-current": number === this.at ? "true" : null,
-      onclick: () => { this.at = number; this.show(); } }, each.paintings.map((painting) => painting.title || painting.id).join(" and ")), h("span", { class: "quiet" }, STATES[this.decided.of(each).state] || ""))));
-    within(this.place, h("p", { class: "quiet" }, `${counts}. Found in generation ${found.generation}; ${count(open, "finding")} of this list still open.`),
-      h("div", { class: "faceted reviewed" }, h("div", { class: "no-print" }, list, this.findings.length < found.total && h("p", { class: "quiet" }, `The first ${this.findings.length} of ${found.total.toLocaleString("en")}; more come at the end.`)),
-        h("section", { class: "sheet", "aria-label": "Finding" }, ...this.told(finding),
-          own.state && h("p", { class: "lead" }, STATES[own.state], own.artist && `: ${own.artist}`, own.by && `, ${own.by}`),
-          h("div", { class: "row no-print" }, button("Accept", "a", () => this.accept(), "main"), button("Leave as it is", "r", () => this.leave()), button("Undo", "u", () => this.undo()),
-            button("Before", "k", () => this.move(-1)), button("Next", "j", () => this.move(1))),
-          h("div", { class: "row" }, h("label", { class: "grow" }, h("span", {}, "Note (n)"), this.note), h("label", {}, h("span", {}, "Who decides"), this.who)), this.said,
-          h("div", { class: "row no-print" }, save(this.decided.asTable(), "text/csv", "decisions.csv", "Save all decisions as CSV"), h("button", { type: "button", onclick: () => print() }, "Print"))),
-      ));
-    list.querySelector("[aria-current]").scrollIntoView({ block: "nearest" });
+    if (!finding) {
+      within(this.place, this.counts(), h("p", {}, asked.all ? "Nothing was found." : "Nothing is left to decide."), this.footer());
+      return;
+    }
+    history.replaceState(null, "", link("review", { ...asked, finding: finding.key }));
+    within(this.place, this.counts(), h("div", { class: "faceted reviewed" }, this.list(), h("section", { class: "sheet", "aria-label": "Finding" },
+      this.stands = h("div", {}, this.standing(finding)), this.told(finding), this.controls(finding), this.status, this.footer())));
+    const current = this.place.querySelector(".worklist [aria-current]");
+    current.closest("ol").scrollTop = current.offsetTop - 60;
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true }); // all of it was made anew
+    if (this.shown !== finding) this.refresh(finding);
+    this.shown = finding;
+  }
+
+  counts() {
+    const { found, asked } = this, counts = Object.entries(found.counts).map(([name, number]) => `${KINDS[name].toLowerCase()} ${number.toLocaleString("en")}`).join(", ");
+    return h("p", { class: "quiet" }, `Found in generation ${found.generation}: ${counts}. `,
+      h("a", { class: "no-print", href: link("review", { kind: asked.kind, all: asked.all ? "" : "1" }) }, asked.all ? "Only those still open" : "Those decided, too"));
+  }
+
+  list() {
+    const missing = this.found.total + this.closed - this.findings.length;
+    return h("div", { class: "no-print" }, h("ol", { class: "worklist", "aria-label": "Findings" }, this.findings.map((each, number) => h("li", {},
+      h("button", { type: "button", class: "plain", id: `finding-${each.key}`, "aria-current": number === this.at ? "true" : null, onclick: () => { this.at = number; this.show(); } },
+        each.paintings.map((painting) => painting.title || painting.id).join(" and ")),
+      h("span", { class: "quiet" }, STATES[each.decision?.state] || (each.stale ? "~ may be stale" : ""))))),
+    missing > 0 && h("p", { class: "quiet" }, `and ${missing.toLocaleString("en")} more; they come at the end.`));
+  }
+
+  standing({ decision, stale }) {
+    return [stale && h("p", { class: "caution" }, sentence(stale)),
+      STATES[decision?.state] && h("p", { class: "lead" }, [STATES[decision.state], decision.artist && `: ${decision.artist}`, ` by ${decision.by}, ${new Date(decision.at).toLocaleDateString("en", { dateStyle: "medium" })}`])];
   }
 
   told(finding) {
-    const pictures = h("ul", { class: "grid" }, finding.paintings.map((each, number) => card(each, finding.records[number] && `record: ${finding.records[number]}`)));
+    this.heading = h("h2", { tabindex: "-1" }, headingOf(finding));
+    const pictures = h("ul", { class: "grid asked" }, finding.paintings.map((each, number) => card(each, finding.records[number] && `record: ${finding.records[number]}`)));
     if (finding.kind === "duplicate") {
-      return [h("h2", {}, `${finding.objects.join(" and ")}`), h("p", {}, `The photographs ${finding.picture?.says || finding.how}.`), pictures,
-        finding.paintings.length > 1 && h("p", { class: "no-print" }, h("a", { href: link("compare", { a: finding.paintings[0].id, b: finding.paintings[1].id }) }, "Look at both closely"))];
+      return [this.heading, h("p", {}, `The photographs ${finding.picture?.says || finding.how}.`), pictures,
+        h("p", { class: "no-print" }, h("a", { href: link("compare", { a: finding.paintings[0].id, b: finding.paintings[1].id }) }, "Look at both closely"))];
     }
-    const [first] = finding.candidates, heading = finding.kind === "doubtful" ? `Your record: ${finding.recorded}; it looks more like ${first?.artist ?? "nobody here"}` : finding.recorded ? `Your record: ${finding.recorded}` : "No artist is recorded";
-    return [h("h2", {}, heading), finding.expected_false != null && h("p", { class: "quiet" }, `Of this record and the more doubtful ones, ${percent(finding.expected_false)} are expected to be right all the same.`), pictures,
-      finding.candidates.length > 0 && h("fieldset", {}, h("legend", {}, "Who might have painted it"), h("ul", { class: "bars" }, finding.candidates.map((each, number) => this.candidate(each, number)), finding.unknown != null && bar("none of the artists here", finding.unknown))),
-      finding.for_recorded && h("div", {}, h("h3", {}, `Nearest by ${finding.for_recorded.artist}`), evidence(finding.for_recorded.paintings.map((each) => [each.painting, each.distance.toFixed(3)]), "small")),
-      finding.reference.length > 0 && h("div", {}, h("h3", {}, "In the reference gallery"), h("ul", { class: "bars" }, finding.reference.map((each) => bar(each.artist, each.probability,
-        h("ul", { class: "listed" }, each.paintings.map((near) => h("li", {}, h("span", { class: "note" }, near.distance.toFixed(3)), h("span", {}, elsewhere(near.painting, named(near.painting))))))))))];
+    return [this.heading, finding.expected_false != null && h("p", { class: "quiet" }, `Of this record and the more doubtful ones, ${percent(finding.expected_false)} are expected to be right all the same.`),
+      pictures, this.candidates(finding), forRecorded(finding), inReference(finding)];
+  }
+
+  candidates(finding) {
+    this.other = h("input", { id: "review-other", "aria-label": "Who else", onkeydown: (event) => this.leaves(event), oninput: () => { somebody.value = this.other.value; somebody.checked = Boolean(this.other.value.trim()); } });
+    const somebody = h("input", { type: "radio", name: "candidate", value: "" });
+    const rows = finding.candidates.map((each, number) => this.candidate(each, number));
+    this.choices.push(somebody);
+    return h("fieldset", {}, h("legend", {}, "Who might have painted it"), h("ul", { class: "bars" }, rows, finding.unknown != null && nobody(finding.unknown)),
+      h("div", { class: "row somebody no-print" }, h("label", {}, somebody, " ", h("kbd", {}, "o"), " Somebody else"), this.other));
   }
 
   candidate(each, number) {
@@ -183,4 +244,43 @@ class WorkList {
     return bar([h("label", {}, choice, " ", h("kbd", {}, number + 1), ` ${each.artist}`), " ", h("a", { class: "quiet", href: link("artist", { name: each.artist }) }, "works")], each.probability,
       evidence(each.paintings.map((near) => [near.painting, near.distance.toFixed(3)]), "small"));
   }
+
+  controls(finding) {
+    const button = (words, key, act, look) => h("button", { type: "button", class: look, id: `review-${key}`, "aria-keyshortcuts": key, onclick: act }, words, " ", h("kbd", {}, key));
+    this.note = h("input", { id: "review-note", value: finding.decision?.note || "", maxlength: 2000, onkeydown: (event) => this.leaves(event), onchange: () => this.write(this.note.value.trim()) });
+    return [h("div", { class: "row decide no-print" }, button("Accept", "a", () => this.accept(), "main"), button("Leave as it is", "r", () => this.decide("left")),
+      button("Undo", "u", () => this.undo()), button("Before", "k", () => this.move(-1)), button("Next", "j", () => this.move(1))),
+    h("div", { class: "row" }, h("label", { class: "grow" }, h("span", {}, "Note ", h("kbd", {}, "n")), this.note), h("label", {}, h("span", {}, "Who decides"), this.who))];
+  }
+
+  // From a field back to where keys decide.
+  leaves(event) { if (["Enter", "Escape"].includes(event.key)) this.heading.focus(); }
+
+  footer() {
+    return h("div", { class: "row no-print" }, h("button", { type: "button", onclick: (event) => this.lookAnew(event) }, "Look through it anew"),
+      h("button", { type: "button", onclick: (event) => this.export(event) }, "Decisions as CSV"), h("button", { type: "button", onclick: () => print() }, "Print"));
+  }
+
+  async export(event) {
+    const { target } = event;
+    target.disabled = true;
+    try {
+      const rows = (await all("review/decisions", "decisions", this.signal)).map(({ kind, objects, records, state, artist, note, by, at }) => [kind, objects.join(" | "), records.map((each) => each || "").join(" | "), state, artist, note, by, at]);
+      save(csv([["kind", "objects", "records", "decision", "artist", "note", "by", "at"], ...rows]), "text/csv", "decisions.csv").click();
+    } catch (error) { this.say(problem(error)); }
+    target.disabled = false;
+  }
 }
+
+function headingOf(finding) {
+  if (finding.kind === "duplicate") return finding.objects.join(" and ");
+  if (finding.kind === "doubtful") return `Your record: ${finding.recorded}; it looks more like ${finding.candidates[0]?.artist ?? "nobody here"}`;
+  return finding.recorded ? `Your record: ${finding.recorded}` : "No artist is recorded";
+}
+
+const forRecorded = ({ for_recorded: recorded }) => recorded?.paintings.length > 0 && h("div", {}, h("h3", {}, `Nearest by ${recorded.artist}`),
+  evidence(recorded.paintings.map((each) => [each.painting, each.distance.toFixed(3)]), "small"));
+
+const inReference = ({ reference }) => reference.length > 0 && h("div", {}, h("h3", {}, "In the reference gallery"), h("ul", { class: "bars" },
+  reference.map((each) => bar(each.artist, each.probability, h("ul", { class: "listed" }, each.paintings.map((near) => h("li", {},
+    h("span", { class: "note" }, near.distance.toFixed(3)), h("span", {}, elsewhere(near.painting, named(near.painting))))))))));

@@ -1,7 +1,8 @@
 // A place for a painting: dropped, pasted, chosen from the disk, or found in the index.
 
 import { get } from "./api.js";
-import { blank, count, h, link, named, picture, shownOnce, within } from "./dom.js";
+import { count, h, link, within } from "./dom.js";
+import { blank, named, picture, shownOnce, star } from "./paintings.js";
 
 const files = new Map(); // pictures of the user's own, for as long as this page is open
 
@@ -61,7 +62,7 @@ function shown(choice, place) {
   place.ready = get(`paintings/${encodeURIComponent(choice.id)}`).then((facts) => {
     place.hasImage = facts.has_image;
     holder.replaceWith(facts.has_image ? picture(facts.painting, "images") : blank("no image in this index"));
-    within(place.querySelector(".caption"), h("a", { href: link("painting", { id: choice.id }) }, named(facts.painting)));
+    within(place.querySelector(".caption"), h("a", { href: link("painting", { id: choice.id }) }, named(facts.painting)), " ", star(facts.painting));
   }, () => { place.hasImage = false; }); // the answer will say what is wrong
   return holder;
 }

@@ -2,7 +2,8 @@
 // to. Of an index without pictures it is one of words.
 
 import { get } from "./api.js";
-import { h, link, named, picture } from "./dom.js";
+import { h, link } from "./dom.js";
+import { named, picture, star } from "./paintings.js";
 
 const SIDE = 132, LINES = 40, GAP = 8, WORDS = 240; // px: of a picture, of the words below it, between two, of words alone
 export const PER_PAGE = 100;
@@ -25,7 +26,7 @@ export function wall(path, first, signal) {
   const paintingAt = (number) => known.get(Math.floor(number / PER_PAGE) + 1)?.[number % PER_PAGE];
   const cell = (number) => {
     const painting = paintingAt(number), item = h("li", { "aria-setsize": first.total, "aria-posinset": number + 1 });
-    if (painting) item.append(h("a", { href: link("painting", { id: painting.id }), title: named(painting) }, hasPictures && picture(painting), h("span", {}, painting.artist || "artist not known"), h("span", { class: "quiet" }, painting.title || painting.id)));
+    if (painting) item.append(star(painting), h("a", { href: link("painting", { id: painting.id }), title: named(painting) }, hasPictures && picture(painting), h("span", {}, painting.artist || "artist not known"), h("span", { class: "quiet" }, painting.title || painting.id)));
     item.isFull = Boolean(painting);
     return item;
   };

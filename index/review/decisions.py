@@ -1,0 +1,103 @@
+"""What people decided about findings: a line of JSON a decision, beside the generations of an index, in none of them.
+
+A finding is known by its kind, its objects and what their records said (`key_of`): where a record says something else
+by now, that is another question, and nobody has decided it. The last line on a finding counts; those before it stay,
+so that who decided what, and when, is never lost. Which artist was accepted is a label, too (changes/edit.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ...as_json import as_json
+from ...errors import BadIndex
+from ...files import open_plain, write_atomically
+from ..storage.generations import DECISIONS, writer
+
+ACCEPTED, LEFT, OPEN = STATES = ("accepted", "left", "open")
+MAX_BYTES = 16 << 20  # some 50,000 decisions
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about a finding. state: `accepted`, `left` as the record is, or `open` (again).
+
+    artist: who was accepted, as in a table of the collection; at: when, UTC.
+    """
+
+    key: str
+    kind: str
+    objects: tuple[str, ...]
+    records: tuple[str | None, ...]
+    state: str
+    artist: str | None
+    note: str | None
+    by: str
+    at: str
+
+
+def key_of(kind: str, objects: Sequence[str], records: Sequence[str | None]) -> str:
+    """The name of a finding, for as long as the records are as they were."""
+    return hashlib.sha256(as_json([kind, objects, records]).encode()).hexdigest()[:16]
+
+
+def read(index: Path) -> dict[str, Decision]:
+    """The last decision on each finding of an index in a folder, by its key, the latest first. Raises BadIndex."""
+    found: dict[str, Decision] = {}
+    for line in _lines(index / DECISIONS):
+        try:
+            decision = _decision(json.loads(line))
+        except (ValueError, TypeError, LookupError, RecursionError):
+            raise BadIndex(f"{index / DECISIONS}: not decisions of a review; move the file away") from None
+        found.pop(decision.key, None)
+        found[decision.key] = decision
+    return dict(reversed(found.items()))
+
+
+def note(index: Path, decision: Decision) -> None:
+    """Keep a decision. Raises BadIndex where there are more than a file holds, or nothing can be written; IndexBusy."""
+    with writer(index):
+        lines = [*_lines(index / DECISIONS), as_json(decision).encode()]
+        text = b"".join(line + b"\n" for line in lines)
+        if len(text) > MAX_BYTES:
+            raise BadIndex(
+                f"{index / DECISIONS}: holds no more than {MAX_BYTES >> 20} MB; keep it elsewhere, and begin anew"
+            )
+        write_atomically(index / DECISIONS, text)
+
+
+def now() -> str:
+    """The time, as a decision has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        with open_plain(path) as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return []
+    if len(data) > MAX_BYTES:
+        raise BadIndex(f"{path}: over {MAX_BYTES >> 20} MB; move the file away")
+    return data.splitlines()
+
+
+def _decision(said: Any) -> Decision:
+    """Raises TypeError, LookupError and ValueError for what is no decision."""
+    objects, records = said["objects"], said["records"]
+    is_right = (
+        isinstance(objects, list)
+        and isinstance(records, list)
+        and all(isinstance(text, str) for text in (*objects, *(said[name] for name in ("key", "kind", "by", "at"))))
+        and all(isinstance(text, str | None) for text in (*records, said["artist"], said["note"]))
+        and said["state"] in STATES
+    )
+    if not is_right:
+        raise ValueError("not a decision")
+    return Decision(**(said | {"objects": tuple(objects), "records": tuple(records)}))

@@ -1,0 +1,72 @@
+// Paintings to look at: their names, pictures and cards, and where else they can be seen.
+
+import { blobOf, token } from "./api.js";
+import { h, link } from "./dom.js";
+import { isOnShortlist, toggle } from "./shortlist.js";
+
+export function named(painting) {
+  const title = painting.title || painting.id;
+  return `${painting.artist || "artist not known"}, ${title}${painting.year ? ` (${painting.year})` : ""}`;
+}
+
+// The picture of a painting of the index, or words where there is none.
+export function picture(painting, kind = "thumbnails") {
+  if (!painting.path) return blank("no image in this index");
+  const image = h("img", { alt: named(painting), loading: "lazy", onerror: () => image.replaceWith(blank("image not found")) });
+  const address = `v1/${kind}/${encodeURIComponent(painting.id)}`;
+  if (!token()) image.src = address;
+  else {
+    blobOf(address).then((blob) => shownOnce(image, blob), () => image.replaceWith(blank("image not found")));
+  }
+  return image;
+}
+
+// Show bytes that this page has, and let go of them once they are drawn.
+export function shownOnce(image, blob) {
+  image.src = URL.createObjectURL(blob);
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
+  return image;
+}
+
+export const blank = (words) => h("div", { class: "blank" }, words);
+
+// Puts a painting on the shortlist, and takes it off.
+export function star(painting) {
+  const button = h("button", { type: "button", class: "star no-print", "aria-label": `Shortlist: ${named(painting)}`, title: "On the shortlist", onclick: () => shown(toggle(painting.id)) });
+  const shown = (isOn) => {
+    button.setAttribute("aria-pressed", isOn);
+    button.textContent = isOn ? "★" : "☆";
+  };
+  shown(isOnShortlist(painting.id));
+  return button;
+}
+
+export function card(painting, ...notes) {
+  return h("li", { class: "starred" }, star(painting), h("a", { class: "card", href: link("painting", { id: painting.id }) }, picture(painting),
+    h("div", { class: "words" }, h("b", {}, painting.artist || "artist not known"),
+      `${painting.title || painting.id}${painting.year ? ` (${painting.year})` : ""}`,
+      notes.filter(Boolean).map((note) => h("div", { class: "apart" }, note)))), painting.url && h("div", { class: "words" }, elsewhere(painting)));
+}
+
+// Where people can look at a painting; nothing where the index has no address on the web.
+export function elsewhere(painting, words) {
+  if (!painting.url || !/^https?:\/\//i.test(painting.url)) return words ?? null;
+  return h("a", { href: painting.url, target: "_blank", rel: "noopener noreferrer" }, words ?? `at ${painting.url.split("/")[2]}`);
+}
+
+// Paintings with a note each, [[painting, note], ...]: as pictures, or as a list of links where the index has no pictures.
+export function evidence(found, size = "") {
+  if (found.some(([painting]) => painting.path)) return h("ul", { class: `grid ${size}` }, found.map(([painting, note]) => card(painting, note)));
+  return h("ul", { class: "listed" }, found.map(([painting, note]) => h("li", {}, note && h("span", { class: "note" }, note),
+    h("span", {}, star(painting), " ", h("a", { href: link("painting", { id: painting.id }) }, named(painting)), painting.url && [" · ", elsewhere(painting)]))));
+}
+
+// All that the index says of a painting; its record where it is more than the artist's name.
+export function labelled({ painting, labels }) {
+  const { attribution, ...others } = labels, record = attribution === painting.artist ? null : attribution;
+  const rows = { artist: painting.artist && artistLink(painting.artist), "as recorded": record, year: painting.year, ...others, id: painting.id, "to look at": elsewhere(painting) };
+  return h("dl", {}, Object.entries(rows).filter(([, value]) => value != null).map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]));
+}
+
+export const artistLink = (name) => h("a", { href: link("artist", { name }) }, name);
+
