@@ -49,11 +49,10 @@ class Photograph:
     def mirrored(self) -> Photograph:
         """The same, left and right exchanged. Its features need not be found anew: a SIFT descriptor is a histogram of
         orientations in each of 4 x 4 fields, and in a mirror the rows of fields and the orientations run backwards."""
-        histograms = self.descriptors.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
+        fields = self.descriptors.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
+        descriptors = np.ascontiguousarray(fields.reshape(-1, 128))
         points = np.column_stack([self.rgb.shape[1] - 1 - self.points[:, 0], self.points[:, 1]])
-        return Photograph(
-            np.ascontiguousarray(self.rgb[:, ::-1]), self.size, points, np.ascontiguousarray(histograms.reshape(-1, 128))
-        )
+        return Photograph(np.ascontiguousarray(self.rgb[:, ::-1]), self.size, points, descriptors)
 
 
 @dataclass(frozen=True)

@@ -113,4 +113,4 @@ def share_above(scaled: Doubles) -> Doubles:
 
 
 def _is_judged(works: Works, place: int) -> bool:
-    return bool(works.codes[place] >= 0 and works.counts[works.codes[place]] > 1 and not works.is_qualified(place))
+    return bool(works.codes[place] >= 0 and works.counts[works.codes[place]] > 1 and not works.is_qualified[place])

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ...embedder.parallel import Bar, no_bar
 from ..scoring.artist_scores import KERNEL
 from ..scoring.artists import artist_codes
 from ..scoring.calibration import ArtistCalibration, GalleryScores
@@ -88,21 +89,28 @@ class Evidence:
     """Weighs the objects of a collection. centre: the index's; elsewhere: the reference gallery, if it can be asked."""
 
     def __init__(
-        self, works: Works, calibration: ArtistCalibration, centre: Array, elsewhere: Elsewhere | None = None
+        self,
+        works: Works,
+        calibration: ArtistCalibration,
+        centre: Array,
+        elsewhere: Elsewhere | None = None,
+        bar: Bar = no_bar,
     ) -> None:
         self._works, self._calibration = works, calibration
-        self._centre, self._elsewhere = centre, elsewhere
+        self._centre, self._elsewhere, self._bar = centre, elsewhere, bar
         self._dates = _Dates(works)
 
     def of(self, asked: Sequence[Object]) -> Iterator[Weighed]:
         """In their order, each as if its own record were not there."""
-        for block in self._works.scores(asked):
-            elsewhere = self._elsewhere_odds([one for one, _ in block])
-            for (one, scores), theirs in zip(block, elsewhere, strict=True):
-                evidence = self._calibration.evidence(scores) + REFERENCE * theirs + DATES * self._dates.odds(one)
-                unknown = float(self._calibration.posterior(scores)[1])
-                shares = np.exp(evidence - max(float(np.logaddexp.reduce(evidence, initial=-np.inf)), -1e6))
-                yield Weighed(one, evidence, scores, (1 - unknown) * shares, unknown)
+        with self._bar(len(asked), "weighing what speaks for each artist") as advance:
+            for block in self._works.scores(asked):
+                elsewhere = self._elsewhere_odds([one for one, _ in block])
+                for (one, scores), theirs in zip(block, elsewhere, strict=True):
+                    advance(1)
+                    evidence = self._calibration.evidence(scores) + REFERENCE * theirs + DATES * self._dates.odds(one)
+                    unknown = float(self._calibration.unknown(scores))
+                    shares = np.exp(evidence - max(float(np.logaddexp.reduce(evidence, initial=-np.inf)), -1e6))
+                    yield Weighed(one, evidence, scores, (1 - unknown) * shares, unknown)
 
     def _elsewhere_odds(self, block: Sequence[Object]) -> Doubles:
         if self._elsewhere is None:

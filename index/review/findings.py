@@ -145,7 +145,7 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
     works = Works(table, vectors, ((each.a, each.b) for each in same.found if not each.how.is_version))
     told = _Told(index, works, reference)
     found = [*(told.duplicate(each) for each in _ranked(same.found, works))]
-    evidence = Evidence(works, calibration, index.centre, elsewhere)
+    evidence = Evidence(works, calibration, index.centre, elsewhere, bar)
     for doubt in doubts(works, evidence):
         recorded = int(works.codes[doubt.one.places[0]])
         others = doubt.probabilities.copy()
@@ -161,7 +161,7 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
                 for_recorded=told.candidate(doubt.one, recorded, float(doubt.probabilities[recorded])),
             )
         )
-    nameless = [each for each in works.objects if works.codes[each.places[0]] < 0 or works.is_qualified(each.places[0])]
+    nameless = [each for each in works.objects if works.codes[each.places[0]] < 0 or works.is_qualified[each.places[0]]]
     answers = []
     for weighed in evidence.of(nameless):
         one = weighed.one

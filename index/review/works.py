@@ -72,15 +72,20 @@ class Works:
 
     def record(self, place: int) -> str | None:
         """What the table says of the artist, as it stands there."""
-        for column in ("attribution", "artist"):
-            if column in self.table and not pd.isna(found := self.table[column].iloc[place]):
-                return str(found)
-        return None
+        return self._records[place]
 
-    def is_qualified(self, place: int) -> bool:
-        """Whether the record says how else than simply an artist had a part in it."""
-        record = self.record(place)
-        return record is not None and attribution(record).qualifier is not None
+    @cached_property
+    def _records(self) -> list[str | None]:
+        said = self.table["artist"] if "artist" in self.table else pd.Series(None, self.table.index, dtype=object)
+        if "attribution" in self.table:
+            said = self.table["attribution"].where(self.table["attribution"].notna(), said)
+        return [None if pd.isna(each) else str(each) for each in said.tolist()]
+
+    @cached_property
+    def is_qualified(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether the record says how else than simply an artist had a part in it."""
+        said = {record: bool(record and attribution(record).qualifier is not None) for record in {*self._records}}
+        return np.array([said[record] for record in self._records], np.bool_)
 
     def scores(self, asked: Sequence[Object]) -> Iterator[list[tuple[Object, GalleryScores]]]:
         """For each object (artists,) scores by all works but its own, over its photographs on average; in blocks."""

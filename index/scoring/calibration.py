@@ -203,10 +203,20 @@ class ArtistCalibration:
         self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE
     ) -> tuple[Doubles, Doubles]:
         """The logarithms of `posterior`, which stay finite where a probability vanishes."""
-        odds = self.open_set.log_odds(self.terms(artist_scores)) + math.log((1 - unknown_share) / unknown_share)
+        odds = self._log_odds(artist_scores, unknown_share)
         evidence = self.evidence(artist_scores)
         among_known = evidence - np.maximum(np.logaddexp.reduce(evidence, axis=-1, keepdims=True), -1e6)
         return among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
+
+    def unknown(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
+        """(q,) the second of `posterior` alone, in half its time."""
+        found: Doubles = np.exp(-np.logaddexp(0, self._log_odds(artist_scores, unknown_share)))
+        return found
+
+    def _log_odds(self, artist_scores: GalleryScores, unknown_share: float) -> Doubles:
+        """(q,) of known against unknown."""
+        odds: Doubles = self.open_set.log_odds(self.terms(artist_scores))
+        return odds + math.log((1 - unknown_share) / unknown_share)
 
     def _scored(self, artist_scores: GalleryScores) -> tuple[Doubles, Doubles]:
         """(q, a) log-likelihood ratios and logs of the shares, -inf for an artist without a painting that counts."""
