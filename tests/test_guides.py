@@ -27,12 +27,9 @@ from artidx import read_catalog
 from artidx.cli.main import artidx, main
 from artidx.embedder.training.networks.backbones import BACKBONES
 from made_backbone import TinyBackbone
+from shown import BLOCK, COMMAND, ROOT, is_as_shown
 
-ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.M | re.S)
-COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.M)
 PORT = re.compile(r"(?<=[: ])(?:8000|19530)\b")
-NUMBER = r"\d+(?:[.,]\d+)*"
 WAIT_S = 60
 
 
@@ -99,20 +96,6 @@ class Reader:
         for process in self.left_running:
             process.kill()
             process.wait()
-
-
-def is_as_shown(printed: str, shown: str) -> bool:
-    """Line by line, but for numbers; a line `...` stands for any lines, and `...` in a line for anything there."""
-    if not shown.strip():
-        return True
-    pattern = ""
-    for line in shown.rstrip().splitlines():
-        if line == "...":
-            pattern += r"(?:.*\n)*?"
-        else:
-            parts = [re.sub(NUMBER, lambda _: NUMBER, re.escape(part)) for part in line.split("...")]
-            pattern += ".*".join(part.replace(r"\.", ".") for part in parts) + r"\n"
-    return bool(re.fullmatch(pattern, printed.rstrip() + "\n"))
 
 
 @pytest.fixture
