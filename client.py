@@ -31,6 +31,8 @@ except ModuleNotFoundError:
 T = TypeVar("T")
 Image = str | os.PathLike[str] | bytes
 ID_PREFIX = "id:"
+MOST = 1000  # questions in one request
+MOST_BYTES = 32 << 20  # of their pictures: half of what a service takes by default
 TYPE_PREFIX = "urn:artidx:"
 
 
@@ -57,9 +59,7 @@ class Client:
     ) -> Verdict:
         """Were a and b painted by the same artist?  Each is a path, an id of the index, or the bytes of an image."""
         sent = {"prior": prior, "fpr": false_positive_rate, "threshold": threshold}
-        found = _made(Verdict, self._ask("POST", "pair", files=_form({"a": [a], "b": [b]}, sent)))
-        first, second = (dataclasses.replace(side, name=_name(asked)) for side, asked in ((found.a, a), (found.b, b)))
-        return dataclasses.replace(found, a=first, b=second)
+        return _judged(a, b, self._ask("POST", "pair", files=_form({"a": [a], "b": [b]}, sent)))
 
     def nearest(self, image: Image, *, k: int = 10, where: str | None = None, exclude: str | None = None) -> Answer:
         """Who might have painted it?  The k most probable artists and the k nearest paintings, among those for which
@@ -67,11 +67,30 @@ class Client:
         sent = {"k": k, "where": where, "exclude": exclude}
         return _answered(image, self._ask("POST", "nearest", files=_form({"image": [image]}, sent)))
 
-    def nearest_of_each(self, images: Iterable[Image], *, k: int = 10) -> Iterator[Answer | ArtidxError]:
-        """`nearest` of each of up to 1,000, in order; what is wrong with one stands in its place."""
-        images = [*images]
-        for image, line in zip(images, self._lines("nearest:batch", _form({"images": images}, {"k": k})), strict=True):
-            yield _answered(image, line["answer"]) if line["problem"] is None else _error(line["problem"])
+    def nearest_of_each(
+        self, images: Iterable[Image], *, k: int = 10, where: str | None = None, exclude: str | None = None
+    ) -> Iterator[Answer | ArtidxError]:
+        """`nearest` of each, in order, some in one request; what is wrong with one stands in its place."""
+        sent = {"k": k, "where": where, "exclude": exclude}
+        for some in _portions((image,) for image in images):
+            form = _form({"images": [image for (image,) in some]}, sent)
+            for (image,), said in zip(some, self._each("nearest:batch", form, len(some)), strict=True):
+                yield said if isinstance(said, ArtidxError) else _answered(image, said)
+
+    def pair_of_each(
+        self,
+        pairs: Iterable[tuple[Image, Image]],
+        *,
+        prior: float | None = None,
+        false_positive_rate: float | None = None,
+        threshold: float | None = None,
+    ) -> Iterator[Verdict | ArtidxError]:
+        """`pair` of each, in order, some in one request; what is wrong with one stands in its place."""
+        sent = {"prior": prior, "fpr": false_positive_rate, "threshold": threshold}
+        for some in _portions(pairs):
+            form = _form({"a": [a for a, _ in some], "b": [b for _, b in some]}, sent)
+            for (a, b), said in zip(some, self._each("pair:batch", form, len(some)), strict=True):
+                yield said if isinstance(said, ArtidxError) else _judged(a, b, said)
 
     def painting(self, painting: str) -> Painting:
         """The painting with this id. Raises UnknownPainting."""
@@ -119,6 +138,16 @@ class Client:
         except httpx.HTTPError as problem:
             raise IndexAway(f"{self.name}: does not answer: {problem}") from None
         return self._read(answer)
+
+    def _each(self, path: str, form: Any, questions: int) -> Iterator[Any]:
+        """What is answered to each question of a batch, or what is wrong with it; a single one is alone to blame."""
+        try:
+            for line in self._lines(path, form):
+                yield line["answer"] if line["problem"] is None else _error(line["problem"])
+        except Refused as problem:
+            if questions > 1:
+                raise
+            yield problem
 
     def _lines(self, path: str, form: Any) -> Iterator[Any]:
         try:
@@ -169,6 +198,34 @@ def _name(image: Image) -> str:
 
 def _path(painting: str) -> str:
     return f"paintings/{quote(painting, safe='/')}"
+
+
+def _portions(questions: Iterable[tuple[Image, ...]]) -> Iterator[list[tuple[Image, ...]]]:
+    """So many at once as a service takes in one request."""
+    some: list[tuple[Image, ...]] = []
+    size = 0
+    for question in questions:
+        more = sum(map(_size, question))
+        if some and (len(some) == MOST or size + more > MOST_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(question)
+        size += more
+    if some:
+        yield some
+
+
+def _size(image: Image) -> int:
+    if isinstance(image, bytes):
+        return len(image)
+    path = Path(os.fspath(image))
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _judged(a: Image, b: Image, said: Any) -> Verdict:
+    found = _made(Verdict, said)
+    first, second = (dataclasses.replace(side, name=_name(asked)) for side, asked in ((found.a, a), (found.b, b)))
+    return dataclasses.replace(found, a=first, b=second)
 
 
 def _answered(image: Image, said: Any) -> Answer:

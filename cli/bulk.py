@@ -21,8 +21,9 @@ from ..embedder.catalogs.tables import open_table
 from ..embedder.parallel import batches
 from ..errors import ArtidxError, BadCatalog
 from ..index.answers.search import Answer, Query
-from ..index.answers.verify import Decision
+from ..index.answers.verify import Decision, Verdict
 from ..index.opened import Index
+from ..index.storage.vector_store import Painting
 from ..plain_text import cell
 from .output import check_stdout, note, plain, say_json
 
@@ -134,7 +135,7 @@ def answer_pairs(
                 failed += problem is not None
                 if writer:
                     values = [getattr(judgement, name) if judgement else None for name in JUDGED]
-                    writer.writerow(map(_cell, (*names, *values, problem, *_known(a), *_known(b))))
+                    writer.writerow(map(_cell, (*names, *values, problem, *_known_of(a), *_known_of(b))))
                 else:
                     say_json(judgement or {"a": names[0], "b": names[1], "problem": problem})
     return failed
@@ -142,27 +143,57 @@ def answer_pairs(
 
 def answer_list(index: Index, names: Iterable[str], k: int, paintings: bool, max_pixels: int, as_json: bool) -> int:
     """Write an answer for each image, some at a time; returns how many could not be given."""
-    writer = None if as_json else _writer(NEAREST_COLUMNS)
-    names, again = tee(dict.fromkeys(names))
-    failed = 0
+    return write_answers(_answers(index, dict.fromkeys(names), k, paintings, max_pixels), paintings, as_json)
+
+
+def _answers(
+    index: Index, names: Iterable[str], k: int, paintings: bool, max_pixels: int
+) -> Iterator[tuple[str, Answer | ArtidxError]]:
+    names, again = tee(names)
     ask = index.all_nearest_to if paintings else index.answers
     for some in batches(zip(again, index.queries(names, max_pixels=max_pixels), strict=True), IMAGES):
         answers = ask([query for _, query in some if isinstance(query, Query)], k=k)
         for name, query in some:
-            if isinstance(query, ArtidxError):
-                failed += 1
-                if writer:
-                    writer.writerow(map(_cell, (name, *[None] * 6, str(query), None, None)))
-                else:
-                    say_json({"query": name, "problem": str(query)})
-                continue
-            answer = next(answers)
+            yield name, query if isinstance(query, ArtidxError) else next(answers)
+
+
+def write_answers(found: Iterable[tuple[str, Answer | ArtidxError]], paintings: bool, as_json: bool) -> int:
+    """Write each answer, or what is wrong with its image; returns how many could not be given."""
+    writer = None if as_json else _writer(NEAREST_COLUMNS)
+    failed = 0
+    for name, answer in found:
+        if isinstance(answer, ArtidxError):
+            failed += 1
             if writer:
-                writer.writerows(
-                    [_cell(value) for value in (name, *row, None, *_known(query))] for row in _ranks(answer, paintings)
-                )
+                writer.writerow(map(_cell, (name, *[None] * 6, str(answer), None, None)))
             else:
-                say_json(answer)
+                say_json({"query": name, "problem": str(answer)})
+        elif writer:
+            known = _known(answer.painting)
+            writer.writerows(
+                [_cell(value) for value in (name, *row, None, *known)] for row in _ranks(answer, paintings)
+            )
+        else:
+            say_json(answer)
+    return failed
+
+
+def write_verdicts(found: Iterable[tuple[tuple[str, str], Verdict | ArtidxError]], as_json: bool) -> int:
+    """Write each verdict, or what is wrong with its pair; returns how many could not be given."""
+    writer = None if as_json else _writer(PAIR_COLUMNS)
+    failed = 0
+    for names, verdict in found:
+        if isinstance(verdict, ArtidxError):
+            failed += 1
+            if writer:
+                writer.writerow(map(_cell, (*names, *[None] * len(JUDGED), str(verdict), *[None] * 4)))
+            else:
+                say_json({"a": names[0], "b": names[1], "problem": str(verdict)})
+        elif writer:
+            sides = (*_known(verdict.a.painting), *_known(verdict.b.painting))
+            writer.writerow(map(_cell, (*names, *(getattr(verdict, name) for name in JUDGED), None, *sides)))
+        else:
+            say_json(verdict)
     return failed
 
 
@@ -184,11 +215,14 @@ def _ranks(answer: Answer, paintings: bool) -> list[tuple[Any, ...]]:
     ] or [(answer.unknown, *[None] * 5)]
 
 
-def _known(query: Query | str) -> tuple[str | None, str | None]:
+def _known_of(query: Query | str) -> tuple[str | None, str | None]:
+    return (None, None) if isinstance(query, str) else _known(query.painting)
+
+
+def _known(painting: Painting | None) -> tuple[str | None, str | None]:
     """The museum's number and the current attribution of a painting of the index."""
-    if isinstance(query, str) or query.painting is None:
+    if painting is None:
         return None, None
-    painting = query.painting
     return painting.object or painting.id, painting.attribution or painting.artist
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -70,10 +71,14 @@ def nearest(
     if output and listed:
         raise click.UsageError("-o writes a note on one image; --list answers on stdout")
     limit = pixel_limit(max_pixels)
-    if service := open_service(
-        index, ("--list", listed), ("-o", output), ("--model", model), ("--paintings", paintings)
-    ):
+    if service := open_service(index, ("-o", output), ("--model", model), ("--paintings", paintings)):
         with service:
+            if listed:
+                from .bulk import write_answers
+
+                names = [*dict.fromkeys(_listed(listed, encoding))]
+                found = service.nearest_of_each(names, k=k, where=where, exclude=exclude)
+                _end_list(write_answers(zip(names, found, strict=True), paintings, as_json))
             (image,) = read_images(*images, max_pixels=limit)
             _tell(service.nearest(image, k=k, where=where, exclude=exclude), as_json)
         return
@@ -82,13 +87,9 @@ def nearest(
         everything, opened = len(opened), opened.only(where, exclude)
         note(f"among {len(opened):,} of {everything:,} paintings")
     if listed:
-        from .bulk import answer_list, read_list, report_failed
-        from .recognised import note_guess
+        from .bulk import answer_list
 
-        note_guess(listed, encoding)
-        failed = answer_list(opened, read_list(listed, encoding), k, paintings, limit, as_json)
-        report_failed(failed)
-        sys.exit(2 if failed else 0)
+        _end_list(answer_list(opened, _listed(listed, encoding), k, paintings, limit, as_json))
     ask = opened.nearest_paintings if paintings else opened.nearest
     asked = read_images(*images, max_pixels=limit)
     answer = ask(*asked, k=k, max_pixels=limit)
@@ -104,6 +105,21 @@ def nearest(
     if is_near and not as_json and not answer.one_picture:
         note_without_geometry("this and the nearest")
     _tell(answer, as_json)
+
+
+def _listed(listed: Path, encoding: str | None) -> Iterator[str]:
+    from .bulk import read_list
+    from .recognised import note_guess
+
+    note_guess(listed, encoding)
+    return read_list(listed, encoding)
+
+
+def _end_list(failed: int) -> NoReturn:
+    from .bulk import report_failed
+
+    report_failed(failed)
+    sys.exit(2 if failed else 0)
 
 
 def _tell(answer: Answer, as_json: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -78,22 +80,26 @@ def pair(
     if output and pairs:
         raise click.UsageError("-o writes a note on one pair; --pairs answers on stdout")
     limit = pixel_limit(max_pixels)
-    if service := open_service(index, ("--pairs", pairs), ("-o", output), ("--model", model)):
+    if service := open_service(index, ("-o", output), ("--model", model)):
         with service:
             rate = float(fpr) if threshold is None else None
+            if pairs:
+                from .bulk import write_verdicts
+
+                names, again = tee(_read(pairs, encoding))
+                found = service.pair_of_each(names, false_positive_rate=rate, threshold=threshold, prior=prior)
+                _end_pairs(write_verdicts(zip(again, found, strict=True), as_json))
             asked = images(*paintings, max_pixels=limit)
             verdict = service.pair(*asked, false_positive_rate=rate, threshold=threshold, prior=prior)
             _tell(verdict, service.artists, as_json)
     opened = open_index(index, model, device)
     if pairs:
         from ..index.answers.verify import Decision
-        from .bulk import answer_pairs, report_failed
+        from .bulk import answer_pairs
         from .recognised import note_guess
 
         note_guess(pairs, encoding)
-        failed = answer_pairs(opened, pairs, Decision(float(fpr), threshold, prior), limit, as_json, encoding)
-        report_failed(failed)
-        sys.exit(2 if failed else 0)
+        _end_pairs(answer_pairs(opened, pairs, Decision(float(fpr), threshold, prior), limit, as_json, encoding))
     asked = images(*paintings, max_pixels=limit)
     verdict = opened.pair(*asked, false_positive_rate=float(fpr), threshold=threshold, prior=prior, max_pixels=limit)
     if output:
@@ -106,6 +112,21 @@ def pair(
     if not as_json and not verdict.one_picture and verdict.distance < opened.reach.very_near:
         note_without_geometry("these two")
     _tell(verdict, opened.artists, as_json)
+
+
+def _read(pairs: Path, encoding: str | None) -> Iterator[tuple[str, str]]:
+    from .bulk import read_pairs
+    from .recognised import note_guess
+
+    note_guess(pairs, encoding)
+    return read_pairs(pairs, encoding)
+
+
+def _end_pairs(failed: int) -> NoReturn:
+    from .bulk import report_failed
+
+    report_failed(failed)
+    sys.exit(2 if failed else 0)
 
 
 def _tell(verdict: Verdict, artists: int, as_json: bool) -> NoReturn:

@@ -99,12 +99,44 @@ def test_the_command_line_asks_a_service(service, run, tmp_path, index):
         assert (status, err) == (1 if words[0] == "pair" else 0, "")
         assert out == run(*words, "--index", index.source)[1]
         assert json.loads(run(*words, *place, "--json")[1])["model"] == index.manifest.model.sha256
-    status, _, err = run("nearest", "--list", tmp_path, *place)
+    status, _, err = run("nearest", RED, "--paintings", *place)
     assert (status, err.splitlines()[0]) == (
         2,
-        "artidx: --list works with an index here, not with a service (see artidx nearest --help)",
+        "artidx: --paintings works with an index here, not with a service (see artidx nearest --help)",
     )
     assert run("nearest", "none", *place)[2] == "artidx: none: no painting of paintings.artidx has this id\n"
+
+
+def test_files_of_questions_are_answered_by_a_service_as_by_the_index_here(service, run, tmp_path, index, monkeypatch):
+    """In several requests: by how many a service takes, and by how large they are."""
+    monkeypatch.setattr("artidx.client.MOST", 2)
+    new, large = painting(tmp_path / "new.png", 77), painting(tmp_path / "large.png", 78)
+    monkeypatch.setattr("artidx.client.MOST_BYTES", large.stat().st_size)
+    (tmp_path / "notes.png").write_text("no picture")
+    names = [RED, str(new), str(large), BLUE, str(tmp_path / "notes.png"), RED_TOO]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    rows = [f"{a},{b}" for a, b in zip(names, [*names[1:], RED], strict=True)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["a,b", *rows]))
+    for words in (("nearest", "--list", tmp_path / "list.txt", "-k", 2), ("pair", "--pairs", tmp_path / "pairs.csv")):
+        status, out, err = run(*words, "--index", service.url)
+        here = run(*words, "--index", index.source)
+        assert (status, err) == (here[0], here[2])
+        problems = [line for line in out.splitlines() if "notes.png" in line]
+        assert len(problems) == (1 if words[0] == "nearest" else 2)
+        assert all("not an image" in line for line in problems)
+        assert [line for line in out.splitlines() if "notes.png" not in line] == [
+            line for line in here[1].splitlines() if "notes.png" not in line
+        ]
+        lines = run(*words, "--json", "--index", service.url)[1].splitlines()
+        assert sum("problem" in json.loads(line) for line in lines) == len(problems)
+
+
+def test_a_picture_that_is_too_large_for_a_service_is_the_problem_of_one_question(index, tmp_path, monkeypatch):
+    monkeypatch.setattr("artidx.client.MOST_BYTES", 1000)
+    (tmp_path / "large.png").write_bytes(bytes(2 << 20))
+    with served(index.source, max_body_bytes=1 << 20) as service, Client(service.url) as client:
+        found = [*client.nearest_of_each([RED, tmp_path / "large.png", BLUE], k=1)]
+    assert [type(each) for each in found] == [artidx.Answer, Refused, artidx.Answer]
 
 
 def test_a_client_needs_neither_a_model_nor_a_search_library():
