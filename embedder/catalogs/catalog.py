@@ -473,9 +473,11 @@ def _clean(value: object, between_lines: str = " ") -> str | None:
     """Composed text on one line without control characters, which could rewrite a terminal; None if nothing shows."""
     if value is None or value is pd.NA or value != value:  # NaN is not equal to itself
         return None
-    lines = (line.strip() for line in re.split(r"[\r\n]", str(value)[:MAX_CELL]))
-    text = between_lines.join(line for line in lines if line)
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    text = str(value)[:MAX_CELL]
+    if not text.isprintable():  # nearly every cell is
+        lines = (line.strip() for line in re.split(r"[\r\n]", text))
+        text = between_lines.join(line for line in lines if line)
+        text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
     return composed(text) or None
 
 
