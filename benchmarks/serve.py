@@ -1,10 +1,13 @@
 """How fast `artidx serve` answers, next to the same questions asked without it, and to a route that does nothing.
 
     python benchmarks/serve.py
+    python benchmarks/serve.py --batches    # these alone
 
 A service of the reference gallery in a process of its own, asked by 1, 8 and 64 clients of this machine: a pair and the
 nearest artists by id, and museum paintings sent as files, which it must embed. Clients share the cores with it. Then
-how long one such painting takes while twenty of the worst pictures are decoded, which were sent at once.
+how long one such painting takes while twenty of the worst pictures are decoded, which were sent at once. Batches are
+put beside bare calls by their rate and by processor time, of the service's process and of this one, which others at
+work on the machine change little.
 """
 
 from __future__ import annotations
@@ -92,7 +95,7 @@ def process(*words: str) -> Any:
     ):
         try:
             assert found.stdout
-            yield int(found.stdout.readline().rpartition(":")[2])
+            yield int(found.stdout.readline().rpartition(":")[2]), found.pid
         finally:
             found.terminate()
 
@@ -150,33 +153,52 @@ async def among(port: int, uploads: list[bytes], bad: bytes) -> tuple[float, flo
     return statistics.median(alone), statistics.median(beside)
 
 
-def bare(function: Callable[[Any], Any], asked: list[Any], seconds: float = 3) -> float:
-    """Calls a second, one after the other."""
+def bare(function: Callable[[Any], Any], asked: list[Any], seconds: float = 3) -> tuple[float, float]:
+    """Calls a second, one after the other, and processor seconds of a call."""
     function(asked[0])
-    count, started = 0, time.perf_counter()
+    count, started, worked = 0, time.perf_counter(), time.process_time()
     for each in itertools.cycle(asked):
         function(each)
         count += 1
         if time.perf_counter() - started > seconds:
             break
-    return count / (time.perf_counter() - started)
+    return count / (time.perf_counter() - started), (time.process_time() - worked) / count
 
 
-def batches(port: int, ids: list[str], pairs: list[tuple[str, str]], images: list[Path]) -> dict[str, float]:
-    """Questions a second of one client that sends 1,000 ids, 1,000 pairs of ids, or all the pictures at once."""
+def processor_s(process: int) -> float:
+    """What a process has used so far, by what Linux says of it."""
+    used = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+
+
+def batches(
+    port: int, process: int, ids: list[str], pairs: list[tuple[str, str]], images: list[Path]
+) -> dict[str, tuple[float, float]]:
+    """Questions a second, and processor seconds of each, of one client that sends 1,000 ids, 1,000 pairs of ids, or all
+    the pictures at once."""
     firsts, seconds = [[*side] for side in zip(*pairs[:1000], strict=True)]
     sent: dict[str, tuple[str, dict[str, Any]]] = {
         "pair by id": ("pair", {"json": {"a": firsts, "b": seconds}}),
         "nearest by id": ("nearest", {"json": {"images": ids[:1000]}}),
         "nearest by upload": ("nearest", {"files": [("images", (path.name, path.read_bytes())) for path in images]}),
     }
-    rates = {}
+    found = {}
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600, trust_env=False) as client:
+        client.post("/v1/nearest", files={"image": (images[0].name, images[0].read_bytes())}).raise_for_status()
         for name, (kind, body) in sent.items():
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), processor_s(process)
             count = len(client.post(f"/v1/{kind}:batch", **body).raise_for_status().text.splitlines())
-            rates[name] = count / (time.perf_counter() - started)
-    return rates
+            found[name] = count / (time.perf_counter() - started), (processor_s(process) - worked) / count
+    return found
+
+
+def put_beside(calls: dict[str, tuple[float, float]], together: dict[str, tuple[float, float]]) -> None:
+    """Prints batches beside bare calls."""
+    for name, (rate, worked) in together.items():
+        print(
+            f"batch, {name}: {rate:,.1f} /s, {calls[name][0] / rate:.2f} times as long as bare calls, "
+            f"{worked / calls[name][1]:.2f} times their processor time"
+        )
 
 
 def main() -> None:
@@ -191,23 +213,31 @@ def main() -> None:
         f"{sum(map(len, uploads)) / len(uploads) / 1e3:.0f} kB on average"
     )
 
-    pair_rate = bare(lambda pair: index.pair(f"id:{pair[0]}", f"id:{pair[1]}"), pairs)
-    nearest_rate = bare(lambda painting: index.nearest(f"id:{painting}"), ids)
+    calls = {
+        "pair by id": bare(lambda pair: index.pair(f"id:{pair[0]}", f"id:{pair[1]}"), pairs),
+        "nearest by id": bare(lambda painting: index.nearest(f"id:{painting}"), ids),
+        "nearest by upload": bare(index.nearest, images, seconds=10),
+    }
+    pair_rate, nearest_rate = calls["pair by id"][0], calls["nearest by id"][0]
     print(f"bare Index.pair {pair_rate:,.0f} /s, Index.nearest {nearest_rate:,.0f} /s, one at a time")
+    if "--batches" in sys.argv:
+        with process("-m", "artidx.cli", "serve", "--port", "0") as (port, server):
+            put_beside(calls, batches(port, server, ids, pairs, images))
+        return
     embedder = Embedder.load()
     list(embedder.embed(images[:8]))
     started = time.perf_counter()
     list(embedder.embed(images))
     embed_before = len(images) / (time.perf_counter() - started)
 
-    with process("-c", EMPTY) as port:
+    with process("-c", EMPTY) as (port, _):
         empty = measured("empty route", port, [request("/", a=a, b=b) for a, b in pairs])
-    with process("-m", "artidx.cli", "serve", "--port", "0", "--in-flight", "256") as port:
+    with process("-m", "artidx.cli", "serve", "--port", "0", "--in-flight", "256") as (port, server):
         measured("livez", port, [request("/livez").replace(b"POST", b"GET", 1)])
         pair = measured("pair by id", port, [request("/v1/pair", a=a, b=b) for a, b in pairs])
         nearest = measured("nearest by id", port, [request("/v1/nearest", image=each) for each in ids])
         upload = measured("nearest by upload", port, uploads, seconds=15)
-        together = batches(port, ids, pairs, images)
+        together = batches(port, server, ids, pairs, images)
         for kind, data in worst_pictures().items():
             alone, beside = uvloop.run(among(port, uploads, request("/v1/nearest", image=data)))
             print(
@@ -229,12 +259,7 @@ def main() -> None:
             )
         )
 
-    for name, bare_rate in (
-        ("pair by id", pair_rate),
-        ("nearest by id", nearest_rate),
-        ("nearest by upload", (embed_before + embed_after) / 2),
-    ):
-        print(f"batch, {name}: {together[name]:,.1f} /s, {bare_rate / together[name]:.2f} times as long as bare calls")
+    put_beside(calls, together)
     against("pair by id", pair, pair_rate)
     against("nearest by id", nearest, nearest_rate)
     rate = (embed_before + embed_after) / 2

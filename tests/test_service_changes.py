@@ -234,6 +234,20 @@ def test_what_is_added_again_under_one_key_is_there_once(client, service, index,
     assert len(Index.open(index.source)) == 13
 
 
+def test_a_key_outlives_other_changes_but_not_the_service_and_still_nothing_is_added_twice(index, tmp_path):
+    new, key = form(image=painting(tmp_path / "new.png", 77), artist="Nell"), {"idempotency-key": "k-1"}
+    with served(index.source, uploads=tmp_path / "up", write_token=TOKEN) as service, service.client(TOKEN) as client:
+        first = client.post("/v1/paintings", **new, headers=key)
+        Index.open(index.source).remove([RED])  # by somebody else
+        again = client.post("/v1/paintings", **new, headers=key)
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert again.json()["painting"] == first.json()["painting"]
+        assert again.headers["artidx-generation"] == "3"
+    with served(index.source, uploads=tmp_path / "up", write_token=TOKEN) as service, service.client(TOKEN) as client:
+        refused = client.post("/v1/paintings", **new, headers=key)
+    assert (refused.status_code, len(Index.open(index.source))) == (409, 12)
+
+
 def test_tokens_have_names_and_rights_and_are_replaced_without_a_restart(index, tmp_path, caplog):
     caplog.set_level(logging.INFO, "artidx.service")
     old, new = "an-old-token-of-anna", "a-new-token-of-anna"
