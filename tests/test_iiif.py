@@ -6,9 +6,11 @@ import base64
 import copy
 import json
 import random
+import shutil
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -16,9 +18,12 @@ from artidx import Index, read_catalog
 from artidx.embedder.catalogs import iiif
 from artidx.embedder.catalogs.catalog import ColumnNames
 from artidx.embedder.catalogs.presentation import read, text
-from artidx.errors import BadCatalog
+from artidx.embedder.locations import Reader
+from artidx.errors import BadCatalog, UnreadableImage
+from artidx.files import cache_folder
 from artidx.index.changes.build import Settings
 from made import painting
+from served import served
 from web import Web
 
 HOST = "https://museum.example"
@@ -165,7 +170,13 @@ def test_a_collection_is_built_politely_and_goes_on_where_it_was(web, tmp_path, 
     assert table["image_service"]["299843"] == f"ImageService2 {web.url}/iiif/0.jpg"
     asked = len(web.asked)
     report = index.add(source, settings=settings)
+    with served(index.source) as service, service.client() as client:
+        picture = client.get("/v1/thumbnails/b")
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/jpeg")
     assert (report.already_there, len(web.asked)) == (4, asked)  # the collection is a file; all else is kept
+    shutil.rmtree(cache_folder() / "web")
+    with Reader() as reader, pytest.raises(UnreadableImage, match="--allow"), reader.open(table["path"]["b"]):
+        pass  # nothing is fetched to answer
 
 
 @pytest.fixture
@@ -344,9 +355,63 @@ def test_values_of_both_versions_become_plain_text():
     assert text({"fr": ["c"]}) == "c"
     assert text([{"@value": "deux", "@language": "fr"}, {"@value": "two", "@language": "en"}]) == "two"
     assert text(["one", {"@value": "two"}, 3]) == "one; two; 3"
-    assert text("<p>Vermeer &amp; pupils<br>Delft</p>") == "Vermeer & pupils Delft"
+    assert text("<p>Vermeer &amp; pupils<br>Delft</p>") == "Vermeer & pupils\nDelft"
     assert text("x < y") == "x < y"
     assert text({"en": [{"en": "no text"}]}) == text(None) == text([[["deep"]]]) == ""
+
+
+@pytest.mark.parametrize(
+    ("metadata", "artist", "qualifier", "title", "year"),
+    [
+        (
+            {"Artist / Maker": "Georges Seurat\nFrench, 1859-1891", "Object Number": "1", "Date": "1884/86"},
+            "Georges Seurat",
+            None,
+            "Self-Portrait",
+            1884,
+        ),
+        (
+            {
+                "People": ["Artist: Follower of Rembrandt van Rijn, Dutch (1606 - 1669)"],
+                "Title": "A Man",
+                "Date": "17th",
+            },
+            None,
+            "follower of",
+            "A Man",
+            None,
+        ),
+        (
+            {
+                "Kunstenaar": [{"@value": "Jan Steen", "@language": "nl"}],
+                "Titel": [{"@value": "Het feest", "@language": "nl"}],
+                "Datering": "ca. 1665 - 1668",
+            },
+            "Jan Steen",
+            None,
+            "Het feest",
+            1665,
+        ),
+        (
+            {"Creator": "<span>John Constable, 1776&ndash;1837, British</span>", "Date": "1822"},
+            "John Constable",
+            None,
+            "Self-Portrait",
+            1822,
+        ),
+        ({"Auteur": "Monet, Claude (1840-1926)", "Titre": "La pie"}, "Monet, Claude", None, "La pie", None),
+        ({"Maker": "Unknown artist", "Attribution": "none"}, None, None, "Self-Portrait", None),
+    ],
+)
+def test_labels_are_read_as_museums_write_them(tmp_path, metadata, artist, qualifier, title, year):
+    page = {"@id": "https://museum.example/artworks/1", "format": "text/html", "label": "Full record"}
+    source = written(tmp_path / "m.json", second(HOST, 1, metadata, rendering=page))
+    row = read_catalog(source, allowed=[f"{HOST}/"]).table.iloc[0]
+    none = [
+        None if value is pd.NA or value != value else value for value in (row["artist"], row["qualifier"], row["year"])
+    ]
+    assert (*none[:2], row["title"], none[2]) == (artist, qualifier, title, year)
+    assert row["url"] == page["@id"]
 
 
 @pytest.mark.parametrize(

@@ -230,15 +230,18 @@ def _labels(node: Node) -> Labels:
 
 def _page(node: Node) -> str:
     """Where people can look at it."""
-    for each in (*_list(node.get("homepage")), *_list(node.get("related"))):
-        kind = _text_of(each, "format") if isinstance(each, dict) else ""
-        if re.match(r"https?://", address := _id(each)) and kind in ("", "text/html", "application/xhtml+xml"):
+    found = [(each, "text/html") for name in ("homepage", "related") for each in _list(node.get(name))]
+    found += [(each, "") for each in _list(node.get("rendering"))]  # a PDF, or the page in a catalogue
+    for each, usual in found:
+        kind = (_text_of(each, "format") if isinstance(each, dict) else "") or usual
+        if kind == "text/html" and re.match(r"https?://", address := _id(each)):
             return address
     return ""
 
 
 def text(value: Any) -> str:
-    """A label or value of either version as plain text: one language of several, its parts parted by `; `."""
+    """A label or value of either version as plain text: one language of several, its parts parted by `; `, its lines
+    kept."""
     return "; ".join(part for each in _values(value) if (part := _plain(each)))[:MAX_TEXT]
 
 
@@ -274,7 +277,7 @@ class _Text(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         if tag in BLOCKS:
-            self.parts.append(" ")
+            self.parts.append("\n")
 
 
 def _plain(value: str) -> str:
@@ -284,7 +287,7 @@ def _plain(value: str) -> str:
         parser.feed(value)
         parser.close()
         value = "".join(parser.parts)
-    return " ".join(value.split())
+    return "\n".join(line for each in value.splitlines() if (line := " ".join(each.split())))
 
 
 def _id(node: Any) -> str:
