@@ -473,6 +473,20 @@ def test_documents_on_the_web_are_bounded_and_lead_nowhere_that_is_not_allowed(w
         read_catalog(f"{web.url}/top", allowed=[web.url])
 
 
+def test_metadata_are_bounded_and_the_most_common_are_kept(tmp_path, monkeypatch):
+    manifest = second(HOST, 1, {"Artist": "Jan Steen", "Rare": "x"}, ("a", "b"))
+    manifest["sequences"][0]["canvases"][0]["metadata"] = [{"label": "Rarer", "value": "y"}]
+    source = written(tmp_path / "m.json", manifest)
+    monkeypatch.setattr(iiif, "MAX_CELLS", 4)  # two pictures, two headings
+    catalog = read_catalog(source, allowed=[f"{HOST}/"])
+    assert catalog.table["artist"].tolist() == ["Jan Steen"] * 2
+    assert "Rarer" not in catalog.table
+    assert ("2 headings", "too many metadata; the most common are kept") in catalog.skipped
+    monkeypatch.setattr(iiif, "MAX_TEXT", 10)
+    with pytest.raises(BadCatalog, match="characters of metadata"):
+        read_catalog(source, allowed=[f"{HOST}/"])
+
+
 def test_pages_of_a_collection_are_followed_and_circles_end(web):
     web.files = {
         "/top": json.dumps({"@type": "sc:Collection", "first": f"{web.url}/1", "total": 2}).encode(),

@@ -13,10 +13,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import ChainMap, Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pandas as pd
@@ -31,14 +33,15 @@ from .described import ColumnNames, Recognised, found_columns, renamed
 from .headings import columns_of
 from .leftovers import LeftAlone
 from .photographs import Photographs
-from .presentation import Found, Labels, Object, Picture, read
+from .presentation import Found, Object, Picture, read
 from .tables import Table, is_table
 
-MAX_DOCUMENT_BYTES = 32 << 20
+MAX_DOCUMENT_BYTES = 16 << 20  # as objects of Python 350 MB at worst: one is unfolded at a time
 MAX_DOCUMENTS = 200_000
 MAX_DEPTH = 12  # of collections in collections
 MAX_PICTURES = 1_000_000
-MAX_HEADINGS = 500
+MAX_TEXT = 256 << 20  # characters of all metadata
+MAX_CELLS = 20_000_000  # of the table: a million pictures with 20 headings, 20,000 with a thousand
 READ_S = 60.0
 LABEL = "label"  # our heading for what a manifest is called
 OWN = ("manifest", "canvas", "canvas_size", "image_service", "url")  # columns of ours, beside what metadata say
@@ -60,7 +63,7 @@ class _Row:
     object: Object
     picture: Picture
     number: str
-    labels: Labels
+    labels: Mapping[str, str]
     where: str  # the document
 
 
@@ -75,6 +78,8 @@ class _Walk:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     objects: int = 0
     choices: int = 0
+    text: int = 0  # characters of metadata
+    unfolding: Lock = field(default_factory=Lock)
     seen: set[str] = field(default_factory=set)
 
 
@@ -120,7 +125,9 @@ def _walk(source: str, walk: _Walk, bar: Bar) -> None:
 def _document(where: str, walk: _Walk, fresh_s: float) -> Found | str:
     """What a document holds, or why it cannot be had."""
     try:
-        found = read(json.loads(_bytes(where, walk, fresh_s)))
+        data = _bytes(where, walk, fresh_s)
+        with walk.unfolding:
+            found = read(json.loads(data))
     except UnreadableImage as problem:
         return str(problem)
     except OSError as problem:
@@ -166,13 +173,25 @@ def _note(where: str, one: Object, walk: _Walk) -> None:
     name = one.label or one.address or where
     if not one.pictures:
         walk.without.append(name)
+    labels = {**one.labels, LABEL: one.label}
     number = _number(one.address or where)
+    walk.text += _length(labels)
     for picture in one.pictures:
-        is_own = bool(picture.labels)
-        labels = one.labels | picture.labels | {LABEL: picture.label if is_own and picture.label else one.label}
-        walk.rows.append(_Row(one, picture, _number(picture.canvas) if is_own else number, labels, where))
-    if len(walk.rows) > MAX_PICTURES:
-        raise BadCatalog(f"{where}: more than {MAX_PICTURES:,} images so far; give the collection's parts one by one")
+        if picture.labels:  # the canvas is an object of its own, of which the manifest's labels hold, too
+            own = ChainMap({**picture.labels, LABEL: picture.label or one.label}, labels)
+            walk.text += _length(picture.labels)
+            walk.rows.append(_Row(one, picture, _number(picture.canvas), own, where))
+        else:
+            walk.rows.append(_Row(one, picture, number, labels, where))
+    if len(walk.rows) > MAX_PICTURES or walk.text > MAX_TEXT:
+        raise BadCatalog(
+            f"{where}: more than {MAX_PICTURES:,} images, or {MAX_TEXT >> 20} million characters of metadata, so far; "
+            f"give the collection's parts one by one"
+        )
+
+
+def _length(labels: Mapping[str, str]) -> int:
+    return sum(len(heading) + len(value) for heading, value in labels.items())
 
 
 def _address(said: str, where: str, walk: _Walk) -> tuple[str, str | None]:
@@ -200,7 +219,7 @@ def _number(address: str) -> str:
 def _table(
     source: str, names: ColumnNames, walk: _Walk, least: int, left: LeftAlone
 ) -> tuple[pd.DataFrame, list[tuple[str, str]], Recognised]:
-    frame = _frame([row.labels for row in walk.rows])
+    frame = _frame([row.labels for row in walk.rows], walk)
     table = Table(Path(source), tuple(frame.columns), 1)
     columns = _columns(table, frame, names)
     filled, shown = _filled(frame, columns, names)
@@ -245,11 +264,17 @@ def _table(
     return rows, [*walk.skipped, *left_out], facts
 
 
-def _frame(labels: Sequence[Labels]) -> pd.DataFrame:
-    """A row a picture, a column a heading, in the order in which they are met."""
-    headings = dict.fromkeys(heading for each in labels for heading in each if heading not in OWN)
-    wanted = [LABEL, *(heading for heading in headings if heading != LABEL)][:MAX_HEADINGS]
-    return pd.DataFrame({heading: [each.get(heading, "") for each in labels] for heading in wanted}, dtype="str")
+def _frame(labels: Sequence[Mapping[str, str]], walk: _Walk) -> pd.DataFrame:
+    """A row a picture, a column a heading, in the order in which they are met; of too many, those that most pictures
+    have."""
+    counts = Counter(heading for each in labels for heading in each if heading not in (*OWN, LABEL))
+    most = MAX_CELLS // len(labels)
+    if len(counts) >= most:
+        common = {heading for heading, _ in counts.most_common(max(0, most - 1))}
+        walk.skipped.append((f"{len(counts) - len(common):,} headings", "too many metadata; the most common are kept"))
+        counts = Counter({heading: count for heading, count in counts.items() if heading in common})
+    columns = {heading: [each.get(heading, "") for each in labels] for heading in (LABEL, *counts)}
+    return pd.DataFrame(columns, dtype="str")
 
 
 def _columns(table: Table, frame: pd.DataFrame, names: ColumnNames) -> dict[str, str]:
