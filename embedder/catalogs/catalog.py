@@ -445,7 +445,7 @@ def _cleaned(column: pd.Series[Any]) -> list[Any]:
     if column.name == "path":
         return list(column)
     clean = _clean_record if column.name == "artist" else _clean
-    return [clean(value) for value in column]
+    return [clean(value) for value in column.tolist()]
 
 
 def _why_none(found: _Found) -> str:

@@ -127,13 +127,12 @@ class PairCurve:
 
     def at(self, false_positive_rate: float) -> OperatingPoint:
         """The largest threshold whose share of different pairs called same stays within the rate."""
-        false, true = self._rates()
-        place = max(int(np.searchsorted(false, false_positive_rate, side="right")) - 1, 0)
-        return OperatingPoint(place * SPAN / BINS, float(false[place]), float(true[place]))
+        return _point_at(false_positive_rate, *self._rates())
 
     def roc(self) -> tuple[OperatingPoint, ...]:
         """The points at ROC_RATES, each once: where there are few pairs, several of the rates share one."""
-        return steps([self.at(rate) for rate in ROC_RATES.tolist()])
+        rates = self._rates()
+        return steps([_point_at(rate, *rates) for rate in ROC_RATES.tolist()])
 
     def equal_error(self) -> OperatingPoint:
         """Where as many same pairs are missed as different pairs are called same."""
@@ -148,6 +147,12 @@ class PairCurve:
             return np.concatenate([[0.0], counts.cumsum() / max(counts.sum(), 1)])
 
         return below(self.different), below(self.same)
+
+
+def _point_at(rate: float, false: Doubles, true: Doubles) -> OperatingPoint:
+    """false, true: (BINS + 1,) shares of pairs below each bin's lower edge; false ascends."""
+    place = max(int(np.searchsorted(false, rate, side="right")) - 1, 0)
+    return OperatingPoint(place * SPAN / BINS, float(false[place]), float(true[place]))
 
 
 def bins_of(distances: Array) -> npt.NDArray[np.int32]:
