@@ -62,6 +62,15 @@ def test_a_data_frames_file_names_are_relative_to_the_folder_that_is_named(colle
     assert catalog.source == "DataFrame"
 
 
+def test_a_dataframe_has_nobody_look_through_the_folder_where_the_program_runs(tmp_path, monkeypatch):
+    """A notebook that ran in a home folder waited until all of it had been walked through."""
+    painting(tmp_path / "a.png", 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.walk", lambda *_, **__: pytest.fail("walked through the current folder"))
+    catalog = read_catalog(pd.DataFrame({"file": ["a.png", "missing.png"], "artist": ["x", "y"]}))
+    assert len(catalog) == 2
+
+
 @pytest.mark.parametrize(
     ("table", "why"),
     [

@@ -115,8 +115,7 @@ def read_catalog(
     if isinstance(source, pd.DataFrame):
         if source.empty:
             raise BadCatalog(f"{FRAME}: has no rows, or no columns; give one row a painting and a column of file names")
-        beside = replace(names, images=names.images or ".")
-        return _finish(FRAME, _described(table_of(source, FRAME), beside, None, found), names, found)
+        return _finish(FRAME, _described(table_of(source, FRAME), names, ".", found), names, found)
     if not isinstance(source, str | os.PathLike):
         raise BadCatalog(f"a catalog is read from a path or a DataFrame, not from {type(source).__name__}")
     path: Path | str = str(source) if is_remote(str(source)) else Path(source)

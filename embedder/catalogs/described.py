@@ -84,7 +84,7 @@ def described(
 ) -> tuple[pd.DataFrame, list[tuple[str, str]], Recognised]:
     """The paintings of a table; (path, reason) of photographs that stand twice or cannot be told; what was recognised.
 
-    url: of the folder in which the table really lies, where that is elsewhere. Raises BadCatalog.
+    url: the folder to which file names are relative, where that is not the table's own. Raises BadCatalog.
     """
     frame = table.frame()
     columns = found_columns(table, frame, names)
