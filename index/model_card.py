@@ -10,11 +10,12 @@ from .scoring.calibration import Calibration
 
 NAN = float("nan")
 
-MEASURED = """The exported file itself, on paintings it was not trained on: val_seen are other works by training artists, val_unseen
-are by other artists. Any other split holds photographs of other origins, whose artists it may have learnt or not."""
-MEASURED_BEFORE = """The model before, which had learnt the split train alone, exported, on paintings it was not trained on: val_seen are
-other works by training artists, val_unseen are by other artists. This file has then learnt all three splits: nothing is
-left to measure it on. It has the calibration of the model before."""
+MEASURED = """The scores are those of this file, on paintings that it was not trained on: val_seen has other works by artists of the
+training set, val_unseen has works by other artists. Any other split has photographs from other sources, by artists of
+the training set or not."""
+MEASURED_BEFORE = """The scores and the calibration are those of an earlier model, which was trained on the split train alone. They were measured
+on paintings that it was not trained on: val_seen has other works by artists of the training set, val_unseen has works
+by other artists. This file was then trained on all three splits, so no paintings are left to measure it on."""
 
 
 def model_card(
@@ -24,8 +25,8 @@ def model_card(
     calibration: Calibration,
     is_of_all_splits: bool = False,
 ) -> str:
-    """The card as Markdown. made: how, in the words of the recipe; is_of_all_splits: the scores are those of a model
-    before."""
+    """The card as Markdown. made: how the model was made, by the recipe; is_of_all_splits: the scores are those of the
+    model before it was trained on all splits."""
     rows = "\n".join(
         f"| {s.split} | {s.pairs.paintings:,} | {s.pairs.artists} | {s.pairs.auc:.3f} | {s.retrieval.triplet_accuracy:.3f} | "
         f"{s.pairs.found_at_1_percent:.3f} | {share(s.nearest.top_1 if s.nearest else NAN)} | {share(s.nearest.top_5 if s.nearest else NAN)} |"
@@ -41,56 +42,58 @@ def model_card(
 
 sha256 `{embedder.sha256}`
 
-Turns a picture of a painting into a vector of {embedder.dim} numbers of unit length. Vectors of paintings by one artist
-lie nearer to each other than to those of others. Input: RGB without the outermost {PREPROCESSING["inset"]:.0%} of
-each side (less where fewer than {embedder.size} px would be left), squashed to {embedder.size} x {embedder.size} px and saved as a JPEG of quality {PREPROCESSING["jpeg_quality"]},
-so that all collections' pictures are alike in that; all of the path from there on is in the file.
+Turns a picture of a painting into a vector of {embedder.dim} numbers, at unit length. Vectors of paintings by one artist lie nearer
+to each other than to those of others. Preprocessing: the outermost {PREPROCESSING["inset"]:.0%} are cut off each side (less if fewer than {embedder.size} px
+would be left), and the rest is squashed to {embedder.size} x {embedder.size} px RGB and saved as a JPEG of quality {PREPROCESSING["jpeg_quality"]}, so that pictures from
+all collections are alike in sharpness. Everything after that is in the model file.
 
 ## How it was made
 
 {made}
 
-The training images are not part of the model. Made by `artidx train`; largest difference of any number to PyTorch:
-{parity["largest_difference_to_pytorch"]:.1e}; weights are stored in 8 and 16 bits, which turns a vector by {parity["largest_cosine_lost_to_stored_weights"]:.1e} of cosine at most.
-{said_of_sums(parity)}
-## What it was measured at
+The model does not contain the training images. It was exported by `artidx train`. The largest difference of any number to
+PyTorch is {parity["largest_difference_to_pytorch"]:.1e}. Weights are stored in 8 and 16 bits, which turns a vector by at most {parity["largest_cosine_lost_to_stored_weights"]:.1e} of cosine.
+{said_of_int8(parity)}
+## Scores
 
 {MEASURED_BEFORE if is_of_all_splits else MEASURED}
 
-| split | paintings | artists | AUC | triplet accuracy | same pairs found at 1 % false positives | artist first | in five |
+| split | paintings | artists | AUC of pairs | triplets right | pairs found at 1 % | artist first | in first five |
 |---|---|---|---|---|---|---|---|
 {rows}
 
-AUC over all pairs of a split as an index of it alone judges them; triplet accuracy by distance. Artists are looked for among the training paintings.
+Pairs are judged in an index of the split alone, triplets by distance. The gallery for artists is the training set.
 
-Calibration of pairs: {calibration.pairs.measured_on} ({calibration.pairs.same_pairs:,} same, {calibration.pairs.different_pairs:,} different),
-in an index of them and in one of the training paintings. Compared is the fused distance, distance + {calibration.pairs.neighbourhood_weight:.3f} x (1 - similarity
-of the neighbourhoods). On artists held out of the fit, at a prior of one half: calibration error {share(scale.calibration_error)} and Brier score
-{share(scale.brier)}; by distance alone {share(calibration.pairs.by_distance.calibration_error)} and {share(calibration.pairs.by_distance.brier)}.
+**Calibration of pairs.** Fitted to {calibration.pairs.measured_on}: {calibration.pairs.same_pairs:,} pairs by one artist and
+{calibration.pairs.different_pairs:,} by two, in an index of these paintings and in one of the training set. The fused distance is distance +
+{calibration.pairs.neighbourhood_weight:.3f} x (1 - neighbourhood similarity). On artists held out of the fit, at a prior of one half, its calibration error is
+{share(scale.calibration_error)} and its Brier score {share(scale.brier)}; by distance alone {share(calibration.pairs.by_distance.calibration_error)} and {share(calibration.pairs.by_distance.brier)}. The last row has the point where both
+errors are equal.
 
-| called same below a fused distance of | of different pairs | of same pairs |
+| fused distance below | pairs by two artists | pairs by one artist |
 |---|---|---|
 {points}
 
-Calibration of artists: {calibration.artists.measured_on}.
+**Calibration of artists.** Fitted to {calibration.artists.measured_on}.
 
 ## Use, misuse, limits
 
-Meant for finding candidates and comparing works in a collection: a lead for someone who then looks, reads and tests.
-Not evidence of authorship: do not use it to authenticate, price, insure or accuse. It compares photographs, and
-so also how they were taken: a painting asked of another collection's index is at a disadvantage, and two from a
-collection that the index does not hold look alike to it. Copies, prints after
-a painting and works of one school look like one hand. Its probabilities hold for paintings like
-those of the calibration.
+Use it to find candidates and to compare works in a collection. Its answers are leads for someone who then looks, reads and
+tests. They are not evidence of authorship: do not use it to authenticate, price, insure or accuse.
+
+The model compares photographs, so it also compares how they were taken. A photograph from another collection than the
+index is at a disadvantage, and two from one collection that the index does not hold look alike to it. Copies,
+prints after a painting and works of one school look like the work of one hand. Probabilities hold for paintings
+like those of the calibration.
 """
 
 
-def said_of_sums(parity: dict[str, float]) -> str:
-    """What sums in 8 bits cost, where some are made so."""
+def said_of_int8(parity: dict[str, float]) -> str:
+    """What int8 activations cost, if the model has any."""
     if "mean_cosine_lost_to_sums_in_8_bits" not in parity:
         return ""
-    return f"""Operations that bear it sum in 8 bits: pointwise convolutions and, where it has tokens, their products with weights. Ranges
-are from some training paintings; that turned the vectors of as many others by {parity["mean_cosine_lost_to_sums_in_8_bits"]:.1e} of cosine on average and {parity["largest_cosine_lost_to_sums_in_8_bits"]:.1e} at most.
+    return f"""Pointwise convolutions and matrix products of tokens with weights have int8 activations, where that costs little. Their
+ranges were found on some training paintings; on as many others, int8 turned the vectors by {parity["mean_cosine_lost_to_sums_in_8_bits"]:.1e} of cosine on average and {parity["largest_cosine_lost_to_sums_in_8_bits"]:.1e} at most.
 """
 
 

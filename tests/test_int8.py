@@ -17,7 +17,7 @@ from artidx.embedder.runtime import Embedder
 from artidx.embedder.training.export.int8 import rounded
 from artidx.embedder.training.export.onnx_file import export
 from artidx.embedder.training.making import said_of_parity
-from artidx.index.model_card import said_of_sums
+from artidx.index.model_card import said_of_int8
 from made import pictures
 
 SIDE = 32
@@ -159,9 +159,9 @@ def test_what_sums_in_eight_bits_cost_is_told_where_there_are_some(tokens_file):
     embedder = Embedder(tokens_file, "tiny")
     largest = embedder.metadata["parity"]["largest_cosine_lost_to_sums_in_8_bits"]
     assert f"to int8 activations {largest:.1e}" in said_of_parity(embedder)
-    assert f"{largest:.1e} at most" in said_of_sums(embedder.metadata["parity"])
+    assert f"{largest:.1e} at most" in said_of_int8(embedder.metadata["parity"])
     plain = {"largest_difference_to_pytorch": 1e-7, "largest_cosine_lost_to_stored_weights": 1e-4}
-    assert not said_of_sums(plain)
+    assert not said_of_int8(plain)
 
 
 def test_the_next_row_makes_good_what_rounding_one_has_cost():

@@ -50,9 +50,8 @@ def calibrate_model(
     within, outside, paired = _pairs_of(paintings, gallery, unseen, elsewhere)
     if not paintings.of[seen].any():
         raise BadCatalog(f"calibrating needs paintings in the split {seen} by artists of the split {gallery}")
-    measured_on = (
-        f"all pairs of {paintings.described(unseen)}, whom the model had not learnt when it was measured"
-        + "".join(f", and of {paintings.described(name)}" for name in paired[1:])
+    measured_on = f"all pairs of {paintings.described(unseen)}, held out when the model was measured" + "".join(
+        f", and of {paintings.described(name)}" for name in paired[1:]
     )
     artists = _artists_of(paintings, gallery, seen, unseen, elsewhere)
     return Calibration(calibrate_pairs(within, measured_on), artists, calibrate_pairs(outside, measured_on))

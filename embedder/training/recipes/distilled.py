@@ -117,12 +117,12 @@ def train_distilled(
 
 def _described(settings: DistilledSettings, teacher: tuned.Tuned) -> str:
     s, licence = settings, BACKBONES[settings.backbone].licence
-    return f"""One `{s.backbone}`, pretrained under {licence}, read at several depths (mean and
-standard deviation of every channel), that has learnt to give the vectors of a larger model, its teacher, for the
-{len(teacher.places):,} training paintings. It began at their ridge regression on what the pretrained backbone sees;
-then all but the first {s.frozen} of its parts learnt for {s.epochs} epochs at a rate of {s.rate:g}, on crops of
-{crops.CROP} px of paintings re-digitised anew each time, {s.photographed:.0%} of them in another light and with a
-strip of background around them.
+    return f"""One `{s.backbone}` with pretrained weights (licence: {licence}), read at several depths (mean and
+standard deviation of every channel). It was trained to reproduce the vectors of a larger model, its teacher, for the
+{len(teacher.places):,} training paintings. It started from a ridge regression of these vectors on the pretrained
+backbone's features. Then all but its first {s.frozen} parts were trained for {s.epochs} epochs at a rate of {s.rate:g},
+on crops of {crops.CROP} px of paintings that were re-digitised at random, {s.photographed:.0%} of them in another light
+and with a strip of background around them.
 
 The teacher, which is not in this file:
 

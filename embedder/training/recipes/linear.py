@@ -84,15 +84,16 @@ def describe_linear(paintings: int, artists: int, settings: LinearSettings, weig
     """How the model was made, as Markdown for its card. weights: the backbones' folder, which tells their licences."""
     licences = {name: licence_of(name, load_frozen(name, weights, SIZE)) for name in settings.backbones}
     members = "\n".join(f"- `{name}`, weights under {licence}" for name, licence in licences.items())
-    how = "or without it and less its mean, " if {*settings.backbones} - {*BACKBONES} else ""
+    how = " (of timm's networks without the root, minus their mean)" if {*settings.backbones} - {*BACKBONES} else ""
     s, copies = settings, settings.copies - 1
     return f"""Frozen pretrained backbones, read at several depths (mean and standard deviation of every channel):
 
 {members}
 
-Each layer through the signed square root {how}and to unit length; PCA to {s.components}; linear discriminants
-(shrinkage {s.shrinkage:g}, each scaled by (e / (1 + e)) ^ {s.spread:g}) to {s.dim}. Trained on {paintings:,}
-paintings by {artists} artists, each as it is and in {copies} re-digitised {"copy" if copies == 1 else "copies"}."""
+The signed square root of each layer{how}, at unit length; PCA to {s.components}; linear
+discriminants (shrinkage {s.shrinkage:g}, each scaled by (e / (1 + e)) ^ {s.spread:g}) to {s.dim}. Fitted to
+{paintings:,} paintings by {artists} artists, each as it is and in {copies}
+re-digitised {"copy" if copies == 1 else "copies"}."""
 
 
 def _head(

@@ -183,12 +183,12 @@ def describe_paper(settings: PaperSettings, outcome: Outcome) -> str:
     )
     how = "the joining matrix alone" if settings.freeze_members else "members and joining matrix together"
     shape, batches = settings.network, settings.member_training.batches
-    return f"""Siamese networks learnt from nothing, after a student project: {settings.members} of them, with a
-convolution block of {blocks} channels each ({shape.kernel} x {shape.kernel} px), each trained with {batches} batches on
-up to {settings.artists_per_member} artists of its own, {outcome.artists} in all;
-their vectors concatenated, then trained further on all artists ({how}).
+    return f"""Siamese networks trained from scratch, after a student project: {settings.members} of them, with
+convolution blocks of {blocks} channels ({shape.kernel} x {shape.kernel} px), each trained with {batches} batches on
+up to {settings.artists_per_member} artists of its own, {outcome.artists} in all.
+Their vectors are concatenated, and were trained further on all artists ({how}).
 
-| network | epochs | best | triplets right in its training batches | of its validation paintings |
+| network | epochs | best epoch | triplets right, training batches | triplets right, validation paintings |
 |---|---|---|---|---|
 {reached}"""
 

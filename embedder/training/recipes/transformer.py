@@ -367,16 +367,15 @@ def _joined(
 
 def _described(settings: TransformerSettings, known: Labels, learn: Sequence[str]) -> str:
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
-    return f"""One vision transformer, `{settings.backbone}`, whose first {settings.frozen} blocks are as they
-came and whose later ones were fine-tuned for {settings.epochs} epochs at a rate of {settings.rate:g} to tell artists
-apart
-(CosFace, scale {settings.scale:g}, margin {settings.margin:g}), on {len(known.places):,} paintings
+    return f"""One vision transformer, `{settings.backbone}`. Its first {settings.frozen} blocks are unchanged; the
+later ones were fine-tuned for {settings.epochs} epochs at a rate of {settings.rate:g} to tell artists apart (CosFace,
+scale {settings.scale:g}, margin {settings.margin:g}), on {len(known.places):,} paintings
 ({", ".join(learn)}) in {settings.copies} copies, all but the first re-digitised; a batch showed {settings.patches:.0%}
-of the patches. Of an artist who is held in several origins, works of each were drawn alike often. It began at linear
-discriminants (shrinkage {settings.shrinkage:g}) of what the pretrained network sees, is read at several depths and
-gives {settings.dim} numbers.
+of the patches. If an artist has works from several sources, each source was sampled equally often. Training started
+from linear discriminants (shrinkage {settings.shrinkage:g}) of the pretrained features. The network is read at several
+depths and gives {settings.dim} numbers.
 
-Beside them stands what classifiers say (multinomial logistic regression), as square roots of probabilities: which of
-{artists:,} artists, with weight {settings.head.of_artist:g}, and which of
-{styles} styles, with weight {settings.head.of_style:g}. All is brought
-to {settings.head.dim} numbers by PCA."""
+Appended are the square roots of the probabilities of two classifiers (multinomial logistic regression): one of
+{artists:,} artists, with weight {settings.head.of_artist:g}, the other of
+{styles} styles, with weight {settings.head.of_style:g}. PCA reduces all of it
+to {settings.head.dim} numbers."""

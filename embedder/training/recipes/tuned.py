@@ -158,29 +158,29 @@ def _described(
 ) -> str:
     how, head = settings.fine_tuning, settings.head
     members = "\n".join(
-        f"- `{m.backbone}`, all but the first {m.frozen} of its parts, {m.epochs} and {m.again}"
+        f"- `{m.backbone}`: all but its first {m.frozen} parts, {m.epochs} and {m.again}"
         + (f", then {m.rest} " if more else " ")
         + f"epochs at a rate of "
-        f"{m.rate:g}, weight {m.weight:g}; pretrained under {BACKBONES[m.backbone].licence}"
+        f"{m.rate:g}, weight {m.weight:g}; pretrained weights under {BACKBONES[m.backbone].licence}"
         for m in settings.members
     )
     rest = (
         f""" The members were then
-taught all splits in a last cycle, {_counted(more)}; again the mean
-of the weights before and after it was kept."""
+trained on all splits in a last cycle, {_counted(more)}; the weights
+were averaged over before and after it."""
         if more
         else ""
     )
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
     learnt = int(((known.artists != "") | (known.styles != "")).sum())
-    said = f"which of {artists:,}\nartists, with weight {head.of_artist:g}" + (
-        f", and which of {styles} styles, with weight {head.of_style:g}" if styles > 1 else ""
+    said = f"one of {artists:,}\nartists, with weight {head.of_artist:g}" + (
+        f", the other of {styles} styles, with weight {head.of_style:g}" if styles > 1 else ""
     )
     return f"""Pretrained backbones fine-tuned to tell artists apart on {_counted(data)} (CosFace,
-scale {how.scale:g}, margin {how.margin:g}; crops of {crops.CROP} px of paintings re-digitised anew each time), in two
+scale {how.scale:g}, margin {how.margin:g}; crops of {crops.CROP} px of paintings re-digitised at random), in two
 cycles: in the second, {how.photographed:.0%} of the crops were in another light, with a strip of background around
 them, as in museums' photographs. Each member has the mean of both cycles' weights, is read at several depths and
-brought to {how.dim} numbers.{rest}
+gives {how.dim} numbers.{rest}
 
 {members}
 
@@ -188,11 +188,11 @@ Beside them, with weight {settings.linear_weight:g}, the linear recipe's model:
 
 {linear}
 
-The vectors are concatenated, each times its weight, made shorter along the ways in which another light and a strip of
-background around the canvas shift them, and brought to {head.joined_dim} numbers by PCA. Beside them stands what
-classifiers say (multinomial logistic regression), as square roots of probabilities, those of artists the mean of one
-classifier for each member: {said}; learnt on
-{learnt:,} paintings ({", ".join(learn)}). All is brought to {head.dim} numbers by PCA."""
+The vectors are concatenated, each times its weight. Directions in which another light, and a strip of background around
+the canvas, shift them are shortened, and PCA reduces them to {head.joined_dim} numbers. Appended are the square roots
+of the probabilities of classifiers (multinomial logistic regression; for artists, the mean of one classifier per
+member): {said}. They were fitted to
+{learnt:,} paintings ({", ".join(learn)}). PCA reduces all of it to {head.dim} numbers."""
 
 
 def _counted(data: Data) -> str:
