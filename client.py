@@ -46,7 +46,7 @@ class Client:
         try:
             self._http = httpx.Client(base_url=self.name, headers=headers, timeout=timeout_s)
         except httpx.InvalidURL as problem:
-            raise BadSetting(f"{address}: no address of a service: {problem}") from None
+            raise BadSetting(f"{address}: not the address of a service: {problem}") from None
 
     def pair(
         self,
@@ -172,7 +172,7 @@ class Client:
         except ValueError:
             said = None
         if not isinstance(said, dict):
-            raise Refused(f"{self.name}: answers, but not as a service of artidx does; is the address right?")
+            raise Refused(f"{self.name}: answers, but is not an artidx service; is the address right?")
         return said
 
 

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     type=MODEL,
     multiple=True,
     required=True,
-    help="base, small or a file; once for each. The others are compared with the first.",
+    help="base, small or a file; repeat it for each model. The others are compared with the first.",
 )
 @click.option(
     "--gallery",
     metavar="SPLIT",
-    help="Split in which artists are looked for; paintings of all others are asked.  [default: train; "
-    "without a column split each painting is asked of all others]",
+    help="The split to search; the paintings of all other splits are queries.  [default: train; "
+    "without a column split, each painting is a query against all others]",
 )
 @click.option(
     "--work",
@@ -37,23 +37,20 @@ if TYPE_CHECKING:
     default=Path("benchmark-work"),
     show_default=True,
     metavar="FOLDER",
-    help="Where vectors are kept: an interrupted run resumes, a second one embeds nothing.",
+    help="Folder for vectors: an interrupted run resumes, and a second run embeds nothing.",
 )
 @click.option(
-    "--report",
-    type=PATH,
-    metavar="FILE.html",
-    help="Write a page, too; with a picture where artidx[plot] is installed.",
+    "--report", type=PATH, metavar="FILE.html", help="Also write a page, with charts if artidx[plot] is installed."
 )
 @json_option
 def benchmark(
     catalog: str, models: tuple[str, ...], gallery: str | None, work: Path, report: Path | None, as_json: bool
 ) -> None:
-    """Compare models on CATALOG, anything artidx build takes, by one protocol: docs/benchmark.md.
+    """Compare models on CATALOG, which is anything artidx build takes, by one protocol: docs/benchmark.md.
 
-    For each number its 95 % interval, by bootstrap over artists, and how far it is from the first model's, with the
-    interval of that difference on the same draws. A column source gives a row of scores for each source, too.
-    Needs artidx[calibrate].
+    Prints each number with its 95 % interval, by bootstrap over artists, and its difference from the first model's,
+    with a paired interval. If there is a column source, the scores of each source are printed, too. Needs
+    artidx[calibrate].
     """
     from ..embedder.catalogs.catalog import read_catalog
     from ..index.measure import benchmark as measuring
@@ -65,10 +62,7 @@ def benchmark(
             f"left out: {len(left_out.unreadable):,} that cannot be read; the first: "
             f"{': '.join(left_out.unreadable[0])}"
         )
-    for count, what in (
-        (left_out.copies, "copies of images that are there already"),
-        (left_out.without_artist, "without an artist"),
-    ):
+    for count, what in ((left_out.copies, "copies of other images"), (left_out.without_artist, "without an artist")):
         if count:
             note(f"left out: {count:,} {what}")
     if as_json:
@@ -90,8 +84,8 @@ def _show(found: Benchmark) -> None:
         say(f"{model.name:<{width}}  {model.sha256[:12]}, {model.dim} numbers")
     where = "all others" if found.gallery is None else f"the split {found.gallery}"
     say(
-        f"asked of {where}: {found.gallery_paintings:,} paintings by {found.gallery_artists:,} artists; 95 % intervals "
-        f"by bootstrap over artists; last, the difference from {names[0]}, paired"
+        f"gallery: {where}, {found.gallery_paintings:,} paintings by {found.gallery_artists:,} artists; 95 % intervals "
+        f"by bootstrap over artists; last, the paired difference from {names[0]}"
     )
     for part in found.parts:
         say()

@@ -200,7 +200,7 @@ def write_verdicts(found: Iterable[tuple[tuple[str, str], Verdict | ArtidxError]
 def report_failed(failed: int) -> None:
     """Say on stderr what the output has in its column `problem`."""
     if failed:
-        note(f"{failed:,} could not be answered; the column `problem` says why")
+        note(f"{failed:,} could not be answered; the column `problem` has the reasons")
 
 
 def _ranks(answer: Answer, paintings: bool) -> list[tuple[Any, ...]]:

@@ -36,7 +36,7 @@ def calibrate(index: Path, split: str | None, split_column: str | None, as_json:
     say(f"{index}: generation {opened.manifest.generation}, calibrated on {pairs.measured_on}")
     for what, scale in (("by distance alone", pairs.by_distance), ("as pair judges", pairs.by_fused_distance)):
         say(
-            f"{what:18} AUC {scale.auc:.3f}; on artists held apart: calibration error "
+            f"{what:18} AUC {scale.auc:.3f}; on artists held out: calibration error "
             f"{share(scale.calibration_error)}, Brier score {share(scale.brier)}"
         )
     for number, point in enumerate(pairs.by_fused_distance.points):

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 @click.option(
     "--split-column",
     metavar="NAME",
-    help="Column that parts the paintings.  [default: split; without it they are one split]",
+    help="Column with each painting's split.  [default: split; without it, all are one split]",
 )
 @click.option(
     "--gallery",
     metavar="SPLIT",
-    help="Split in which artists are looked for.  [default: train; without it each split itself]",
+    help="The split to search for artists.  [default: train; without it, each split itself]",
 )
 @click.option(
     "--prior",
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of same-artist pairs, for the precision.",
 )
-@click.option("--report", type=PATH, metavar="FILE.html", help="Write a page with pictures, too.")
+@click.option("--report", type=PATH, metavar="FILE.html", help="Also write a page with charts.")
 @click.option(
     "--model",
     type=MODEL,
-    help="base, small or a file: the model for a CATALOG, or to make sure that INDEX "
-    "was built with it.  [default: that of build, or the index's own]",
+    help="base, small or a file: the model for a CATALOG; of an INDEX, a check that it was built with this "
+    "model.  [default: that of build, or the index's own]",
 )
 @json_option
 def evaluate(
@@ -54,10 +54,10 @@ def evaluate(
     model: str | None,
     as_json: bool,
 ) -> None:
-    """How good the answers of INDEX are on its own labelled paintings, split by split.
+    """Measure how good the answers of INDEX are on its own labelled paintings, split by split.
 
-    A CATALOG, anything artidx build takes, is embedded first and not kept. In brackets are 95 % intervals, by bootstrap
-    over artists. The page needs artidx[plot].
+    A CATALOG, which is anything artidx build takes, is embedded first; no index is kept. In brackets are 95 %
+    intervals, by bootstrap over artists. The page needs artidx[plot].
     """
     from ..errors import BadSetting, Uncalibrated
     from ..index.measure import evaluate as scoring
@@ -76,7 +76,7 @@ def evaluate(
         try:
             calibration = opened.calibration
         except Uncalibrated as problem:
-            note(f"{problem}; scores are of distances alone")
+            note(f"{problem}; the scores are those of distances alone")
             calibration = None
         found = scoring.evaluate(
             table, embeddings, splits, names, gallery if gallery in names else None, calibration, prior

@@ -38,8 +38,8 @@ def info(index: Source, as_json: bool) -> None:
     say(f"generation {manifest.generation}, {manifest.created}, artidx {manifest.artidx}, format {manifest.format}")
     if manifest.storage.type != "float32":
         say(
-            f"vectors stored as {manifest.storage.type}: distances move by {manifest.storage.largest_error:.1g} at "
-            f"most, {manifest.storage.recall_at_10:.2%} of the ten nearest stay"
+            f"vectors stored as {manifest.storage.type}: distances change by at most "
+            f"{manifest.storage.largest_error:.1g}, {manifest.storage.recall_at_10:.2%} of the ten nearest stay"
         )
     for line in opened.store.facts:
         say(line)

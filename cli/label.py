@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     metavar="NAME",
     envvar="ARTIDX_BY",
     show_envvar=True,
-    help="Whose corrections these are.  [default: your name on this machine]",
+    help="Who makes these corrections.  [default: your name on this machine]",
 )
 @encoding_option
-@click.option("--history", is_flag=True, help="Show all corrections so far instead.")
+@click.option("--history", is_flag=True, help="Show all corrections so far, and change nothing.")
 @dry_run_option
 @json_option
 def label(
     index: Path, table: Path | None, by: str | None, encoding: str | None, history: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Correct labels of INDEX from a table with a column id, and artist, title, year or others of the index's.
+    """Correct labels of INDEX from a table with a column id, and artist, title, year or other columns of the index.
 
-    An empty cell leaves a label as it is; an artist is taken away by writing unknown. What was said before is kept,
-    with who said it and when; --history shows that. All corrections are made, or none if an id is not there.
+    An empty cell leaves a label as it is; write unknown to remove an artist. The history keeps the old labels, who
+    corrected them, and when; --history shows it. If one id is not in the index, nothing is corrected.
     """
     if history == bool(table):
         raise click.UsageError("give FILE.csv, or --history, not both")
@@ -69,6 +69,6 @@ def _show(words: pd.DataFrame, as_json: bool) -> None:
             say_json(row)
         else:
             say(
-                f"{row['at']}  {row['by']}: {row['column']} of {row['id']}: {row['before'] or 'not known'} -> "
-                f"{row['after'] or 'not known'}"
+                f"{row['at']}  {row['by']}: {row['column']} of {row['id']}: {row['before'] or 'unknown'} -> "
+                f"{row['after'] or 'unknown'}"
             )

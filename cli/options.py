@@ -161,10 +161,10 @@ encoding_option = click.option("--encoding", metavar="NAME", help="The text enco
 replace_option = click.option(
     "--replace",
     is_flag=True,
-    help="Build anew where an index stands, forgetting corrections made in it; it answers until the new one is done.",
+    help="Replace an existing index, and forget its corrections; it answers until the new one is ready.",
 )
 
-dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only tell what would change.")
 
 push_option = click.option(
     "--push",
@@ -174,11 +174,13 @@ push_option = click.option(
 )
 
 layout_options = _together(
-    click.option("--half", is_flag=True, help="Store vectors in 16 bits instead of 32; info says what that costs."),
+    click.option(
+        "--half", is_flag=True, help="Store vectors in 16 bits instead of 32; artidx info tells what that costs."
+    ),
     click.option(
         "--approximate",
         is_flag=True,
-        help="Search 10,000 paintings and more by an approximate index.  [default: a million and more]",
+        help="Search with an approximate index from 10,000 paintings on.  [default: from a million on]",
     ),
 )
 
@@ -229,28 +231,30 @@ query_options = _together(asked_index_option, same_model_option, device_option, 
 
 embedding_options = _together(
     device_option,
-    click.option("--workers", type=whole(bounds.WORKERS), help="Threads, or processes on Ray.  [default: one a core]"),
+    click.option(
+        "--workers", type=whole(bounds.WORKERS), help="Threads, or processes on Ray.  [default: one per core]"
+    ),
     click.option(
         "--batch-size",
         type=whole(bounds.BATCH_SIZE),
         default=32,
         show_default=True,
-        help="Images the model takes at once, on a GPU; on a CPU every thread takes one at a time.",
+        help="Images per batch on a GPU; on a CPU, each thread takes one image at a time.",
     ),
     pixels_option,
     click.option(
         "--ray",
         "ray",
         metavar="auto|HOST:PORT",
-        help="Embed on a Ray cluster; auto is the one that runs here, else this machine's cores.  Needs "
-        "artidx[ray], here and on its nodes.",
+        help="Embed on a Ray cluster; auto is the one running here, else this machine's cores.  Needs "
+        "artidx[ray], here and on all nodes.",
     ),
     click.option(
         "--gpu-share",
         type=real(bounds.GPU_SHARE),
         default=0.25,
         show_default=True,
-        help="Of a GPU, for each worker on Ray, with --device cuda.",
+        help="With --ray and --device cuda: the share of a GPU for each worker.",
     ),
     click.option("--strict", is_flag=True, help="Stop at the first image that cannot be used."),
     json_option,
@@ -264,7 +268,7 @@ catalog_options = _together(
     click.option(
         "--id-column",
         metavar="NAME",
-        help="Column with the ids.  [default: guessed, else made of the object's number or the file's name]",
+        help="Column with the ids.  [default: guessed, else the object's number or the file's name]",
     ),
     click.option("--object-column", metavar="NAME", help="Column with the museum's numbers.  [default: guessed]"),
     click.option(
@@ -276,7 +280,7 @@ catalog_options = _together(
         "--images",
         multiple=True,
         metavar="FOLDER...",
-        help="Where a table's images lie, with all folders below; several may follow, and it may be repeated."
+        help="Folders with a table's images, subfolders included; may be repeated."
         "  [default: beside the table, or in images/ beside it]",
     ),
     click.argument("more", nargs=-1, metavar=""),  # folders that follow --images FOLDER
@@ -284,7 +288,7 @@ catalog_options = _together(
     click.option(
         "--qualified",
         is_flag=True,
-        help="Let works attributed to an artist, of the workshop, after ... speak for the artist, too.",
+        help="Count qualified works (attributed to, workshop of, after ...) as works of the artist, too.",
     ),
     click.option(
         "--allow",

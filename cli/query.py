@@ -96,7 +96,7 @@ def note_without_geometry(which: str) -> None:
     from ..index.answers.same_picture import has_geometry
 
     if not has_geometry():
-        note(f"{which} may show one picture; pip install 'artidx[review]' to have that looked at")
+        note(f"{which} may show the same picture; pip install 'artidx[review]' to check that")
 
 
 def note_shown(counts: tuple[int, int]) -> None:

@@ -47,7 +47,7 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
         )
         return
     if report.dry_run:
-        say(f"{index.name}: nothing was changed; this would be done, and leave {report.paintings:,} paintings:")
+        say(f"{index.name}: nothing was changed; this would change, and leave {report.paintings:,} paintings:")
     else:
         say(
             f"{index.name}: {report.paintings:,} paintings by {index.manifest.artists:,} artists, generation "
@@ -69,11 +69,11 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
     ):
         if count:
             say(f"{what}: {count:,}")
-    for ids, what in ((report.moved, "moved or renamed"), (report.replaced, "replaced, for their content is new")):
+    for ids, what in ((report.moved, "moved or renamed"), (report.replaced, "replaced, because their content is new")):
         if ids:
             say(f"{what}: {len(ids):,}: {', '.join(ids[:SHOWN])}{', ...' if len(ids) > SHOWN else ''}")
     for id_, column, before, after in report.relabelled[: None if report.dry_run else SHOWN]:
-        say(f"  {id_}: {column}: {before or 'not known'} -> {after or 'not known'}")
+        say(f"  {id_}: {column}: {before or 'unknown'} -> {after or 'unknown'}")
     if report.dry_run:
         for mark, ids in (("+", report.added), ("-", report.gone)):
             for id_ in ids:
@@ -109,8 +109,8 @@ def note_exact(index: Index, approximate: bool) -> None:
     """Say so where an approximate index was asked for and none was made."""
     if approximate and not any(segment.approximate for segment in index.manifest.segments):
         note(
-            "no approximate index was made: there are fewer than 10,000 paintings, or they are clustered too little "
-            "for one to pay; all are looked at"
+            "no approximate index was made: there are fewer than 10,000 paintings, or they are too little clustered "
+            "for it to be faster; every search looks at all paintings"
         )
 
 
@@ -123,4 +123,6 @@ def show_push(address: Address, found: Pushed) -> None:
     """What a push has done, in words."""
     how = "all are looked at" if found.kind == "FLAT" else f"finds {found.recall_at_10:.1%} of the ten nearest"
     say(f"{address}: {found.paintings:,} paintings, generation {found.generation}; {found.kind}, {how}")
-    say(f"written: {found.written:,} in {found.seconds:.1f} s" if found.written else "was there already")
+    say(
+        f"written: {found.written:,} in {found.seconds:.1f} s" if found.written else "this generation was there already"
+    )

@@ -25,12 +25,12 @@ FIRST = 15  # findings of a kind that are shown; --json and the folder have them
     metavar="FOLDER",
     help="Write review.html and review.xlsx into this folder, and findings.json for paintings that came as IIIF.",
 )
-@click.option("--json", "as_json", is_flag=True, help="JSON lines, one a finding.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines, one per finding.")
 def review(index: Path, output: Path | None, as_json: bool) -> None:
-    """What a curator should look at in INDEX, each kind ranked: records that show one picture, doubtful attributions,
-    and who might have painted what has no artist, or a qualified one.
+    """List what a curator should look at in INDEX: records that show the same picture, doubtful attributions, and works
+    without an artist or with a qualified attribution. Each list is ranked.
 
-    The decisions that are written into review.xlsx are read back by artidx label INDEX review.xlsx.
+    Write decisions into review.xlsx, then read them back with artidx label INDEX review.xlsx.
     """
     from ..index.opened import Index
     from .query import note_shown
@@ -62,7 +62,7 @@ def _show(found: Review) -> None:
     from ..index.review.findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED
 
     for kind, heading in (
-        (DUPLICATE, "Photographs that show one picture, or one composition"),
+        (DUPLICATE, "Photographs that show the same picture, or the same composition"),
         (DOUBTFUL, f"Doubtful attributions, of {found.judged:,} that could be judged"),
         (UNATTRIBUTED, "Works without an artist, or with a qualified attribution"),
     ):
@@ -75,7 +75,7 @@ def _show(found: Review) -> None:
     doubtful = found.of(DOUBTFUL)
     if doubtful:
         some = doubtful[:FIRST]
-        say(f"Of the doubtful attributions shown, {some[-1].expected_false:.0%} are expected to be right after all.")
+        say(f"Of the doubtful attributions shown, an estimated {some[-1].expected_false:.0%} are right after all.")
 
 
 def _line(finding: Finding) -> str:

@@ -31,9 +31,9 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
             f"{found(pairs.found_at_0_1_percent, 'found_at_0_1_percent')}"
         )
         say(
-            f"  pairs judged rightly             {share(pairs.accuracy)} where "
+            f"  pairs judged correctly           {share(pairs.accuracy)} where "
             + ("pair decides" if pairs.called_same else "both errors are equal")
-            + ", both kinds weighing the same"
+            + "; both kinds count equally"
         )
         if pairs.called_same and pairs.precision is not None:
             say(
@@ -63,8 +63,8 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
         if nearest and nearest.queries:
             say(
                 f"  artist named first               {found(nearest.top_1, 'top_1')}, among five "
-                f"{found(nearest.top_5, 'top_5')}, of {nearest.queries:,} asked of {nearest.gallery_paintings:,} "
-                f"paintings by {nearest.gallery_artists:,} artists"
+                f"{found(nearest.top_5, 'top_5')}, of {nearest.queries:,} queries; gallery: "
+                f"{nearest.gallery_paintings:,} paintings by {nearest.gallery_artists:,} artists"
             )
             at_1, at_10 = nearest.correct_identification
             say(

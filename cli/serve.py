@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("index", type=ANY_INDEX, required=False, envvar="ARTIDX_INDEX")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 for all.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on; 0.0.0.0 for all.")
 @click.option(
     "--port",
     type=whole(bounds.PORT),
     default=8000,
     show_default=True,
-    help="The port to listen at; 0 picks a free one.",
+    help="The port to listen on; 0 picks a free one.",
 )
 @click.option(
     "--allow-host",
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     envvar="ARTIDX_ALLOW_HOST",
     show_envvar=True,
-    help="Answer without a token when called by this name, too, beside localhost and addresses; may be repeated.",
+    help="Also answer to this host name without a token, besides localhost and addresses; may be repeated.",
 )
 @click.option(
     "--proxy",
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     envvar="ARTIDX_PROXY",
     show_envvar=True,
-    help="Believe what a proxy at this address says of who asks (X-Forwarded-For); may be repeated.",
+    help="Trust the X-Forwarded-For header of a proxy at this address; may be repeated.",
 )
 @click.option(
     "--tokens",
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     metavar="FILE.toml",
     envvar="ARTIDX_TOKENS",
     show_envvar=True,
-    help="Let in only who has a token; the file says their names and rights, and is read again when it changes.",
+    help="Answer only those with a token; the file has names and rights, and is read again when it changes.",
 )
 @click.option(
     "--cors",
@@ -65,16 +65,16 @@ if TYPE_CHECKING:
     metavar="http://HOST:4318",
     envvar="ARTIDX_TRACES",
     show_envvar=True,
-    help="Send traces to a collector of OpenTelemetry at this address, by OTLP over HTTP: decode, embed and search of "
-    "each request, without what it is about.",
+    help="Send OpenTelemetry traces to a collector at this address, by OTLP over HTTP: the time of decoding, embedding "
+    "and searching in each request, and nothing about its content.",
 )
-@click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of paintings that are added are kept.")
+@click.option("--uploads", type=PATH, metavar="FOLDER", help="Where pictures of added paintings are stored.")
 @click.option(
     "--in-flight",
     type=whole(bounds.IN_FLIGHT),
     default=64,
     show_default=True,
-    help="Requests in flight at a time: so many that ask, so many that look; half from one address.",
+    help="Limit of requests in flight: this many questions and this many views; half of each from one address.",
 )
 @click.option(
     "--max-mb",

@@ -26,20 +26,20 @@ OPTIONS = {
     type=click.Choice(list(OPTIONS)),
     default="transformer",
     show_default=True,
-    help="transformer: a vision transformer, its last blocks fine-tuned over photographs of all origins. "
-    "tuned: pretrained networks, fine-tuned, side by side. distilled: one small network that learns to give the "
-    "vectors of the tuned model in WORK, which is made first where it is not there. linear: backbones "
-    "as they are and a projection, much faster. paper: siamese networks from nothing.",
+    help="transformer: a vision transformer, its last blocks fine-tuned on photographs from several sources. "
+    "tuned: pretrained networks, fine-tuned, side by side. distilled: one small network that reproduces the "
+    "vectors of the tuned model in WORK, which is trained first if it is not there. linear: a projection on "
+    "unchanged backbones, much faster. paper: siamese networks from scratch.",
 )
 @click.option(
-    "--weights", type=PATH, metavar="FOLDER", help="All but paper: where the backbones' pretrained weights lie."
+    "--weights", type=PATH, metavar="FOLDER", help="All but paper: folder with the backbones' pretrained weights."
 )
 @click.option(
     "--backbone",
     multiple=True,
     metavar="NAME",
-    help="linear: a backbone, clip_vitb16 or any network of timm, with its weights in the folder as "
-    "NAME.safetensors or, where they are not there, from timm's hub; may be repeated, and wins over "
+    help="linear: a backbone, clip_vitb16 or any network of timm. Its weights are NAME.safetensors in the "
+    "folder or, if that is missing, from timm's hub; may be repeated, and overrides "
     "the settings.  [default: mobilenet_v2 and dinov2_vits14]",
 )
 @click.option("--trunks", "weights", type=PATH, hidden=True)  # what it was called
@@ -67,15 +67,15 @@ OPTIONS = {
 @click.option(
     "--all-splits",
     is_flag=True,
-    help="transformer, tuned: once the model is measured and calibrated, let it learn the artists of all splits, and "
-    "write that one.",
+    help="transformer, tuned: after the model is measured and calibrated, train it on all splits, and write the "
+    "result.",
 )
 @click.option(
     "--work",
     type=PATH,
     required=True,
     metavar="FOLDER",
-    help="Where work is kept; an interrupted run resumes from there.",
+    help="Folder for intermediate results; an interrupted run resumes from there.",
 )
 @click.option(
     "-o",
@@ -83,7 +83,7 @@ OPTIONS = {
     type=PATH,
     required=True,
     metavar="MODEL.onnx",
-    help="The model to make; its card is written beside it.",
+    help="The model to write; its card is written beside it.",
 )
 @click.option("--name", help="The model's name.  [default: base; small, if distilled]")
 def train(
@@ -102,10 +102,10 @@ def train(
 ) -> None:
     """Train a model on CATALOG, measure and calibrate it, and write it as one ONNX file with a model card.
 
-    CATALOG is anything artidx build takes. Its column `split` says which paintings to train on (train) and which
-    are kept apart (val_seen: other works by the same artists; val_unseen: other artists); without that column a
-    tenth of each is kept apart. Splits of other names hold photographs of other origins: train_..., to train on by
-    the recipe transformer, and any other, which are kept apart. pip install 'artidx[cpu,train]'.
+    CATALOG is anything artidx build takes. Its column `split` says which paintings to train on (train) and which are
+    held out (val_seen: other works by the same artists; val_unseen: works by other artists). Without that column, a
+    tenth of each is held out. Splits of other names hold photographs from other sources: the recipe transformer also
+    trains on train_...; all others are held out. Needs artidx[cpu,train].
     """
     for option in sorted({name for names in OPTIONS.values() for name in names} - {*OPTIONS[recipe]}):
         if is_given(option):
@@ -121,7 +121,7 @@ def train(
     except ModuleNotFoundError as missing:
         raise MissingPackage(f"training needs {missing.name}; pip install 'artidx[train]'") from None
     if recipe != "paper" and not weights:
-        raise BadSetting(f"the recipe {recipe} needs --weights FOLDER, where the backbones' pretrained weights lie")
+        raise BadSetting(f"the recipe {recipe} needs --weights FOLDER with the backbones' pretrained weights")
     chosen = making.settings_of(recipe, settings, backbone)
     name = name or ("small" if recipe == "distilled" else "base")
     table = making.labelled(read_catalog(catalog).table)

@@ -110,7 +110,7 @@ def wrap_model(
     missing = [option for option, value in (("--mean", mean), ("--std", std), ("--size", size)) if value is None]
     if mean is None or std is None or size is None:
         raise BadSetting(
-            f"{network}: say {' and '.join(missing)}, as the network was trained: for CLIP --mean "
+            f"{network}: give {' and '.join(missing)}, as the network was trained: for CLIP --mean "
             f"0.4815,0.4578,0.4082 --std 0.2686,0.2613,0.2758, for ImageNet's usual --mean 0.485,0.456,0.406 --std "
             f"0.229,0.224,0.225, for pixels from 0 to 1 --mean 0,0,0 --std 1,1,1, usually --size 224"
         )

@@ -121,8 +121,8 @@ def check_origin(path: Path, found: dict[str, Any], expected: dict[str, str]) ->
     """Raises BadSetting, with the names of the facts, where what a file says of its origin is not what is expected."""
     if other := [name for name, key in expected.items() if found.get(name) != key]:
         raise BadSetting(
-            f"{path}: of a run with other {', '.join(other)}; give another --work folder, or remove "
-            f"{path.parent} to train anew"
+            f"{path}: a run with other {', '.join(other)}; give another --work folder, or delete "
+            f"{path.parent} to train again"
         )
 
 
@@ -135,7 +135,8 @@ def held(work: Path) -> Iterator[None]:
             stack.enter_context(locked(work / "LOCK"))
         except BlockingIOError as problem:
             raise WorkBusy(
-                f"{work}: {problem.strerror} is training there; wait until it is done, or give another --work folder"
+                f"{work}: {problem.strerror} is training there; wait until it has finished, or give another "
+                "--work folder"
             ) from None
         except OSError as problem:
             raise exhausted(problem, str(work)) or BadSetting(

@@ -139,7 +139,7 @@ class Reader:
         except KeyError:
             raise UnreadableImage(f"not in {Path(container).name}") from None
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
-            raise UnreadableImage(f"neither stored nor deflated in {Path(container).name}; zip it anew")
+            raise UnreadableImage(f"neither stored nor deflated in {Path(container).name}; zip it again")
         check_size(member.file_size, self.max_pixels)
         _check_member(member.file_size)
         with archive.open(member) as stream:

@@ -70,7 +70,7 @@ class Remote:
         self.check(folder)
         kind = folder.partition("://")[0]
         if kind == "https":
-            raise BadSetting(f"{folder}: the web has no lists of files; give a table of them")
+            raise BadSetting(f"{folder}: the web cannot list files; give a table of them")
         try:
             return sorted(f"{kind}://{name}" for name in self._system(kind).find(folder, timeout=LIST_S))
         except FileNotFoundError:
@@ -81,7 +81,7 @@ class Remote:
     def check(self, location: str) -> None:
         """Raises UnreadableImage unless the location lies below an allowed prefix."""
         if (NOT_PLAIN_ON_THE_WEB if location.startswith("https:") else NOT_PLAIN).search(location):
-            raise UnreadableImage("not a plain address: it has .. in it, or what does not belong there")
+            raise UnreadableImage("not a plain address: it contains .. or a forbidden character")
         if not any(location.startswith(prefix) for prefix in self.allowed):
             raise UnreadableImage(f"not below an allowed prefix; allow it with --allow {_parent(location)}")
 

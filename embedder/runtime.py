@@ -199,7 +199,7 @@ class Embedder(AsTransformer):
                 found: Array = self._session.run(None, {"image": squares}, run)[0]
         except Exception as problem:  # as when the session is made
             if run.terminate:
-                raise BadModel(f"{self.source}: did not finish within {RUN_S:g} s, and was ended") from None
+                raise BadModel(f"{self.source}: did not finish within {RUN_S:g} s, and was stopped") from None
             raise exhausted(problem, self.source) or BadModel(
                 f"{self.source}: cannot be run: {' '.join(str(problem).split())[:200]}"
             ) from None
@@ -222,7 +222,7 @@ def model_file(model: str | os.PathLike[str]) -> Path:
 def read_model(path: Path) -> bytes:
     """The bytes of a model file. Raises BadModel if it is missing or no plain file."""
     if not path.is_file():
-        raise BadModel(f"{path}: no such model file; base and small are those that ship, with artidx installed whole")
+        raise BadModel(f"{path}: no such model file; base and small ship with artidx")
     if path.stat().st_size > MAX_MODEL_BYTES:
         raise BadModel(f"{path}: over {MAX_MODEL_BYTES >> 30} GB, more than one ONNX file can hold")
     return path.read_bytes()
@@ -250,7 +250,7 @@ def _session(data: bytes, source: str, device: str, folds: bool = True) -> onnxr
             return onnxruntime.InferenceSession(data, options, providers=wanted, disabled_optimizers=left_out)
     except Exception as problem:  # ONNX Runtime has a dozen exception types without a common base
         if loading.terminate:
-            raise BadModel(f"{source}: did not load within {LOAD_S:g} s, and was given up") from None
+            raise BadModel(f"{source}: did not load within {LOAD_S:g} s, and was stopped") from None
         raise exhausted(problem, source) or BadModel(
             f"{source}: not a usable ONNX model: {' '.join(str(problem).split())[:200]}"
         ) from None
@@ -269,8 +269,8 @@ def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, A
         raise BadModel(f"{source}: its metadata are damaged") from None
     if text is None:
         raise BadModel(
-            f"{source}: an ONNX model, but not one of artidx (it lacks the metadata {METADATA_KEY!r}); "
-            f"make one with artidx train, or of this file with artidx wrap-model"
+            f"{source}: an ONNX file, but not an artidx model (it lacks the metadata {METADATA_KEY!r}); "
+            f"make one with artidx train, or from this file with artidx wrap-model"
         )
     try:
         metadata = json.loads(text)
@@ -283,7 +283,7 @@ def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, A
     except (ValueError, TypeError, KeyError):
         is_ours = False
     if not is_ours:
-        raise BadModel(f"{source}: made for another version of artidx (format or preprocessing differ)")
+        raise BadModel(f"{source}: made for another version of artidx (its format or preprocessing differs)")
     found: dict[str, Any] = metadata
     return found
 

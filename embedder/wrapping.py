@@ -45,7 +45,9 @@ class Wrapping:
         if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite([*self.mean, *self.std]).all():
             raise BadSetting("mean and std are three numbers each: red, green, blue")
         if min(self.std) <= 0 or max(map(abs, [*self.mean, *self.std])) > 2:
-            raise BadSetting("mean and std are shares of white, std above 0; divide by 255 what is in 0 to 255")
+            raise BadSetting(
+                "mean and std are on a scale from 0 to 1, std above 0; divide numbers from 0 to 255 by 255"
+            )
 
 
 def side_of(network: bytes, layout: str, source: str) -> int | None:
@@ -129,11 +131,11 @@ def _tried(data: bytes, source: str) -> None:
     pictures = coarse[:, steps][:, :, steps]
     vectors: Array = embedder.infer(pictures)
     if not np.array_equal(vectors, embedder.infer(pictures)):
-        raise BadModel(f"{source}: gives the same picture other vectors each time; export it for inference")
+        raise BadModel(f"{source}: gives different vectors for the same picture; export it for inference (eval mode)")
     if float((1 - (vectors @ vectors.T)[np.triu_indices(4, 1)]).max()) < LEAST_APART:
         raise BadModel(
-            f"{source}: gives pictures without anything in common the same vector; are mean, std and the "
-            f"output what the network was made with?"
+            f"{source}: gives the same vector for quite different pictures; are mean, std and the output "
+            f"those that the network was trained with?"
         )
 
 
@@ -144,9 +146,9 @@ def _opened(network: bytes, source: str) -> Any:
     except Exception:  # protobuf has errors of its own in every version
         raise BadModel(f"{source}: not an ONNX file") from None
     if any(weight.data_location == onnx.TensorProto.EXTERNAL for weight in model.graph.initializer):
-        raise BadModel(f"{source}: keeps its weights in another file; onnx.save(onnx.load(path), path) joins them")
+        raise BadModel(f"{source}: keeps its weights in another file; join them with onnx.save(onnx.load(path), path)")
     if _opset(model) < OPSET:
-        raise BadModel(f"{source}: of opset {_opset(model)}; bring it to {OPSET} or later with onnx.version_converter")
+        raise BadModel(f"{source}: opset {_opset(model)}; convert it to {OPSET} or later with onnx.version_converter")
     return model
 
 
@@ -158,7 +160,7 @@ def _input(model: Any, source: str) -> Any:
     weights = {weight.name for weight in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in weights]
     if len(inputs) != 1:
-        raise BadModel(f"{source}: takes {_listing(inputs)}; a model of artidx takes one thing, pictures")
+        raise BadModel(f"{source}: takes {_listing(inputs)}; an artidx model takes one input, pictures")
     return inputs[0]
 
 
@@ -222,7 +224,7 @@ def _pooling(helper: Any, given: Any, wrapping: Wrapping, source: str) -> tuple[
         )
     dim = shape[at]
     if not isinstance(dim, int):
-        raise BadModel(f"{source}: gives {_listing([given])}, where the length of the vector is not fixed")
+        raise BadModel(f"{source}: gives {_listing([given])}, but the length of the vector must be fixed")
     return nodes, dim
 
 

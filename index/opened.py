@@ -584,7 +584,7 @@ class Index:
         if not isinstance(self.source, Path):
             raise BadIndex(f"{self.name} cannot be changed; make an index of your own with artidx build")
         if len(self.store) < len(generation.table):
-            raise BadSetting(f"{self.name}: only some of its paintings are looked at here; open it anew to change it")
+            raise BadSetting(f"{self.name}: only some of its paintings are selected here; open it again to change it")
         return self.source
 
     def _reopen(self) -> None:
@@ -606,7 +606,7 @@ def _opened_again(
 ) -> Index:
     index = Index.open(source, embedder=embedder, device=device)
     if index.store.sha256 != sha256:
-        raise BadIndex(f"{index.name}: has another generation now than when it was pickled; open it anew")
+        raise BadIndex(f"{index.name}: has changed since it was pickled; open it again")
     for where, exclude in filters:
         index = index.only(where, exclude)
     return index

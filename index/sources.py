@@ -60,7 +60,7 @@ def model_path(source: Source, opened: VectorStore) -> Path:
         if not path.is_file() or sha256_of(path) != wanted:
             raise BadModel(
                 f"{opened.name}: built with model {wanted[:12]}, which is not the default one ({path}); "
-                f"give it with --model or ARTIDX_MODEL: every index in a folder has its model.onnx"
+                f"give it with --model or ARTIDX_MODEL: it is model.onnx in the folder of the index"
             )
         return path
     path = opened.generation.model_path
@@ -68,7 +68,7 @@ def model_path(source: Source, opened: VectorStore) -> Path:
         path = generations.read(source).model_path
     if not path.is_file() or sha256_of(path) != wanted:
         raise BadModel(
-            f"{path}: not the model this index was opened with: damaged, or replaced meanwhile; open the "
+            f"{path}: not the model that this index was opened with: damaged, or replaced since; open the "
             f"index again, try artidx check --repair, or restore it from a copy"
         )
     return path
@@ -78,7 +78,7 @@ def folder_store(opened: VectorStore) -> FolderStore:
     """The store of a folder. Raises BadIndex for a collection in Milvus."""
     if not isinstance(opened, FolderStore):
         raise BadIndex(
-            f"{opened.name}: a copy of an index in a folder, which answers; change or ask the folder, and "
-            f"bring the change here with artidx push"
+            f"{opened.name}: a copy of an index in a folder; change or ask the folder, then copy "
+            f"the change here with artidx push"
         )
     return opened

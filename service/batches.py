@@ -96,7 +96,9 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
         form = await stack.enter_async_context(form_of(request, ("a", "b"), tuple(DECISION), most=MOST))
         decision, sides = decision_of(form, index), (form.paintings("a"), form.paintings("b"))
         if len(sides[0]) != len(sides[1]):
-            raise Problem(422, "bad-setting", f"a and b: {len(sides[0])} and {len(sides[1])}, and must be as many")
+            raise Problem(
+                422, "bad-setting", f"a and b: {len(sides[0])} and {len(sides[1])}; both must have the same number"
+            )
         pairs = [*zip(*sides, strict=True)]
         made = _lines(pairs, lambda both: verdict_on(state, index, *both, decision), index)
         return Lines(made, stack.pop_all())

@@ -179,7 +179,7 @@ def said_by(request: Request, by: str | None) -> str:
     """Who says so: whom the request names, else whom its token is named after. Raises Problem where that is nobody."""
     who = by or name_of(request)
     if who is None:
-        raise Problem(422, "missing-field", "by: say who says so")
+        raise Problem(422, "missing-field", "by: say who makes the change")
     check_texts({"by": who})
     return who
 
@@ -223,7 +223,7 @@ def _uploads(state: AppState) -> Path:
 
 
 def _not_ours() -> Problem:
-    return Problem(409, "not-to-be-changed", "only an index in a folder of your own can be changed; serve one of those")
+    return Problem(409, "not-to-be-changed", "only your own index in a folder can be changed; serve one")
 
 
 def _labels(form: Form) -> dict[str, Any]:
@@ -241,9 +241,7 @@ def check_texts(texts: Mapping[str, str]) -> None:
     """Raises Problem for a text that can be no label."""
     for name, text in texts.items():
         if not 0 < len(text) <= LONGEST or not text.isprintable():
-            raise Problem(
-                422, "bad-setting", f"{name[:40]}: must be 1 to {LONGEST} characters, all of which can be printed"
-            )
+            raise Problem(422, "bad-setting", f"{name[:40]}: must be 1 to {LONGEST} printable characters")
 
 
 def _check_new(index: Index, painting: str, sha256: str, name: str) -> None:

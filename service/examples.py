@@ -120,7 +120,7 @@ ANSWER: dict[str, Any] = {
     "summary": {
         "words": "undecided",
         "headline": "Undecided: Auguste Renoir 41%, none of the artists here 38%.",
-        "notes": ["The record says Auguste Renoir, and so does the likeness."],
+        "notes": ["The record says Auguste Renoir; the pictures agree."],
         "details": ["None of the artists here: 38%, if half of the paintings you ask about are by others."],
     },
 }

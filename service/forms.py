@@ -173,7 +173,7 @@ async def _json_of(request: Request, most_bytes: int = MAX_JSON_BYTES) -> dict[s
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
-            raise ValueError("a field that stands there twice")
+            raise ValueError("a field occurs twice")
         return fields
 
     try:

@@ -27,8 +27,7 @@ def check_host(headers: Headers, settings: ServiceSettings) -> None:
     raise Problem(
         403,
         "strange-host",
-        f"it is not known by this name: ask it by its address, let it go by the name "
-        f"(--allow-host), or use a token ({READ_TOKEN})",
+        f"unknown host name: use its address, allow the name (--allow-host), or use a token ({READ_TOKEN})",
     )
 
 
@@ -41,9 +40,7 @@ def check_site(headers: Headers, settings: ServiceSettings) -> None:
         is_own = origin is None or origin.lower().partition("//")[2] == headers.get("host", "").lower()
     if not is_own and origin not in settings.cors and _host_of(origin or "") not in settings.allowed_hosts:
         raise Problem(
-            403,
-            "cross-site",
-            "a page from elsewhere sends this; it is taken from the service's own page, and from programs",
+            403, "cross-site", "sent by a page of another site; only the service's own page and programs may send this"
         )
 
 

@@ -80,7 +80,7 @@ def _opened(kept_at: str, manifest_sha256: str) -> VectorStore:
         return FolderStore(read_generation(Path(kept_at), manifest_sha256), kept_at)
     opened = open_store(Address.of(kept_at), None)
     if opened.sha256 != manifest_sha256:
-        raise BadIndex(f"{kept_at}: another generation has been published meanwhile")
+        raise BadIndex(f"{kept_at}: another generation was published in the meantime")
     return opened
 
 

@@ -66,7 +66,7 @@ def decision_of(form: Form, index: Index) -> Decision:
     usual = Decision()
     threshold, rate = form.number("threshold", bounds.DISTANCE), form.number("fpr", bounds.PRIOR)
     if threshold is not None and rate is not None:
-        raise Problem(422, "bad-setting", "fpr and threshold both decide: send one of them")
+        raise Problem(422, "bad-setting", "send fpr or threshold, not both")
     prior = form.number("prior", bounds.PRIOR)
     decision = Decision(
         usual.false_positive_rate if rate is None else rate, threshold, usual.prior if prior is None else prior

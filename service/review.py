@@ -154,7 +154,7 @@ async def findings(
         found = await _found(state, index, anew=anew)
         if found is None:
             names = index.manifest.model.sha256, index.manifest.generation
-            looking = Drawing("it is being looked through; some thousand paintings take minutes", *names)
+            looking = Drawing("the review is being made; some thousand paintings take minutes", *names)
             return answer(looking, 202, {"retry-after": str(RETRY_AFTER_S)})
 
         def told() -> dict[str, Any]:
@@ -165,7 +165,7 @@ async def findings(
 
         return answer(await state.searched(told))
     except (OSError, ValueError):
-        raise Problem(503, "no-review", "this generation could not be looked through") from None
+        raise Problem(503, "no-review", "this generation could not be reviewed") from None
 
 
 @router.get(

@@ -34,7 +34,7 @@ async def writer(request: Request, state: SharedState, credentials: Credentials)
     if token is None:
         raise _unauthorized()
     if not token.may_write:
-        raise Problem(403, "only-for-reading", "this token lets ask, and not change the index")
+        raise Problem(403, "only-for-reading", "this token may ask, but not change the index")
 
 
 def name_of(request: Request) -> str | None:

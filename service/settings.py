@@ -37,7 +37,7 @@ class ServiceSettings:
         bounds.IN_FLIGHT.checked("requests in flight", self.in_flight)
         bounds.PIXELS.checked("max pixels", self.max_pixels)
         if strange := [origin for origin in self.cors if not ORIGIN.fullmatch(origin)]:
-            raise BadSetting(f"{strange[0]}: no origin of a page; write it as https://HOST or https://HOST:PORT")
+            raise BadSetting(f"{strange[0]}: not the origin of a page; write it as https://HOST or https://HOST:PORT")
 
     @property
     def asks_for_token(self) -> bool:

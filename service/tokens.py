@@ -86,9 +86,9 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
             raise ValueError(f"over {MAX_FILE_BYTES >> 20} MB")
         found = tuple(_token(name, said) for name, said in tomllib.loads(data.decode()).items())
         if len({token.value for token in found}) < len(found):
-            raise ValueError("one token stands there under two names")
+            raise ValueError("two names have the same token")
     except (OSError, ValueError, RecursionError) as problem:
-        raise BadSetting(f"{path}: no file of tokens: {getattr(problem, 'strerror', None) or problem}") from None
+        raise BadSetting(f"{path}: not a file of tokens: {getattr(problem, 'strerror', None) or problem}") from None
     return found
 
 

@@ -271,9 +271,9 @@ def test_settings_that_cannot_be_are_one_line(tiny, tmp_path):
 
     with pytest.raises(BadSetting, match="no such split; there are asked, train"):
         run(table, "tain")
-    with pytest.raises(BadSetting, match="no split train; name the one"):
+    with pytest.raises(BadSetting, match="no split train; name the split"):
         run(table.replace({"split": {"train": "first"}}))
-    with pytest.raises(BadSetting, match="none are left to ask"):
+    with pytest.raises(BadSetting, match="there are no queries"):
         run(table[table["split"] == "train"])
     with pytest.raises(BadCatalog, match="two artists or more with two paintings each"):
         run(table[table["artist"].isin(["Artist 0", "Artist 1", "Artist 8"])])

@@ -327,8 +327,8 @@ def test_images_lie_beside_the_table_or_in_images_or_where_the_user_says(
 @pytest.mark.parametrize(
     ("content", "name", "reason"),
     [
-        ("", "a.csv", "has nothing in it"),
-        ("\n\n", "a.csv", "has nothing in it"),
+        ("", "a.csv", "is empty"),
+        ("\n\n", "a.csv", "is empty"),
         ("filename,artist\n", "a.csv", "no paintings found"),
         ("filename,artist\n,Monet\n", "a.csv", "no paintings found"),
         (bytes(range(256)) * 40, "a.csv", r"\w"),

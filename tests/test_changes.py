@@ -293,7 +293,7 @@ def test_a_label_that_only_removed_paintings_had_is_no_obstacle(tmp_path, index,
 def test_nobody_can_speak_as_the_program_does(index):
     with pytest.raises(BadSetting, match="give your own"):
         index.label(labels(id=["Red Painter/R0.png"], artist=["x"]), by=history.SYNC)
-    with pytest.raises(BadCatalog, match="stands more than once among the labels"):
+    with pytest.raises(BadCatalog, match="occurs more than once among the labels"):
         index.label(labels(id=["Red Painter/R0.png"] * 2, artist=["x", "y"]), by="me")
     with pytest.raises(BadCatalog, match="'soon' has no year in it"):
         index.label(labels(id=["Red Painter/R0.png"], year=["soon"]), by="me")
@@ -357,9 +357,9 @@ def test_ids_and_labels_are_read_from_tables_and_lists(tmp_path):
     ("text", "reason"),
     [
         ("artist\nx\n", "no column id"),
-        ("id,artist\nx,a\nx,b\n", "'x' stands more than once"),
+        ("id,artist\nx,a\nx,b\n", "'x' occurs more than once"),
         ("id,artist\n,a\n", "row 2 has no id"),
-        ("", "has nothing in it"),
+        ("", "is empty"),
     ],
 )
 def test_tables_of_labels_that_cannot_be_used_are_refused(tmp_path, text, reason):

@@ -109,10 +109,10 @@ def test_pair_warns_where_both_paintings_may_be_of_a_collection_that_the_index_d
     )
     (status, said, _), (other_status, other_said, _) = run("pair", one, alike), run("pair", one, other)
     assert (status, other_status) == (0, 1)
-    assert "Neither is in the index" in said
+    assert "The index holds neither" in said
     assert said.startswith("Likely that"), "a step weaker than the number"
-    assert "Neither is in the index" not in other_said, "nothing is too sure there"
-    assert "Neither is in the index" not in run("pair", RED, RED_TOO)[1]
+    assert "The index holds neither" not in other_said, "nothing is too sure there"
+    assert "The index holds neither" not in run("pair", RED, RED_TOO)[1]
 
 
 def test_a_lower_false_positive_rate_asks_for_a_smaller_distance(run, built):
@@ -305,7 +305,7 @@ def test_evaluate_of_paintings_without_labels_has_dashes(run, tmp_path):
     [
         (["pair", RED, "none.jpg"], "none.jpg: neither a file nor the id"),
         (["remove", "paintings.artidx", "none"], "nothing was removed"),
-        (["build", "collection", "-o", "paintings.artidx"], "holds an index already"),
+        (["build", "collection", "-o", "paintings.artidx"], "there is an index already"),
         (["pair", "-", "-"], "there is only one"),
         (["nearest", RED, "--model", "other.onnx"], "built with model"),
         (["nearest", RED, "--model", "small.onnx", "--device", "cuda"], "offers only CPUExecutionProvider"),

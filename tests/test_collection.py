@@ -63,7 +63,7 @@ def test_paintings_without_an_artist_belong_to_nobodys_works(tmp_path, embedder,
     assert sum(artist.paintings for artist in index.collection.artists) == 12
     assert index.collection.search("0.png").total == 4
     assert len(index.collection.near(index.collection.artist("red painter"))) == 2
-    with pytest.raises(UnknownPainting, match="no painting of the index is by them"):
+    with pytest.raises(UnknownPainting, match="the index has no painting by this artist"):
         index.collection.artist("unknown")
 
 

@@ -164,9 +164,11 @@ def test_a_model_is_evaluated_trained_wrapped_and_asked_about_painter_by_numbers
 def commands():
     """Every command of artidx's in the documentation, with the file it is in."""
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        is_code = False
         for line in re.sub(r"\\\n\s*", "", page.read_text("utf-8")).splitlines():
-            if found := re.match(r"(?:    )?(?:\$ )?(artidx [a-z].*)", line):
-                yield page.relative_to(ROOT), found[1]
+            is_code ^= line.lstrip().startswith("```")
+            if (is_code or line.startswith("    ")) and (found := re.match(r" *(?:\$ )?(artidx [a-z].*)", line)):
+                yield page.relative_to(ROOT), found[1]  # a sentence may begin with the name, too
 
 
 def test_every_command_in_the_documentation_is_one_that_artidx_takes():

@@ -39,7 +39,7 @@ FORM = {"image": (None, "Red Painter/R0.png")}
 @pytest.mark.parametrize("host", REBOUND)
 @pytest.mark.parametrize("is_local", [True, False])
 def test_a_service_without_a_token_is_not_asked_by_a_name_that_may_be_a_strangers(host, is_local):
-    with pytest.raises(Problem, match="not known by this name"):
+    with pytest.raises(Problem, match="unknown host name"):
         check_host(Headers({"host": host}), ServiceSettings(is_local=is_local))
 
 

@@ -164,7 +164,7 @@ def test_nothing_is_written_over(tmp_path, index, embedder):
     with pytest.raises(BadIndex, match="not an empty folder"):
         index.export_vectors(tmp_path / "full")
     index.export_vectors(tmp_path / "out")
-    with pytest.raises(BadIndex, match="holds an index already"):
+    with pytest.raises(BadIndex, match="there is an index already"):
         Index.import_vectors(index.source, tmp_path / "out", embedder=embedder)
     with pytest.raises(BadCatalog, match="cannot be read as vectors"):
         Index.import_vectors(tmp_path / "i.artidx", tmp_path / "nothing", embedder=embedder)

@@ -230,7 +230,7 @@ def test_a_painting_is_identified_with_those_that_speak_for_each_artist(open_pag
     page.get_by_label("medium").select_option(medium)
     page.get_by_role("button", name="Apply").click()
     among = len(museum_index.only(f"year <= 1749 and {medium}"))
-    expect(artists).to_contain_text(f"Asked among {among} paintings")
+    expect(artists).to_contain_text(f"Searched: {among} paintings")
 
 
 def test_all_of_it_works_by_keyboard_alone(open_page, museum, museum_index):
@@ -420,7 +420,7 @@ def test_what_goes_wrong_is_said_in_words(open_page, museum, museum_index, tmp_p
     expect(page.get_by_role("alert")).to_contain_text("no-such-painting")
     photographed(page, "problem")
     page.goto(f"{museum.url}/#/artist?name=Nobody")
-    expect(page.get_by_role("alert").first).to_contain_text("no painting of the index is by them")
+    expect(page.get_by_role("alert").first).to_contain_text("the index has no painting by this artist")
     page.goto(f"{museum.url}/#/nowhere")
     expect(page.locator("h1")).to_have_text("There is no such page")
     page.goto(f"{museum.url}/#/collection?q=xyzzy")

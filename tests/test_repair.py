@@ -180,7 +180,7 @@ def test_an_index_beyond_repair_can_be_built_anew(changed, collection):
     (changed.source / "CURRENT").unlink()
     for manifest in changed.source.glob("generations/*/manifest.json"):
         manifest.write_text("{}")
-    with pytest.raises(BadIndex, match="none of its generations can be mended"):
+    with pytest.raises(BadIndex, match="none of its generations can be repaired"):
         repair(changed.source)
     with pytest.raises(BadIndex, match="damaged: missing"):
         Index.build(changed.source, collection, embedder=changed.embedder)

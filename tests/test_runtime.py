@@ -114,7 +114,7 @@ def test_a_file_with_the_name_of_a_shipped_model_is_reached_by_a_longer_path(mod
         (b"", "not a usable ONNX model"),
         (b"junk" * 100, "not a usable ONNX model"),
         (small_model()[:-200], "not a usable ONNX model"),
-        (without_our_metadata(small_model()), "not one of artidx"),
+        (without_our_metadata(small_model()), "not an artidx model"),
         (small_model(format=99), "another version"),
         (small_model(preprocessing={"size": SIZE, "colour": "BGR"}), "another version"),
         (small_model(preprocessing=7), "damaged"),

@@ -210,7 +210,7 @@ def test_filters_are_exact_over_an_approximate_index(large):
 def test_filters_add_up_and_a_part_of_an_index_cannot_be_changed(large):
     both = large.only("year < 1510").only("year > 1505")
     assert len(both) == len(large.only("1505 < year < 1510"))
-    with pytest.raises(BadSetting, match="open it anew to change it"):
+    with pytest.raises(BadSetting, match="open it again to change it"):
         both.remove(["0"])
     with pytest.raises(BadSetting, match=r"no painting is left by --where 'year > 1600'$"):
         both.only("year > 1600")

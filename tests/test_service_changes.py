@@ -310,5 +310,5 @@ def test_a_page_of_another_origin_may_ask_where_it_is_allowed(index):
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (404, PAGE)
         strange = client.post("/v1/nearest", json={"image": RED}, headers=headers | {"origin": "https://evil.example"})
         assert (strange.status_code, "access-control-allow-origin" in strange.headers) == (403, False)
-    with pytest.raises(BadSetting, match="no origin of a page"):
+    with pytest.raises(BadSetting, match="not the origin of a page"):
         ServiceSettings(cors=frozenset({"*"}))

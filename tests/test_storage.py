@@ -247,7 +247,7 @@ def test_a_web_server_that_is_busy_is_asked_again_and_one_that_is_away_stops_the
         remote.read(f"{web.url}/7", 100)
     with pytest.raises(UnreachableStorage, match="cannot be read"):
         Remote(["https://localhost:1"]).read("https://localhost:1/a.png", 100)
-    with pytest.raises(BadSetting, match="the web has no lists of files"):
+    with pytest.raises(BadSetting, match="the web cannot list files"):
         remote.listing(f"{web.url}/folder")
 
 

@@ -271,7 +271,7 @@ def test_filters_add_up(labelled, labelled_there):
 @pytest.mark.parametrize("words", ["ete", "baroque ann", "%_", "日本", "o\\q", "p 7 '", "nothing at all", "100"])
 def test_words_find_the_same_paintings(words, labelled, labelled_there):
     if labelled_there.store._server.version.startswith("v2.3"):
-        with pytest.raises(BadSetting, match=r"cannot look for words; 2\.4 and newer can"):
+        with pytest.raises(BadSetting, match=r"cannot search for words; 2\.4 and newer can"):
             labelled_there.collection.search(words)
         return
     assert labelled_there.collection.search(words, count=5) == labelled.collection.search(words, count=5)
@@ -369,7 +369,7 @@ def test_a_push_that_loses_a_painting_is_not_published(milvus, index, monkeypatc
     with pytest.raises(BadIndex, match="11 of 12 paintings have arrived; push again"):
         index.push(address)
     monkeypatch.undo()
-    with pytest.raises(BadIndex, match="no such index; bring one there with artidx push"):
+    with pytest.raises(BadIndex, match="no such index; copy one there with artidx push"):
         Index.open(address)
     assert index.push(address).written == 12
 
@@ -383,7 +383,7 @@ def test_a_push_that_bends_a_vector_is_not_published(milvus, index, monkeypatch)
         return rows
 
     monkeypatch.setattr(layout, "entities", bent)
-    with pytest.raises(BadIndex, match="does not come back as it was sent"):
+    with pytest.raises(BadIndex, match="came back changed"):
         index.push(milvus.address())
 
 
@@ -555,7 +555,7 @@ def test_an_index_there_is_changed_by_changing_its_folder(change, museum_there, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nowhere").mkdir()
     painting(tmp_path / "nowhere" / "a.png", 1)
-    with pytest.raises(BadIndex, match="change or ask the folder, and bring the change here with artidx push"):
+    with pytest.raises(BadIndex, match="change or ask the folder, then copy the change here with artidx push"):
         change(museum_there)
 
 

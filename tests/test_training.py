@@ -354,7 +354,7 @@ def test_artists_are_dealt_so_that_groups_have_alike_many_paintings():
         ("sizes = 64", "sizes"),
         ("[network]\nkernel = 4", "odd"),
         ("[member_training]\nbatch_size = 1", "batch_size"),
-        ("size = 32\n[network]\nchannels = [1, 1, 1, 1, 1, 1]", "halved away"),
+        ("size = 32\n[network]\nchannels = [1, 1, 1, 1, 1, 1]", "too small for"),
         ("size =", "not TOML"),
         ("[member_training]\nmargin = inf", "member_training.margin"),
     ],

@@ -103,5 +103,5 @@ def test_an_index_of_format_1_is_still_refused_in_one_line(index):
     text = json.dumps(json.loads((folder / "manifest.json").read_text("utf-8")) | {"format": 1})
     (folder / "manifest.json").write_text(text, "utf-8")
     (index.source / "CURRENT").write_text(f"000001 {sha256_of(folder / 'manifest.json')}\n")
-    with pytest.raises(BadIndex, match="make it anew"):
+    with pytest.raises(BadIndex, match="rebuild it"):
         Index.open(index.source)

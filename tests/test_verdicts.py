@@ -265,7 +265,7 @@ def test_the_headline_says_the_probability_whatever_the_threshold_says(probabili
 def test_what_is_known_to_be_too_sure_is_said_a_step_weaker_with_the_reason():
     told = wording.of_pair(**PAIR | {"probability": 0.99, "is_too_sure": True})
     assert told.words == "likely"
-    assert told.notes[0].startswith("Neither is in the index")
+    assert told.notes[0].startswith("The index holds neither")
 
 
 def test_one_picture_comes_before_one_hand():
@@ -286,8 +286,8 @@ def test_a_ranking_is_told_against_the_record():
     assert told(wording.Recorded("Renoir", 1, 3)).notes == (
         "The record says Renoir (5%); it looks more like Cézanne (75%).",
     )
-    assert told(wording.Recorded("Cézanne", 0, 40)).notes == ("The record says Cézanne, and so does the likeness.",)
-    assert "nothing else is here" in told(wording.Recorded("Monet", None, 0)).notes[0]
+    assert told(wording.Recorded("Cézanne", 0, 40)).notes == ("The record says Cézanne; the pictures agree.",)
+    assert "no other work" in told(wording.Recorded("Monet", None, 0)).notes[0]
     nobody = wording.of_artists([renoir], 0.95, 100, wording.Recorded("Renoir", 0, 3), is_from_elsewhere=True)
     assert nobody.headline == "Very likely none of the artists here: 95%."
     assert nobody.notes == ("The record says Renoir (5%); it looks like none of the artists here (95%).",)
@@ -516,8 +516,7 @@ def test_names_with_a_dollar_or_brackets_are_drawn_as_they_are(tmp_path, collect
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
-    [("", "has nothing in it"), ("a\n1\n", "header and two columns"), ("a,b\n1,2\n3\n", "line 3: one column")],
+    ("text", "says"), [("", "is empty"), ("a\n1\n", "header and two columns"), ("a,b\n1,2\n3\n", "line 3: one column")]
 )
 def test_a_file_that_is_no_list_of_pairs_is_one_clear_line(tmp_path, index, text, says):
     (tmp_path / "p.csv").write_text(text)
@@ -541,7 +540,7 @@ def test_evaluate_takes_a_catalog_and_writes_a_page(tmp_path, collection, model_
 
 
 def test_a_scale_with_fewer_rates_than_promised_is_refused_when_asked():
-    with pytest.raises(BadSetting, match="calibrated are"):
+    with pytest.raises(BadSetting, match="not calibrated; there are"):
         replace(CALIBRATION.pairs.by_distance).point(0.05)
 
 

@@ -118,7 +118,7 @@ def test_the_side_is_read_where_it_is_fixed():
         (network(gives="map vector"), {}, "gives map .*, vector .*; name one of them with --output-name"),
         (network(gives="tokens"), {}, "gives tokens .batch, t, 6. float, of which --pool none makes no vector"),
         (network(), {"pool": "mean"}, "of which --pool mean makes no vector"),
-        (network(blind=True), {}, "pictures without anything in common the same vector"),
+        (network(blind=True), {}, "the same vector for quite different pictures"),
         (b"no graph at all", {}, "not an ONNX file"),
         (network(opset=11), {}, "of opset 11"),
     ],

@@ -168,7 +168,7 @@ def read_labels(path: Path, encoding: str | None = None) -> pd.DataFrame:
         raise BadCatalog(f"{path}: row {rows.index[int(found['id'].isna().to_numpy().argmax())]} has no id")
     again = found["id"][found["id"].duplicated()]
     if len(again):
-        raise BadCatalog(f"{path}: the id {again.iloc[0]!r} stands more than once")
+        raise BadCatalog(f"{path}: the id {again.iloc[0]!r} occurs more than once")
     return found
 
 
@@ -179,7 +179,7 @@ def _decisions(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     found = found[found["artist"].notna() & found["id"].notna()].drop_duplicates().reset_index(drop=True)
     again = found["id"][found["id"].duplicated()]
     if len(again):
-        raise BadCatalog(f"{path}: two decisions on {again.iloc[0]!r}; leave one")
+        raise BadCatalog(f"{path}: two decisions on {again.iloc[0]!r}; keep one")
     if found.empty:
         raise BadCatalog(f"{path}: nothing was decided; write artists into its column {DECISION}")
     return found
@@ -201,9 +201,9 @@ def read_names(path: Path, encoding: str | None = None) -> list[str]:
         with path.open(encoding=encoding or encoding_of(path)) as stream:
             return [name for line in stream if (name := composed(line.removeprefix("\ufeff")))]
     except UnicodeDecodeError as problem:
-        raise BadCatalog(f"{path}: not text ({problem.reason}); say how it is written with --encoding") from None
+        raise BadCatalog(f"{path}: not text ({problem.reason}); name its encoding with --encoding") from None
     except LookupError:
-        raise BadSetting(f"--encoding {encoding}: not known; write for instance utf-8, cp1252 or shift_jis") from None
+        raise BadSetting(f"--encoding {encoding}: unknown; for example utf-8, cp1252 or shift_jis") from None
 
 
 @dataclass
@@ -257,7 +257,9 @@ def _remote(url: str, names: ColumnNames, remote: Remote, found: _Found) -> pd.D
     name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
     suffix = Path(name).suffix.lower()
     if suffix == ".parquet" or is_read(name):
-        raise BadCatalog(f"{url}: neither a folder nor a table (.csv, .tsv, .xlsx, .ods); there only these are read")
+        raise BadCatalog(
+            f"{url}: neither a folder nor a table (.csv, .tsv, .xlsx, .ods), and nothing else is read there"
+        )
     if not is_table(name):
         root = url.rstrip("/") + "/"
         rows = []

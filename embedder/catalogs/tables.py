@@ -155,7 +155,9 @@ def _opened(path: Path, encoding: str | None) -> Table:
     with path.open("rb") as stream:
         start = stream.read(4096)
     if start.startswith(OLE):
-        raise BadCatalog(f"{path}: an Excel file of before 2007, or one with a password; save it as .xlsx without one")
+        raise BadCatalog(
+            f"{path}: an Excel file from before 2007, or one with a password; save it as .xlsx without a password"
+        )
     if start.startswith(ZIP):
         sheets = _sheets(path)
         found = {name: _headings(islice(rows, HEAD)) for name, rows in sheets.items()}
@@ -164,7 +166,7 @@ def _opened(path: Path, encoding: str | None) -> Table:
         width = max(len(cells) for _, cells in sheets[name])
         return Table(path, _named(path, [*cells, *[""] * (width - len(cells))]), line, sheet=name, kept=sheets[name])
     if re.match(rb"\s*(?:\xef\xbb\xbf)?<(?:!doctype|html|table|\?xml)", start, re.IGNORECASE):
-        raise BadCatalog(f"{path}: a page of HTML or XML; save it as .xlsx or .csv")
+        raise BadCatalog(f"{path}: an HTML or XML page; save it as .xlsx or .csv")
     if encoding is not None:
         encoding = _known(encoding)
     encoding = encoding or encoding_of(path)
@@ -174,7 +176,7 @@ def _opened(path: Path, encoding: str | None) -> Table:
     while cells and not cells[-1]:
         cells = cells[:-1]
     if not cells:
-        raise BadCatalog(f"{path}: has nothing in it")
+        raise BadCatalog(f"{path}: is empty")
     return Table(path, _named(path, cells), line, encoding, separator)
 
 
@@ -184,7 +186,7 @@ def _known(encoding: str) -> str:
         "".encode(info.name).decode(info.name)
         return info.name
     except (LookupError, ValueError, AttributeError):
-        raise BadSetting(f"--encoding {encoding}: not known; write for instance utf-8, cp1252 or shift_jis") from None
+        raise BadSetting(f"--encoding {encoding}: unknown; for example utf-8, cp1252 or shift_jis") from None
 
 
 def _headings(rows: Iterator[Row]) -> tuple[int, Sequence[str]]:
@@ -281,7 +283,7 @@ def _sheets(path: Path) -> dict[str, list[Row]]:
             raise
         raise BadCatalog(f"{path}: cannot be read as a spreadsheet: {' '.join(str(problem).split())[:200]}") from None
     if not found:
-        raise BadCatalog(f"{path}: has no sheet with anything in it")
+        raise BadCatalog(f"{path}: has only empty sheets")
     return found
 
 
@@ -364,7 +366,7 @@ def column_number(letters: str) -> int:
 def _fill(path: Path, cells: list[list[str]], ranges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> None:
     """Let cells that are joined into one each say what that one says."""
     if sum((bottom - top + 1) * (right - left + 1) for (top, left), (bottom, right) in ranges) > MAX_CELLS:
-        raise BadCatalog(f"{path}: joins more cells than there are; save it as .csv")
+        raise BadCatalog(f"{path}: merges more cells than it has; save it as .csv")
     for (top, left), (bottom, right) in ranges:
         if top < len(cells) and left < len(cells[top]) and bottom > top:  # beside each other they are mostly a title
             for row in cells[top : bottom + 1]:

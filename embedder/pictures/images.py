@@ -197,7 +197,7 @@ def check_size(size_bytes: int, max_pixels: int) -> None:
     if size_bytes > file_limit_bytes(max_pixels):
         raise UnreadableImage(
             f"file of {size_bytes / 1e6:,.0f} MB, more than {max_pixels / 1e6:g} megapixels can need; "
-            f"raise --max-pixels if it is sound"
+            f"raise --max-pixels if you trust it"
         )
 
 
@@ -220,7 +220,7 @@ def _decode(stream: BinaryIO, least: int, max_pixels: int, use: Callable[[Image.
     with PLUGINS[kind](stream) as image:  # not Image.open: it looks for further pictures in a JPEG, and at a limit
         check_pixels(image.size, max_pixels)
         if outline.size not in (None, image.size):
-            raise UnreadableImage("damaged image: its size is told in two ways")
+            raise UnreadableImage("damaged image: it states two sizes")
         if outline.left_out:
             image.info["icc_profile"] = outline.profile
         image.draft("RGB", (least, least))  # JPEG only: decode at 1/2, 1/4 or 1/8

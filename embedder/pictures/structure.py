@@ -80,7 +80,7 @@ def jpeg(stream: BinaryIO, max_pixels: int) -> Outline:
     for segment in _segments(stream):
         if segment.marker in FRAMES:
             if size:
-                raise UnreadableImage("damaged image: a JPEG of two sizes")
+                raise UnreadableImage("damaged image: a JPEG with two sizes")
             height, width = struct.unpack(">HH", segment.head[1:5].ljust(4, b"\0"))
             size = (width, height)
         elif segment.marker == APP2 and segment.head.startswith(ICC):

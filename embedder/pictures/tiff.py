@@ -103,7 +103,7 @@ class Tiff:
         """The one value of an entry."""
         found = self.numbers(tag)
         if found and not isinstance(found[0], int):
-            raise UnreadableImage(f"damaged image: a TIFF whose tag {tag} is no whole number")
+            raise UnreadableImage(f"damaged image: a TIFF whose tag {tag} is not a whole number")
         return found[0] if found else default
 
     @cached_property
@@ -222,7 +222,7 @@ def _entries(
 def _check_pieces(tiff: Tiff, stream: BinaryIO) -> None:
     (width, height), (across, down) = tiff.piece, (0, 0)
     if width < 1 or height < 1:
-        raise UnreadableImage("damaged image: a TIFF of tiles without pixels")
+        raise UnreadableImage("damaged image: a TIFF with empty tiles")
     across, down = tiff.pieces
     whole = -(-tiff.size[0] // 16) * -(-tiff.size[1] // 16) * 256
     if across * width * down * height > max(SMALL, 4 * whole):
@@ -342,7 +342,7 @@ def _joined(tiff: Tiff, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _check_bytes(tiff: Tiff, size_bytes: int, max_bytes: int) -> None:
     if size_bytes > max_bytes:
         raise UnreadableImage(
-            f"{tiff.described()}: over {max_bytes / 1e6:,.0f} MB unpacked; raise --max-pixels if it is sound"
+            f"{tiff.described()}: over {max_bytes / 1e6:,.0f} MB unpacked; raise --max-pixels if you trust it"
         )
 
 

@@ -192,7 +192,7 @@ def launched(devices: int, nodes: int, precision: str) -> Fabric:
         fabric.launch()
     except (RuntimeError, ValueError, MisconfigurationException) as problem:
         raise BadSetting(
-            f"{devices} devices on {nodes} machines in {precision}: cannot be had here: "
+            f"{devices} devices on {nodes} machines in {precision}: not available here: "
             f"{' '.join(str(problem).split())[:200]}"
         ) from None
     return fabric
@@ -208,7 +208,7 @@ def said_of_parity(embedder: Embedder) -> str:
     )
     return (
         f"exported: largest difference to PyTorch {parity['largest_difference_to_pytorch']:.1e}, largest cosine "
-        f"lost to weights of few bits {parity['largest_cosine_lost_to_stored_weights']:.1e}{activations}"
+        f"lost to stored weights {parity['largest_cosine_lost_to_stored_weights']:.1e}{activations}"
     )
 
 

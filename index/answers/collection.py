@@ -111,7 +111,7 @@ class Collection:
         key = artist_key(name)
         code = None if key is None else self._store.artists.numbers.get(key)
         if code is None:
-            raise UnknownArtist(f"{name}: no painting of the index is by them")
+            raise UnknownArtist(f"{name}: the index has no painting by this artist")
         return code
 
     def _artist(self, code: int) -> Artist:

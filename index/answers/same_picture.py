@@ -53,7 +53,7 @@ SAID = {
     "coloured": "in colour",
     "recoloured": "with other colours",
     ANOTHER_PHOTOGRAPH: "another photograph of it",
-    ANOTHER_VERSION: "the composition is one, the hand or the version another: a copy, a replica, or restored since",
+    ANOTHER_VERSION: "the same composition by another hand or in another version: a copy, a replica, or restored since",
 }
 
 
@@ -96,7 +96,7 @@ class SamePicture:
     def __post_init__(self) -> None:
         object.__setattr__(self, "how", ", ".join(self.kinds))
         about = ", ".join(SAID[kind] for kind in self.kinds)
-        seem = "seem to be two versions of one composition" if self.is_version else "seem to show one picture"
+        seem = "seem to be two versions of one composition" if self.is_version else "seem to show the same picture"
         object.__setattr__(
             self,
             "says",

@@ -86,14 +86,14 @@ def of_pair(
     notes = []
     if is_too_sure and probability > 0.3:
         notes.append(
-            "Neither is in the index, and to an index two photographs of one collection that it does not hold look "
-            "alike. If these are such, the probability is far too high: build an index of that collection and ask it "
-            "there."
+            "The index holds neither, and two photographs from a collection that an index does not hold look alike to "
+            "it. If these are from one collection, the probability is far too high: build an index of that collection "
+            "and ask there."
         )
     if same != (probability >= 0.5):
         notes.append(
-            "The threshold says otherwise: it bounds how many pairs by different artists pass and knows nothing of "
-            "the share of pairs by one artist that you expect."
+            "The threshold says otherwise. It only limits how many pairs by different artists pass, and does not "
+            "depend on the share of pairs by one artist that you expect."
         )
     return Summary(
         words,
@@ -136,13 +136,13 @@ def of_artists(
     if first and first.probability >= 0.5:
         if first.works < FEW_WORKS:
             notes.append(
-                f"{_works(first.works)} by {first.artist} {'is' if first.works == 1 else 'are'} here to compare with: "
-                f"with so few, a like subject or a like photograph weighs as much as the hand."
+                f"{_works(first.works)} by {first.artist} {'is' if first.works == 1 else 'are'} here to compare with. "
+                f"With so few, a similar subject or a similar photograph counts as much as the hand."
             )
         if is_from_elsewhere:
             notes.append(
-                "The photograph is not in this index; photographs from elsewhere are named less reliably than a "
-                "collection's own."
+                "The photograph is not in this index. For photographs from elsewhere, answers are less reliable than "
+                "for a collection's own."
             )
     return Summary(
         words,
@@ -150,7 +150,7 @@ def of_artists(
         tuple(notes),
         (
             f"None of the artists here: {percent(unknown)}, if half of the paintings you ask about are by others.",
-            f"Asked among {searched:,} painting{'' if searched == 1 else 's'}.",
+            f"Searched: {searched:,} painting{'' if searched == 1 else 's'}.",
         ),
     )
 
@@ -158,11 +158,11 @@ def of_artists(
 def _against_record(artists: Sequence[Named], unknown: float, recorded: Recorded) -> str:
     says = f"The record says {recorded.by}"
     if recorded.rank is None and not recorded.works:
-        return f"{says}, by whom nothing else is here to compare with."
+        return f"{says}; no other work by this artist is here to compare with."
     own = artists[recorded.rank].probability if recorded.rank is not None else 0.0
     first = artists[0].probability if artists else 0.0
     if recorded.rank == 0 and own >= unknown:
-        return f"{says}, and so does the likeness."
+        return f"{says}; the pictures agree."
     is_named = recorded.rank != 0 and first >= unknown
     looks = f"looks more like {artists[0].artist}" if is_named else "looks like none of the artists here"
     place = f"({percent(own)})" if recorded.rank is not None else f"(not among the first {len(artists)})"

@@ -136,9 +136,7 @@ def build(
         skipped = (*catalog.skipped, *found.skipped)
         if table.empty:
             shutil.rmtree(index / "building")
-            raise BadIndex(
-                f"{index}: not one image of {catalog.source} could be read; the first: {': '.join(skipped[0])}"
-            )
+            raise BadIndex(f"{index}: no image of {catalog.source} could be read; the first: {': '.join(skipped[0])}")
         with bar(len(table), "publishing") as advance:
             codes = artist_codes(table["artist_key"])[0]
             centre = centre_of(found.embeddings, codes)
@@ -283,7 +281,7 @@ def check_free(index: Path, replace: bool) -> None:
     if generations.is_lost(index) and not replace:
         raise damaged(index / "CURRENT", "missing")
     if generations.exists(index) and not replace:
-        raise BadIndex(f"{index}: holds an index already; use artidx add to add to it, or --replace to build anew")
+        raise BadIndex(f"{index}: there is an index already; use artidx add to add to it, or --replace to replace it")
 
 
 def new_contents(

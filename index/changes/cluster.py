@@ -96,7 +96,7 @@ class Cluster:
                 yield Piece(int(row["shard"]), int(row["start"]), _outcomes(row, embedder.dim))
         except ray.exceptions.RayError as problem:
             raise ClusterFailed(
-                f"the Ray cluster failed: {_reason(problem)}; what is done is kept: run the same again"
+                f"the Ray cluster failed: {_reason(problem)}; what is done is kept: run the same command again"
             ) from None
 
 
@@ -147,7 +147,7 @@ def _check_there(address: str) -> None:
     """Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise BadSetting(f"--ray {address}: expected {AUTO} or HOST:PORT, as ray start said it")
+        raise BadSetting(f"--ray {address}: expected {AUTO} or HOST:PORT, as printed by ray start")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
     except (OSError, OverflowError) as problem:

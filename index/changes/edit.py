@@ -73,7 +73,7 @@ def label(
         raise BadSetting(f"{by!r} is the name under which moved files are recorded; give your own")
     if labels["id"].duplicated().any():
         again = labels["id"][labels["id"].duplicated()].iloc[0]
-        raise BadCatalog(f"the id {again!r} stands more than once among the labels; nothing was corrected")
+        raise BadCatalog(f"the id {again!r} occurs more than once among the labels; nothing was corrected")
     with nullcontext() if dry_run else generations.writer(index):
         before = _read(index, generation, opened)
         check_ids(index, before.table, set(labels["id"]), "corrected")

@@ -106,7 +106,7 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ArithmeticError, ValueError, TypeError, KeyError, RecursionError) as problem:
         raise BadCatalog(
-            f"{path}: not a manifest of exported vectors ({problem}); leave it out where the vectors come "
+            f"{path}: not a manifest of exported vectors ({problem}); leave it out if the vectors come "
             f"straight from the model"
         ) from None
 

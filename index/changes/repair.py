@@ -49,7 +49,7 @@ def repair(index: Path) -> list[str]:
         truths = [name for name in wrong if _is_truth(name)]
         if truths:
             raise BadIndex(
-                f"{folder / truths[0]}: cannot be rebuilt, for only it knew what it held; restore it from a "
+                f"{folder / truths[0]}: cannot be rebuilt, because nothing else has its content; restore it from a "
                 f"copy, or rebuild with artidx build --replace" + _older(index, number)
             )
         model = _model(index, folder, manifest)
@@ -83,7 +83,7 @@ def _find_current(index: Path) -> list[str]:
             generations.make_current(index, number, sha256_of(folder / "manifest.json"))
             return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that can be mended"]
     raise BadIndex(
-        f"{index}: none of its generations can be mended; restore it from a copy, or rebuild with artidx "
+        f"{index}: none of its generations can be repaired; restore it from a copy, or rebuild with artidx "
         f"build --replace"
     )
 
@@ -245,8 +245,8 @@ class _Recovery:
         if self.is_missing.any():
             first = self.table.iloc[int(np.flatnonzero(self.is_missing)[0])]
             raise BadIndex(
-                f"{self.path}: {self.is_missing.sum():,} of its vectors cannot be rebuilt: the images they were made "
-                f"of are not where they were, or not the same; the first is {first['id']}, "
+                f"{self.path}: {self.is_missing.sum():,} of its vectors cannot be rebuilt: their images "
+                f"are missing or have changed; the first is {first['id']}, "
                 f"{first['path'] or 'without an image'}: restore {self.path.name} or the images from a copy"
             )
 

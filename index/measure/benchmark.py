@@ -41,7 +41,7 @@ NAMES = {  # of the scores: all are shares, and the more the better
     "found_at_0_1_percent": "pairs found at 0.1 %",
     "neighbour": "nearest by the same artist",
     "top_1": "artist first",
-    "top_5": "artist in five",
+    "top_5": "artist in first five",
     "known_auc": "in or out of the gallery, AUC",
     "identified_at_10_percent": "identified at 10 % false acceptance",
     "identified_at_1_percent": "identified at 1 %",
@@ -169,13 +169,11 @@ def _gallery_of(table: pd.DataFrame, named: str | None, source: str) -> str | No
     found = named or ("train" if "train" in splits else None)
     if found and len(splits) == 1:
         raise BadSetting(
-            f"{source}: all paintings are in the split {found}, so that none are left to ask; leave out "
-            f"the column split to ask each of all others"
+            f"{source}: all paintings are in the split {found}, so there are no queries; leave out "
+            f"the column split to compare each painting with all others"
         )
     if found is None and len(splits) > 1:
-        raise BadSetting(
-            f"{source}: has no split train; name the one to be searched with --gallery: {', '.join(splits)}"
-        )
+        raise BadSetting(f"{source}: has no split train; name the split to search with --gallery: {', '.join(splits)}")
     return found
 
 
@@ -198,7 +196,7 @@ def compared(task: Task, embeddings: Sequence[Array], name: str, bar: Bar = no_b
     too small.
     """
     if not task.asked.any() or not task.in_gallery.any():
-        raise BadCatalog(f"{name}: no painting with an artist is left to be asked, or none to be searched")
+        raise BadCatalog(f"{name}: no painting with an artist is left as a query, or none in the gallery")
     codes, _ = artist_codes(task.table["artist_key"])
     whole: list[tuple[str, npt.NDArray[np.bool_]]] = [(ALL, task.asked)]
     if "source" in task.table:

@@ -88,7 +88,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
             take_lock(lock.fileno())
         except BlockingIOError:
             raise IndexBusy(
-                f"{folder}: another run embeds images by this model; wait until it is done, or name "
+                f"{folder}: another run is embedding with this model; wait until it has finished, or name "
                 f"another folder with --work"
             ) from None
         yield

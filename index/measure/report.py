@@ -47,7 +47,7 @@ NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, part of the scores, na
     ("R@1", "retrieval", "recall_at_1"),
     ("R@5", "retrieval", "recall_at_5"),
     ("artist first", "nearest", "top_1"),
-    ("in five", "nearest", "top_5"),
+    ("in first five", "nearest", "top_5"),
     ("known told from out_of_gallery (AUC)", "nearest", "known_auc"),
     ("calibration error of none of them", "nearest", "unknown_error"),
 )
@@ -114,7 +114,7 @@ def _artists(nearest: NearestScores) -> str:
     )
     return (
         "<details><summary>Every artist</summary><table><tr><th>artist</th><th>paintings</th><th>asked</th>"
-        f"<th>first</th><th>in five</th><th>else mostly taken for</th></tr>{rows}</table></details>"
+        f"<th>first</th><th>in first five</th><th>else mostly taken for</th></tr>{rows}</table></details>"
     )
 
 

@@ -64,7 +64,7 @@ class Space:
 def space_of(generation: Generation, artists: int) -> Space:
     """The paintings of the `artists` with the most of them. Raises BadIndex where there are not two to spread."""
     if not 1 <= artists <= MOST_ARTISTS:
-        raise BadSetting(f"--artists {artists}: must be between 1 and {MOST_ARTISTS}, as many as colours can part")
+        raise BadSetting(f"--artists {artists}: must be between 1 and {MOST_ARTISTS}, the number of colours")
     table = generation.table
     chosen = table["artist_key"].value_counts().index[:artists]
     is_shown = table["artist_key"].isin(chosen).to_numpy(bool)

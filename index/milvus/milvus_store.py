@@ -84,7 +84,7 @@ class MilvusStore:
         server = connected(address)
         collection = server.published()
         if collection is None:
-            raise BadIndex(f"{address}: no such index; bring one there with artidx push INDEX {address}")
+            raise BadIndex(f"{address}: no such index; copy one there with artidx push INDEX {address}")
         return cls.of(server, collection)
 
     @classmethod
@@ -196,7 +196,7 @@ class MilvusStore:
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         if words and self._server.version.removeprefix("v").split(".")[:2] in (["2", str(n)] for n in range(4)):
-            raise BadSetting(f"{self.name}: Milvus {self._server.version} cannot look for words; 2.4 and newer can")
+            raise BadSetting(f"{self.name}: Milvus {self._server.version} cannot search for words; 2.4 and newer can")
         parts = [f"words like {quoted(f'%{plain_words(word)}%')}" for word in words]
         if artist is not None:
             parts.append(f"artist_number == {artist}")
@@ -346,7 +346,7 @@ def published_sha256(address: Address) -> str:
     """The beginning of the sha256 of the manifest of the generation that answers. Raises BadIndex."""
     collection = connected(address).published()
     if collection is None:
-        raise BadIndex(f"{address}: nothing answers by this name any more")
+        raise BadIndex(f"{address}: no index with this name any more")
     return collection[-16:]
 
 

@@ -67,8 +67,8 @@ def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = N
         recall = _checked(server, name, generation, kind, bar)
         if server.published() != before:
             raise BadIndex(
-                f"{address}: another generation has been published there meanwhile; push again if this one "
-                f"is to take its place"
+                f"{address}: another generation was published there in the meantime; push again to replace it "
+                f"with this one"
             )
         _write_about(server, name, generation, kind, recall)
         MilvusStore.of(server, name)  # what cannot be read back is not published
@@ -146,7 +146,7 @@ def _wait_until_ready(server: Server, name: str, paintings: int, bar: Bar) -> No
         deadline, done = monotonic() + READY_S, 0
         while pending := int(server.ask("describe_index", name, "vector").get("pending_index_rows", 0)):
             if monotonic() > deadline:
-                raise BadIndex(f"{server.address}: the index is not done after {READY_S / 3600:.0f} hours; push again")
+                raise BadIndex(f"{server.address}: the index is not ready after {READY_S / 3600:.0f} hours; push again")
             if paintings - pending > done:
                 advance(paintings - pending - done)
                 done = paintings - pending
@@ -175,10 +175,7 @@ def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar:
             number in found and np.array_equal(found[number], vector)
             for number, vector in zip(numbers[sample].tolist(), vectors, strict=True)
         ):
-            raise BadIndex(
-                f"{server.address}: a vector does not come back as it was sent; drop the collection {name}, "
-                f"and push again"
-            )
+            raise BadIndex(f"{server.address}: a vector came back changed; drop the collection {name}, and push again")
         recall = 1.0 if kind.is_exact else _recall(server, name, generation, kind, sample)
         advance(len(sample))
     return recall
@@ -238,7 +235,7 @@ def _write_about(server: Server, name: str, generation: Generation, kind: Kind, 
         server.ask("insert", name + ABOUT, rows[start : start + ROWS])
     server.ask("flush", name + ABOUT, seconds=READY_S)
     if server.count(name + ABOUT, is_exact=True) != len(rows):
-        raise BadIndex(f"{server.address}: not all that is to be known about {name} has arrived; push again")
+        raise BadIndex(f"{server.address}: the description of {name} is incomplete; push again")
 
 
 def _drop_older(server: Server, kept: set[str | None]) -> None:

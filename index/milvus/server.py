@@ -46,8 +46,8 @@ class Server:
             self.version: str = self.client.get_server_version(timeout=CONNECT_S)
         except self._problems as problem:
             raise IndexAway(
-                f"{address}: no Milvus answers there, or it does not take {TOKEN} ({_reason(problem)}); "
-                f"start it, or correct one or the other"
+                f"{address}: no Milvus answers there, or it refuses {TOKEN} ({_reason(problem)}); "
+                f"start it, or correct the address or the token"
             ) from None
 
     def ask(self, what: str, *args: Any, seconds: float = CALL_S, **more: Any) -> Any:

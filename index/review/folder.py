@@ -16,21 +16,21 @@ WITNESSES = 2  # pictures of each
 
 ABOUT = {
     DUPLICATE: (
-        "Records whose photographs show one picture, or one composition",
-        "Told by the geometry of the photographs, and by identical files. First those whose records differ on "
-        "the artist.",
+        "Records whose photographs show the same picture, or the same composition",
+        "Found by the geometry of the photographs, and by identical files. Records that differ on the artist come "
+        "first.",
     ),
     DOUBTFUL: (
         "Doubtful attributions",
-        "The other works recorded as by this artist speak less for this one than somebody else's do: their pictures "
-        "here and in the reference gallery that ships with artidx, and their dates. Copies and other photographs of it "
-        "do not count, and an artist with a single work cannot be judged.",
+        "There is less evidence for the recorded artist than for somebody else. The evidence is how much the work "
+        "looks like their other works, here and in the reference gallery that ships with artidx, and the dates of "
+        "these. Copies and other photographs of the work do not count. An artist with a single work cannot be judged.",
     ),
     UNATTRIBUTED: (
         "Works without an artist, or with a qualified one",
-        "Artists of this index whose works look most like it, are dated about as it is, and look like it in the "
-        "reference gallery that ships with artidx, too; and, told apart, all artists of that gallery, of which there "
-        "are no pictures.",
+        "The artists of this index whose works look most like it and have similar dates; their works in the reference "
+        "gallery that ships with artidx count, too. A line below names the likeliest of all artists in that gallery; "
+        "it has no pictures.",
     ),
 }
 
@@ -66,7 +66,7 @@ def _page(review: Review, pictures: Pictures) -> Page:
     return Page(
         "A review of the collection",
         facts,
-        (f"Found: {counts}. Decisions can be written into review.xlsx, which artidx label reads back.",),
+        (f"Found: {counts}. Write decisions into review.xlsx; artidx label reads them back.",),
         tuple(_section(review, kind, pictures) for kind in ABOUT if review.of(kind)),
         limits,
     )
@@ -79,9 +79,9 @@ def _section(review: Review, kind: str, pictures: Pictures) -> Section:
     if kind == DOUBTFUL:
         first = findings[: min(15, len(findings))]
         lines.append(
-            f"{review.judged:,} attributions could be judged. Of the first {len(first)} about "
-            f"{percent(first[-1].expected_false or 0.0)} are expected to be right after all, "
-            f"by how the doubts of this collection fall off."
+            f"{review.judged:,} attributions could be judged. Of the first {len(first)}, an estimated "
+            f"{percent(first[-1].expected_false or 0.0)} are right after all. The estimate rests on all doubts in this "
+            f"collection."
         )
     if len(findings) > MOST:
         lines.append(f"The first {MOST} of {len(findings):,}; review.xlsx has all.")
@@ -134,7 +134,7 @@ def _measured(finding: Finding) -> tuple[str, ...]:
     if picture is None or picture.agreement is None:
         return ()
     return (
-        f"{picture.matches} features lie alike; laid upon each other, the photographs agree by "
+        f"{picture.matches} features match; laid on top of each other, the photographs agree by "
         f"{picture.agreement:.2f} of 1.",
     )
 
@@ -149,6 +149,6 @@ def _others(finding: Finding, named: int) -> tuple[str, ...]:
         lines.append(f"In the reference gallery: {theirs}; none of these {percent(finding.reference_unknown)}.")
     if finding.expected_false is not None:
         lines.append(
-            f"Among this and the more doubtful ones, {percent(finding.expected_false)} are expected to be right."
+            f"Of this and the more doubtful ones, an estimated {percent(finding.expected_false)} are right after all."
         )
     return tuple(lines)

@@ -80,7 +80,7 @@ class Scale:
         """The stored operating point for this nominal false-positive rate."""
         if false_positive_rate not in FALSE_POSITIVE_RATES:
             raise BadSetting(
-                f"false-positive rate {false_positive_rate:g}: calibrated are "
+                f"false-positive rate {false_positive_rate:g}: not calibrated; there are "
                 f"{', '.join(f'{rate:g}' for rate in FALSE_POSITIVE_RATES)}"
             )
         return self.points[FALSE_POSITIVE_RATES.index(false_positive_rate)]
@@ -268,8 +268,8 @@ class Calibration:
         """Raises Uncalibrated where there is none, or none that can be read."""
         if found is None:
             raise Uncalibrated(
-                f"{where}: was never calibrated, so there is no threshold and no probability; make them "
-                f"with artidx calibrate, or ask for distances with artidx nearest --paintings"
+                f"{where}: not calibrated, so there is no threshold and no probability; run artidx calibrate, "
+                f"or ask for distances with artidx nearest --paintings"
             )
         try:
             found = upgrades.calibration(found)
@@ -292,12 +292,12 @@ class Calibration:
                 raise ValueError("not finite")
         except (KeyError, TypeError, ValueError, AttributeError):
             raise Uncalibrated(
-                f"{where}: its calibration is damaged, or by another version of artidx; "
-                f"calibrate it anew with artidx calibrate"
+                f"{where}: its calibration is damaged, or from another version of artidx; "
+                f"calibrate it again with artidx calibrate"
             ) from None
         if abs(artists.count_penalty) > MOST_COUNT_PENALTY:
             raise Uncalibrated(
-                f"{where}: its calibration learnt to read the artist from the number of paintings, as "
-                f"that of artidx 0.1 could; make it anew with artidx calibrate"
+                f"{where}: its calibration tells the artist from the number of paintings, as that of artidx 0.1 "
+                f"could; calibrate it again with artidx calibrate"
             )
         return calibration

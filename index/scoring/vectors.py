@@ -55,7 +55,9 @@ def checked_vector(vector: Any, dim: int, index: str) -> Array:
     except (TypeError, ValueError):
         raise BadSetting(f"a vector of {index} is {dim} numbers, not {type(vector).__name__}") from None
     if found.shape != (dim,):
-        raise BadSetting(f"a vector of shape {found.shape}; those of {index} have {dim} numbers: is it by its model?")
+        raise BadSetting(
+            f"a vector of shape {found.shape}; those of {index} have {dim} numbers: is it from the same model?"
+        )
     length = float(np.linalg.norm(found.astype(np.float64)))
     if not abs(length - 1) < 1e-3:  # nor NaN
         raise BadSetting(f"a vector of length {length:.3g}, where a model's have length 1; divide it by its length")

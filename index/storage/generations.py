@@ -261,7 +261,7 @@ def check_model(index: Path | str, manifest: Manifest, embedder: Embedder) -> No
     if embedder.sha256 != theirs:
         raise ModelMismatch(
             f"{index}: built with model {theirs[:12]}, {embedder.source} is {embedder.sha256[:12]}; "
-            f"leave out --model to use the index's own, or build one with that model"
+            f"leave out --model to use the index's own, or build an index with that model"
         )
 
 
@@ -272,7 +272,7 @@ def writer(index: Path) -> Iterator[None]:
     The lock is the system's, so that it ends with whoever holds it, however that ends.
     """
     if not str(index).isprintable():
-        raise BadIndex(f"{index!a}: not a name that can be printed; choose another name")
+        raise BadIndex(f"{index!a}: the name has characters that cannot be printed; choose another")
     if index.exists() and not _is_index(index):
         raise BadIndex(f"{index}: exists and is not an index of artidx; choose another name")
     _check_own(index)
@@ -281,7 +281,7 @@ def writer(index: Path) -> Iterator[None]:
             index.mkdir(parents=True, exist_ok=True)
             held.enter_context(locked(index / "LOCK"))
         except BlockingIOError as problem:
-            raise IndexBusy(f"{index}: {problem.strerror} is writing to it; wait until it is done") from None
+            raise IndexBusy(f"{index}: {problem.strerror} is writing to it; wait until it has finished") from None
         except OSError as problem:
             raise unwritable(index, problem) from None
         try:

@@ -100,7 +100,7 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
         if type(found["format"]) is not int:
             raise ValueError("a format that is no number")
         if found["format"] != FORMAT:
-            what = "update artidx" if found["format"] > FORMAT else "make it anew with artidx build --replace"
+            what = "update artidx" if found["format"] > FORMAT else "rebuild it with artidx build --replace"
             raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; {what}")
         segments = [
             SegmentFacts(**(facts | {"approximate": approximate.as_facts(facts["approximate"])}))

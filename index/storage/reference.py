@@ -28,7 +28,7 @@ def read(folder: Path = FOLDER) -> Generation:
         return generations.read_generation(folder, manifest_sha256_of(folder) or "", DEFAULT_MODEL)
     except FileNotFoundError as problem:
         raise BadIndex(
-            f"{problem.filename}: missing: {NAME} is not installed; reinstall artidx, or name an index of your own"
+            f"{problem.filename}: missing: {NAME} is not installed; reinstall artidx, or name your own index"
         ) from None
     except BadIndex as problem:
         raise BadIndex(f"{str(problem).partition(';')[0]}; reinstall artidx") from None

@@ -91,7 +91,7 @@ def condition_of(expression: str, columns: Collection[str], numbers: Collection[
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
         reason = problem.msg if isinstance(problem, SyntaxError) else str(problem) or type(problem).__name__
         raise BadSetting(
-            f"{expression!r}: not an expression ({reason}); write for instance \"year < 1700 and style == 'Baroque'\""
+            f"{expression!r}: not an expression ({reason}); for example \"year < 1700 and style == 'Baroque'\""
         ) from None
 
 
@@ -154,7 +154,7 @@ class _Reading:
             raise BadSetting(f"{self.expression!r}: no column {left.id!r}; there are {', '.join(self.columns)}")
         if isinstance(op, ast.In | ast.NotIn):
             if not isinstance(right, ast.Tuple | ast.List | ast.Set):
-                raise self._refused(right, "is no list; write for instance ('Baroque', 'Rococo')")
+                raise self._refused(right, "is not a list; for example ('Baroque', 'Rococo')")
             among = Some(tuple(self._comparison(left.id, "==", self._value(each)) for each in right.elts))
             if isinstance(op, ast.In):
                 return among
@@ -167,7 +167,7 @@ class _Reading:
         if column == "artist" and op in ("==", "!=") and not isinstance(value, int | float):
             column, value = "artist_key", artist_key(value)  # by nobody in particular is by None
         if value is None and op not in ("==", "!="):
-            raise BadSetting(f"{self.expression!r}: nothing is more or less than None")
+            raise BadSetting(f"{self.expression!r}: None cannot be compared by < or >")
         if isinstance(value, str) and column in self.numbers:
             raise BadSetting(f"{self.expression!r}: {column} is a number, {value!r} is text")
         if isinstance(value, str):

@@ -51,11 +51,11 @@ def check_splits(table: pd.DataFrame) -> None:
     counts = pd.Series([key for key in of[UNSEEN] if key]).value_counts()
     if len(counts) < 2 or counts.iloc[0] < 2:
         raise BadCatalog(
-            f"training keeps some artists apart to calibrate on ({UNSEEN}): it needs two or more, one of "
+            f"training holds out some artists to calibrate on ({UNSEEN}): it needs two or more, one of "
             f"them with two paintings; there are {len(counts)}"
         )
     if not {*of[TRAIN]} & {*of[SEEN]} - {None}:
-        raise BadCatalog(f"training keeps other paintings by its artists apart ({SEEN}): there are none")
+        raise BadCatalog(f"training holds out other paintings by its artists ({SEEN}): there are none")
 
 
 def labels_sha256(table: pd.DataFrame) -> str:

@@ -36,7 +36,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise BadModel(f"{path}: no such file; artidx train makes it") from None
     except (SafetensorError, KeyError, TypeError, ValueError) as problem:
-        raise BadModel(f"{path}: damaged ({' '.join(str(problem).split())[:100]}); remove it to train anew") from None
+        raise BadModel(f"{path}: damaged ({' '.join(str(problem).split())[:100]}); delete it to train again") from None
 
 
 def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

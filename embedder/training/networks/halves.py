@@ -67,12 +67,12 @@ def halves(name: str, backbone: nn.Module, first: int) -> tuple[FirstBlocks, Las
     from timm.models.vision_transformer import VisionTransformer
 
     if not isinstance(backbone, TimmBackbone) or not isinstance(backbone.model, VisionTransformer):
-        raise BadSetting(f"backbone {name}: none of timm's vision transformers; the recipe transformer needs one")
+        raise BadSetting(f"backbone {name}: not a vision transformer of timm; the recipe transformer needs one")
     if backbone.model.num_prefix_tokens != 1:
         raise BadSetting(f"backbone {name}: has {backbone.model.num_prefix_tokens} class tokens; one is needed")
     if not backbone.class_tokens or not max(backbone.statistics, default=0) <= first < min(backbone.class_tokens):
         raise BadSetting(
-            f"backbone {name}: its first {first} blocks cannot keep their weights: it is read at class tokens after "
+            f"backbone {name}: its first {first} blocks cannot be frozen: it is read at class tokens after "
             f"blocks {backbone.class_tokens} and at patches after {backbone.statistics}"
         )
     return FirstBlocks(backbone, first), LastBlocks(backbone, first)

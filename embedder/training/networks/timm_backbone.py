@@ -114,7 +114,7 @@ def load_timm(name: str, folder: Path, size: int) -> TimmBackbone:
         model = _created(timm, model_name, size, pretrained=not is_here)
     except Exception as problem:  # the hub's client raises anything where there is no network
         raise BadModel(
-            f"{path}: no such file, and the weights of {model_name} cannot be had from timm's hub: "
+            f"{path}: no such file, and the weights of {model_name} cannot be downloaded from timm's hub: "
             f"{' '.join(str(problem).split())[:200]}"
         ) from None
     if is_here:

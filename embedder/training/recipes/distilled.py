@@ -186,7 +186,7 @@ def _train(
         targets = before.tensors["targets"]
         if not _is_same_teacher(targets, training.targets):
             raise BadSetting(
-                f"{folder}: of a run with another teacher; give another --work folder, or remove it to train anew"
+                f"{folder}: a run with another teacher; give another --work folder, or delete this one to train again"
             )
         training = training._replace(targets=targets)
     rates = before.facts["rates"] if before else _rates(student, settings)

@@ -68,7 +68,9 @@ class PaperSettings(Settings):
         if self.network.kernel % 2 == 0:
             raise ValueError("network.kernel must be odd")
         if self.size >> len(self.network.channels) < 1:
-            raise ValueError(f"size {self.size} is halved away by {len(self.network.channels)} blocks")
+            raise ValueError(
+                f"size {self.size} is too small for {len(self.network.channels)} blocks, each of which halves it"
+            )
         return self
 
 
@@ -199,7 +201,7 @@ def load_trained(work: Path, name: str) -> tuple[Ensemble, PaperSettings]:
     try:
         settings: PaperSettings = _Run.model_validate_json((folder / SETTINGS).read_bytes()).settings
     except (OSError, ValueError):
-        raise BadModel(f"{work}: holds no run of the paper's recipe; artidx train --recipe paper makes one") from None
+        raise BadModel(f"{work}: has no run of the paper's recipe; artidx train --recipe paper makes one") from None
     if name != SUPER:
         member = _member(settings)
         member.load_state_dict(checkpoint.load(folder / name / "best.safetensors")[0])

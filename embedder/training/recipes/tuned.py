@@ -73,7 +73,7 @@ class TunedSettings(Settings):
     @classmethod
     def _are_distinct(cls, members: tuple[MemberSettings, ...]) -> tuple[MemberSettings, ...]:
         if len({each.backbone for each in members}) < len(members):
-            raise ValueError("two members have one backbone")
+            raise ValueError("two members have the same backbone")
         return members
 
     def recipes(self) -> list[MemberRecipe]:
