@@ -259,7 +259,7 @@ async def decide(request: Request, state: SharedState, if_match: Match = None) -
 
 def _own_folder(index: Index) -> Path:
     if not isinstance(index.source, Path):
-        raise Problem(409, "no-review", "only an index in a folder of your own is reviewed; serve one of those")
+        raise Problem(409, "no-review", "only your own index in a folder can be reviewed; serve one")
     return index.source
 
 
