@@ -28,8 +28,9 @@ from .output import progress
 def add(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **options: Any) -> None:
     """Add the paintings of SOURCE to INDEX.
 
-    SOURCE is anything artidx build takes, or one image. Paintings whose content is there already are left alone, but
-    for the name of a file that has moved; one whose id or file is there with other content takes its place.
+    SOURCE is anything artidx build takes, or one image. A painting whose content is in the index already is not added
+    again; if its file has moved, the new name is recorded. A painting that has the id or the file of another, and new
+    content, replaces it.
     """
     from ..embedder.catalogs.catalog import read_catalog
     from ..index.opened import Index

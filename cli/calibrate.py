@@ -12,14 +12,14 @@ from .output import say, say_json
 
 @click.command()
 @click.argument("index", type=INDEX_FOLDER)
-@click.option("--split", metavar="NAME", help="Take the pairs of these paintings only.  [default: all with an artist]")
+@click.option("--split", metavar="NAME", help="Use only the paintings of this split.  [default: all with an artist]")
 @click.option("--split-column", metavar="NAME", help="Column that names the split.  [default: split]")
 @json_option
 def calibrate(index: Path, split: str | None, split_column: str | None, as_json: bool) -> None:
-    """Make thresholds and probabilities from the labelled paintings of INDEX, for paintings like these.
+    """Fit thresholds and probabilities to the labelled paintings of INDEX, for paintings like these.
 
-    Published as a new generation. Paintings that the model was trained on make it too sure: name a split that was kept
-    apart, where there is one. In brackets are rates on artists that the threshold was not set on, with 95 % intervals
+    The result is published as a new generation. Paintings that the model was trained on make probabilities too high:
+    name a split that was held out, if there is one. In brackets are the rates on held-out artists, with 95 % intervals
     by bootstrap over artists. Needs artidx[calibrate].
     """
     if split_column and not split:

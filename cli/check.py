@@ -15,11 +15,10 @@ from .output import say
 @click.argument("index", type=INDEX_FOLDER)
 @click.option("--repair", is_flag=True, help="Rebuild what can be rebuilt: vectors, approximate index, model, CURRENT.")
 def check(index: Path, repair: bool) -> None:
-    """Is every file and every vector of INDEX as it was written?  Exits 1 where one is not, 2 for other trouble.
+    """Check that every file and vector of INDEX is as it was written.  Exits 1 if one is not, 2 for other trouble.
 
-    With --repair damaged vectors are taken from wherever their bytes still are as they were, else embedded anew from
-    their images, and the index is published again when all are there. What cannot be rebuilt is named, and then nothing
-    is changed.
+    With --repair, damaged vectors are copied from wherever they are intact, or embedded again from their images; then
+    the index is published again. If something cannot be rebuilt, it is named, and nothing is changed.
     """
     from ..errors import BadIndex
     from ..index.opened import Index

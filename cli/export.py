@@ -22,9 +22,9 @@ from .output import note, say, stages
 )
 @click.option("--name", default="paper", show_default=True, help="The model's name.")
 def export(work: Path, output: Path, network: str, name: str) -> None:
-    """Make an ONNX model of a network that artidx train --recipe paper has trained in the folder WORK.
+    """Make an ONNX model from a network that artidx train --recipe paper has trained in the folder WORK.
 
-    It is taken as it was after its best epoch so far; the run need not have finished. The model is not calibrated:
+    It has the weights of the best epoch so far; the run need not have finished. The model is not calibrated:
     indexes built with it answer with distances, and with probabilities only after artidx calibrate.
     """
     from ..errors import MissingPackage

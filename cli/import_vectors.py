@@ -19,10 +19,10 @@ from .options import PATH, json_option, layout, layout_options, model_option, ou
 def import_vectors(
     folder: Path, output: Path, replace: bool, half: bool, approximate: bool, model: str | None, as_json: bool
 ) -> None:
-    """Make an index of vectors that artidx export-vectors wrote, or another program.
+    """Make an index from vectors written by artidx export-vectors, or by another program.
 
     FOLDER has vectors.npy, unit vectors as the model gives them, and paintings.parquet, row for row, with a column id,
-    and artist, title, year, path, sha256 and others where they are known.
+    and optionally artist, title, year, path, sha256 and others.
     """
     from ..embedder.runtime import Embedder
     from ..index.opened import Index

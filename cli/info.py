@@ -19,7 +19,7 @@ ARTISTS = 5  # shown
 @click.argument("index", type=ANY_INDEX)
 @json_option
 def info(index: Source, as_json: bool) -> None:
-    """What INDEX holds: paintings, artists, model, calibration."""
+    """Show what INDEX holds: paintings, artists, model, calibration."""
     from ..errors import Uncalibrated
     from ..index.opened import Index
 

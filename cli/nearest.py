@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "listed",
     type=PATH,
     metavar="FILE|FOLDER",
-    help="Answer many images: a text file of one name a line, a table, or a folder; CSV out, or JSON lines.",
+    help="Answer many images: a text file with one name per line, a table, or a folder; writes CSV, or JSON lines.",
 )
 @encoding_option
 @click.option(
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many artists to show; with --paintings, how many paintings.",
 )
-@click.option("--paintings", is_flag=True, help="The nearest paintings alone, without artists or probabilities.")
+@click.option("--paintings", is_flag=True, help="Only the nearest paintings, without artists or probabilities.")
 @click.option(
     "--where",
     metavar="EXPRESSION",
-    help="Look only among paintings for which it holds, such as \"year < 1700 and style == 'Baroque'\".",
+    help="Search only paintings for which this holds, such as \"year < 1700 and style == 'Baroque'\".",
 )
-@click.option("--exclude", metavar="EXPRESSION", help="Look only among paintings for which it does not hold.")
+@click.option("--exclude", metavar="EXPRESSION", help="Leave out paintings for which this holds.")
 @note_option
 @query_options
 def nearest(
@@ -58,9 +58,9 @@ def nearest(
     max_pixels: int | None,
     as_json: bool,
 ) -> None:
-    """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for it.
+    """Who might have painted IMAGE?  Artists by probability, each with the paintings that speak for them.
 
-    IMAGE is an image file, the id of a painting in the index (id:NAME where a file has that name too), or - for an
+    IMAGE is an image file, the id of a painting in the index (id:NAME if a file has that name, too), or - for an
     image on stdin. A painting is never its own neighbour. With --list it exits 0 when all images were answered, and 2
     when some could not be.
     """

@@ -27,7 +27,7 @@ SHARED = 5  # neighbours shown; --json has them all
     "--pairs",
     type=PATH,
     metavar="FILE.csv",
-    help="Answer many pairs, the first two columns of a table with a header; CSV out, or JSON lines.",
+    help="Answer many pairs: the first two columns of a table with a header; writes CSV, or JSON lines.",
 )
 @encoding_option
 @click.option(
@@ -48,7 +48,7 @@ SHARED = 5  # neighbours shown; --json has them all
     "--threshold",
     type=real(bounds.DISTANCE),
     metavar="DISTANCE",
-    help="Call the same what is nearer than this, instead of --fpr.",
+    help="Call a pair the same below this distance, instead of --fpr.",
 )
 @note_option
 @query_options
@@ -68,7 +68,7 @@ def pair(
 ) -> None:
     """Were A and B painted by the same artist?  Exits 0 for same, 1 for different, 2 for trouble.
 
-    A and B are image files, ids of paintings in the index (id:NAME where a file has that name too), or - for an
+    A and B are image files, ids of paintings in the index (id:NAME if a file has that name, too), or - for an
     image on stdin. They need not be in the index; its paintings give the evidence. With --pairs it exits 0 when all
     pairs were answered, and 2 when some could not be.
     """

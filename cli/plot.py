@@ -18,7 +18,7 @@ from .output import say
     type=PATH,
     required=True,
     metavar="FILE",
-    help="space.png for a picture, space.html for a page that can be turned in a browser.",
+    help="space.png for a picture, space.html for a plot to rotate in a browser.",
 )
 @click.option(
     "--artists",
@@ -28,7 +28,7 @@ from .output import say
     help="How many artists to show, those with the most paintings first.",
 )
 def plot(index: Path, output: Path, artists: int) -> None:
-    """Draw the paintings of INDEX in three dimensions, coloured by artist.
+    """Plot the paintings of INDEX in three dimensions, coloured by artist.
 
     The dimensions are the principal components of their vectors. pip install 'artidx[cpu,plot]'.
     """

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.argument("address", type=ADDRESS, metavar="milvus+http://HOST:PORT/COLLECTION")
 @json_option
 def push(index: Path, address: Address, as_json: bool) -> None:
-    """Bring INDEX to a Milvus server, where it answers by that address.  pip install 'artidx[cpu,milvus]'.
+    """Copy INDEX to a Milvus server, where it answers at that address.  pip install 'artidx[cpu,milvus]'.
 
-    pair, nearest, evaluate, serve and info take the address in place of an index. What was there before answers until
-    all is written and checked. An interrupted push resumes when the command is given again. Credentials,
+    pair, nearest, evaluate, serve and info take the address in place of an index. The previous generation answers until
+    the new one is written and checked. An interrupted push resumes when the command is given again. Credentials,
     user:password or a key, come from ARTIDX_MILVUS_TOKEN.
     """
     from ..index.opened import Index

@@ -17,9 +17,11 @@ from .options import INDEX_FOLDER, PATH, dry_run_option, encoding_option, json_o
     "listed",
     type=PATH,
     metavar="FILE",
-    help="Also those of a table with a column id, or of a text file with one id a line.",
+    help="Also those in a table with a column id, or in a text file with one id per line.",
 )
-@click.option("--artist", "artists", multiple=True, metavar="NAME", help="Also all by this artist; may be repeated.")
+@click.option(
+    "--artist", "artists", multiple=True, metavar="NAME", help="Also all paintings by this artist; may be repeated."
+)
 @encoding_option
 @dry_run_option
 @json_option

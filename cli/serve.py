@@ -109,9 +109,9 @@ def serve(
 ) -> None:
     """Answer from INDEX by HTTP, with a page for people.  pip install 'artidx[cpu,serve]'.
 
-    INDEX is by default paintings.artidx where there is one, else the reference gallery. Who may ask and who may add
-    and remove paintings is said by tokens in ARTIDX_READ_TOKEN and ARTIDX_WRITE_TOKEN: without the first all may ask,
-    without the second nobody may change anything. --tokens has as many as are needed, each with a name.
+    INDEX is by default paintings.artidx where there is one, else the reference gallery. Tokens in
+    ARTIDX_READ_TOKEN and ARTIDX_WRITE_TOKEN decide who may ask and who may change the index: without the first, all may
+    ask; without the second, nobody may change anything. A --tokens file has any number of tokens, each with a name.
     """
     # Requests share the cores; one that took them all for itself would wait for the others' threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -19,7 +19,7 @@ from .output import note, progress, say, say_json
     type=real(bounds.PRIOR),
     default=0.01311,
     show_default=True,
-    help="Share of same-artist pairs; that of Painter by Numbers' test set.",
+    help="Share of same-artist pairs; the default is that of Painter by Numbers' test set.",
 )
 @encoding_option
 @index_option
@@ -28,9 +28,8 @@ def submit(pairs: Path, output: Path, prior: float, encoding: str | None, index:
     """Answer a file of PAIRS, as Painter by Numbers asks for it (submission_info.csv).
 
     PAIRS is a table with a header and the columns index, first image, second image, whatever they are called. Images
-    are ids of the index, which for Painter by Numbers are the names of the files. The CSV that is
-    written has the columns index and sameArtist, the probability of the same artist. Where the index knows the
-    artists, the AUC is printed, too.
+    are ids of the index, which for Painter by Numbers are the names of the files. Writes a CSV with the columns index
+    and sameArtist, the probability of the same artist. If the index knows the artists, the AUC is printed, too.
     """
     from ..index.answers.submit import submit as answer
     from ..index.model_card import share

@@ -26,16 +26,16 @@ from .output import progress
 @click.option(
     "--rehash",
     is_flag=True,
-    help="Read every file. By default one whose size and time are those of the last sync is taken to be the same.",
+    help="Read every file. By default, a file with the size and time of the last sync counts as unchanged.",
 )
 @catalog_options
 @embedding_options
 def sync(index: Path, source: str, dry_run: bool, rehash: bool, device: str, as_json: bool, **options: Any) -> None:
-    """Let INDEX follow SOURCE: a folder, a table with its --images, or a IIIF collection, as for artidx build.
+    """Make INDEX match SOURCE: a folder, a table with its --images, or a IIIF collection, as for artidx build.
 
-    New images are added, changed ones embedded anew, renamed ones follow their new name, and paintings that SOURCE
-    no longer has are removed. Paintings from elsewhere stay. Where a table says otherwise than last time, labels follow
-    it; else those that somebody has corrected stay corrected. --dry-run lists every painting that would change.
+    New images are added, changed ones embedded again, renamed ones recognised, and paintings that SOURCE no longer has
+    are removed. Paintings from elsewhere stay. If a table has changed since the last sync, labels follow it; otherwise
+    corrected labels stay. --dry-run lists every painting that would change.
     """
     from ..embedder.catalogs.catalog import read_catalog
     from ..index.opened import Index

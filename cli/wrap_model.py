@@ -26,8 +26,8 @@ class _Three(click.ParamType[tuple[float, float, float]]):
 @click.command(name="wrap-model")
 @click.argument("network", metavar="NETWORK.onnx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--output", type=PATH, required=True, metavar="MODEL.onnx", help="The model to make.")
-@click.option("--mean", type=_Three(), help="What is subtracted from red, green and blue, in shares of white.")
-@click.option("--std", type=_Three(), help="What they are then divided by.")
+@click.option("--mean", type=_Three(), help="Subtracted from red, green and blue, on a scale from 0 to 1.")
+@click.option("--std", type=_Three(), help="What red, green and blue are then divided by.")
 @click.option("--size", type=int, metavar="PX", help="Side of the square it takes.  [default: what the file says]")
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), default="nchw", show_default=True)
 @click.option(
@@ -35,16 +35,16 @@ class _Three(click.ParamType[tuple[float, float, float]]):
     type=click.Choice(["none", "first", "mean"]),
     default="none",
     show_default=True,
-    help="What is done with tokens (n, t, d) or a map (n, d, h, w): take the first, or the mean of all.",
+    help="Of tokens (n, t, d) or a map (n, d, h, w), take the first or the mean.",
 )
-@click.option("--output-name", metavar="NAME", help="Which of the network's outputs.  [default: the only one]")
+@click.option("--output-name", metavar="NAME", help="Which output of the network to use.  [default: the only one]")
 @click.option("--name", metavar="NAME", help="The model's name.  [default: that of the file]")
 @click.option(
     "--fit",
     type=click.Choice(["squash", "crop", "letterbox"]),
     default="squash",
     show_default=True,
-    help="How a picture becomes a square; letterboxes are of the colour --mean.",
+    help="How a picture becomes a square; letterbox fills with the colour --mean.",
 )
 @click.option(
     "--crop",
@@ -67,16 +67,18 @@ class _Three(click.ParamType[tuple[float, float, float]]):
     default=0.04,
     show_default=True,
     metavar="SHARE",
-    help="What is left out on each side before: frames and walls.",
+    help="Share to cut off on each side first: frames and walls.",
 )
 @click.option(
     "--jpeg",
     type=int,
     metavar="QUALITY",
-    help="Save the square as such a JPEG, and read it again: then "
-    "collections that are digitised in other ways look more alike.  [default: no]",
+    help="Save the square as a JPEG of this quality and read it again: collections digitised in different ways then "
+    "look more alike.  [default: no]",
 )
-@click.option("--catalog", metavar="CATALOG", help="Labelled paintings to calibrate it on, as artidx build takes.")
+@click.option(
+    "--catalog", metavar="CATALOG", help="Labelled paintings to calibrate on: anything that artidx build takes."
+)
 def wrap_model(
     network: Path,
     output: Path,
@@ -94,9 +96,9 @@ def wrap_model(
     jpeg: int | None,
     catalog: str | None,
 ) -> None:
-    """Make an artidx model of an ONNX file from anywhere: CLIP, DINO, CSD, your own.
+    """Make an artidx model from any ONNX network: CLIP, DINO, CSD, or your own.
 
-    It is tried on pictures, and calibrated where --catalog has labels; else indexes built with it answer with
+    The model is tried on pictures, and calibrated if --catalog is given. Otherwise indexes built with it answer with
     distances, and with probabilities after artidx calibrate. Needs artidx[wrap].
     """
     from ..embedder.pictures.preprocessing import Preprocessing

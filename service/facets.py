@@ -46,7 +46,7 @@ def _facets(table: pd.DataFrame, labels: list[str]) -> Iterator[Facet]:
     if not len(table):
         return
     artists, unknown = table["artist"].value_counts(), int(table["artist"].isna().sum())
-    nobody = (FacetValue("artist not known", unknown, "artist == None"),) if unknown else ()
+    nobody = (FacetValue("artist unknown", unknown, "artist == None"),) if unknown else ()
     yield _by_count("artist", artists, nobody)
     centuries = (table["year"].dropna().astype("int64") // 100 * 100).value_counts().sort_index()
     if len(centuries):

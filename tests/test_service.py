@@ -183,7 +183,7 @@ def test_paintings_are_counted_and_each_count_finds_its_paintings(tmp_path, embe
         found = {each["name"]: each["values"] for each in client.get("/v1/facets").json()["facets"]}
         counts = {name: {each["value"]: each["paintings"] for each in values} for name, values in found.items()}
         assert counts == {
-            "artist": {"artist not known": 2, "One": 3, "L'Autre": 1},
+            "artist": {"artist unknown": 2, "One": 3, "L'Autre": 1},
             "century": {"1500–1599": 1, "1600–1699": 3},
             "style": {"Baroque": 2, 'a "new" one': 1},
         }

@@ -56,7 +56,7 @@ async function ask(path, options) {
   }
   const found = await answer.json().catch((error) => {
     if (error.name === "AbortError") throw error;
-    if (answer.ok) throw new Refused(0, "No answer", "The answer broke off; is the service still running?");
+    if (answer.ok) throw new Refused(0, "No answer", "The answer was cut off; is the service still running?");
     return {};
   });
   index.name = decodeURIComponent(answer.headers.get("artidx-index") || "");

@@ -33,7 +33,7 @@ export async function sideBySide(element, sides, signal) {
   const button = (label, text, change) => h("button", { type: "button", "aria-label": label, onclick: () => link.both(change) }, text);
   within(element, h("div", { class: "pair" }, places), h("div", { class: "row" },
     button("closer", "+", (viewport) => viewport.zoomBy(STEP)), button("farther", "−", (viewport) => viewport.zoomBy(1 / STEP)),
-    button("the whole of both", "Whole", (viewport) => viewport.goHome()),
+    button("show both whole", "Whole", (viewport) => viewport.goHome()),
     h("label", {}, h("input", { type: "checkbox", checked: true, onchange: (event) => link.set(event.target.checked) }), " Move both together")));
   const viewers = places.map((place, number) => new OpenSeadragon.Viewer({
     element: place, tileSources: sources[number], drawer: "canvas", showNavigationControl: false, maxZoomPixelRatio: 4, visibilityRatio: 0.3,

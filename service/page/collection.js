@@ -89,7 +89,7 @@ export function painting(parameters, signal) {
     document.title = `${named(work)} · artidx`;
     within(near, h("h2", {}, "Nearest"), waiting("Asking the index …"));
     post("nearest", { image: id, k: NEAREST }, signal).then((found) => within(near, h("h2", {}, "Nearest"),
-      h("p", { class: "quiet" }, "Whoever painted them; their distances beside."), evidence(found.paintings.map((each) => [each.painting, each.distance.toFixed(3)]), "small")),
+      h("p", { class: "quiet" }, "By any artist, with their distances."), evidence(found.paintings.map((each) => [each.painting, each.distance.toFixed(3)]), "small")),
     (error) => signal.aborted || within(near, h("h2", {}, "Nearest"), problem(error)));
   }, (error) => signal.aborted || within(content, h("h1", {}, id), problem(error)));
   return { title: id, content: [content] };

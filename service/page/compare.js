@@ -22,7 +22,7 @@ export function compare(parameters, signal, go) {
   const choose = (name, options, words) => h("label", {}, h("span", {}, words), h("select",
     { onchange: (event) => moved({ [name]: event.target.value }) },
     Object.entries(options).map(([value, text]) => h("option", { value, selected: value === decision[name] }, text))));
-  const assumptions = h("div", { class: "row no-print" }, choose("prior", PRIORS, "Of the pairs you ask about, by one artist are"),
+  const assumptions = h("div", { class: "row no-print" }, choose("prior", PRIORS, "Share of pairs by one artist that you expect"),
     choose("fpr", RATES, "The threshold lets pass"));
   if (isThere(sides.a) && isThere(sides.b)) {
     answer.append(waiting("Comparing the two …"));

@@ -61,7 +61,7 @@ export class Drawing {
   // found: the map as the service gives it. Throws where the browser has no WebGL 2.
   constructor(canvas, found) {
     const gl = canvas.getContext("webgl2", { antialias: false });
-    if (!gl) throw new Error("This browser does not draw by WebGL 2, which the map needs. The collection lists the same paintings.");
+    if (!gl) throw new Error("This browser has no WebGL 2, which the map needs. The collection lists the same paintings.");
     // On a phone pictures of half the size do, and a quarter of the memory.
     Object.assign(this, { canvas, gl, found, count: found.ids.length, cell: matchMedia("(pointer: coarse)").matches ? found.cell / 2 : found.cell });
     this.program = createProgramInfo(gl, [VERTEX, FRAGMENT]);

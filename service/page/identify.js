@@ -63,7 +63,7 @@ function told(found, choice) {
       likely.length < found.artists.length && h("p", { class: "quiet" }, `The next ${count(found.artists.length - likely.length, "artist")} have less than 1% each.`),
       h("details", {}, h("summary", {}, "What this assumes"), details.map((each) => h("p", {}, each)),
         found.approximate && h("p", {}, "By an approximate index: one of the nearest may have been missed."))),
-    others.length > 0 && h("section", { class: "sheet" }, h("h2", {}, "Also near"), h("p", { class: "quiet" }, "Whoever painted them; their distances beside."),
+    others.length > 0 && h("section", { class: "sheet" }, h("h2", {}, "Also near"), h("p", { class: "quiet" }, "By any artist, with their distances."),
       evidence(others.map((near) => [near.painting, near.distance.toFixed(3)]))),
     choice.id && h("p", { class: "no-print" }, h("a", { href: link("compare", { a: choice.id }) }, "Compare it with another painting")),
     keep(found, "answer.json"),

@@ -89,14 +89,14 @@ function drawn(content, found, parameters, signal, go) {
   } }, "Lasso");
   within(content, h("div", { class: "row" },
     h("form", { role: "search", "aria-label": "The map", class: "row grow", onsubmit: (event) => { event.preventDefault(); keep({ q: words.value.trim() }); light(); } },
-      h("label", { class: "grow" }, h("span", {}, "Light up those with the words"), words), h("button", {}, "Light up"), said),
+      h("label", { class: "grow" }, h("span", {}, "Highlight those with the words"), words), h("button", {}, "Highlight"), said),
     names.length > 1 && h("label", {}, h("span", {}, "Colour by"), h("select", { onchange: (event) => { keep({ by: event.target.value, only: "" }); relabelled(); shown(); } },
       names.map((name) => h("option", { value: name, selected: name === asked.by }, name)))), one),
   legend, h("div", { class: "map" }, canvas, tip, h("div", { class: "over" },
     h("button", { type: "button", "aria-label": "zoom in", onclick: () => plane.zoom(1.5) }, "+"), h("button", { type: "button", "aria-label": "zoom out", onclick: () => plane.zoom(1 / 1.5) }, "−"),
     h("button", { type: "button", onclick: () => plane.reset() }, "All"), lasso, h("button", { type: "button", onclick: () => choose(plane.seen()) }, "Choose what is seen"))),
   timeline(found.years, asked, (changes) => { keep(changes); shown(); }), list,
-  h("p", { class: "quiet" }, `${count(found.ids.length, "painting")}${found.total > found.ids.length ? `, drawn by lot, of ${found.total.toLocaleString("en")}` : ""}. Neighbours on the map are neighbours for the model; how far apart two groups lie means nothing. Shift and drag is a lasso, too. `,
+  h("p", { class: "quiet" }, `${count(found.ids.length, "painting")}${found.total > found.ids.length ? `, sampled at random, of ${found.total.toLocaleString("en")}` : ""}. Neighbours on the map are neighbours for the model; how far apart two groups lie means nothing. Shift and drag also draws a lasso. `,
     h("a", { href: link("collection") }, "The collection"), " lists the same paintings."));
   relabelled();
   light().catch((error) => signal.aborted || within(list, problem(error)));

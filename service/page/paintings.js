@@ -6,7 +6,7 @@ import { isOnShortlist, toggle } from "./shortlist.js";
 
 export function named(painting) {
   const title = painting.title || painting.id;
-  return `${painting.artist || "artist not known"}, ${title}${painting.year ? ` (${painting.year})` : ""}`;
+  return `${painting.artist || "artist unknown"}, ${title}${painting.year ? ` (${painting.year})` : ""}`;
 }
 
 // The picture of a painting of the index, or words where there is none.
@@ -43,7 +43,7 @@ export function star(painting) {
 
 export function card(painting, ...notes) {
   return h("li", { class: "starred" }, star(painting), h("a", { class: "card", href: link("painting", { id: painting.id }) }, picture(painting),
-    h("div", { class: "words" }, h("b", {}, painting.artist || "artist not known"),
+    h("div", { class: "words" }, h("b", {}, painting.artist || "artist unknown"),
       `${painting.title || painting.id}${painting.year ? ` (${painting.year})` : ""}`,
       notes.filter(Boolean).map((note) => h("div", { class: "apart" }, note)))), painting.url && h("div", { class: "words" }, elsewhere(painting)));
 }

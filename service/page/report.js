@@ -34,7 +34,7 @@ export function report(parameters, signal, go) {
     title: "Report",
     content: [heading, !entries.length && h("p", {}, "Nothing is on the shortlist yet: the star beside a painting puts it there, on every view."),
       entries.length > 0 && row,
-      !isOwn && h("p", { class: "no-print" }, "This is somebody's link. ", h("button", { type: "button", onclick: () => { keepShortlist(entries); go(link("report")); } }, "Make it my shortlist")),
+      !isOwn && h("p", { class: "no-print" }, "You opened this report by a link. ", h("button", { type: "button", onclick: () => { keepShortlist(entries); go(link("report")); } }, "Make it my shortlist")),
       sections.map((each) => each.place)],
   };
 }

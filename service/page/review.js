@@ -16,7 +16,7 @@ const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 export function review(parameters, signal) {
   const kind = Object.hasOwn(KINDS, parameters.get("kind") || "") ? parameters.get("kind") : "doubtful";
   const asked = { kind, all: parameters.get("all") || "", finding: parameters.get("finding") || "" };
-  const content = h("div", {}, waiting("Asking for the findings …"));
+  const content = h("div", {}, waiting("Loading the findings …"));
   opened(content, asked, signal).catch((error) => signal.aborted || within(content, problem(error)));
   return {
     title: "Review",
@@ -131,7 +131,7 @@ class WorkList {
 
   async write(note) {
     const { finding } = this, { state = "open", artist = null } = finding.decision || {};
-    if (await this.put(finding, { state, artist, note })) this.say(h("p", { class: "quiet" }, "The note is kept."));
+    if (await this.put(finding, { state, artist, note })) this.say(h("p", { class: "quiet" }, "The note is saved."));
   }
 
   // One after the other: who writes a note and then decides wants both.
@@ -167,7 +167,7 @@ class WorkList {
     event.target.disabled = true;
     try {
       const path = `${pathOf(this.asked, 1)}&anew=true`;
-      const found = await onceFound(path, this.signal, () => this.say(waiting("It is being looked through anew; go on meanwhile …")));
+      const found = await onceFound(path, this.signal, () => this.say(waiting("The review is being made again; you can go on …")));
       Object.assign(this, { found, findings: found.findings, at: 0, done: [] });
       this.say();
       this.show();
@@ -201,7 +201,7 @@ class WorkList {
   counts() {
     const { found, asked } = this, counts = Object.entries(found.counts).map(([name, number]) => `${KINDS[name].toLowerCase()} ${number.toLocaleString("en")}`).join(", ");
     return h("p", { class: "quiet" }, `Found in generation ${found.generation}: ${counts}. `,
-      h("a", { class: "no-print", href: link("review", { kind: asked.kind, all: asked.all ? "" : "1" }) }, asked.all ? "Only those still open" : "Those decided, too"));
+      h("a", { class: "no-print", href: link("review", { kind: asked.kind, all: asked.all ? "" : "1" }) }, asked.all ? "Only those still open" : "Include decided ones"));
   }
 
   list() {
@@ -225,7 +225,7 @@ class WorkList {
       return [this.heading, h("p", {}, `The photographs ${finding.picture?.says || finding.how}.`), pictures,
         h("p", { class: "no-print" }, h("a", { href: link("compare", { a: finding.paintings[0].id, b: finding.paintings[1].id }) }, "Look at both closely"))];
     }
-    return [this.heading, finding.expected_false != null && h("p", { class: "quiet" }, `Of this record and the more doubtful ones, ${percent(finding.expected_false)} are expected to be right all the same.`),
+    return [this.heading, finding.expected_false != null && h("p", { class: "quiet" }, `Of this record and the more doubtful ones, ${percent(finding.expected_false)} are right after all, by the estimate.`),
       pictures, this.candidates(finding), forRecorded(finding), inReference(finding)];
   }
 

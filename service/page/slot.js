@@ -75,7 +75,7 @@ function finder(title, choose) {
     event.preventDefault();
     try {
       const found = await get(`paintings?per_page=20&q=${encodeURIComponent(words.value)}`);
-      status.textContent = found.total ? count(found.total, "painting") : "Nothing has these words.";
+      status.textContent = found.total ? count(found.total, "painting") : "No painting has these words.";
       within(results, ...found.paintings.map((painting) => h("li", {}, h("button",
         { type: "button", onclick: () => choose({ id: painting.id }) },
         painting.path ? picture(painting) : null, named(painting)))));

@@ -26,7 +26,7 @@ export function wall(path, first, signal) {
   const paintingAt = (number) => known.get(Math.floor(number / PER_PAGE) + 1)?.[number % PER_PAGE];
   const cell = (number) => {
     const painting = paintingAt(number), item = h("li", { "aria-setsize": first.total, "aria-posinset": number + 1 });
-    if (painting) item.append(star(painting), h("a", { href: link("painting", { id: painting.id }), title: named(painting) }, hasPictures && picture(painting), h("span", {}, painting.artist || "artist not known"), h("span", { class: "quiet" }, painting.title || painting.id)));
+    if (painting) item.append(star(painting), h("a", { href: link("painting", { id: painting.id }), title: named(painting) }, hasPictures && picture(painting), h("span", {}, painting.artist || "artist unknown"), h("span", { class: "quiet" }, painting.title || painting.id)));
     item.isFull = Boolean(painting);
     return item;
   };
