@@ -1,7 +1,7 @@
-"""Ask a service of artidx by HTTP as if it were an index here: `artidx.Client("http://127.0.0.1:8000").nearest("a.jpg")`.
+"""Ask a service by HTTP as if it were an index here: `artidx.Client("http://127.0.0.1:8000").nearest("a.jpg")`.
 
-The words, the answers and the errors are those of `artidx.Index`; neither a model nor an index is needed. What a
-service is asked here and how is in docs/service.md. Needs artidx[client].
+Methods, answers and errors are those of `artidx.Index`; neither a model nor an index is needed here. docs/service.md
+describes the routes. Needs artidx[client].
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ TYPE_PREFIX = "urn:artidx:"
 
 
 class Client:
-    """A service. Close it, or use it in a `with` statement. Raises ArtidxError as an index does, and Refused."""
+    """A service. Close it, or use it in a `with` statement. Raises the same ArtidxErrors as an index, and Refused."""
 
     def __init__(self, address: str, *, token: str | None = None, timeout_s: float = 120) -> None:
-        """address: such as http://127.0.0.1:8000; token: where the service asks for one."""
+        """address: such as http://127.0.0.1:8000; token: if the service asks for one."""
         self.name = address.rstrip("/")
         headers = {"authorization": f"Bearer {token}"} if token else {}
         try:
@@ -70,7 +70,7 @@ class Client:
     def nearest_of_each(
         self, images: Iterable[Image], *, k: int = 10, where: str | None = None, exclude: str | None = None
     ) -> Iterator[Answer | ArtidxError]:
-        """`nearest` of each, in order, some in one request; what is wrong with one stands in its place."""
+        """`nearest` for each, in order, many per request. Where one fails, the error stands in its place."""
         sent = {"k": k, "where": where, "exclude": exclude}
         for some in _portions((image,) for image in images):
             form = _form({"images": [image for (image,) in some]}, sent)
@@ -85,7 +85,7 @@ class Client:
         false_positive_rate: float | None = None,
         threshold: float | None = None,
     ) -> Iterator[Verdict | ArtidxError]:
-        """`pair` of each, in order, some in one request; what is wrong with one stands in its place."""
+        """`pair` for each, in order, many per request. Where one fails, the error stands in its place."""
         sent = {"prior": prior, "fpr": false_positive_rate, "threshold": threshold}
         for some in _portions(pairs):
             form = _form({"a": [a for a, _ in some], "b": [b for _, b in some]}, sent)
@@ -97,14 +97,14 @@ class Client:
         return _made(Painting, self._ask("GET", _path(painting))["painting"])
 
     def label(self, painting: str, labels: dict[str, str | int], *, by: str) -> Painting:
-        """Correct labels of a painting, saying who says so; needs a token that may write."""
+        """Correct labels of a painting, and record who said so; needs a token that may write."""
         said = self._ask("PATCH", _path(painting), json={"labels": labels, "by": by})
         return _made(Painting, said["painting"])
 
     def add(self, image: Image, *, key: str | None = None, **labels: str) -> Painting:
         """Add a painting, with `id`, `artist`, `title`, `year`; needs a token that may write.
 
-        Sent again with one key, it is there once.
+        If it is sent again with the same key, it is added once.
         """
         headers = {"idempotency-key": key} if key else {}
         said = self._ask("POST", "paintings", files=_form({"image": [image]}, labels), headers=headers)
@@ -119,7 +119,7 @@ class Client:
 
     @property
     def artists(self) -> int:
-        """How many artists have a painting in the index."""
+        """The number of artists with a painting in the index."""
         return int(self._ask("GET", "index")["artists"])
 
     def close(self) -> None:

@@ -2,22 +2,22 @@
 
 ArtidxError
 ├── UnreadableImage    this image cannot be used, and why
-│   └── NotAnImage     no image at all, or of no format that is read here
+│   └── NotAnImage     not an image, or in a format that is not read
 ├── BadCatalog         the table or folder of paintings cannot be read
 ├── BadModel           the model file cannot be used
 │   └── ModelMismatch  the index was built with another model
 ├── BadIndex           the index is missing, damaged or from a newer artidx
 │   ├── IndexAway      the server that keeps it does not answer
 │   ├── IndexBusy      another process is writing to it
-│   └── IndexChanged   another generation is published than the change was meant for
-├── UnknownPainting    no file and no painting of the index goes by this name
-│   └── UnknownArtist  no painting of the index is by an artist of this name
+│   └── IndexChanged   another generation has been published meanwhile
+├── UnknownPainting    no file with this name, and no painting with this id
+│   └── UnknownArtist  the index has no painting by this artist
 ├── Refused            a service did not do what it was asked, and why
-├── Uncalibrated       a threshold or probability was asked of something never calibrated
-├── UnreachableStorage where images lie cannot be reached, or does not know us
+├── Uncalibrated       a threshold or probability was asked for without a calibration
+├── UnreachableStorage storage with images cannot be reached, or refuses access
 ├── ClusterFailed      the Ray cluster cannot be joined, or failed
 ├── MissingPackage     an optional package is needed here
-├── WorkBusy           another training run holds the folder of work
+├── WorkBusy           another training run is using the work folder
 ├── OutOfResources     too little memory, or too few threads or open files
 └── BadSetting         a setting has a value that cannot work
 """
@@ -35,7 +35,7 @@ class UnreadableImage(ArtidxError):
 
 
 class NotAnImage(UnreadableImage):
-    """These bytes are no image, or of none of the formats that are read."""
+    """These bytes are not an image, or in a format that is not read."""
 
 
 class BadCatalog(ArtidxError):
@@ -55,7 +55,7 @@ class BadIndex(ArtidxError):
 
 
 class IndexAway(BadIndex):
-    """The server that keeps the index does not answer, now."""
+    """The server that keeps the index does not answer at the moment."""
 
 
 class IndexBusy(BadIndex):
@@ -63,11 +63,11 @@ class IndexBusy(BadIndex):
 
 
 class IndexChanged(BadIndex):
-    """Another generation is published by now than the one that a change was meant for."""
+    """Another generation has been published than the one that the change was meant for."""
 
 
 class UnknownPainting(ArtidxError):
-    """No file and no painting of the index goes by this name."""
+    """There is no file with this name, and no painting of the index with this id."""
 
 
 class UnknownArtist(UnknownPainting):
@@ -75,15 +75,15 @@ class UnknownArtist(UnknownPainting):
 
 
 class Refused(ArtidxError):
-    """A service did not do what it was asked: a token is missing, it is too busy, or it is no service of artidx."""
+    """A service did not do what it was asked: a token is missing, it is too busy, or it is not an artidx service."""
 
 
 class Uncalibrated(ArtidxError):
-    """A threshold or a probability was asked of a model that was never calibrated."""
+    """A threshold or a probability was asked of a model or an index that is not calibrated."""
 
 
 class UnreachableStorage(ArtidxError):
-    """Where images lie cannot be reached, or does not let us in; trying the next image would not help."""
+    """Storage with images cannot be reached, or refuses access; trying the next image would not help."""
 
 
 class ClusterFailed(ArtidxError):
@@ -91,7 +91,7 @@ class ClusterFailed(ArtidxError):
 
 
 class WorkBusy(ArtidxError):
-    """Another training run is at work in this folder."""
+    """Another training run is using this work folder."""
 
 
 class MissingPackage(ArtidxError):
@@ -99,7 +99,7 @@ class MissingPackage(ArtidxError):
 
 
 class OutOfResources(ArtidxError):
-    """This process may not have as much memory, or as many threads or open files, as it needs."""
+    """The system does not give this process as much memory, or as many threads or open files, as it needs."""
 
 
 class BadSetting(ArtidxError):
@@ -123,9 +123,9 @@ _EXHAUSTED = {
 
 
 def exhausted(problem: BaseException, where: str) -> OutOfResources | None:
-    """The error for a problem that means that the system gave no more of something; None for any other problem.
+    """The error for a problem which means that the system has no more of something; None for any other problem.
 
-    where: which file, or what was to be done.
+    where: the file, or the task.
     """
     if isinstance(problem, MemoryError):
         return OutOfResources(f"{where}: {next(iter(_EXHAUSTED))}")

@@ -1,7 +1,7 @@
-"""What scikit-learn asks of a transformer, for one that has nothing to fit: its model knows all it ever will.
+"""The interface that scikit-learn expects of a transformer, for one that has nothing to fit.
 
 In a pipeline, `make_pipeline(Embedder.load(), LogisticRegression())`, fitting looks at no image, and a clone is the
-same object, so that a model is loaded once. scikit-learn itself is imported only where it asks.
+same object, so that a model is loaded once. scikit-learn itself is imported only when it asks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AsTransformer:
-    """A transformer without parameters and without state; its user has `transform`, `name` and `dim`."""
+    """A transformer without parameters and without state; its subclass has `transform`, `name` and `dim`."""
 
     name: str
     dim: int

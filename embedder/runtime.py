@@ -1,11 +1,11 @@
 """Images to vectors with the exported model, through ONNX Runtime; the one place that talks to it.
 
-All that happens to an image is fixed by the model file: the square's side stands in its metadata, normalisation
-and the rest are part of the graph. Does not train or export (training/), and keeps nothing (index/).
+Everything that happens to an image is fixed by the model file: the size of the square is in its metadata, normalisation
+and the rest are part of the graph. Does not train or export (training/), and stores nothing (index/).
 
-On a CPU an image is one thread's work from its bytes to its vector, and a batch is never formed: ONNX Runtime's
-single images are no slower there, decoding overlaps by itself, and the last bits of a vector do not depend on its
-neighbours in a batch. On a GPU threads decode ahead and whole batches run.
+On a CPU, one thread takes an image from its bytes to its vector, and there are no batches: single images are no slower
+in ONNX Runtime there, decoding and embedding overlap, and the last bits of a vector do not depend on its neighbours in
+a batch. On a GPU, threads decode ahead and whole batches run.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ RUN_S = 120.0  # for one run; a large transformer takes some seconds an image on
 
 @dataclass(frozen=True)
 class Embedding:
-    """One image's outcome: a unit vector (d,) float32, or the problem; and the sha256 of its bytes, if it has any.
+    """The result for one image: a unit vector (d,) float32, or the problem; and the sha256 of its bytes, if it has any.
 
     reading, embedding: seconds that its thread took to fetch and decode the image, and to run the network on it.
     """
@@ -69,9 +69,9 @@ class Embedding:
 
 
 class Embedder(AsTransformer):
-    """A model file, opened. Made by `Embedder.load`; safe to share between threads.
+    """A model file, opened with `Embedder.load`. Threads can share it.
 
-    A transformer for scikit-learn's pipelines (as_transformer.py); a pickle holds the whole model.
+    It is a transformer for scikit-learn's pipelines (as_transformer.py). A pickle contains the whole model.
     """
 
     def __init__(self, data: bytes, source: str, device: str = "cpu") -> None:
@@ -98,7 +98,7 @@ class Embedder(AsTransformer):
     def load(cls, path: str | os.PathLike[str] | None = None, *, device: str | None = None) -> Embedder:
         """Open the model at `path` (default: $ARTIDX_MODEL, else base) on `device`, cpu or cuda.
 
-        "base" and "small" are those that ship. Raises BadModel, and BadSetting where the device cannot be had.
+        "base" and "small" ship with artidx. Raises BadModel, and BadSetting if the device is not available.
         """
         path = model_file(path) if path else default_model()
         return cls(read_model(path), str(path), device or os.environ.get("ARTIDX_DEVICE") or "cpu")
@@ -123,7 +123,7 @@ class Embedder(AsTransformer):
     ) -> Array:
         """(n, d) float32 unit vectors of n images: paths, bytes, PIL images or arrays (h, w), (h, w, 3 or 4).
 
-        Raises UnreadableImage for the first that cannot be used; `embed` goes on instead.
+        Raises UnreadableImage for the first that cannot be used; `embed` continues instead.
         """
         vectors = []
         for image, found in enumerate(
@@ -143,10 +143,10 @@ class Embedder(AsTransformer):
         max_pixels: int = MAX_PIXELS,
         allowed: Sequence[str] = (),
     ) -> Iterator[Embedding]:
-        """One Embedding for each image, in order; a bad image carries its problem and stops nothing.
+        """One Embedding for each image, in order; a bad image carries its problem and does not stop the others.
 
-        workers: threads, by default one a core; batch_size: images the network takes at once, on a GPU only; allowed:
-        prefixes of object storage from which may be read (remote.py). Raises UnreachableStorage.
+        workers: threads, by default one per core; batch_size: images per batch, on a GPU only; allowed: prefixes of
+        object storage that may be read (remote.py). Raises UnreachableStorage.
         """
         images = several(images)
         workers = available_cores() if workers is None else workers
@@ -209,18 +209,18 @@ class Embedder(AsTransformer):
 
 
 def default_model() -> Path:
-    """$ARTIDX_MODEL, else base, which ships."""
+    """$ARTIDX_MODEL, else base, which ships with artidx."""
     named = os.environ.get("ARTIDX_MODEL")
     return model_file(named) if named else DEFAULT_MODEL
 
 
 def model_file(model: str | os.PathLike[str]) -> Path:
-    """The file of a model that ships, by its name as text; any other text, and any Path, is the file's own."""
+    """The file of a shipped model, given its name as text; any other text, and any Path, is a file's own path."""
     return MODELS / f"{model}.onnx" if model in SHIPPED else Path(model)
 
 
 def read_model(path: Path) -> bytes:
-    """The bytes of a model file. Raises BadModel if it is missing or no plain file."""
+    """The bytes of a model file. Raises BadModel if it is missing or not a plain file."""
     if not path.is_file():
         raise BadModel(f"{path}: no such model file; base and small ship with artidx")
     if path.stat().st_size > MAX_MODEL_BYTES:

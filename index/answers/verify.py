@@ -1,8 +1,8 @@
-"""The verdict on a pair: distance, threshold, probability, and what the neighbours of both say.
+"""The verdict on a pair: distance, threshold, probability, and the evidence in the neighbours of both.
 
-The decision is the distance against a threshold. Calibrated is the fused distance (calibration.py), of distance and
-neighbourhood similarity: so the threshold is nearer for two paintings with other neighbours, and farther for two with
-the same. The artists and shared neighbours are shown as evidence and do not move it.
+The decision compares the distance with a threshold. The calibration is that of the fused distance (calibration.py),
+made of distance and neighbourhood similarity. So the threshold is lower for two paintings with different neighbours,
+and higher for two with the same. Artists and shared neighbours are shown as evidence and do not change it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Side:
 
 @dataclass(frozen=True)
 class SharedNeighbour:
-    """A painting among the nearest of both, with its distance to either."""
+    """A painting among the nearest of both, with its distance to each."""
 
     painting: Painting
     distance_a: float
@@ -46,8 +46,8 @@ class SharedNeighbour:
 class Judgement:
     """Were the two painted by the same artist? same is distance < threshold; probability holds under the prior.
 
-    neighbourhood_similarity: 0 to 1; None where the index has too few paintings to tell, and then the distance alone
-    decides. false_positive_rate: None where the threshold was given.
+    neighbourhood_similarity: 0 to 1; None if the index has too few paintings, and then the distance alone decides.
+    false_positive_rate: None if the threshold was given.
     """
 
     same: bool
@@ -62,10 +62,10 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Verdict(Judgement):
-    """A judgement with its evidence: the artists nearest to either, and the paintings near to both.
+    """A judgement with its evidence: the artists nearest to each, and the paintings near to both.
 
-    one_picture: that the two show one picture, where they were looked at and do; is_too_sure: neither is in the index,
-    and how such pairs lie was never measured; summary: all of it in words.
+    one_picture: how the two show the same picture, if they were compared and do; is_too_sure: the index holds neither,
+    and its calibration was never measured on such pairs; summary: the answer in sentences.
     """
 
     a: Side
@@ -87,21 +87,21 @@ class Verdict(Judgement):
 
 @dataclass(frozen=True)
 class Decision:
-    """How to decide: at a calibrated false-positive rate, or at a distance that is given; and the prior."""
+    """How to decide: at a calibrated false-positive rate, or at a given distance; and the prior."""
 
     false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
     threshold: float | None = None
     prior: float = DEFAULT_PRIOR
 
     def __post_init__(self) -> None:
-        """Raises BadSetting for a number that none of them can be."""
+        """Raises BadSetting for a number that is out of bounds."""
         bounds.PRIOR.checked("prior", self.prior)
         if self.threshold is not None:
             bounds.DISTANCE.checked("threshold", self.threshold)
 
 
 def judge(gallery: Gallery, a: Query, b: Query, calibrations: Calibration, decision: Decision) -> Judgement:
-    """Compare two paintings, without looking for evidence."""
+    """Compare two paintings, without collecting evidence."""
     calibration = _calibration_for(a, b, calibrations)
     distance = float(distances(a.vector, b.vector))
     similarity = gallery.neighbourhood_similarity(a, b)
@@ -129,7 +129,7 @@ def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, deci
 def verdicts(
     gallery: Gallery, pairs: Sequence[tuple[Query, Query]], calibration: Calibration, decision: Decision
 ) -> Iterator[Verdict]:
-    """`verdict` on each of some pairs, whose paintings are looked for together."""
+    """`verdict` on several pairs; their paintings are searched for together."""
     # Neither of a pair is evidence for the other.
     apart = [replace(query, own=a.own | b.own) for a, b in pairs for query in (a, b)]
     seen = gallery.look(apart, NEIGHBOURS)

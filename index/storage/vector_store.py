@@ -1,8 +1,8 @@
 """What answers are made from: the paintings of one published generation with their vectors, wherever they are kept.
 
-A folder searched by FAISS (folder_store.py) and a collection in Milvus (milvus/) are such stores, held to the same
-tests. A painting is known by its place, a whole number; places grow in the order in which paintings came in. Does not
-judge what it finds (search.py, verify.py).
+A folder searched by FAISS (folder_store.py) and a collection in Milvus (milvus/) are such stores, and pass the same
+tests. A painting is known by its place, an integer; places grow in the order in which paintings were added. A store
+does not judge what it finds (search.py, verify.py).
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ FURTHER = ("attribution", "object", "url")  # columns that an index need not hav
 
 @dataclass(frozen=True)
 class Painting:
-    """A painting of the index, labels as given. artist: for whom it speaks; attribution: what its record says of the
-    artist; object: the museum's number, which several photographs may share; url: where people can look at it."""
+    """A painting of the index, labels as given. artist: whose work it counts as; attribution: what its record says
+    about the artist; object: the museum's number, which several photographs may share; url: where people can look at
+    it."""
 
     id: str
     path: str
@@ -42,7 +43,7 @@ class Painting:
 
     @property
     def by(self) -> str:
-        """The artist in a sentence: the whole record where the work does not simply speak for one."""
+        """The artist in a sentence: the whole record if the attribution is qualified."""
         is_qualified = self.attribution is not None and attribution(self.attribution).qualifier is not None
         return (self.attribution if is_qualified else self.artist) or self.attribution or "artist not known"
 
@@ -74,7 +75,7 @@ class Near(NamedTuple):
 class Candidates(NamedTuple):
     """Paintings compared with a query one by one: (c,) places, artists' numbers (-1 for nobody), cosines to it.
 
-    A cosine of -inf is of one that must not count. are_all: no other may be found.
+    A cosine of -inf marks one that must not count. are_all: no other can be found.
     """
 
     places: Integers
@@ -84,7 +85,7 @@ class Candidates(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one look at the paintings that may be found tells of a query."""
+    """The result of one pass over the paintings that may be found, for one query."""
 
     near: Near
     candidates: Candidates
@@ -92,9 +93,10 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Landmarks:
-    """The paintings by which neighbourhoods are compared (neighbourhood.py): their vectors (m, d), all different.
+    """The paintings over which neighbourhoods are compared (neighbourhood.py): their vectors (m, d), all different.
 
-    by_place and by_hash: the number among them of the painting at a place, and of any with a vector of this hash.
+    by_place and by_hash: the landmark's number, for the painting at a place, and for any painting whose vector has this
+    hash.
     """
 
     vectors: Array
@@ -132,19 +134,19 @@ class Landmarks:
 
 
 class VectorStore(Protocol):
-    """One generation of an index, or those of its paintings that a filter allows; never changes."""
+    """One generation of an index, or the paintings in it that a filter selects; never changes."""
 
     @property
     def name(self) -> str:
-        """What it is called in sentences."""
+        """Its name in sentences."""
 
     @property
     def manifest(self) -> Manifest:
-        """What the generation says of itself."""
+        """The generation's manifest."""
 
     @property
     def sha256(self) -> str:
-        """Of the manifest, and so of all that the generation is."""
+        """Of the manifest, and so of the whole generation."""
 
     @property
     def is_approximate(self) -> bool:
@@ -152,7 +154,7 @@ class VectorStore(Protocol):
 
     @property
     def facts(self) -> list[str]:
-        """What else is to be said of how the paintings are kept and searched, in sentences."""
+        """What else to say about how the paintings are kept and searched, in sentences."""
 
     @property
     def artists(self) -> Artists:
@@ -160,7 +162,7 @@ class VectorStore(Protocol):
 
     @property
     def landmarks(self) -> Landmarks:
-        """The generation's, whatever is allowed."""
+        """Those of the generation, whatever the filter."""
 
     @property
     def centroids(self) -> Array:
@@ -168,7 +170,7 @@ class VectorStore(Protocol):
 
     @property
     def label_names(self) -> list[str]:
-        """The columns of the table that every index need not have."""
+        """The columns of the table that not every index has."""
 
     def __len__(self) -> int:
         """How many paintings may be found."""
@@ -178,7 +180,7 @@ class VectorStore(Protocol):
 
     @property
     def everything(self) -> VectorStore:
-        """All paintings of the generation, whatever is allowed here."""
+        """All paintings of the generation, whatever the filter."""
 
     def places(self, column: str, value: str) -> list[int]:
         """Where the id, the path, the sha256 or the object has this value, allowed or not."""
@@ -187,40 +189,39 @@ class VectorStore(Protocol):
         """The paintings at these places."""
 
     def contents(self, places: Sequence[int]) -> list[str]:
-        """sha256 of the images at these places, empty where it is not known."""
+        """sha256 of the images at these places, empty if unknown."""
 
     def artists_at(self, places: Sequence[int]) -> Integers:
-        """The artists' numbers, -1 for nobody, of those paintings at these places that may be found."""
+        """The artists' numbers, -1 for nobody, of the paintings at these places that may be found."""
 
     def vectors_at(self, places: Sequence[int]) -> Array:
         """(p, d) their vectors, bit for bit as they were stored."""
 
     def nearest(self, queries: Array, wanted: Sequence[int]) -> list[Near]:
-        """The nearest to each of queries (q, d), as many as are wanted of each; fewer where there are no more.
+        """The nearest paintings to each of the queries (q, d), as many as wanted for each; fewer if there are no more.
 
-        What is found for one does not depend on what else is asked.
+        The result for one query does not depend on the others.
         """
 
     def look(self, queries: Array, wanted: Sequence[int], excluded: Sequence[Collection[int]]) -> Iterator[Seen]:
-        """The nearest to each, as `nearest` finds them, and what artist scores are made of: all that may be found, or
-        the nearest of many, but not the places that are excluded for the query.
+        """The nearest to each query, as in `nearest`, and what artist scores are made of: all paintings that may be
+        found, or many of the nearest, except the places excluded for the query.
 
-        Of many queries some are looked at at once, as memory allows.
+        Many queries are handled in groups, as memory allows.
         """
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
-        """Places of paintings that may be found, in whose artist, title and id all the words occur, and how many there
-        are in all.
+        """Places of paintings that may be found and whose artist, title and id contain all the words, and how many
+        there are in all.
 
         words: without case and accents (`folded`); artist: only theirs.
         """
 
     def sample(self, most: int) -> Integers:
-        """(m,) places of all paintings of the generation, or of `most`, SAMPLED at most, as good as drawn by lot."""
+        """(m,) places of all paintings of the generation, or of `most` of them, at most SAMPLED, as good as random."""
 
     def rows(self, places: Sequence[int]) -> pd.DataFrame:
         """The table's rows at these places."""
 
     def whole(self) -> tuple[pd.DataFrame, Array]:
-        """All paintings of the generation and their vectors (n, d), in memory. Raises BadSetting where that is too
-        much."""
+        """All paintings of the generation and their vectors (n, d), in memory. BadSetting if there are too many."""
