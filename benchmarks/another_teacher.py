@@ -1,4 +1,4 @@
-"""`small` learns the vectors of another teacher: its backbone stays, its projection is fitted anew by ridge regression.
+"""`small` learns the vectors of another teacher: its backbone stays, its projection is fitted by ridge regression.
 
     python benchmarks/another_teacher.py PAINTINGS WORK OUTPUT.onnx
 

@@ -3,7 +3,7 @@
     python benchmarks/kept_apart.py PAINTINGS docs/benchmark.md MODEL ... [--work FOLDER]
 
 PAINTINGS: as all_origins.py takes it. Each MODEL is base, small or a file; the others are compared with the first. What
-stands between the two comments in the page is written anew. Vectors are kept in FOLDER, by default benchmark-work, so
+stands between the two comments in the page is written again. Vectors are kept in FOLDER, by default benchmark-work, so
 that only a model that has changed is asked again. Asked are the splits val_unseen, val_seen and val_away, without
 photographs that seem to show a painting that was learnt, each painting of all others.
 """

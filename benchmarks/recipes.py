@@ -91,7 +91,7 @@ class Start(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What is learnt. artists, styles: (n,) codes of the training paintings; -1 for one without a known style."""
+    """The training set. artists, styles: (n,) codes of the training paintings; -1 for one without a known style."""
 
     data: training_set.Data
     artists: Tensor
@@ -205,7 +205,7 @@ def drawn(recipe: Recipe, task: Task, seed: int, number: int) -> Iterator[tuple[
     if recipe.by_artist:
         works = Works(codes)
         shown = epoch(lambda chance: artists(works, BATCH, chance, per_artist=PER_ARTIST), len(codes), seed, number)
-        # Artists with fewer paintings leave gaps; batches are cut anew, and split the artists at their ends.
+        # Artists with fewer paintings leave gaps; batches are cut again, and split the artists at their ends.
         chosen = np.fromiter(islice((place for batch in shown for place in batch.places), len(codes)), np.int64)
     else:
         weight = np.bincount(codes)[codes] ** (COMMON.evenness - 1.0)

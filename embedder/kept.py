@@ -1,7 +1,7 @@
 """Work that is kept between runs, under a key of all that went into it: whatever changes, the key does.
 
 What goes in are facts: the content of images, labels, seeds, settings, weights, the constants of the modules that did
-the work, and the versions of the libraries that they call. Arrays are kept under the key itself and made anew where
+the work, and the versions of the libraries that they call. Arrays are kept under the key itself and made again where
 there is none (`array`). Hours of training are not thrown away for a changed constant: a checkpoint holds the keys of
 its facts, one by one, and a run with others is refused (`check_origin`). One run at a time holds a folder (`held`).
 """

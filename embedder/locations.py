@@ -103,7 +103,7 @@ class Reader:
     def fingerprint(self, location: str) -> str:
         """Changes whenever the bytes at `location` do, without reading them; empty if there is nothing there.
 
-        Of an object in a storage it is empty, too: to ask for each is slow, and they are rarely written anew.
+        Of an object in a storage it is empty, too: to ask for each is slow, and they are rarely written again.
         """
         if is_remote(location):
             return ""

@@ -1,7 +1,8 @@
-"""A model that was just made: measure it on the paintings kept apart, calibrate it, write it with its card.
+"""A new model: measure it on the held-out paintings, calibrate it, write it with its card.
 
-Measured is an exported file, through the same index and search that users have, never PyTorch's features: the one that
-is written or, where that has learnt all splits, the one before. Does not train (embedder/training).
+The scores are those of an exported file, through the same index and search that users have, never of PyTorch's
+features: of the file that is written or, if that was trained on all splits, of the one before. Does not train
+(embedder/training).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SAME_AS = "same_as"  # a column: the painting that a photograph seems to be anot
 class Splits(NamedTuple):
     """The names, in the column `split`, of paintings that were trained on, others by their artists, and other artists'.
 
-    also_train: of more that were trained on; elsewhere: of photographs of other origins that were not.
+    also_train: of more that were trained on; elsewhere: of photographs from other sources that were not.
     """
 
     train: str
@@ -62,7 +63,7 @@ def measure(
     note: Callable[[str], None],
     bar: Bar,
 ) -> Measured:
-    """Measure and calibrate a model on the splits kept apart. work: where the index that it takes is kept."""
+    """Measure and calibrate a model on the splits held out. work: where the index that it takes is kept."""
     index = _index_of(work / "measured", Catalog("training catalog", table), embedder, note, bar)
     rows, embeddings = index.generation.table, index.generation.embeddings
     names = split_names(rows, "split")

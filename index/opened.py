@@ -390,7 +390,7 @@ class Index:
                         sha256 = content_hash(stream)
                 except UnreadableImage as problem:
                     raise UnreadableImage(f"{name}: {problem}") from None
-            own = self.store.places("path", absolute(name))  # it may have been saved anew since
+            own = self.store.places("path", absolute(name))  # it may have been saved again since
         else:
             name, own = "image", []
             sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
@@ -590,7 +590,7 @@ class Index:
         return self.source
 
     def _reopen(self) -> None:
-        """Stand at what is published now; its model is asked for anew where it is another one."""
+        """Stand at what is published now; its model is asked for again where it is another one."""
         newer = open_store(self._own_path(), self._model.device, self.store)
         if newer.manifest.model.sha256 != self.manifest.model.sha256:
             self._model = Model(self._model.device)

@@ -146,7 +146,7 @@ class Label:
 
 @dataclass(frozen=True)
 class MapOfPaintings:
-    """Paintings on a plane, column by column. total: how many the index has; those here are all, or drawn by lot.
+    """Paintings on a plane, column by column. total: how many the index has; those here are all, or sampled at random.
 
     cell: how large their pictures are on the sheets, in px; 0 where the index has none."""
 

@@ -278,7 +278,7 @@ def _life(about: Sequence[str]) -> tuple[str | None, int | None, int | None]:
 
 
 def _visible(text: str) -> str:
-    """The text composed, without what cannot be seen, its lines kept apart."""
+    """The text composed, without what cannot be seen, its lines kept separate."""
     lines = re.split(r"[\n\r\v\f\x85\u2028\u2029]+", unicodedata.normalize("NFC", text))
     return "\n".join(
         " ".join(

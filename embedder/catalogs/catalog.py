@@ -207,7 +207,7 @@ def read_names(path: Path, encoding: str | None = None) -> list[str]:
 
 @dataclass
 class _Found:
-    """What is learnt while a source is read."""
+    """What is found out while a source is read."""
 
     skipped: list[tuple[str, str]] = field(default_factory=list)
     left: LeftAlone = field(default_factory=LeftAlone)
@@ -374,7 +374,7 @@ def _painter_by_numbers_images(root: Path) -> dict[str, str]:
 
 
 def _check_plain(path: Path) -> None:
-    """Raises BadCatalog for what is no plain file: to open a pipe may never end."""
+    """Raises BadCatalog for what is not a plain file: to open a pipe may never end."""
     if not path.is_file():
         raise BadCatalog(f"{path}: no such file, or not a plain one")
 

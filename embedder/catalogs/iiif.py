@@ -104,7 +104,7 @@ def _walk(source: str, walk: _Walk, bar: Bar) -> None:
     level, depth = [source], 0
     walk.seen.add(source)
     while level and depth <= MAX_DEPTH:
-        fresh_s = FRESH_S if depth else 0  # what the user names is asked for anew, as a table would be
+        fresh_s = FRESH_S if depth else 0  # what the user names is asked for again, as a table would be
         following: list[str] = []
         with bar(len(level), "reading manifests") as advance:
             read_one = partial(_document, walk=walk, fresh_s=fresh_s)

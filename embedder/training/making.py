@@ -88,7 +88,7 @@ def trained_by(settings: Settings, run: Run, weights: Path | None, *, all_splits
     """A network by the recipe that has such settings.
 
     weights: the folder with the backbones' weights, which the paper's recipe alone does without; all_splits: whether
-    the recipe transformer or tuned learns the artists of the splits that are kept apart, too, in a last cycle.
+    the recipe transformer or tuned learns the artists of the splits that are held out, too, in a last cycle.
     """
     match settings:
         case PaperSettings():
@@ -145,7 +145,7 @@ def also_trained_on(settings: Settings, table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def elsewhere(table: pd.DataFrame) -> tuple[str, ...]:
-    """The splits that are kept apart beside SEEN and UNSEEN: photographs of other origins."""
+    """The splits that are held out beside SEEN and UNSEEN: photographs from other sources."""
     return tuple(name for name in kept_apart(table) if name not in ALL_SPLITS)
 
 

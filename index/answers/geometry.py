@@ -47,7 +47,7 @@ class Photograph:
 
     @cached_property
     def mirrored(self) -> Photograph:
-        """The same, left and right exchanged. Its features need not be found anew: a SIFT descriptor is a histogram of
+        """The same, left and right exchanged. Its features need not be found again: a SIFT descriptor is a histogram of
         orientations in each of 4 x 4 fields, and in a mirror the rows of fields and the orientations run backwards."""
         fields = self.descriptors.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
         descriptors = np.ascontiguousarray(fields.reshape(-1, 128))

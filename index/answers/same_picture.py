@@ -1,8 +1,8 @@
-"""Do two photographs show one picture, and how do they differ?  Told by bytes, by pixels, and by geometry.
+"""Do two photographs show the same picture, and how do they differ?  Decided by bytes, by pixels, and by geometry.
 
-A small distance does not say so: a model is made to overlook what tells two works of one artist apart. What lies upon
-each other patch by patch does (geometry.py). Where the drawing fits and the patches do not agree, the one is a copy by
-another hand or a second version; a photograph of a picture that was restored between looks so, too.
+A small distance does not decide it: a model is made to ignore what tells two works of one artist apart. What matches
+patch by patch when laid on top of each other does (geometry.py). If the drawing fits and the patches do not agree, one
+is a copy by another hand or a second version; a photograph of a picture that was restored in between looks so, too.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ VERSION = 0.05  # less of it is chance; of 780 pairs of different pictures not o
 VERSION_MATCHES, VERSION_SHARE = 20, 0.6
 WHOLE = 0.93  # of a photograph; less is a part of it
 SMALLER = 1.05  # times as long
-SAME_LEVELS, SAME_COLOURS = 6.0, 5.0  # grey levels, root mean square: saved anew, or its colours changed by a rule
+SAME_LEVELS, SAME_COLOURS = 6.0, 5.0  # grey levels, root mean square: saved again, or its colours changed by a rule
 GREY = 4.0  # levels between the channels, on average
 COLOURED = 2.0  # times as much as grey
-TURNED = 0.4  # degrees, of a photograph that was taken anew
+TURNED = 0.4  # degrees, of a photograph that was taken again
 
 IDENTICAL, IDENTICAL_PIXELS, SAVED_ANEW = "identical", "identical pixels", "saved anew"
 ANOTHER_PHOTOGRAPH, ANOTHER_VERSION = "another photograph", "another version"

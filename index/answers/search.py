@@ -152,7 +152,7 @@ class Gallery:
     def expanded(self, queries: Sequence[Query], seen: Sequence[Seen] | None = None) -> list[Query]:
         """The same queries: a painting of the index expanded by its nearest there, one from elsewhere as it is.
 
-        A picture saved anew at a painting's path is from elsewhere. All are looked for at once, but where they were
+        A picture saved again at a painting's path is from elsewhere. All are looked for at once, but where they were
         seen already among all that there is.
         """
         found = [query if query.painting or query.expanded is not None else _as_it_is(query) for query in queries]

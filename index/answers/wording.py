@@ -1,8 +1,8 @@
-"""Answers in words: one headline a question, the same on the command line, on the page and in a file note.
+"""Answers in words: one headline per question, the same on the command line, on the page and in a file note.
 
-The headline says the probability. The threshold is a detail: it bounds false alarms and knows nothing of the prior, so
-the two may disagree, and then a sentence says so. Where the probability is known to be too high, the word is one step
-weaker than the number, and a note says why. Does not decide anything: that is verify.py's and search.py's.
+The headline states the probability. The threshold is a detail: it limits false alarms and does not depend on the prior,
+so the two may disagree, and then a sentence says so. If the probability is known to be too high, the word is one step
+weaker than the number, and a note says why. Nothing is decided here, but in verify.py and search.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     vectors/
       vectors.npy          (n, d) float32, unit length, in the order of the table
-      paintings.parquet    one row a painting, labels as they were last corrected
+      paintings.parquet    one row per painting, labels as they were last corrected
       manifest.json        model and centre, where the vectors came from an index
       embeddings.json      of paintings that came as IIIF: their vectors as annotations on the museums' canvases
 

@@ -1,7 +1,7 @@
 """Rebuild what is damaged in an index from what is not. Nothing is dropped: either the index is whole again, published
 as a new generation, or it stays as it is and the error says what is missing.
 
-| damaged | made anew from |
+| damaged | made again from |
 |---|---|
 | a segment's table, `history`, `removed.npy`, the manifest | nothing: only they know what they hold |
 | `CURRENT` | the newest generation that can be mended |
@@ -64,7 +64,7 @@ def repair(index: Path) -> list[str]:
 
 
 def _find_current(index: Path) -> list[str]:
-    """Where CURRENT is gone or does not know its manifest, make it anew, for the newest generation that can be mended.
+    """Where CURRENT is gone or does not know its manifest, make it again, for the newest generation that can be mended.
 
     A manifest has its sha256 in two places, so that it is known which of the three was damaged.
     """
@@ -145,7 +145,7 @@ def _folders(index: Path) -> list[Path]:
 
 
 class _Mending:
-    """A generation of which files are damaged. done: what was made anew, one line each."""
+    """A generation of which files are damaged. done: what was made again, one line each."""
 
     def __init__(
         self, index: Path, folder: Path, manifest: Manifest, wrong: list[str], aside: Path, model: ModelFile
@@ -156,7 +156,7 @@ class _Mending:
         self.done: list[str] = []
 
     def contents(self) -> generations.Contents:
-        """What the generation holds, with whatever was damaged made anew."""
+        """What the generation holds, with whatever was damaged made again."""
         before = generations.contents(self.folder, self.manifest, (), ())
         segments = [self._segment(facts.name, before) for facts in self.manifest.segments]
         if "model.onnx" in self.wrong:
@@ -204,7 +204,7 @@ class _Recovery:
 
     In this order: the damaged file and other generations' copies of it, as far as bytes still have the painting's
     hash; shards of an interrupted build, by the content of the image; the image itself. A vector made of its image may
-    differ from the one that was lost by rounding, on another machine or where the centre was set anew since, and has
+    differ from the one that was lost by rounding, on another machine or where the centre was set again since, and has
     another hash then. stored: (m, d) as they are stored; hashes: (m,).
     """
 

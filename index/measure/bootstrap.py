@@ -1,6 +1,6 @@
 """95 % intervals by bootstrap over artists (Efron, 1979).
 
-Paintings of one artist stand or fall together: drawing single paintings anew would make every interval too narrow.
+Paintings of one artist stand or fall together: drawing single paintings again would make every interval too narrow.
 Figures of the same artists are of the same draws: two models on the same paintings can be compared draw by draw.
 """
 

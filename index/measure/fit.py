@@ -42,7 +42,7 @@ def calibrate_model(
     """Pairs on artists the model has not seen, artists on both: seen ones are in the gallery, unseen not.
 
     Pairs are judged in an index of the unseen artists alone and, those of which it holds neither, in one of the gallery
-    alone. elsewhere: splits of photographs of other origins, by artists of the gallery and by others: what is fitted
+    alone. elsewhere: splits of photographs from other sources, by artists of the gallery and by others: what is fitted
     then holds for them and for those above, both weighing the same. embeddings: (n, d) as of the model.
     """
     paintings = _Paintings.of_table(table, embeddings, splits, (gallery, seen, unseen, *elsewhere))

@@ -160,7 +160,7 @@ class Asked:
 
 
 def fit_artists(cases: Sequence[Asked], measured_on: str) -> ArtistCalibration:
-    """The artists' calibration for galleries and queries of several origins, each case weighing the same.
+    """The artists' calibration for galleries and queries from several sources, each case weighing the same.
 
     Artists are held out over all cases. Raises BadCatalog where a case has no query by an artist of its gallery, or
     none by somebody else.

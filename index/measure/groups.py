@@ -26,7 +26,7 @@ def folds(artists: Integers, most: int) -> list[Integers]:
 
 
 def sampled(places: Integers, codes: Integers) -> Integers:
-    """All places, or where there are too many those of some artists, drawn by lot, the same ones at every run."""
+    """All places, or where there are too many those of some artists, sampled at random, the same ones at every run."""
     chance, kept, count = np.random.default_rng(0), [], 0
     for artist in chance.permutation(np.unique(codes[places])):
         own = places[codes[places] == artist]

@@ -1,7 +1,7 @@
 """How an index lies in Milvus: two collections a generation, and an alias that says which one answers.
 
     paintings                                      the alias: the name in the address
-    paintings_000003_0123456789abcdef              generation 3: one row a painting, its vector bit for bit
+    paintings_000003_0123456789abcdef              generation 3: one row per painting, its vector bit for bit
     paintings_000003_0123456789abcdef_about        its manifest with the calibration, its artists and their centroids
 
 The digits are the first of the sha256 of the generation's manifest. `row` is the painting's number, which only grows;

@@ -299,7 +299,7 @@ class MilvusStore:
         ]
 
     def _records(self, places: Sequence[int]) -> list[_Record]:
-        known = self._read  # another thread may begin anew
+        known = self._read  # another thread may begin again
         read = {place: known[place] for place in places if place in known}
         missing = [place for place in places if place not in read]
         for start in range(0, len(missing), ROWS):

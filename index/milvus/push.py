@@ -29,7 +29,7 @@ from .layout import ABOUT, Kind
 from .milvus_store import About, MilvusStore
 from .server import ROWS, Server, connected
 
-CHECKED = 500  # paintings, as good as drawn by lot, that must be found as they were written
+CHECKED = 500  # paintings, as good as random, that must be found as they were written
 K = 10
 ASKED = 50  # questions at once
 READY_S = 24 * 3600.0  # an index over very many paintings takes hours

@@ -1,12 +1,12 @@
-"""Recorded attributions that the artist's other works speak against, while another artist's works speak for the work.
+"""Recorded attributions for which there is less evidence than for another artist.
 
-Each unqualified work is asked about as if its record were not there. How much more speaks for the best other artist
-than for the recorded one (evidence.py) is its *doubt*, in nats; a single other work may be odd itself, so what one says
-counts by 1 - 1/e, what two say by 1 - 1/e^2, and so on. An artist of one work cannot be judged.
+Each unqualified work is queried as if it had no record. How much more evidence there is for the best other artist than
+for the recorded one (evidence.py) is its *doubt*, in nats. A single other work may be atypical, so the evidence of one
+counts by 1 - 1/e, that of two by 1 - 1/e^2, and so on. An artist of one work cannot be judged.
 
-Right attributions look doubtful, too, in some collections a little and in others much. What was the same in all that
-were measured is how their doubts fall off, told in units of a quantile of the doubts themselves. That is how the share
-of false discoveries is estimated, by each collection's own doubts, whatever model they come from.
+Right attributions look doubtful, too, in some collections a little and in others much. In all collections that were
+measured, their doubts fall off alike in units of a quantile of the doubts themselves. So the share of false discoveries
+is estimated from each collection's own doubts, whatever the model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Records whose photographs show one picture: candidates by vector, decided by geometry.
+"""Records whose photographs show the same picture: candidates by vector, decided by geometry.
 
-Neighbours are looked at, nearest first, as far as they are nearer than any copy that was tried. A model hardly tells a
-picture from its mirror image, so that the neighbours hold these, too; where a few tries say that this one does, the
-mirror images of all are embedded as well. Photographs of one object are no duplicates.
+Neighbours are compared, nearest first, up to the largest distance of any copy that was tried. A model hardly tells a
+picture from its mirror image, so neighbours include those, too; if a few tries show that this model does, the mirror
+images of all are embedded as well. Photographs of one object are no duplicates.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@ Three terms are added up, in nats, for each artist of the index:
 
     the artist's other works in the index, as `nearest` weighs them (calibration.py)
     REFERENCE * log of how many times likelier than chance the artist is among those of the reference gallery
-    DATES     * log of the density of the artist's dated works about this one's year, over that of all dated works
+    DATES     * log of the density of the artist's dated works around this one's year, over that of all dated works
 
-A museum mostly has two or three works by an artist, and the gallery dozens; an artist whom it lacks is as likely as
-chance there, no more and no less. Where the year of the work, or those of an artist, are not known, dates say nothing.
-Whether it is by any artist here at all is told by the index's works alone.
+A museum mostly has two or three works by an artist, and the gallery dozens. An artist whom the gallery lacks gets
+neither more nor less than chance from it. If the year of the work, or those of an artist, are unknown, dates add
+nothing. The probability that it is by none of the artists here rests on the index's works alone.
 
 The weights and widths were chosen on val_away, val_seen and val_unseen (docs/review.md).
 """

@@ -36,7 +36,7 @@ ABOUT = {
 
 
 def write(review: Review, folder: Path) -> None:
-    """Make the folder, and both files in it anew. Raises MissingPackage."""
+    """Make the folder and write both files. Raises MissingPackage."""
     folder.mkdir(parents=True, exist_ok=True)
     write_sheet(review, folder / "review.xlsx")
     with Reader() as reader:

@@ -248,7 +248,7 @@ class Calibration:
     """All that was measured for a model; kept in its metadata and in every generation made with it.
 
     outside: of pairs neither of which is in the index that is asked; None where that was not measured apart. Seen from
-    another collection's centre, photographs of one origin lie near to each other whoever painted them.
+    another collection's centre, photographs from one source lie near to each other whoever painted them.
     """
 
     pairs: PairCalibration

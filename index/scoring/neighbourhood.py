@@ -175,7 +175,7 @@ def similarity(a: Doubles, b: Doubles, bandwidth: float) -> float:
 def landmark_places(hashes: npt.NDArray[np.object_]) -> Integers:
     """(m,) places of the landmarks among an index's paintings, whose vectors have these hashes (n,).
 
-    Those with the smallest hashes: as good as drawn by lot, and few change when paintings are added or removed. Of
+    Those with the smallest hashes: as good as random, and few change when paintings are added or removed. Of
     copies, which have one hash, the first.
     """
     places = smallest(hashes, LANDMARKS)

@@ -7,7 +7,7 @@ The log odds, known against unknown, are a sum of four terms, each with a weight
     tail       the first artist's ratio above the mean of the next ten, in their standard deviations
     paintings  log of how many paintings the first artist has
 
-A photograph of another origin is far from everybody, and one of the gallery's origin near to many; the field alone
+A photograph from another source is far from everybody, and one of the gallery's origin near to many; the field alone
 calls the one unknown and the other known. Standing and tail compare artists with each other and so do without. With
 a weight of 1 for the field and nothing else, the odds are Bayes' rule on the artists' likelihood ratios alone.
 

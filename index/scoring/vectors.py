@@ -1,7 +1,7 @@
 """The vectors of a generation and the one distance between them; searched by FAISS.
 
 FAISS proposes candidates in float32, exactly or by an approximate index; every distance that leaves here is then
-computed anew by `distances`, whose result does not depend on what else is computed beside it. So pair and nearest
+computed again by `distances`, whose result does not depend on what else is computed beside it. So pair and nearest
 agree to the last bit.
 """
 

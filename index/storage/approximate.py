@@ -1,7 +1,7 @@
 """An approximate index over many vectors: FAISS' inverted lists of 8-bit codes, and how much they miss.
 
 Searching everything is exact, and fast enough for most collections; over a million paintings and more, lists answer
-some forty times as many queries. Their codes only propose neighbours (vectors.py measures those anew), so distances
+some forty times as many queries. Their codes only propose neighbours (vectors.py measures those again), so distances
 stay what they are, and what can go wrong is that a neighbour is not proposed: that is measured when the index is
 made, and written into the manifest. It can always be made again from the vectors.
 

@@ -1,12 +1,12 @@
 """Segments: the immutable files an index is made of, paintings and their vectors, row for row.
 
-    000003.parquet    one row a painting: the truth
+    000003.parquet    one row per painting: the truth
     000003.npy        its vector under the same number of row, float32 or float16
     000003.faiss      an approximate index over these vectors, where there are many
 
 A generation is some segments; a change writes a small new one beside them and links the others. What is removed is
 left out when a segment is read; when that is much, or when a segment is no longer small beside the one before it,
-they are written anew as one. So thousands of small changes cost what they add, and there are never many segments.
+they are written again as one. So thousands of small changes cost what they add, and there are never many segments.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .approximate import Approximate
 from .bounded_parquet import read_frame
 
 GROWTH = 4  # a segment is joined to the one before it unless that holds this many times as much
-DEAD = 0.25  # share of removed paintings from which on a segment is written anew
+DEAD = 0.25  # share of removed paintings from which on a segment is written again
 OWN_COLUMNS = ("row", "id", "path", "artist", "artist_key", "title", "year", "sha256", "vector_sha256")
 TYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16}
 Stored = npt.NDArray[Any]  # of either
@@ -80,7 +80,7 @@ def new_segment(table: pd.DataFrame, vectors: Array, storage: str) -> Segment:
 def compacted(segments: Sequence[Segment], removed: Mask) -> list[Segment]:
     """The segments to publish for these. removed: which of all their paintings, in order, are no longer there.
 
-    One that has lost more than the share DEAD is written anew without them. Then, from the last to the first, one that
+    One that has lost more than the share DEAD is written again without them. Then, from the last to the first, one that
     is less than GROWTH times as large as the next is joined with it: sizes fall by GROWTH, there are few of them, and a
     painting is rewritten only a few times while the index grows. With GROWTH 4, sizes of 1000, 90 and 30 become 1000
     and 120.

@@ -1,6 +1,6 @@
 """What a network is shown at once: pairs, triplets, or P artists with K paintings each.
 
-All are drawn anew each epoch from a seeded source of chance; artists are drawn evenly, whatever the number of their
+All are drawn again each epoch from a seeded source of chance; artists are drawn evenly, whatever the number of their
 paintings. Batches hold places of paintings, not pictures, and where the pairing is not left to a miner
 (losses.py), which places of the batch are to be compared.
 """

@@ -1,4 +1,4 @@
-"""What networks are trained on: crops of paintings, re-digitised anew each time.
+"""What networks are trained on: crops of paintings, re-digitised again each time.
 
 A crop is smaller than what the network is used on: twice as many images a second, and networks gain by being used on
 larger pictures than they were trained on (Touvron et al., 2019).

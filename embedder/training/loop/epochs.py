@@ -1,8 +1,8 @@
-"""The one training loop: epochs of batches, a look at the validation set, then a checkpoint and curves.
+"""The one training loop: epochs of batches, validation after each, then a checkpoint and curves.
 
-What is learnt is an objective: it draws batches, says how wrong vectors are, and looks at the validation set. How fast
-is a schedule (schedules.py). Lightning Fabric brings device, precision and the other processes. Chance goes by the
-number of the epoch, so a run that was killed goes on after its last whole epoch to the same result.
+What is trained is an objective: it draws batches, computes the loss, and validates. How fast is a schedule
+(schedules.py). Lightning Fabric handles device, precision and other processes. Random numbers depend on the number of
+the epoch, so a run that was killed resumes after its last whole epoch and reaches the same result.
 """
 
 from __future__ import annotations

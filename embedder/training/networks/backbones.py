@@ -145,7 +145,7 @@ class EfficientNetLite2(PooledBackbone):
 
 
 class SiameseNetwork(nn.Module):
-    """The student project's network, learnt from nothing: blocks of convolution, ReLU, max pooling and dropout, then
+    """The student project's network, trained from scratch: blocks of convolution, ReLU, max pooling and dropout, then
     two fully connected layers with ReLU. Kaiming initialisation (He et al., 2015). forward: (b, 3, s, s) -> (b, d).
 
     Vectors have unit length here, as an index has them; a picture that excites nothing gets equal numbers.

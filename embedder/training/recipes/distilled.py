@@ -206,7 +206,7 @@ def _train(
 
 
 def _is_same_teacher(kept: Tensor, targets: Tensor) -> bool:
-    """Classifiers fitted anew differ in their last bits; a run goes on with the vectors that it began with."""
+    """Classifiers fitted again differ in their last bits; a run goes on with the vectors that it began with."""
     return kept.shape == targets.shape and bool((kept * targets).sum(dim=1).min() > 1 - SAME_TEACHER)
 
 

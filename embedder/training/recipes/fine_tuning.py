@@ -156,7 +156,7 @@ def learn_rest(
 ) -> Ensemble:
     """A member that has been measured, taught the artists of `data` too; kept as by train_member.
 
-    data.validation is among what is learnt now: curves show how fast, and no longer how well.
+    data.validation is among the training set now: curves show how fast, and no longer how well.
     """
     member = member.to(fabric.device)
 

@@ -147,7 +147,7 @@ def places_of(table: pd.DataFrame, packed: Packed, split: str) -> Places:
 
 
 def labels_of(table: pd.DataFrame, places: Places) -> Labels:
-    """What is learnt of these places: no artist with one painting, no style with a few."""
+    """What is trained on at these places: no artist with one painting, no style with a few."""
     rows = table.iloc[places]
     artists = pd.Series([artist_key(name) for name in rows["artist"]], dtype=object)
     styles = (

@@ -1,10 +1,10 @@
-"""The transformer recipe: a pretrained vision transformer's last blocks, fine-tuned over photographs of all origins.
+"""The transformer recipe: a pretrained vision transformer's last blocks, fine-tuned on photographs of several sources.
 
 The first blocks keep their weights, and what they give of every painting, as it is and re-digitised, is computed once
 (tokens.py). So an epoch costs the last blocks alone, and those only half: each batch shows a part of the patches
 (Li et al., 2023, show that little is lost). Artists are told apart by a cosine softmax with a margin (CosFace), which
 begins at linear discriminants. Prolific artists are drawn less often than their share, and of an artist who is held in
-several origins (the column `source`), works of each are drawn alike often: what goes with an origin then is no help in
+several sources (the column `source`), works of each are drawn alike often: what goes with an origin then is no help in
 telling who painted it.
 
 The head is that of the tuned recipe (joining.py), with one member.
@@ -75,7 +75,7 @@ class TransformerSettings(fine_tuning.Stepping):
 
 
 class Learnt(NamedTuple):
-    """What is learnt: places (n,) in the table, codes (n,) of their artists, and how often each is drawn (n,)."""
+    """The training set: places (n,) in the table, codes (n,) of their artists, and how often each is drawn (n,)."""
 
     places: Places
     artists: Places
@@ -105,7 +105,7 @@ def train_transformer(
     """Train on a catalog's table.
 
     Its column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the folder with the backbone's
-    weights; learn: the splits that are learnt; more: those that are learnt in a last cycle, the classifiers with them.
+    weights; learn: the splits to train on; more: those for a last cycle, the classifiers with them.
     A run that was interrupted goes on from its last epoch. Raises BadModel for missing weights, BadCatalog where there
     are too few artists, UnreadableImage for the first image that cannot be read, and BadSetting where the backbone
     cannot be halved so, or `work` holds a run on other paintings.
@@ -161,8 +161,8 @@ def learnt_of(table: pd.DataFrame, splits: Sequence[str], evenness: float) -> Le
 def even_weights(artists: Places, sources: npt.NDArray[np.str_], evenness: float) -> npt.NDArray[np.float64]:
     """(n,) how often paintings are drawn, adding up to one; artists and sources: (n,).
 
-    An artist is drawn as often as their paintings ** evenness, and each of an artist's origins as often as the
-    others, but no painting more than MOST_OFTEN times as often as if origins did not count.
+    An artist is drawn as often as their paintings ** evenness, and each of an artist's sources as often as the
+    others, but no painting more than MOST_OFTEN times as often as if sources did not count.
     """
     frame = pd.DataFrame({"artist": artists, "source": sources})
     by_artist = frame.groupby("artist")["source"].transform("size").to_numpy(np.float64)
@@ -234,7 +234,7 @@ class Blocks(Objective):
 
 
 def _validation(table: pd.DataFrame, learnt: Learnt) -> Learnt:
-    """The paintings of SEEN by artists who are learnt, with their codes there."""
+    """The paintings of SEEN by artists who are trained on, with their codes there."""
     keys = [artist_key(name) for name in table["artist"]]
     codes = {keys[place]: code for place, code in zip(learnt.places.tolist(), learnt.artists.tolist(), strict=True)}
     places = np.array(
@@ -270,7 +270,7 @@ def _first_head(
     fabric: Fabric,
     bar: Bar,
 ) -> CentredHead:
-    """The discriminants of what the pretrained backbone sees in all copies of what is learnt."""
+    """The discriminants of what the pretrained backbone sees in all copies of the training set."""
     found = []
     last.to(fabric.device)
     with (

@@ -9,7 +9,7 @@ et al., 2018; Wortsman et al., 2022), at no cost to those who use it. MobileNetV
 
 When all has been measured, a last short cycle teaches the members the artists of the other splits too, and
 again the mean of the weights before and after it is kept. So MobileNetV2 tells those artists apart a little better, and
-others no worse. The linear recipe's discriminants are found anew, among the artists of all splits.
+others no worse. The linear recipe's discriminants are found again, among the artists of all splits.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class TunedSettings(Settings):
 
 
 class Tuned(NamedTuple):
-    """A trained model, how it was made as Markdown for its card, and its vectors (n, d) of what it has learnt.
+    """A trained model, how it was made as Markdown for its card, and its vectors (n, d) of what it was trained on.
 
     data: all that its members were trained on; places: (n,) of the paintings with vectors in what is packed there, half
     of them seen re-digitised.
@@ -110,7 +110,7 @@ def train_tuned(
     """Train on a catalog's table.
 
     The table's column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the backbones' folder;
-    learn: the splits whose artists and styles are learnt, TRAIN first, of which features and members are kept; the
+    learn: the splits whose artists and styles are trained on, TRAIN first, of which features and members are kept; the
     members learn the others in a last cycle. A run that was interrupted goes on from its last epoch. Raises BadModel
     for missing weights, BadCatalog where there are too few artists, and BadSetting where `work` holds a run on other
     paintings or by other settings.
