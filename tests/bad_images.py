@@ -109,7 +109,7 @@ KINDS: dict[str, tuple[str, Make, str]] = {  # kind -> suffix, how it is made, t
     "png checksum": (".png", _png_with_wrong_checksum, "damaged"),
     "many scans": (".jpg", _hostile("jpeg: scans", 3000), "^too much work to decode: a JPEG of .* in over 100 scans"),
     "many segments": (".jpg", _hostile("jpeg: comments", 10_000), "^too much work to decode: a JPEG of over 2,000 "),
-    "two sizes": (".jpg", _hostile("jpeg: two sizes", 0), "^damaged image: a JPEG of two sizes"),
+    "two sizes": (".jpg", _hostile("jpeg: two sizes", 0), "^damaged image: a JPEG with two sizes"),
     "many chunks": (".png", _hostile("png: chunks", 13_000), "^too much work to decode: a PNG of over 1,000 chunks"),
     "many blocks": (".gif", _hostile("gif: comments", 110_000), "^too much work to decode: a GIF of over 50,000 "),
     "huge tile": (".tif", _hostile("tiff: huge tile", 10_000), "^too much work to decode: a TIFF of 16 x 16 in "),

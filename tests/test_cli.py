@@ -263,7 +263,7 @@ def test_trouble_is_told_on_stderr_and_exits_2(run, tmp_path, monkeypatch, words
 
 def test_a_second_painting_of_the_same_id_is_named_when_it_replaces_the_first(run, built, collection):
     painting(collection / RED, 77)
-    assert f"replaced, for their content is new: 1: {RED}" in run("add", built, collection)[1]
+    assert f"replaced, because their content is new: 1: {RED}" in run("add", built, collection)[1]
 
 
 def test_what_could_not_be_read_is_told_even_if_nothing_was_added(run, built, tmp_path):

@@ -496,7 +496,7 @@ def test_findings_are_decided_by_keyboard_and_kept_by_the_service_with_who_decid
     page.keyboard.press("n")
     page.keyboard.type("ask the studio")
     page.keyboard.press("Enter")
-    expect(finding).to_contain_text("The note is kept")
+    expect(finding).to_contain_text("The note is saved")
     page.keyboard.press("r")
     expect(listed.nth(1)).to_contain_text("left as it is")
     page.keyboard.press("o")

@@ -164,7 +164,7 @@ def test_pair_and_nearest_say_first_that_it_is_one_picture(photographs):
     found = {twin["painting"]["id"]: twin["how"]["how"] for twin in json.loads(asked.output)["one_picture"]}
     assert found == {"one.png": "identical", "again.png": "identical", "mirrored.png": "mirrored"}
     said = CliRunner().invoke(command, ["pair", "one.png", "mirrored.png", *where])
-    assert said.output.startswith("A and B seem to show one picture: the second is mirrored. Very likely")
+    assert said.output.startswith("A and B seem to show the same picture: the second is mirrored. Very likely")
 
 
 def test_how_far_photographs_are_compared_follows_the_models_scale():

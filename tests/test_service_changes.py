@@ -291,7 +291,7 @@ def test_tokens_have_names_and_rights_and_are_replaced_without_a_restart(index, 
 )
 def test_a_file_that_has_no_tokens_is_refused_and_says_why(tmp_path, text):
     (tmp_path / "tokens.toml").write_text(text)
-    with pytest.raises(BadSetting, match=r"tokens\.toml: no file of tokens: "):
+    with pytest.raises(BadSetting, match=r"tokens\.toml: not a file of tokens: "):
         Tokens(ServiceSettings(token_file=tmp_path / "tokens.toml"))
     with pytest.raises(BadSetting, match="No such file"):
         Tokens(ServiceSettings(token_file=tmp_path / "none.toml"))

@@ -390,7 +390,7 @@ rate = 1e-3
         ("tuned", MEMBER.replace("frozen = 1", "frozen = -1"), "members.0.frozen"),
         ("tuned", MEMBER + "weight = 0", "members.0.weight: Input should be greater than 0"),
         ("distilled", "epochs = 0", "epochs: Input should be greater than or equal to 1"),
-        ("tuned", MEMBER + MEMBER, "members: Value error, two members have one backbone"),
+        ("tuned", MEMBER + MEMBER, "members: Value error, two members have the same backbone"),
         ("tuned", "[fine_tuning]\nmargin = nan", "fine_tuning.margin: Input should be a finite number"),
         ("distilled", "[teacher.head]\nof_style = -1", "teacher.head.of_style"),
         ("distilled", "seed = -1", "seed: Input should be greater than or equal to 0"),

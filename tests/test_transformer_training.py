@@ -110,13 +110,13 @@ def test_both_halves_see_what_the_whole_backbone_sees(tmp_path, weights):
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_backbone_is_halved_only_between_what_is_read(weights, count):
-    with pytest.raises(BadSetting, match=rf"backbone tiny: its first {count} blocks cannot keep their weights"):
+    with pytest.raises(BadSetting, match=rf"backbone tiny: its first {count} blocks cannot be frozen"):
         halves("tiny", load_timm("tiny", weights, SIZE), count)
 
 
 def test_only_a_transformer_is_halved(weights):
     save_file(timm.create_model("test_resnet").state_dict(), weights / "test_resnet.safetensors")
-    with pytest.raises(BadSetting, match="test_resnet: none of timm's vision transformers"):
+    with pytest.raises(BadSetting, match="test_resnet: not a vision transformer of timm"):
         halves("test_resnet", load_timm("test_resnet", weights, SIZE), 2)
 
 

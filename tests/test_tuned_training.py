@@ -464,7 +464,7 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_not
     assert "which of 4\nartists, with weight 0.8; learnt on\n20 paintings (train)" in card, (
         "styles of a few are not learnt"
     )
-    assert "The exported file itself" in card
+    assert "The scores are those of this file" in card
 
 
 def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_of_the_one_before(
@@ -482,8 +482,8 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
     assert "which of 6\nartists, with weight 0.8, and which of 2 styles, with weight 0.3; learnt" in card
     assert "learnt on\n49 paintings (train, val_seen, val_unseen)" in card
     assert "3 and 2, then 2 epochs at a rate" in card
-    assert "The members were then\ntaught all splits in a last cycle, 48 paintings by 6 artists" in card
-    assert "The model before, which had learnt the split train alone" in card
+    assert "The members were then\ntrained on all splits in a last cycle, 48 paintings by 6 artists" in card
+    assert "those of an earlier model, which was trained on the split train alone" in card
     scores = [line for line in card_before.splitlines() if line.startswith("| val_")]
     assert scores
     assert all(line in card for line in scores)

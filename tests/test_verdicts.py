@@ -270,9 +270,9 @@ def test_what_is_known_to_be_too_sure_is_said_a_step_weaker_with_the_reason():
 
 def test_one_picture_comes_before_one_hand():
     told = wording.of_pair(
-        **PAIR | {"probability": 0.99, "one_picture": "seem to show one picture: the files are identical"}
+        **PAIR | {"probability": 0.99, "one_picture": "seem to show the same picture: the files are identical"}
     )
-    assert told.headline.startswith("A and B seem to show one picture: the files are identical. Very likely")
+    assert told.headline.startswith("A and B seem to show the same picture: the files are identical. Very likely")
 
 
 def test_a_ranking_is_told_against_the_record():
@@ -402,7 +402,7 @@ def test_calibrating_without_pairs_is_refused_and_publishes_nothing(tmp_path, em
 def test_calibrate_tells_errors_on_artists_held_apart(larger):
     out = CliRunner().invoke(artidx, ["calibrate", str(larger.source)], catch_exceptions=False).output
     assert "calibrated on all pairs of 208 paintings by 8 artists" in out
-    assert "on artists held apart: calibration error 0." in out
+    assert "on artists held out: calibration error 0." in out
 
 
 # --- in bulk

@@ -64,7 +64,7 @@ class MeanPosterior(nn.Module):
 
 
 class WithPosteriors(nn.Module):
-    """Joined vectors with the probabilities of classifiers, as one vector. forward: (b, f) -> (b, d), not normalised."""
+    """Joined vectors with classifier probabilities, as one vector. forward: (b, f) -> (b, d), not normalised."""
 
     def __init__(self, joined: Projection, posteriors: Sequence[MeanPosterior], projection: Projection) -> None:
         """projection: of the joined vector at unit length and the posteriors after it, weighted by its scales."""
