@@ -461,7 +461,7 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_not
     assert first.sha256 == second.sha256
     card = (tuned_folder / "tuned.md").read_text()
     assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in card
-    assert "which of 4\nartists, with weight 0.8; learnt on\n20 paintings (train)" in card, (
+    assert "one of 4\nartists, with weight 0.8. They were fitted to\n20 paintings (train)" in card, (
         "styles of a few are not learnt"
     )
     assert "The scores are those of this file" in card
@@ -477,10 +477,10 @@ def test_a_model_that_has_learnt_all_splits_has_the_scores_and_the_calibration_o
     (before, card_before), (after, card) = models
     assert after.sha256 != before.sha256
     assert after.metadata["calibration"] == before.metadata["calibration"]
-    assert "Trained on 21\npaintings by 5 artists" in card_before
-    assert "Trained on 49\npaintings by 7 artists" in card, "the linear part, too"
-    assert "which of 6\nartists, with weight 0.8, and which of 2 styles, with weight 0.3; learnt" in card
-    assert "learnt on\n49 paintings (train, val_seen, val_unseen)" in card
+    assert "Fitted to\n21 paintings by 5 artists" in card_before
+    assert "Fitted to\n49 paintings by 7 artists" in card, "the linear part, too"
+    assert "one of 6\nartists, with weight 0.8, the other of 2 styles, with weight 0.3. They were" in card
+    assert "fitted to\n49 paintings (train, val_seen, val_unseen)" in card
     assert "3 and 2, then 2 epochs at a rate" in card
     assert "The members were then\ntrained on all splits in a last cycle, 48 paintings by 6 artists" in card
     assert "those of an earlier model, which was trained on the split train alone" in card

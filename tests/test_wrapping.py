@@ -120,7 +120,7 @@ def test_the_side_is_read_where_it_is_fixed():
         (network(), {"pool": "mean"}, "of which --pool mean makes no vector"),
         (network(blind=True), {}, "the same vector for quite different pictures"),
         (b"no graph at all", {}, "not an ONNX file"),
-        (network(opset=11), {}, "of opset 11"),
+        (network(opset=11), {}, "opset 11; convert it"),
     ],
 )
 def test_a_network_that_does_not_fit_is_told_in_one_line(alone, more, why):
@@ -258,7 +258,7 @@ def test_a_network_is_wrapped_calibrated_built_with_and_asked_by_three_commands(
 
 @pytest.mark.parametrize(
     ("options", "missing"),
-    [([], "say --mean and --std, as"), (["--mean", "0,0,0"], "say --std, as"), (["--std", "1 1 1"], "say --mean, as")],
+    [([], "give --mean and --std, as"), (["--mean", "0,0,0"], "give --std, as"), (["--std", "1 1 1"], "give --mean, as")],
 )
 def test_what_is_missing_is_said_at_once_with_what_is_usual(tmp_path, options, missing):
     (tmp_path / "net.onnx").write_bytes(network())

@@ -25,7 +25,7 @@ from .findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED, Candidate, Finding, Rev
 Said = dict[str, list[str]]  # id of a painting -> what is said of it
 CONTEXT = "http://iiif.io/api/presentation/3/context.json"
 KINDS = {
-    DUPLICATE: "Photographs that show one picture, or one composition",
+    DUPLICATE: "Photographs that show the same picture, or the same composition",
     DOUBTFUL: "Doubtful attributions",
     UNATTRIBUTED: "Works without an artist, or with a qualified attribution",
 }
