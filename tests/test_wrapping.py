@@ -258,7 +258,11 @@ def test_a_network_is_wrapped_calibrated_built_with_and_asked_by_three_commands(
 
 @pytest.mark.parametrize(
     ("options", "missing"),
-    [([], "give --mean and --std, as"), (["--mean", "0,0,0"], "give --std, as"), (["--std", "1 1 1"], "give --mean, as")],
+    [
+        ([], "give --mean and --std, as"),
+        (["--mean", "0,0,0"], "give --std, as"),
+        (["--std", "1 1 1"], "give --mean, as"),
+    ],
 )
 def test_what_is_missing_is_said_at_once_with_what_is_usual(tmp_path, options, missing):
     (tmp_path / "net.onnx").write_bytes(network())
