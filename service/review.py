@@ -140,7 +140,7 @@ async def findings(
     anew: Annotated[
         bool,
         FLAG,
-        Query(description="Only what was found with all corrections: look through it anew where that is needed."),
+        Query(description="Only findings made with all corrections; makes the review again if needed."),
     ] = False,
     page: Page = 1,
     per_page: PerPage = 50,

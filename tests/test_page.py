@@ -371,7 +371,7 @@ def test_the_map_shows_all_paintings_and_opens_them(open_page, museum, museum_in
     page = open_page(museum, "map", expected=["GPU stall due to ReadPixels"])  # a screen without a graphics card
     canvas = page.locator("canvas")
     expect(canvas).to_have_attribute("data-drawn", str(len(museum_index)))
-    page.get_by_role("button", name="Choose what is seen").click()
+    page.get_by_role("button", name="Choose what is visible").click()
     chosen = page.get_by_label("Chosen")
     expect(chosen).to_contain_text(f"{len(museum_index)} paintings chosen")
     expect(chosen.locator(".card")).to_have_count(len(museum_index))

@@ -58,7 +58,7 @@ def test_a_flipped_byte_costs_one_image_or_none(index, collection):
         repair(index.source)
     assert not (index.source / "building").exists()
     kept.rename(collection)
-    assert repair(index.source) == ["000001-0.npy: made anew"]
+    assert repair(index.source) == ["000001-0.npy: rebuilt"]
     assert State.of(index.source) == before
 
 
@@ -95,7 +95,7 @@ def test_shards_of_an_interrupted_build_give_vectors_without_images(index, colle
     before = State.of(index.source)
     damage(index.generation.folder / "000001-0.npy", "missing")
     shutil.rmtree(collection)
-    assert repair(index.source) == ["000001-0.npy: made anew"]
+    assert repair(index.source) == ["000001-0.npy: rebuilt"]
     assert State.of(index.source) == before
 
 
@@ -161,7 +161,7 @@ def test_what_was_removed_or_has_moved_is_no_obstacle(index, collection):
     assert len(np.load(index.generation.folder / "000001-0.npy")) == 12, "the removed one is still in its segment"
     for copy in index.source.glob("generations/*/000001-0.npy"):
         copy.unlink()
-    assert repair(index.source) == ["000001-0.npy: made anew"]
+    assert repair(index.source) == ["000001-0.npy: rebuilt"]
     assert State.of(index.source) == before
 
 
@@ -222,6 +222,6 @@ def test_check_repairs_from_the_command_line(index):
     found = CliRunner().invoke(artidx, ["check", str(index.source), "--repair"])
     assert found.exit_code == 0
     assert found.stdout.splitlines() == [
-        "000001-0.npy: made anew",
+        "000001-0.npy: rebuilt",
         f"{index.source}: 12 paintings, every file and vector as it was written",
     ]

@@ -295,7 +295,7 @@ def test_a_damaged_approximate_index_gives_no_answer_and_is_made_anew(tmp_path, 
     with pytest.raises(BadIndex, match="its sha256 is not the one"):
         broken.nearest_paintings("id:5")
     assert broken.only("year > 1500").nearest_paintings("id:5", k=2).paintings, "which looks at all it allows"
-    assert repair(tmp_path / "i.artidx") == [f"{path.name}: made anew from the vectors"]
+    assert repair(tmp_path / "i.artidx") == [f"{path.name}: rebuilt from the vectors"]
     again = Index.open(tmp_path / "i.artidx")
     assert again.check() == []
     assert again.nearest_paintings("id:5").paintings == large.nearest_paintings("id:5").paintings

@@ -53,7 +53,7 @@ class Outline:
 
 def too_much(what: str) -> UnreadableImage:
     """The error for a file that asks too much of its decoder."""
-    return UnreadableImage(f"too much work to decode: {what}; save it anew if it is sound")
+    return UnreadableImage(f"too much work to decode: {what}; save it again if you trust it")
 
 
 def without(stream: BinaryIO, parts: tuple[tuple[int, int], ...]) -> BinaryIO:

@@ -42,7 +42,7 @@ ANOTHER_PHOTOGRAPH, ANOTHER_VERSION = "another photograph", "another version"
 SAID = {
     IDENTICAL: "the files are identical",
     IDENTICAL_PIXELS: "the pixels are identical",
-    SAVED_ANEW: "the same photograph, saved anew",
+    SAVED_ANEW: "the same photograph, saved again",
     "mirrored": "mirrored",
     "smaller": "smaller",
     "larger": "larger",

@@ -81,7 +81,7 @@ def _find_current(index: Path) -> list[str]:
         manifest = _known_manifest(folder)
         if manifest and not any(map(_is_truth, damaged_files(folder, manifest))):
             generations.make_current(index, number, sha256_of(folder / "manifest.json"))
-            return [f"CURRENT: made anew, for generation {number} of {manifest.created}, the newest that can be mended"]
+            return [f"CURRENT: rebuilt, for generation {number} of {manifest.created}, the newest that can be repaired"]
     raise BadIndex(
         f"{index}: none of its generations can be repaired; restore it from a copy, or rebuild with artidx "
         f"build --replace"
@@ -162,7 +162,7 @@ class _Mending:
         if "model.onnx" in self.wrong:
             self.done.append("model.onnx: restored from a copy")
         if "manifest.sha256" in self.wrong:
-            self.done.append("manifest.sha256: made anew")
+            self.done.append("manifest.sha256: rebuilt")
         return generations.contents(self.folder, self.manifest, segments, self._skipped())
 
     def _segment(self, name: str, before: generations.Contents) -> Segment:
@@ -173,7 +173,7 @@ class _Mending:
             dim, kind = self.manifest.model.dim, self.manifest.storage.type
             found = Segment(table, np.array(pieces.read(self.folder, name, len(table), dim, kind).stored))
         if f"{name}.faiss" in self.wrong:
-            self.done.append(f"{name}.faiss: made anew from the vectors")
+            self.done.append(f"{name}.faiss: rebuilt from the vectors")
         return found
 
     def _with_vectors(self, name: str, table: pd.DataFrame, before: generations.Contents) -> Segment:
@@ -187,7 +187,7 @@ class _Mending:
         table = table[stays].reset_index(drop=True)
         changed = int((table["vector_sha256"] != recovery.hashes).sum())
         self.done.append(
-            f"{name}.npy: made anew"
+            f"{name}.npy: rebuilt"
             + (f", {changed:,} of them from their images, the same up to rounding" if changed else "")
         )
         return Segment(table.assign(vector_sha256=recovery.hashes), recovery.stored)

@@ -61,5 +61,5 @@ def reads_the_answer(vectors: Array, artists: Integers, calibration: ArtistCalib
     return [
         f"the right artist is named first for {right / asked_in_all:.0%} even where the artists are shuffled among "
         f"the paintings, which is {most:.0%} at most by chance: the calibration reads the answer from something "
-        f"else than the paintings; make it anew with artidx calibrate"
+        f"else than the paintings; calibrate again with artidx calibrate"
     ]

@@ -68,7 +68,7 @@ class Server:
     def _refusal(self, what: str, problem: Exception) -> BadIndex:
         if what in READING and _code(problem) in (RELEASED, *LOADING):
             return IndexAway(
-                f"{self.address}: Milvus has not loaded the collection; load it there, or open the index anew"
+                f"{self.address}: Milvus has not loaded the collection; load it there, or open the index again"
             )
         what = what.replace("_", " ")
         if _is_away(problem):

@@ -67,7 +67,7 @@ def note(index: Path, decision: Decision) -> None:
         text = b"".join(line + b"\n" for line in lines)
         if len(text) > MAX_BYTES:
             raise BadIndex(
-                f"{index / DECISIONS}: holds no more than {MAX_BYTES >> 20} MB; keep it elsewhere, and begin anew"
+                f"{index / DECISIONS}: holds no more than {MAX_BYTES >> 20} MB; keep it elsewhere, and start again"
             )
         write_atomically(index / DECISIONS, text)
 

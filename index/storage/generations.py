@@ -507,7 +507,7 @@ def _check_own(index: Path) -> None:
 def _strange(path: Path) -> BadIndex:
     return BadIndex(
         f"{path}: a link, or no plain file, and an index has no such part; nothing was changed. Remove it, "
-        f"or have the index sent anew"
+        f"or ask for the index again"
     )
 
 

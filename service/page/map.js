@@ -94,7 +94,7 @@ function drawn(content, found, parameters, signal, go) {
       names.map((name) => h("option", { value: name, selected: name === asked.by }, name)))), one),
   legend, h("div", { class: "map" }, canvas, tip, h("div", { class: "over" },
     h("button", { type: "button", "aria-label": "zoom in", onclick: () => plane.zoom(1.5) }, "+"), h("button", { type: "button", "aria-label": "zoom out", onclick: () => plane.zoom(1 / 1.5) }, "−"),
-    h("button", { type: "button", onclick: () => plane.reset() }, "All"), lasso, h("button", { type: "button", onclick: () => choose(plane.seen()) }, "Choose what is seen"))),
+    h("button", { type: "button", onclick: () => plane.reset() }, "All"), lasso, h("button", { type: "button", onclick: () => choose(plane.seen()) }, "Choose what is visible"))),
   timeline(found.years, asked, (changes) => { keep(changes); shown(); }), list,
   h("p", { class: "quiet" }, `${count(found.ids.length, "painting")}${found.total > found.ids.length ? `, sampled at random, of ${found.total.toLocaleString("en")}` : ""}. Neighbours on the map are neighbours for the model; how far apart two groups lie means nothing. Shift and drag also draws a lasso. `,
     h("a", { href: link("collection") }, "The collection"), " lists the same paintings."));

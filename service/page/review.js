@@ -193,7 +193,7 @@ class WorkList {
       this.stands = h("div", {}, this.standing(finding)), this.told(finding), this.controls(finding), this.status, this.footer())));
     const current = this.place.querySelector(".worklist [aria-current]");
     current.closest("ol").scrollTop = current.offsetTop - 60;
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true }); // all of it was made anew
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true }); // all of it was made again
     if (this.shown !== finding) this.refresh(finding);
     this.shown = finding;
   }
@@ -257,7 +257,7 @@ class WorkList {
   leaves(event) { if (["Enter", "Escape"].includes(event.key)) this.heading.focus(); }
 
   footer() {
-    return h("div", { class: "row no-print" }, h("button", { type: "button", onclick: (event) => this.lookAnew(event) }, "Look through it anew"),
+    return h("div", { class: "row no-print" }, h("button", { type: "button", onclick: (event) => this.lookAnew(event) }, "Review again"),
       h("button", { type: "button", onclick: (event) => this.export(event) }, "Decisions as CSV"), h("button", { type: "button", onclick: () => print() }, "Print"));
   }
 
