@@ -260,7 +260,7 @@ def test_an_image_inside_an_archive_can_be_asked_about(tmp_path, index, collecti
 
 def test_a_false_positive_rate_that_was_not_calibrated_is_refused(index):
     assert index.pair("Red Painter/R0.png", "Red Painter/R1.png", false_positive_rate=0.01).threshold == 0.4
-    with pytest.raises(BadSetting, match=r"calibrated are 0.1, 0.01, 0.001"):
+    with pytest.raises(BadSetting, match=r"not calibrated; there are 0.1, 0.01, 0.001"):
         index.pair("Red Painter/R0.png", "Red Painter/R1.png", false_positive_rate=0.05)
 
 
