@@ -138,9 +138,7 @@ async def findings(
     ] = None,
     undecided: Annotated[bool, FLAG, Query(description="Only findings about which nothing is decided.")] = False,
     anew: Annotated[
-        bool,
-        FLAG,
-        Query(description="Only findings made with all corrections; makes the review again if needed."),
+        bool, FLAG, Query(description="Only findings made with all corrections; makes the review again if needed.")
     ] = False,
     page: Page = 1,
     per_page: PerPage = 50,
