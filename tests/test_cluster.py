@@ -170,7 +170,8 @@ def test_a_worker_with_other_packages_embeds_nothing(model_file):
     assert "instead of 1.0; install the same on every node" in row["problems"][0]
 
 
-def test_storage_that_a_worker_cannot_reach_ends_the_build(model_file):
+def test_storage_that_a_worker_cannot_reach_ends_the_build(model_file, monkeypatch):
+    monkeypatch.setattr("artidx.embedder.web.PAUSES_S", (0.01, 0.01))
     found = worker(model_file)
     found.work = Work(1, 200_000_000, ("https://127.0.0.1:1/",), None, 0.25)
     row = found({"shard": 0, "start": 0, "paths": ["https://127.0.0.1:1/a.jpg"]})
