@@ -215,7 +215,8 @@ def main() -> None:
     calls = {
         "pair by id": bare(lambda pair: index.pair(f"id:{pair[0]}", f"id:{pair[1]}"), pairs),
         "nearest by id": bare(lambda painting: index.nearest(f"id:{painting}"), ids),
-        "nearest by upload": bare(index.nearest, images, seconds=10),
+        # As the service does: whether near ones show the same picture is not looked at.
+        "nearest by upload": bare(lambda path: index.answer(index.query(path)), images, seconds=10),
     }
     pair_rate, nearest_rate = calls["pair by id"][0], calls["nearest by id"][0]
     print(f"bare Index.pair {pair_rate:,.0f} /s, Index.nearest {nearest_rate:,.0f} /s, one at a time")
