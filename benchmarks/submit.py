@@ -97,7 +97,7 @@ def made_up(names: np.ndarray[tuple[int], np.dtype[np.str_]], folder: Path) -> G
         [],
         {},
     )
-    return Generation(folder, manifest, table, contents.vectors(), contents, folder / "model.onnx", sha256="")
+    return Generation(folder, manifest, contents.vectors(), contents, folder / "model.onnx", sha256="", seen={})
 
 
 def main() -> None:

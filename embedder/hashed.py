@@ -1,6 +1,7 @@
 """What files were found to contain, remembered from one run to the next.
 
-A file with the same name, inode, size and time of change is not read again. They are kept as a SQLite database in the
+A file with the same name, inode, size and time of change is not read again; the large files of an index, which has the
+same one under several names, go by the others alone. They are kept as a SQLite database in the
 folder for such things (`cache_folder` in files.py); where there can be none, nothing is remembered and every file is
 read. Who changes a file and sets its time back is not noticed: for that all must be read.
 """
@@ -10,15 +11,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from ..files import cache_folder, fingerprint
+from ..files import Fingerprint, cache_folder, fingerprint
 
 FRESH_NS = 2_000_000_000  # a file written so lately may be written again and have the same time of change
 WAIT_S = 5.0  # for another run that is writing
-TABLE = "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, print TEXT, sha256 TEXT) WITHOUT ROWID"
+LARGE = 1 << 20  # bytes: a smaller file is read as soon as it is looked up
+TABLES = """
+CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, print TEXT, sha256 TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS prints (print TEXT PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;
+"""
 
 
 def known(paths: Iterable[str]) -> dict[str, str]:
@@ -39,9 +44,29 @@ def remember(files: Sequence[tuple[str, str, str]]) -> None:
         database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
 
 
+def known_by_print(files: Mapping[str, Fingerprint]) -> dict[str, str]:
+    """name -> sha256 of those large files that were read when they looked so."""
+    found: dict[str, str] = {}
+    large = {name: _text(told) for name, told in files.items() if told.size >= LARGE}
+    if large:
+        with suppress(OSError, sqlite3.Error), closing(_database()) as database:
+            for name, told in large.items():
+                row = database.execute("SELECT sha256 FROM prints WHERE print = ?", [told]).fetchone()
+                found |= {name: row[0]} if row else {}
+    return found
+
+
+def remember_prints(files: Iterable[tuple[Fingerprint, str]]) -> None:
+    """Large files by how they looked before they were read, and their sha256."""
+    rows = [(_text(told), sha256) for told, sha256 in files if told.size >= LARGE and not _is_fresh(told)]
+    if rows:
+        with suppress(OSError, sqlite3.Error), closing(_database()) as database, database:
+            database.executemany("INSERT OR REPLACE INTO prints VALUES (?, ?)", rows)
+
+
 def _database() -> sqlite3.Connection:
     database = sqlite3.connect(cache_folder() / "files.sqlite", timeout=WAIT_S)
-    database.execute(TABLE)
+    database.executescript(TABLES)
     return database
 
 
@@ -51,4 +76,12 @@ def print_of(path: str) -> str:
         found = fingerprint(Path(path))
     except (OSError, ValueError):
         return ""
-    return "" if time.time_ns() - found.changed < FRESH_NS else " ".join(map(str, found))
+    return "" if _is_fresh(found) else _text(found)
+
+
+def _is_fresh(found: Fingerprint) -> bool:
+    return time.time_ns() - found.changed < FRESH_NS
+
+
+def _text(found: Fingerprint) -> str:
+    return " ".join(map(str, found))

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .milvus.push import Pushed
 
 ID_PREFIX = "id:"
+CHECKED = 1 << 14  # paintings in memory at once while all are checked
 
 
 class Index:
@@ -248,10 +249,13 @@ class Index:
             f"{self.generation.folder / name}: not as it was written"
             for name in damaged_files(self.generation.folder, self.manifest)
         ]
-        table, vectors = self.generation.table, self.generation.vectors
-        for row_id, expected, vector in zip(table["id"], table["vector_sha256"], vectors.matrix, strict=True):
-            if vector_hash(vector) != expected:
-                wrong.append(f"{row_id}: its vector is not the one that was computed for it")
+        paintings, vectors = self.generation.paintings, self.generation.vectors
+        for start in range(0, len(paintings), CHECKED):
+            places = range(start, min(start + CHECKED, len(paintings)))
+            table = paintings.frame(places)
+            for name, expected, vector in zip(table["id"], table["vector_sha256"], vectors.at(places), strict=True):
+                if vector_hash(vector) != expected:
+                    wrong.append(f"{name}: its vector is not the one that was computed for it")
         return wrong or vectors.unreadable_lists()  # as they were written, and by whom?  Its sums are the writer's, too
 
     def only(self, where: str | None = None, exclude: str | None = None) -> Index:
@@ -585,7 +589,7 @@ class Index:
         generation = self.generation  # of a collection in Milvus there is none
         if not isinstance(self.source, Path):
             raise BadIndex(f"{self.name} cannot be changed; make an index of your own with artidx build")
-        if len(self.store) < len(generation.table):
+        if len(self.store) < len(generation):
             raise BadSetting(f"{self.name}: only some of its paintings are selected here; open it again to change it")
         return self.source
 

@@ -239,9 +239,11 @@ def test_a_table_and_a_model_for_which_there_is_no_memory_are_not_called_damaged
 
     path = index.source / "generations" / "000001" / "000001-0.parquet"
     with monkeypatch.context() as patch:
-        patch.setattr("artidx.index.storage.segments.read_frame", refuse)
+        patch.setattr("artidx.index.storage.segments.read_columns", refuse)
         with pytest.raises(OutOfResources, match="not enough memory"):
             segments.read_table(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("pyarrow.memory_map", refuse)
         with pytest.raises(OutOfResources):
             Index.open(index.source)
     with monkeypatch.context() as patch:

@@ -183,6 +183,7 @@ def test_who_wrote_aside_and_was_killed_left_no_link_to_write_through(tmp_path):
         "manifest.json",
         "manifest.sha256",
         "000001-0.parquet",
+        "000001-0.arrow",
         "000001-0.npy",
         "removed.npy",
         "history.parquet",

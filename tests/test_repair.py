@@ -37,10 +37,10 @@ def changed(index, collection):
 
 
 @pytest.mark.parametrize("kind", ["cut", "flipped", "missing"])
-@pytest.mark.parametrize("suffix", [".npy", "model.onnx", "CURRENT", "manifest.sha256"])
+@pytest.mark.parametrize("suffix", [".npy", ".arrow", "model.onnx", "CURRENT", "manifest.sha256"])
 def test_vectors_model_and_current_are_made_anew_as_they_were(changed, suffix, kind):
     before = State.of(changed.source)
-    names = {".npy": sorted(path.name for path in changed.generation.folder.glob("0*.npy"))}.get(suffix, [suffix])
+    names = sorted(path.name for path in changed.generation.folder.glob(f"0*{suffix}")) or [suffix]
     for name in names:
         damage(changed.source / name if name == "CURRENT" else changed.generation.folder / name, kind)
     found = repair(changed.source)

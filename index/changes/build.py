@@ -38,6 +38,7 @@ from ..scoring.vectors import Array, Vectors
 from ..storage import approximate, generations, history
 from ..storage.bounded_parquet import read_frame
 from ..storage.manifest import Storage
+from ..storage.paintings import Paintings
 from ..storage.segments import OWN_COLUMNS, TYPES, Segment, new_segment
 from .cluster import Cluster, Piece, Work
 from .plan import plan
@@ -188,7 +189,7 @@ def add(
         with bar(len(catalog), "comparing") as advance:
             is_table = catalog.recognised is not None
             looked = reader, settings.workers, advance
-            todo = plan(before.table, catalog.table, folders, is_table, *looked, rehash=rehash)
+            todo = plan(before, catalog.table, folders, is_table, *looked, rehash=rehash)
         moves = todo.moves(before.contents.history)
         relabelled = todo.relabelled(before.contents.table(history.SYNC), moves) if is_table and folders else moves[:0]
         fresh = todo.to_embed()
@@ -198,9 +199,9 @@ def add(
             already_there=todo.already_there,
             removed=len(todo.gone),
             dry_run=dry_run,
-            moved=tuple(before.table["id"].iloc[[*todo.moved]]),
+            moved=tuple(todo.before["id"].iloc[[*todo.moved]]),
             added=tuple(fresh["id"]),
-            gone=tuple(before.table["id"].iloc[todo.gone]),
+            gone=tuple(todo.before["id"].iloc[todo.gone]),
             copies=todo.copies_by_others(),
             corrected=len(relabelled),
             relabelled=tuple(
@@ -215,9 +216,9 @@ def add(
             replaced = todo.replaced(fresh)
             return dataclasses.replace(
                 report,
-                paintings=len(before.table) - len(todo.gone) - len(replaced) + len(fresh),
+                paintings=len(before) - len(todo.gone) - len(replaced) + len(fresh),
                 embedded=len(fresh),
-                replaced=tuple(before.table["id"].iloc[replaced]),
+                replaced=tuple(todo.before["id"].iloc[replaced]),
                 skipped=(*catalog.skipped, *todo.skipped),
             )
         found = _embed(fresh, embedder, index / "building", settings, bar)
@@ -227,8 +228,9 @@ def add(
         twice: tuple[tuple[tuple[str, str], ...], ...] = ()
         is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0 or len(relabelled) > 0
         if is_change:
-            rows = before.table["row"].to_numpy(np.int64)
-            words = [before.contents.history, moves, relabelled, _carried(before, added, rows[replaced])]
+            rows = todo.before["row"].to_numpy(np.int64)
+            carried = _carried(before.contents.history, todo.before.iloc[replaced], added)
+            words = [before.contents.history, moves, relabelled, carried]
             contents = dataclasses.replace(
                 before.contents,
                 skipped=skipped,
@@ -237,20 +239,20 @@ def add(
                 reading=catalog.reading or before.contents.reading,
                 history=pd.concat(words, ignore_index=True),
             )
-            everything = len(before.table) + len(added) - len(todo.gone) - len(replaced)
+            everything = len(before) + len(added) - len(todo.gone) - len(replaced)
             with bar(everything, "publishing") as advance:
                 contents = grown(contents, added, found.embeddings)
                 generations.publish(index, contents, generations.ModelFile.of(before), before)
-                twice = _twice(contents.table(), {*added["row"], *relabelled["row"]})
+                twice = _twice_now(contents.paintings, {*added["row"], *relabelled["row"]})
                 advance(everything)
-        _clear(index / "building", embedder, {*before.table["sha256"], *added["sha256"]})
+        _clear(index / "building", embedder, before.paintings, {*added["sha256"]})
     return dataclasses.replace(
         report,
-        paintings=len(before.table) - len(todo.gone) - len(replaced) + len(added),
+        paintings=len(before) - len(todo.gone) - len(replaced) + len(added),
         embedded=found.embedded,
         added=tuple(added["id"]),
         resumed=found.resumed,
-        replaced=tuple(before.table["id"].iloc[replaced]),
+        replaced=tuple(todo.before["id"].iloc[replaced]),
         skipped=skipped,
         seconds=found.seconds,
         reading=found.reading,
@@ -263,6 +265,14 @@ def _said_of(catalog: Catalog) -> dict[str, Any]:
     """What a report repeats of its catalog."""
     without = catalog.recognised.without if catalog.recognised else ()
     return {"left_alone": catalog.left_alone, "without": without, "outside": catalog.outside}
+
+
+def _twice_now(paintings: Paintings, rows: set[int]) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """`_twice` of an index, for some of its rows."""
+    places = paintings.places_of_rows(np.array(sorted(rows), np.int64)).tolist()
+    contents = {*paintings.cells("sha256", places)} - {""}
+    same = [place for content in contents for place in paintings.places("sha256", content)]
+    return _twice(paintings.frame(sorted(same)), rows)
 
 
 def _twice(table: pd.DataFrame, rows: set[int] | None = None) -> tuple[tuple[tuple[str, str], ...], ...]:
@@ -303,7 +313,7 @@ def _storage(type_: str, vectors: Array) -> Storage:
     """With what it costs to store vectors (n, d) in that type."""
     if type_ == "float32" or len(vectors) < 2:
         return Storage(type_)
-    stored = Segment(pd.DataFrame(), vectors.astype(TYPES[type_])).matrix
+    stored = Segment(None, vectors.astype(TYPES[type_])).matrix
     asked = np.sort(np.random.default_rng(0).choice(len(vectors), min(len(vectors), SAMPLE), replace=False))
     k = min(10, len(vectors) - 1) + 1  # each is its own nearest
     (near, apart), (near_stored, apart_stored) = (
@@ -318,24 +328,22 @@ def grown(contents: generations.Contents, added: pd.DataFrame, embeddings: Array
     if len(added):
         more = new_segment(added, centred(embeddings, contents.centre), contents.storage.type)
         contents = dataclasses.replace(contents, segments=[*contents.segments, more])
-    table = contents.table()
-    codes = artist_codes(table["artist_key"])[0]
+    codes = contents.paintings.codes
     if distinct_artists(codes) < 2 * max(contents.centre_artists, 1):
         return contents
     everything = uncentred(contents.vectors().matrix, contents.centre)
     centre = centre_of(everything, codes)
     return dataclasses.replace(
         contents,
-        segments=[new_segment(table, centred(everything, centre), contents.storage.type)],
+        segments=[new_segment(contents.table(), centred(everything, centre), contents.storage.type)],
         removed=contents.removed[:0],
         centre=centre,
         centre_artists=distinct_artists(codes),
     )
 
 
-def _carried(before: generations.Generation, added: pd.DataFrame, replaced: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """What was said of replaced paintings (rows), for those that take their places."""
-    old = before.table[before.table["row"].isin(replaced)]
+def _carried(said: pd.DataFrame, old: pd.DataFrame, added: pd.DataFrame) -> pd.DataFrame:
+    """What was said of replaced paintings (rows `old` of the table), for those that take their places."""
     by_path, by_id = (dict(zip(added[name], added["row"], strict=True)) for name in ("path", "id"))
     places = zip(old["row"], old["id"], old["path"], strict=True)
     taken: dict[int, int] = {
@@ -343,7 +351,7 @@ def _carried(before: generations.Generation, added: pd.DataFrame, replaced: npt.
         for row, id_, path in places
         if id_ in by_id or path in by_path
     }
-    return history.carried(before.contents.history, taken, dict(zip(added["row"], added["id"], strict=True)))
+    return history.carried(said, taken, dict(zip(added["row"], added["id"], strict=True)))
 
 
 class _Embedded(NamedTuple):
@@ -475,11 +483,13 @@ def _problems(shard: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     return tuple(shard.loc[shard["problem"] != "", ["path", "problem"]].itertuples(index=False, name=None))
 
 
-def _clear(building: Path, embedder: Embedder, known: set[str]) -> None:
+def _clear(building: Path, embedder: Embedder, before: Paintings, added: set[str]) -> None:
     """Remove the shards of this model that hold nothing the index does not; those of an interrupted build stay."""
     for path in building.glob(f"{_shard_prefix(embedder)}*.parquet"):
         shard = read_shard(path)
-        if shard is not None and known.issuperset(shard["sha256"][shard["problem"] == ""]):
+        if shard is not None and all(
+            content in added or before.places("sha256", content) for content in shard["sha256"][shard["problem"] == ""]
+        ):
             path.unlink()
     if building.is_dir() and not any(building.iterdir()):
         building.rmdir()

@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key
-from ...embedder.catalogs.catalog import year_of
+from ...embedder.catalogs.catalog import is_text, year_of
 from ...errors import BadCatalog, BadSetting, IndexChanged, UnknownArtist, UnknownPainting
 from ..measure.splits import split_names
 from ..scoring.calibration import Calibration
 from ..storage import generations, history
+from ..storage.paintings import Paintings
 from .build import Report
 
 
@@ -39,17 +40,13 @@ def remove(
     """
     with nullcontext() if dry_run else generations.writer(index):
         before = _read(index, generation, opened)
-        wanted, keys = set(ids), {artist_key(name): name for name in artists}
-        check_ids(index, before.table, wanted, "removed")
-        is_theirs = before.table["artist_key"].isin([key for key in keys if key is not None])
-        found = set(before.table["artist_key"][is_theirs])
-        if unknown := [name for key, name in keys.items() if key not in found]:
-            raise UnknownArtist(f"{index}: no painting by {unknown[0]!r}; nothing was removed")
-        leaves = (before.table["id"].isin(wanted) | is_theirs).to_numpy(bool)
-        report = Report(int((~leaves).sum()), removed=int(leaves.sum()), dry_run=dry_run)
-        if leaves.any() and not dry_run:
-            rows = before.table["row"].to_numpy(np.int64)[leaves]
-            contents = dataclasses.replace(before.contents, removed=np.concatenate([before.contents.removed, rows]))
+        leaving = places_of(index, before.paintings, set(ids), "removed")
+        leaving += _places_by(index, before.paintings, artists)
+        leaving = sorted(set(leaving))
+        report = Report(len(before) - len(leaving), removed=len(leaving), dry_run=dry_run)
+        if leaving and not dry_run:
+            rows = [before.paintings.row(place) for place in leaving]
+            contents = dataclasses.replace(before.contents, removed=np.append(before.contents.removed, rows))
             generations.publish(index, contents, generations.ModelFile.of(before), before)
     return report
 
@@ -76,15 +73,15 @@ def label(
         raise BadCatalog(f"the id {again!r} occurs more than once among the labels; nothing was corrected")
     with nullcontext() if dry_run else generations.writer(index):
         before = _read(index, generation, opened)
-        check_ids(index, before.table, set(labels["id"]), "corrected")
-        labels = _of_photographs(before.table, labels)
+        found = places_of(index, before.paintings, set(labels["id"]), "corrected")
+        labels, others = _of_photographs(before.paintings, labels)
         columns = [name for name in labels.columns if name != "id"]
-        if strange := [name for name in columns if name in history.FIXED or name not in before.table]:
+        if strange := [name for name in columns if name in history.FIXED or name not in before.paintings.names]:
             raise BadCatalog(f"{index}: has no label {strange[0]!r} to correct; nothing was corrected")
-        named = np.flatnonzero(before.table["id"].isin(labels["id"]))
-        places = dict(zip(before.table["id"].iloc[named], named.tolist(), strict=True))
+        table = before.paintings.frame(sorted({*found, *others}))
+        places = {name: place for place, name in enumerate(table["id"])}
         words = history.said(
-            before.table,
+            table,
             [
                 (places[row["id"]], name, _label(name, row[name]))
                 for row in labels.to_dict("records")
@@ -98,7 +95,7 @@ def label(
                 before.contents, history=pd.concat([before.contents.history, words], ignore_index=True)
             )
             generations.publish(index, contents, generations.ModelFile.of(before), before)
-    return Report(len(before.table), corrected=len(words), dry_run=dry_run), words
+    return Report(len(before), corrected=len(words), dry_run=dry_run), words
 
 
 def _read(index: Path, generation: int | None, opened: generations.Generation | None) -> generations.Generation:
@@ -109,15 +106,29 @@ def _read(index: Path, generation: int | None, opened: generations.Generation | 
     return before
 
 
-def _of_photographs(table: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """The labels, with those of an object's number given to its other photographs, too, unless they have their own."""
-    if "object" not in table:
-        return labels
-    others = table.loc[table["object"].isin(labels["id"]) & ~table["id"].isin(labels["id"]), ["id", "object"]]
-    if others.empty:
-        return labels
-    given = labels.set_index("id").loc[others["object"].tolist()].reset_index(drop=True)
-    return pd.concat([labels, given.assign(id=others["id"].tolist())], ignore_index=True)
+def _of_photographs(paintings: Paintings, labels: pd.DataFrame) -> tuple[pd.DataFrame, list[int]]:
+    """The labels, with those of an object's number given to its other photographs, too, unless they have their own; and
+    where these are."""
+    own = set(labels["id"])
+    found = {place: number for number in labels["id"] for place in paintings.places("object", number)}
+    names = {place: paintings.cell("id", place) for place in sorted(found)}
+    others = {place: name for place, name in names.items() if name not in own}
+    if not others:
+        return labels, []
+    given = labels.set_index("id").loc[[found[place] for place in others]].reset_index(drop=True)
+    return pd.concat([labels, given.assign(id=list(others.values()))], ignore_index=True), list(others)
+
+
+def _places_by(index: Path, paintings: Paintings, artists: Iterable[str]) -> list[int]:
+    """Where the paintings by these artists are. Raises UnknownArtist for one without any."""
+    keys = {artist_key(name): name for name in artists}
+    if not keys:
+        return []
+    number_of = {key: number for number, key in enumerate(paintings.artist_keys)}
+    if unknown := [name for key, name in keys.items() if key not in number_of]:
+        raise UnknownArtist(f"{index}: no painting by {unknown[0]!r}; nothing was removed")
+    found: list[int] = np.flatnonzero(np.isin(paintings.codes, [number_of[str(key)] for key in keys])).tolist()
+    return found
 
 
 def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
@@ -148,8 +159,10 @@ def _label(column: str, value: object) -> str:
     return str(year)
 
 
-def check_ids(index: Path, table: pd.DataFrame, ids: set[str], done: str) -> None:
-    """Raises UnknownPainting unless all are the ids of paintings; done: what then was not done."""
-    if unknown := sorted(ids - set(table["id"][table["id"].isin(ids)])):
+def places_of(index: Path, paintings: Paintings, ids: set[str], done: str) -> list[int]:
+    """Where the paintings with these ids are. Raises UnknownPainting where one is missing; done: what then was not."""
+    found = {name: paintings.places("id", name) if is_text(name) else [] for name in ids}
+    if unknown := sorted(name for name, places in found.items() if not places):
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnknownPainting(f"{index}: no painting with the id {unknown[0]!r}{more}; nothing was {done}")
+    return [place for places in found.values() for place in places]

@@ -24,6 +24,7 @@ import pandas as pd
 
 from ...embedder import hashed
 from ...embedder.catalogs.attribution import artist_key
+from ...embedder.catalogs.catalog import is_text
 from ...embedder.locations import Reader, absolute, content_hash, split_location
 from ...embedder.parallel import ahead
 from ...embedder.remote import is_remote
@@ -31,6 +32,8 @@ from ...embedder.runtime import available_cores
 from ...errors import UnreadableImage
 from ..scoring.vectors import Integers
 from ..storage import history
+from ..storage.generations import Generation
+from ..storage.paintings import Paintings
 
 # Columns of a catalog that say where a painting is, or are made of others.
 NOT_LABELS = {*history.FIXED, "id", "attribution", "qualifier"}
@@ -38,7 +41,7 @@ NOT_LABELS = {*history.FIXED, "id", "attribution", "qualifier"}
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. Places are of the index's table before, numbers are rows of the catalog's.
+    """What to do. Places are rows of `before`, those paintings of the index that matter; numbers, of the catalog.
 
     fresh: numbers to embed; moved: place -> number; gone: (g,) places whose files in the folder are there no more;
     same: place -> number of paintings that stay as they are; copies: number -> a place with its content, which stays;
@@ -185,7 +188,7 @@ def _makes_room(name: str, old: str, new: str) -> bool:
 
 
 def plan(
-    before: pd.DataFrame,
+    index: Generation,
     catalog: pd.DataFrame,
     folders: Sequence[str],
     is_table: bool,
@@ -195,13 +198,14 @@ def plan(
     *,
     rehash: bool = False,
 ) -> Plan:
-    """Compare a catalog with an index's table. folders: their paintings that are there no more count as gone, or, where
+    """Compare a catalog with an index. folders: their paintings that are there no more count as gone, or, where
     the catalog is_table, those that it does not name; advance: is told of each painting that was looked at; rehash:
     with folders, read files, too, that look as they did last time."""
     paths, threads, is_sync = catalog["path"].tolist(), workers or available_cores(), bool(folders)
     contents = _contents(paths, reader, threads, advance, remembers=is_sync, rehash=rehash)
     paths = [absolute(path) for path in catalog["path"]]
     now = dict(zip(paths, contents, strict=True))
+    before = index.table if is_sync else _concerned(index.paintings, paths, contents, catalog["id"].tolist())
     stored = before["path"].tolist()
     places: dict[str, list[int]] = {}
     for place, content in enumerate(before["sha256"]):
@@ -235,6 +239,16 @@ def plan(
         if place not in moved and _is_inside(path, folders) and path not in now and (is_table or _is_gone(path))
     ]
     return Plan(before, catalog, new, moved, np.array(gone, np.int64), (), same, copies).checked()
+
+
+def _concerned(
+    paintings: Paintings, paths: Sequence[str], contents: Sequence[str | None], ids: Sequence[str]
+) -> pd.DataFrame:
+    """The paintings of an index with one of the paths, contents or ids: all that added ones can have to do with."""
+    asked = [("path", paths), ("sha256", [content for content in contents if content]), ("id", ids)]
+    known = [(name, text) for name, texts in asked for text in texts if is_text(text)]
+    places = {place for name, text in known for place in paintings.places(name, text)}
+    return paintings.frame(sorted(places)).reset_index(drop=True)
 
 
 def _contents(

@@ -6,6 +6,7 @@ as a new generation, or it stays as it is and the error says what is missing.
 | a segment's table, `history`, `removed.npy`, the manifest | nothing: only they know what they hold |
 | `CURRENT` | the newest generation that can be mended |
 | `manifest.sha256` | the manifest, of which `CURRENT` has the sha256 too |
+| a segment's columns to be looked up in place | its table |
 | a segment's vectors | each from wherever its bytes can be had again (`_Recovery`) |
 | an approximate index | the vectors |
 | `model.onnx` | another generation's copy, or the model that ships |
@@ -170,8 +171,9 @@ class _Mending:
         if f"{name}.npy" in self.wrong:
             found = self._with_vectors(name, table, before)
         else:
-            dim, kind = self.manifest.model.dim, self.manifest.storage.type
-            found = Segment(table, np.array(pieces.read(self.folder, name, len(table), dim, kind).stored))
+            found = Segment(table, np.array(pieces.read_vectors(self.folder / f"{name}.npy")))
+        if f"{name}.arrow" in self.wrong:
+            self.done.append(f"{name}.arrow: made anew from the table")
         if f"{name}.faiss" in self.wrong:
             self.done.append(f"{name}.faiss: rebuilt from the vectors")
         return found
@@ -258,7 +260,7 @@ class _Recovery:
 
 
 def _hash(stored: Array) -> str:
-    return vector_hash(Segment(pd.DataFrame(), stored[None]).matrix[0])
+    return vector_hash(Segment(None, stored[None]).matrix[0])
 
 
 def _readable(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Iterator[tuple[int, Array]]:

@@ -61,9 +61,9 @@ def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = N
     written = 0
     if before != name or not _is_whole(server, name, generation):
         layout.check_fits(generation.table)
-        kind = kind or layout.kind_for(len(generation.table))
+        kind = kind or layout.kind_for(len(generation))
         written = _write(server, name, generation, kind, bar)
-        _wait_until_ready(server, name, len(generation.table), bar)
+        _wait_until_ready(server, name, len(generation), bar)
         recall = _checked(server, name, generation, kind, bar)
         if server.published() != before:
             raise BadIndex(
@@ -77,7 +77,7 @@ def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = N
         _drop_older(server, kept={name, before})
     about = MilvusStore.of(server, name).about
     return Pushed(
-        len(generation.table),
+        len(generation),
         generation.manifest.generation,
         written,
         about.kind.type,
@@ -94,7 +94,7 @@ def _is_whole(server: Server, name: str, generation: Generation) -> bool:
         raise
     except BadIndex:
         return False
-    return server.count(name, is_exact=True) == len(generation.table)
+    return server.count(name, is_exact=True) == len(generation)
 
 
 def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> int:
@@ -161,8 +161,8 @@ def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar:
     Raises BadIndex.
     """
     there = server.count(name, is_exact=True)
-    if there != len(generation.table):
-        raise BadIndex(f"{server.address}: {there:,} of {len(generation.table):,} paintings have arrived; push again")
+    if there != len(generation):
+        raise BadIndex(f"{server.address}: {there:,} of {len(generation):,} paintings have arrived; push again")
     sample = smallest(generation.table["vector_sha256"].to_numpy(object), CHECKED)
     vectors = generation.vectors.at(sample)
     numbers = generation.table["row"].to_numpy(np.int64)

@@ -23,6 +23,7 @@ nearest are others' works.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -179,7 +180,12 @@ def landmark_places(hashes: npt.NDArray[np.object_]) -> Integers:
     copies, which have one hash, the first.
     """
     places = smallest(hashes, LANDMARKS)
-    return places[np.sort(np.unique(hashes[places].astype(str), return_index=True)[1])]
+    return first_of_copies(places, hashes[places].tolist())
+
+
+def first_of_copies(places: Integers, hashes: Sequence[str]) -> Integers:
+    """Of places (m,) in order, of paintings whose vectors have these hashes, those without a copy before them."""
+    return places[np.sort(np.unique(np.array(hashes, str), return_index=True)[1])]
 
 
 def landmark_numbers(hashes: npt.NDArray[np.object_], landmarks: Integers) -> Integers:

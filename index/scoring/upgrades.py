@@ -1,7 +1,7 @@
 """Files of older formats brought to today's keys; the numbers in them are the same. Nowhere else knows the old keys.
 
     calibration    version 3 -> 4    in the metadata of models, in manifests and in exported vectors
-    manifest       format 2 -> 3
+    manifest       format 2 -> 4, 3 -> 4    of which the segments have no columns to be looked up in place
     export         format 1 -> 2     the manifest of exported vectors
 
 What is of no older format is given back as it is: its reader says what is wrong with it.
@@ -28,9 +28,11 @@ def calibration(found: Any) -> Any:
 
 
 def manifest(found: Any) -> Any:
-    """As format 3, its calibration as version 4."""
+    """As format 4, its calibration as version 4."""
     if isinstance(found, dict) and found.get("format") == 2:
-        found = _renamed(found, CENTRE) | {"format": 3}
+        found = _renamed(found, CENTRE) | {"format": 4}
+    if isinstance(found, dict) and found.get("format") == 3:
+        found = found | {"format": 4}
     return _with_calibration(found)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ...files import plain_size
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEAST = 64 << 20  # bytes
 RATIO = 200  # the table of an index of a million paintings unfolds to some eight times its size
@@ -21,7 +22,13 @@ NUMBER_BYTES = 8  # of a cell, at least, that is no text
 
 
 def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """All rows, or the named columns of them. rows: how many there should be.
+    """`read_columns` as pandas has it."""
+    found: pd.DataFrame = read_columns(path, rows=rows, columns=columns).to_pandas()
+    return found
+
+
+def read_columns(path: Path, *, rows: int | None = None, columns: Sequence[str] | None = None) -> Any:
+    """All rows as a table of Arrow's, or the named columns of them. rows: how many there should be.
 
     Raises ValueError where the file holds more than it should, other things than numbers and texts, or not the columns;
     OSError, and what Arrow raises for damage, where it cannot be read.
@@ -50,8 +57,7 @@ def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | 
     if sum(_text_bytes(table[name]) for name in table.column_names if name in texts) > limit:
         raise _too_much(path, limit)
     plain = pa.schema([schema.field(name) for name in table.column_names], schema.metadata)
-    found: pd.DataFrame = table.cast(plain).to_pandas()
-    return found
+    return table.cast(plain)
 
 
 def _unpacked_bytes(facts: Any) -> int:

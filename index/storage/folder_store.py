@@ -1,23 +1,23 @@
-"""A generation in a folder as a store of vectors: its table in memory, its vectors mapped, searched by FAISS."""
+"""A generation in a folder as a store of vectors: table and vectors mapped from disk, searched by FAISS."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow.compute as pc
 
 from ...errors import BadSetting
-from ..scoring.neighbourhood import smallest
 from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask
 from .generations import Generation
 from .known import Known
 from .manifest import Manifest
 from .segments import OWN_COLUMNS
 from .vector_store import CANDIDATES, Artists, Candidates, Landmarks, Near, Painting, Seen
-from .where import matching
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMPARED = 1 << 23  # cosines in memory at once: 64 MB, and those of one query where that has more
 
@@ -34,11 +34,11 @@ class FolderStore:
         self.name = name
         self._everything = everything
         self._known: Known = Known(generation) if everything is None else everything._known
-        self._table, self._vectors = generation.table, generation.vectors
+        self._paintings, self._vectors = generation.paintings, generation.vectors
         self._allowed_places = None if allowed is None else np.flatnonzero(allowed)
 
     def __len__(self) -> int:
-        return len(self._table if self._allowed_places is None else self._allowed_places)
+        return len(self._paintings if self._allowed_places is None else self._allowed_places)
 
     @property
     def manifest(self) -> Manifest:
@@ -54,11 +54,11 @@ class FolderStore:
         return self.allowed is None and self._vectors.is_approximate
 
     def only(self, where: str | None, exclude: str | None) -> FolderStore:
-        allowed = np.ones(len(self._table), bool) if self.allowed is None else self.allowed
+        allowed = np.ones(len(self._paintings), bool) if self.allowed is None else self.allowed
         if where is not None:
-            allowed = allowed & matching(self._table, where)
+            allowed = allowed & self._paintings.matching(where)
         if exclude is not None:
-            allowed = allowed & ~matching(self._table, exclude)
+            allowed = allowed & ~self._paintings.matching(exclude)
         if not allowed.any():
             raise nothing_left(self.name, where, exclude)
         return FolderStore(self.generation, self.name, allowed, self.everything)
@@ -95,7 +95,7 @@ class FolderStore:
                 yield Seen(self._nearest_by_lists(query, k), self._candidates_by_lists(query, own))
             return
         among = self._allowed_places
-        places = np.arange(len(self._table)) if among is None else among
+        places = np.arange(len(self._paintings)) if among is None else among
         artists = self._known.codes if among is None else self._known.codes[among]
         size = max(1, COMPARED // len(places))
         for start in range(0, len(queries), size):
@@ -108,26 +108,26 @@ class FolderStore:
                 yield Seen(_near(near[0][number], near[1][number], wanted[start + number]), candidates)
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
-        is_found = np.ones(len(self._table), bool) if self.allowed is None else self.allowed.copy()
+        is_found = np.ones(len(self._paintings), bool) if self.allowed is None else self.allowed.copy()
         if artist is not None:
             is_found &= self._known.codes == artist
         for word in words:
-            is_found &= np.asarray(pc.match_substring(self._known.text, word))
+            is_found &= self._paintings.holding(word)
         places = np.flatnonzero(is_found)
         return places[start : start + count].tolist(), len(places)
 
     def sample(self, most: int) -> Integers:
-        return smallest(self._table["vector_sha256"].to_numpy(object), most)
+        return self._paintings.smallest(most)
 
     def rows(self, places: Sequence[int]) -> pd.DataFrame:
-        return self._table.iloc[[*places]]
+        return self._paintings.frame(places)
 
     def whole(self) -> tuple[pd.DataFrame, Array]:
-        return self._table, self._vectors.matrix
+        return self.generation.table, self._vectors.matrix
 
     @property
     def label_names(self) -> list[str]:
-        return label_names(self._table)
+        return [name for name in self._paintings.names if name not in OWN_COLUMNS]
 
     @property
     def facts(self) -> list[str]:
@@ -181,8 +181,3 @@ def nothing_left(name: str, where: str | None, exclude: str | None) -> BadSettin
     given = {"--where": where, "--exclude": exclude}
     asked = " ".join(f"{option} {said!r}" for option, said in given.items() if said is not None)
     return BadSetting(f"{name}: no painting is left by {asked}")
-
-
-def label_names(table: pd.DataFrame) -> list[str]:
-    """The columns that every index need not have."""
-    return [name for name in table.columns if name not in OWN_COLUMNS]

@@ -9,6 +9,7 @@
         manifest.json      format, model, counts, calibration, segments, the sha256 of every other file
         manifest.sha256    and its own, as sha256sum writes it
         000001-0.parquet   paintings and their vectors, row for row, as generation 1 wrote them (segments.py)
+        000001-0.arrow     the paintings again, to be looked up where they lie
         000001-0.npy
         removed.npy        numbers of the paintings of these segments that are no longer there
         history.parquet    what was said about the paintings since (history.py)
@@ -35,13 +36,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from ...embedder import hashed
 from ...embedder.catalogs.attribution import merged
 from ...embedder.runtime import Embedder, read_model
 from ...errors import ArtidxError, BadIndex, IndexBusy, ModelMismatch, damaged, exhausted
@@ -59,10 +64,12 @@ from ...files import (
 )
 from ...plain_text import cell, escaped, of_cell
 from ..scoring.centre import uncentred
-from ..scoring.vectors import Array, Integers, Vectors
-from . import approximate, history
+from ..scoring.vectors import Array, Integers, Mask, Vectors
+from . import approximate, columns_file, history
 from . import segments as pieces
+from .batch import Batch, positions
 from .manifest import FORMAT, Manifest, Model, SegmentFacts, Storage, check_file, manifest_bytes, read_manifest
+from .paintings import Paintings
 from .segments import Segment
 
 SUFFIX = ".artidx"
@@ -105,18 +112,36 @@ class Contents:
         )
         return table.assign(artist_key=pd.Series(keys, dtype="str", index=table.index))
 
+    @cached_property
+    def paintings(self) -> Paintings:
+        """The table, looked at where it lies."""
+        batches = [batch for segment in self.segments for batch in segment.batches]
+        is_old = not any("attribution" in batch.names for batch in batches)
+        if is_old and len(self.history):  # what is said of one painting then changes all (history.applied)
+            found = columns_file.batches_of(pa.Table.from_pandas(self.table(), preserve_index=False))
+            return Paintings([Batch(part) for part in found], self.removed[:0], None)
+        is_qualified = bool(self.reading and self.reading.get("qualified"))
+        return Paintings(batches, self.removed, self.history, is_qualified)
+
     def vectors(self) -> Vectors:
         """In the order of the table."""
-        rows = np.concatenate([segment.rows for segment in self.segments])
-        return Vectors([segment.part for segment in self.segments], ~np.isin(rows, self.removed, kind="table"))
+        return Vectors([segment.part for segment in self.segments], self._kept())
+
+    def _kept(self) -> Mask | None:
+        """(m,) which of the segments' paintings are not removed; None for all."""
+        kept = np.ones(sum(map(len, self.segments)), bool)
+        start, removed = 0, np.unique(self.removed)
+        for segment in self.segments:
+            kept[start + positions(segment.rows, removed)] = False
+            start += len(segment)
+        return None if kept.all() else kept
 
     def compacted(self) -> Contents:
         """The same with fewer or smaller segments, where that pays."""
-        rows = np.concatenate([segment.rows for segment in self.segments])
-        found = pieces.compacted(self.segments, np.isin(rows, self.removed, kind="table"))
-        left = np.concatenate([segment.rows for segment in found])
-        removed = self.removed[np.isin(self.removed, left, kind="table")]
-        return dataclasses.replace(self, segments=found, removed=removed)
+        removed = np.unique(self.removed)
+        found = pieces.compacted(self.segments, removed)
+        left = [segment.rows[positions(segment.rows, removed)] for segment in found]
+        return dataclasses.replace(self, segments=found, removed=np.concatenate(left))
 
 
 class Hold:
@@ -143,13 +168,25 @@ class Generation:
 
     folder: Path
     manifest: Manifest
-    table: pd.DataFrame
     vectors: Vectors
     contents: Contents
     model_path: Path  # the model that made the vectors
     sha256: str  # of its manifest, and so of all that it is
     seen: dict[str, Fingerprint]  # its files when they were checked
     hold: Hold | None = field(default=None, repr=False)  # while it lives nobody collects the folder
+
+    def __len__(self) -> int:
+        return len(self.paintings)
+
+    @property
+    def paintings(self) -> Paintings:
+        """The table, looked at where it lies: for who does not need all of it."""
+        return self.contents.paintings
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The table, in memory."""
+        return self.contents.table()
 
     @property
     def centre(self) -> Array:
@@ -337,15 +374,14 @@ def _write_generation(
     files |= {name: sha256_of(aside / name) for name in FILES}
     if files["model.onnx"] != model.facts.sha256:
         raise damaged(index, "the model of the generation before is not the one that made its vectors")
-    table = contents.table()
     manifest = Manifest(
         format=FORMAT,
         generation=number,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         artidx=version("artidx"),
         model=model.facts,
-        paintings=len(table),
-        artists=int(table["artist_key"].nunique()),
+        paintings=len(contents.paintings),
+        artists=len(contents.paintings.artist_keys),
         skipped=len(contents.skipped),
         next_row=contents.next_row,
         centre=contents.centre.tolist(),
@@ -379,45 +415,51 @@ def read_generation(
     if strange := [path for path in folder.iterdir() if not path.is_file()]:
         raise damaged(strange[0], "not a plain file")
     manifest = read_manifest(manifest_bytes(folder), folder / "manifest.json", manifest_sha256)
-    names = [name for name in manifest.files if name.endswith((".npy", ".parquet", ".csv"))]
+    names = [name for name in manifest.files if name.endswith((".npy", ".parquet", ".arrow", ".csv"))]
     seen = {name: fingerprint(folder / name) for name in names}
-    known = {segment.name: segment for segment in opened.contents.segments} if opened else {}
-    is_checked = {
-        name: opened is not None
-        and opened.seen.get(name) == seen[name]
-        and opened.manifest.files[name] == manifest.files[name]
+    is_same = {
+        name
         for name in names
+        if opened and opened.seen.get(name) == seen[name] and opened.manifest.files[name] == manifest.files[name]
     }
-    with ThreadPoolExecutor() as pool:  # vectors are hashed while tables are read
-        missing = [name for name in names if not is_checked[name]]
-        hashed = [pool.submit(check_file, folder, manifest, name) for name in missing if name.endswith(".npy")]
-        for name in missing:
-            if not name.endswith(".npy"):
-                check_file(folder, manifest, name)
-        found = [
-            pieces.read(
-                folder,
-                facts.name,
-                facts.paintings,
-                manifest.model.dim,
-                manifest.storage.type,
-                facts.approximate,
-                manifest.files.get(f"{facts.name}.faiss", ""),
-                known.get(facts.name) if all(is_checked[f"{facts.name}.{end}"] for end in ("parquet", "npy")) else None,
-            )
-            for facts in manifest.segments
-        ]
-        for each in hashed:
+    known = {segment.name: segment for segment in opened.contents.segments} if opened else {}
+    is_checked = is_same | {
+        name for name, sha256 in hashed.known_by_print(seen).items() if sha256 == manifest.files[name]
+    }
+    missing = [name for name in names if name not in is_checked]
+    with ThreadPoolExecutor() as pool:  # vectors are hashed while tables are
+        for each in [pool.submit(check_file, folder, manifest, name) for name in missing]:
             each.result()
+    found = [
+        pieces.read(
+            folder,
+            facts.name,
+            facts.paintings,
+            manifest.model.dim,
+            manifest.storage.type,
+            facts.approximate,
+            manifest.files.get(f"{facts.name}.faiss", ""),
+            known.get(facts.name) if is_same.issuperset(_read_first(facts.name, manifest)) else None,
+            has_columns=f"{facts.name}.arrow" in manifest.files,
+            is_checked=f"{facts.name}.arrow" in is_checked,
+        )
+        for facts in manifest.segments
+    ]
     inside = contents(folder, manifest, found, read_skipped(folder / "skipped.csv"))
-    table, vectors = inside.table(), inside.vectors()
-    if not len(table) == len(vectors) == manifest.paintings:
-        raise damaged(folder, f"{len(table):,} paintings, the manifest says {manifest.paintings:,}")
-    if (np.diff(table["row"].to_numpy(np.int64)) <= 0).any():
+    paintings, vectors = inside.paintings, inside.vectors()
+    if not len(paintings) == len(vectors) == manifest.paintings:
+        raise damaged(folder, f"{len(paintings):,} paintings, the manifest says {manifest.paintings:,}")
+    if any(before.rows[-1] >= after.rows[0] for before, after in pairwise(filter(len, found))):
         raise damaged(folder, "the numbers of the paintings do not grow")
+    hashed.remember_prints([(seen[name], manifest.files[name]) for name in missing])
     return Generation(
-        folder, manifest, table, vectors, inside, model_path or folder / "model.onnx", manifest_sha256, seen, hold
+        folder, manifest, vectors, inside, model_path or folder / "model.onnx", manifest_sha256, seen, hold
     )
+
+
+def _read_first(name: str, manifest: Manifest) -> set[str]:
+    """The files of a segment that are read when it is opened."""
+    return {f"{name}{ending}" for ending in (".parquet", ".arrow", ".npy")} & set(manifest.files)
 
 
 def contents(

@@ -18,11 +18,11 @@ import numpy as np
 from ...errors import BadIndex, damaged
 from ...files import open_plain, sha256_of
 from ..scoring import upgrades
-from . import approximate
+from . import approximate, columns_file
 from . import segments as pieces
 from .approximate import Approximate
 
-FORMAT = 3
+FORMAT = 4
 MAX_BYTES = 1 << 20
 SAID = {"history.parquet", "skipped.csv"}  # files that make no other painting
 MOST = 1 << 40  # paintings, generations and numbers of rows
@@ -110,6 +110,7 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
             **(found | {"model": Model(**found["model"]), "storage": Storage(**found["storage"]), "segments": segments})
         )
         names = {name for facts in segments for name in pieces.file_names(facts.name, facts.approximate)}
+        names = {name for name in names if not name.endswith(columns_file.ENDING)}  # format 3 had none
         if not names <= set(manifest.files) or not all(re.fullmatch(r"[\w.-]+", name) for name in manifest.files):
             raise KeyError("files")
         if not segments or manifest.storage.type not in pieces.TYPES:

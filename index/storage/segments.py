@@ -1,6 +1,7 @@
 """Segments: the immutable files an index is made of, paintings and their vectors, row for row.
 
     000003.parquet    one row per painting: the truth
+    000003.arrow      the same, to be looked up in place (columns_file.py); not in indexes of format 3 and before
     000003.npy        its vector under the same number of row, float32 or float16
     000003.faiss      an approximate index over these vectors, where there are many
 
@@ -13,21 +14,24 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ...errors import damaged, exhausted
-from ..scoring.vectors import Array, Integers, Lists, Mask, Part, vector_hash
-from . import approximate
+from ..scoring.vectors import Array, Integers, Lists, Part, vector_hash
+from . import approximate, columns_file
 from .approximate import Approximate
-from .bounded_parquet import read_frame
+from .batch import Batch, positions
+from .bounded_parquet import read_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GROWTH = 4  # a segment is joined to the one before it unless that holds this many times as much
 DEAD = 0.25  # share of removed paintings from which on a segment is written again
@@ -38,22 +42,48 @@ Stored = npt.NDArray[Any]  # of either
 
 @dataclass(frozen=True)
 class Segment:
-    """Paintings as first written, and their vectors (m, d) as stored. folder, name: of its files, if it has any yet."""
+    """Paintings as first written, and their vectors (m, d) as stored.
 
-    table: pd.DataFrame
+    made: the paintings, of one that is made just now; folder, name: of its files, if it has any yet; mapped: the
+    columns in the file of the one that was read.
+    """
+
+    made: pd.DataFrame | None
     stored: Stored
     folder: Path | None = None
     name: str | None = None
     approximate: Approximate | None = None
     lists: Lists | None = None
+    mapped: Sequence[Batch] | None = None
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.stored)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The paintings, in memory. Raises BadIndex where the file is no such table any more."""
+        if self.made is not None:
+            return self.made
+        return read_table(Path(self.folder or "", f"{self.name}.parquet"), len(self))
+
+    @cached_property
+    def batches(self) -> Sequence[Batch]:
+        """The paintings, to be looked at in place."""
+        return self.mapped if self.mapped is not None else [Batch(part) for part in self.columns()]
 
     @property
     def rows(self) -> Integers:
         """(m,) the paintings' numbers, which only grow."""
-        return self.table["row"].to_numpy(np.int64)
+        if self.made is not None:
+            return self.made["row"].to_numpy(np.int64)
+        parts = [batch.rows for batch in self.batches]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def columns(self) -> list[Any]:
+        """The paintings, as they are written into a file of columns."""
+        import pyarrow as pa
+
+        return columns_file.batches_of(pa.Table.from_pandas(self.table, preserve_index=False))
 
     @cached_property
     def matrix(self) -> Array:
@@ -77,39 +107,45 @@ def new_segment(table: pd.DataFrame, vectors: Array, storage: str) -> Segment:
     return Segment(table.assign(vector_sha256=hashes), stored)
 
 
-def compacted(segments: Sequence[Segment], removed: Mask) -> list[Segment]:
-    """The segments to publish for these. removed: which of all their paintings, in order, are no longer there.
+def compacted(segments: Sequence[Segment], removed: Integers) -> list[Segment]:
+    """The segments to publish for these. removed: numbers of the paintings that are no longer there, which grow.
 
     One that has lost more than the share DEAD is written again without them. Then, from the last to the first, one that
     is less than GROWTH times as large as the next is joined with it: sizes fall by GROWTH, there are few of them, and a
     painting is rewritten only a few times while the index grows. With GROWTH 4, sizes of 1000, 90 and 30 become 1000
     and 120.
     """
-    found: list[tuple[Segment, Mask]] = []
-    start = 0
+    found = []
     for segment in segments:
-        stays = ~removed[start : start + len(segment)]
-        start += len(segment)
-        if stays.sum() < (1 - DEAD) * len(segment):
-            segment, stays = _selected(segment, stays), np.ones(int(stays.sum()), bool)
+        if len(segment) and _lost(segment, removed) > DEAD * len(segment):
+            segment = _without(segment, removed)
         if len(segment):
-            found.append((segment, stays))
+            found.append(segment)
     for at in range(len(found) - 1, 0, -1):
-        (before, stays_before), (last, stays) = found[at - 1 : at + 1]
+        before, last = found[at - 1 : at + 1]
         if len(before) < GROWTH * len(last):
-            joined = _joined([_selected(before, stays_before), _selected(last, stays)])
-            found[at - 1 : at + 1] = [(joined, np.ones(len(joined), bool))]
-    return [segment for segment, _ in found] or [_selected(segments[0], np.zeros(len(segments[0]), bool))]
+            found[at - 1 : at + 1] = [_joined([_without(before, removed), _without(last, removed)])]
+    return found or [_without(segments[0], removed)]
+
+
+def _lost(segment: Segment, removed: Integers) -> int:
+    """How many of its paintings are no longer there."""
+    return len(positions(segment.rows, removed))
 
 
 def write(folder: Path, name: str, segment: Segment, approximate_from: int) -> tuple[Segment, list[str]]:
     """Put a segment into a folder, by a link where it has files already; with it the names of its files."""
     if segment.folder and segment.name:
         files = file_names(segment.name, segment.approximate)
+        columns = f"{segment.name}{columns_file.ENDING}"
+        if not (segment.folder / columns).exists():  # of an index of an older format
+            columns_file.write(folder / columns, segment.columns())
         for file in files:
-            _link(segment.folder / file, folder / file)
+            if not (folder / file).exists():
+                _link(segment.folder / file, folder / file)
         return segment, files
     segment.table.to_parquet(folder / f"{name}.parquet", index=False)
+    columns_file.write(folder / f"{name}{columns_file.ENDING}", segment.columns())
     save_vectors(folder / f"{name}.npy", segment)
     facts = None
     if approximate.needed(len(segment), approximate_from) and (made := approximate.made(segment.matrix)):
@@ -127,69 +163,60 @@ def read(
     facts: Approximate | None = None,
     lists_sha256: str = "",
     known: Segment | None = None,
+    *,
+    has_columns: bool,
+    is_checked: bool = False,
 ) -> Segment:
-    """Open a segment; its table is known to be as it was written, its vectors are looked at later.
+    """Open a segment; its files are known to be as they were written.
 
-    known: the same files as they were opened before, under another name; they are not read again. The approximate index
-    is checked when it is first asked. Raises BadIndex if the files are no segment.
+    known: the same files as they were opened before, under another name; they are not read again. has_columns: it has a
+    file of columns, which were found to be right before where it is_checked. The approximate index is checked when it
+    is first asked. Raises BadIndex if the files are no segment.
     """
-    table = known.table if known else read_table(folder / f"{name}.parquet", length)
     stored = known.stored if known else read_vectors(folder / f"{name}.npy")
-    if (stored.shape, stored.dtype, len(table)) != ((length, dim), TYPES[storage], length):
-        raise damaged(
-            folder / f"{name}.npy",
-            f"{stored.shape} {stored.dtype} for {len(table):,} paintings, expected {(length, dim)} {storage}",
-        )
-    lists = approximate.read(folder / f"{name}.faiss", facts, length, dim, lists_sha256) if facts else None
-    found = Segment(table, stored, folder, name, facts, lists)
+    if (stored.shape, stored.dtype) != ((length, dim), TYPES[storage]):
+        raise damaged(folder / f"{name}.npy", f"{stored.shape} {stored.dtype}, expected {(length, dim)} {storage}")
     if known:
-        found.__dict__["matrix"] = known.matrix  # of float16 it is in memory
+        mapped = known.batches
+    elif has_columns:
+        path = folder / f"{name}{columns_file.ENDING}"
+        mapped = [Batch(part) for part in columns_file.read(path, length, is_checked=is_checked)]
+    else:
+        mapped = _batches_in(folder / f"{name}.parquet", length)
+    lists = approximate.read(folder / f"{name}.faiss", facts, length, dim, lists_sha256) if facts else None
+    found = Segment(None, stored, folder, name, facts, lists, mapped)
+    if known:
+        found.__dict__.update({each: known.__dict__[each] for each in ("matrix", "table") if each in known.__dict__})
     return found
 
 
 def read_table(path: Path, rows: int | None = None) -> pd.DataFrame:
-    """The paintings of a segment. Raises BadIndex where the file is no such table, or does not have so many rows."""
+    """The paintings of a segment, as pandas has them. Raises BadIndex where the file is no such table, or does not have
+    so many rows."""
+    found: pd.DataFrame = _read_columns(path, rows).to_pandas()
+    return found
+
+
+def _batches_in(path: Path, rows: int) -> list[Batch]:
+    """The paintings of a segment without a file of columns."""
+    table = _read_columns(path, rows)
+    if (np.diff(table["row"].to_numpy()) <= 0).any():
+        raise damaged(path, "the numbers of the paintings do not grow")
     try:
-        table = read_frame(path, rows=rows)
+        return [Batch(part) for part in columns_file.batches_of(table)]
+    except ValueError as problem:
+        raise damaged(path, " ".join(str(problem).split())[:200]) from None
+
+
+def _read_columns(path: Path, rows: int | None) -> Any:
+    try:
+        table = read_columns(path, rows=rows)
+        columns_file.check_kinds(table.schema, table.columns)
+        return table
     except FileNotFoundError:
         raise
     except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
         raise exhausted(problem, str(path)) or damaged(path, " ".join(str(problem).split())[:200]) from None
-    missing = [name for name in OWN_COLUMNS if name not in table]
-    if missing:
-        raise damaged(path, f"lacks the column {missing[0]}")
-    if wrong := [name for name, is_of in OWN_TYPES.items() if not is_of(table[name])]:
-        raise damaged(path, f"its column {wrong[0]} holds other things than it should")
-    return table
-
-
-def _is_whole(column: pd.Series[Any]) -> bool:
-    return pd.api.types.is_integer_dtype(column) and not column.isna().any()
-
-
-def _is_text(column: pd.Series[Any]) -> bool:
-    return pd.api.types.is_string_dtype(column) or bool(column.isna().all())
-
-
-def _is_said(column: pd.Series[Any]) -> bool:
-    return pd.api.types.is_string_dtype(column) and not column.isna().any()
-
-
-def _is_year(column: pd.Series[Any]) -> bool:
-    return pd.api.types.is_integer_dtype(column) or bool(column.isna().all())
-
-
-OWN_TYPES: dict[str, Callable[[Any], bool]] = {
-    "row": _is_whole,
-    "id": _is_said,
-    "path": _is_said,
-    "artist": _is_text,
-    "artist_key": _is_text,
-    "title": _is_text,
-    "year": _is_year,
-    "sha256": _is_said,
-    "vector_sha256": _is_said,
-}
 
 
 def save_vectors(path: Path, segment: Segment) -> None:
@@ -199,16 +226,20 @@ def save_vectors(path: Path, segment: Segment) -> None:
 
 def file_names(name: str, facts: Approximate | None) -> list[str]:
     """The files of a segment."""
-    return [f"{name}.parquet", f"{name}.npy", *([f"{name}.faiss"] if facts else [])]
+    return [f"{name}.parquet", f"{name}{columns_file.ENDING}", f"{name}.npy", *([f"{name}.faiss"] if facts else [])]
 
 
-def _selected(segment: Segment, stays: Mask) -> Segment:
+def _without(segment: Segment, removed: Integers) -> Segment:
+    """The segment without these paintings, in memory; the same where it has none of them."""
+    stays = ~np.isin(segment.rows, removed)
     if stays.all():
         return segment
     return Segment(segment.table[stays].reset_index(drop=True), segment.stored[stays])
 
 
 def _joined(segments: Sequence[Segment]) -> Segment:
+    import pandas as pd
+
     table = pd.concat([segment.table for segment in segments], ignore_index=True)
     return Segment(table, np.concatenate([segment.stored for segment in segments]))
 

@@ -13,15 +13,17 @@ import operator
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key
 from ...embedder.catalogs.letters import composed
 from ...errors import BadSetting
 from ..scoring.vectors import Mask
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LONGEST = 4000  # characters
 LARGEST = 1e300  # number
@@ -97,22 +99,33 @@ def condition_of(expression: str, columns: Collection[str], numbers: Collection[
 
 def matching(table: pd.DataFrame, expression: str) -> Mask:
     """(n,) the rows of the table for which the expression holds. Raises BadSetting with what is wrong with it."""
+    import pandas as pd
+
     numbers = [name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
-    return _truth(table, condition_of(expression, list(table.columns), numbers))
+    return holding(table, condition_of(expression, list(table.columns), numbers))
 
 
-def _truth(table: pd.DataFrame, condition: Condition) -> Mask:
+def holding(table: pd.DataFrame, condition: Condition) -> Mask:
+    """(n,) the rows of the table for which the condition holds."""
+    return truth(condition, len(table), lambda one: holds(table[one.column], one.operator, one.value))
+
+
+def truth(condition: Condition, length: int, of: Callable[[Comparison], Mask]) -> Mask:
+    """(length,) where the condition holds, given where each comparison does."""
     if isinstance(condition, Comparison):
-        return _holds(table[condition.column], condition.operator, condition.value)
+        return of(condition)
     if isinstance(condition, Not):
-        return ~_truth(table, condition.part)
-    parts = (_truth(table, part) for part in condition.parts)
+        return ~truth(condition.part, length, of)
+    parts = (truth(part, length, of) for part in condition.parts)
     if isinstance(condition, All):
-        return reduce(np.logical_and, parts, np.ones(len(table), bool))
-    return reduce(np.logical_or, parts, np.zeros(len(table), bool))
+        return reduce(np.logical_and, parts, np.ones(length, bool))
+    return reduce(np.logical_or, parts, np.zeros(length, bool))
 
 
-def _holds(column: pd.Series[Any], op: str, value: Value) -> Mask:
+def holds(column: pd.Series[Any], op: str, value: Value) -> Mask:
+    """(n,) for which cells of a column a comparison holds."""
+    import pandas as pd
+
     if value is None:
         missing = column.isna().to_numpy(bool)
         return missing if op == "==" else ~missing

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A follower of somebody is found by the name.
+SEARCHED = ("artist", "attribution", "title", "id")
 
 
 def searched_text(table: pd.DataFrame) -> Any:
     """(n,) what words are looked for in."""
-    who = [name for name in ("artist", "attribution") if name in table]  # a follower of somebody is found by the name
-    columns = [pc.fill_null(pa.array(table[name], pa.string(), from_pandas=True), "") for name in (*who, "title", "id")]
-    return folded(pc.binary_join_element_wise(*columns, " "))
+    names = [name for name in SEARCHED if name in table]
+    return searched_in({name: pa.array(table[name], pa.large_string(), from_pandas=True) for name in names})
+
+
+def searched_in(columns: Mapping[str, Any]) -> Any:
+    """The same of columns of Arrow's (n,)."""
+    texts = [pc.fill_null(columns[name].cast(pa.large_string()), "") for name in SEARCHED if name in columns]
+    return folded(pc.binary_join_element_wise(*texts, pa.scalar(" ", pa.large_string())))
 
 
 def folded(texts: Any) -> Any:

@@ -1,0 +1,146 @@
+"""Some paintings in columns of Arrow's, looked at where they lie (columns_file.py): one row, one text, one filter.
+
+Knows nothing of what was removed or corrected since they were written: that is paintings.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..scoring.vectors import Integers, Mask
+from .columns_file import HASH, ordered, own_columns
+
+if TYPE_CHECKING:
+    from .where import Comparison
+
+NONE = -1  # the number of no text
+
+
+class Batch:
+    """A record batch (n,)."""
+
+    def __init__(self, columns: Any) -> None:
+        self._columns = columns
+        self._orders = ordered(columns.schema)
+        own = columns.schema.names[: own_columns(columns.schema)]
+        self._at = {name: number for number, name in enumerate(own)}
+        self.names: list[str] = list(self._at)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def schema(self) -> Any:
+        """Of the table's own columns, as they were before they were packed."""
+        fields = [self._columns.schema.field(number) for number in range(len(self.names))]
+        return pa.schema([_plain(field) for field in fields], self._columns.schema.metadata)
+
+    @cached_property
+    def rows(self) -> Integers:
+        """(n,) the paintings' numbers, which only grow."""
+        found: Integers = self._columns.column(self._at["row"]).to_numpy()
+        return found
+
+    def cell(self, name: str, at: int) -> Any:
+        """What stands there; None where nothing does."""
+        if name not in self._at:
+            return None
+        found = self._columns.column(self._at[name])[at].as_py()
+        return found.decode() if isinstance(found, bytes) else found
+
+    def table(self, rows: Integers) -> Any:
+        """A table of Arrow's of these rows."""
+        chosen = [self._columns.column(number).take(pa.array(rows)) for number in range(len(self.names))]
+        schema = self.schema
+        return pa.Table.from_arrays([_unpacked(column) for column in chosen], schema=schema)
+
+    def equal(self, name: str, text: str) -> Iterator[int]:
+        """The rows where an ordered column is this text, as they stand."""
+        if name not in self._orders:
+            return
+        column = self._columns.column(self._at[name])
+        if not (pa.types.is_large_string(column.type) or pa.types.is_fixed_size_binary(column.type)):
+            return
+        order = self._columns.column(self._orders[name]).to_numpy()[: len(self) - column.null_count]
+        wanted, first, last = text.encode(), 0, len(order)
+        while first < last:  # the first that is not less
+            middle = (first + last) // 2
+            if _bytes(column, order[middle]) < wanted:
+                first = middle + 1
+            else:
+                last = middle
+        while first < len(order) and _bytes(column, order[first]) == wanted:
+            yield int(order[first])
+            first += 1
+
+    def first_by_hash(self, most: int) -> tuple[npt.NDArray[np.bytes_], Integers]:
+        """The hashes of the vectors that are smallest, and the rows: (most,), or all where there are no more."""
+        order = self._columns.column(self._orders["vector_sha256"]).to_numpy()[:most].astype(np.int64)
+        (_, data) = self._columns.column(self._at["vector_sha256"]).buffers()
+        start = self._columns.column(self._at["vector_sha256"]).offset
+        hashes = np.frombuffer(data, f"S{HASH}")[start : start + len(self)]
+        return hashes[order], order
+
+    def numbers(self, name: str) -> tuple[npt.NDArray[np.int32], list[str]]:
+        """A column's texts as numbers (n,), NONE where there is none, and the text of each number."""
+        if name not in self._at:
+            return np.full(len(self), NONE, np.int32), []
+        column = self._columns.column(self._at[name])
+        if not pa.types.is_dictionary(column.type):
+            column = _unpacked(column).cast(pa.large_string()).dictionary_encode()
+        return column.indices.fill_null(NONE).to_numpy().astype(np.int32), column.dictionary.to_pylist()
+
+    def holding(self, word: str) -> Mask:
+        """(n,) in which a word, folded, is found."""
+        return np.asarray(pc.match_substring(self._columns.column(self._columns.num_columns - 1), word))
+
+    def holds(self, comparison: Comparison, same: dict[str, str] | None) -> Mask:
+        """(n,) for which a comparison holds. same: other texts that stand for some of the column's."""
+        from .where import holds
+
+        name = comparison.column
+        if name not in self._at:
+            return np.full(len(self), comparison.value is None and comparison.operator == "==")
+        column = self._columns.column(self._at[name])
+        if not pa.types.is_dictionary(column.type):
+            return holds(_unpacked(column).to_pandas(), comparison.operator, comparison.value)
+        texts = column.dictionary
+        if same:
+            texts = pa.array([same.get(text, text) for text in texts.to_pylist()], texts.type)
+        texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])  # NONE leads to the last
+        of_text: Mask = holds(texts.to_pandas(), comparison.operator, comparison.value)
+        found: Mask = of_text[column.indices.fill_null(NONE).to_numpy()]
+        return found
+
+
+def positions(rows: Integers, wanted: Integers) -> Integers:
+    """Where those of the wanted numbers stand that are among rows, which grow."""
+    if not len(rows):
+        return np.empty(0, np.int64)
+    at = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
+    found: Integers = at[rows[at] == wanted]
+    return found
+
+
+def _bytes(column: Any, at: np.uint32) -> bytes:
+    found: bytes = column[int(at)].as_buffer().to_pybytes()
+    return found
+
+
+def _plain(field: Any) -> Any:
+    """A field with the texts themselves."""
+    is_packed = pa.types.is_dictionary(field.type) or pa.types.is_fixed_size_binary(field.type)
+    return field.with_type(pa.large_string()) if is_packed else field
+
+
+def _unpacked(column: Any) -> Any:
+    if pa.types.is_fixed_size_binary(column.type):
+        return column.cast(pa.large_binary()).cast(pa.large_string())
+    return column.cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column
