@@ -71,7 +71,7 @@ class Lines(StreamingResponse):
     ),
 )
 async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Response:
-    """Who might have painted each of these?  As many answers of `nearest`."""
+    """Who might have painted each of these?  One answer of `nearest` per question."""
     async with AsyncExitStack() as stack:
         form = await stack.enter_async_context(form_of(request, ("images",), tuple(AMONG), most=MOST))
         k, among = await asked_among(state, index, form)
@@ -90,8 +90,8 @@ async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Res
     ),
 )
 async def pair(request: Request, state: SharedState, index: HeldIndex) -> Response:
-    """Were these painted by the same artist: the first a and the first b, the second of each, and so on?  As many
-    answers of `pair`."""
+    """Were these painted by the same artist: the first a and the first b, the second a and the second b, and so on?
+    One answer of `pair` per question."""
     async with AsyncExitStack() as stack:
         form = await stack.enter_async_context(form_of(request, ("a", "b"), tuple(DECISION), most=MOST))
         decision, sides = decision_of(form, index), (form.paintings("a"), form.paintings("b"))

@@ -48,7 +48,7 @@ Where = Annotated[
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """What there is to know of an index at first. is_calibrated: whether it gives thresholds and probabilities."""
+    """The main facts about an index. is_calibrated: whether it gives thresholds and probabilities."""
 
     name: str
     paintings: int
@@ -63,7 +63,7 @@ class IndexFacts:
 
 @dataclass(frozen=True)
 class PaintingPage:
-    """Paintings, a page of them."""
+    """One page of paintings."""
 
     paintings: tuple[Painting, ...]
     total: int
@@ -94,7 +94,7 @@ class PaintingFacts:
 
 @dataclass(frozen=True)
 class Word:
-    """A correction: of which painting's label, from what to what, who said so and when (UTC)."""
+    """A correction: of which painting's label, from what to what, who made it and when (UTC)."""
 
     id: str
     column: str
@@ -106,7 +106,7 @@ class Word:
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """Corrections, a page of them, the latest first."""
+    """One page of corrections, the latest first."""
 
     history: tuple[Word, ...]
     total: int
@@ -117,7 +117,7 @@ class HistoryPage:
 
 @dataclass(frozen=True)
 class ArtistPage:
-    """Artists, a page of them, those with the most paintings first."""
+    """One page of artists, those with the most paintings first."""
 
     artists: tuple[Artist, ...]
     total: int
@@ -128,7 +128,7 @@ class ArtistPage:
 
 @dataclass(frozen=True)
 class ArtistFacts:
-    """An artist, and those whose works lie nearest."""
+    """An artist, and those whose works are nearest."""
 
     artist: Artist
     near: tuple[NearArtist, ...]
@@ -163,7 +163,7 @@ class MapOfPaintings:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What was asked for is not done yet, and is being made."""
+    """What was asked for is not ready yet, and is being made."""
 
     detail: str
     model: str
@@ -177,7 +177,7 @@ router = APIRouter(
 
 @router.get("/index", response_model=Manifest | IndexFacts, operation_id="getIndex")
 async def index_facts(index: HeldIndex, full: Full = False) -> Response:
-    """What the index says of itself: the most important, or with `full` all of it, as `artidx info --json`."""
+    """What the index is: the main facts, or with `full` all of them, as `artidx info --json`."""
     known = index.manifest
     if full:
         reading = {name: value for name, value in (known.reading or {}).items() if name != "images"}  # where they lie
@@ -198,7 +198,7 @@ async def paintings(
     page: Page = 1,
     per_page: PerPage = 50,
 ) -> Response:
-    """Paintings in whose artist, title and id the words occur."""
+    """Paintings whose artist, title or id contains the words."""
     start, among = (page - 1) * per_page, await state.among(index, where)
     found = await state.searched(lambda: among.collection.search(q, artist, start=start, count=per_page))
     return answer(PaintingPage(found.paintings, found.total, page, *_names(index)))
@@ -206,8 +206,8 @@ async def paintings(
 
 @router.get("/facets", response_model=FacetsOfPaintings, operation_id="listFacets")
 async def facets(state: SharedState, index: HeldIndex, q: Words = "", where: Where = None) -> Response:
-    """Paintings in which the words occur, counted by artist, century and label; each with the expression that finds
-    them, for `where`."""
+    """The number of paintings that contain the words, by artist, century and label, each with the expression that
+    selects them by `where`."""
     among = await state.among(index, where)
     found = await state.searched(lambda: facets_of(among, q))
     return answer(FacetsOfPaintings(found, *_names(index)))
@@ -215,7 +215,7 @@ async def facets(state: SharedState, index: HeldIndex, q: Words = "", where: Whe
 
 @router.get("/paintings/{id:path}", response_model=PaintingFacts, operation_id="getPainting")
 async def painting(state: SharedState, index: HeldIndex, id: str) -> Response:
-    """A painting and its labels.  `ETag` is for `If-Match` of a change."""
+    """A painting and its labels.  Send its `ETag` as `If-Match` of a change."""
     found, sha256 = await state.searched(lambda: index.collection.painting(id))
     labels = await state.searched(lambda: index.collection.labels(found))
     has_image = await state.decoded(lambda: state.pictures.has(found, sha256))
@@ -230,7 +230,7 @@ async def history(
     page: Page = 1,
     per_page: PerPage = 50,
 ) -> Response:
-    """What was said of paintings since they were indexed, and by whom; the latest first."""
+    """Corrections made since the paintings were indexed, and by whom; the latest first."""
     if isinstance(index.source, Address):
         raise Problem(409, "no-history", "a collection in Milvus keeps no history; the folder it was pushed from does")
 
@@ -248,13 +248,13 @@ async def history(
 
 @router.get("/thumbnails/{id:path}", response_class=Response, responses=JPEG, operation_id="getThumbnail")
 async def thumbnail(request: Request, state: SharedState, index: HeldIndex, id: str) -> Response:
-    """A small picture of a painting, 320 px at most, where its file is still there."""
+    """A small picture of a painting, at most 320 px, if its file is still there."""
     return await _picture(request, state, index, id, THUMBNAIL)
 
 
 @router.get("/images/{id:path}", response_class=Response, responses=JPEG, operation_id="getImage")
 async def image(request: Request, state: SharedState, index: HeldIndex, id: str) -> Response:
-    """A picture of a painting, 1,600 px at most, where its file is still there."""
+    """A picture of a painting, at most 1,600 px, if its file is still there."""
     return await _picture(request, state, index, id, IMAGE)
 
 
@@ -262,14 +262,14 @@ async def image(request: Request, state: SharedState, index: HeldIndex, id: str)
 async def artists(
     state: SharedState, index: HeldIndex, q: Words = "", page: Page = 1, per_page: PerPage = 50
 ) -> Response:
-    """Artists in whose names the words occur, those with the most paintings first."""
+    """Artists whose names contain the words, those with the most paintings first."""
     found = await state.searched(lambda: index.collection.search_artists(q))
     return answer(ArtistPage(found[(page - 1) * per_page : page * per_page], len(found), page, *_names(index)))
 
 
 @router.get("/artists/{id:path}", response_model=ArtistFacts, operation_id="getArtist")
 async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
-    """An artist, by id or name, and the artists whose works lie nearest; theirs are in /v1/paintings?artist=."""
+    """An artist, by id or name, and the artists whose works are nearest.  /v1/paintings?artist= lists the works."""
     found = index.collection.artist(id)
     return answer(ArtistFacts(found, await state.searched(lambda: index.collection.near(found)), *_names(index)))
 
@@ -281,7 +281,7 @@ async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
     responses={202: {"model": Drawing, "description": "It is being drawn; come again."}},
 )
 async def the_map(state: SharedState, index: HeldIndex) -> Response:
-    """All paintings on a plane, those that the model sees as alike side by side; 20,000 at most."""
+    """All paintings on a plane, at most 20,000; paintings that look alike to the model are close together."""
     try:
         points = await state.maps.of(index)
     except (OSError, ValueError):

@@ -53,7 +53,8 @@ class Changed:
 
 @dataclass(frozen=True)
 class Corrected:
-    """A painting whose labels were corrected, and what is new in the history, of the object's other photographs too."""
+    """A painting whose labels were corrected, and the new entries of the history, also for the object's other
+    photographs."""
 
     painting: Painting
     history: tuple[Word, ...]
@@ -62,7 +63,7 @@ class Corrected:
 
 
 class Correction(BaseModel):
-    """Labels as they should be, and who says so."""
+    """The new labels, and who makes the change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -164,8 +165,8 @@ async def remove(request: Request, state: SharedState, id: str, if_match: Match 
     openapi_extra=described_json(Correction),
 )
 async def correct(request: Request, state: SharedState, id: str, if_match: Match = None) -> Response:
-    """Correct labels of a painting, saying who says so; what is said of its artist and the like counts for all
-    photographs of its object.  Needs a token that may write."""
+    """Correct labels of a painting, and record who made the change.  A correction of the artist and the like counts for
+    all photographs of the object.  Needs a token that may write."""
     said = await body_of(request, Correction)
     texts = {name: str(value) for name, value in said.labels.items()}
     check_texts(texts)
@@ -176,7 +177,7 @@ async def correct(request: Request, state: SharedState, id: str, if_match: Match
 
 
 def said_by(request: Request, by: str | None) -> str:
-    """Who says so: whom the request names, else whom its token is named after. Raises Problem where that is nobody."""
+    """Who makes the change: the name in the request, else the name of its token. Raises Problem if there is neither."""
     who = by or name_of(request)
     if who is None:
         raise Problem(422, "missing-field", "by: say who makes the change")
@@ -238,7 +239,7 @@ def _labels(form: Form) -> dict[str, Any]:
 
 
 def check_texts(texts: Mapping[str, str]) -> None:
-    """Raises Problem for a text that can be no label."""
+    """Raises Problem for a text that cannot be a label."""
     for name, text in texts.items():
         if not 0 < len(text) <= LONGEST or not text.isprintable():
             raise Problem(422, "bad-setting", f"{name[:40]}: must be 1 to {LONGEST} printable characters")

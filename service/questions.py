@@ -100,8 +100,8 @@ async def verdict_on(state: AppState, index: Index, one: Asked, other: Asked, de
 )
 async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Who might have painted it?  Artists by probability with the paintings that speak for them, and the nearest
-    paintings.  As `artidx nearest --json`; of paintings that show the same picture only those with the very same file:
-    to compare two by their geometry, ask `pair`."""
+    paintings.  As `artidx nearest --json`, except that `one_picture` has only paintings with exactly the same file: to
+    compare two pictures by their geometry, ask `pair`."""
     async with form_of(request, ("image",), tuple(AMONG)) as form:
         k, among = await asked_among(state, index, form)
         return answer(await answer_on(state, index, among, form.painting("image"), k))
@@ -134,8 +134,8 @@ async def answer_on(state: AppState, index: Index, among: Index, asked: Asked, k
     openapi_extra=described("Regions", A_AND_B, {}, example={"a": "459083", "b": "459084"}),
 )
 async def alike(request: Request, state: SharedState, index: HeldIndex) -> Response:
-    """Which parts of a and b look most alike: nine parts of each in pairs, the nearest first.  They are not a part of
-    the verdict, and take as long as embedding eighteen paintings."""
+    """Which parts of a and b look most alike: nine parts of each in pairs, the nearest first.  They are not part of the
+    verdict, and take as long as embedding eighteen paintings."""
     async with form_of(request, ("a", "b")) as form:
         a, b = [await _parts(state, index, form.painting(name)) for name in ("a", "b")]
         return answer(await state.searched(lambda: regions.alike(index.manifest, a, b)))

@@ -32,7 +32,7 @@ NOBODY = "unknown"  # as a table of a collection says that an artist is not know
 
 @dataclass(frozen=True)
 class StandingFinding(Finding):
-    """A finding as it stands now. key: by which it is decided; stale: what has been changed since it was found."""
+    """A finding as it stands now. key: its id for decisions; stale: what has been changed since it was found."""
 
     key: str = ""
     decision: decisions.Decision | None = None
@@ -41,8 +41,8 @@ class StandingFinding(Finding):
 
 @dataclass(frozen=True)
 class ReviewPage:
-    """Findings, a page of them, best first within each kind. counts: how many there are of each kind; judged: how many
-    attributions could be; generation: in which they were found, which may not be the one that answers."""
+    """One page of findings, best first within each kind. counts: of each kind; judged: how many attributions could be
+    judged; generation: in which they were found, which may not be the one that answers."""
 
     findings: tuple[StandingFinding, ...]
     total: int
@@ -58,7 +58,7 @@ class ReviewPage:
 
 @dataclass(frozen=True)
 class DecisionPage:
-    """The last decision on each finding, a page of them, the latest first."""
+    """One page of the last decisions on each finding, the latest first."""
 
     decisions: tuple[decisions.Decision, ...]
     total: int
@@ -69,7 +69,7 @@ class DecisionPage:
 
 @dataclass(frozen=True)
 class Decided:
-    """What is new in the history, and the generation in which it is so."""
+    """The new entries of the history, and the generation that has them."""
 
     history: tuple[Word, ...]
     model: str
@@ -78,7 +78,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class FindingDecided:
-    """What is decided about a finding now, what is new in the history, and the generation in which it is so."""
+    """The decision on a finding, the new entries of the history, and the generation that has them."""
 
     decision: decisions.Decision
     history: tuple[Word, ...]
@@ -103,7 +103,7 @@ class Decisions(BaseModel):
 
 
 class Judged(BaseModel):
-    """What somebody decides about a finding: all of it, in place of what was decided before."""
+    """A person's decision on a finding; it replaces the previous one as a whole."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -143,9 +143,10 @@ async def findings(
     page: Page = 1,
     per_page: PerPage = 50,
 ) -> Response:
-    """What a curator should look at: records that show one picture, doubtful attributions, works without an artist.  As
-    `artidx review --json`, with what was decided about each.  Corrections leave the findings as they are, and each says
-    whether it is stale by them; while added or removed paintings are looked through, those from before are told."""
+    """What a curator should look at: records that show the same picture, doubtful attributions, works without an
+    artist.  As `artidx review --json`, with what was decided about each.  Corrections do not change the findings; each
+    says what has made it stale.  After paintings were added or removed, the previous findings are returned until the
+    new ones are ready."""
     folder = _own_folder(index)
     _ = index.calibration
     try:
@@ -190,8 +191,8 @@ async def finding(state: SharedState, index: HeldIndex, key: str) -> Response:
     openapi_extra=described_json(Judged),
 )
 async def decide_finding(request: Request, state: SharedState, key: str) -> Response:
-    """Decide about a finding, and keep who did and when.  The artist who is accepted becomes a label, for all
-    photographs of the object; who takes that back gives the record the words it had.  Needs a token that may write."""
+    """Decide about a finding, and record who did and when.  An accepted artist becomes a label of all photographs of
+    the object; taking it back restores the record.  Needs a token that may write."""
     said = await body_of(request, Judged)
     if said.note is not None and not all(letter.isprintable() or letter == "\n" for letter in said.note):
         raise Problem(422, "bad-setting", "note: must be text that can be printed")
@@ -227,8 +228,8 @@ async def decide_finding(request: Request, state: SharedState, key: str) -> Resp
     responses=documented(403, 404, 409, 422, 429),
 )
 async def decided(state: SharedState, index: HeldIndex, page: Page = 1, per_page: PerPage = 50) -> Response:
-    """What was decided about findings, and by whom; the latest first.  Those that are open again are told for their
-    notes."""
+    """What was decided about findings, and by whom; the latest first.  Findings that were opened again are listed with
+    their notes."""
     folder = index.source
     known = await state.searched(lambda: decisions.read(folder)) if isinstance(folder, Path) else {}
     found = [*known.values()]
