@@ -139,6 +139,6 @@ def train(
             found = making.trained_by(chosen, run, weights, all_splits=True)
             model = measured.in_its_place(model, making.exported(found, exporting, output, name), found.made)
         measured.write(model, output)
-    what = "; measured before it learnt all splits" if all_splits else ""
+    what = "; measured before it was trained on all splits" if all_splits else ""
     say(f"{output}: {output.stat().st_size / 1e6:.1f} MB{what}")
     show_scores(model.scores)

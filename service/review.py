@@ -128,7 +128,7 @@ router = APIRouter(prefix="/v1", tags=["review"])
     operation_id="review",
     response_model=ReviewPage,
     responses=documented(403, 404, 409, 422, 429)
-    | {202: {"model": Drawing, "description": "They are being looked for; come again."}},
+    | {202: {"model": Drawing, "description": "They are being made; try again."}},
 )
 async def findings(
     state: SharedState,
@@ -274,7 +274,7 @@ async def _number(state: AppState, index: Index, key: str) -> tuple[Found, int]:
     try:
         found = await _found(state, index, anew=False)
     except (OSError, ValueError):
-        raise Problem(503, "no-review", "this generation could not be looked through") from None
+        raise Problem(503, "no-review", "this generation could not be reviewed") from None
     if found is not None and key in found.keys:
         return found, found.keys.index(key)
     raise Problem(404, "no-finding", f"{key[:64]}: no finding of the review has this key; ask for the review again")

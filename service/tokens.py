@@ -66,7 +66,7 @@ class Tokens:
                 self._read = read_tokens(self._file)
                 log.info("the file of tokens has changed: %d now", len(self._read))
             except BadSetting as problem:
-                log.error("the tokens that were read before go on to count: %s", problem)
+                log.error("the previous tokens stay valid: %s", problem)
         return self._read
 
     def _mark(self) -> tuple[int, ...]:

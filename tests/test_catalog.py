@@ -273,7 +273,7 @@ def test_of_two_rows_with_one_id_the_first_counts_and_the_others_are_skipped(wri
     catalog = read_catalog(path)
     assert rows(catalog, "id", "artist") == [("a.jpg", "Monet"), ("b.jpg", "Manet")]
     assert [name for name, _ in catalog.skipped] == ["a.jpg", "a.jpg"]
-    assert {reason for _, reason in catalog.skipped} == {"the id stands more than once; the first counts"}
+    assert {reason for _, reason in catalog.skipped} == {"the id occurs more than once; the first counts"}
     assert list(catalog.table.index) == [0, 1]
 
 

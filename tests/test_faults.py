@@ -77,7 +77,7 @@ def test_a_full_or_read_only_disk_is_one_clear_error_and_changes_nothing(tmp_pat
     at = faults.copied(place, small_disk / "paintings.artidx")
     before = faults.State.of(at.index)
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    with pytest.raises(BadIndex, match="cannot be written: Read-only file system; what was published is as it was"):
+    with pytest.raises(BadIndex, match="Read-only file system; the published generation has not changed"):
         faults.CHANGES[change](at)
     assert faults.State.of(at.index) == before
     subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
@@ -90,7 +90,7 @@ def test_a_full_or_read_only_disk_is_one_clear_error_and_changes_nothing(tmp_pat
             faults.CHANGES[change](at)
             break
         except BadIndex as problem:
-            refused += bool(re.search("cannot be written.*what was published is as it was", str(problem)))
+            refused += bool(re.search("cannot be written.*the published generation has not changed", str(problem)))
         filler.unlink()
         assert faults.State.of(at.index) == before
     assert refused == tried - 1 > 0

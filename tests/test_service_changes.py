@@ -275,7 +275,7 @@ def test_tokens_have_names_and_rights_and_are_replaced_without_a_restart(index, 
     facts = [record.facts for record in caplog.records if hasattr(record, "facts")]
     assert [each.get("token") for each in facts if each["method"] == "PATCH"][:3] == ["anna", "ben", None]
     assert not [token for token in (old, new) if token in caplog.text]
-    assert caplog.text.count("the tokens that were read before go on to count") == 1
+    assert caplog.text.count("the previous tokens stay valid") == 1
 
 
 @pytest.mark.parametrize(

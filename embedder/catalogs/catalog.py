@@ -432,7 +432,7 @@ def _finish(source: str, table: pd.DataFrame, names: ColumnNames, found: _Found)
     unprintable |= table["id"].isna()
     skipped += [(f"row {row}", "no file name") for row in table.index[table["id"].isna()]]
     again = table["id"].duplicated() & ~unprintable
-    skipped += [(row_id, "the id stands more than once; the first counts") for row_id in table["id"][again]]
+    skipped += [(row_id, "the id occurs more than once; the first counts") for row_id in table["id"][again]]
     others = [name for name in table.columns if name not in (*COLUMNS, *ATTRIBUTION)]
     kept = table.loc[~again & ~unprintable, [*COLUMNS, *ATTRIBUTION, *others]].reset_index(drop=True)
     if kept.empty:

@@ -113,7 +113,7 @@ def described(
     rows = rows.loc[np.array([problem is None for _, problem in found], bool)]
     if "object" in columns and "id" not in columns:
         again = rows.duplicated(["object", "path"]).to_numpy(bool)
-        problems += [(path, "the photograph stands more than once; the first counts") for path in rows["path"][again]]
+        problems += [(path, "the photograph occurs more than once; the first counts") for path in rows["path"][again]]
         rows = rows.loc[~again]
     is_there = [is_remote(path) or os.path.lexists(path) for path in rows["path"]]
     if "object" in columns and "id" not in columns:
@@ -209,7 +209,7 @@ def _by_number(table: Table, rows: pd.DataFrame, photographs: Photographs, is_de
     numbers = _numbers(rows)
     found = photographs.of_objects(number for number in numbers if number) if is_deep else {}
     if not found:
-        where = "" if is_deep else ", or where photographs named by object numbers lie with --images"
+        where = "" if is_deep else ", or the folder of photographs named by object numbers with --images"
         how = "ColumnNames(path=...)" if table.path == Path(FRAME) else f"--image-column{where}"
         raise BadCatalog(
             f"{table.path}: no column with the file names (it has {listing(table.headings)}); name it with {how}"

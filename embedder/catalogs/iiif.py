@@ -240,7 +240,7 @@ def _table(
     rows = rows.assign(id=_ids(numbers, walk.rows))
     again = rows["path"].duplicated().tolist()
     problems = [
-        problem or ("the image stands more than once; the first counts" if stands_again else None)
+        problem or ("the image occurs more than once; the first counts" if stands_again else None)
         for (_, problem), stands_again in zip(located, again, strict=True)
     ]
     left_out = [(path, problem) for (path, _), problem in zip(located, problems, strict=True) if problem]

@@ -274,12 +274,12 @@ def _ranked(found: Sequence[Duplicate], works: Works) -> list[Duplicate]:
 def _notes(same: Duplicates, reference: Opened | None) -> Iterator[str]:
     if not has_geometry():
         yield (
-            "only identical files were looked for among the photographs; pip install 'artidx[review]' to find "
+            "only identical photographs were found; pip install 'artidx[review]' to also find "
             "smaller, cropped, grey, mirrored and recoloured ones"
         )
     if same.unread:
-        yield f"photographs that are not where they were, or have changed, and were not compared: {same.unread:,}"
+        yield f"photographs that were not compared, because they are missing or have changed: {same.unread:,}"
     if same.left_out:
-        yield f"{same.left_out:,} pairs of photographs, less near than the {same.compared:,} compared, were left out"
+        yield f"the nearest {same.compared:,} pairs of photographs were compared; {same.left_out:,} more were left out"
     if reference is None:
-        yield "the reference gallery has another model than this index, so nobody of it is named"
+        yield "the reference gallery has another model than this index, so its artists are not named"

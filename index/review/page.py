@@ -22,12 +22,12 @@ QUALITY = 80
 TITLE = 45  # characters
 
 LIMITS = (
-    "This is a list of things to look at, made by a program that compares photographs. It is no attribution, and no "
-    "evidence of one: it knows nothing of provenance, signatures, technique or condition.",
+    "This was made by a program that compares photographs. It suggests what to look at. It is not an attribution, and "
+    "not evidence for one: the program knows nothing of provenance, signatures, technique or condition.",
     "Artists are compared by how their works look in photographs. Followers, workshops and contemporaries look like "
-    "the master; a subject, a format or a way of photographing can look like a hand.",
-    "A probability holds where half of the works asked about are by one of the artists in the index. An artist who is "
-    "not in it is never named.",
+    "the master. A subject, a format or a way of photographing can look like a hand.",
+    "Probabilities assume that half of the works asked about are by artists in the index. An artist who is not in it "
+    "is never named.",
 )
 
 

@@ -331,7 +331,7 @@ def writer(index: Path) -> Iterator[None]:
 def unwritable(index: Path, problem: OSError) -> ArtidxError:
     """The error for a full disk, a read-only folder and the like."""
     return exhausted(problem, str(index)) or BadIndex(
-        f"{index}: cannot be written: {problem.strerror or problem}; what was published is as it was"
+        f"{index}: cannot be written: {problem.strerror or problem}; the published generation has not changed"
     )
 
 

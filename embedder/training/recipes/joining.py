@@ -44,10 +44,10 @@ Change = Callable[[Pixels, int], Pixels]  # of a painting's square, with its pla
 class HeadSettings(Settings):
     """The table [head]: how members' vectors become one."""
 
-    of_artist: float = Field(0.8, ge=0, le=100, description="weight of what classifiers say of artists, beside 1")
+    of_artist: float = Field(0.8, ge=0, le=100, description="weight of the artist probabilities, beside 1")
     of_style: float = Field(0.3, ge=0, le=100, description="and of styles; 0 for nothing")
     joined_dim: int = Field(
-        512, ge=1, le=8192, description="of the members' vectors together, by which styles are told"
+        512, ge=1, le=8192, description="of the members' vectors together, from which styles are predicted"
     )
     dim: int = Field(256, ge=1, le=4096, description="numbers of the model's vector")
 

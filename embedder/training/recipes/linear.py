@@ -44,7 +44,7 @@ class LinearSettings(Settings):
         description="frozen networks, by name (loading.py)",
     )
     copies: int = Field(2, ge=1, le=16, description="of each painting: as it is, and the others re-digitised")
-    smallest_artist: int = Field(5, ge=2, le=1000, description="paintings; artists with fewer are not learnt")
+    smallest_artist: int = Field(5, ge=2, le=1000, description="paintings; artists with fewer are left out of training")
     components: int = Field(1024, ge=2, le=8192, description="kept by PCA before the discriminants")
     shrinkage: float = Field(0.2, gt=0, le=1, description="of the within-artist covariance towards a sphere")
     spread: float = Field(

@@ -355,7 +355,7 @@ def _joined(
     """With what classifiers make of the vectors, half of them of re-digitised copies."""
     is_known = np.array([artist_key(name) is not None for name in table["artist"]])
     places = np.flatnonzero(table["split"].isin(learn).to_numpy() & is_known)
-    with bar(len(places), "vectors of what is learnt, paintings") as advance:
+    with bar(len(places), "vectors of the training set, paintings") as advance:
         vectors = vectors_of(half, copies[0], places, fabric, advance=advance)
         if len(copies) > 1:  # every other one as another museum might have published it
             vectors[1::2] = vectors_of(half, copies[1], places[1::2], fabric)
