@@ -1,7 +1,8 @@
-"""Paintings that a table describes: which column is what, where each photograph lies, which of them are one object.
+"""Paintings that a table describes: which column is what, where each photograph is, and which photographs show one
+object.
 
 The museum's number is the object; it may have several photographs, or none yet. The first photograph of an object has
-the object's number for its id, each further one the number and the name of its file: `43.13/detail.jpg`.
+the object's number as its id, each further one the number and the name of its file: `43.13/detail.jpg`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """How a table is read, where guessing would go wrong: headings of its columns, the images' folders, its encoding.
+    """How to read a table where guessing would go wrong: headings of its columns, the images' folders, its encoding.
 
-    qualified: let works that a record qualifies (workshop of, after ...) speak for the artist, too. before: headings as
-    they were in the table of last time, which count where they are there.
+    qualified: count qualified works (workshop of, after ...) as works of the artist, too. before: the headings of last
+    time, which are used if they are still there.
     """
 
     path: str | None = None
@@ -59,10 +60,11 @@ class ColumnNames:
 
 @dataclass(frozen=True)
 class Recognised:
-    """What a table was found to say. columns: ours -> its headings; photographs: of its rows with one that is there.
+    """What was understood of a table. columns: ours -> its headings; photographs: number of rows with one that was
+    found.
 
-    missing: objects, and files that are named and not there; without: objects that have none yet; unused: photographs
-    in the folders that no row names; of: what `rows` counts.
+    missing: objects, and named files that were not found; without: objects that have none yet; unused: photographs in
+    the folders that no row names; of: what `rows` counts.
     """
 
     headings: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""Build an index from a catalog, add to it, let it follow a folder: whatever needs paintings to be embedded.
+"""Build an index from a catalog, add to it, make it match a folder: every change that needs paintings to be embedded.
 
-Work is done in shards that count once they have been renamed into place: a killed build, run again, goes on with
-the first shard that is missing, and ends in the same index as an unbroken one. Every change publishes a new
-generation. One bad image never stops a run: it is skipped with its reason. What there is to do is found in plan.py;
+Work is done in shards, which count once they have been renamed into place: if a build was killed and is run again, it
+resumes with the first missing shard, and ends in the same index as an uninterrupted one. Every change publishes a new
+generation. One bad image never stops a run: it is skipped with its reason. plan.py finds out what there is to do;
 changes without images are in edit.py.
 """
 
@@ -50,8 +50,8 @@ SAMPLE = 500  # paintings by which the cost of storing them smaller is measured
 @dataclass(frozen=True)
 class Settings:
     """How images are read and embedded. workers: threads, or processes of a cluster; batch_size: on a GPU; strict: a
-    bad image is an error; allowed: prefixes of object storage from which may be read; cluster: who embeds, if not this
-    process; gpu_share: of a GPU, for each of its workers, 0 where they run on cores."""
+    bad image is an error; allowed: prefixes of object storage that may be read; cluster: where to embed, if not in this
+    process; gpu_share: the share of a GPU for each of its workers, 0 if they run on cores."""
 
     workers: int | None = None
     batch_size: int = BATCH_SIZE
@@ -72,16 +72,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class Report:
-    """What a change has done, or in a dry run would do.
+    """What a change has done or, in a dry run, would do.
 
     embedded: paintings whose vectors were made in this run, in `seconds`; reading: the share of its threads' time that
-    went into fetching and decoding images; resumed: taken from one that was interrupted; already_there: left alone;
-    moved: ids of paintings whose files have another name now; replaced: ids whose content is new; removed: how many;
-    corrected: labels; skipped: (path, reason) pairs; left_alone: files that are no paintings, by the reason; without:
-    objects that have no photograph yet; added, gone: ids; relabelled: (id, column, before, after) of what a table says
-    otherwise than last time; twice: the same picture under several artists, as (id, artist) pairs; copies: the same of
-    files that were left out because the index has their content, the painting that stays first; outside: files that
-    lie elsewhere, because links lead out of the catalog's folder.
+    went into fetching and decoding images; resumed: taken from an interrupted run; already_there: left alone; moved:
+    ids of paintings whose files have another name now; replaced: ids whose content is new; removed: how many;
+    corrected: labels; skipped: (path, reason) pairs; left_alone: files that are not paintings, by reason; without:
+    objects that have no photograph yet; added, gone: ids; relabelled: (id, column, before, after) of what has changed
+    in a table since last time; twice: the same picture under several artists, as (id, artist) pairs; copies: the same
+    for files that were left out because the index has their content, with the painting that stays first; outside: files
+    outside the catalog's folder, behind links.
     """
 
     paintings: int  # in the index now
@@ -125,9 +125,9 @@ def build(
     replace: bool = False,
     bar: Bar = no_bar,
 ) -> Report:
-    """Embed a whole catalog into a new index at `index`. Raises BadIndex where one stands already, unless `replace`.
+    """Embed a whole catalog into a new index at `index`. Raises BadIndex if there is one already, unless `replace`.
 
-    With replace the old generation answers until the new one is published.
+    With replace, the old generation answers until the new one is published.
     """
     with generations.writer(index):
         check_free(index, replace)
@@ -173,13 +173,13 @@ def add(
 ) -> Report:
     """Add a catalog's paintings to the index; with folders, also remove those in them whose files are gone.
 
-    Where the catalog is a table's and there are folders, those that it does not name are removed, and labels become
-    what it says, unless somebody has corrected them and the table has not changed since. opened: the generation that
-    the caller has open, which need not be read again; rehash: with folders, read files, too, that look
-    as they did last time.
+    If the catalog comes from a table and there are folders, paintings that the table does not name are removed, and
+    labels follow the table, unless somebody has corrected them and the table has not changed since. opened: the
+    generation that the caller has open, which need not be read again; rehash: with folders, also read files whose size
+    and time have not changed.
 
-    A painting whose content is there already is left alone, but for the name of its file where that has moved. One
-    whose id or file is there with other content takes its place, with the labels people had corrected.
+    A painting whose content is in the index already is not added again; only a moved file's name is updated. A painting
+    with the id or file of another, and new content, replaces it and keeps its corrected labels.
     """
     with nullcontext() if dry_run else generations.writer(index):
         before = generations.read(index, opened)
@@ -287,7 +287,7 @@ def _twice(table: pd.DataFrame, rows: set[int] | None = None) -> tuple[tuple[tup
 
 
 def check_free(index: Path, replace: bool) -> None:
-    """Raises BadIndex where an index stands that is not to be replaced, or lies in pieces."""
+    """Raises BadIndex if there is an index that is not to be replaced, or a damaged one."""
     if generations.is_lost(index) and not replace:
         raise damaged(index / "CURRENT", "missing")
     if generations.exists(index) and not replace:
@@ -460,7 +460,7 @@ def _shard_of(rows: pd.DataFrame, outcomes: Sequence[Embedding]) -> pd.DataFrame
 
 
 def read_shard(path: Path) -> pd.DataFrame | None:
-    """What an interrupted run has left in a file, or None where it cannot be read."""
+    """What an interrupted run has left in a file, or None if it cannot be read."""
     try:
         return read_frame(path, columns=SHARD_COLUMNS)
     except Exception as problem:  # missing, or damaged in one of the many ways that parquet can be
