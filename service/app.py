@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
@@ -52,7 +53,7 @@ def create_app(holder: IndexHolder, settings: ServiceSettings, traces: Traces | 
     answer_problems(app)
     for room in (questions, batches, browse, review, zoom, changes, health):
         app.include_router(room.router)
-    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    app.mount("/page", GZipMiddleware(StaticFiles(directory=PAGE)), name="page")
     app.add_api_route("/", page, include_in_schema=False, methods=["GET", "HEAD"])
     app.add_api_route("/docs", reference.page(app), include_in_schema=False, methods=["GET", "HEAD"])
     app.add_middleware(AdmissionMiddleware, state=state)

@@ -233,20 +233,49 @@ def test_a_painting_is_identified_with_those_that_speak_for_each_artist(open_pag
     expect(artists).to_contain_text(f"Searched: {among} paintings")
 
 
-def test_all_of_it_works_by_keyboard_alone(open_page, museum, museum_index):
+def found_by_keyboard(page, name, painting_id):
+    tab_to(page, page.get_by_label(f"{name}: find it in the index"))
+    page.keyboard.type(painting_id)
+    page.keyboard.press("Enter")
+    result = page.get_by_role("region", name=name).locator(".found button")
+    expect(result).to_have_count(1)
+    tab_to(page, result)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name=name).get_by_role("button", name="Another one")).to_be_visible()
+
+
+def test_two_paintings_are_compared_by_keyboard_alone(open_page, museum, museum_index):
     a, b = ids(museum_index)[:2]
     page = open_page(museum)
-
-    for name, painting_id in (("Painting A", a), ("Painting B", b)):
-        tab_to(page, page.get_by_label(f"{name}: find it in the index"))
-        page.keyboard.type(painting_id)
-        page.keyboard.press("Enter")
-        result = page.get_by_role("region", name=name).locator(".found button")
-        expect(result).to_have_count(1)
-        tab_to(page, result)
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("region", name=name).get_by_role("button", name="Another one")).to_be_visible()
+    found_by_keyboard(page, "Painting A", a)
+    found_by_keyboard(page, "Painting B", b)
     expect(page.locator("#verdict")).to_be_visible()
+    tab_to(page, page.locator("summary"))
+    page.keyboard.press("Enter")
+    threshold = page.get_by_label("The threshold lets pass")
+    tab_to(page, threshold)
+    page.keyboard.press("ArrowDown")
+    expect(page).to_have_url(re.compile("fpr=0.01$"))
+    expect(threshold).to_be_focused()
+    tab_to(page, page.get_by_role("button", name="Open both side by side"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("application", name="Painting A")).to_be_focused()
+    tab_to(page, page.get_by_label("Move both together"))
+
+
+def test_a_painting_is_identified_by_keyboard_alone(open_page, museum, museum_index):
+    page = open_page(museum, "identify")
+    found_by_keyboard(page, "The painting", ids(museum_index)[0])
+    tab_to(page, page.get_by_label("to the year"))
+    page.keyboard.type("1749")
+    page.keyboard.press("Enter")
+    artists = page.get_by_label("Artists")
+    expect(artists).to_contain_text(f"Searched: {len(museum_index.only('year <= 1749'))} paintings")
+    likely = artists.locator(".bar a").first
+    tab_to(page, likely)
+    name = likely.inner_text()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text(name)
 
 
 def test_the_link_to_the_content_leaves_the_view_as_it_is(open_page, museum):
@@ -396,9 +425,11 @@ def test_the_map_shows_all_paintings_and_opens_them(open_page, museum, museum_in
     assert "from=1700" in page.url
     page.locator(".legend button").first.click()
     expect(page.locator(".legend button").first).to_have_attribute("aria-pressed", "true")
+    sharp = canvas.get_attribute("data-width")
     canvas.focus()
     for key in ("+", "ArrowLeft", "-", "0"):
         page.keyboard.press(key)
+    expect(canvas).to_have_attribute("data-width", sharp)  # at rest, however coarse it was in motion
     page.keyboard.press("Enter")
     page.get_by_role("link", name="Show on the map").click()
     expect(canvas).to_have_attribute("data-drawn", str(len(museum_index)))
@@ -490,6 +521,7 @@ def test_findings_are_decided_by_keyboard_and_kept_by_the_service_with_who_decid
     page.keyboard.press("Enter")
     page.keyboard.press("a")
     expect(listed.first).to_contain_text("accepted")
+    expect(page.get_by_text("more; they come at the end")).to_have_count(0)
     (word,) = Index.open(index.source).history.to_dict("records")
     assert (word["id"], word["by"], word["after"]) == (one.id, "Anna", other.artist)
     expect(finding).to_contain_text("probabilities may be others by now")  # the record of the same artist was changed
@@ -515,7 +547,10 @@ def test_findings_are_decided_by_keyboard_and_kept_by_the_service_with_who_decid
     page.get_by_role("link", name="Include decided ones").click()
     expect(listed).to_have_count(3)
     expect(listed.nth(1)).to_contain_text("left as it is")
-    listed.first.get_by_role("button").press("Enter")
+    tab_to(page, listed.first.get_by_role("button"))
+    for key, number in (("ArrowDown", 1), ("ArrowUp", 0)):
+        page.keyboard.press(key)
+        expect(listed.nth(number).get_by_role("button")).to_be_focused()
     page.keyboard.press("u")
     expect(listed.first).not_to_contain_text("accepted")
     assert Index.open(index.source).query(f"id:{one.id}").painting.artist == one.artist

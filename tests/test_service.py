@@ -676,6 +676,7 @@ def test_every_answer_carries_headers_that_keep_a_browser_safe(client):
         assert answer.headers["x-frame-options"] == "DENY"
         assert "access-control-allow-origin" not in answer.headers
         assert "server" not in answer.headers
+    assert client.get("/page/main.js").headers["content-encoding"] == "gzip"
     for path in ("/page/..%2fapp.py", "/page/%2e%2e/settings.py", "/page//etc/hostname", "/page/%2fetc%2fhostname"):
         assert client.get(path).status_code == 404
 

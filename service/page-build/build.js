@@ -7,7 +7,11 @@ const VENDOR = "../page/vendor";
 // package -> what of it the page uses, and where its licence lies
 const TAKEN = {
   openseadragon: { contents: 'export { default } from "openseadragon";', licence: "LICENSE.txt" },
-  "twgl.js": { contents: 'export { createBufferInfoFromArrays, createProgramInfo, createVertexArrayInfo, drawBufferInfo, setAttribInfoBufferFromArray, setUniforms } from "twgl.js";', licence: "LICENSE.md" },
+  "twgl.js": {
+    contents:
+      'export { createBufferInfoFromArrays, createProgramInfo, createVertexArrayInfo, drawBufferInfo, setAttribInfoBufferFromArray, setUniforms } from "twgl.js";',
+    licence: "LICENSE.md",
+  },
 };
 
 rmSync(VENDOR, { recursive: true, force: true });
@@ -15,8 +19,14 @@ mkdirSync(VENDOR);
 for (const [name, { contents, licence }] of Object.entries(TAKEN)) {
   const { version, license } = JSON.parse(readFileSync(`node_modules/${name}/package.json`));
   await build({
-    stdin: { contents, resolveDir: "." }, bundle: true, minify: true, format: "esm", target: "es2022", legalComments: "none",
-    banner: { js: `// ${name} ${version}, ${license}; made by service/page-build` }, outfile: `${VENDOR}/${name.replace(/\.js$/, "")}.js`,
+    stdin: { contents, resolveDir: "." },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    legalComments: "none",
+    banner: { js: `// ${name} ${version}, ${license}; made by service/page-build` },
+    outfile: `${VENDOR}/${name.replace(/\.js$/, "")}.js`,
   });
   copyFileSync(`node_modules/${name}/${licence}`, `${VENDOR}/${name.replace(/\.js$/, "")}.LICENSE.txt`);
 }

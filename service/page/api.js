@@ -1,6 +1,7 @@
 // Asks the service. What goes wrong becomes an error with the service's own words.
 
-const TOKEN = "artidx-token", PER_PAGE = 200;
+const TOKEN = "artidx-token";
+const PER_PAGE = 200;
 
 export const token = () => sessionStorage.getItem(TOKEN);
 export const useToken = (value) => sessionStorage.setItem(TOKEN, value);
@@ -35,7 +36,8 @@ export function post(path, fields, signal) {
 }
 
 // In place of what was there: a JSON body.
-export const put = (path, body, signal) => ask(path, { method: "PUT", body: JSON.stringify(body), signal, headers: { "content-type": "application/json" } });
+export const put = (path, body, signal) =>
+  ask(path, { method: "PUT", body: JSON.stringify(body), signal, headers: { "content-type": "application/json" } });
 
 // A picture, where an img cannot send the token itself.
 export async function blobOf(address, signal) {
@@ -61,7 +63,12 @@ async function ask(path, options) {
   });
   index.name = decodeURIComponent(answer.headers.get("artidx-index") || "");
   index.generation = answer.headers.get("artidx-generation") || "";
-  if (!answer.ok) throw new Refused(answer.status, found.title, found.detail || `status ${answer.status}`,
-    answer.headers.get("x-request-id"));
+  if (!answer.ok)
+    throw new Refused(
+      answer.status,
+      found.title,
+      found.detail || `status ${answer.status}`,
+      answer.headers.get("x-request-id"),
+    );
   return found;
 }

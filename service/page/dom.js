@@ -36,7 +36,9 @@ export const count = (number, one, many = `${one}s`) => `${number.toLocaleString
 
 // link("collection", { q: "Monet", where: [one, other] }): the address of a view.
 export function link(view, parameters = {}) {
-  const given = Object.entries(parameters).flatMap(([name, value]) => [value].flat().map((each) => [name, each])).filter(([, value]) => value !== "" && value != null);
+  const given = Object.entries(parameters)
+    .flatMap(([name, value]) => [value].flat().map((each) => [name, each]))
+    .filter(([, value]) => value !== "" && value != null);
   return `#/${view}${given.length ? `?${new URLSearchParams(given)}` : ""}`;
 }
 
@@ -46,16 +48,30 @@ export const asShown = (each) => each.probability >= 0.01;
 export function gauge(probability) {
   const part = h("div", { class: "fill" });
   part.style.width = `${100 * probability}%`;
-  return h("div", { class: "gauge", "aria-hidden": "true" }, h("div", { class: "track" }, part),
-    h("div", { class: "ends" }, h("span", {}, "two artists"), h("span", {}, "undecided"), h("span", {}, "one artist")));
+  return h(
+    "div",
+    { class: "gauge", "aria-hidden": "true" },
+    h("div", { class: "track" }, part),
+    h("div", { class: "ends" }, h("span", {}, "two artists"), h("span", {}, "undecided"), h("span", {}, "one artist")),
+  );
 }
 
 // An artist with a probability; what speaks for it below.
 export function bar(name, probability, ...below) {
   const part = h("div", { class: "fill" });
   part.style.width = `${100 * probability}%`;
-  return h("li", {}, h("div", { class: "bar" }, h("span", { class: "share" }, percent(probability)),
-    h("span", {}, name), h("div", { class: "track" }, part)), below);
+  return h(
+    "li",
+    {},
+    h(
+      "div",
+      { class: "bar" },
+      h("span", { class: "share" }, percent(probability)),
+      h("span", {}, name),
+      h("div", { class: "track" }, part),
+    ),
+    below,
+  );
 }
 
 export function nobody(probability) {
@@ -69,12 +85,18 @@ export function waiting(words) {
 }
 
 export function problem(error) {
-  return h("div", { class: "problem", role: "alert" }, h("strong", {}, error.title || "Something went wrong"),
-    h("div", {}, error.message), error.request && h("div", { class: "quiet" }, `request ${error.request}`));
+  return h(
+    "div",
+    { class: "problem", role: "alert" },
+    h("strong", {}, error.title || "Something went wrong"),
+    h("div", {}, error.message),
+    error.request && h("div", { class: "quiet" }, `request ${error.request}`),
+  );
 }
 
 // A link that saves a text as a file.
-export const save = (text, type, name, words) => h("a", { class: "button", download: name, href: URL.createObjectURL(new Blob([text], { type })) }, words);
+export const save = (text, type, name, words) =>
+  h("a", { class: "button", download: name, href: URL.createObjectURL(new Blob([text], { type })) }, words);
 
 // Rows of cells as a file for a spreadsheet, in which no cell is a formula.
 export const csv = (rows) => rows.map((row) => row.map(cell).join(",")).join("\r\n");
@@ -86,5 +108,10 @@ function cell(value) {
 
 // To keep an answer: as the JSON that the service gave, or on paper.
 export function keep(answer, name) {
-  return h("div", { class: "row no-print" }, save(JSON.stringify(answer, null, 1), "application/json", name, "Save as JSON"), h("button", { type: "button", onclick: () => print() }, "Print"));
+  return h(
+    "div",
+    { class: "row no-print" },
+    save(JSON.stringify(answer, null, 1), "application/json", name, "Save as JSON"),
+    h("button", { type: "button", onclick: () => print() }, "Print"),
+  );
 }

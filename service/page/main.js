@@ -21,7 +21,8 @@ function go(address) {
 }
 
 function show() {
-  if (location.hash === "#main") { // the link to the content is no view
+  if (location.hash === "#main") {
+    // the link to the content is no view
     main.focus();
     return;
   }
@@ -30,8 +31,16 @@ function show() {
   const [name, query] = location.hash.replace(/^#\/?/, "").split("?");
   const isKnown = Object.hasOwn(VIEWS, name || "compare");
   const focused = view && view.name === name;
-  view = isKnown ? { name, ...VIEWS[name || "compare"](new URLSearchParams(query), leaving.signal, go) }
-    : { name, title: "Not found", content: [h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/compare" }, "Compare two paintings"))] };
+  view = isKnown
+    ? { name, ...VIEWS[name || "compare"](new URLSearchParams(query), leaving.signal, go) }
+    : {
+        name,
+        title: "Not found",
+        content: [
+          h("h1", {}, "There is no such page"),
+          h("p", {}, h("a", { href: "#/compare" }, "Compare two paintings")),
+        ],
+      };
   within(main, ...view.content);
   document.title = `${view.title} · artidx`;
   for (const each of document.querySelectorAll("nav[aria-label=Views] a")) {
@@ -46,16 +55,23 @@ function show() {
 async function start() {
   try {
     const manifest = await get("index");
-    document.getElementById("index").textContent = `Answers from ${index.name}: ${count(manifest.paintings, "painting")} by ${count(manifest.artists, "artist")}, generation ${manifest.generation}; model ${manifest.model.name} ${manifest.model.sha256.slice(0, 12)}.`;
+    document.getElementById("index").textContent =
+      `Answers from ${index.name}: ${count(manifest.paintings, "painting")} by ${count(manifest.artists, "artist")}, generation ${manifest.generation}; model ${manifest.model.name} ${manifest.model.sha256.slice(0, 12)}.`;
     show();
     tellShortlist();
     for (const changed of ["shortlist", "storage"]) addEventListener(changed, tellShortlist); // here, or in another tab
     addEventListener("hashchange", show);
-    addEventListener("beforeprint", () => { // paper has no disclosure, and no address
-      document.querySelectorAll("details").forEach((each) => { each.open = true; });
-      document.getElementById("printed").textContent = `Printed on ${new Date().toLocaleDateString("en", { dateStyle: "long" })} from ${location.href}`;
+    addEventListener("beforeprint", () => {
+      // paper has no disclosure, and no address
+      document.querySelectorAll("details").forEach((each) => {
+        each.open = true;
+      });
+      document.getElementById("printed").textContent =
+        `Printed on ${new Date().toLocaleDateString("en", { dateStyle: "long" })} from ${location.href}`;
     });
-    addEventListener("paste", (event) => { if (event.clipboardData.files.length && view.paste) view.paste(event.clipboardData.files); });
+    addEventListener("paste", (event) => {
+      if (event.clipboardData.files.length && view.paste) view.paste(event.clipboardData.files);
+    });
   } catch (error) {
     within(main, error.status === 401 ? asked(error) : problem(error));
   }
@@ -67,10 +83,32 @@ function tellShortlist() {
 
 // The service was started with a token for reading.
 function asked() {
-  const given = h("input", { type: "password", autocomplete: "current-password", required: true, pattern: "[!-~]+", title: "Letters, digits and signs of ASCII" });
-  return h("form", { class: "sheet", onsubmit: (event) => { event.preventDefault(); useToken(given.value); start(); } },
-    h("h1", {}, "This service asks for a token"), h("input", { type: "text", autocomplete: "username", value: "artidx", hidden: true }), h("div", { class: "row" },
-      h("label", { class: "grow" }, h("span", {}, "Token"), given), h("button", { class: "main" }, "Go on")));
+  const given = h("input", {
+    type: "password",
+    autocomplete: "current-password",
+    required: true,
+    pattern: "[!-~]+",
+    title: "Letters, digits and signs of ASCII",
+  });
+  return h(
+    "form",
+    {
+      class: "sheet",
+      onsubmit: (event) => {
+        event.preventDefault();
+        useToken(given.value);
+        start();
+      },
+    },
+    h("h1", {}, "This service asks for a token"),
+    h("input", { type: "text", autocomplete: "username", value: "artidx", hidden: true }),
+    h(
+      "div",
+      { class: "row" },
+      h("label", { class: "grow" }, h("span", {}, "Token"), given),
+      h("button", { class: "main" }, "Go on"),
+    ),
+  );
 }
 
 start();

@@ -11,12 +11,19 @@ export function named(painting) {
 
 // The picture of a painting of the index, or words where there is none.
 export function picture(painting, kind = "thumbnails") {
-  if (!painting.path) return blank("no image in this index");
-  const image = h("img", { alt: named(painting), loading: "lazy", onerror: () => image.replaceWith(blank("image not found")) });
+  if (!painting.path) return blank("no image in this index", "none");
+  const image = h("img", {
+    alt: named(painting),
+    loading: kind === "thumbnails" ? "lazy" : null,
+    onerror: () => image.replaceWith(blank("image not found")),
+  });
   const address = `v1/${kind}/${encodeURIComponent(painting.id)}`;
   if (!token()) image.src = address;
   else {
-    blobOf(address).then((blob) => shownOnce(image, blob), () => image.replaceWith(blank("image not found")));
+    blobOf(address).then(
+      (blob) => shownOnce(image, blob),
+      () => image.replaceWith(blank("image not found")),
+    );
   }
   return image;
 }
@@ -28,45 +35,105 @@ export function shownOnce(image, blob) {
   return image;
 }
 
-export const blank = (words) => h("div", { class: "blank" }, words);
+export const blank = (words, kind = "") => h("div", { class: `blank ${kind}` }, words);
 
-// Puts a painting on the shortlist, and takes it off.
-export function star(painting) {
-  const button = h("button", { type: "button", class: "star no-print", "aria-label": `Shortlist: ${named(painting)}`, title: "On the shortlist", onclick: () => shown(toggle(painting.id)) });
+// Puts a painting on the shortlist, and takes it off. words: beside the star.
+export function star(painting, words = "") {
+  const button = h("button", {
+    type: "button",
+    class: words ? "" : "star no-print",
+    "aria-label": `Shortlist: ${named(painting)}`,
+    title: "On the shortlist",
+    onclick: () => shown(toggle(painting.id)),
+  });
   const shown = (isOn) => {
     button.setAttribute("aria-pressed", isOn);
-    button.textContent = isOn ? "★" : "☆";
+    button.textContent = `${isOn ? "★" : "☆"}${words}`;
   };
   shown(isOnShortlist(painting.id));
   return button;
 }
 
 export function card(painting, ...notes) {
-  return h("li", { class: "starred" }, star(painting), h("a", { class: "card", href: link("painting", { id: painting.id }) }, picture(painting),
-    h("div", { class: "words" }, h("b", {}, painting.artist || "artist unknown"),
-      `${painting.title || painting.id}${painting.year ? ` (${painting.year})` : ""}`,
-      notes.filter(Boolean).map((note) => h("div", { class: "apart" }, note)))), painting.url && h("div", { class: "words" }, elsewhere(painting)));
+  return h(
+    "li",
+    { class: "starred" },
+    star(painting),
+    h(
+      "a",
+      { class: "card", href: link("painting", { id: painting.id }) },
+      picture(painting),
+      h(
+        "div",
+        { class: "words" },
+        h("b", {}, painting.artist || "artist unknown"),
+        `${painting.title || painting.id}${painting.year ? ` (${painting.year})` : ""}`,
+        notes.filter(Boolean).map((note) => h("div", { class: "apart" }, note)),
+      ),
+    ),
+    painting.url && h("div", { class: "words" }, elsewhere(painting)),
+  );
 }
 
 // Where people can look at a painting; nothing where the index has no address on the web.
 export function elsewhere(painting, words) {
   if (!painting.url || !/^https?:\/\//i.test(painting.url)) return words ?? null;
-  return h("a", { href: painting.url, target: "_blank", rel: "noopener noreferrer" }, words ?? `at ${painting.url.split("/")[2]}`);
+  return h(
+    "a",
+    { href: painting.url, target: "_blank", rel: "noopener noreferrer" },
+    words ?? `at ${painting.url.split("/")[2]}`,
+  );
 }
 
-// Paintings with a note each, [[painting, note], ...]: as pictures, or as a list of links where the index has no pictures.
+// Paintings with a note each, [[painting, note], ...]: as pictures, or as a list of links where the index has no
+// pictures.
 export function evidence(found, size = "") {
-  if (found.some(([painting]) => painting.path)) return h("ul", { class: `grid ${size}` }, found.map(([painting, note]) => card(painting, note)));
-  return h("ul", { class: "listed" }, found.map(([painting, note]) => h("li", {}, note && h("span", { class: "note" }, note),
-    h("span", {}, star(painting), " ", h("a", { href: link("painting", { id: painting.id }) }, named(painting)), painting.url && [" · ", elsewhere(painting)]))));
+  if (found.some(([painting]) => painting.path))
+    return h(
+      "ul",
+      { class: `grid ${size}` },
+      found.map(([painting, note]) => card(painting, note)),
+    );
+  return h(
+    "ul",
+    { class: "listed" },
+    found.map(([painting, note]) =>
+      h(
+        "li",
+        {},
+        note && h("span", { class: "note" }, note),
+        h(
+          "span",
+          {},
+          star(painting),
+          " ",
+          h("a", { href: link("painting", { id: painting.id }) }, named(painting)),
+          painting.url && [" · ", elsewhere(painting)],
+        ),
+      ),
+    ),
+  );
 }
 
 // All that the index says of a painting; its record where it is more than the artist's name.
 export function labelled({ painting, labels }) {
-  const { attribution, ...others } = labels, record = attribution === painting.artist ? null : attribution;
-  const rows = { artist: painting.artist && artistLink(painting.artist), "as recorded": record, year: painting.year, ...others, id: painting.id, "to look at": elsewhere(painting) };
-  return h("dl", {}, Object.entries(rows).filter(([, value]) => value != null).map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]));
+  const { attribution, url, ...others } = labels,
+    record = attribution === painting.artist ? null : attribution;
+  const rows = {
+    artist: painting.artist && artistLink(painting.artist),
+    "as recorded": record,
+    year: painting.year,
+    ...others,
+    id: painting.id,
+    "to look at": elsewhere(painting),
+  };
+  return h(
+    "dl",
+    {},
+    Object.entries(rows)
+      .filter(([, value]) => value != null)
+      .map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]),
+  );
 }
 
 export const artistLink = (name) => h("a", { href: link("artist", { name }) }, name);
-
