@@ -11,6 +11,7 @@ import pytest
 
 from artidx import Index
 from artidx.embedder.catalogs.described import ColumnNames
+from artidx.service import findings
 from made import painting
 from served import TOKEN, served
 from shown import BLOCK, COMMAND, ROOT, is_as_shown
@@ -21,6 +22,7 @@ HELD = {  # as in the museum's package, but for the pictures
     "437430": ("Auguste Renoir", "By the Seashore", 1883),
     "1911-5": (None, "Portrait of a man", None),
     "1911-6": ("Titian", "Portrait of a woman", 1550),
+    "1911-7": ("Titian", "A garden", 1551),
 }
 HOST = re.compile(r"localhost:8000")
 
@@ -44,6 +46,10 @@ def service(tmp_path, monkeypatch, embedder):
     ]
     index, _ = Index.build(tmp_path / "paintings.artidx", pd.DataFrame(rows), names=ColumnNames(), embedder=embedder)
     with served(index.source, uploads=tmp_path / "uploads", write_token=TOKEN) as found:
+        # A process of its own would make it, which has much to import first.
+        findings.write(index.generation.folder, index.store.sha256, found.state.reviews.path(index))
+        with found.client() as client:
+            assert client.get("/v1/review").status_code == 200
         yield found
 
 
