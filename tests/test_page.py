@@ -339,6 +339,8 @@ def test_a_shortlist_becomes_a_report_whose_link_shows_the_same(open_page, museu
     elsewhere = open_page(museum, page.get_by_role("link", name="Link to this report").get_attribute("href")[2:])
     expect(elsewhere.locator("h1")).to_have_text("For Anna")
     expect(elsewhere.locator(".entry").nth(1).get_by_label("Note")).to_have_value("ask the studio")
+    paper = elsewhere.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", paper)) <= 3  # it begins on the first page
     elsewhere.emulate_media(media="print")
     expect(elsewhere.locator(".entry").nth(1).locator(".on-paper")).to_have_text("ask the studio")
     elsewhere.emulate_media(media="screen")
