@@ -41,7 +41,7 @@ from ..storage.manifest import Storage
 from ..storage.paintings import Paintings
 from ..storage.segments import OWN_COLUMNS, TYPES, Segment, new_segment
 from .cluster import Cluster, Piece, Work
-from .plan import plan
+from .plan import Plan, plan
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
 SAMPLE = 500  # paintings by which the cost of storing them smaller is measured
@@ -190,75 +190,88 @@ def add(
             is_table = catalog.recognised is not None
             looked = reader, settings.workers, advance
             todo = plan(before, catalog.table, folders, is_table, *looked, rehash=rehash)
-        moves = todo.moves(before.contents.history)
-        relabelled = todo.relabelled(before.contents.table(history.SYNC), moves) if is_table and folders else moves[:0]
-        fresh = todo.to_embed()
         _check_strict(todo.skipped, settings)
-        report = Report(
-            0,
-            already_there=todo.already_there,
-            removed=len(todo.gone),
-            dry_run=dry_run,
-            moved=tuple(todo.before["id"].iloc[[*todo.moved]]),
-            added=tuple(fresh["id"]),
-            gone=tuple(todo.before["id"].iloc[todo.gone]),
-            copies=todo.copies_by_others(),
-            corrected=len(relabelled),
-            relabelled=tuple(
-                relabelled[["id", "column", "before", "after"]]
-                .astype(object)
-                .where(relabelled[["id", "column", "before", "after"]].notna(), None)
-                .itertuples(index=False, name=None)
-            ),
-            **_said_of(catalog),
-        )
+        change = _Change.of(before, catalog, todo, is_relabelling=is_table and bool(folders))
+        fresh = todo.to_embed()
         if dry_run:
-            replaced = todo.replaced(fresh)
-            return dataclasses.replace(
-                report,
-                paintings=len(before) - len(todo.gone) - len(replaced) + len(fresh),
-                embedded=len(fresh),
-                replaced=tuple(todo.before["id"].iloc[replaced]),
-                skipped=(*catalog.skipped, *todo.skipped),
-            )
+            return dataclasses.replace(change.report(fresh), dry_run=True)
         found = _embed(fresh, embedder, index / "building", settings, bar)
         added = _rows(fresh, found, first_row=before.manifest.next_row)
-        replaced = todo.replaced(added)
-        skipped = (*catalog.skipped, *todo.skipped, *found.skipped)
-        twice: tuple[tuple[tuple[str, str], ...], ...] = ()
-        is_change = len(added) > 0 or len(todo.gone) > 0 or len(todo.moved) > 0 or len(relabelled) > 0
-        if is_change:
-            rows = todo.before["row"].to_numpy(np.int64)
-            carried = _carried(before.contents.history, todo.before.iloc[replaced], added)
-            words = [before.contents.history, moves, relabelled, carried]
-            contents = dataclasses.replace(
-                before.contents,
-                skipped=skipped,
-                next_row=before.manifest.next_row + len(added),
-                removed=np.concatenate([before.contents.removed, rows[todo.gone], rows[replaced]]),
-                reading=catalog.reading or before.contents.reading,
-                history=pd.concat(words, ignore_index=True),
-            )
-            everything = len(before) + len(added) - len(todo.gone) - len(replaced)
-            with bar(everything, "publishing") as advance:
-                contents = grown(contents, added, found.embeddings)
+        report = dataclasses.replace(
+            change.report(added, found.skipped),
+            embedded=found.embedded,
+            resumed=found.resumed,
+            seconds=found.seconds,
+            reading=found.reading,
+            published=change.is_any(added),
+        )
+        if report.published:
+            with bar(report.paintings, "publishing") as advance:
+                contents = grown(change.contents(added, report.skipped), added, found.embeddings)
                 generations.publish(index, contents, generations.ModelFile.of(before), before)
-                twice = _twice_now(contents.paintings, {*added["row"], *relabelled["row"]})
-                advance(everything)
+                twice = _twice_now(contents.paintings, {*added["row"], *change.relabelled["row"]})
+                report = dataclasses.replace(report, twice=twice)
+                advance(report.paintings)
         _clear(index / "building", embedder, before.paintings, {*added["sha256"]})
-    return dataclasses.replace(
-        report,
-        paintings=len(before) - len(todo.gone) - len(replaced) + len(added),
-        embedded=found.embedded,
-        added=tuple(added["id"]),
-        resumed=found.resumed,
-        replaced=tuple(todo.before["id"].iloc[replaced]),
-        skipped=skipped,
-        seconds=found.seconds,
-        reading=found.reading,
-        published=is_change,
-        twice=twice,
-    )
+    return report
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a catalog changes in an index, whatever of it can be embedded.
+
+    moves: corrections that go with files to their new names; relabelled: labels that are to be what the table says.
+    """
+
+    before: generations.Generation
+    catalog: Catalog
+    todo: Plan
+    moves: pd.DataFrame
+    relabelled: pd.DataFrame
+
+    @classmethod
+    def of(cls, before: generations.Generation, catalog: Catalog, todo: Plan, *, is_relabelling: bool) -> _Change:
+        moves = todo.moves(before.contents.history)
+        relabelled = todo.relabelled(before.contents.table(history.SYNC), moves) if is_relabelling else moves[:0]
+        return cls(before, catalog, todo, moves, relabelled)
+
+    def is_any(self, added: pd.DataFrame) -> bool:
+        """Whether anything changes if these paintings (rows of a table) are added."""
+        return any(len(each) > 0 for each in (added, self.todo.gone, self.todo.moved, self.relabelled))
+
+    def report(self, added: pd.DataFrame, skipped: tuple[tuple[str, str], ...] = ()) -> Report:
+        """If these paintings are added; skipped: what could not be embedded."""
+        ids, replaced = self.todo.before["id"], self.todo.replaced(added)
+        labels = self.relabelled[["id", "column", "before", "after"]].astype(object)
+        return Report(
+            len(self.before) - len(self.todo.gone) - len(replaced) + len(added),
+            embedded=len(added),
+            already_there=self.todo.already_there,
+            moved=tuple(ids.iloc[[*self.todo.moved]]),
+            replaced=tuple(ids.iloc[replaced]),
+            removed=len(self.todo.gone),
+            corrected=len(labels),
+            skipped=(*self.catalog.skipped, *self.todo.skipped, *skipped),
+            added=tuple(added["id"]),
+            gone=tuple(ids.iloc[self.todo.gone]),
+            relabelled=tuple(labels.where(labels.notna(), None).itertuples(index=False, name=None)),
+            copies=self.todo.copies_by_others(),
+            **_said_of(self.catalog),
+        )
+
+    def contents(self, added: pd.DataFrame, skipped: tuple[tuple[str, str], ...]) -> generations.Contents:
+        """Of the next generation, but for the added paintings themselves (`grown`)."""
+        old, rows = self.before.contents, self.todo.before["row"].to_numpy(np.int64)
+        replaced = self.todo.replaced(added)
+        carried = _carried(old.history, self.todo.before.iloc[replaced], added)
+        return dataclasses.replace(
+            old,
+            skipped=skipped,
+            next_row=self.before.manifest.next_row + len(added),
+            removed=np.concatenate([old.removed, rows[self.todo.gone], rows[replaced]]),
+            reading=self.catalog.reading or old.reading,
+            history=pd.concat([old.history, self.moves, self.relabelled, carried], ignore_index=True),
+        )
 
 
 def _said_of(catalog: Catalog) -> dict[str, Any]:
