@@ -460,7 +460,7 @@ def test_the_tuned_recipe_ends_in_a_model_with_a_card_and_a_second_run_makes_not
     assert (first.size, first.dim) == (48, 4)
     assert first.sha256 == second.sha256
     card = (tuned_folder / "tuned.md").read_text()
-    assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in card
+    assert "`tiny`: all but its first part, 3 and 2 epochs" in card
     assert "one of 4\nartists, with weight 0.8. They were fitted to\n20 paintings (train)" in card, (
         "styles of a few are not learnt"
     )
@@ -536,7 +536,7 @@ def test_a_student_comes_nearer_to_its_teacher_and_its_frozen_part_stays(taught,
     assert torch.equal(found.members[0].blocks[0][0].weight, before.blocks[0][0].weight)
     assert not torch.equal(found.members[0].blocks[1].weight, before.blocks[1].weight)
     assert "21 training paintings" in made, "that by an artist with no other, too"
-    assert "`tiny`, all but the first 1 of its parts, 3 and 2 epochs" in made, "of the teacher"
+    assert "`tiny`: all but its first part, 3 and 2 epochs" in made, "of the teacher"
 
 
 def test_a_student_killed_in_mid_epoch_goes_on_to_the_same_result(taught, tmp_path, weights, catalog):

@@ -120,9 +120,9 @@ def _described(settings: DistilledSettings, teacher: tuned.Tuned) -> str:
     return f"""One `{s.backbone}` with pretrained weights (licence: {licence}), read at several depths (mean and
 standard deviation of every channel). It was trained to reproduce the vectors of a larger model, its teacher, for the
 {len(teacher.places):,} training paintings. It started from a ridge regression of these vectors on the pretrained
-backbone's features. Then all but its first {s.frozen} parts were trained for {s.epochs} epochs at a rate of {s.rate:g},
-on crops of {crops.CROP} px of paintings that were re-digitised at random, {s.photographed:.0%} of them in another light
-and with a strip of background around them.
+backbone's features. Then all but its first {tuned.parts(s.frozen)} were trained for {s.epochs} epochs at a rate of
+{s.rate:g}, on crops of {crops.CROP} px of paintings that were re-digitised at random,
+{s.photographed:.0%} of them in another light and with a strip of background around them.
 
 The teacher, which is not in this file:
 

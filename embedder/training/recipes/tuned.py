@@ -158,7 +158,7 @@ def _described(
 ) -> str:
     how, head = settings.fine_tuning, settings.head
     members = "\n".join(
-        f"- `{m.backbone}`: all but its first {m.frozen} parts, {m.epochs} and {m.again}"
+        f"- `{m.backbone}`: all but its first {parts(m.frozen)}, {m.epochs} and {m.again}"
         + (f", then {m.rest} " if more else " ")
         + f"epochs at a rate of "
         f"{m.rate:g}, weight {m.weight:g}; pretrained weights under {BACKBONES[m.backbone].licence}"
@@ -193,6 +193,11 @@ the canvas, shift them are shortened, and PCA reduces them to {head.joined_dim} 
 of the probabilities of classifiers (multinomial logistic regression; for artists, the mean of one classifier per
 member): {said}. They were fitted to
 {learnt:,} paintings ({", ".join(learn)}). PCA reduces all of it to {head.dim} numbers."""
+
+
+def parts(count: int) -> str:
+    """So many parts of a backbone, in a sentence."""
+    return "part" if count == 1 else f"{count} parts"
 
 
 def _counted(data: Data) -> str:
