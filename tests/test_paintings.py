@@ -10,12 +10,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from artidx import Index
+from artidx.embedder import hashed
 from artidx.embedder.catalogs.attribution import artist_key, attributed
 from artidx.errors import BadIndex
 from artidx.files import sha256_of
 from artidx.index.scoring.artists import artist_codes, artist_names
 from artidx.index.scoring.neighbourhood import smallest
-from artidx.index.storage import columns_file, history, segments
+from artidx.index.storage import columns_file, generations, history, segments
 from artidx.index.storage.batch import Batch
 from artidx.index.storage.generations import Contents
 from artidx.index.storage.where import matching
@@ -142,6 +143,26 @@ def test_the_columns_are_a_file_of_arrows_own_that_says_what_the_table_says(inde
     table = index.generation.table
     assert found["id"].tolist() == table["id"].tolist()
     assert found["artist"].tolist() == table["artist"].tolist()
+
+
+def test_a_large_file_that_was_found_right_is_not_read_again_until_it_changes(index, monkeypatch):
+    read = []
+    check = generations.check_file
+    monkeypatch.setattr(hashed, "LARGE", 1)
+    monkeypatch.setattr(hashed, "FRESH_NS", -(1 << 62))
+    monkeypatch.setattr(generations, "check_file", lambda *words: read.append(words[-1]) or check(*words))
+    path = columns_of(index)
+    Index.open(index.source)
+    assert {path.name, "000001-0.npy", "000001-0.parquet"} <= set(read)
+    read.clear()
+    Index.open(index.source)
+    assert read == []
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadIndex, match=r"\.arrow: damaged: its sha256"):
+        Index.open(index.source)
+    assert read == [path.name]
 
 
 @pytest.mark.parametrize("compression", ["zstd", "lz4"])

@@ -355,7 +355,7 @@ def test_an_index_that_was_never_calibrated_says_so(tmp_path, collection):
     with served(index.source) as service, service.client() as client:
         for answer in (client.post("/v1/pair", **form(a=RED, b=BLUE)), client.post("/v1/nearest", **form(image=RED))):
             assert (answer.status_code, answer.json()["type"]) == (409, "urn:artidx:uncalibrated")
-            assert answer.json()["detail"].startswith("plain.artidx: was never calibrated")
+            assert answer.json()["detail"].startswith("plain.artidx: not calibrated")
         assert client.get("/v1/paintings").status_code == 200
 
 
