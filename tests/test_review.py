@@ -186,7 +186,7 @@ def test_the_page_is_one_file_that_fetches_nothing_and_runs_nothing(museum):
     assert "&lt;script&gt;" in page
     assert set(re.findall(r'(?:src|href)="([a-z]+):', page)) == {"data"}
     assert "break-inside: avoid" in page
-    assert "no attribution" in page
+    assert "not an attribution" in page
 
 
 def test_a_cell_that_begins_like_a_formula_is_text(museum):
