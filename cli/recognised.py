@@ -34,7 +34,7 @@ def note_recognised(catalog: Catalog) -> None:
             )
             if part
         )
-        note(f"{catalog.source}{f' ({where})' if where else ''}: {found.rows:,} {found.of}")
+        note(f"{catalog.source}{f' ({where})' if where else ''}: {found.rows:,} {found.of}{'s' * (found.rows != 1)}")
         if catalog.is_guessed_encoding:
             note(f"  {_guessed(found.encoding)}")
         for ours, word in WORDS.items():

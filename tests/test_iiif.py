@@ -276,7 +276,7 @@ def test_the_mapping_of_metadata_is_shown_and_can_be_told_otherwise(tmp_path, ru
     status, _, err = run("build", tmp_path / "m.json", "-o", tmp_path / "i.artidx")
     assert status == 0
     for line in (
-        "1 objects",
+        "1 object",
         "artist           Creator(s)",
         "object           Accession Number",
         "title            label",

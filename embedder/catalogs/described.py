@@ -64,7 +64,7 @@ class Recognised:
     found.
 
     missing: objects, and named files that were not found; without: objects that have none yet; unused: photographs in
-    the folders that no row names; of: what `rows` counts.
+    the folders that no row names; of: one of what `rows` counts.
     """
 
     headings: tuple[str, ...]
@@ -78,7 +78,7 @@ class Recognised:
     missing: tuple[str, ...]
     without: tuple[str, ...]
     unused: int
-    of: str = "rows"
+    of: str = "row"
 
 
 def described(

@@ -76,7 +76,6 @@ class _Walk:
     rows: list[_Row] = field(default_factory=list)
     without: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    objects: int = 0
     choices: int = 0
     text: int = 0  # characters of metadata
     unfolding: Lock = field(default_factory=Lock)
@@ -168,7 +167,6 @@ def _taken(where: str, found: Found, walk: _Walk) -> Iterator[str]:
 
 
 def _note(where: str, one: Object, walk: _Walk) -> None:
-    walk.objects += 1
     walk.choices += one.choices
     name = one.label or one.address or where
     if not one.pictures:
@@ -253,13 +251,13 @@ def _table(
         line=1,
         encoding=None,
         sheet=None,
-        rows=walk.objects,
+        rows=len({*numbers}) + len(walk.without),
         folders=_places(rows["path"].tolist()),
         photographs=len(rows),
         missing=(),
         without=tuple(walk.without),
         unused=0,
-        of="objects",
+        of="object",
     )
     return rows, [*walk.skipped, *left_out], facts
 
