@@ -19,7 +19,7 @@ from ..files import Fingerprint, cache_folder, fingerprint
 
 FRESH_NS = 2_000_000_000  # a file written so lately may be written again and have the same time of change
 WAIT_S = 5.0  # for another run that is writing
-LARGE = 1 << 20  # bytes: a smaller file is read as soon as it is looked up
+LARGE = 16 << 20  # bytes: a smaller file is read as soon as it is looked up, and leaves no trace in the home
 TABLES = """
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, print TEXT, sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS prints (print TEXT PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;

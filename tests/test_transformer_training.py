@@ -174,7 +174,7 @@ def test_all_splits_are_learnt_after_what_was_measured(whole, table, weights, tm
 
 def test_other_settings_are_not_gone_on_with(whole, table, weights, tmp_path):
     shutil.copytree(whole.work, tmp_path / "work")
-    with pytest.raises(BadSetting, match="of a run with other settings"):
+    with pytest.raises(BadSetting, match="a run with other settings"):
         trained(table, weights, tmp_path / "work", settings=SETTINGS.model_copy(update={"rate": 2e-3}))
 
 
