@@ -213,7 +213,9 @@ def _laid(
     some = np.s_[::EVERY, ::EVERY]
     one, two = (each[some][inside[some]] for each in (there, here))
     residual = np.median(np.hypot(*(cv2.perspectiveTransform(on_b[None].astype(np.float64), matrix)[0] - on_a).T))
-    saturation = [float((each.max(axis=1) - each.min(axis=1)).mean()) for each in (one, two)]
+    saturation = [_saturation(each) for each in (one, two)]
+    # From the more colourful to the other: grey can be made of colours, and not the other way round.
+    fitted = _fitted(one, two) if saturation[0] >= saturation[1] else _fitted(two, one)
     if is_swapped:
         saturation.reverse()
     return Fit(
@@ -226,37 +228,42 @@ def _laid(
         shape.turned,
         shape.stretched,
         float(np.sqrt(((one - two) ** 2).mean())),
-        _fitted(one, two),
+        fitted,
         *saturation,
     )
 
 
 def _agreement(cv2: Any, one: Any, two: Any, inside: Any) -> float:
     """Median correlation of grey in patches with something in them; 0 where there are too few of these."""
-    one, two = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (one, two))
-    found = []
-    for top in range(0, one.shape[0] - PATCH + 1, PATCH):
-        for left in range(0, one.shape[1] - PATCH + 1, PATCH):
-            at = np.s_[top : top + PATCH, left : left + PATCH]
-            if inside[at].mean() < 0.9:
-                continue
-            x, y = one[at][inside[at]], two[at][inside[at]]
-            x, y = x - x.mean(), y - y.mean()
-            if max(x.std(), y.std()) < FLAT:
-                continue
-            found.append(float((x * y).mean() / max(x.std() * y.std(), 1e-6)))
-    if len(found) < 4:
+    height, width = (side // PATCH * PATCH for side in inside.shape)
+
+    def patches(picture: Any) -> Any:  # (patches, pixels)
+        rows = picture[:height, :width].reshape(height // PATCH, PATCH, width // PATCH, PATCH)
+        return rows.transpose(0, 2, 1, 3).reshape(-1, PATCH * PATCH)
+
+    weights = patches(inside).astype(np.float32)
+    is_within = weights.mean(axis=1) >= 0.9
+    weights = weights[is_within]
+    counts = weights.sum(axis=1)
+    greys = [patches(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY))[is_within] for each in (one, two)]
+    x, y = (weights * (each - ((each * weights).sum(axis=1) / counts)[:, None]) for each in greys)
+    spread_x, spread_y = (np.sqrt((each * each).sum(axis=1) / counts) for each in (x, y))
+    is_told = np.maximum(spread_x, spread_y) >= FLAT
+    if is_told.sum() < 4:
         return 0.0
-    return float(np.median(found))
+    correlations = (x * y).sum(axis=1) / counts / np.maximum(spread_x * spread_y, 1e-6)
+    return float(np.median(correlations[is_told]))
 
 
-def _fitted(one: Any, two: Any) -> float:
-    """Root mean square difference in levels once the colours of one were fitted to the other's by a linear map.
+def _saturation(pixels: Any) -> float:
+    """The mean of the largest less the smallest channel; pixels (n, 3)."""
+    red, green, blue = pixels.T
+    largest, smallest = (each(each(red, green), blue) for each in (np.maximum, np.minimum))
+    return float((largest - smallest).mean())
 
-    From the more colourful to the other, since grey can be made of colours and not the other way round.
-    """
-    spread = [(each.max(axis=1) - each.min(axis=1)).mean() for each in (one, two)]
-    source, target = (one, two) if spread[0] >= spread[1] else (two, one)
+
+def _fitted(source: Any, target: Any) -> float:
+    """Root mean square difference in levels once the colours of one were fitted to the other's by a linear map."""
     design = np.column_stack([source, np.ones(len(source), np.float32)])
     gram = design.T.astype(np.float64) @ design + 1e-3 * np.eye(4)  # a grey picture has three channels alike
     weights = np.linalg.solve(gram, design.T.astype(np.float64) @ target)
