@@ -30,7 +30,7 @@ from ..storage.vector_store import VectorStore
 
 NEIGHBOURS = 5  # of each photograph
 NEAREST = 2  # of these are looked at a little farther (Reach)
-MOST = 5000  # pairs that are compared, the nearest: ten minutes of two cores at most
+MOST = 5000  # pairs that are compared, the nearest: six minutes of two cores at most
 HELD = 256  # photographs with their features, 1.5 MB each
 TRIED = 8  # photographs whose mirror images say whether all are needed
 SIDE = 1024  # pixels of the pictures that are mirrored; more than any model looks at
