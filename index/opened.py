@@ -256,7 +256,7 @@ class Index:
             for name, expected, vector in zip(table["id"], table["vector_sha256"], vectors.at(places), strict=True):
                 if vector_hash(vector) != expected:
                     wrong.append(f"{name}: its vector is not the one that was computed for it")
-        return wrong or vectors.unreadable_lists()  # as they were written, and by whom?  Its sums are the writer's, too
+        return wrong or vectors.unreadable_lists()  # whoever made a hostile file made its hash, too
 
     def only(self, where: str | None = None, exclude: str | None = None) -> Index:
         """The same index, searching only the paintings for which `where` holds and `exclude` does not.

@@ -91,6 +91,26 @@ def test_what_is_said_of_b_is_turned_round_with_the_order(picture, original):
     assert same_picture(crop, original).kinds == ("wider",)
 
 
+def test_agreement_is_the_median_over_patches_of_a_plain_correlation():
+    chance, side = np.random.default_rng(0), geometry.PATCH
+    one = chance.normal(100, 20, (5 * side + 7, 4 * side + 9)).astype(np.float32)
+    two = (one + chance.normal(0, np.linspace(5, 60, one.shape[1]), one.shape)).astype(np.float32)
+    one[:side], two[:side] = 90, 91  # nothing to compare
+    inside = np.ones(one.shape, bool)
+    inside[:, : side // 2] = False  # half of the first patches, which do not count
+    inside[2 * side :: 20] = False
+    found = []
+    for top in range(0, one.shape[0] - side + 1, side):
+        for left in range(0, one.shape[1] - side + 1, side):
+            at = np.s_[top : top + side, left : left + side]
+            x, y = one[at][inside[at]], two[at][inside[at]]
+            if inside[at].mean() >= 0.9 and max(x.std(), y.std()) >= geometry.FLAT:
+                found.append(np.corrcoef(x, y)[0, 1])
+    assert len(found) == 12
+    assert geometry.agreement(one, two, inside) == pytest.approx(np.median(found), abs=1e-5)
+    assert geometry.agreement(one[:side], two[:side], inside[:side]) == 0
+
+
 def test_features_of_a_mirror_image_are_those_that_would_be_found_in_it(original):
     derived = original.found.mirrored
     anew = geometry.photograph(ImageOps.mirror(Image.fromarray(original.found.rgb)))

@@ -209,7 +209,8 @@ def _laid(
     if inside.sum() < 4 * PATCH * PATCH:
         return None
     there, here = (cv2.GaussianBlur(each, (0, 0), 1.0).astype(np.float32) for each in (a.rgb, laid))
-    agreement = _agreement(cv2, there, here, inside)
+    grey_there, grey_here = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (there, here))
+    agreed = agreement(grey_there, grey_here, inside)
     some = np.s_[::EVERY, ::EVERY]
     one, two = (each[some][inside[some]] for each in (there, here))
     residual = np.median(np.hypot(*(cv2.perspectiveTransform(on_b[None].astype(np.float64), matrix)[0] - on_a).T))
@@ -223,7 +224,7 @@ def _laid(
         shape.share_a,
         shape.share_b,
         float(residual / np.hypot(height, width)),
-        agreement,
+        agreed,
         shape.enlarged,
         shape.turned,
         shape.stretched,
@@ -233,8 +234,11 @@ def _laid(
     )
 
 
-def _agreement(cv2: Any, one: Any, two: Any, inside: Any) -> float:
-    """Median correlation of grey in patches with something in them; 0 where there are too few of these."""
+def agreement(one: npt.NDArray[np.float32], two: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> float:
+    """Median correlation of two grey pictures (h, w), patch by patch, of those pixels that are inside both.
+
+    Only patches that lie inside by nine tenths and have something in them count; 0 where these are fewer than four.
+    """
     height, width = (side // PATCH * PATCH for side in inside.shape)
 
     def patches(picture: Any) -> Any:  # (patches, pixels)
@@ -245,7 +249,7 @@ def _agreement(cv2: Any, one: Any, two: Any, inside: Any) -> float:
     is_within = weights.mean(axis=1) >= 0.9
     weights = weights[is_within]
     counts = weights.sum(axis=1)
-    greys = [patches(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY))[is_within] for each in (one, two)]
+    greys = [patches(each)[is_within] for each in (one, two)]
     x, y = (weights * (each - ((each * weights).sum(axis=1) / counts)[:, None]) for each in greys)
     spread_x, spread_y = (np.sqrt((each * each).sum(axis=1) / counts) for each in (x, y))
     is_told = np.maximum(spread_x, spread_y) >= FLAT
