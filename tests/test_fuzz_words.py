@@ -19,7 +19,7 @@ from artidx.errors import BadIndex, BadSetting
 from artidx.index.storage.manifest import Manifest, read_manifest
 from artidx.index.storage.where import matching
 
-SECONDS = float(os.environ.get("ARTIDX_FUZZ_S", "10"))
+SECONDS = float(os.environ.get("ARTIDX_FUZZ_S", "3"))
 TABLE = pd.DataFrame(
     {
         "artist": pd.Series(["Cézanne, Paul", None, "unknown"], dtype="str"),

@@ -27,7 +27,7 @@ from artidx.embedder.catalogs.tables import open_table, read_table
 from artidx.errors import ArtidxError, BadCatalog, BadSetting
 
 fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=40)
-FUZZED_S = float(os.environ.get("ARTIDX_FUZZ_S", "20"))  # `make fuzz` for long
+FUZZED_S = float(os.environ.get("ARTIDX_FUZZ_S", "4"))  # `make fuzz` for long
 
 WRITTEN = {
     "cp1252": [
