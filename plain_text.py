@@ -1,7 +1,7 @@
 """Text from files and tables where people look at it: without power over a log, a list or a spreadsheet.
 
-Control characters and marks of direction can rewrite a line as it is shown, and a cell that begins as a formula does is
-run by spreadsheets. What this leaves can be read, and be turned back.
+Control characters and marks of direction can rewrite a line as it is shown, and spreadsheets run a cell that begins like
+a formula. Both are changed in a way that can be undone. The name of a file need not be text at all.
 """
 
 from __future__ import annotations
@@ -25,6 +25,15 @@ def cell(text: str) -> str:
 def of_cell(text: str) -> str:
     """The text that `cell` made the cell of."""
     return text[len(TEXT) :] if text.startswith(TEXT) and text[len(TEXT) :].startswith(FORMULA) else text
+
+
+def is_text(name: str) -> bool:
+    """Whether it can be written as UTF-8; the name of a file need not be."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _escape(character: str) -> str:

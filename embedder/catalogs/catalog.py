@@ -23,6 +23,7 @@ from typing import Any
 import pandas as pd
 
 from ...errors import BadCatalog, BadSetting, MissingPackage, UnreadableImage
+from ...plain_text import is_text
 from ..locations import SEPARATOR, image_column
 from ..parallel import Bar, no_bar
 from ..pictures.formats import is_read, unread
@@ -479,15 +480,6 @@ def _clean(value: object, between_lines: str = " ") -> str | None:
         text = between_lines.join(line for line in lines if line)
         text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
     return composed(text) or None
-
-
-def is_text(name: str) -> bool:
-    """Whether it can be written as UTF-8; the name of a file need not be."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key
-from ...embedder.catalogs.catalog import is_text, year_of
+from ...embedder.catalogs.catalog import year_of
 from ...errors import BadCatalog, BadSetting, IndexChanged, UnknownArtist, UnknownPainting
+from ...plain_text import is_text
 from ..measure.splits import split_names
 from ..scoring.calibration import Calibration
 from ..storage import generations, history

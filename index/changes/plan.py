@@ -24,12 +24,12 @@ import pandas as pd
 
 from ...embedder import hashed
 from ...embedder.catalogs.attribution import artist_key
-from ...embedder.catalogs.catalog import is_text
 from ...embedder.locations import Reader, absolute, content_hash, split_location
 from ...embedder.parallel import ahead
 from ...embedder.remote import is_remote
 from ...embedder.runtime import available_cores
 from ...errors import UnreadableImage
+from ...plain_text import is_text
 from ..scoring.vectors import Integers
 from ..storage import history
 from ..storage.generations import Generation

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...embedder.catalogs.catalog import is_text
 from ...errors import BadIndex, BadSetting
+from ...plain_text import is_text
 from ..scoring.neighbourhood import LANDMARKS
 from ..scoring.vectors import MARGIN, Array, Integers, distances
 from ..storage.folder_store import nothing_left

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ...embedder.catalogs.catalog import is_text
+from ...plain_text import is_text
 from ..scoring.artists import centroids_of
 from ..scoring.neighbourhood import LANDMARKS, first_of_copies
 from ..scoring.vectors import Array, Integers
