@@ -1,7 +1,7 @@
 """Text from files and tables where people look at it: without power over a log, a list or a spreadsheet.
 
-Control characters and marks of direction can rewrite a line as it is shown, and spreadsheets run a cell that begins like
-a formula. Both are changed in a way that can be undone. The name of a file need not be text at all.
+Control characters and marks of direction can rewrite a line as it is shown, and spreadsheets run a cell that begins
+like a formula. Both are changed in a way that can be undone. The name of a file need not be text at all.
 """
 
 from __future__ import annotations
