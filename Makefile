@@ -42,9 +42,10 @@ quick: $(QUICK)/installed
 test: $(DEV)/installed
 	$(MAKE) --no-print-directory --jobs 2 check pytest
 
-# In the order of tests/conftest.py: the longest files would be last otherwise, one core idle.
+# Three on two cores, since many tests wait for a server or a clock. In the order of tests/conftest.py: the longest files
+# would be last otherwise, one core idle.
 pytest: $(DEV)/installed
-	TMPDIR=$(TEMPORARY) $(DEV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	TMPDIR=$(TEMPORARY) $(DEV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # An index broken on purpose, at length: 300 kills, 500 flipped bytes, 200 publishes, 5,000 bad images; and a service
 # among bad clients: 2,000 malformed uploads, 50 generations under load. Minutes.
