@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from ..errors import UnreadableImage
 from ..index.answers.collection import Artist, NearArtist
 from ..index.milvus.address import Address
 from ..index.opened import Index
+from ..index.scoring.vectors import Array
 from ..index.storage.manifest import Manifest, Model
 from ..index.storage.vector_store import Painting
 from ..index.storage.where import LONGEST
@@ -146,7 +147,8 @@ class Label:
 
 @dataclass(frozen=True)
 class MapOfPaintings:
-    """Paintings on a plane, column by column. total: how many the index has; those here are all, or sampled at random.
+    """Paintings on a plane, column by column, along a curve through the plane: those that follow each other lie side by
+    side. total: how many the index has; those here are all, or sampled at random.
 
     cell: how large their pictures are on the sheets, in px; 0 where the index has none."""
 
@@ -281,15 +283,13 @@ async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
     responses={202: {"model": Drawing, "description": "It is being drawn; come again."}},
 )
 async def the_map(state: SharedState, index: HeldIndex) -> Response:
-    """All paintings on a plane, at most 20,000; paintings that look alike to the model are close together."""
-    try:
-        points = await state.maps.of(index)
-    except (OSError, ValueError):
-        raise Problem(503, "no-map", "the map of this generation could not be drawn") from None
+    """All paintings on a plane, at most 100,000; paintings that look alike to the model are close together."""
+    points = await _points(state, index)
     if points is None:
-        drawing = Drawing("the map is being drawn; of 20,000 paintings that takes a minute", *_names(index))
+        drawing = Drawing("the map is being drawn; of 100,000 paintings that takes minutes", *_names(index))
         return answer(drawing, 202, {"retry-after": str(RETRY_AFTER_S)})
-    return answer(await state.searched(lambda: _map_of(index, points)))
+    places = await state.mapped(index, points)
+    return answer(await state.searched(lambda: _map_of(index, places, points)))
 
 
 @router.get(
@@ -305,7 +305,10 @@ async def map_sheet(
     request: Request, state: SharedState, index: HeldIndex, number: Annotated[int, Path(ge=0, lt=1 << 16)]
 ) -> Response:
     """Small pictures of 64 paintings of the map, in its order: 8 in a row, in cells of the map's size."""
-    places = await state.searched(lambda: index.store.sample(projection.MOST).tolist())
+    points = await _points(state, index)
+    if points is None:
+        raise Problem(503, "no-map", "the map of this generation is being drawn")
+    places = await state.mapped(index, points)
     some = places[number * sheets.ON_A_SHEET : (number + 1) * sheets.ON_A_SHEET]
     if not some:
         raise Problem(404, "no-sheet", f"the map has {len(places)} paintings, 64 on a sheet")
@@ -329,9 +332,16 @@ def words_of(history: pd.DataFrame) -> tuple[Word, ...]:
     return tuple(Word(*row) for row in told.astype(object).where(told.notna(), None).itertuples(index=False))
 
 
-def _map_of(index: Index, points: Any) -> MapOfPaintings:
-    table = index.store.rows(index.store.sample(projection.MOST).tolist())
-    rounded = np.round(points.astype(np.float64), 4)
+async def _points(state: AppState, index: Index) -> Array | None:
+    try:
+        return await state.maps.of(index)
+    except (OSError, ValueError):
+        raise Problem(503, "no-map", "the map of this generation could not be drawn") from None
+
+
+def _map_of(index: Index, places: Sequence[int], points: Array) -> MapOfPaintings:
+    table = index.store.rows(places)
+    rounded = np.round(points[projection.along_curve(points)].astype(np.float64), 4)
     columns = {"artist": table["artist_key"].map({artist.id: artist.artist for artist in index.collection.artists})} | {
         name: table[name] for name in index.collection.label_names if table[name].nunique() <= MOST_COLOURS
     }

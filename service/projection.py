@@ -20,17 +20,18 @@ from ..errors import ArtidxError, BadIndex, IndexAway, MissingPackage
 from ..files import write_atomically
 from ..index.measure.space import principal_components
 from ..index.milvus.address import Address, is_address
-from ..index.scoring.vectors import Array
+from ..index.scoring.vectors import Array, Integers
 from ..index.sources import open_store
 from ..index.storage.folder_store import FolderStore
 from ..index.storage.generations import read_generation
 from ..index.storage.vector_store import SAMPLED, VectorStore
 from .aside import AWAY
 
-MOST = SAMPLED  # paintings: a minute of one core, and as many as a browser moves smoothly
+MOST = SAMPLED  # paintings: as many as a browser moves smoothly
 COMPONENTS = 50
 PERPLEXITY = 30
 FEWEST = 12  # paintings; fewer are shown by their two principal components
+CURVE_BITS = 12  # of a coordinate: a cell of the curve is smaller than a picture on the largest map
 
 
 def drawn(opened: VectorStore) -> Array:
@@ -54,6 +55,21 @@ def _fitted(points: Array) -> Array:
     middle, extent = (low + high) / 2, max(float((high - low).max()), 1e-12)
     fitted: Array = (points - middle) / extent + np.float32(0.5)
     return fitted
+
+
+def along_curve(points: Array) -> Integers:
+    """(m,) the order of points (m, 2) along a Hilbert curve: those that follow each other lie side by side."""
+    side = 1 << CURVE_BITS
+    x, y = np.clip(points.T.astype(np.float64) * side, 0, side - 1).astype(np.int64)
+    passed, half = np.zeros(len(points), np.int64), side >> 1
+    while half:
+        right, lower = (x & half) > 0, (y & half) > 0
+        passed += half * half * ((3 * right) ^ lower)
+        turned = right & ~lower
+        x, y = np.where(turned, side - 1 - x, x), np.where(turned, side - 1 - y, y)
+        x, y = np.where(lower, x, y), np.where(lower, y, x)
+        half >>= 1
+    return np.argsort(passed, kind="stable")
 
 
 def read(path: Path) -> Array:

@@ -20,9 +20,9 @@ ROW = 8  # cells
 ON_A_SHEET = ROW * ROW  # half a second's work for files of 100 kB
 LARGE, SMALL = 128, 64  # px of a cell
 MOST_LARGE = (
-    4096  # paintings on a map whose cells are large: a graphics card then holds 0.3 GB, as of 20,000 small ones
+    4096  # paintings on a map whose cells are large: a graphics card then holds 0.3 GB, as of 16,384 small ones
 )
-KEPT_BYTES = 64 << 20  # twice what the 20,000 paintings of a map take
+KEPT_BYTES = 64 << 20  # what 40,000 paintings of a map take, at 64 px
 QUALITY = 75
 
 

@@ -19,6 +19,7 @@ from ..embedder.runtime import available_cores
 from ..errors import UnreadableImage
 from ..index.answers.search import Query
 from ..index.opened import Index
+from ..index.scoring.vectors import Array
 from . import findings, projection
 from .aside import MadeAside
 from .engine import Engine
@@ -36,6 +37,7 @@ from .tokens import Tokens
 from .traces import Traces
 
 T = TypeVar("T")
+MAPPED = 2  # generations whose map is looked at: before and after a change
 FILTERED = 8  # indexes by an expression, of which people scroll through what is found
 
 
@@ -48,7 +50,8 @@ class AppState:
         self.metrics = Metrics()
         self.traces = traces
         self.engine = Engine(holder.index.embedder, self.metrics, traces)
-        self.maps = MadeAside("map", projection.__name__, ".npy", projection.read)
+        self.maps = MadeAside("map", projection.__name__, f".{projection.MOST}.npy", projection.read)
+        self._mapped: Kept[list[int]] = Kept(MAPPED)
         self.reviews = MadeAside("review", findings.__name__, ".jsonl", findings.read, lambda index: len(index.history))
         self.pictures = Pictures(settings.max_pixels)
         self.pyramids: Kept[Pyramid] = Kept(TILES_BYTES, lambda pyramid: pyramid.size_bytes)
@@ -87,6 +90,15 @@ class AppState:
         return await self._filtered.of(
             f"{index.store.sha256} {where}", lambda: self.searched(lambda: index.only(where))
         )
+
+    async def mapped(self, index: Index, points: Array) -> list[int]:
+        """Places of the paintings on its map, in the order of a curve through the map's points (m, 2)."""
+
+        def ordered() -> list[int]:
+            places: list[int] = index.store.sample(projection.MOST)[projection.along_curve(points)].tolist()
+            return places
+
+        return await self._mapped.of(index.store.sha256, lambda: self.searched(ordered))
 
     async def squares(self, asked: Asked, decode: Callable[[], Pixels]) -> Pixels:
         """What `decode` makes of a picture that was sent. Raises UnreadableImage, which says the picture's name."""

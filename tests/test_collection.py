@@ -129,6 +129,15 @@ def test_the_map_puts_those_side_by_side_that_are_alike(tmp_path, embedder):
     np.testing.assert_array_equal(points, projection.drawn(index.store))  # the same again
 
 
+def test_paintings_that_follow_each_other_on_the_map_lie_side_by_side():
+    side = 32
+    grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2)
+    shuffled = np.random.default_rng(0).permutation(grid)
+    along = shuffled[projection.along_curve(((shuffled + 0.5) / side).astype(np.float32))]
+    assert sorted(along.tolist()) == sorted(grid.tolist())
+    assert (np.abs(np.diff(along, axis=0)).sum(axis=1) == 1).all()
+
+
 @pytest.mark.parametrize("count", [1, 2, 11])
 def test_the_map_of_few_paintings_is_drawn_all_the_same(count, tmp_path, embedder):
     for number in range(count):

@@ -315,8 +315,9 @@ def test_the_collection_leads_to_artists_paintings_and_questions(open_page, muse
     expect(page.locator("#answer")).to_be_visible()
 
 
-def test_a_shortlist_becomes_a_report_whose_link_shows_the_same(open_page, museum, museum_index):
+def test_a_shortlist_becomes_a_report_whose_link_shows_the_same(open_page, museum, museum_index, tmp_path):
     one, other = ids(museum_index)[0], ids(museum_index)[-1]
+    own = shutil.copy(MUSEUM / f"{ids(museum_index)[1]}.jpg", tmp_path / "mine.jpg")
     page = open_page(museum, "collection")
     page.locator(".wall a").first.focus()
     page.keyboard.press("Shift+Tab")
@@ -324,10 +325,16 @@ def test_a_shortlist_becomes_a_report_whose_link_shows_the_same(open_page, museu
     expect(page.get_by_role("button", name="Shortlist:").first).to_have_attribute("aria-pressed", "true")
     page.goto(f"{museum.url}/#/identify?image={other}")
     page.get_by_role("region", name="The painting").get_by_role("button", name="Shortlist:").click()
-    page.get_by_role("link", name="Report (2)").click()
+    page.goto(f"{museum.url}/#/identify")
+    page.get_by_label("The painting: choose a file").set_input_files(own)
+    page.get_by_role("button", name="Shortlist: mine.jpg").click()
+    page.get_by_role("link", name="Report (3)").click()
+    page.reload()  # the picture of one's own is still there
     entries = page.locator(".entry")
-    for entry, id_ in zip(entries.all(), (one, other), strict=True):
-        expect(entry.locator(".lead")).to_have_text(museum_index.nearest(f"id:{id_}").summary.headline)
+    for entry, asked in zip(entries.all(), (f"id:{one}", f"id:{other}", own), strict=True):
+        expect(entry.locator(".lead")).to_have_text(museum_index.nearest(asked).summary.headline)
+    expect(entries.last.get_by_role("img", name="mine.jpg", exact=True)).to_be_visible()
+    expect(page.get_by_text("1 picture of your own stays in this browser: the link leaves it out")).to_be_visible()
     tab_to(page, entries.first.get_by_label("Note"))
     page.keyboard.type("ask the studio")
     tab_to(page, entries.first.get_by_role("button", name="Down"))
@@ -338,6 +345,7 @@ def test_a_shortlist_becomes_a_report_whose_link_shows_the_same(open_page, museu
     page.keyboard.press("Enter")
     elsewhere = open_page(museum, page.get_by_role("link", name="Link to this report").get_attribute("href")[2:])
     expect(elsewhere.locator("h1")).to_have_text("For Anna")
+    expect(elsewhere.locator(".entry")).to_have_count(2)
     expect(elsewhere.locator(".entry").nth(1).get_by_label("Note")).to_have_value("ask the studio")
     paper = elsewhere.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b", paper)) <= 3  # it begins on the first page

@@ -2,6 +2,7 @@
 
 const TOKEN = "artidx-token";
 const PER_PAGE = 200;
+export const OUTDATED = 409;
 
 export const token = () => sessionStorage.getItem(TOKEN);
 export const useToken = (value) => sessionStorage.setItem(TOKEN, value);
@@ -39,10 +40,13 @@ export function post(path, fields, signal) {
 export const put = (path, body, signal) =>
   ask(path, { method: "PUT", body: JSON.stringify(body), signal, headers: { "content-type": "application/json" } });
 
-// A picture, where an img cannot send the token itself.
-export async function blobOf(address, signal) {
+// A picture, where an img cannot send the token itself. generation: of which alone it may be; another one's is refused
+// as OUTDATED.
+export async function blobOf(address, signal, generation) {
   const answer = await fetch(address, { headers: authorized(), signal });
   if (!answer.ok) throw new Refused(answer.status, "No picture", address);
+  if (generation && answer.headers.get("artidx-generation") !== String(generation))
+    throw new Refused(OUTDATED, "No picture", `${address} is of another generation`);
   return answer.blob();
 }
 

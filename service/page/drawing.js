@@ -1,9 +1,8 @@
 // Draws the paintings of the map by WebGL: from far as points of colour, all in one call; from near as their pictures,
-// which come in sheets of 64 and are kept in the layers of one texture. A picture has four vertices of its own: twenty
-// thousand instances of one square would take seconds where WebGL is reckoned on the CPU. They are drawn column by
-// column of a coarse grid, of each what is on the screen.
+// those of the sheets in view (sheets.js), which are kept in the layers of one texture. A picture has four vertices of its
+// own: twenty thousand instances of one square would take seconds where WebGL is reckoned on the CPU.
 
-import { blobOf } from "./api.js";
+import { ON_A_SHEET, Sheets } from "./sheets.js";
 import {
   createBufferInfoFromArrays,
   createProgramInfo,
@@ -18,65 +17,93 @@ const LAYER = 2048; // px of a layer
 const LEVELS = 3; // sizes of a picture: whole, half, a quarter
 const CORNERS = 4; // of a painting
 const SQUARE = [0, 1, 2, 2, 1, 3]; // the two triangles of them
-const AT_ONCE = 3; // sheets that are fetched
-const AGAIN_MS = 2000; // until a sheet is asked for again
-const SHOWN_MS = 300; // between two drawings while sheets come
-const BUSY = new Set([429, 503]);
+const BYTES = 4; // of the number of a corner
+const LISTED = 64; // slots in a row of the texture that lists them
 // How a painting is shown: the fourth byte of its colour.
 const DIM = 0;
 const USUAL = 127;
 const LIT = 255;
-const GRID = 64; // columns, and cells in each
 
-// isFar: as points, a vertex each.
-const vertexOf = (isFar) => `#version 300 es
+const VERTEX = `#version 300 es
 precision highp float;
 in vec2 place;
 in vec4 colour;
 uniform vec2 middle, halfScreen;
-uniform float unit, size, point, cell;
+uniform float unit, size;
 uniform int hovered, marked;
-out vec2 at;
 flat out vec4 shade;
-flat out vec3 origin;
 flat out float side, framed;
-void main() {
-  int number = ${isFar ? "gl_VertexID" : `gl_VertexID / ${CORNERS}`};
-  vec2 corner = ${isFar ? "vec2(0.0)" : "vec2(gl_VertexID & 1, gl_VertexID >> 1 & 1) - 0.5"};
+vec4 placed(int number, vec2 corner) {
   bool isChosen = number == hovered || number == marked;
   side = isChosen ? max(1.3 * size, 20.0) : size;
   framed = isChosen || colour.a > 0.75 ? 1.0 : 0.0;
-  vec2 px = (place - middle) * unit + corner * side;
-  ${isFar ? "gl_PointSize = framed > 0.0 ? side : point;" : ""}
-  gl_Position = vec4(px.x / halfScreen.x, -px.y / halfScreen.y, isChosen ? -0.9 : 0.5 - 0.8 * colour.a, 1.0);
-  int across = ${LAYER} / (${ROW} * int(cell)), sheet = number / ${ROW * ROW}, inLayer = sheet % (across * across);
-  ivec2 column = ivec2((inLayer % across) * ${ROW} + number % ${ROW}, (inLayer / across) * ${ROW} + number % ${ROW * ROW} / ${ROW});
-  origin = vec3(vec2(column) * cell, float(sheet / (across * across)));
-  at = corner;
   shade = colour;
+  vec2 px = (place - middle) * unit + corner * side;
+  return vec4(px.x / halfScreen.x, -px.y / halfScreen.y, isChosen ? -0.9 : 0.5 - 0.8 * colour.a, 1.0);
 }`;
 
-const fragmentOf = (isFar) => `#version 300 es
+const FRAGMENT = `#version 300 es
 precision highp float;
 precision highp sampler2DArray;
-in vec2 at;
 flat in vec4 shade;
-flat in vec3 origin;
 flat in float side, framed;
-uniform sampler2DArray sheets;
 uniform vec3 paper, accent;
-uniform float cell, point, near, thick;
+uniform float point, thick;
 out vec4 painted;
-void main() {
-  vec2 within = ${isFar ? "gl_PointCoord - 0.5" : "at"};
-  vec2 px = origin.xy + clamp((at + 0.5) * cell, 0.5, cell - 0.5);
-  vec4 found = ${isFar ? "vec4(0.0)" : `texture(sheets, vec3(px / ${LAYER}.0, origin.z))`};
-  float edge = max(abs(within.x), abs(within.y)) * (framed > 0.0 ? side : ${isFar ? "point" : "side"});
-  bool isFrame = framed > 0.0 && edge > side / 2.0 - thick, isPicture = near > 0.0 && found.a > 0.5;
+// At most so far from the middle, in px; as a picture or not.
+void paint(float edge, bool isPicture, vec3 seen) {
+  bool isFrame = framed > 0.0 && edge > side / 2.0 - thick;
   if (!isFrame && !isPicture && edge > point / 2.0) discard;
-  vec3 seen = isFrame ? accent : isPicture ? mix(shade.rgb, found.rgb / found.a, near) : shade.rgb;
-  painted = vec4(mix(paper, seen, shade.a < 0.25 ? 0.16 : 1.0), 1.0);
+  painted = vec4(mix(paper, isFrame ? accent : seen, shade.a < 0.25 ? 0.16 : 1.0), 1.0);
 }`;
+
+// As a point each.
+const FAR = [
+  `${VERTEX}
+uniform float point;
+void main() {
+  gl_Position = placed(gl_VertexID, vec2(0.0));
+  gl_PointSize = framed > 0.0 ? side : point;
+}`,
+  `${FRAGMENT}
+void main() {
+  vec2 within = abs(gl_PointCoord - 0.5);
+  paint(max(within.x, within.y) * (framed > 0.0 ? side : point), false, shade.rgb);
+}`,
+];
+
+// As a picture each, or a point where that is not there. origin: where in the texture it is; cell: its side there.
+const NEAR = [
+  `${VERTEX}
+precision highp isampler2D;
+uniform isampler2D slots;
+uniform float cell;
+out vec2 at;
+flat out vec3 origin;
+flat out float isThere;
+void main() {
+  int number = gl_VertexID / ${CORNERS}, sheet = number / ${ON_A_SHEET}, inSheet = number % ${ON_A_SHEET};
+  at = vec2(gl_VertexID & 1, gl_VertexID >> 1 & 1) - 0.5;
+  gl_Position = placed(number, at);
+  int slot = texelFetch(slots, ivec2(sheet % ${LISTED}, sheet / ${LISTED}), 0).r;
+  int across = ${LAYER} / (${ROW} * int(cell)), inLayer = slot % (across * across);
+  ivec2 column = ${ROW} * ivec2(inLayer % across, inLayer / across) + ivec2(inSheet % ${ROW}, inSheet / ${ROW});
+  origin = vec3(vec2(column) * cell, float(slot / (across * across)));
+  isThere = slot < 0 ? 0.0 : 1.0;
+}`,
+  `${FRAGMENT}
+in vec2 at;
+flat in vec3 origin;
+flat in float isThere;
+uniform sampler2DArray sheets;
+uniform float cell, near;
+void main() {
+  vec2 px = origin.xy + clamp((at + 0.5) * cell, 0.5, cell - 0.5);
+  vec4 found = texture(sheets, vec3(px / ${LAYER}.0, origin.z)) * isThere;
+  bool isPicture = found.a > 0.5;
+  paint(max(abs(at.x), abs(at.y)) * side, isPicture, isPicture ? mix(shade.rgb, found.rgb / found.a, near) : shade.rgb);
+}`,
+];
 
 export class Drawing {
   // found: the map as the service gives it. Throws where the browser has no WebGL 2.
@@ -92,137 +119,123 @@ export class Drawing {
       count: found.ids.length,
       cell: matchMedia("(pointer: coarse)").matches ? found.cell / 2 : found.cell,
     });
-    const place = new Float32Array(2 * CORNERS * this.count);
-    for (let i = 0; i < this.count; i += 1) {
-      for (let corner = 0; corner < CORNERS; corner += 1)
-        place.set([found.x[i], found.y[i]], 2 * (CORNERS * i + corner));
-    }
-    this.colours = new Uint8Array(4 * CORNERS * this.count);
+    this.sheets = new Sheets(found);
+    this.colours = new Uint32Array(CORNERS * this.count);
     this.buffers = createBufferInfoFromArrays(gl, {
-      place: { numComponents: 2, data: place },
-      colour: { numComponents: 4, data: this.colours },
+      place: { numComponents: 2, data: this.places() },
+      colour: { numComponents: 4, data: new Uint8Array(this.colours.buffer) },
       indices: { numComponents: 3, data: this.indices() },
     });
-    this.near = this.drawnBy(false, this.buffers);
+    this.near = this.drawnBy(NEAR, this.buffers);
     // The same buffers, of which a point takes a painting's first corner.
     const {
       place: { buffer: places },
       colour: { buffer: colours },
     } = this.buffers.attribs;
     this.far = this.drawnBy(
-      true,
+      FAR,
       createBufferInfoFromArrays(gl, {
         place: { buffer: places, numComponents: 2, type: gl.FLOAT, stride: 8 * CORNERS, numElements: this.count },
         colour: { buffer: colours, numComponents: 4, type: gl.UNSIGNED_BYTE, normalize: true, stride: 4 * CORNERS },
       }),
     );
-    this.texture();
+    this.textures();
     gl.enable(gl.DEPTH_TEST);
     gl.depthFunc(gl.LEQUAL);
   }
 
-  drawnBy(isFar, buffers) {
-    const program = createProgramInfo(this.gl, [vertexOf(isFar), fragmentOf(isFar)]);
+  drawnBy(shaders, buffers) {
+    const program = createProgramInfo(this.gl, shaders);
     return { program, vertices: createVertexArrayInfo(this.gl, program, buffers) };
   }
 
-  // Corners of the paintings' triangles, cell by cell of the grid; and in `starts` where each cell begins among the
-  // paintings.
-  indices() {
+  places() {
     const { x, y } = this.found,
-      part = (value) => Math.min(Math.max(Math.floor(value * GRID), 0), GRID - 1);
-    const cells = Uint16Array.from(x, (_, i) => part(x[i]) * GRID + part(y[i]));
-    const order = Uint32Array.from(cells.keys()).sort((a, b) => cells[a] - cells[b]);
-    this.starts = new Uint32Array(GRID * GRID + 1);
-    for (const cell of cells) this.starts[cell + 1] += 1;
-    for (let cell = 0; cell < GRID * GRID; cell += 1) this.starts[cell + 1] += this.starts[cell];
+      places = new Float32Array(2 * CORNERS * this.count);
+    for (let at = 0; at < places.length; at += 2) {
+      const painting = Math.floor(at / (2 * CORNERS));
+      places[at] = x[painting];
+      places[at + 1] = y[painting];
+    }
+    return places;
+  }
+
+  // The corners of each painting's triangles.
+  indices() {
     const indices = new Uint32Array(SQUARE.length * this.count);
-    order.forEach((painting, number) =>
-      SQUARE.forEach((corner, place) => {
-        indices[SQUARE.length * number + place] = CORNERS * painting + corner;
-      }),
-    );
+    for (let at = 0; at < indices.length; at += 1)
+      indices[at] = CORNERS * Math.floor(at / SQUARE.length) + SQUARE[at % SQUARE.length];
     return indices;
   }
 
-  texture() {
-    const { gl } = this,
-      cells = this.cell ? (LAYER / this.cell) ** 2 : Infinity,
+  // Two textures: the pictures, and where those of each sheet are.
+  textures() {
+    const { gl, sheets } = this,
       side = this.cell ? LAYER : 4;
-    gl.bindTexture(gl.TEXTURE_2D_ARRAY, (this.sheets = gl.createTexture()));
+    gl.bindTexture(gl.TEXTURE_2D_ARRAY, (this.pictures = gl.createTexture()));
     gl.texStorage3D(
       gl.TEXTURE_2D_ARRAY,
       this.cell ? LEVELS : 1,
       gl.RGBA8,
       side,
       side,
-      Math.max(1, Math.ceil(this.count / cells)),
+      Math.max(1, Math.ceil(sheets.heldBy.length / this.across ** 2)),
     );
     gl.texParameteri(gl.TEXTURE_2D_ARRAY, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
+    this.listed = new Int16Array(LISTED * Math.max(1, Math.ceil(sheets.slotOf.length / LISTED)));
+    gl.bindTexture(gl.TEXTURE_2D, (this.slots = gl.createTexture()));
+    gl.texStorage2D(gl.TEXTURE_2D, 1, gl.R16I, LISTED, this.listed.length / LISTED);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
   }
 
-  // colour(i): [red, green, blue] of 255; state(i): 0 dim, 1 usual, 2 lit.
+  // Sheets in a row of a layer.
+  get across() {
+    return LAYER / (ROW * (this.cell || LAYER / ROW));
+  }
+
+  // colour(i): red, green and blue as a number, red its lowest byte; state(i): 0 dim, 1 usual, 2 lit.
   colour(colour, state) {
-    for (let i = 0; i < this.count; i += 1) {
-      const [red, green, blue] = colour(i),
-        shown = [DIM, USUAL, LIT][state(i)];
-      for (let corner = 0; corner < CORNERS; corner += 1)
-        this.colours.set([red, green, blue, shown], 4 * (CORNERS * i + corner));
+    const states = [DIM, USUAL, LIT];
+    for (let i = 0; i < this.count; i += 1)
+      this.colours.fill(colour(i) + states[state(i)] * 2 ** 24, CORNERS * i, CORNERS * (i + 1));
+    setAttribInfoBufferFromArray(this.gl, this.buffers.attribs.colour, new Uint8Array(this.colours.buffer));
+  }
+
+  // Let the pictures come; drawn() is called whenever some are there, outdated() where the index is another one by now.
+  load(signal, drawn, outdated) {
+    this.sheets.start(signal, { put: (blob, slot) => this.put(blob, slot), drawn, outdated });
+  }
+
+  // A sheet into its slot: whole, and of each level half of the level before.
+  async put(blob, slot) {
+    let source = blob;
+    for (let level = 0; level < LEVELS; level += 1) {
+      const bitmap = await createImageBitmap(source, {
+        premultiplyAlpha: "premultiply",
+        resizeWidth: (ROW * this.cell) >> level,
+        resizeHeight: (ROW * this.cell) >> level,
+        resizeQuality: "high",
+      });
+      if (level) source.close();
+      this.putLevel(bitmap, slot, level);
+      source = bitmap;
     }
-    setAttribInfoBufferFromArray(this.gl, this.buffers.attribs.colour, this.colours);
+    source.close();
   }
 
-  // Fetch the pictures; drawn() is called whenever some are there.
-  async load(signal, drawn) {
-    const sheets = this.cell ? Math.ceil(this.count / (ROW * ROW)) : 0;
-    let next = 0,
-      last = 0;
-    const some = async () => {
-      while (next < sheets && !signal.aborted) {
-        const number = next;
-        next += 1;
-        await this.sheet(number, signal).catch((error) => error.name === "AbortError" || console.debug(error.message));
-        if (performance.now() - last < SHOWN_MS && next < sheets) continue;
-        last = performance.now();
-        drawn();
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, some));
-  }
-
-  async sheet(number, signal) {
-    try {
-      const blob = await blobOf(`v1/map/sheets/${number}`, signal);
-      let source = blob;
-      for (let level = 0; level < LEVELS; level += 1) source = await this.put(source, number, level);
-      source.close();
-    } catch (error) {
-      if (!BUSY.has(error.status)) throw error;
-      await new Promise((later) => setTimeout(later, AGAIN_MS));
-      if (!signal.aborted) await this.sheet(number, signal);
-    }
-  }
-
-  // source: the sheet as a file, or as the level before; gives this level.
-  async put(source, number, level) {
-    const { gl } = this,
-      side = (ROW * this.cell) >> level,
-      across = LAYER / (ROW * this.cell),
-      inLayer = number % across ** 2;
-    const bitmap = await createImageBitmap(source, {
-      premultiplyAlpha: "premultiply",
-      resizeWidth: side,
-      resizeHeight: side,
-      resizeQuality: "high",
-    });
-    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.sheets);
+  putLevel(bitmap, slot, level) {
+    const { gl, across } = this,
+      { width: side } = bitmap,
+      inLayer = slot % across ** 2;
+    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.pictures);
     gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, true);
     gl.texSubImage3D(
       gl.TEXTURE_2D_ARRAY,
       level,
       (inLayer % across) * side,
       Math.floor(inLayer / across) * side,
-      Math.floor(number / across ** 2),
+      Math.floor(slot / across ** 2),
       side,
       side,
       1,
@@ -230,8 +243,16 @@ export class Drawing {
       gl.UNSIGNED_BYTE,
       bitmap,
     );
-    if (level) source.close();
-    return bitmap;
+  }
+
+  putSlots() {
+    const { gl, sheets, listed } = this;
+    sheets.isChanged = false;
+    listed.set(sheets.slotOf);
+    gl.bindTexture(gl.TEXTURE_2D, this.slots);
+    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 2);
+    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, LISTED, listed.length / LISTED, gl.RED_INTEGER, gl.SHORT, listed);
   }
 
   // Sizes in px of the screen: unit, how long the map's side is; size, of a picture; point, of a point of colour.
@@ -242,6 +263,7 @@ export class Drawing {
     const width = Math.round(canvas.clientWidth * ratio),
       height = Math.round(canvas.clientHeight * ratio);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    if (this.sheets.isChanged) this.putSlots();
     gl.viewport(0, 0, width, height);
     gl.clearColor(...paper.map((part) => part / 255), 1);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
@@ -259,29 +281,26 @@ export class Drawing {
       thick: 2 * ratio,
       hovered,
       marked,
-      sheets: this.sheets,
+      sheets: this.pictures,
+      slots: this.slots,
       paper: paper.map((part) => part / 255),
       accent: accent.map((part) => part / 255),
     });
-    if (!near) drawBufferInfo(gl, vertices, gl.POINTS, this.count);
-    else
-      this.drawSeen(
-        vertices,
-        middle,
-        (canvas.clientWidth / 2 + 2 * size) / unit,
-        (canvas.clientHeight / 2 + 2 * size) / unit,
-      );
+    const [across, down] = [canvas.clientWidth, canvas.clientHeight].map((side) => (side / 2 + 2 * size) / unit),
+      [x, y] = middle;
+    if (near) this.drawSheets(vertices, this.sheets.look([x - across, y - down, x + across, y + down]));
+    else drawBufferInfo(gl, vertices, gl.POINTS, this.count);
   }
 
-  // Pictures at most so far from the middle, a column of the grid at a time.
-  drawSeen(vertices, [x, y], across, down) {
-    const { gl, starts } = this,
-      part = (value) => Math.min(Math.max(Math.floor(value * GRID), 0), GRID - 1);
-    for (let column = part(x - across); column <= part(x + across); column += 1) {
-      const first = starts[column * GRID + part(y - down)],
-        end = starts[column * GRID + part(y + down) + 1];
-      if (end > first)
-        drawBufferInfo(gl, vertices, gl.TRIANGLES, SQUARE.length * (end - first), 4 * SQUARE.length * first);
-    }
+  // Sheets, in their order: those that follow each other in one call.
+  drawSheets(vertices, sheets) {
+    let first;
+    sheets.forEach((sheet, number) => {
+      if (sheets[number - 1] !== sheet - 1) first = sheet * ON_A_SHEET;
+      if (sheets[number + 1] === sheet + 1) return;
+      const end = Math.min((sheet + 1) * ON_A_SHEET, this.count),
+        corners = SQUARE.length * (end - first);
+      drawBufferInfo(this.gl, vertices, this.gl.TRIANGLES, corners, BYTES * SQUARE.length * first);
+    });
   }
 }

@@ -57,6 +57,7 @@ function drawn(content, found, parameters, signal, go) {
   const tip = h("div", { class: "tip", hidden: true }),
     legend = h("ul", { class: "legend" }),
     one = h("span"),
+    changed = h("div", { role: "status" }),
     list = h("section", { "aria-live": "polite", "aria-label": "Chosen" });
   let lit = new Set(),
     chosen = new Set(),
@@ -66,7 +67,7 @@ function drawn(content, found, parameters, signal, go) {
     const only = values.indexOf(asked.only),
       isInTime = inTime(found.years, asked),
       hasWords = Boolean(asked.q);
-    const colours = [...COLOURS, GREY].map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
+    const colours = [...COLOURS, GREY].map(asNumber);
     plane.drawing.colour(
       (i) =>
         only >= 0
@@ -224,6 +225,7 @@ function drawn(content, found, parameters, signal, go) {
       one,
     ),
     legend,
+    changed,
     h(
       "div",
       { class: "map" },
@@ -254,7 +256,17 @@ function drawn(content, found, parameters, signal, go) {
   );
   relabelled();
   light().catch((error) => signal.aborted || within(list, problem(error)));
-  plane.drawing.load(signal, () => plane.later());
+  plane.drawing.load(
+    signal,
+    () => plane.later(),
+    () => within(changed, outdated(go)),
+  );
+}
+
+// "#rrggbb" with red as the lowest byte, as WebGL reads it.
+function asNumber(hex) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  return red + 256 * (green + 256 * blue);
 }
 
 function tell(tip, plane, found, place) {
@@ -279,6 +291,14 @@ function tell(tip, plane, found, place) {
     80,
   );
 }
+
+const outdated = (go) =>
+  h(
+    "p",
+    { class: "caution" },
+    "The index has changed since this map was fetched. ",
+    h("button", { type: "button", onclick: () => go(location.hash) }, "Fetch it again"),
+  );
 
 // What was lassoed: the first as cards, all of them as a file.
 function listed(found, places, signal, clear) {

@@ -38,19 +38,24 @@ export function shownOnce(image, blob) {
 export const blank = (words, kind = "") => h("div", { class: `blank ${kind}` }, words);
 
 // Puts a painting on the shortlist, and takes it off. words: beside the star.
-export function star(painting, words = "") {
+export const star = (painting, words) => starOf({ id: painting.id }, named(painting), words);
+
+// The same for a picture of one's own.
+export const ownStar = (file) => starOf({ file }, file);
+
+function starOf(entry, name, words = "") {
   const button = h("button", {
     type: "button",
     class: words ? "" : "star no-print",
-    "aria-label": `Shortlist: ${named(painting)}`,
+    "aria-label": `Shortlist: ${name}`,
     title: "On the shortlist",
-    onclick: () => shown(toggle(painting.id)),
+    onclick: () => shown(toggle(entry)),
   });
   const shown = (isOn) => {
     button.setAttribute("aria-pressed", isOn);
     button.textContent = `${isOn ? "★" : "☆"}${words}`;
   };
-  shown(isOnShortlist(painting.id));
+  shown(isOnShortlist(entry));
   return button;
 }
 

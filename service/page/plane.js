@@ -154,29 +154,40 @@ export class Plane {
     this.lasso = this.overlay = null;
   }
 
+  // From CSS pixels of the screen to the map.
+  onMap([x, y]) {
+    const { clientWidth: width, clientHeight: height } = this.canvas,
+      { unit, middle } = this;
+    return [middle[0] + (x - width / 2) / unit, middle[1] + (y - height / 2) / unit];
+  }
+
+  // The paintings in a box of the screen, as its two corners.
+  between(corner, opposite) {
+    const { x, y } = this.found,
+      [left, top] = this.onMap(corner),
+      [right, bottom] = this.onMap(opposite);
+    return [...x.keys()].filter((i) => x[i] >= left && x[i] <= right && y[i] >= top && y[i] <= bottom);
+  }
+
   // The paintings in a polygon on the screen, by the even-odd rule.
   within(polygon) {
-    return this.found.ids
-      .map((_, i) => i)
-      .filter((i) => {
-        const [x, y] = this.at(i);
+    const { x, y } = this.found,
+      points = polygon.map((point) => this.onMap(point)),
+      [across, down] = [0, 1].map((axis) => polygon.map((point) => point[axis]));
+    return this.between([Math.min(...across), Math.min(...down)], [Math.max(...across), Math.max(...down)]).filter(
+      (i) => {
         let isIn = false;
-        polygon.forEach(([ax, ay], number) => {
-          const [bx, by] = polygon.at(number - 1);
-          if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) isIn = !isIn;
+        points.forEach(([ax, ay], number) => {
+          const [bx, by] = points.at(number - 1);
+          if (ay > y[i] !== by > y[i] && x[i] < ((bx - ax) * (y[i] - ay)) / (by - ay) + ax) isIn = !isIn;
         });
         return isIn;
-      });
+      },
+    );
   }
 
   seen() {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    return this.within([
-      [0, 0],
-      [width, 0],
-      [width, height],
-      [0, height],
-    ]);
+    return this.between([0, 0], [this.canvas.clientWidth, this.canvas.clientHeight]);
   }
 
   key(event) {
@@ -196,17 +207,15 @@ export class Plane {
   }
 
   near(x, y, reach = Math.max(REACH, this.size / 2)) {
-    const { unit } = this,
-      mapX = this.middle[0] + (x - this.canvas.clientWidth / 2) / unit,
-      mapY = this.middle[1] + (y - this.canvas.clientHeight / 2) / unit;
+    const { unit, found } = this,
+      [mapX, mapY] = this.onMap([x, y]);
     const wide = Math.min(Math.ceil((reach / unit) * CELLS), CELLS);
     let best = -1,
-      least = reach;
+      least = reach / unit;
     for (let i = -wide; i <= wide; i += 1) {
       for (let j = -wide; j <= wide; j += 1) {
         for (const place of this.cells.get(this.cell(mapX + i / CELLS, mapY + j / CELLS)) || []) {
-          const [px, py] = this.at(place),
-            apart = Math.hypot(px - x, py - y);
+          const apart = Math.hypot(found.x[place] - mapX, found.y[place] - mapY);
           if (apart < least) [best, least] = [place, apart];
         }
       }

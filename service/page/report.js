@@ -1,28 +1,27 @@
-// Report: the paintings of a shortlist on paper, each with who might have painted it, what was decided, and a note. All
-// of it stands in the link, so that a colleague sees the same.
+// Report: the shortlist on paper, each painting with who might have painted it, what was decided, and a note. All of it
+// stands in the link, so that a colleague sees the same, but for pictures of one's own: those stay in this browser.
 
 import { all, get, post } from "./api.js";
-import { asShown, bar, csv, h, link, nobody, problem, save, waiting, within } from "./dom.js";
-import { artistLink, evidence, labelled, named, picture } from "./paintings.js";
-import { keepShortlist, shortlist } from "./shortlist.js";
+import { asShown, bar, count, csv, h, link, nobody, problem, save, waiting, within } from "./dom.js";
+import { artistLink, evidence, labelled, named, picture, shownOnce } from "./paintings.js";
+import { keepShortlist, shortlist, shortlisted } from "./shortlist.js";
 
 const AT_ONCE = 2;
 const ARTISTS = 3;
 const WITNESSES = 3;
 
 export function report(parameters, signal, go) {
-  const linked = parameters.getAll("id").map((id, number) => ({ id, note: parameters.get(`note-${number}`) || "" }));
-  const entries = linked.length ? linked : shortlist();
-  const idsOf = (some) => some.map((each) => each.id).join("\n"),
-    isOwn = idsOf(entries) === idsOf(shortlist());
+  const { entries, isOwn } = asked(parameters),
+    inIndex = () => entries.filter((each) => each.id),
+    left = entries.length - inIndex().length;
   const title = h("input", { value: parameters.get("title") || "", placeholder: "Report", onchange: () => changed() });
   const heading = h("h1", {}, title.value || "Report"),
     address = h("a", {}, "Link to this report");
   const linkOf = () =>
     link("report", {
       title: title.value.trim(),
-      id: entries.map((each) => each.id),
-      ...Object.fromEntries(entries.map((each, number) => [`note-${number}`, each.note])),
+      id: inIndex().map((each) => each.id),
+      ...Object.fromEntries(inIndex().map((each, number) => [`note-${number}`, each.note])),
     });
   const changed = () => {
     // the link shows what is seen
@@ -48,7 +47,7 @@ export function report(parameters, signal, go) {
     h("button", { type: "button", class: "main", onclick: () => print() }, "Print"),
     address,
     save(
-      csv([["id", "note"], ...entries.map(({ id, note }) => [id, note])]),
+      csv([["id", "file", "note"], ...entries.map(({ id, file, note }) => [id, file, note])]),
       "text/csv",
       "shortlist.csv",
       "Save as CSV",
@@ -61,6 +60,12 @@ export function report(parameters, signal, go) {
       !entries.length &&
         h("p", {}, "Nothing is on the shortlist yet: the star beside a painting puts it there, on every view."),
       entries.length > 0 && row,
+      left > 0 &&
+        h(
+          "p",
+          { class: "quiet no-print" },
+          `${count(left, "picture")} of your own ${left === 1 ? "stays" : "stay"} in this browser: the link leaves ${left === 1 ? "it" : "them"} out.`,
+        ),
       !isOwn &&
         h(
           "p",
@@ -81,6 +86,16 @@ export function report(parameters, signal, go) {
       sections.map((each) => each.place),
     ],
   };
+}
+
+// What the link asks for, or the shortlist; the shortlist, too, where the link has all of it that a link can carry.
+function asked(parameters) {
+  const linked = parameters.getAll("id").map((id, number) => ({ id, note: parameters.get(`note-${number}`) || "" }));
+  const own = shortlist(),
+    idsOf = (some) => some.flatMap((each) => each.id || []).join("\n"),
+    isOwn = !linked.length || idsOf(linked) === idsOf(own);
+  if (!isOwn) return { entries: linked, isOwn };
+  return { entries: own.map((each) => linked.find(({ id }) => id === each.id) || each), isOwn };
 }
 
 // The part of one painting; on: what to do when its note has changed, and when another order is wanted.
@@ -119,7 +134,7 @@ function section(entry, number, entries, on) {
       button("Take off", () => on.moved(() => entries.splice(number, 1))),
     ),
   );
-  return { id: entry.id, place, body };
+  return { entry, place, body };
 }
 
 // A few are asked about at once: others ask, too.
@@ -128,22 +143,39 @@ async function filled(sections, signal) {
     waitingFor = [...sections];
   const some = async () => {
     for (let each = waitingFor.shift(); each && !signal.aborted; each = waitingFor.shift()) {
-      const { id, body } = each;
-      await told(id, decided, signal).then(
+      const { entry, body } = each;
+      await (entry.file ? ofOwn(entry.file, signal) : ofIndex(entry.id, decided, signal)).then(
         (words) => {
           within(body, ...words);
           body.querySelectorAll("img").forEach((image) => {
             image.loading = "eager";
           }); // paper is not scrolled
         },
-        (error) => signal.aborted || within(body, h("h2", {}, id), problem(error)),
+        (error) => signal.aborted || within(body, h("h2", {}, entry.id || entry.file), problem(error)),
       );
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, some));
 }
 
-async function told(id, decided, signal) {
+async function ofOwn(name, signal) {
+  const file = await shortlisted(name);
+  if (!file)
+    return [h("h2", {}, name), h("p", { class: "caution" }, "A picture of yours that this browser has no longer.")];
+  const image = shownOnce(h("img", { alt: name }), file);
+  return [
+    h("h2", {}, name),
+    h(
+      "div",
+      { class: "reported" },
+      h("div", { class: "frame" }, image),
+      h("p", { class: "quiet" }, "A picture of one's own, not a painting of the index."),
+    ),
+    ...answered(await post("nearest", { image: file }, signal)),
+  ];
+}
+
+async function ofIndex(id, decided, signal) {
   const [facts, found] = await Promise.all([
     get(`paintings/${encodeURIComponent(id)}`, signal),
     post("nearest", { image: id }, signal),
@@ -173,6 +205,13 @@ async function told(id, decided, signal) {
         ),
       ),
     ),
+    ...answered(found),
+  ];
+}
+
+// Who might have painted it, and what speaks for that.
+function answered(found) {
+  return [
     h("p", { class: "lead" }, found.summary.headline),
     found.summary.notes.map((note) => h("p", { class: "caution" }, note)),
     h(

@@ -2,16 +2,16 @@
 
 import { get } from "./api.js";
 import { count, h, link, within } from "./dom.js";
-import { blank, named, picture, shownOnce, star } from "./paintings.js";
-
-const files = new Map(); // pictures of the user's own, for as long as this page is open
+import { give, givenAs } from "./own.js";
+import { blank, named, ownStar, picture, shownOnce, star } from "./paintings.js";
+import { isOnShortlist } from "./shortlist.js";
 
 // What stands in a link: `id`, or `file` for a picture that only this page has.
 export function chosen(parameters, name) {
   const id = parameters.get(name);
   if (id) return { id };
   const file = parameters.get(`${name}-file`);
-  return file ? { file: files.get(file), name: file } : null;
+  return file ? { file: givenAs(file), name: file } : null;
 }
 
 export function asParameters(name, choice) {
@@ -27,10 +27,7 @@ export function slot(title, choice, choose) {
   const take = (list) => {
     const file = [...(list || [])].find((each) => each.type.startsWith("image/"));
     if (!file) return;
-    let name = file.name;
-    for (let number = 2; files.has(name) && files.get(name) !== file; number += 1) name = `${number} ${file.name}`;
-    files.set(name, file);
-    choose({ file, name });
+    choose({ file, name: give(file, (name) => isOnShortlist({ file: name })) });
   };
   const place = h(
     "section",
@@ -60,7 +57,7 @@ export function slot(title, choice, choose) {
   if (isThere(choice)) {
     place.append(
       h("div", { class: "frame" }, h("div", { class: "fit" }, shown(choice, place))),
-      h("p", { class: "quiet caption" }, choice.id ? "" : choice.name),
+      h("p", { class: "quiet caption" }, !choice.id && [choice.name, " ", ownStar(choice.name)]),
     );
   } else {
     if (choice)
