@@ -2,6 +2,6 @@
 
 import os
 
-# ONNX Runtime writes a device id into the user's home and looks up its maker's telemetry host, unless it is told not
-# to before it is loaded. Whatever of ours loads it lies below this package, in this process or in a Ray worker.
+# Without this setting, ONNX Runtime writes a device id into the user's home and looks up its maker's telemetry host. It
+# must be set before the library is loaded; all our code that loads it is in this package.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -1,7 +1,7 @@
 """The interface that scikit-learn expects of a transformer, for one that has nothing to fit.
 
-In a pipeline, `make_pipeline(Embedder.load(), LogisticRegression())`, fitting looks at no image, and a clone is the
-same object, so that a model is loaded once. scikit-learn itself is imported only when it asks.
+In a pipeline such as `make_pipeline(Embedder.load(), LogisticRegression())`, fitting reads no image, and a clone is the
+same object, so that a model is loaded once. scikit-learn itself is imported only if it asks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class AsTransformer:
     dim: int
 
     def fit(self, images: Any = None, y: Any = None) -> Any:
-        """Nothing is fitted, and no image is looked at."""
+        """Does nothing: there is nothing to fit."""
         return self
 
     def fit_transform(self, images: Any, y: Any = None) -> npt.NDArray[np.float32]:
@@ -33,11 +33,11 @@ class AsTransformer:
         return found
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """There are none."""
+        """An empty dictionary: there are no parameters."""
         return {}
 
     def set_params(self, **parameters: Any) -> Any:
-        """Raises BadSetting for any: a model is opened with its settings, by `Embedder.load`."""
+        """Raises BadSetting for any parameter: `Embedder.load` takes the settings of a model."""
         if parameters:
             raise BadSetting(
                 f"an embedder has no parameter {next(iter(parameters))!r} to set; open another one with Embedder.load"
@@ -45,7 +45,7 @@ class AsTransformer:
         return self
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
-        """(d,) names of the vectors' numbers."""
+        """(d,) names of the vectors' dimensions."""
         return np.array([f"{self.name}{number}" for number in range(self.dim)], object)
 
     def __sklearn_clone__(self) -> Any:

@@ -1,6 +1,6 @@
-"""How large a number from outside may be, wherever it comes in: the command line, HTTP, Python.
+"""Bounds of the numbers that users may set, the same on the command line, by HTTP and in Python.
 
-How many neighbours are asked for has no bound here: nobody gets more than the index holds.
+The number of neighbours has no bound here: nobody gets more than the index holds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ N = TypeVar("N", int, float)
 
 @dataclass(frozen=True)
 class Bounds:
-    """From low to high; is_open: without both ends. Not a number is never within."""
+    """From low to high; is_open: both ends excluded. NaN is never within bounds."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Bounds:
         )
 
     def checked(self, name: str, value: N) -> N:
-        """The value. Raises BadSetting where it lies outside."""
+        """The value itself. Raises BadSetting if it is out of bounds."""
         if value not in self:
             raise BadSetting(f"{name} {value}: must be a number {self}")
         return value

@@ -1,7 +1,7 @@
-"""End runs of a model, or its loading, that go on for too long: one thread looks every second, while anything runs.
+"""Terminate runs of a model, or its loading, that take too long: one thread checks every second while anything runs.
 
-A run ends between two operators, not within one. Loading ends between two steps, and to compute what in a graph is
-constant is one step: where that is much, it is left to the runs (graph.py).
+A run can be ended between two operators, not within one. Loading can be ended between two steps, and computing the
+constants of a graph is a single step: if that is much work, it is left to the runs (graph.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LOOK_S = 1.0
 
 
 class Loading:
-    """The making of a session, as something that can be told to terminate like a run."""
+    """The creation of a session, with the interface by which a run is terminated."""
 
     def __init__(self, options: Any) -> None:
         """options: ONNX Runtime's SessionOptions."""
@@ -25,7 +25,7 @@ class Loading:
 
     @property
     def terminate(self) -> bool:
-        """Whether it was told to."""
+        """Whether it has been told to terminate."""
         return self._is_ended
 
     @terminate.setter
@@ -39,13 +39,14 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._running: dict[int, tuple[float, Any]] = {}  # when it must end, and what to tell
+        self._running: dict[int, tuple[float, Any]] = {}  # when it must end, and what to terminate
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def of(self, run: Any) -> Iterator[None]:
-        """While this is entered the run may go on; then it is told to terminate. run: RunOptions or a Loading."""
+        """A context in which the run may take this long; after that it is told to terminate. run: RunOptions or a
+        Loading."""
         with self._changed:
             self._running[id(run)] = monotonic() + self.seconds, run
             if self._thread is None:

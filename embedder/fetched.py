@@ -1,8 +1,8 @@
-"""What was fetched from the web, kept for a while: an interrupted run asks a museum for nothing twice.
+"""A cache of what was fetched from the web: an interrupted run does not ask a museum for anything twice.
 
-A file each, in the folder for such things (`cache_folder` in files.py): a line of JSON with the address and by what the
-server knows this version again, then the bytes. One that is not whole counts as none. Where nothing can be kept,
-nothing is, and the work goes on.
+One file per object in the cache folder (`cache_folder` in files.py): a line of JSON with the address and the server's
+validators (ETag, Last-Modified), then the bytes. An incomplete file is ignored. If nothing can be written, work
+continues without a cache.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 
 from ..files import cache_folder, open_plain
 
-MOST_BYTES = 10 << 30  # all of it; then the oldest go, a tenth at once
+MOST_BYTES = 10 << 30  # of all files; beyond that the oldest are removed, a tenth at once
 MAX_HEADER_BYTES = 16 << 10
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """An object, when the server last said that it is so, and what to ask with whether it still is."""
+    """An object, when the server last confirmed it, and the validators for asking whether it has changed."""
 
     data: bytes
     at: float  # seconds since 1970
@@ -32,7 +32,7 @@ class Fetched:
 
 
 def find(url: str, limit: int) -> Fetched | None:
-    """What is kept of an address; None where nothing is, or more than limit bytes."""
+    """The cached object of an address; None if there is none, or it has more than limit bytes."""
     try:
         path = _path(url)
         with open_plain(path) as stream:
@@ -46,17 +46,17 @@ def find(url: str, limit: int) -> Fetched | None:
 
 
 def confirm(url: str) -> None:
-    """The server says that what is kept is as it was."""
+    """Note that the server has confirmed the cached object."""
     with suppress(OSError):
         os.utime(_path(url))
 
 
 class Keeper:
-    """Keeps what one run fetches. Safe to share between threads."""
+    """Writes what one run fetches to the cache. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bytes: int | None = None  # of all that is kept, once it was counted
+        self._bytes: int | None = None  # of all files, once they have been counted
 
     def keep(self, url: str, data: bytes, etag: str, modified: str) -> None:
         facts = {"url": url, "etag": etag, "modified": modified, "sha256": hashlib.sha256(data).hexdigest()}

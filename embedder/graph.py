@@ -1,9 +1,9 @@
-"""What a model file's graph is made of, looked at before anything runs it: a model may come from anywhere.
+"""Check the graph of a model file before anything runs it, since a model may come from anywhere.
 
 ONNX Runtime would read the files that a tensor names, run a loop for years and load operators that others wrote. So a
-graph may have the operators that a picture needs on its way to a vector, each run once, and its numbers stand in the
-file itself. Reads protobuf's wire format, as much of it as that takes, without the package onnx. Does not check that
-the graph makes sense: ONNX Runtime does.
+graph may have only the operators that lead from a picture to a vector, each run once, and its weights must be in the
+file itself. Reads as much of protobuf's wire format as that takes, without the package onnx. Does not check that the
+graph is valid: ONNX Runtime does.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from ..errors import BadModel
 
-MOST_FIELDS = 1_000_000  # names, numbers and parts: many times those of a large network; looked at in seconds
+MOST_FIELDS = 1_000_000  # of names, numbers and parts: many times those of a large network; checked in seconds
 MOST_CONSTANTS, MOST_PRODUCTS = 2000, 20  # of operators that depend on no picture; exporters leave hundreds, and none
-DEEPEST = 32  # messages in messages: those of a graph without subgraphs are half as deep
+DEEPEST = 32  # of nested messages: a graph without subgraphs is half as deep
 
-# Of opset 23 of ONNX: all that map tensors to tensors without control flow, sequences, texts, chance or training.
+# Of opset 23 of ONNX: all that map tensors to tensors without control flow, sequences, strings, randomness or training.
 _ORDINARY = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool BatchNormalization BitShift
     BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike Ceil Celu CenterCropPad Clip Col2Im Compress
@@ -34,7 +34,7 @@ _ORDINARY = """
     Shrink Sigmoid Sign SimplifiedLayerNormalization Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split
     Sqrt Squeeze Sub Sum Swish Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
 """
-# Of ONNX Runtime's own: numbers of few bits, and what its optimiser makes of several ordinary operators.
+# ONNX Runtime's own operators: quantised ones, and those into which its optimiser fuses ordinary ones.
 _MICROSOFT = """
     Attention BiasAdd BiasGelu BiasSoftmax BiasSplitGelu CDist DequantizeLinear DequantizeWithOrder
     DynamicQuantizeMatMul FastGelu FusedConv FusedGemm FusedMatMul FusedMatMulActivation GatherBlockQuantized Gelu
@@ -47,7 +47,8 @@ _MICROSOFT = """
 OPERATORS = {"": frozenset(_ORDINARY.split()), "com.microsoft": frozenset(_MICROSOFT.split())}
 OPERATORS["ai.onnx"] = OPERATORS[""]
 
-# Which fields of which messages hold messages, as onnx.proto numbers them. Only the way to nodes and tensors.
+# Which fields of which messages hold messages, by their numbers in onnx.proto. Only those that lead to nodes and
+# tensors.
 _INSIDE = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 11: "input", 15: "sparse"},
@@ -64,14 +65,14 @@ _REFUSED = {
 }
 _INPUT, _OUTPUT, _OP_TYPE, _DOMAIN = 1, 2, 4, 7  # of a node
 _TENSOR_NAME, _INPUT_NAME = 8, 1
-_SHAPES = ("Shape", "Size")  # which may be known of what is not known itself
+_SHAPES = ("Shape", "Size")  # constant even if the input is not
 _PRODUCTS = frozenset(name for names in OPERATORS.values() for name in names if "MatMul" in name or "Conv" in name)
 _PRODUCTS |= {"Attention", "Det", "DFT", "Einsum", "Gemm", "FusedGemm", "QGemm", "QAttention", "MultiHeadAttention"}
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
 
 
 class _Field(NamedTuple):
-    """One field of a message: its number, and its bytes where it has a length, else what it counts."""
+    """One field of a message: its number, and its bytes if it has a length, else its integer."""
 
     number: int
     value: memoryview | int
@@ -85,7 +86,7 @@ class Constants(NamedTuple):
 
     @property
     def are_few(self) -> bool:
-        """Whether they may be computed once, when a session is made: which nothing ends before all of them are."""
+        """Whether they may be computed when the session is created, which cannot be interrupted."""
         return self.operators <= MOST_CONSTANTS and self.products <= MOST_PRODUCTS
 
 
@@ -96,7 +97,7 @@ class _Node(NamedTuple):
 
 
 def check_graph(data: bytes, source: str) -> Constants:
-    """What in the graph does not depend on a picture. Raises BadModel unless it is one that may be run."""
+    """The constants of the graph. Raises BadModel unless it may be run."""
     try:
         return _check(memoryview(data))
     except _Refused as problem:
@@ -106,13 +107,13 @@ def check_graph(data: bytes, source: str) -> Constants:
 
 
 class _Refused(Exception):
-    """The graph has something that it may not have."""
+    """The graph contains something that is not allowed."""
 
 
 def _check(model: memoryview) -> Constants:
     nodes: list[_Node] = []
     inputs: set[str] = set()
-    given: set[str] = set()  # names of numbers that stand in the file
+    given: set[str] = set()  # names of tensors in the file
     waiting: list[tuple[str, memoryview, int]] = [("model", model, 0)]
     left = MOST_FIELDS
     while waiting:
@@ -149,7 +150,7 @@ def _texts(fields: list[_Field], number: int) -> list[str]:
 
 
 def _constants(nodes: list[_Node], inputs: set[str]) -> Constants:
-    """Of all nodes those that no input leads to; but the shape of anything may be known before."""
+    """The nodes that do not depend on an input; shapes count as constant."""
     readers: dict[str, list[int]] = {}
     for place, node in enumerate(nodes):
         for name in node.inputs:
@@ -167,7 +168,7 @@ def _constants(nodes: list[_Node], inputs: set[str]) -> Constants:
 
 def _check_operator(fields: list[_Field]) -> str:
     """Its name. Raises _Refused."""
-    # Where a field stands twice, the last one counts.
+    # If a field occurs twice, the last one counts.
     name, domain = (
         next(
             (
@@ -188,7 +189,7 @@ def _check_operator(fields: list[_Field]) -> str:
 
 
 def _fields(message: memoryview) -> Iterator[_Field]:
-    """Raises IndexError or ValueError where it is no message."""
+    """Raises IndexError or ValueError if the bytes are no message."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -207,13 +208,13 @@ def _fields(message: memoryview) -> Iterator[_Field]:
             raise ValueError("a kind of field that ONNX does not have")
         if at + length > len(message):
             raise ValueError("cut")
-        # A text or a message that comes as a number of fixed length is none to protobuf.
+        # Protobuf does not accept a string or a message encoded as a number of fixed length.
         yield _Field(number, message[at : at + length] if wire == 2 else 1)
         at += length
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number that begins there, and where the next thing does."""
+    """The number that begins there, and the position after it."""
     found = 0
     for place in range(10):
         byte = message[at + place]

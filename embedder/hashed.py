@@ -1,9 +1,9 @@
-"""What files were found to contain, remembered from one run to the next.
+"""Remember the hashes of files from one run to the next.
 
-A file with the same name, inode, size and time of change is not read again; the large files of an index, which has the
-same one under several names, go by the others alone. They are kept as a SQLite database in the
-folder for such things (`cache_folder` in files.py); where there can be none, nothing is remembered and every file is
-read. Who changes a file and sets its time back is not noticed: for that all must be read.
+A file with the same name, inode, size and modification time is not read again. Large files of an index, which may have
+several names, are recognised without the name. The hashes are in a SQLite database in the cache folder (`cache_folder`
+in files.py); if there can be none, nothing is remembered and every file is read. A file that was changed and had its
+time set back is not noticed: only reading everything would do that.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from ..files import Fingerprint, cache_folder, fingerprint
 
-FRESH_NS = 2_000_000_000  # a file written so lately may be written again and have the same time of change
-WAIT_S = 5.0  # for another run that is writing
-LARGE = 16 << 20  # bytes: a smaller file is read as soon as it is looked up, and leaves no trace in the home
+FRESH_NS = 2_000_000_000  # a file this new may be written again and keep the same modification time
+WAIT_S = 5.0  # to wait for another run that is writing
+LARGE = 16 << 20  # bytes: reading a smaller file is as fast as looking it up, and writes nothing into the home folder
 TABLES = """
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, print TEXT, sha256 TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS prints (print TEXT PRIMARY KEY, sha256 TEXT) WITHOUT ROWID;
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS prints (print TEXT PRIMARY KEY, sha256 TEXT) WITHOUT 
 
 
 def known(paths: Iterable[str]) -> dict[str, str]:
-    """path -> sha256 of those that are as they were when they were read."""
+    """path -> sha256 of those that have not changed since they were read."""
     found: dict[str, str] = {}
     with suppress(OSError, sqlite3.Error), closing(_database()) as database:
         for path in paths:
@@ -38,14 +38,14 @@ def known(paths: Iterable[str]) -> dict[str, str]:
 
 
 def remember(files: Sequence[tuple[str, str, str]]) -> None:
-    """(path, print, sha256) of files; their prints as `print_of` gave them before they were read."""
+    """(path, print, sha256) of files; prints by `print_of`, taken before the files were read."""
     with suppress(OSError, sqlite3.Error), closing(_database()) as database, database:
         rows = [(os.fsencode(path), told, sha256) for path, told, sha256 in files if told]
         database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
 
 
 def known_by_print(files: Mapping[str, Fingerprint]) -> dict[str, str]:
-    """name -> sha256 of those large files that were read when they looked so."""
+    """name -> sha256 of those large files that were read with the same print."""
     found: dict[str, str] = {}
     large = {name: _text(told) for name, told in files.items() if told.size >= LARGE}
     if large:
@@ -57,7 +57,7 @@ def known_by_print(files: Mapping[str, Fingerprint]) -> dict[str, str]:
 
 
 def remember_prints(files: Iterable[tuple[Fingerprint, str]]) -> None:
-    """Large files by how they looked before they were read, and their sha256."""
+    """Prints of large files, taken before they were read, and their sha256."""
     rows = [(_text(told), sha256) for told, sha256 in files if told.size >= LARGE and not _is_fresh(told)]
     if rows:
         with suppress(OSError, sqlite3.Error), closing(_database()) as database, database:
@@ -71,7 +71,7 @@ def _database() -> sqlite3.Connection:
 
 
 def print_of(path: str) -> str:
-    """By which a file is known again without reading it; empty where it is too fresh, or not there."""
+    """What identifies the content of a file without reading it; empty if it is too new, or missing."""
     try:
         found = fingerprint(Path(path))
     except (OSError, ValueError):

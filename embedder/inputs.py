@@ -1,6 +1,6 @@
-"""What people hand over as images, made into what images.py takes, or refused in one line.
+"""Convert what callers pass as images into what images.py takes, or refuse it in one line.
 
-Arrays of other libraries (torch, jax, ...) are read as NumPy's. Does not look at pixels.
+Arrays of other libraries (torch, jax, ...) become NumPy arrays. Does not look at pixels.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ CHANNELS = (1, 3, 4)  # grey, RGB, and with alpha
 
 
 def several(images: Any) -> Iterable[Any]:
-    """The images one by one. Raises BadSetting for a single image, and for what holds no images.
+    """The images one by one. Raises BadSetting for a single image, and for what is no sequence of images.
 
-    Refused, as likelier a slip than meant: a path would be read letter by letter, an image row by row, a table by the
-    names of its columns.
+    These are probably mistakes: a path would be iterated letter by letter, an image row by row, a table by its column
+    names.
     """
     if isinstance(images, str | os.PathLike | bytes | Image.Image):
         what = repr(os.fspath(images)) if isinstance(images, str | os.PathLike) else f"of type {type(images).__name__}"
@@ -62,7 +62,7 @@ def _array(image: Any) -> np.ndarray[Any, Any]:
         if callable(getattr(image, "detach", None)):  # a tensor that is being trained, or on a GPU
             image = image.detach().cpu()
         return np.asarray(image)
-    except Exception as problem:  # whatever a library makes of it
+    except Exception as problem:  # other libraries raise anything
         raise UnreadableImage(
             f"of type {type(image).__name__}, which cannot be read as an array: {' '.join(str(problem).split())[:200]}"
         ) from None

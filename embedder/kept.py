@@ -1,9 +1,10 @@
-"""Work that is kept between runs, under a key of all that went into it: whatever changes, the key does.
+"""Intermediate results that are kept between runs, each under a key of everything that it depends on.
 
-What goes in are facts: the content of images, labels, seeds, settings, weights, the constants of the modules that did
-the work, and the versions of the libraries that they call. Arrays are kept under the key itself and made again where
-there is none (`array`). Hours of training are not thrown away for a changed constant: a checkpoint holds the keys of
-its facts, one by one, and a run with others is refused (`check_origin`). One run at a time holds a folder (`held`).
+It depends on facts: the content of images, labels, seeds, settings, weights, the constants of the modules that did the
+work, and the versions of the libraries that they call. Arrays are stored under the key itself and computed anew if it
+is missing (`array`). Hours of training are not discarded for a changed constant: a checkpoint has the keys of its facts
+one by one, and a run with different facts is refused (`check_origin`). Only one run at a time may use a folder
+(`held`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .locations import Reader, split_location
 from .parallel import ahead
 from .runtime import available_cores
 
-# What decodes, draws, trains, fits and measures.
+# Libraries that decode, draw random numbers, train, fit and measure.
 LIBRARIES = (
     "torch",
     "torchvision",
@@ -43,11 +44,11 @@ LIBRARIES = (
 )
 READ_AT_ONCE = 1 << 20  # bytes
 
-_contents: dict[tuple[Any, ...], str] = {}  # of files as they were in this process, by what the system says of them
+_contents: dict[tuple[Any, ...], str] = {}  # of files read by this process, by their file status
 
 
 def key_of(*facts: Any) -> str:
-    """64 hexadecimal digits that differ whenever any of the facts does.
+    """64 hexadecimal digits that differ if any of the facts differs.
 
     Facts are None, numbers, texts, bytes, paths, arrays, tensors, and lists, tuples and dictionaries of these. Raises
     TypeError for anything else.
@@ -58,7 +59,7 @@ def key_of(*facts: Any) -> str:
 
 
 def constants(*modules: ModuleType) -> dict[str, Any]:
-    """The constants of modules, by module and name: all whose names are upper case and whose values are plain."""
+    """The constants of modules, by module and name: everything with an upper-case name and a plain value."""
     return {
         f"{module.__name__}.{name}": value
         for module in modules
@@ -68,7 +69,7 @@ def constants(*modules: ModuleType) -> dict[str, Any]:
 
 
 def libraries() -> dict[str, str]:
-    """The versions of those that are installed."""
+    """The versions of the libraries that are installed."""
     found = {}
     for name in LIBRARIES:
         try:
@@ -79,7 +80,7 @@ def libraries() -> dict[str, str]:
 
 
 def contents(places: Iterable[str]) -> list[str]:
-    """sha256 of the bytes at each location, or why it cannot be read. A file that nobody has touched is read once."""
+    """sha256 of the bytes at each location, or why it cannot be read. An unchanged file is read only once."""
     with Reader() as reader:
         return list(
             ahead(
@@ -92,13 +93,13 @@ def contents(places: Iterable[str]) -> list[str]:
 
 
 def array(folder: Path, name: str, key: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """The array kept in the folder under this key, made and written where there is none."""
+    """The array stored in the folder under this key; computed and written if there is none."""
     found: npt.NDArray[Any] = np.load(_written(folder, name, key, make), allow_pickle=False)
     return found
 
 
 def mapped(folder: Path, name: str, key: str, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """The same, left on disk and read where it is looked at: for what does not fit in memory."""
+    """The same, memory-mapped: for what does not fit in memory."""
     found: npt.NDArray[Any] = np.load(_written(folder, name, key, make), mmap_mode="r", allow_pickle=False)
     return found
 
@@ -113,12 +114,12 @@ def _written(folder: Path, name: str, key: str, make: Callable[[], npt.NDArray[A
 
 
 def origin(**facts: Any) -> dict[str, str]:
-    """The key of each fact by its name, and of the libraries: what a checkpoint says of where it comes from."""
+    """The key of each fact by its name, and of the libraries: the origin that a checkpoint records."""
     return {name.replace("_", " "): key_of(fact)[:24] for name, fact in {**facts, "libraries": libraries()}.items()}
 
 
 def check_origin(path: Path, found: dict[str, Any], expected: dict[str, str]) -> None:
-    """Raises BadSetting, with the names of the facts, where what a file says of its origin is not what is expected."""
+    """Raises BadSetting, with the names of the facts, if the origin recorded in a file is not the expected one."""
     if other := [name for name, key in expected.items() if found.get(name) != key]:
         raise BadSetting(
             f"{path}: a run with other {', '.join(other)}; give another --work folder, or delete "
@@ -128,7 +129,7 @@ def check_origin(path: Path, found: dict[str, Any], expected: dict[str, str]) ->
 
 @contextmanager
 def held(work: Path) -> Iterator[None]:
-    """Hold a folder of work, made where there is none, against other runs. Raises WorkBusy and BadSetting."""
+    """Lock a folder of intermediate results, created if missing, against other runs. Raises WorkBusy and BadSetting."""
     with ExitStack() as stack:
         try:
             work.mkdir(parents=True, exist_ok=True)
@@ -184,7 +185,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _feed(take: Callable[[bytes], None], fact: Any) -> None:
-    """Hand over the fact so that no two facts give the same bytes: each begins with its kind and its length."""
+    """Encode a fact so that no two facts give the same bytes: each begins with its kind and its length."""
     if hasattr(fact, "detach"):  # a tensor, without importing torch
         fact = fact.detach().cpu().numpy()
     if isinstance(fact, np.ndarray):
@@ -202,7 +203,7 @@ def _feed(take: Callable[[bytes], None], fact: Any) -> None:
         for each in fact:
             _feed(take, each)
     elif fact is None or isinstance(fact, (bool, int, float)):
-        if not isinstance(fact, (bool, type(None))):  # an enumeration's member is its number, numpy's numbers Python's
+        if not isinstance(fact, (bool, type(None))):  # enumeration members and NumPy numbers
             fact = float(fact) if isinstance(fact, float) else int(fact)
         text = repr(fact)
         take(f"number {len(text)} {text}".encode())

@@ -26,10 +26,10 @@ from .remote import Remote, is_remote
 from .web import FRESH_S
 
 SEPARATOR = "::"
-IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "png")  # as data sets on the hubs name them
+IMAGE_COLUMNS = ("image", "bytes", "image_bytes", "jpg", "png")  # as data sets on Hugging Face name it
 MAX_ROW_GROUP_BYTES = 2 << 30
-MAX_MEMBER_BYTES = 512 << 20  # of an image in an archive: it is unpacked into memory
-HELD, MAX_HELD_BYTES = 64, 512 << 20  # rows of a parquet file that are kept: many threads ask nearly in order
+MAX_MEMBER_BYTES = 512 << 20  # of an image in an archive, which is unpacked into memory
+HELD, MAX_HELD_BYTES = 64, 512 << 20  # rows of a parquet file kept in memory: many threads read them nearly in order
 READ_BYTES = 1 << 20  # of a parquet file at once
 
 
@@ -53,8 +53,7 @@ class Reader:
     """Opens locations; keeps archives open between calls. Safe to share between threads; close when done."""
 
     def __init__(self, max_pixels: int = MAX_PIXELS, allowed: Sequence[str] = (), fresh_s: float = FRESH_S) -> None:
-        """allowed: prefixes of object storage from which may be read; fresh_s: how old may be what was kept of the
-        web."""
+        """allowed: prefixes of object storage that may be read; fresh_s: maximal age of what is cached from the web."""
         self.max_pixels = bounds.PIXELS.checked("max pixels", max_pixels)
         self._remote = Remote(allowed)
         self._fresh_s = fresh_s
@@ -101,9 +100,9 @@ class Reader:
             raise UnreadableImage(f"{location}: {problem}") from None
 
     def fingerprint(self, location: str) -> str:
-        """Changes whenever the bytes at `location` do, without reading them; empty if there is nothing there.
+        """A text that changes whenever the bytes at `location` do, without reading them; empty if there is nothing.
 
-        Of an object in a storage it is empty, too: to ask for each is slow, and they are rarely written again.
+        It is empty for object storage, too: asking for each object is slow, and objects are rarely overwritten.
         """
         if is_remote(location):
             return ""
@@ -138,12 +137,12 @@ class Reader:
             member = archive.getinfo(inside)
         except KeyError:
             raise UnreadableImage(f"not in {Path(container).name}") from None
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others have no bound
             raise UnreadableImage(f"neither stored nor deflated in {Path(container).name}; zip it again")
         check_size(member.file_size, self.max_pixels)
         _check_member(member.file_size)
         with archive.open(member) as stream:
-            data = stream.read(member.file_size + 1)  # the header may lie about the size
+            data = stream.read(member.file_size + 1)  # the header may be wrong about the size
         check_size(len(data), self.max_pixels)
         return data
 
@@ -166,20 +165,20 @@ def _check_member(size_bytes: int) -> None:
 
 
 class _ParquetImages:
-    """Image bytes of one parquet file by row number; holds the last rows, for they are asked for nearly in order.
+    """Image bytes of one parquet file by row number; keeps the last rows, since they are read nearly in order.
 
-    One row is unpacked at a time: equal images stand once in a file, where half a kilobyte can stand for gigabytes.
+    One row is unpacked at a time: a file stores equal images once, so half a kilobyte can stand for gigabytes.
     """
 
     def __init__(self, path: str) -> None:
         import pyarrow.parquet as pq
 
-        self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES)  # else whole row groups are held
+        self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES)  # else whole row groups are loaded
         self._names: list[str] = self._file.schema_arrow.names
         sizes = [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
         self._starts = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
         self._reading: tuple[object, Iterator[Any]] = (None, iter(()))
-        self._held: dict[int, bytes | None] = {}  # of what is being read, by the place in its row group, in order
+        self._held: dict[int, bytes | None] = {}  # of the open row group, in order of their position
         self._next = 0
 
     def row(self, number: int, column: str | None) -> bytes:
@@ -216,7 +215,8 @@ class _ParquetImages:
 
 
 def image_column(names: list[str], named: str | None = None) -> str:
-    """The column of a parquet file that holds the image bytes, as named or guessed; UnreadableImage if not there."""
+    """The column of a parquet file with the image bytes, as named or guessed. Raises UnreadableImage if there is
+    none."""
     for candidate in (named,) if named else IMAGE_COLUMNS:
         if candidate in names:
             return candidate
@@ -225,7 +225,7 @@ def image_column(names: list[str], named: str | None = None) -> str:
 
 
 def content_hash(stream: BinaryIO) -> str:
-    """sha256 of the stream as hex; leaves it at its start."""
+    """sha256 of the stream as hex; rewinds the stream."""
     stream.seek(0)
     digest = hashlib.file_digest(cast(io.BufferedReader, stream), "sha256").hexdigest()
     stream.seek(0)

@@ -1,7 +1,7 @@
-"""Import a library that reads settings from the folder somebody stands in, without doing so.
+"""Import a library that reads settings from the current folder, without letting it do so.
 
-matplotlib reads a `matplotlibrc` there and pymilvus a `.env`, here or above where it is installed: a folder that came
-with a collection would have its say, and a pipe by that name would be waited for.
+matplotlib reads a `matplotlibrc` there, and pymilvus a `.env` there or above where it is installed: a folder that came
+with a collection could change settings, and a pipe of that name would block.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DOTENV = "PYTHON_DOTENV_DISABLED"
 
 @contextmanager
 def neutral_import(library: str) -> Iterator[None]:
-    """Around the first import of `library`: it finds itself in the root folder, and no .env is read."""
+    """A context for the first import of `library`: the current folder is the root folder, and no .env is read."""
     if library in sys.modules:
         yield
         return

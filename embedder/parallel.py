@@ -1,4 +1,4 @@
-"""Work done ahead in threads, handed over in order, never more than a fixed number of results in memory."""
+"""Do work ahead in threads, with results in order, and only a fixed number of them in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from typing import TypeVar
 
-Bar = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]  # of (all, what); told what was just done
+Bar = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]  # of (all, what); called with what was done
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -22,7 +22,7 @@ def no_bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
 
 
 def ahead(function: Callable[[A], B], items: Iterable[A], *, workers: int, most: int) -> Generator[B, None, None]:
-    """function(item) for every item, in order; threads run on while the caller works, by at most `most` results."""
+    """function(item) for every item, in order; threads work ahead of the caller by at most `most` results."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[B]] = deque()
         try:

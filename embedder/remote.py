@@ -1,10 +1,9 @@
 """Images and tables in object storage and on the web, read through fsspec: s3://, gs://, abfs://, https://.
 
-Nothing is read but below the prefixes that whoever runs artidx has allowed, no redirection is followed, and every
-read is bounded in bytes and time. Credentials are those that the storage's own library finds in the environment.
-The web is a guest's house, with manners of its own (web.py).
-What is wrong with one object is that image's problem; storage that cannot be reached, or does not know us, stops the
-run, since every image after it would have the same problem.
+Only addresses below the prefixes that the user has allowed are read, no redirection is followed, and every read is
+bounded in bytes and time. Credentials are those that the storage's own library finds in the environment. Web servers
+are asked with restraint (web.py). An error of one object is that image's problem; storage that cannot be reached, or
+refuses us, stops the run, since every further image would have the same problem.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from .web import FRESH_S, Web, unreachable
 
 NOT_PLAIN = re.compile(r"/\.{1,2}(/|$)|[\x00-\x1f\x7f]")
 NOT_PLAIN_ON_THE_WEB = re.compile(r"/\.{1,2}(/|\?|#|$)|%2e|[\\\s\x00-\x1f\x7f]", re.IGNORECASE)
-KINDS = {"s3": "s3fs", "gs": "gcsfs", "abfs": "adlfs", "https": "aiohttp"}  # and the package that each needs
+KINDS = {"s3": "s3fs", "gs": "gcsfs", "abfs": "adlfs", "https": "aiohttp"}  # scheme -> the package that it needs
 READ_S = 60.0  # an object
-LIST_S = 3600.0  # the names of some ten million
+LIST_S = 3600.0  # the names of about ten million objects
 CONNECT_S = 10.0
 TRIES = 3
 S3 = {
@@ -48,9 +47,9 @@ class Remote:
         self._web = Web(lambda: self._system("https"))
 
     def read(self, location: str, limit: int, seconds: float = READ_S, fresh_s: float = FRESH_S) -> bytes:
-        """The bytes of an object, limit + 1 at most. fresh_s: how old what was kept of the web may be.
+        """The bytes of an object, limit + 1 at most. fresh_s: maximal age of what is cached from the web.
 
-        Where nothing is allowed nobody is asked: of the web there is what was kept, however old. Raises
+        If nothing is allowed, no server is asked: web objects then come from the cache, however old. Raises
         UnreadableImage; UnreachableStorage.
         """
         kind = location.partition("://")[0]
@@ -105,7 +104,7 @@ def _opened(kind: str) -> Any:
 
 
 def _said(location: str, problem: Exception, seconds: float) -> Exception:
-    """What went wrong with reading, as an error of ours."""
+    """The failure of a read as one of our errors."""
     if isinstance(problem, UnreadableImage):
         return problem
     if isinstance(problem, FileNotFoundError):

@@ -1,7 +1,7 @@
-"""What the system gives this process: cores, threads, memory; asked for before a library needs it.
+"""What the system allows this process: cores, threads, memory; checked before a library needs it.
 
-Libraries underneath do not take a refusal well: without threads Arrow waits for ever, OpenMP ends the process with a
-status of its own and OpenBLAS interrupts it; without memory FAISS is killed where it is loaded.
+The libraries that we use do not handle a refusal well: without threads, Arrow waits for ever, OpenMP exits the process
+with its own status and OpenBLAS interrupts it; without memory, FAISS is killed while it is loaded.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import threading
 
 from ..errors import OutOfResources, exhausted
 
-ARROW = 8  # threads that Arrow reads with, however many cores there are
-ROOM = 1 << 30  # bytes of address space that opening an index takes, most of them never touched
+ARROW = 8  # threads that Arrow uses for reading, however many cores there are
+ROOM = 1 << 30  # bytes of address space that opening an index takes, most of them never used
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_room(size_bytes: int, where: str) -> None:
-    """Raises OutOfResources unless so much address space is left, as ulimit -v bounds it. None of it is touched."""
+    """Raises OutOfResources unless this much address space is left, as limited by ulimit -v. None of it is used."""
     if sys.platform == "win32":  # no such bound
         return
     try:
@@ -33,12 +33,12 @@ def check_room(size_bytes: int, where: str) -> None:
 
 
 def check_threads() -> None:
-    """Raises OutOfResources unless as many threads can run at once as opening an index starts.
+    """Raises OutOfResources unless the threads that opening an index starts can run at once.
 
-    They are tried by a copy of this process, which should be small and have no other thread yet: here each of them
-    would leave 64 MB of address space behind.
+    They are tried in a fork of this process, which should be small and without other threads yet: in this process, each
+    of them would leave 64 MB of address space occupied.
     """
-    if sys.platform == "win32":  # no copies of a process
+    if sys.platform == "win32":  # no fork
         return
     count = ARROW + 2 * available_cores()  # for OpenBLAS or Arrow, and for us
     where = f"{count} threads are needed"
@@ -49,7 +49,7 @@ def check_threads() -> None:
     if child == 0:
         os._exit(_refused(count))
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        check_room(ROOM, where)  # without it there are no threads either
+        check_room(ROOM, where)  # a process without forks has no threads either
         raise OutOfResources(str(exhausted(RuntimeError("can't start new thread"), where)))
 
 

@@ -46,12 +46,12 @@ DEFAULT_MODEL = MODELS / "base.onnx"
 SHIPPED = ("base", "small")  # names that may stand for a path
 METADATA_KEY = "artidx"
 METADATA_FORMAT = 1
-PREPROCESSING = {name: value for name, value in Preprocessing(224).to_json().items() if name != "size"}  # what ships
-MAX_MODEL_BYTES = 2 << 30  # what protobuf can hold
+PREPROCESSING = {name: value for name, value in Preprocessing(224).to_json().items() if name != "size"}  # of ours
+MAX_MODEL_BYTES = 2 << 30  # the limit of protobuf
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 BATCH_SIZE = 32  # images, on a GPU
-LOAD_S = 300.0  # for making a session; a large transformer takes half a minute on a busy core
-RUN_S = 120.0  # for one run; a large transformer takes some seconds an image on a slow core
+LOAD_S = 300.0  # for creating a session; a large transformer takes half a minute on a busy core
+RUN_S = 120.0  # for one run; a large transformer takes some seconds per image on a slow core
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Embedder(AsTransformer):
         constants = check_graph(data, source)
         self._session = _session(data, source, device, folds=constants.are_few)
         self._deadline = Deadline(RUN_S)
-        self.provider: str = self._session.get_providers()[0]  # the one that really runs
+        self.provider: str = self._session.get_providers()[0]  # the provider in use
         if self.provider != PROVIDERS[device]:
             raise BadSetting(
                 f"device {device}: ONNX Runtime offers only {self.provider} here; install artidx[gpu] "
@@ -197,7 +197,7 @@ class Embedder(AsTransformer):
         try:
             with self._deadline.of(run):
                 found: Array = self._session.run(None, {"image": squares}, run)[0]
-        except Exception as problem:  # as when the session is made
+        except Exception as problem:  # as when the session is created
             if run.terminate:
                 raise BadModel(f"{self.source}: did not finish within {RUN_S:g} s, and was stopped") from None
             raise exhausted(problem, self.source) or BadModel(
@@ -215,7 +215,7 @@ def default_model() -> Path:
 
 
 def model_file(model: str | os.PathLike[str]) -> Path:
-    """The file of a shipped model, given its name as text; any other text, and any Path, is a file's own path."""
+    """The file of a shipped model for its name as a str; any other str, and any Path, is the path of a file."""
     return MODELS / f"{model}.onnx" if model in SHIPPED else Path(model)
 
 
@@ -229,7 +229,7 @@ def read_model(path: Path) -> bytes:
 
 
 def _session(data: bytes, source: str, device: str, folds: bool = True) -> onnxruntime.InferenceSession:
-    """folds: what is constant in the graph is computed now; else in each run, which can be ended on the way."""
+    """folds: compute the graph's constants now; otherwise in each run, which can be interrupted."""
     if device not in PROVIDERS:
         raise BadSetting(f"device {device!r}: expected one of {', '.join(PROVIDERS)}")
     try:
@@ -239,12 +239,12 @@ def _session(data: bytes, source: str, device: str, folds: bool = True) -> onnxr
             "ONNX Runtime is not installed; pip install 'artidx[cpu]' (or 'artidx[gpu]')"
         ) from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # a core an image: a fifth more images a second than many cores on one
-    options.log_severity_level = 4  # what goes wrong is raised below
+    options.intra_op_num_threads = 1  # one core per image: a fifth more images per second than many cores on one
+    options.log_severity_level = 4  # errors are raised below
     available = onnxruntime.get_available_providers()
     wanted = [p for p in dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]) if p in available]
     loading = Loading(options)
-    try:  # from bytes, not from a path: a hostile model cannot pull in other files as its weights
+    try:  # from bytes, not from a path: a hostile model cannot load other files as its weights
         with Deadline(LOAD_S).of(loading):
             left_out = None if folds else ["ConstantFolding"]
             return onnxruntime.InferenceSession(data, options, providers=wanted, disabled_optimizers=left_out)
@@ -289,7 +289,7 @@ def _metadata(session: onnxruntime.InferenceSession, source: str) -> dict[str, A
 
 
 def _checked_dim(session: onnxruntime.InferenceSession, size: int, source: str) -> int:
-    """The length of the vectors, after the graph's face has been held to what we feed and expect."""
+    """The length of the vectors, after the graph's inputs and outputs have been checked."""
     takes, gives = session.get_inputs(), session.get_outputs()
     if (len(takes), len(gives)) == (1, 1):
         dim = gives[0].shape[-1]

@@ -1,9 +1,9 @@
-"""Objects on the web, fetched as a guest should: few at once of a host, later where it says so, nothing twice.
+"""Fetch objects from the web politely: few at once from a host, later if it asks for that, nothing twice.
 
-No redirection is followed, and what is read is bounded in bytes and time. A server that is busy is asked again; what
-it answers to one address is that object's problem, but a host that cannot be reached, that asks to be left alone, or
-of which one object after the other fails stops the run: every object after it would have the same problem.
-What was fetched is kept for a while (fetched.py), then asked for again with what the server knows it by.
+No redirection is followed, and what is read is bounded in bytes and time. A busy server is asked again. An error for
+one address is that object's problem; but a host that cannot be reached, that refuses requests, or that fails for one
+object after the other stops the run: every further object would have the same problem. Objects are cached for a while
+(fetched.py), then revalidated.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from ..errors import UnreachableStorage, UnreadableImage
 from . import fetched
 
 AT_ONCE = 4  # of a host, by one process
-FRESH_S = 12 * 3600.0  # in which what was fetched is not asked for again: a run, its interruptions, and one after it
-PAUSES_S = (1.0, 5.0)  # before a second and a third try
-LONGEST_PAUSE_S = 60.0  # that a server may ask for
-IN_A_ROW = 8  # objects of a host that fail, one after the other: it is not they
+FRESH_S = 12 * 3600.0  # without revalidation: for a run, its interruptions, and another run
+PAUSES_S = (1.0, 5.0)  # before the second and the third attempt
+LONGEST_PAUSE_S = 60.0  # the longest that a server may ask for
+IN_A_ROW = 8  # objects of a host that fail in a row: then it is the host's problem
 BUSY = {429, 502, 503, 504}
 CHUNK = 1 << 16
 AGENT = "artidx (an index of paintings; it asks for few images at once and keeps them)"
 
 
 class Got(NamedTuple):
-    """An answer: its status, its bytes, and how long to wait before asking again, where it says so."""
+    """A response: its status, its bytes, and how long to wait before asking again, if it says so."""
 
     status: int
     data: bytes
@@ -38,7 +38,7 @@ class Got(NamedTuple):
 
 
 class _Host:
-    """How one server is doing. Shared between threads."""
+    """The state of one server. Shared between threads."""
 
     def __init__(self) -> None:
         self.turns = threading.BoundedSemaphore(AT_ONCE)
@@ -50,16 +50,16 @@ class _Host:
 
 
 class Web:
-    """Reads what is at addresses, for one run. Safe to share between threads."""
+    """Reads addresses for one run. Safe to share between threads."""
 
     def __init__(self, open_system: Callable[[], Any]) -> None:
-        """open_system: gives fsspec's file system of the web, when it is first needed."""
+        """open_system: returns fsspec's HTTP file system, when it is first needed."""
         self._open_system = open_system
         self._hosts: dict[str, _Host] = {}
         self._keeper = fetched.Keeper()
 
     def read(self, url: str, limit: int, seconds: float, fresh_s: float) -> bytes:
-        """The bytes at an address, limit + 1 at most. fresh_s: how old it may be where it is kept.
+        """The bytes at an address, limit + 1 at most. fresh_s: maximal age of a cached object.
 
         Raises UnreadableImage; UnreachableStorage.
         """
@@ -83,7 +83,8 @@ class Web:
             try:
                 got = _sync(system.loop, _get, system, url, limit, kept, timeout=seconds)
             except Exception as problem:
-                # A server that cannot even be reached in time (aiohttp.ConnectionTimeoutError) is away.
+                # A server that does not even accept a connection in time (aiohttp.ConnectionTimeoutError) cannot be
+                # reached.
                 if isinstance(problem, TimeoutError) and "Connect" not in type(problem).__name__:
                     raise UnreadableImage(f"took longer than {seconds:.0f} s to read") from None
                 if pause is None:
@@ -97,7 +98,7 @@ class Web:
 
 
 def unreachable(location: str, problem: object) -> UnreachableStorage:
-    """What stops a run that could go on later."""
+    """An error that stops a run which can be resumed later."""
     reason = " ".join(str(problem).split())[:200] or type(problem).__name__
     return UnreachableStorage(
         f"{location}: cannot be read: {reason}; what is done is kept: mend the address or its credentials, and run the "
@@ -106,7 +107,7 @@ def unreachable(location: str, problem: object) -> UnreachableStorage:
 
 
 def _checked(url: str, got: Got, host: _Host) -> Got:
-    """Raises what a status means."""
+    """Raises the error that a status means."""
     host.failed = host.failed + 1 if got.status >= 500 else 0
     if got.status == 429 or host.failed >= IN_A_ROW:
         raise unreachable(url, f"the server answers {got.status}, time after time; give it a rest")
@@ -125,7 +126,8 @@ def _sync(*args: Any, timeout: float) -> Any:
 
 
 async def _get(system: Any, url: str, limit: int, kept: fetched.Fetched | None) -> Got:
-    """fsspec itself would follow a redirection to where nothing is allowed, and read as much as is sent."""
+    """Not with fsspec itself, which would follow redirections to addresses that are not allowed, and read without a
+    limit."""
     session = await system.set_session()
     asked = {"User-Agent": AGENT}
     if kept and kept.etag:

@@ -1,8 +1,8 @@
-"""A model of artidx made of an ONNX file from anywhere: what it expects is put before it, unit vectors come after it.
+"""Turn any ONNX network into a model of artidx: add its preprocessing before it, and unit vectors after it.
 
 The network itself stays as it is. Before it, uint8 squares become normalised floats in its layout; after it, tokens or
-a feature map are pooled, and the vector is brought to unit length. How pictures are made square goes into the metadata.
-Needs the package onnx (artidx[wrap]).
+a feature map are pooled, and the vector is scaled to unit length. How pictures become squares is stored in the
+metadata. Needs the package onnx (artidx[wrap]).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .runtime import METADATA_FORMAT, METADATA_KEY, Array, Embedder
 
 LAYOUTS = ("nchw", "nhwc")
 POOLS = ("none", "first", "mean")
-OPSET = 13  # the oldest whose operations are used here
-LEAST_APART = 1e-5  # of cosine, between pictures that have nothing in common
+OPSET = 13  # the oldest with the operations that are used here
+LEAST_APART = 1e-5  # of cosine, between unrelated pictures
 
 
 @dataclass(frozen=True)
 class Wrapping:
-    """mean and std: of the normalisation, in shares of white, RGB. layout: of the network's input. pool: what is done
-    with (n, tokens, d) or (n, d, h, w): its first token or the mean of all; none for (n, d). output: its name, where
-    the network has several."""
+    """mean and std: of the normalisation, in shares of white, RGB. layout: of the network's input. pool: for (n,
+    tokens, d) or (n, d, h, w): the first token or the mean of all; none for (n, d). output: its name, if the network
+    has several."""
 
     preprocessing: Preprocessing
     mean: tuple[float, float, float]
@@ -51,14 +51,14 @@ class Wrapping:
 
 
 def side_of(network: bytes, layout: str, source: str) -> int | None:
-    """The side in px that the network's input has, if it is fixed. Raises BadModel."""
+    """The side of the network's input in px, if it is fixed. Raises BadModel."""
     shape = _shape(_input(_opened(network, source), source))
     sides = shape[2:] if layout == "nchw" else shape[1:3]
     return sides[0] if len(shape) == 4 and isinstance(sides[0], int) and sides[0] == sides[1] else None
 
 
 def wrapped(network: bytes, name: str, wrapping: Wrapping, source: str) -> bytes:
-    """The model file. Raises BadModel where the network does not take or give what was said, with what it does."""
+    """The model file. Raises BadModel, with details, if the network does not take or give what was stated."""
     onnx = _onnx()
     helper, types = onnx.helper, onnx.TensorProto
     model = _opened(network, source)
@@ -111,7 +111,7 @@ def wrapped(network: bytes, name: str, wrapping: Wrapping, source: str) -> bytes
 
 
 def with_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
-    """The same graph with `metadata` added to what it says of itself."""
+    """The same graph with `metadata` added to its own."""
     onnx = _onnx()
     found = onnx.load_from_string(model)
     entries = {entry.key: entry.value for entry in found.metadata_props}
@@ -122,7 +122,7 @@ def with_metadata(model: bytes, metadata: dict[str, Any]) -> bytes:
 
 
 def _tried(data: bytes, source: str) -> None:
-    """Raises BadModel unless made-up pictures get vectors of their own, the same ones again."""
+    """Raises BadModel unless synthetic pictures get different vectors, and the same ones a second time."""
     embedder = Embedder(data, source)
     chance = np.random.default_rng(0)
     size = embedder.size
@@ -143,7 +143,7 @@ def _opened(network: bytes, source: str) -> Any:
     onnx = _onnx()
     try:
         model = onnx.load_from_string(network)
-    except Exception:  # protobuf has errors of its own in every version
+    except Exception:  # protobuf's errors differ between versions
         raise BadModel(f"{source}: not an ONNX file") from None
     if any(weight.data_location == onnx.TensorProto.EXTERNAL for weight in model.graph.initializer):
         raise BadModel(f"{source}: keeps its weights in another file; join them with onnx.save(onnx.load(path), path)")
@@ -187,7 +187,7 @@ def _check_input(taken: Any, wrapping: Wrapping, source: str) -> None:
 
 
 def _pooling(helper: Any, given: Any, wrapping: Wrapping, source: str) -> tuple[list[Any], int]:
-    """From after/float to after/pooled (n, d), and d."""
+    """The nodes from after/float to after/pooled (n, d), and d."""
     shape = _shape(given)
     rank, node = len(shape), helper.make_node
     if rank == 2 and wrapping.pool == "none":

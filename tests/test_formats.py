@@ -123,4 +123,4 @@ def test_a_format_whose_library_is_missing_is_a_picture_that_is_not_read_and_say
     ],
 )
 def test_a_file_of_another_kind_is_told_by_how_it_begins(beginning, what):
-    assert formats.told_by(beginning) == what
+    assert formats.unread_format(beginning) == what

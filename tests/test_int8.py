@@ -16,7 +16,7 @@ from torch.nn import functional
 from artidx.embedder.runtime import Embedder
 from artidx.embedder.training.export.int8 import rounded
 from artidx.embedder.training.export.onnx_file import export
-from artidx.embedder.training.making import said_of_parity
+from artidx.embedder.training.making import parity_note
 from artidx.index.model_card import said_of_int8
 from made import pictures
 
@@ -158,7 +158,7 @@ def test_sums_that_would_lose_too_much_are_made_in_float(tokens_file, squares, m
 def test_what_sums_in_eight_bits_cost_is_told_where_there_are_some(tokens_file):
     embedder = Embedder(tokens_file, "tiny")
     largest = embedder.metadata["parity"]["largest_cosine_lost_to_sums_in_8_bits"]
-    assert f"to int8 activations {largest:.1e}" in said_of_parity(embedder)
+    assert f"to int8 activations {largest:.1e}" in parity_note(embedder)
     assert f"{largest:.1e} at most" in said_of_int8(embedder.metadata["parity"])
     plain = {"largest_difference_to_pytorch": 1e-7, "largest_cosine_lost_to_stored_weights": 1e-4}
     assert not said_of_int8(plain)

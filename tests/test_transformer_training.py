@@ -18,7 +18,7 @@ from artidx import Embedder
 from artidx.cli.main import artidx
 from artidx.embedder.catalogs.catalog import read_catalog
 from artidx.embedder.training.data import tokens
-from artidx.embedder.training.data.splits import kept_apart, trained_on
+from artidx.embedder.training.data.splits import held_out_splits, trained_on
 from artidx.embedder.training.networks import timm_backbone
 from artidx.embedder.training.networks.halves import halves
 from artidx.embedder.training.networks.timm_backbone import Reading, load_timm
@@ -132,7 +132,7 @@ def test_an_artist_is_drawn_by_the_root_of_the_paintings_and_origins_alike():
 def test_splits_that_are_trained_on_are_told_by_their_names():
     table = pd.DataFrame({"split": ["val_seen", "train_away", "", "train", "strangers"]})
     assert trained_on(table) == ["train", "train_away"]
-    assert kept_apart(table) == ["strangers", "val_seen"]
+    assert held_out_splits(table) == ["strangers", "val_seen"]
 
 
 def test_a_copy_is_the_same_at_every_run_and_the_first_is_the_painting(tmp_path):
@@ -165,7 +165,7 @@ def test_a_killed_run_goes_on_to_the_same_model(whole, table, weights, tmp_path)
 def test_all_splits_are_learnt_after_what_was_measured(whole, table, weights, tmp_path):
     shutil.copytree(whole.work, tmp_path / "work")
     said = []
-    trained(table, weights, tmp_path / "work", said=said, more=kept_apart(table))
+    trained(table, weights, tmp_path / "work", said=said, more=held_out_splits(table))
     assert [line.partition(",")[0] for line in whole.said + said] == [
         *["transformer"] * 3,
         *["transformer-all-splits"] * 2,

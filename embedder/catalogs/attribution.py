@@ -1,12 +1,12 @@
-"""What a record says of who painted a work: the artist's name, how the artist had a part in it, or nobody.
+"""What a record says about the artist of a work: a name, how the artist took part, or nobody.
 
-Records are written by art historians: "Workshop of Titian (Italian, ca. 1488-1576)", "Rembrandt, Umkreis des",
-"d'après Watteau", "Unbekannt". Only a work that a record gives to one artist without a qualifier speaks for that
-artist. The qualifiers are those of Getty's Categories for the Description of Works of Art (CDWA, 4.1.3), in English,
-German, French, Italian, Dutch and Spanish. Does not know who is who: two spellings of one person stay two unless a
-table gives both one number (`merged`).
+Records are written by art historians: "Workshop of Titian (Italian, ca. 1488-1576)", "Rembrandt, Umkreis des", "d'après
+Watteau", "Unbekannt". Only a work that a record gives to one artist without a qualifier counts as that artist's own.
+The qualifiers are those of Getty's Categories for the Description of Works of Art (CDWA, 4.1.3), in English, German,
+French, Italian, Dutch and Spanish. Does not know who is who: two spellings of one person stay two artists unless a
+table gives both the same authority number (`merged`).
 
-A record is read as words without case and accents, so that every phrase below is written once.
+A record is compared as words without case and accents, so that every phrase below is written once.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ROLE = re.compile(
 )
 DESCRIPTIVE = ROLES | NATIONALITIES | DIRECTIONS | PERIODS | SCHOOLS | PREPOSITIONS
 OF_A_YEAR = re.compile(rf"\b(?:{'|'.join(sorted(PREPOSITIONS))}) \d{{3,4}}$")
-# In brackets, too, this is no aside: it tells father and son apart.
+# Even in brackets this is part of the name: it distinguishes father and son.
 GENERATION = re.compile(
     r"I{1,3}|IV|(?:the )?(?:elder|younger)|d\. ?(?:Ä|J|Ae)\.|d(?:er|\.) (?:ältere|jüngere)|"
     r"l['’]ancien|le jeune|"
@@ -68,7 +68,7 @@ PARTING = re.compile(rf"[;|\n{re.escape(OPEN + CLOSE)}]|\s/\s")
 
 @dataclass(frozen=True)
 class Attribution:
-    """A record, taken apart. name: of the first artist, as written, without dates and asides; None is nobody.
+    """A parsed record. name: of the first artist, as written, without dates and asides; None for nobody.
 
     qualifier: one of the keys of PHRASES, or TOGETHER for a work of several artists; None where it is simply the
     artist's. others: the other artists of the same work.
@@ -84,27 +84,27 @@ class Attribution:
 
     @property
     def speaks(self) -> bool:
-        """Whether the work is evidence of how the artist painted."""
+        """Whether the work counts as the artist's own."""
         return self.name is not None and self.qualifier is None
 
 
 @lru_cache(maxsize=65536)
 def artist_key(name: str | None) -> str | None:
-    """The name as it is compared: `Cézanne, Paul (1839-1906)` and `paul  cezanne` are one artist.
+    """The name in the form in which names are compared: `Cézanne, Paul (1839-1906)` and `paul  cezanne` are one artist.
 
-    Case, accents, punctuation, spacing, life dates and asides fall away; with a comma the order is turned. None for
-    nobody in particular, and for a qualified or joint attribution, which speaks for no one artist. Two people who share
-    a name stay one, two spellings of one person stay two.
+    Case, accents, punctuation, spacing, life dates and asides are removed; a name with a comma is reordered. None for
+    nobody in particular, and for a qualified or joint attribution, which is no single artist's own. Two people who
+    share a name are one artist, two spellings of one person are two.
     """
     if not isinstance(name, str):  # pandas hands over NaN for a missing label
         return None
     key: str | None = None
     found = attribution(name)
-    while found.speaks and found.name is not None:  # what a key says is what it says when it is read again
+    while found.speaks and found.name is not None:  # the key of a key is the same key
         before, key = key, _key(found.name) or None
         if key is None or key == before:
             return key
-        if before is not None and len(key) >= len(before):  # nothing more falls away: it is read in turns
+        if before is not None and len(key) >= len(before):  # until nothing more is removed
             return None
         found = _parsed(key)
     return None
@@ -112,15 +112,15 @@ def artist_key(name: str | None) -> str | None:
 
 @lru_cache(maxsize=65536)
 def attribution(record: str) -> Attribution:
-    """Take a record apart. Never fails: what is not understood is a name."""
+    """Parse a record. Never fails: what is not understood is taken as a name."""
     return replace(_parsed(record[:LONGEST]), record=record)
 
 
 def attributed(table: pd.DataFrame, qualified: bool = False) -> pd.DataFrame:
-    """A table of paintings whose column `artist` says what records say, with three columns in its place.
+    """A table of paintings with its column `artist`, which has the records as written, replaced by three columns.
 
-    `artist`: the name, where the work speaks for the artist; `attribution`: the record; `qualifier`. A table that has
-    an `attribution` already is left as it is. qualified: let qualified works speak for the artist, too.
+    `artist`: the name, if the work counts as the artist's own; `attribution`: the record; `qualifier`. A table that
+    already has an `attribution` is returned unchanged. qualified: count qualified works as the artist's own, too.
     """
     if "attribution" in table:
         return table
@@ -139,9 +139,9 @@ def _columns(records: Sequence[str | None], qualified: bool, index: Any) -> dict
 
 
 def merged(keys: Sequence[str | None], ids: Sequence[str | None]) -> list[str | None]:
-    """Keys of artists, one for all the names that a number of an authority file (ULAN, Wikidata) is given to.
+    """Keys of artists, the same for all names with the same number of an authority file (ULAN, Wikidata).
 
-    The first name's key stands for all. A work that speaks for nobody has no key, and gets none.
+    The key of the first name is used for all. A work without a key gets none.
     """
     first: dict[str, str] = {}
     for key, id_ in zip(keys, ids, strict=True):
@@ -154,7 +154,7 @@ def merged(keys: Sequence[str | None], ids: Sequence[str | None]) -> list[str | 
 
 
 def authority(id_: object) -> str | None:
-    """A number of an authority file as it is compared; None for none, or for several at once."""
+    """A number of an authority file in the form in which it is compared; None for none, or for several."""
     if not isinstance(id_, str):
         return None
     found = {part.strip().rstrip("/").rpartition("/")[2].casefold() for part in re.split(r"[|;,\s]+", id_)} - {""}
@@ -165,14 +165,14 @@ def authority(id_: object) -> str | None:
 
 
 class _Word(NamedTuple):
-    """A word of a text: how it is compared, and where it stands."""
+    """A word of a text: the form in which it is compared, and its position."""
 
     plain: str
     start: int
     end: int
 
 
-@lru_cache(maxsize=1024)  # every part of a record is looked at several times
+@lru_cache(maxsize=1024)  # every part of a record is parsed several times
 def _words(text: str) -> Sequence[_Word]:
     return [_Word(folded(found[0]), found.start(), found.end()) for found in re.finditer(r"[^\W_]+|&", text)]
 
@@ -204,7 +204,7 @@ def _parsed(record: str) -> Attribution:
 
 
 def _apart(text: str) -> list[str]:
-    """The records of several artists in one. What parts them parts nothing in a bracket, which ends with its line."""
+    """Split a record of several artists. Separators within brackets do not count; a bracket ends with its line."""
     pieces, start, depth = [], 0, 0
     for found in PARTING.finditer(text):
         if found[0] in OPEN:
@@ -218,10 +218,10 @@ def _apart(text: str) -> list[str]:
 
 
 def _joined(text: str) -> list[str]:
-    """The artists of `Peter Paul Rubens and Jan Brueghel`; `Gilbert and George`, of single words, are one."""
+    """The artists of `Peter Paul Rubens and Jan Brueghel`; `Gilbert and George`, single words, are one artist."""
     outside, _ = _without_asides(text)
     words = _words(outside)
-    if words and words[0].plain in ROLES:  # a master of Saint Cosmas and Saint Damian is one
+    if words and words[0].plain in ROLES:  # the Master of Saint Cosmas and Saint Damian is one artist
         return [text]
     for place, word in enumerate(words):
         before, after = words[:place], words[place + 1 :]
@@ -266,7 +266,7 @@ def _one(text: str) -> Attribution:
 
 
 def _life(about: Sequence[str]) -> tuple[str | None, int | None, int | None]:
-    """Nationality, year of birth and of death, in what is said about an artist."""
+    """Nationality, year of birth and year of death in a remark about an artist."""
     lived = [part for part in about if not ACTIVE & set(_plain(part))]
     years = [int(year) for year in re.findall(r"(?<!\d)\d{3,4}(?!\d)", " ".join(lived))]
     words = (" ".join(_plain(piece)) for part in about for piece in re.split("[,;]", part))
@@ -278,7 +278,7 @@ def _life(about: Sequence[str]) -> tuple[str | None, int | None, int | None]:
 
 
 def _visible(text: str) -> str:
-    """The text composed, without what cannot be seen, its lines kept separate."""
+    """The text in composed form without invisible characters, its lines kept separate."""
     lines = re.split(r"[\n\r\v\f\x85\u2028\u2029]+", unicodedata.normalize("NFC", text))
     return "\n".join(
         " ".join(
@@ -289,7 +289,7 @@ def _visible(text: str) -> str:
 
 
 def _without_asides(text: str) -> tuple[str, list[str]]:
-    """What stands outside of brackets, and what inside; one that is not closed runs to the end."""
+    """The text outside brackets, and the text inside; a bracket that is not closed runs to the end."""
     outside, asides, depth = [], [], 0
     for character in text:
         if character in OPEN:
@@ -321,7 +321,7 @@ def _without_leading(text: str) -> tuple[str, str | None]:
 
 
 def _phrase(words: Sequence[_Word], at: int, text: str | None = None) -> tuple[str, int] | None:
-    """The qualifier that a phrase at this word says of a name behind it, and the word where the name begins."""
+    """The qualifier that a phrase at this word gives to the name behind it, and the word where the name begins."""
     plain = [word.plain for word in words]
     for length in range(min(5, len(plain) - at), 0, -1):
         known = PHRASES.get(tuple(plain[at : at + length]))
@@ -338,12 +338,12 @@ def _phrase(words: Sequence[_Word], at: int, text: str | None = None) -> tuple[s
 
 
 def _is_adjacent(text: str | None, words: Sequence[_Word], at: int) -> bool:
-    """Whether nothing but a blank, an apostrophe, a full stop or a colon stands between a word and the next one."""
+    """Whether only a blank, an apostrophe, a full stop or a colon separates a word from the next one."""
     return text is None or not set(text[words[at].end : words[at + 1].start]) - set(" '’.:`´")
 
 
 def _relation(words: Sequence[_Word]) -> str | None:
-    """The qualifier that these words are, and nothing else, as in `X, workshop of` or `X (zugeschrieben)`."""
+    """The qualifier if these words are one and nothing else, as in `X, workshop of` or `X (zugeschrieben)`."""
     plain = [word.plain for word in words]
     while len(plain) > 1 and tuple(plain) not in PHRASES and plain[0] in JOINING | OWN | ARTICLES:
         plain = plain[1:]
@@ -368,7 +368,7 @@ def _without_trailing(text: str) -> tuple[str, str | None]:
 
 
 def _between(text: str) -> tuple[str, str] | None:
-    """`David Teniers after Titian`: whose hand it is, and after whom."""
+    """`David Teniers after Titian`: who painted it, and after whom."""
     words = _words(text)
     for place, word in enumerate(words[:-1]):
         if place > 0 and word.plain in {"after", "nach", "naar", "apres", "segun"} and text[word.start].islower():
@@ -380,7 +380,7 @@ def _between(text: str) -> tuple[str, str] | None:
 
 
 def _name_parts(parts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Of what stands between commas: what belongs to the name, and what says when and where the artist lived."""
+    """The parts between commas, divided into those of the name and those about when and where the artist lived."""
     kept, facts = [], []
     is_turned = len(parts) == 2 and all(len(_plain(part)) == 1 for part in parts)
     for number, part in enumerate(parts):
@@ -406,7 +406,7 @@ def _is_nation(words: Sequence[str], is_turned: bool) -> bool:
 
 
 def _without_dates(part: str) -> tuple[str, str]:
-    """`Claude Monet 1840-1926` without the years, unless they are all the name there is, as in `Master of 1518`."""
+    """`Claude Monet 1840-1926` without the years, unless they belong to the name, as in `Master of 1518`."""
     found = YEARS.search(part)
     if not found:
         return part, ""
@@ -440,7 +440,7 @@ def _is_nobody(parts: Sequence[str]) -> bool:
         if word not in DESCRIPTIVE and not _says_nobody(word) and not (is_dated and word[0].isdecimal())
     ]
     if not named and (OF_A_YEAR.search(" ".join(every)) or all(w in PREPOSITIONS for w in every)):
-        return False  # a master of 1518 is somebody
+        return False  # the Master of 1518 is somebody
     if not named or " ".join(named) in NOBODY_ALONE:
         return True
     return len(words) == 2 and any(
@@ -458,7 +458,7 @@ def _is_nobody_said(record: str) -> bool:
 
 
 def _key(name: str) -> str:
-    """A name as plain words in the order of speech, `Bruegel, Pieter, the Elder` with the last one last."""
+    """A name as plain words in spoken order: `Bruegel, Pieter, the Elder` becomes `pieter bruegel the elder`."""
     last, *more = [part for part in name.split(",") if part.strip()] or [""]
     suffixes = [
         part

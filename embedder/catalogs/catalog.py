@@ -1,4 +1,4 @@
-"""A table of paintings, read from whatever a collection has: folders, CSV, Painter by Numbers, parquet, storage.
+"""A table of paintings, read from what a collection has: folders, CSV, Painter by Numbers, parquet, object storage.
 
 Every reader returns the same columns, `id, path, artist, title, year, attribution, qualifier`, then whatever else the
 source has (style, dates of birth ...). `path` is a location (locations.py). Images are not opened: a row may point to a
@@ -39,11 +39,11 @@ from .letters import composed
 from .tables import FRAME, MAX_TABLE_BYTES, Table, is_table, open_table, table_of
 
 COLUMNS = ("id", "path", "artist", "title", "year")
-ATTRIBUTION = ("attribution", "qualifier")  # what the source says of the artist, and how the artist had a part in it
+ATTRIBUTION = ("attribution", "qualifier")  # what the source says about the artist, and how the artist took part
 LEAST = 487  # pixels of an image's shorter side that the shipped models look at
 TABLE_S = 600.0  # for a table of that size
 NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
-LISTS = (".txt",)  # read line by line where names are wanted, and as a table where paintings are
+LISTS = (".txt",)  # a list of names, or a table of paintings
 MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
 
 DECISION = "decision"  # the column of review.xlsx in which somebody has written who the artist is
@@ -57,8 +57,8 @@ class Catalog:
     """Paintings to embed. table: one row per painting, with COLUMNS and more; skipped: (path, reason) pairs.
 
     Only the column path is required; an id is then the path. Raises BadCatalog. left_alone: how many files were not
-    paintings, by reason; recognised: what was understood of a table; reading: how a table was read, for the next one of
-    its kind; outside: how many files lie outside the source's folder, behind links.
+    paintings, by reason; recognised: how a table was understood; reading: how a table was read, for the next one of its
+    kind; outside: how many files are outside the source's folder, reached by links.
     """
 
     source: str
@@ -173,7 +173,7 @@ def read_labels(path: Path, encoding: str | None = None) -> pd.DataFrame:
 
 
 def _decisions(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    """What was decided in a review's table: ids and artists. A work may stand there several times."""
+    """What was decided in a review's table: ids and artists. A work may be there several times."""
     said = {"id": [_clean(value) for value in frame["id"]], "artist": [_clean(value) for value in frame[DECISION]]}
     found = pd.DataFrame(said, dtype=object)
     found = found[found["artist"].notna() & found["id"].notna()].drop_duplicates().reset_index(drop=True)
@@ -208,7 +208,7 @@ def read_names(path: Path, encoding: str | None = None) -> list[str]:
 
 @dataclass
 class _Found:
-    """What is found out while a source is read."""
+    """What a reader has found in a source."""
 
     skipped: list[tuple[str, str]] = field(default_factory=list)
     left: LeftAlone = field(default_factory=LeftAlone)
@@ -238,7 +238,7 @@ def _rows(path: Path, names: ColumnNames, found: _Found) -> pd.DataFrame:
 
 
 def _folder(root: Path, found: _Found) -> pd.DataFrame:
-    """One folder an artist; files lying directly in the root have no artist."""
+    """One folder per artist; files directly in the root have no artist."""
     rows: list[dict[str, str | None]] = []
     for folder, name in walk(root, found.left, found.skipped):
         path = Path(folder, name)
@@ -332,7 +332,7 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
     inside = f"{names.path}{SEPARATOR}" if names.path else ""
     labels = _class_names(file.schema_arrow.metadata)
     plain = [f.name for f in file.schema_arrow if f.name != column and not str(f.type).startswith(("struct", "list"))]
-    # Whole numbers with gaps stay whole, and what pandas once kept as an index is a column like any other.
+    # Whole numbers with gaps stay whole, and an index that pandas stored becomes an ordinary column.
     table = file.read(columns=plain).to_pandas(integer_object_nulls=True, ignore_metadata=True)
     table = table.reindex(range(file.metadata.num_rows))
     for name, classes in labels.items():  # hubs store a label as a number and its names in the schema
@@ -375,7 +375,7 @@ def _painter_by_numbers_images(root: Path) -> dict[str, str]:
 
 
 def _check_plain(path: Path) -> None:
-    """Raises BadCatalog for what is not a plain file: to open a pipe may never end."""
+    """Raises BadCatalog unless it is a plain file: opening a pipe may block for ever."""
     if not path.is_file():
         raise BadCatalog(f"{path}: no such file, or not a plain one")
 
@@ -421,7 +421,7 @@ def _installed_museum() -> Path:
 
 
 def _finish(source: str, table: pd.DataFrame, names: ColumnNames, found: _Found) -> Catalog:
-    """Clean text, whole years, records of artists taken apart, one row an id."""
+    """Clean text, whole years, parsed records of artists, one row per id."""
     table = table.assign(**{name: None for name in COLUMNS if name not in table})
     cleaned = {name: _cleaned(table[name]) for name in table.columns}
     table = pd.DataFrame(cleaned, index=table.index, dtype=object)
@@ -471,7 +471,8 @@ def _clean_record(value: object) -> str | None:
 
 
 def _clean(value: object, between_lines: str = " ") -> str | None:
-    """Composed text on one line without control characters, which could rewrite a terminal; None if nothing shows."""
+    """Composed text on one line without control characters, which could rewrite a terminal; None if nothing visible is
+    left."""
     if value is None or value is pd.NA or value != value:  # NaN is not equal to itself
         return None
     text = str(value)[:MAX_CELL]

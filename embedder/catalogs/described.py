@@ -23,16 +23,16 @@ from .leftovers import LeftAlone
 from .photographs import Photographs, names_in
 from .tables import FRAME, Table
 
-NAMED = 0.5  # share of a column's cells from which on it holds names of images
+NAMED = 0.5  # a column holds names of images if this share of its cells does
 Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """How to read a table where guessing would go wrong: headings of its columns, the images' folders, its encoding.
+    """How to read a table, where a guess would be wrong: headings of its columns, the images' folders, its encoding.
 
-    qualified: count qualified works (workshop of, after ...) as works of the artist, too. before: the headings of last
-    time, which are used if they are still there.
+    qualified: count qualified works (workshop of, after ...) as works of the artist, too. before: the headings of the
+    last reading, used if they are still there.
     """
 
     path: str | None = None
@@ -50,7 +50,7 @@ class ColumnNames:
 
     @property
     def folders(self) -> list[str]:
-        """Of the images, as named."""
+        """The folders of images that were named."""
         if self.images is None:
             return []
         if isinstance(self.images, str | os.PathLike):
@@ -60,11 +60,11 @@ class ColumnNames:
 
 @dataclass(frozen=True)
 class Recognised:
-    """What was understood of a table. columns: ours -> its headings; photographs: number of rows with one that was
+    """How a table was understood. columns: our names -> its headings; photographs: number of rows whose photograph was
     found.
 
     missing: objects, and named files that were not found; without: objects that have none yet; unused: photographs in
-    the folders that no row names; of: one of what `rows` counts.
+    the folders that no row names; of: the word for what `rows` counts.
     """
 
     headings: tuple[str, ...]
@@ -84,9 +84,10 @@ class Recognised:
 def described(
     table: Table, names: ColumnNames, url: str | None, left: LeftAlone
 ) -> tuple[pd.DataFrame, list[tuple[str, str]], Recognised]:
-    """The paintings of a table; (path, reason) of photographs that stand twice or cannot be told; what was recognised.
+    """The paintings of a table; (path, reason) of photographs that are named twice or are ambiguous; what was
+    recognised.
 
-    url: the folder to which file names are relative, where that is not the table's own. Raises BadCatalog.
+    url: the folder to which file names are relative, if it is not the table's own. Raises BadCatalog.
     """
     frame = table.frame()
     columns = found_columns(table, frame, names)
@@ -148,7 +149,7 @@ def described(
 
 
 def _joined(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Several artists, or photographs, in columns of their own as if they stood in the first one."""
+    """Join several columns of artists, or of photographs, into the first one."""
     for ours, between in (("artist", "; "), ("path", "|")):
         first = columns.get(ours)
         more = [] if first is None else numbered(first, [str(name) for name in frame if name not in columns.values()])
@@ -159,7 +160,7 @@ def _joined(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def found_columns(table: Table, frame: pd.DataFrame, names: ColumnNames) -> dict[str, str]:
-    """Our column -> the table's heading: as the user names it, as it was last time, else the best guess."""
+    """Our column -> the table's heading: as the user names it, as in the last reading, else the best guess."""
     named = {
         ours: theirs
         for ours in ("path", "artist", "title", "year", "id", "object", "artist_id", "qualifier")
@@ -187,7 +188,7 @@ RESERVED = ("id", "path", "artist", "title", "year", "object", "artist_id", "qua
 
 
 def listing(names: Iterable[object]) -> str:
-    """Names of columns, to be listed in a line."""
+    """Names of columns as one line of text."""
     return ", ".join("".join(c if c.isprintable() else " " for c in str(name)) for name in names)[:150]
 
 
@@ -220,7 +221,7 @@ def _by_number(table: Table, rows: pd.DataFrame, photographs: Photographs, is_de
 
 
 def _numbers(rows: pd.DataFrame) -> pd.Series[str]:
-    """What names each row to people: the object, the id, the title, else where it stands."""
+    """How each row is named in messages: by its object, id or title, else by its line."""
     found: pd.Series[str] = pd.Series([f"row {line}" for line in rows.index], index=rows.index, dtype=object)
     for name in ("title", "id", "object"):
         if name in rows:
@@ -229,7 +230,7 @@ def _numbers(rows: pd.DataFrame) -> pd.Series[str]:
 
 
 def _ids(rows: pd.DataFrame, is_there: Sequence[bool]) -> list[str]:
-    """An object's number for its first photograph that is there, the number and the file's name for others."""
+    """The object's number for its first photograph that exists, the number and the file's name for others."""
     first: dict[str, int] = {}
     for place, (number, there) in enumerate(zip(rows["object"], is_there, strict=True)):
         if number and (number not in first or (there and not is_there[first[number]])):
@@ -245,7 +246,7 @@ def _ids(rows: pd.DataFrame, is_there: Sequence[bool]) -> list[str]:
 
 
 def _as_said(path: str, folders: Sequence[str]) -> str:
-    """A file's name below the folder, with slashes; all of its path where it lies elsewhere."""
+    """A file's name below the folder, with slashes; its whole path if it is elsewhere."""
     for folder in folders:
         start = folder.rstrip("/") + "/"
         if path.startswith(start):

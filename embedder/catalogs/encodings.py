@@ -1,8 +1,8 @@
-"""In which encoding a text was written: by its byte-order mark, as UTF-8 or UTF-16, else by how its words then look.
+"""Find the encoding of a text: by its byte-order mark, as UTF-8 or UTF-16, else by how its words look when decoded.
 
-A table has few words with accents, too few for the statistics of general detectors: of fourteen short lists of names in
-five encodings charset-normalizer tells seven. Each candidate is tried instead, and marked down for what no word has:
-letters of two scripts, a capital behind a small letter, a sign between letters.
+A table has few words with accents, too few for the statistics of general detectors: charset-normalizer recognises seven
+of fourteen short lists of names in five encodings. Instead, each candidate is tried, and loses points for what no word
+has: letters of two scripts, a capital after a small letter, a sign between letters.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ MARKS = (
 # Known from the bytes themselves; any other is a guess.
 CERTAIN = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 WESTERN = ("àáâãäåæçèéêëìíîïñòóôõöøœùúûüßŠŽ",)
-# Polish; Czech and Slovak; Hungarian; Romanian; Croatian and Slovene; each with German, written beside all of them.
+# Polish; Czech and Slovak; Hungarian; Romanian; Croatian and Slovene; each with German, which occurs with all of them.
 EASTERN = ("ąćęłńóśźżäöüß", "áčďéěíňóřšťúůýžäôĺľŕöüß", "áéíóöőúüűäß", "ăâîșțşţäöüß", "čćđšžäöüß")
 CYRILLIC = ("абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґ",)
 GREEK = ("αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώϊϋ",)
-# The letters of a language, for each language of an encoding. In this order where several fit as well: Windows in the
-# west, Macs, Cyrillic, Japanese, Windows in the east and the south, the rest of East Asia, Unix, DOS.
+# The letters of a language, for each language of an encoding. If several fit equally well, the first wins: Windows in
+# the west, Macs, Cyrillic, Japanese, Windows in the east and the south, the rest of East Asia, Unix, DOS.
 CANDIDATES = {
     "cp1252": WESTERN,
     "mac_roman": WESTERN,
@@ -51,7 +51,7 @@ CANDIDATES = {
     "cp866": CYRILLIC,
     "latin-1": WESTERN,
 }
-# The characters of every day in an East Asian character set are those of its first level, by the first of two bytes.
+# The everyday characters of an East Asian character set are those of its first level, found by the first of two bytes.
 EVERY_DAY = {
     "cp932": ("euc_jp", 0xA4, 0xCF),
     "cp949": ("euc_kr", 0xB0, 0xC8),
@@ -81,7 +81,7 @@ def encoding_of(path: Path) -> str:
 
 
 def _without_mark(start: bytes) -> str | None:
-    """UTF-16 shows by its zeros, every other byte; UTF-32 by pairs of them."""
+    """UTF-16 is recognised by zeros in every other byte, UTF-32 by pairs of zeros."""
     places = [start[place : len(start) // 4 * 4 : 4] for place in range(4)]
     for name, empty in (("utf-32-le", places[2:]), ("utf-32-be", places[:2])):
         if len(places[0]) > 1 and not any(map(any, empty)):
@@ -130,7 +130,7 @@ def _decoded(data: bytes, name: str) -> str | None:
 
 
 def _oddity(text: str, encoding: str) -> float:
-    """How much in a text is unlike words of the likeliest of that encoding's languages; the less the better."""
+    """How unlike words a text is, in the likeliest of the encoding's languages; lower is better."""
     words = [word for word in WORDS.findall(text) if not word.isascii()]
     return min(sum(_oddity_of(word, letters) for word in words) for letters in _letters(encoding))
 

@@ -1,4 +1,4 @@
-"""What the columns of a table are, by the headings that collection systems and museums' open data give them.
+"""Recognise the columns of a table by the headings that collection systems and museums' open data use.
 
 TMS, MuseumPlus, Axiell and Adlib, CollectiveAccess, PastPerfect; the open data of the Metropolitan Museum, the
 Rijksmuseum, the National Gallery of Art and the Art Institute of Chicago; and what people write themselves, in the
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from .letters import folded
 
-# Column of ours -> headings, best first.
+# Our column -> headings, best first.
 HEADINGS: dict[str, tuple[str, ...]] = {
     name: tuple(words.split(", "))
     for name, words in {
@@ -106,7 +106,7 @@ HEADINGS: dict[str, tuple[str, ...]] = {
         "art der zuschreibung, type d attribution, tipo de atribucion, kwalificatie, aard toeschrijving",
     }.items()
 }
-# What a longer heading is about, where none is known: a word that it has, and none of those that make it about a fact.
+# For longer headings that are not known: a word that the heading must have, and words that it must not have.
 WORDS = {
     "artist": {
         "artist",
@@ -223,18 +223,18 @@ Headings = Sequence[str]
 
 @lru_cache(maxsize=4096)
 def plain(heading: str) -> str:
-    """A heading as it is compared: `Artist/Maker` is `artist maker`."""
+    """A heading in the form in which it is compared: `Artist/Maker` is `artist maker`."""
     words = folded(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading.replace("№", " no ")))
     return " ".join(re.findall(r"[^\W_]+", words))
 
 
 def _key(heading: str) -> str:
-    """A heading without blanks, which are written or left out, and without the number of the first of several."""
+    """A heading without blanks, which are optional, and without the number of the first of several."""
     return "".join(re.sub(r" 1$", "", plain(heading)).split())
 
 
 def numbered(heading: str, headings: Headings) -> list[str]:
-    """The headings that go on where this one begins: `Artist 2` and `Artist 3` of `Artist 1` or `Artist`."""
+    """The headings that continue this one: `Artist 2` and `Artist 3` for `Artist 1` or `Artist`."""
     stem = re.sub(r" 1$", "", plain(heading))
     return [other for other in headings if re.fullmatch(re.escape(stem) + r" ([2-9]|\d\d)", plain(other))]
 
@@ -246,15 +246,15 @@ KNOWN = {
 
 
 def recognised(cells: Iterable[str]) -> int:
-    """How many columns of ours some cells, taken for headings, would name."""
+    """How many of our columns these cells would name if they were headings."""
     keys = {_key(cell) for cell in cells if cell and len(cell) < 100}
     return sum(bool(keys & known.keys()) for known in KNOWN.values())
 
 
 def columns_of(headings: Headings, named: dict[str, str], holds_images: Callable[[str], bool]) -> dict[str, str]:
-    """Our column -> the table's heading: as named, else the best that is known, each heading for one column.
+    """Our column -> the table's heading: as named, else the best known one; each heading serves one column.
 
-    holds_images: whether most cells of a column are names of images, which counts for more than its heading.
+    holds_images: whether most cells of a column are names of images, which outweighs its heading.
     """
     found = dict(named)
     free = [heading for heading in headings if heading not in found.values()]
@@ -278,7 +278,7 @@ def columns_of(headings: Headings, named: dict[str, str], holds_images: Callable
 
 
 def _is_about(heading: str, ours: str) -> bool:
-    """Whether a heading that is not known speaks of a column of ours; one that is known says what it is itself."""
+    """Whether an unknown heading is about one of our columns; a known heading is about itself only."""
     if any(_key(heading) in known for known in KNOWN.values()):
         return False
     words = set(plain(heading).split())

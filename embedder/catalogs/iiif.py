@@ -1,11 +1,11 @@
 """Paintings that IIIF manifests and collections describe, as a table: Presentation API 2 and 3, here or on the web.
 
-The headings of that table are the labels of the manifests' metadata, so that it is read as any museum's table is
-(headings.py). Images are asked of the Image API at the size that a model needs; only what lies below an allowed prefix
-is fetched, a few at once (web.py). A file names others in its own folder and below, and nowhere else.
+The headings of that table are the labels of the manifests' metadata, so it is read like any museum's table
+(headings.py). Images are requested from the Image API at the size that a model needs; only addresses below an allowed
+prefix are fetched, a few at once (web.py). A local file may name only others in its own folder and below.
 
-A manifest is an object, and so is a canvas that has metadata of its own. Documents, their number, how deep they point
-to one another, and what they hold are bounded; what is left out is named.
+A manifest is an object, and so is a canvas that has its own metadata. The number of documents, their depth and their
+content are bounded; what is left out is reported.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .photographs import Photographs
 from .presentation import Found, Object, Picture, read
 from .tables import Table, is_table
 
-MAX_DOCUMENT_BYTES = 16 << 20  # as objects of Python 350 MB at worst: one is unfolded at a time
+MAX_DOCUMENT_BYTES = 16 << 20  # at most 350 MB as Python objects; one is parsed at a time
 MAX_DOCUMENTS = 200_000
 MAX_DEPTH = 12  # of collections in collections
 MAX_PICTURES = 1_000_000
@@ -44,13 +44,13 @@ MAX_TEXT = 256 << 20  # characters of all metadata
 MAX_CELLS = 20_000_000  # of the table: a million pictures with 20 headings, 20,000 with a thousand
 READ_S = 60.0
 LABEL = "label"  # our heading for what a manifest is called
-OWN = ("manifest", "canvas", "canvas_size", "image_service", "url")  # columns of ours, beside what metadata say
+OWN = ("manifest", "canvas", "canvas_size", "image_service", "url")  # our columns, beside those of the metadata
 CHOICES = "further images of one view, such as an x-ray"
 NOT_IMAGES = re.compile(r"manifest(\.json)?|info\.json|iiif|presentation|v?[23](\.\d)?|", re.IGNORECASE)
 
 
 def is_document(source: str) -> bool:
-    """Whether it is to be read as a manifest or a collection; on the web, what is neither a table nor an image is."""
+    """Whether to read it as a manifest or a collection; on the web, everything that is neither a table nor an image."""
     name = source.partition("?")[0].rstrip("/").lower()
     is_other = is_table(name) or is_read(name) or name.endswith(".parquet")
     return name.endswith((".json", ".jsonld")) or (name.startswith("https://") and not is_other)
@@ -58,7 +58,7 @@ def is_document(source: str) -> bool:
 
 @dataclass(frozen=True)
 class _Row:
-    """A picture of an object. number: what the object is called where its metadata do not say."""
+    """A picture of an object. number: of the object, if its metadata have none."""
 
     object: Object
     picture: Picture
@@ -69,7 +69,7 @@ class _Row:
 
 @dataclass
 class _Walk:
-    """What was met on the way. seen: documents that were read or asked for."""
+    """What was found so far. seen: documents that were read or requested."""
 
     remote: Remote
     root: Path | None
@@ -85,7 +85,7 @@ class _Walk:
 def paintings(
     source: str, names: ColumnNames, remote: Remote, least: int, left: LeftAlone, bar: Bar
 ) -> tuple[pd.DataFrame, list[tuple[str, str]], Recognised]:
-    """The paintings of a manifest, or of all that a collection leads to; (where, reason) of what was left out.
+    """The paintings of a manifest, or of everything in a collection; (where, reason) of what was left out.
 
     least: pixels of the shorter side that a model needs. Raises BadCatalog; UnreachableStorage.
     """
@@ -99,11 +99,11 @@ def paintings(
 
 
 def _walk(source: str, walk: _Walk, bar: Bar) -> None:
-    """Read documents level by level, as far as they lead."""
+    """Read documents level by level."""
     level, depth = [source], 0
     walk.seen.add(source)
     while level and depth <= MAX_DEPTH:
-        fresh_s = FRESH_S if depth else 0  # what the user names is asked for again, as a table would be
+        fresh_s = FRESH_S if depth else 0  # the document that the user names is fetched anew, as a table is
         following: list[str] = []
         with bar(len(level), "reading manifests") as advance:
             read_one = partial(_document, walk=walk, fresh_s=fresh_s)
@@ -122,7 +122,7 @@ def _walk(source: str, walk: _Walk, bar: Bar) -> None:
 
 
 def _document(where: str, walk: _Walk, fresh_s: float) -> Found | str:
-    """What a document holds, or why it cannot be had."""
+    """The content of a document, or why it cannot be read."""
     try:
         data = _bytes(where, walk, fresh_s)
         with walk.unfolding:
@@ -148,7 +148,7 @@ def _bytes(where: str, walk: _Walk, fresh_s: float) -> bytes:
 
 
 def _taken(where: str, found: Found, walk: _Walk) -> Iterator[str]:
-    """The documents that one leads to, once its objects, and those of what is folded into it, are noted."""
+    """Note the objects of a document and of those embedded in it; returns the documents that it refers to."""
     waiting = [found]
     while waiting:
         now = waiting.pop(0)
@@ -175,7 +175,7 @@ def _note(where: str, one: Object, walk: _Walk) -> None:
     number = _number(one.address or where)
     walk.text += _length(labels)
     for picture in one.pictures:
-        if picture.labels:  # the canvas is an object of its own, of which the manifest's labels hold, too
+        if picture.labels:  # the canvas is an object of its own, to which the manifest's labels apply, too
             own = ChainMap({**picture.labels, LABEL: picture.label or one.label}, labels)
             walk.text += _length(picture.labels)
             walk.rows.append(_Row(one, picture, _number(picture.canvas), own, where))
@@ -193,8 +193,8 @@ def _length(labels: Mapping[str, str]) -> int:
 
 
 def _address(said: str, where: str, walk: _Walk) -> tuple[str, str | None]:
-    """Where something lies that a document names, and why it is not read, if it is not."""
-    said = re.sub(r"^http:", "https:", said)  # old manifests say so of what their servers answer by https
+    """The address of something that a document names, and why it is not read, if it is not."""
+    said = re.sub(r"^http:", "https:", said)  # old manifests write http, though their servers answer by https
     if is_remote(where):
         said = urljoin(where, said)
     if is_remote(said):
@@ -208,7 +208,7 @@ def _address(said: str, where: str, walk: _Walk) -> tuple[str, str | None]:
 
 
 def _number(address: str) -> str:
-    """What an object is called by the address of its manifest: the last part of it that is not the same for all."""
+    """A number for an object from the address of its manifest: the last part that is not the same for all."""
     parts = [unquote(part) for part in urlsplit(address).path.split("/")]
     told = [re.sub(r"\.json(ld)?$", "", part) for part in parts if not NOT_IMAGES.fullmatch(part)]
     return told[-1] if told else address
@@ -263,8 +263,8 @@ def _table(
 
 
 def _frame(labels: Sequence[Mapping[str, str]], walk: _Walk) -> pd.DataFrame:
-    """A row a picture, a column a heading, in the order in which they are met; of too many, those that most pictures
-    have."""
+    """One row per picture, one column per heading, in the order of appearance; of too many headings, those that most
+    pictures have."""
     counts = Counter(heading for each in labels for heading in each if heading not in (*OWN, LABEL))
     most = MAX_CELLS // len(labels)
     if len(counts) >= most:
@@ -278,7 +278,7 @@ def _frame(labels: Sequence[Mapping[str, str]], walk: _Walk) -> pd.DataFrame:
 def _columns(table: Table, frame: pd.DataFrame, names: ColumnNames) -> dict[str, str]:
     columns = found_columns(table, frame, names)
     columns.pop("path", None)
-    if "id" in columns:  # an object has it, not each of its pictures
+    if "id" in columns:  # it belongs to the object, not to each of its pictures
         columns.setdefault("object", columns.pop("id"))
     if LABEL not in columns.values():
         columns.setdefault("title", LABEL)
@@ -286,8 +286,8 @@ def _columns(table: Table, frame: pd.DataFrame, names: ColumnNames) -> dict[str,
 
 
 def _filled(frame: pd.DataFrame, columns: dict[str, str], names: ColumnNames) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The same frame, where a heading that says nothing of an object is filled from another that means the same, as the
-    manifests of several museums have; and which headings were taken for each column."""
+    """The same frame, with empty cells filled from other headings that mean the same, as in the manifests of several
+    museums; and which headings were used for each column."""
     shown, used = dict(columns), {*columns.values()}
     while True:
         rest = [heading for heading in map(str, frame) if heading not in used]
@@ -304,7 +304,7 @@ def _filled(frame: pd.DataFrame, columns: dict[str, str], names: ColumnNames) ->
 
 
 def _located(walk: _Walk, names: ColumnNames, least: int, left: LeftAlone) -> list[tuple[str, str | None]]:
-    """Where each picture lies, and why it is not read, if it is not: in the user's folders by its name, else where the
+    """Where each picture is, and why it is not read, if it is not: in the user's folders by its name, else where the
     manifest says."""
     folders = Photographs(names.folders, True, left) if names.folders else None
     found = []
@@ -324,20 +324,20 @@ def _located(walk: _Walk, names: ColumnNames, least: int, left: LeftAlone) -> li
 
 
 def _name(picture: Picture) -> str:
-    """What a file with this picture is called."""
+    """The name of a file with this picture."""
     address = picture.service.address if picture.service else picture.address
     return unquote(urlsplit(address).path.rstrip("/").rpartition("/")[2])
 
 
 def _service(picture: Picture) -> str:
-    """The kind and the address of the image's server, for who shows it."""
+    """The kind and the address of the image's server, for programs that show it."""
     if picture.service is None:
         return ""
     return f"{picture.service.kind} {re.sub(r'^http:', 'https:', picture.service.address)}"
 
 
 def _ids(numbers: Sequence[str], rows: Sequence[_Row]) -> list[str]:
-    """An object's number for its first picture, the number and the canvas' label, or place, for others."""
+    """The object's number for its first picture, the number and the canvas' label, or position, for others."""
     taken: set[str] = set()
     found = []
     counts: dict[str, int] = {}
@@ -354,7 +354,7 @@ def _ids(numbers: Sequence[str], rows: Sequence[_Row]) -> list[str]:
 
 
 def _places(paths: Iterable[str]) -> tuple[str, ...]:
-    """The servers, or folders, where images lie."""
+    """The servers, or folders, of the images."""
     return tuple(
         dict.fromkeys(
             "/".join(path.split("/", 3)[:3]) + "/" if is_remote(path) else os.path.dirname(path) for path in paths

@@ -1,8 +1,6 @@
-"""What systems, drives and programs leave in folders, and what else in them is no painting: counted, not read.
+"""Files in folders that are not paintings, such as what systems, drives and programs leave there: counted, not read.
 
-A thumbnail is not a painting,
-nor is a picture that was thrown away. Nothing is left alone without a word: `walk` counts
-the files that it passes over by the reason.
+A thumbnail is not a painting, nor is a picture in the trash. `walk` counts the files that it skips, by reason.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ THUMBNAILS, BIN, SYSTEM, HIDDEN = (
 )
 FOLDERS = {
     name: reason
-    for reason, names in {  # as they are called in lower case
+    for reason, names in {  # in lower case
         THUMBNAILS: "@eadir .@__thumb @__thumb .thumbnails .thumbs thumbnails.lrdata .lrdata _thumbs "
         ".picasaoriginals .previews "
         "__thumbnails__ .synopreview .pics .xvpics thumbs thumbnails .thumb ipod_photo_cache "
@@ -60,12 +58,12 @@ FILES = {
 
 @dataclass
 class LeftAlone:
-    """How many files were passed over, by the reason."""
+    """How many files were skipped, by reason."""
 
     files: Counter[str] = field(default_factory=Counter)
 
     def count(self, reason: str, files: int = 1) -> None:
-        """So many more files for this reason."""
+        """Count so many more files for this reason."""
         if files:
             self.files[reason] += files
 
@@ -75,7 +73,7 @@ class LeftAlone:
 
 
 def reason_for_folder(name: str) -> str | None:
-    """Why a folder of this name is not looked into; None where it is."""
+    """Why a folder of this name is skipped; None if it is not."""
     plain = "_".join(composed(name).lower().split())
     if plain in FOLDERS:
         return FOLDERS[plain]
@@ -97,13 +95,13 @@ def reason_for_folder(name: str) -> str | None:
 
 
 def reason_for_file(name: str) -> str | None:
-    """Why a file of this name is no painting; None where it may be one."""
+    """Why a file of this name is no painting; None if it may be one."""
     if name.lower() in FILES:
         return FILES[name.lower()]
     if name.upper().startswith(("SYNOPHOTO_THUMB", "SYNOFILE_THUMB")):
         return THUMBNAILS
     if name.startswith("._"):
-        return SYSTEM  # what a Mac keeps beside a file on a drive that is not its own
+        return SYSTEM  # macOS writes these beside files on foreign drives
     if name.startswith((".", "~$")):
         return HIDDEN
     if is_read(name):
@@ -119,8 +117,8 @@ def reason_for_path(path: str) -> str | None:
 
 
 def led_outside(paths: Iterable[str], folders: Sequence[str]) -> int:
-    """How many files below these folders lie elsewhere, because links lead out of them. They may be read all the same:
-    people link to their photographs, and to say how many shows a folder that a stranger has put links in."""
+    """How many files below these folders are elsewhere, reached by links. They may still be read, because people link
+    to their photographs; the number reveals a folder in which a stranger has put links."""
     inside = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
     below = tuple(os.path.join(folder, "") for folder in folders)
 
@@ -144,7 +142,7 @@ def walk(root: str | os.PathLike[str], left: LeftAlone, problems: list[tuple[str
         problems.append((str(problem.filename), f"folder cannot be read: {problem.strerror}"))
 
     for folder, below, files in os.walk(root, followlinks=True, onerror=unreadable):
-        if os.path.realpath(folder) in seen:  # a link back up would never end
+        if os.path.realpath(folder) in seen:  # a link to a parent folder would never end
             below.clear()
             continue
         seen.add(os.path.realpath(folder))

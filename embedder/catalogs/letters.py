@@ -1,4 +1,4 @@
-"""Text as it is compared: without case, accents and what cannot be seen, composed or not."""
+"""Text in the form in which it is compared: without case, accents and invisible characters, composed or not."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 import unicodedata
 from functools import lru_cache
 
-INVISIBLE = {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u2800", "\u3164", "\uffa0"}  # letters of nothing
+INVISIBLE = {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u2800", "\u3164", "\uffa0"}  # letters without a glyph
 
-# Letters that people write in these where they do not have them; those with a stroke go by their names.
+# Letters that people replace by these if their keyboard lacks them; letters with a stroke are found by their names.
 PLAINER = {"æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ı": "i"}
 
 
 def folded(text: str) -> str:
-    """The text without case, accents and what cannot be seen; folded once more it stays the same."""
+    """The text without case, accents and invisible characters; folding it again changes nothing."""
     if text.isascii():
         return text.lower()
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c) and not is_hidden(c))
@@ -23,13 +23,13 @@ def folded(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _plainer(letter: str) -> str:
-    """`o` for `ø`, `l` for `ł`: a stroke is to Unicode no accent, but to who types a name it is."""
+    """`o` for `ø`, `l` for `ł`: Unicode does not count a stroke as an accent, but people who type names do."""
     stroke = re.fullmatch(r"(LATIN SMALL LETTER [A-Z]) WITH (?:DIAGONAL )?STROKE", unicodedata.name(letter, ""))
     return unicodedata.lookup(stroke[1]) if stroke else PLAINER.get(letter, letter)
 
 
 def composed(text: str) -> str:
-    """The text with composed letters, and without what cannot be seen at its ends."""
+    """The text with composed letters, without invisible characters at its ends."""
     text = unicodedata.normalize("NFC", text).strip()
     while text and (is_hidden(text[0]) or is_hidden(text[-1])):
         text = (text[1:] if is_hidden(text[0]) else text[:-1]).strip()
@@ -37,7 +37,7 @@ def composed(text: str) -> str:
 
 
 def is_hidden(character: str) -> bool:
-    """Whether it shows nothing, and is no blank either."""
+    """Whether the character is invisible, and not a blank."""
     if character.isascii():
         return False
     return (

@@ -1,7 +1,8 @@
-"""Which file a table means: names differ in composition, case, slashes and blanks, and in the folder they start from.
+"""Find the file that a table means: names differ in composition, case, slashes and blanks, and in their starting
+folder.
 
 The exact name counts first. Then the same name with composed letters, whatever its case, and last the file's name
-alone, anywhere below the folders that were named for photographs; where two files go by a name none is taken.
+alone, anywhere below the folders that were named for photographs; if two files match a name, none is taken.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Photographs:
     """The files below some folders, or addresses, by their names."""
 
     def __init__(self, folders: Sequence[str], is_deep: bool, left: LeftAlone) -> None:
-        """is_deep: look everywhere below the folders; else in them, and where a name points to."""
+        """is_deep: search everywhere below the folders; else only in them, and where a name points to."""
         self.folders, self.is_deep = folders, is_deep
         self._left = left
         self._listings: dict[str, dict[str, list[str]]] = {}
@@ -32,7 +33,7 @@ class Photographs:
         self.used: set[str] = set()
 
     def find(self, name: str) -> tuple[str, str | None]:
-        """Where the photograph of this name lies, or would lie; and what is wrong with the name, if something is."""
+        """Where the photograph of this name is, or would be; and the problem with the name, if there is one."""
         if is_remote(name):
             return name, None
         for folder in self.folders:
@@ -42,7 +43,7 @@ class Photographs:
                 return location, None
         plain = composed(name).strip(" \"'").replace("\\", "/")
         found = self._by_path(plain) or self._by_name(plain)
-        if not found and "%" in plain and (said := composed(unquote(plain))) != plain:  # as the web writes blanks
+        if not found and "%" in plain and (said := composed(unquote(plain))) != plain:  # %20 and the like
             found = self._by_path(said) or self._by_name(said)
         best = _nearest(plain, found)
         if len(best) == 1:
@@ -54,7 +55,7 @@ class Photographs:
         return location, None
 
     def of_objects(self, numbers: Iterable[str]) -> dict[str, list[str]]:
-        """Photographs by the object whose number their name begins with, as 43_13_detail.jpg that of 43.13."""
+        """Photographs by the object whose number their name begins with: 43_13_detail.jpg shows 43.13."""
         known = {_signature(number): number for number in numbers if _signature(number)}
         found: dict[str, list[str]] = defaultdict(list)
         for path in self._files:
@@ -68,7 +69,7 @@ class Photographs:
 
     @property
     def unused(self) -> int:
-        """How many photographs below the folders nothing has asked for."""
+        """How many photographs below the folders were not asked for."""
         return len(set(self._files) - self.used) if self.is_deep else 0
 
     def _by_path(self, name: str) -> list[str]:
@@ -85,7 +86,7 @@ class Photographs:
 
     def _by_name(self, name: str) -> list[str]:
         last = name.rpartition("/")[2]
-        if not self.is_deep:  # a drive, or folders above, that are not here: less and less of the way
+        if not self.is_deep:  # a drive, or parent folders, that are not here: try ever shorter ends of the path
             _, *parts = name.split("/")
             ways = ["/".join(parts[start:]) for start in range(len(parts)) if parts[start] != ".."]
             return next((found for way in ways if (found := self._by_path(way.lstrip("/")))), [])
@@ -137,7 +138,7 @@ def names_in(cell: str) -> list[str]:
 
 
 def nearest_name(name: str) -> str | None:
-    """The file that a name means which is not there, compared as a table's are; None where there is none."""
+    """The file that a missing name probably means, compared as the names in tables are; None if there is none."""
     if not composed(name).strip("/\\."):
         return None
     location, problem = Photographs(["."], False, LeftAlone()).find(name)
@@ -170,7 +171,7 @@ def _key(name: str) -> str:
 
 
 def _nearest(name: str, paths: Sequence[str]) -> list[str]:
-    """Of files whose names are alike those that are most so."""
+    """Of several files with similar names, the most similar."""
     last = name.rpartition("/")[2]
     stem = os.path.splitext(last)[0]
     found = sorted(set(paths))

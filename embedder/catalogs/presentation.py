@@ -1,8 +1,7 @@
 """What one IIIF document says, in versions 2 and 3 of the Presentation API alike: labels, pictures, further documents.
 
-A manifest is an object, a canvas mostly a photograph of it. The document is a stranger's: whatever in it has another
-shape than the specification gives it counts as not there. Does not fetch (iiif.py) nor know what a label means
-(headings.py).
+A manifest is an object, a canvas mostly a photograph of it. The document is not trusted: whatever does not have the
+shape of the specification is ignored. Does not fetch (iiif.py) nor know what a label means (headings.py).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 MAX_TEXT = 4096  # characters of a value
 MAX_LABELS = 200  # of one object
-LANGUAGES = ("en", "none", "@none", "und")  # which of several is taken, best first; else the first that is there
+LANGUAGES = ("en", "none", "@none", "und")  # the language to take, best first; else the first there is
 MANIFEST, COLLECTION = "Manifest", "Collection"
 BLOCKS = {"br", "p", "div", "li", "tr", "ul", "ol"}
 REGION = re.compile(r"full|square|(pct:)?\d+(\.\d+)?(,\d+(\.\d+)?){3}")
@@ -42,9 +41,9 @@ class Service:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image that is painted on a canvas. width, height: of the image, 0 where it is not told; size: of the canvas.
+    """An image that is painted on a canvas. width, height: of the image, 0 if unknown; size: of the canvas.
 
-    labels: of the canvas, which then is an object of its own; url: where people can look at that.
+    labels: of the canvas, which then is an object of its own; url: its page.
     """
 
     address: str
@@ -60,7 +59,7 @@ class Picture:
     url: str = ""
 
     def location(self, least: int) -> str:
-        """Where to get it with no side shorter than `least` pixels, unless it has fewer."""
+        """Its address at a size with no side shorter than `least` pixels, unless it has fewer."""
         if self.service is None:
             return self.address
         width, height = self._extent()
@@ -79,7 +78,7 @@ class Picture:
         return self.service is not None and self.service.kind == "ImageService3"
 
     def _extent(self) -> tuple[int, int]:
-        """Width and height of the part that is shown, as far as they are known."""
+        """Width and height of the part that is shown, 0 if unknown."""
         width, height = (self.width, self.height) if self.width and self.height else self.size
         if re.fullmatch(r"\d+(,\d+){3}", self.region):
             width, height = (int(side) for side in self.region.split(",")[2:])
@@ -93,7 +92,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Object:
-    """A manifest. choices: further images that could be painted instead, such as an x-ray, which are left alone."""
+    """A manifest. choices: alternative images, such as an x-ray, which are not read."""
 
     address: str
     label: str
@@ -142,7 +141,7 @@ def _collection(node: Node) -> Found:
 
 
 def _object(node: Node) -> Object:
-    sequence = next(iter(_nodes(node.get("sequences"))), {})  # further ones put the same canvases in another order
+    sequence = next(iter(_nodes(node.get("sequences"))), {})  # others have the same canvases in another order
     canvases = [*_nodes(node.get("items")), *_nodes(sequence.get("canvases"))]
     pictures: list[Picture] = []
     choices = 0
@@ -156,7 +155,7 @@ def _object(node: Node) -> Object:
 
 
 def _painted(canvas: Node) -> Iterator[tuple[Node, int]]:
-    """Bodies of the annotations that paint a canvas, and how many others each could be."""
+    """Bodies of the annotations that paint a canvas, and how many alternatives each has."""
     third = [each for page in _nodes(canvas.get("items")) for each in _nodes(page.get("items"))]
     for annotation in third:
         if "painting" in _texts(annotation.get("motivation")):
@@ -240,7 +239,7 @@ def _page(node: Node) -> str:
 
 
 def text(value: Any) -> str:
-    """A label or value of either version as plain text: one language of several, its parts parted by `; `, its lines
+    """A label or value of either version as plain text: one language of several, its parts joined by `; `, its lines
     kept."""
     return "; ".join(part for each in _values(value) if (part := _plain(each)))[:MAX_TEXT]
 
@@ -282,7 +281,7 @@ class _Text(HTMLParser):
 
 def _plain(value: str) -> str:
     value = value[: 4 * MAX_TEXT]
-    if "<" in value and ">" in value:  # markup is to stand in < and >, but museums write it anywhere
+    if "<" in value and ">" in value:  # the specification wants markup within < and >, but museums write it anywhere
         parser = _Text()
         parser.feed(value)
         parser.close()

@@ -1,8 +1,9 @@
-"""Tables as people have them, for every verb that takes one: .csv, .tsv, .txt, .xlsx, .ods; any encoding or separator.
+"""Tables as people have them, for every command that takes one: .csv, .tsv, .txt, .xlsx, .ods; any encoding or
+separator.
 
-Rows come one by one as text under the table's headings, which may stand below other lines; rows with nothing in them
-are left out. What is read is bounded in bytes, cells and columns, and nothing in a table is ever executed: of a formula
-the value counts that a spreadsheet program has stored. Does not know what a column means (headings.py, catalog.py).
+Rows come one by one as text under the table's headings, which may be below other lines; empty rows are left out. Bytes,
+cells and columns are bounded, and nothing in a table is ever executed: a formula counts as the value that a spreadsheet
+program has stored. Does not know what a column means (headings.py, catalog.py).
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ from ...errors import BadCatalog, BadSetting
 from .encodings import CERTAIN, encoding_of
 from .headings import recognised
 
-FRAME = "DataFrame"  # what a catalog is called that came as one
+FRAME = "DataFrame"  # the name of a catalog that was given as a DataFrame
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
-SHEET_ENDINGS = (".xlsx", ".xlsm", ".ods", ".xls")  # of the last, what is text under that name, as some systems export
+SHEET_ENDINGS = (".xlsx", ".xlsm", ".ods", ".xls")  # .xls only if it is really text, as some systems export it
 MAX_TABLE_BYTES = 1 << 30
 MAX_UNPACKED_BYTES = 512 << 20  # of a spreadsheet, which is a zip archive
 MAX_CELLS = 5_000_000  # of a sheet: a million rows of five columns, 400 MB while they are read
 MAX_COLUMNS = 2000
 MAX_FIELD = 1 << 20  # characters; a longer one is a quote that is never closed
 HEAD = 30  # rows among which the headings are looked for
-SAMPLE = 1 << 16  # characters by which the separator is found
+SAMPLE = 1 << 16  # characters from which the separator is guessed
 CHUNK = 20_000  # rows turned into columns at once
 SEPARATORS = ",;\t|"
-END = "\x1cend\x1c"  # a line of ours behind the last one: it comes back as it is unless a quote is open
+END = "\x1cend\x1c"  # appended as a last line: it is read back unchanged unless a quote is still open
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 Row = tuple[int, Sequence[str]]  # the number of its first line in the file, and its cells
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that has been found readable. headings: of its columns, each once, none empty; line: where they stand;
-    encoding and separator of a text, sheet of a spreadsheet."""
+    """A table that can be read. headings: of its columns, unique, none empty; line: their line; encoding and separator
+    of a text, sheet of a spreadsheet."""
 
     path: Path
     headings: tuple[str, ...]
@@ -54,10 +55,10 @@ class Table:
     encoding: str | None = None
     separator: str | None = None
     sheet: str | None = None
-    kept: Sequence[Row] = field(default=(), repr=False)  # of a spreadsheet, which is read whole
+    kept: Sequence[Row] = field(default=(), repr=False)  # of a spreadsheet, which is read all at once
 
     def rows(self) -> Iterator[Row]:
-        """The rows below the headings, as wide as these. Raises BadCatalog with the line where something is wrong."""
+        """The rows below the headings, of the same width. Raises BadCatalog with the line of the problem."""
         width = len(self.headings)
         for line, cells in self._all_rows():
             if line <= self.line or not any(cells):
@@ -70,7 +71,7 @@ class Table:
             yield line, [*cells[:width], *[""] * (width - len(cells))]
 
     def frame(self) -> pd.DataFrame:
-        """All rows, by the numbers of their lines. Of columns with one heading the first counts."""
+        """All rows, by the numbers of their lines. Of several columns with one heading the first counts."""
         parts, rows = [], self.rows()
         while chunk := list(islice(rows, CHUNK)):
             parts.append(
@@ -92,7 +93,7 @@ class Table:
 
 @dataclass(frozen=True)
 class FrameTable(Table):
-    """A DataFrame of somebody's own, as a text table with the same columns would be."""
+    """A user's DataFrame, with the interface of a text table."""
 
     given: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -101,7 +102,7 @@ class FrameTable(Table):
 
 
 def table_of(frame: pd.DataFrame, name: str) -> FrameTable:
-    """name: what the DataFrame is called in what is said of it."""
+    """name: of the DataFrame in messages."""
     cells = frame.convert_dtypes()  # whole numbers with gaps stay whole
     cells = cells.astype(object).where(cells.notna(), "").astype(str)
     cells.columns = [str(heading).strip() for heading in cells.columns]
@@ -115,7 +116,7 @@ def is_table(name: str) -> bool:
 
 
 def open_table(path: Path, encoding: str | None = None) -> Table:
-    """Find the headings of a table, and how it is written. Raises BadCatalog; BadSetting for an encoding not known."""
+    """Find the headings of a table and its encoding. Raises BadCatalog; BadSetting for an unknown encoding."""
     try:
         return _opened(path, encoding)
     except (BadCatalog, BadSetting):
@@ -127,8 +128,8 @@ def open_table(path: Path, encoding: str | None = None) -> Table:
 
 
 def guessed_encoding(path: Path, encoding: str | None = None) -> str | None:
-    """In which encoding a table or list of names is read where that is a guess: by how its words look, and Greek or
-    Chinese may be taken for others. None where it is known, or given."""
+    """The encoding of a table or list of names if it is a guess from how the words look, which may mistake Greek or
+    Chinese for others. None if it is known, or given."""
     if encoding is not None or not path.is_file():
         return None
     with path.open("rb") as stream:
@@ -190,7 +191,7 @@ def _known(encoding: str) -> str:
 
 
 def _headings(rows: Iterator[Row]) -> tuple[int, Sequence[str]]:
-    """The line and cells of the headings: the row with most that are known, else the first with more than one cell."""
+    """The line and cells of the headings: the row with most known ones, else the first with more than one cell."""
     found = [(line, [cell.strip() for cell in cells]) for line, cells in rows if any(cell.strip() for cell in cells)]
     if not found:
         return 0, []
@@ -201,7 +202,7 @@ def _headings(rows: Iterator[Row]) -> tuple[int, Sequence[str]]:
 
 
 def _named(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
-    """Headings on one line, a column without one called by its number."""
+    """Headings on one line; a column without one is named by its number."""
     if len(cells) > MAX_COLUMNS:
         raise BadCatalog(f"{path}: {len(cells):,} columns; at most {MAX_COLUMNS:,} are read")
     return tuple(" ".join(cell.split())[:200] or f"column {number}" for number, cell in enumerate(cells, start=1))
@@ -228,13 +229,13 @@ def _text_rows(path: Path, encoding: str, separator: str) -> Iterator[Row]:
 
 
 def _without_hint(stream: io.TextIOBase | Any) -> Iterator[str]:
-    """The lines, a first one `sep=;`, which is for spreadsheet programs, left blank."""
+    """The lines; a first one such as `sep=;`, which is for spreadsheet programs, is blanked."""
     for number, line in enumerate(stream):
         yield "\n" if not number and re.fullmatch(r"\ufeff?\"?sep=.\"?\s*", line, re.IGNORECASE) else line
 
 
 def _separator(path: Path, encoding: str) -> str:
-    """The one that gives most known headings, else rows of one width, the wider the better."""
+    """The separator that gives most known headings, else rows of equal width, the wider the better."""
     with path.open(encoding=encoding, newline="") as stream:
         sample = stream.read(SAMPLE)
     hint = re.match(r"\ufeff?\"?sep=(.)\"?\s*?[\r\n]", sample, re.IGNORECASE)
@@ -262,7 +263,7 @@ def _separator(path: Path, encoding: str) -> str:
 
 
 def _sheets(path: Path) -> dict[str, list[Row]]:
-    """The visible sheets of a spreadsheet with something in them, rows with nothing left out."""
+    """The visible sheets of a spreadsheet that are not empty, without empty rows."""
     import python_calamine as calamine
 
     try:
@@ -278,7 +279,7 @@ def _sheets(path: Path) -> dict[str, list[Row]]:
                     found[sheet.name] = rows
     except BadCatalog:
         raise
-    except BaseException as problem:  # calamine panics where a file is odd enough, which is not an Exception
+    except BaseException as problem:  # calamine panics on some broken files, and a panic is not an Exception
         if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
             raise
         raise BadCatalog(f"{path}: cannot be read as a spreadsheet: {' '.join(str(problem).split())[:200]}") from None
@@ -288,7 +289,8 @@ def _sheets(path: Path) -> dict[str, list[Row]]:
 
 
 def _unpacked(path: Path) -> bytes:
-    """The spreadsheet's tables as an archive that is not compressed: whatever sizes it claims, no more comes out."""
+    """The spreadsheet's tables as an uncompressed archive, no larger than allowed, whatever sizes the original
+    claims."""
     packed, left = io.BytesIO(), MAX_UNPACKED_BYTES
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(packed, "w") as target:
         for member in source.infolist():
@@ -307,14 +309,14 @@ def _unpacked(path: Path) -> bytes:
 
 
 def _check_cells(path: Path, data: bytes) -> None:
-    """Raises BadCatalog for a sheet whose corners are too far apart: calamine takes room for all between them."""
+    """Raises BadCatalog for a sheet whose corners are too far apart: calamine allocates all cells between them."""
     row = column = rows = columns = 0
 
     def repeated(facts: dict[str, str], what: str) -> int:
         value = next((value for name, value in facts.items() if name.endswith(f"number-{what}-repeated")), "1")
         return int(value) if value.isdecimal() and len(value) < 9 else 1
 
-    ahead = [0, 0]  # empty rows and columns of an .ods, which count once something stands behind them
+    ahead = [0, 0]  # empty rows and columns of an .ods, which count if something follows them
 
     def start(tag: str, facts: dict[str, str]) -> None:
         nonlocal row, column, rows, columns
@@ -364,11 +366,11 @@ def column_number(letters: str) -> int:
 
 
 def _fill(path: Path, cells: list[list[str]], ranges: Sequence[tuple[tuple[int, int], tuple[int, int]]]) -> None:
-    """Let cells that are joined into one each say what that one says."""
+    """Give merged cells the value of the first of them."""
     if sum((bottom - top + 1) * (right - left + 1) for (top, left), (bottom, right) in ranges) > MAX_CELLS:
         raise BadCatalog(f"{path}: merges more cells than it has; save it as .csv")
     for (top, left), (bottom, right) in ranges:
-        if top < len(cells) and left < len(cells[top]) and bottom > top:  # beside each other they are mostly a title
+        if top < len(cells) and left < len(cells[top]) and bottom > top:  # cells merged horizontally are mostly a title
             for row in cells[top : bottom + 1]:
                 row[left : min(right + 1, len(row))] = [cells[top][left]] * (min(right + 1, len(row)) - left)
 

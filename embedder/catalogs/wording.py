@@ -1,4 +1,4 @@
-"""The words of records in the languages of museums: how an artist had a part in a work, nobody, nations, roles.
+"""The words of records in the languages of museums: how an artist took part in a work, nobody, nations, roles.
 
 All are written without case and accents, as attribution.py compares them.
 """
@@ -9,7 +9,7 @@ import re
 
 from .letters import folded
 
-# Qualifier of CDWA -> what stands before a name and needs `of`, `von`, `di` ... behind it; and what needs none.
+# Qualifier of CDWA -> phrases before a name that need `of`, `von`, `di` ... after them; and phrases that need none.
 _QUALIFIERS: dict[str, tuple[str, str]] = {
     "attributed to": (
         "attribution, zuschreibung an, attribution a, attribuzione, toeschrijving, atribucion",
@@ -93,7 +93,7 @@ _QUALIFIERS: dict[str, tuple[str, str]] = {
     ),
 }
 
-# Words of a phrase -> its qualifier, and whether a name may only follow behind `of` and the like.
+# Words of a phrase -> its qualifier, and whether a name may only follow after `of` and the like.
 PHRASES: dict[tuple[str, ...], tuple[str, bool]] = {}
 for _qualifier, (_nouns, _others) in _QUALIFIERS.items():
     for _words, _needs in ((_nouns, True), (_others, False)):
@@ -145,7 +145,7 @@ PREPOSITIONS = {
 JOINING = {"&", "and", "und", "et", "e", "en", "y", "with", "mit", "avec", "con", "met", "и", "og", "och"}
 OWN = {"or", "oder", "ou", "o", "of", "his", "her", "seine", "ihre", "son", "sua", "su", "zijn", "haar"}
 ARTICLES = {"a", "an", "the", "ein", "eine", "einem", "einer", "un", "une", "uno", "una", "een"}
-# Behind a name these need no comma before them: no name ends so.
+# After a name these need no comma: no name ends like this.
 ALONE = {
     "zugeschrieben",
     "zugeschr",
@@ -167,7 +167,7 @@ ALONE = {
     "school",
     "schule",
 }
-# Alone behind a comma these are first names and surnames, too.
+# Alone after a comma these may also be first names or surnames.
 AMBIGUOUS = {
     "art",
     "kreis",
@@ -183,7 +183,7 @@ AMBIGUOUS = {
     "orbit",
     "wohl",
 }
-# What tells two of one name apart stands last, whatever the order of the rest.
+# What distinguishes two people of one name comes last, whatever the order of the rest.
 SUFFIX_WORDS = {
     "elder",
     "younger",
@@ -216,11 +216,11 @@ SUFFIX_WORDS = {
 ENDINGS = SUFFIX_WORDS | {"a", "ae", "j"}  # of a name: the Elder, d. Ä., d. J.
 SUFFIXES = ENDINGS | {"the", "a", "ae", "j", "der", "l", "le", "il", "de", "el", "lo"}
 SCHOOLS = {"school", "schools", "schule", "ecole", "scuola", "escuela", "escola"}
-# How what is said of an artist's life begins.
+# First words of remarks about an artist's life.
 ACTIVE = {"active", "fl", "flourished", "tatig", "actif", "attivo", "attiva", "activo", "werkzaam"}
 BORN = ACTIVE | {"born", "died", "geb", "geboren", "gest", "gestorben", "ne", "nee", "nato", "nata", "nacido", "b"}
 
-# How a word begins that says that nobody is named, wherever it stands first in a record.
+# A record whose first word begins like this names nobody.
 NOBODY = (
     "unknown",
     "unidentif",
@@ -305,7 +305,7 @@ NOBODY = (
     "белгисиз",
     "белгісіз",
 )
-# The whole of a record that names nobody.
+# Complete records that name nobody.
 NOBODY_ALONE = {
     "",
     "nan",
@@ -490,8 +490,8 @@ NOBODY_ALONE = {
     "غير معروف",
     "לא ידוע",
 }
-NOBODY_ALONE |= {folded(words) for words in NOBODY_ALONE}  # letters of Korean come apart
-NOBODY_ALONE |= {"".join(re.findall(r"[^\W_]+", words)) for words in NOBODY_ALONE}  # so do those of India
+NOBODY_ALONE |= {folded(words) for words in NOBODY_ALONE}  # letters of Korean are decomposed
+NOBODY_ALONE |= {"".join(re.findall(r"[^\W_]+", words)) for words in NOBODY_ALONE}  # and so are Indian ones
 
 ROLES = {
     "artist",
@@ -629,7 +629,7 @@ DIRECTIONS = {
     "or",
     "and",
 }
-TITLES = {"sir", "dame"}  # no part of a name, wherever they stand
+TITLES = {"sir", "dame"}  # never part of a name
 NATIONALITIES = {
     # English
     "african",

@@ -1,9 +1,9 @@
-"""Rare formats are decoded in a process of their own, with limits of time and memory, that can be killed.
+"""Decode rare formats in a separate process, which has limits of time and memory and can be killed.
 
-JPEG 2000, AVIF and HEIC come from large libraries, and what a file of theirs will ask for cannot be told from a few of
-its bytes. Such a process costs a tenth of a second an image. The common formats do without: their structure is counted
-(structure.py), which costs next to nothing.
-What runs in that process is decoder.py. Where a system has no limits of address space (macOS), that of time remains.
+JPEG 2000, AVIF and HEIC are decoded by large libraries, and a few bytes of a file do not tell how much work it will be.
+Such a process costs a tenth of a second per image. The common formats need none: their structure is counted
+(structure.py), which costs next to nothing. The process runs decoder.py. Where a system cannot limit the address space
+(macOS), only the time is limited.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ PROGRAM = Path(__file__).with_name("decoder.py")
 def decoded(stream: BinaryIO, kind: str, least: int, max_pixels: int) -> Image.Image:
     """The image in the stream, upright, with its colour profile in `info`; kind: one of FORMATS.
 
-    JPEG 2000 may be decoded reduced to no less than `least` a side. Raises UnreadableImage for too many pixels, OSError
-    for a damaged image or one that went beyond the limits, MemoryError.
+    JPEG 2000 may be decoded at a reduced size, no side shorter than `least`. Raises UnreadableImage for too many
+    pixels, OSError for a damaged image or one that exceeded the limits, MemoryError.
     """
     stream.seek(0)
     asked = {"kind": kind, "least": least, "max_pixels": max_pixels, "seconds": SECONDS, "packages": _packages()}
     kept = {name: value for name, value in os.environ.items() if name.endswith("LIBRARY_PATH")}
-    try:  # isolated, without the environment: what a decoder can be made to do, it does to nothing
+    try:  # isolated and without the environment: an exploited decoder finds nothing to misuse
         ran = subprocess.run(  # noqa: S603, our own program
             [sys.executable, "-I", "-S", PROGRAM, json.dumps(asked)],
             input=stream.read(),
@@ -58,6 +58,6 @@ def decoded(stream: BinaryIO, kind: str, least: int, max_pixels: int) -> Image.I
 
 
 def _packages() -> list[str]:
-    """Where Pillow and pillow-heif lie, which an isolated process would look for elsewhere."""
+    """The folders of Pillow and pillow-heif, which an isolated process would not find."""
     specs = [importlib.util.find_spec(name) for name in ("PIL", "pillow_heif")]
     return list(dict.fromkeys(str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin))

@@ -1,11 +1,10 @@
-"""Pixels of any colour space become sRGB: by the profile that the file carries, and by convention where it has none.
+"""Convert pixels of any colour space to sRGB: by the profile in the file, or by convention if it has none.
 
-Does not open files (images.py). Grey, RGB and CMYK go through LittleCMS, relative colorimetric with black point
-compensation: as the programs convert with which museums make what they publish, so that a scan and the JPEG that was
-made from it are one picture. A profile that does what sRGB does changes no pixel, and without a profile none is
-changed either; PNG's gAMA and cHRM are not followed, since what writes them without a profile mostly means sRGB.
-A profile that is damaged, too large or of another colour space than the pixels is left out: colours that are somewhat
-off are better than no painting.
+Does not open files (images.py). Grey, RGB and CMYK are converted by LittleCMS, relative colorimetric with black point
+compensation. The programs that museums use do the same, so that a scan and the JPEG made from it give the same picture.
+A profile equal to sRGB changes no pixel, and neither does a missing one; PNG's gAMA and cHRM are ignored, since
+programs that write them without a profile mostly mean sRGB. A profile that is damaged, too large or for another colour
+space than the pixels is ignored: slightly wrong colours are better than no painting.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-MAX_PROFILE_BYTES = 16 << 20  # large ones of presses have 3 MB, the largest of cameras some 10
-LIKE_SRGB = 2  # of 255: built in four ways, sRGB profiles differ from each other by so much
+MAX_PROFILE_BYTES = 16 << 20  # large profiles of printing presses have 3 MB, the largest of cameras some 10
+LIKE_SRGB = 2  # of 255: sRGB profiles built in four ways differ by this much
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # a profile's colour space -> ours
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 D50 = np.array([0.9642, 1.0, 0.8249], dtype=np.float32)
@@ -35,7 +34,8 @@ BLOCK = 1 << 20  # pixels of Lab at once: 50 MB of float64
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """The image in mode RGB and sRGB, itself if it is so already. It is of 8 bits: L, LA, P, RGBA, CMYK, LAB, HSV ...
+    """The image in mode RGB and in sRGB; the same object if it is already. image: of 8 bits: L, LA, P, RGBA, CMYK, LAB,
+    HSV ...
 
     Alpha is dropped, not blended.
     """
@@ -44,7 +44,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(_lab_to_srgb(np.asarray(image)))
     plain = _without_alpha(image)
     mode, transform = _transform(profile) if _is_profile(profile) else (None, None)
-    is_for_it = mode == plain.mode or (mode == "RGB" and plain.mode == "L")  # which a grey picture may have, too
+    is_for_it = mode == plain.mode or (mode == "RGB" and plain.mode == "L")  # grey pictures may have one, too
     if transform is None or mode is None or not is_for_it:
         return _in(plain, "RGB")
     return transform.apply(_in(plain, mode))
@@ -63,12 +63,13 @@ def _without_alpha(image: Image.Image) -> Image.Image:
 
 
 def _in(image: Image.Image, mode: str) -> Image.Image:
-    return image if image.mode == mode else image.convert(mode)  # which would copy it
+    return image if image.mode == mode else image.convert(mode)  # convert() would copy it
 
 
 @lru_cache(maxsize=32)
 def _transform(profile: bytes) -> tuple[str | None, ImageCms.ImageCmsTransform | None]:
-    """The mode of pixels that a profile is for, and what brings them to sRGB; None where nothing does or need do."""
+    """The mode of the pixels that a profile is for, and the conversion to sRGB; None if there is none or none is
+    needed."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = MODES.get((opened.profile.xcolor_space or "").strip())
@@ -82,7 +83,7 @@ def _transform(profile: bytes) -> tuple[str | None, ImageCms.ImageCmsTransform |
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
-    except (OSError, ValueError, TypeError):  # in such ways ImageCms says that a profile is damaged
+    except (OSError, ValueError, TypeError):  # what ImageCms raises for a damaged profile
         return None, None
     return mode, None if mode != "CMYK" and _changes_nothing(mode, transform) else transform
 
@@ -109,8 +110,8 @@ def _lab_to_srgb(lab: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def srgb_of_lab(lab: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-    """(..., 3) CIE L*a*b* of D50 -> (..., 3) uint8 sRGB; colours outside of it are cut off channel by channel."""
-    lab = lab.astype(np.float32)  # half as long as in 64 bits
+    """(..., 3) CIE L*a*b* of D50 -> (..., 3) uint8 sRGB; colours out of gamut are clipped channel by channel."""
+    lab = lab.astype(np.float32)  # twice as fast as in 64 bits
     y = (lab[..., 0] + 16) / 116
     roots = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
     xyz = np.where(roots > 6 / 29, roots * roots * roots, (roots - 4 / 29) * 3 * (6 / 29) ** 2) * D50

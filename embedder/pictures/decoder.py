@@ -1,7 +1,7 @@
 """The program that apart.py starts for one image: its bytes on stdin, a line of JSON and the pixels on stdout.
 
-Imports nothing but Pillow and, for HEIC, pillow-heif. The line says what is wrong, or the size of the whole image, the
-mode and the shape of the pixels that follow, and the colour profile.
+Imports nothing but Pillow and, for HEIC, pillow-heif. The line has either the problem, or the size of the whole image,
+the mode and the shape of the pixels that follow, and the colour profile.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import json
 import sys
 from typing import Any
 
-BASE_BYTES = 512 << 20  # of address space: the libraries', and what they ask for before they know the size
-BYTES_PER_PIXEL = 20  # JPEG 2000 has 32 bits a channel before it has pixels
+BASE_BYTES = 512 << 20  # of address space: for the libraries, and for what they allocate before they know the size
+BYTES_PER_PIXEL = 20  # JPEG 2000 needs 32 bits per channel while it is decoded
 
 
 def main() -> None:
-    """Decode what stands on stdin, as the one argument asks."""
+    """Decode the image on stdin, as the one argument says."""
     asked = json.loads(sys.argv[1])
     sys.path += asked["packages"]
     data = sys.stdin.buffer.read()
@@ -61,21 +61,22 @@ def _opened(data: bytes, kind: str) -> Any:
         return plugin(io.BytesIO(data))
     from PIL import AvifImagePlugin, Jpeg2KImagePlugin
 
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a core an image, as for other formats
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # one core per image, as for other formats
     return {"AVIF": AvifImagePlugin.AvifImageFile, "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile}[kind](
         io.BytesIO(data)
     )
 
 
 def _profile(data: bytes) -> bytes:
-    """The colour profile in the header of a JP2 file, which Pillow passes over."""
+    """The colour profile in the header of a JP2 file, which Pillow ignores."""
     at = data.find(b"colr", 0, max(0, data.find(b"jp2c")))
     length = int.from_bytes(data[at - 4 : at], "big") if at >= 4 else 0
     return data[at + 7 : at - 4 + length] if data[at + 4 : at + 5] == b"\2" else b""
 
 
 def _halvings(data: bytes, side: int, least: int) -> int:
-    """How often a JPEG 2000 image may be halved: as often as it is stored so, and no side gets shorter than `least`."""
+    """How often a JPEG 2000 image may be halved: at most as often as it is stored so, with no side shorter than
+    `least`."""
     at = data.find(b"\xff\x52", data.find(b"\xff\x4f\xff\x51"))
     stored = data[at + 9] if 0 <= at < len(data) - 9 else 0
     times = 0
@@ -85,7 +86,7 @@ def _halvings(data: bytes, side: int, least: int) -> int:
 
 
 def _limit(seconds: int, size_bytes: int) -> None:
-    if sys.platform == "win32":  # a process cannot bound itself
+    if sys.platform == "win32":  # systems on which a process cannot limit itself
         return
     import resource
 

@@ -1,6 +1,6 @@
-"""Which formats of images are read, told by the ending of a file's name or by its first bytes.
+"""Which image formats are read, recognised by the ending of a file's name or by its first bytes.
 
-What is not read is still called by its name: a folder's summary says which pictures were left alone, and a refusal
+Formats that are not read have names, too: the summary of a folder says which pictures were skipped, and an error says
 what the file is. Does not open images (images.py), list folders or count (catalog.py).
 """
 
@@ -15,7 +15,8 @@ from PIL import features
 
 @dataclass(frozen=True)
 class Format:
-    """A format that is read: Pillow's name, ours, the endings of its files, and how to have it where it is missing."""
+    """A format that is read: Pillow's name, ours, the endings of its files, and how to install support if it is
+    missing."""
 
     pillow: str
     name: str
@@ -24,7 +25,7 @@ class Format:
     remedy: str = ""
 
 
-FORMATS = (  # in the order in which they are tried; no EPS, PSD, ...: fewer decoders, smaller target
+FORMATS = (  # in the order in which they are tried; no EPS, PSD, ...: fewer decoders, fewer weaknesses
     Format("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".mpo")),
     Format("PNG", "PNG", (".png", ".apng")),
     Format("WEBP", "WebP", (".webp",)),
@@ -53,7 +54,7 @@ FORMATS = (  # in the order in which they are tried; no EPS, PSD, ...: fewer dec
         "pip install 'artidx[heic]' to have it read",
     ),
 )
-UNREAD = {  # what other pictures and documents that hold pictures are called -> the endings of their files
+UNREAD = {  # names of other pictures, and of documents that contain pictures -> the endings of their files
     "a PDF document": ".pdf",
     "a Photoshop file": ".psd .psb",
     "an SVG drawing": ".svg .svgz",
@@ -121,7 +122,7 @@ _READ_BEGINNINGS = (
     (b"\xff\x4f\xff\x51", "JPEG2000"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
 )
-_BRANDS = {  # of files made of boxes, from byte 8 on
+_BRANDS = {  # brands of ISO base media files, from byte 8 on
     b"crx ": "a camera's raw file",
     b"jpm ": "a compound JPEG 2000 document",
     b"qt  ": "a film",
@@ -142,13 +143,13 @@ def ending(name: str) -> str:
 
 
 def is_read(name: str) -> bool:
-    """Whether a file of this name is an image of a format that is read here, with what is installed."""
+    """Whether a file of this name has a format that can be read with what is installed."""
     found = _READ_BY_ENDING.get(ending(name))
     return found is not None and found.is_here
 
 
 def unread(name: str) -> str | None:
-    """What a picture is that is not read here, and what to do where it could be; None where it is read, or no picture.
+    """The format of a picture that is not read, and what to install if it could be; None if it is read, or no picture.
 
     Such as "a PDF document", or "HEIC: pip install 'artidx[heic]' to have it read".
     """
@@ -159,12 +160,12 @@ def unread(name: str) -> str | None:
 
 
 def names() -> str:
-    """The formats that are read here, to be listed in a sentence."""
+    """The formats that can be read, as a list for a sentence."""
     return ", ".join(found.name for found in FORMATS if found.is_here)
 
 
 def kind_of(beginning: bytes) -> str | None:
-    """Pillow's name of the format of a file that begins so (some hundred bytes); None if it is not read here."""
+    """Pillow's name of the format of a file that begins with these bytes (some hundred); None if it is not read."""
     name = _kind(beginning)
     return name if any(found.pillow == name and found.is_here for found in FORMATS) else None
 
@@ -172,15 +173,15 @@ def kind_of(beginning: bytes) -> str | None:
 def _kind(beginning: bytes) -> str | None:
     if beginning.startswith(b"RIFF") and beginning[8:12] == b"WEBP":
         return "WEBP"
-    if beginning[4:8] == b"ftyp":  # of the kinds that a file says to be, HEIC is also what AVIF is made of
+    if beginning[4:8] == b"ftyp":  # of the brands of a file, that of HEIC may also be on an AVIF
         box = beginning[: int.from_bytes(beginning[:4], "big")]
         brands = {box[8:12], *(box[at : at + 4] for at in range(16, len(box), 4))}
         return "AVIF" if brands & _AVIF else "HEIF" if brands & _HEIF else None
     return next((kind for mark, kind in _READ_BEGINNINGS if beginning.startswith(mark)), None)
 
 
-def told_by(beginning: bytes) -> str | None:
-    """What a file is that begins so (some hundred bytes), if it is known and not read here."""
+def unread_format(beginning: bytes) -> str | None:
+    """The name of a format that is known but not read, by the first bytes (some hundred) of a file."""
     missing = next((found for found in FORMATS if found.pillow == _kind(beginning)), None)
     if missing is not None:
         return None if missing.is_here else f"{missing.name}: {missing.remedy}"

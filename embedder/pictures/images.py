@@ -1,15 +1,14 @@
-"""One safe door for every image: a file, bytes, a PIL image or an array becomes a small RGB square.
+"""The one entry for every image: a file, bytes, a PIL image or an array becomes a small RGB square.
 
-Parts of it become such squares, too, and a small picture of it to look at goes out by the same door.
+Parts of an image can become such squares, too, and thumbnails are made here.
 
-Whatever is wrong with an image leaves here as UnreadableImage with one reason, never as another exception.
-Does not know where bytes come from (locations.py) nor what a network does with the pixels (runtime.py).
-An image is squashed to the square, not cropped to it: the composition is part of the evidence. Three things would
-otherwise tell a network which collection published a picture, and make all paintings of one look alike to it. A
-museum photographs a canvas to its edge and somewhat beyond: so the outermost strip of each side is left out, unless
-what is left would have to be enlarged. One collection publishes small JPEGs and another large files: so the square is
-saved as a JPEG and read again. And scaling is bilinear: of Pillow's filters that brings the fine detail of large files
-nearest to that of the paintings that the shipped model learnt from.
+Any problem with an image is raised as UnreadableImage with one reason, never as another exception. Does not know where
+bytes come from (locations.py) nor what a network does with the pixels (runtime.py). An image is squashed to the square,
+not cropped: the composition is part of the evidence. Three steps remove what would tell a network which collection
+published a picture, and make all of its paintings look alike. Museums photograph a canvas to its edge and somewhat
+beyond, so the outermost strip of each side is left out, unless the rest would have to be enlarged. Some publish small
+JPEGs and others large files, so the square is saved as a JPEG and read again. And scaling is bilinear: among Pillow's
+filters, it brings the fine detail of large files nearest to that of the shipped model's training paintings.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from ...errors import NotAnImage, UnreadableImage
 from . import apart, formats, structure, tiff
 from .colour import to_srgb
-from .samples import Pixels as Pixels  # as the rest of the package knows it
+from .samples import Pixels as Pixels  # re-exported
 from .samples import to_8_bit
 from .structure import check_pixels
 
@@ -47,8 +46,8 @@ Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[n
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of width and height
 T = TypeVar("T")
 
-INSET = 0.04  # of width and of height, left out on each side; for the museum's photographs 0.03 to 0.06 did as well
-JPEG_QUALITY, JPEG_SUBSAMPLING = 75, "4:2:0"  # of the squares: as the paintings that the shipped model learnt from
+INSET = 0.04  # of width and of height, left out on each side; 0.03 to 0.06 gave the same on a museum's photographs
+JPEG_QUALITY, JPEG_SUBSAMPLING = 75, "4:2:0"  # of the squares: that of the shipped model's training paintings
 PLUGINS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
@@ -64,22 +63,22 @@ TURNS = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # what EXIF's orientations ask for
-MAX_PIXELS = 200_000_000  # a progressive JPEG of this size takes about 0.6 GB to decode
-BYTES_PER_PIXEL = 8  # 16-bit RGBA, uncompressed: no honest file holds more bytes for a pixel than this
+}  # EXIF orientation -> transposition
+MAX_PIXELS = 200_000_000  # decoding a progressive JPEG of this size takes about 0.6 GB
+BYTES_PER_PIXEL = 8  # 16-bit RGBA, uncompressed: no ordinary file has more bytes per pixel
 SMALLEST_FILE_LIMIT = 16 << 20  # small images may still carry large colour profiles and metadata
-QUICK_BYTES, QUICK_PIXELS = 10 << 20, 4_000_000  # of a picture that is decoded in some tenth of a second
-QUICK_PIXELS_OF_SCANS = 40_000_000  # of a JPEG, which is decoded reduced: 10 scans of 4 million, say
+QUICK_BYTES, QUICK_PIXELS = 10 << 20, 4_000_000  # of a picture that is decoded in about a tenth of a second
+QUICK_PIXELS_OF_SCANS = 40_000_000  # of a JPEG, which is decoded at reduced size: 10 scans of 4 million, for example
 
 _globals = threading.Lock()
-_inside: list[Any] = []  # what was changed, and then one for each thread that decodes
+_inside: list[Any] = []  # what restores Pillow's settings, then one entry per decoding thread
 
 
 def square(image: Source, size: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
     """The image without its outermost strip as RGB, upright, scaled to (size, size, 3) uint8.
 
-    Alpha is dropped, grey and palette become RGB, 16-bit and float are brought to 8 bits, the first frame of
-    an animation is taken. Large JPEGs are decoded reduced, to no less than twice `size`. Raises UnreadableImage.
+    Alpha is dropped, grey and palette become RGB, 16-bit and float become 8 bits, an animation gives its first frame.
+    Large JPEGs are decoded at reduced size, no side shorter than twice `size`. Raises UnreadableImage.
     """
     return _opened(
         image,
@@ -119,7 +118,7 @@ def published(image: Image.Image) -> Pixels:
 
 
 def picture(image: Source, side: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The image to look at: RGB, upright, in its own proportions, no side longer than `side`."""
+    """The image for people to look at: RGB, upright, in its own proportions, no side longer than `side`."""
 
     def reduced(rgb: Image.Image) -> Image.Image:
         rgb = rgb.copy() if rgb is image else rgb
@@ -151,7 +150,7 @@ def _opened(image: Source, least: int, max_pixels: int, use: Callable[[Image.Ima
 
 
 def is_quick(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> bool:
-    """Whether a file is decoded, or refused, in some tenth of a second of a CPU; its outline tells in a hundredth."""
+    """Whether a file can be decoded, or refused, in about a tenth of a second of CPU; checking takes a hundredth."""
     try:
         stream.seek(0)
         kind = formats.kind_of(stream.read(512))
@@ -167,7 +166,7 @@ def is_quick(stream: BinaryIO, max_pixels: int = MAX_PIXELS) -> bool:
         with _our_rules(), PLUGINS[kind](stream) as image:
             pixels = image.width * image.height
         return pixels <= QUICK_PIXELS or (kind == "JPEG" and pixels * outline.scans <= QUICK_PIXELS_OF_SCANS)
-    except Exception:  # as decoding will say, for the same reason and as soon
+    except Exception:  # decoding will refuse it as fast, for the same reason
         return True
 
 
@@ -181,7 +180,7 @@ def open_file(path: Path, max_pixels: int = MAX_PIXELS) -> BinaryIO:
     try:
         if not path.exists():
             raise UnreadableImage("no such file")
-        if not path.is_file():  # a pipe or a device would block or never end
+        if not path.is_file():  # a pipe would block, a device might never end
             raise UnreadableImage("not a file")
         size_bytes = path.stat().st_size
         check_size(size_bytes, max_pixels)
@@ -217,7 +216,7 @@ def _decode(stream: BinaryIO, least: int, max_pixels: int, use: Callable[[Image.
     if outline.left_out:
         stream = structure.without(stream, outline.left_out)
     stream.seek(0)
-    with PLUGINS[kind](stream) as image:  # not Image.open: it looks for further pictures in a JPEG, and at a limit
+    with PLUGINS[kind](stream) as image:  # Image.open would look for further pictures in a JPEG, and has a limit
         check_pixels(image.size, max_pixels)
         if outline.size not in (None, image.size):
             raise UnreadableImage("damaged image: it states two sizes")
@@ -236,24 +235,24 @@ def _tiff(stream: BinaryIO, max_pixels: int) -> Image.Image:
     stream.seek(0)
     try:
         opened = TiffImageFile(stream)
-    except SyntaxError:  # a layout of a picture that is compressed as an image
+    except SyntaxError:  # an unsupported layout of a picture that is compressed as an image
         raise tiff.not_read(found) from None
     check_pixels(opened.size, max_pixels)
-    opened.load()  # turns it, too
+    opened.load()  # also applies the orientation
     return opened
 
 
 def _not_an_image(beginning: bytes) -> str:
-    what = formats.told_by(beginning)
+    what = formats.unread_format(beginning)
     return f"not an image, or none of {formats.names()}" + (f": it is {what}" if what else "")
 
 
 @contextmanager
 def _our_rules() -> Iterator[None]:
-    """Pillow's limit of pixels is lifted, since ours is a setting, and no warning of odd metadata is given.
+    """Lift Pillow's limit of pixels, since ours is a setting, and silence warnings about odd metadata.
 
-    Both are globals: the first thread that comes in changes them, and the last that leaves sets them back, so that no
-    thread waits for another, and a program that imports artidx keeps the protection and the warnings that it had.
+    Both are global: the first thread to enter changes them, and the last to leave restores them. So no thread waits for
+    another, and a program that imports artidx keeps its own limit and warnings.
     """
     with _globals:
         if not _inside:
@@ -276,9 +275,9 @@ def _our_rules() -> Iterator[None]:
 def _scaled(rgb: Image.Image, box: Box, size: int) -> Pixels:
     left, top, right, bottom = box
     part = (left * rgb.width, top * rgb.height, right * rgb.width, bottom * rgb.height)
-    # Filters look past the box by half a pixel of the square: the shipped model was measured so.
+    # Filters reach beyond the box by half a pixel of the square; the shipped model was measured like this.
     small = rgb.resize((size, size), Image.Resampling.BILINEAR, box=part)
-    small.info.clear()  # a long comment could not be saved, and is nothing to look at
+    small.info.clear()  # a long comment could not be saved
     return published(small)
 
 
@@ -286,7 +285,7 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
         return _turned(image, image.getexif().get(Base.Orientation, 1))
-    except Exception:  # the orientation is a courtesy of the camera; damaged metadata must not cost the painting
+    except Exception:  # a painting is not refused because of damaged metadata
         return image
 
 

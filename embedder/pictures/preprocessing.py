@@ -1,7 +1,7 @@
-"""How a picture is made ready for a model; what a model file says of it, and the picture made so.
+"""How a picture is prepared for a model: the settings in the model file's metadata, and their application.
 
-The shipped models' way is the default: images.py has its reasons. A model from elsewhere was taught on pictures made
-ready in another way, and is given them so. What stands in a model's metadata is all that decides.
+The default is that of the shipped models; images.py has its reasons. A model from elsewhere was trained on pictures
+prepared in another way, and gets them like that. Only the model's metadata decides.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image
 
 from .images import INSET, JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_PIXELS, Pixels, Source, inner, square, used
 
-SIZES = range(16, 2049)  # px, sides of the square a model may ask for
+SIZES = range(16, 2049)  # px, allowed sides of a model's square
 FITS = ("squash", "crop", "letterbox")
 FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
@@ -27,9 +27,9 @@ FIXED = {"colour": "RGB", "inset_leaves_at_least": 1, "jpeg_reduced_to_at_least"
 class Preprocessing:
     """From a picture to (size, size, 3) uint8.
 
-    inset: share of width and height left out on each side, where as many pixels as `size` are left. fit: squash it to
-    the square; crop its middle, of which the share `crop` of the shorter side is kept; or letterbox the whole of it on
-    the colour `fill`. filter: of Pillow's resampling. jpeg_quality: the square is saved as such a JPEG and read again;
+    inset: share of width and height left out on each side, if at least `size` pixels remain. fit: squash the picture to
+    the square; crop the middle, a square of the share `crop` of the shorter side; or letterbox it on the colour `fill`.
+    filter: Pillow's resampling filter. jpeg_quality: the square is saved as a JPEG of this quality and read again;
     None: it is not.
     """
 
@@ -43,7 +43,7 @@ class Preprocessing:
     fill: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
-        """Raises ValueError, which says what is wrong."""
+        """Raises ValueError with the problem."""
         wrong = {
             f"size {self.size}: {SIZES.start} to {SIZES.stop - 1} px": not _is_whole(self.size, SIZES),
             f"inset {self.inset}: a share from 0 to 0.25": not 0 <= self.inset <= 0.25,
@@ -62,7 +62,7 @@ class Preprocessing:
 
     @property
     def least_side(self) -> int:
-        """Pixels of the shorter side below which a picture that is made smaller beforehand would lose something."""
+        """Pixels that the shorter side of a picture must keep if it is reduced beforehand."""
         return math.ceil(2 * self.size / (1 - 2 * self.inset) / self.crop)
 
     def square(self, image: Source, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -97,7 +97,7 @@ class Preprocessing:
         return np.asarray(Image.open(saved, formats=["JPEG"]), dtype=np.uint8)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a model's metadata. What only another fit looks at is left out."""
+        """As in a model's metadata, without settings that only another fit uses."""
         found: dict[str, Any] = {
             "size": self.size,
             "colour": "RGB",
@@ -114,7 +114,7 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Preprocessing:
-        """Raises ValueError, TypeError or KeyError where it is none that this version knows."""
+        """Raises ValueError, TypeError or KeyError if this version does not know the settings."""
         rest = dict(found)
         for name, value in FIXED.items():
             if rest.pop(name) != value:

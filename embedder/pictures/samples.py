@@ -1,4 +1,4 @@
-"""Numbers of any kind become the 8 bits that a picture has here."""
+"""Convert samples of any number type to 8 bits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 from ...errors import UnreadableImage
 
 Pixels = npt.NDArray[np.uint8]
-BLOCK = 1 << 20  # numbers that are worked on at once: 8 MB of float64
+BLOCK = 1 << 20  # numbers converted at once: 8 MB of float64
 
 
 def to_8_bit(array: npt.NDArray[Any]) -> Pixels:
-    """Fractions within [0, 1] count as shares of white, others as 0 to 255; NaN is black.
+    """Floats within [0, 1] are shares of white, others count from 0 to 255; NaN is black.
 
-    Whole numbers have their white at 255, or at the end of 16, 32 or 64 bits where one goes beyond; in 16 bits without
-    a sign at 65,535 always. Raises UnreadableImage for what is no number.
+    White is 255 for integers, or the maximum of 16, 32 or 64 bits if a sample is larger; for uint16 it is always
+    65,535. Raises UnreadableImage for what is no number.
     """
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array, dtype=np.uint8)

@@ -1,10 +1,9 @@
-"""How much work a file asks of its decoder, counted in its structure before anything is decoded.
+"""Count how much work a file is for its decoder, from its structure, before anything is decoded.
 
 Pixels are bounded elsewhere (images.py). But a JPEG of few pixels may have thousands of scans, a PNG millions of
-chunks, a TIFF millions of strips: some bytes of each that cost a decoder as much as a picture. Here such parts are
-counted, in time that grows with their number and stops at the limit. Honest files stay far below it.
-Does not decode, nor judge the pixels; TIFF's directory is read in tiff.py, and what is decoded in a process apart
-(apart.py) has its limits there.
+chunks, a TIFF millions of strips: a few bytes each that cost a decoder as much as a picture. Such parts are counted
+here, in time that grows with their number and ends at the limit. Ordinary files stay far below it. Does not decode.
+TIFF's directory is read in tiff.py, and formats decoded in a separate process (apart.py) have their limits there.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from ...errors import UnreadableImage
 from .colour import MAX_PROFILE_BYTES
 
 MAX_SCANS = 100  # of a JPEG; progressive ones have 10, of four colours 17
-MAX_SCANS_OF_ALL_PIXELS = 20  # of as many pixels as are allowed: smaller pictures may have more scans
+MAX_SCANS_OF_ALL_PIXELS = 20  # of the largest picture allowed: smaller ones may have more scans
 MAX_SEGMENTS = 2000  # of a JPEG before its first scan; 1,000 of them may hold a profile and metadata of 64 MB
-MAX_ALIKE = 64  # of one kind of table, of EXIF and of Photoshop's: Pillow joins and takes them apart byte by byte
+MAX_ALIKE = 64  # of one kind of table, of EXIF and of Photoshop data: Pillow joins and parses them byte by byte
 MAX_FILL_BYTES = 100_000  # between the segments of a JPEG
-MAX_CHUNKS = 1000  # of a PNG beside those with pixels
+MAX_CHUNKS = 1000  # of a PNG, without those with pixels
 BYTES_PER_CHUNK = 512  # at least, on average, of those with pixels; encoders write 8 KB
 MAX_BLOCKS = 50_000  # of a GIF before its first picture; one holds up to 255 bytes of comments
 MAX_RLE_BYTES = 4 << 20  # of a packed BMP, which Pillow unpacks in Python
@@ -43,16 +42,16 @@ PIXELS_OF_A_PNG = (b"IDAT", b"fdAT", b"fcTL")
 
 @dataclass(frozen=True)
 class Outline:
-    """What was found: width and height, as far as they are told, and parts that Pillow had better not see."""
+    """What was found: width and height, if known, and parts that Pillow should not see."""
 
     size: tuple[int, int] | None = None
     left_out: tuple[tuple[int, int], ...] = ()  # (start, end) of colour profiles
-    profile: bytes | None = None  # the sound one of those
+    profile: bytes | None = None  # the valid one of those
     scans: int = 1  # of a JPEG, at most
 
 
 def too_much(what: str) -> UnreadableImage:
-    """The error for a file that asks too much of its decoder."""
+    """The error for a file that is too much work for its decoder."""
     return UnreadableImage(f"too much work to decode: {what}; save it again if you trust it")
 
 
@@ -67,14 +66,14 @@ def without(stream: BinaryIO, parts: tuple[tuple[int, int], ...]) -> BinaryIO:
 
 
 def outline(stream: BinaryIO, kind: str, max_pixels: int) -> Outline:
-    """The outline of a file of the formats JPEG, PNG, WEBP, GIF and BMP. Raises UnreadableImage if it asks too much."""
+    """The outline of a JPEG, PNG, WEBP, GIF or BMP. Raises UnreadableImage if it is too much work."""
     if kind == "JPEG":
         return jpeg(stream, max_pixels)
     return {"PNG": png, "WEBP": webp, "GIF": gif, "BMP": bmp}[kind](stream)
 
 
 def jpeg(stream: BinaryIO, max_pixels: int) -> Outline:
-    """Raises UnreadableImage for a JPEG of too many segments or scans, or of which decoders may see two sizes."""
+    """Raises UnreadableImage for a JPEG with too many segments or scans, or with two sizes for different decoders."""
     profiles: list[tuple[int, int]] = []
     size, is_damaged, alike = None, False, Counter[int]()
     for segment in _segments(stream):
@@ -85,7 +84,7 @@ def jpeg(stream: BinaryIO, max_pixels: int) -> Outline:
             size = (width, height)
         elif segment.marker == APP2 and segment.head.startswith(ICC):
             profiles.append((segment.start, segment.end))
-            is_damaged |= len(segment.head) < len(ICC) + 2  # Pillow takes its number and how many there are for granted
+            is_damaged |= len(segment.head) < len(ICC) + 2  # Pillow does not check its two counters
         if segment.marker in TABLES or segment.marker == APP13 or segment.head.startswith(EXIF):
             alike[segment.marker] += 1
             if alike[segment.marker] > MAX_ALIKE:
@@ -93,7 +92,7 @@ def jpeg(stream: BinaryIO, max_pixels: int) -> Outline:
     if size is None:
         return Outline()
     pixels = size[0] * size[1]
-    scans = count(stream, b"\xff\xda") + 1  # at most: the two bytes may stand in what follows the picture, too
+    scans = count(stream, b"\xff\xda") + 1  # at most: the two bytes may also occur after the picture
     if _are_too_many(scans, pixels, max_pixels) and _are_too_many(scans := _scans(stream), pixels, max_pixels):
         raise too_much(f"a JPEG of {pixels / 1e6:,.1f} megapixels in over {scans - 1:,} scans")
     return Outline(size, tuple(profiles) if is_damaged else (), scans=scans)
@@ -108,7 +107,7 @@ class _Segment:
 
 
 def _segments(stream: BinaryIO) -> Iterator[_Segment]:
-    """The segments of a JPEG up to its first scan, at which the stream is left, just behind the marker."""
+    """The segments of a JPEG up to its first scan; the stream is left just after the marker."""
     stream.seek(2)
     patience = iter(range(MAX_FILL_BYTES + 2 * MAX_SEGMENTS))
     for _ in range(MAX_SEGMENTS):
@@ -125,7 +124,7 @@ def _segments(stream: BinaryIO) -> Iterator[_Segment]:
 
 
 def _marker(stream: BinaryIO, patience: Iterator[int]) -> int | None:
-    """The next one, read as Pillow and libjpeg do: past fill bytes and whatever stands where a marker should."""
+    """The next marker, read as Pillow and libjpeg do: fill bytes, and anything else before it, are skipped."""
     before = b""
     for _ in patience:
         byte = stream.read(1)
@@ -138,7 +137,7 @@ def _marker(stream: BinaryIO, patience: Iterator[int]) -> int | None:
 
 
 def count(stream: BinaryIO, two: bytes) -> int:
-    """How often these two bytes stand in the rest of the stream, which is left where it was."""
+    """How often these two bytes occur in the rest of the stream, whose position is restored."""
     start, found, last = stream.tell(), 0, b""
     while block := stream.read(READ):
         found += block.count(two) + (last + block[:1] == two)
@@ -152,7 +151,7 @@ def _are_too_many(scans: int, pixels: int, max_pixels: int) -> bool:
 
 
 def _scans(stream: BinaryIO) -> int:
-    """The scans of the picture whose first begins here, exactly; of more than MAX_SCANS the rest is not counted."""
+    """The exact number of scans of the picture whose first begins here; counting stops after MAX_SCANS."""
     data, at, scans = stream.read(), 0, 1
     for _ in range(MAX_SEGMENTS):  # of tables and comments between the scans
         at += int.from_bytes(data[at : at + 2], "big")
@@ -165,7 +164,7 @@ def _scans(stream: BinaryIO) -> int:
 
 
 def png(stream: BinaryIO) -> Outline:
-    """Raises UnreadableImage for a PNG of too many chunks. Its colour profile is read here, within a bound."""
+    """Raises UnreadableImage for a PNG of too many chunks. Its colour profile is read here, with a size limit."""
     size_bytes = stream.seek(0, io.SEEK_END)
     stream.seek(8)
     profiles: list[tuple[int, int]] = []
@@ -192,7 +191,7 @@ def png(stream: BinaryIO) -> Outline:
 
 
 def _unpacked(chunk: bytes, checksum: bytes) -> bytes | None:
-    """The profile in an iCCP chunk; None where it is damaged or too large."""
+    """The profile in an iCCP chunk; None if it is damaged or too large."""
     if zlib.crc32(b"iCCP" + chunk).to_bytes(4, "big") != checksum:
         return None
     _, _, packed = chunk.partition(b"\0")
@@ -205,7 +204,7 @@ def _unpacked(chunk: bytes, checksum: bytes) -> bytes | None:
 
 
 def webp(stream: BinaryIO) -> Outline:
-    """The size of the canvas, for which the library makes room as soon as it opens the file."""
+    """The size of the canvas, which the library allocates as soon as it opens the file."""
     stream.seek(12)
     kind, head = stream.read(4), stream.read(14)
     if len(head) < 14:

@@ -1,9 +1,11 @@
-"""TIFF in all its layouts: what a file is, whether it asks too much, and the pixels that Pillow does not read rightly.
+"""TIFF in all its layouts: what a file is, whether it is too much work, and the pixels that Pillow does not read
+correctly.
 
-Pillow reads the usual layouts and all that is compressed as an image (JPEG, fax). The others it refuses (16-bit grey
-with alpha, palettes of 16 bits, L*a*b* of 16) or takes for something else (a negative, planes as stripes). For those
-its libtiff only unpacks: each plane is handed over as a grey picture of bytes, and the samples are put together here.
-Does not bring colours to sRGB (colour.py), but those for which Pillow has no mode. The first picture of a file counts.
+Pillow reads the usual layouts and all that is compressed as an image (JPEG, fax). Others it refuses (16-bit grey with
+alpha, 16-bit palettes, 16-bit L*a*b*) or misreads (as a negative, planes as stripes). For those, Pillow's libtiff only
+decompresses: each plane is passed to it as a grey picture of bytes, and the samples are assembled here. Does not
+convert colours to sRGB (colour.py), except those for which Pillow has no mode. Only the first picture of a file is
+read.
 """
 
 from __future__ import annotations
@@ -32,10 +34,10 @@ COEFFICIENTS, BLACK_WHITE, PROFILE, DNG_VERSION = 529, 532, 34675, 50706
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
-MAX_ENTRIES = 1000  # of a directory; honest ones have less than a hundred
-MAX_NUMBERS = 200_000  # of one entry, so also strips and tiles: a row a strip, or 64 x 64 px of 400 megapixels
-SMALL = 4 << 20  # pixels that tiles may hold beside those of the picture: one of 2,048 x 2,048
-ASSOCIATED = 1  # alpha that is multiplied in
+MAX_ENTRIES = 1000  # of a directory; ordinary ones have less than a hundred
+MAX_NUMBERS = 200_000  # of one entry, so also of strips and tiles: one row per strip, or 64 x 64 px of 400 megapixels
+SMALL = 4 << 20  # pixels that tiles may have beyond those of the picture: one tile of 2,048 x 2,048
+ASSOCIATED = 1  # premultiplied alpha
 PHOTOMETRICS = {
     0: "white is zero",
     1: "black is zero",
@@ -76,7 +78,7 @@ COMPRESSIONS = {
     50002: "JPEG XL",
     52546: "JPEG XL",
 }
-OF_BYTES = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that know nothing of pixels
+OF_BYTES = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions of bytes, not of pixels
 WITH_PREDICTOR = OF_BYTES - {1, 32773}
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3}  # samples of a pixel that are not extra
 FORMATS = {1: "u", 2: "i", 3: "f", 4: "u"}  # whole, signed, floating point, not said
@@ -84,7 +86,7 @@ FORMATS = {1: "u", 2: "i", 3: "f", 4: "u"}  # whole, signed, floating point, not
 
 @dataclass(frozen=True)
 class Tiff:
-    """The first directory of a file: what stands in it, by tag, as (type, count, bytes). `order` as in struct."""
+    """The first directory of a file: its entries by tag, as (type, count, bytes). `order` as in struct."""
 
     order: str
     is_big: bool
@@ -112,11 +114,11 @@ class Tiff:
 
     @cached_property
     def photometric(self) -> int:
-        return self.number(PHOTOMETRIC, 2 if self.samples >= 3 else 0)  # a must, but not everybody knows
+        return self.number(PHOTOMETRIC, 2 if self.samples >= 3 else 0)  # required, but not every program writes it
 
     @cached_property
     def bits(self) -> tuple[int, ...]:
-        """Of each sample; one number where all have as many."""
+        """Bits of each sample; one number if all have the same."""
         found = self.numbers(BITS)[: self.samples] or (1,)
         return found if len(set(found)) > 1 else found[:1]
 
@@ -124,7 +126,7 @@ class Tiff:
     def format(self) -> int:
         found = set(self.numbers(FORMAT)[: self.samples]) or {1}
         if self.photometric in (8, 9) and found <= {1, 2, 4}:
-            return 1  # the sign of a* and b* goes without saying
+            return 1  # a* and b* are signed even if the file does not say so
         return found.pop() if len(found) == 1 else 0
 
     @cached_property
@@ -157,7 +159,7 @@ class Tiff:
 
     @cached_property
     def pieces(self) -> tuple[int, int]:
-        """How many of them stand side by side and below each other."""
+        """How many pieces there are across and down."""
         return -(-self.size[0] // self.piece[0]), -(-self.size[1] // self.piece[1])
 
     def described(self) -> str:
@@ -173,7 +175,7 @@ class Tiff:
 
 
 def read(stream: BinaryIO, max_pixels: int) -> Tiff:
-    """The first directory of a TIFF. Raises UnreadableImage if it is damaged, or a decoder would be kept busy by it."""
+    """The first directory of a TIFF. Raises UnreadableImage if it is damaged, or too much work for a decoder."""
     size_bytes = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     head = stream.read(16)
@@ -207,7 +209,7 @@ def _entries(
         if kind not in (1, 2, 7) and length > MAX_NUMBERS:
             raise too_much(f"a TIFF with {length:,} numbers in tag {tag}")
         if tag in found or size > size_bytes:
-            continue  # the first counts; and what cannot be there is not
+            continue  # the first one counts; impossible entries are ignored
         value = table[at + step - room : at + step]
         if size > room:
             stream.seek(*struct.unpack(f"{order}{'Q' if is_big else 'I'}", value))
@@ -237,7 +239,7 @@ def _check_pieces(tiff: Tiff, stream: BinaryIO) -> None:
 
 
 def is_usual(tiff: Tiff) -> bool:
-    """Whether Pillow reads this layout, and rightly."""
+    """Whether Pillow reads this layout correctly."""
     if tiff.compression not in OF_BYTES:
         return True
     if tiff.is_planar or tiff.is_big or tiff.format != 1 or len(tiff.bits) > 1 or tiff.number(FILL_ORDER, 1) != 1:
@@ -259,10 +261,10 @@ def is_usual(tiff: Tiff) -> bool:
 
 
 def decoded(tiff: Tiff, stream: BinaryIO, max_bytes: int) -> Image.Image:
-    """The picture in a layout that is not usual, not yet turned: mode L, La, RGB, RGBa or CMYK.
+    """The picture in an unusual layout, orientation not applied: mode L, La, RGB, RGBa or CMYK.
 
-    Its colour profile lies in `info`. Raises UnreadableImage for a layout that is not read, or whose samples, unpacked,
-    take more than max_bytes.
+    Its colour profile is in `info`. Raises UnreadableImage for an unsupported layout, or if the unpacked samples take
+    more than max_bytes.
     """
     _check_layout(tiff)
     if tiff.photometric == 6:
@@ -311,7 +313,8 @@ def _pixels(tiff: Tiff, stream: BinaryIO, max_bytes: int) -> npt.NDArray[Any]:
 
 
 def _ycbcr(tiff: Tiff, stream: BinaryIO, max_bytes: int) -> npt.NDArray[Any]:
-    """(height, width, 3): brightness and the two colours, of which one pair stands behind each few of the former."""
+    """(height, width, 3): luma and chroma; each block of a few luma samples is followed by one pair of chroma
+    samples."""
     wide, high = tiff.numbers(SUBSAMPLING) or (2, 2)
     if tiff.is_planar and (wide, high) == (1, 1):
         return _pixels(tiff, stream, max_bytes)[..., :3]
@@ -347,16 +350,16 @@ def _check_bytes(tiff: Tiff, size_bytes: int, max_bytes: int) -> None:
 
 
 def not_read(tiff: Tiff) -> UnreadableImage:
-    """The error for a layout that is not read."""
+    """The error for an unsupported layout."""
     return UnreadableImage(f"{tiff.described()}: not read in this layout; save it as RGB or grey of 8 or 16 bits")
 
 
 def _unpacked(
     tiff: Tiff, stream: BinaryIO, first: int, row_bytes: int, rows: int, last_rows: int | None = None
 ) -> Pixels:
-    """(rows of all pieces of a plane, row_bytes): its bytes without compression, piece below piece.
+    """(rows of all pieces of a plane, row_bytes): its decompressed bytes, piece below piece.
 
-    The pieces are handed to libtiff as the strips of a grey picture, row_bytes wide.
+    The pieces are passed to libtiff as the strips of a grey picture, row_bytes wide.
     """
     how_many = tiff.pieces[0] * tiff.pieces[1]
     if last_rows is None:
@@ -390,12 +393,12 @@ def _unpacked(
 
 
 def _packed(tiff: Tiff, stream: BinaryIO, first: int, how_many: int, whole: int) -> list[bytes]:
-    """The bytes of so many pieces from the first on, as they stand in the file; whole: unpacked, of one."""
+    """The bytes of how_many pieces from `first` on, as they are in the file; whole: size of an unpacked one."""
     offsets, lengths = (TILE_OFFSETS, TILE_BYTES) if tiff.is_tiled else (STRIP_OFFSETS, STRIP_BYTES)
     starts = tiff.numbers(offsets)[first : first + how_many]
     sizes = tiff.numbers(lengths)[first : first + how_many]
     if len(starts) == how_many and len(sizes) < how_many and tiff.compression == 1:
-        sizes = (whole,) * how_many  # some writers leave them out
+        sizes = (whole,) * how_many  # some programs leave them out
     if len(starts) < how_many or len(sizes) < how_many:
         raise UnreadableImage("damaged image: a TIFF that does not say where its pixels are")
     found = []
@@ -406,7 +409,7 @@ def _packed(tiff: Tiff, stream: BinaryIO, first: int, how_many: int, whole: int)
 
 
 def _numbers(tiff: Tiff, rows: Pixels, width: int, samples: int) -> npt.NDArray[Any]:
-    """(rows, width, samples) of the numbers in rows of bytes; those of odd bits are spread over 8 or 16."""
+    """(rows, width, samples) of the numbers in rows of bytes; unusual bit depths are widened to 8 or 16."""
     bits = tiff.bits[0]
     if bits not in (8, 16, 32, 64):
         return _of_odd_bits(rows, width * samples, bits, tiff.photometric == 3).reshape(len(rows), width, samples)
@@ -454,7 +457,7 @@ def _has_associated_alpha(tiff: Tiff) -> bool:
 
 
 def _palette(tiff: Tiff) -> Pixels:
-    """(2^bits, 3): its colours, of 16 bits, or of 8 as some programs wrote them."""
+    """(2^bits, 3): its colours in 16 bits, or in 8 as some programs wrote them."""
     entries = 1 << tiff.bits[0]
     colours = np.array(tiff.numbers(PALETTE), dtype=np.uint16)
     if len(colours) != 3 * entries:
@@ -463,7 +466,7 @@ def _palette(tiff: Tiff) -> Pixels:
 
 
 def _srgb(tiff: Tiff, lab: npt.NDArray[Any]) -> Pixels:
-    """From L*a*b* of 8 or 16 bits: in CIE's a* and b* have a sign, in ICC's an offset."""
+    """From L*a*b* of 8 or 16 bits: a* and b* are signed in CIE's encoding, offset in ICC's."""
     is_wide, found = tiff.bits[0] == 16, np.empty(lab.shape, np.uint8)
     white = 255 if not is_wide else 65535 if tiff.photometric == 8 else 65280
     for rows in blocks(len(lab), lab[:1].size):

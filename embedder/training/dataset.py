@@ -2,7 +2,7 @@
 
     DataLoader(CatalogDataset(read_catalog("paintings.csv"), size=224), batch_size=32, num_workers=4)
 
-An item is the square that a model of that size would see, and a number for its artist. Does not augment (augment.py).
+An item is the square that a model of that size would get, and a number for its artist. Does not augment (augment.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Item = tuple[torch.Tensor, int]
 
 
 class CatalogDataset(Dataset[Item]):
-    """Items are (3, size, size) uint8 tensors, RGB, and the artist's number in `artists`, -1 where there is none.
+    """Items are (3, size, size) uint8 tensors, RGB, and the artist's number in `artists`, -1 if there is none.
 
     An image that cannot be read raises UnreadableImage, which names it: `artidx build` lists such images beforehand.
     """
@@ -37,7 +37,8 @@ class CatalogDataset(Dataset[Item]):
         embedder: Embedder | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        """size: of the squares, in px; or an embedder, whose size it is. Raises BadSetting unless one is given."""
+        """size: of the squares, in px; or an embedder, whose size is taken. Raises BadSetting unless one of them is
+        given."""
         if (size is None) == (embedder is None):
             raise BadSetting("give either the size of the squares or an embedder whose size it is")
         try:
@@ -68,7 +69,7 @@ class CatalogDataset(Dataset[Item]):
         return self.__dict__ | {"_reader": None}
 
     def _opened(self) -> Reader:
-        """This process' own: two that read one open archive would move each other's place in it."""
+        """A reader of this process: two processes with one open archive would move each other's position in it."""
         if self._reader is None or self._reader[0] != os.getpid():
             self._reader = os.getpid(), Reader(self.max_pixels)
         return self._reader[1]

@@ -1,6 +1,6 @@
-"""From a catalog's table to an exported model: train by a recipe, and make one ONNX file of what it gives.
+"""From a catalog's table to an exported model: train by a recipe, and export one ONNX file.
 
-Does not measure what it makes: that takes an index (index/measured.py).
+Does not measure the model: that takes an index (index/measured.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..parallel import Bar, no_bar
 from ..pictures.images import Pixels
 from ..runtime import Embedder
 from .data.packed import packed_examples
-from .data.splits import SEEN, TRAIN, UNSEEN, check_splits, kept_apart, splits, trained_on
+from .data.splits import SEEN, TRAIN, UNSEEN, check_splits, held_out_splits, splits, trained_on
 from .export.onnx_file import export
 from .loop.epochs import Score
 from .recipes.distilled import ALL_POINTWISE, DistilledSettings, train_distilled
@@ -36,7 +36,7 @@ from .recipes.tuned import TunedSettings, train_tuned
 from .settings import Settings, read_settings
 
 ALL_SPLITS = (TRAIN, SEEN, UNSEEN)
-EXAMPLES = 64  # paintings on which ONNX is held against PyTorch; half of them give the ranges of int8 activations
+EXAMPLES = 64  # paintings on which ONNX is compared with PyTorch; half of them give the ranges of int8 activations
 
 RECIPES: dict[str, type[Settings]] = {
     "transformer": TransformerSettings,
@@ -50,10 +50,10 @@ Note = Callable[[str], None]
 
 
 class Run(NamedTuple):
-    """What every recipe is given.
+    """What every recipe gets.
 
-    table: of the catalog, with its column `split`; work: where work is kept; score: what the curves show (epochs.py);
-    note, bar: are told what is being done.
+    table: of the catalog, with its column `split`; work: folder for intermediate results; score: what the curves show
+    (epochs.py); note, bar: for progress.
     """
 
     table: pd.DataFrame
@@ -65,9 +65,9 @@ class Run(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What a recipe has made: a network (b, 3, size, size) -> (b, d), and how, for its card.
+    """The result of a recipe: a network (b, 3, size, size) -> (b, d), and a description for its card.
 
-    all_pointwise: whether all of its pointwise convolutions bear int8 activations.
+    all_pointwise: whether all of its pointwise convolutions may have int8 activations.
     """
 
     network: nn.Module
@@ -77,18 +77,18 @@ class Trained(NamedTuple):
 
 
 def settings_of(recipe: str, path: Path | None, backbones: Sequence[str] = ()) -> Settings:
-    """The settings of a recipe, from a TOML file where one is given. Raises BadSetting.
+    """The settings of a recipe, from a TOML file if one is given. Raises BadSetting.
 
-    backbones: of the linear recipe, which win over the file.
+    backbones: of the linear recipe; they override the file.
     """
     return read_settings(path, RECIPES[recipe], {"backbones": backbones} if backbones else None)
 
 
 def trained_by(settings: Settings, run: Run, weights: Path | None, *, all_splits: bool = False) -> Trained:
-    """A network by the recipe that has such settings.
+    """A network trained by the recipe to which the settings belong.
 
-    weights: the folder with the backbones' weights, which the paper's recipe alone does without; all_splits: whether
-    the recipe transformer or tuned learns the artists of the splits that are held out, too, in a last cycle.
+    weights: the folder with the backbones' weights, which only the paper's recipe does not need; all_splits: whether
+    the recipe transformer or tuned also trains on the held-out splits, in a last cycle.
     """
     match settings:
         case PaperSettings():
@@ -102,7 +102,7 @@ def trained_by(settings: Settings, run: Run, weights: Path | None, *, all_splits
             )
             return Trained(found.model, SIZE, found.made)
         case TransformerSettings() if weights:
-            return _by_transformer_recipe(run, settings, weights, kept_apart(run.table) if all_splits else ())
+            return _by_transformer_recipe(run, settings, weights, held_out_splits(run.table) if all_splits else ())
         case DistilledSettings() if weights:
             network, made = train_distilled(
                 run.table, settings, weights, run.work, run.fabric, run.score, run.note, run.bar
@@ -140,24 +140,24 @@ def _by_paper_recipe(run: Run, settings: PaperSettings) -> Trained:
 
 
 def also_trained_on(settings: Settings, table: pd.DataFrame) -> tuple[str, ...]:
-    """The splits beside TRAIN that a recipe with such settings learns."""
+    """The splits, in addition to TRAIN, that a recipe with such settings trains on."""
     return tuple(trained_on(table)[1:]) if isinstance(settings, TransformerSettings) else ()
 
 
 def elsewhere(table: pd.DataFrame) -> tuple[str, ...]:
-    """The splits that are held out beside SEEN and UNSEEN: photographs from other sources."""
-    return tuple(name for name in kept_apart(table) if name not in ALL_SPLITS)
+    """The held-out splits other than SEEN and UNSEEN: photographs from other sources."""
+    return tuple(name for name in held_out_splits(table) if name not in ALL_SPLITS)
 
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:
-    """The catalog's table with its column `split`. Raises BadCatalog where a split lacks what it is for."""
+    """The catalog's table with its column `split`. Raises BadCatalog if a split is not usable."""
     table = table.assign(split=splits(table))
     check_splits(table)
     return table
 
 
 def exported(trained: Trained, run: Run, output: Path, name: str) -> Embedder:
-    """The network as a model file that is not calibrated. output: where it is to lie. Raises BadModel."""
+    """The network as a model file without calibration. output: its path. Raises BadModel."""
     data = export(
         trained.network,
         trained.size,
@@ -167,26 +167,26 @@ def exported(trained: Trained, run: Run, output: Path, name: str) -> Embedder:
         all_pointwise=trained.all_pointwise,
     )
     embedder = Embedder(data, str(output))
-    run.note(said_of_parity(embedder))
+    run.note(parity_note(embedder))
     return embedder
 
 
 def export_trained(work: Path, network: str, output: Path, name: str, note: Note, bar: Bar) -> None:
-    """Write one network of a run of the paper's recipe, finished or not, as a model file that is not calibrated."""
+    """Write one network of a run of the paper's recipe, finished or not, as a model file without calibration."""
     ensemble, settings = load_trained(work, network)
     data = export(ensemble, settings.size, name, packed_examples(work, settings.size, EXAMPLES), bar)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, data)
-    note(said_of_parity(Embedder(data, str(output))))
+    note(parity_note(Embedder(data, str(output))))
 
 
 def holding(work: Path, fabric: Fabric) -> AbstractContextManager[None]:
-    """Hold the folder of work against other runs, by the first of this run's processes. Raises WorkBusy."""
+    """Lock the work folder against other runs, in the first of this run's processes. Raises WorkBusy."""
     return kept.held(work) if fabric.is_global_zero else nullcontext()
 
 
 def launched(devices: int, nodes: int, precision: str) -> Fabric:
-    """What a network is trained on. Raises BadSetting where that cannot be had."""
+    """Lightning Fabric, launched on these devices. Raises BadSetting if they are not available."""
     try:
         fabric = Fabric(devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
         fabric.launch()
@@ -198,8 +198,8 @@ def launched(devices: int, nodes: int, precision: str) -> Fabric:
     return fabric
 
 
-def said_of_parity(embedder: Embedder) -> str:
-    """How far an exported file is from PyTorch, in one line."""
+def parity_note(embedder: Embedder) -> str:
+    """One line on how far an exported file is from PyTorch."""
     parity = embedder.metadata["parity"]
     activations = (
         f", to int8 activations {parity['largest_cosine_lost_to_sums_in_8_bits']:.1e}"
@@ -213,7 +213,7 @@ def said_of_parity(embedder: Embedder) -> str:
 
 
 def _examples(table: pd.DataFrame, size: int) -> Pixels:
-    """Some training paintings, the same ones at every run."""
+    """Some training paintings, the same ones in every run."""
     paths = list(table["path"][table["split"] == TRAIN])
     found: list[Pixels] = []
     with Reader() as reader:

@@ -1,6 +1,6 @@
-"""What a settings file may say: the tables of a recipe, each a class beside the recipe, and the one reader of them all.
+"""Settings files: the base class for the tables of a recipe, which are defined with the recipe, and the reader.
 
-A setting stands in the key of whatever is kept by it (kept.py), so a changed one never meets older work.
+A setting is part of the key of results that depend on it (kept.py), so results by other settings are never reused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...errors import BadSetting
 
 
 class Settings(BaseModel):
-    """One table of a file. Unknown names, numbers out of bounds and infinite ones are errors."""
+    """One table of a file. Unknown names, numbers out of bounds and infinite numbers are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -25,9 +25,9 @@ Chosen = TypeVar("Chosen", bound=Settings)
 
 
 def read_settings(path: Path | None, kind: type[Chosen], instead: Mapping[str, Any] | None = None) -> Chosen:
-    """The settings of a recipe from a TOML file, and its own where the file, or None, says nothing.
+    """The settings of a recipe from a TOML file; defaults where the file says nothing, or is None.
 
-    instead: what wins over the file. Raises BadSetting, with the name of what is wrong.
+    instead: overrides the file. Raises BadSetting, with the name of what is wrong.
     """
     where = f"{path}: " if path else ""
     try:

@@ -1,7 +1,7 @@
 """The same painting as another museum might have photographed and published it.
 
-A model trained on one collection learns how that collection digitises: its JPEG quality, its scale, its white
-balance. These changes teach it to look past them. They keep style: no colour jitter, blur or grey.
+A model trained on one collection learns how that collection digitises: its JPEG quality, its scale, its white balance.
+These changes teach it to ignore them. They keep style: no colour jitter, blur or grey.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ CROP = (0.8, 1.0)  # share of each side that is kept
 SCALE = (112, 320)  # px, the side at which the copy is saved
 GAMMA = WHITE_BALANCE = (0.9, 1.1)
 QUALITY = (35, 95)  # JPEG
-STRIP = (0.0, 0.05)  # share of each side that shows what lies around a canvas
+STRIP = (0.0, 0.05)  # share of each side that shows the surroundings of a canvas
 EDGE = (0, 2)  # px of the canvas' own edge
-BEHIND = ((0, 25), (0, 25), (60, 200), (225, 255))  # black cloth more often than not, grey, white
-WOOD = ((60, 140), (45, 110), (30, 90))  # red, green, blue of a stretcher or panel, seen from the side
-BLACK, WHITE = (-25, 5), (240, 300)  # what 0 and 255 become in another light: of museums' photographs, further apart
+BEHIND = ((0, 25), (0, 25), (60, 200), (225, 255))  # mostly black cloth, else grey or white
+WOOD = ((60, 140), (45, 110), (30, 90))  # RGB of a stretcher or panel, seen from the side
+BLACK, WHITE = (-25, 5), (240, 300)  # what 0 and 255 become in another light: museums' photographs have more contrast
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
 

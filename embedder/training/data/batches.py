@@ -1,8 +1,8 @@
-"""What a network is shown at once: pairs, triplets, or P artists with K paintings each.
+"""Batches for metric learning: pairs, triplets, or P artists with K paintings each.
 
-All are drawn again each epoch from a seeded source of chance; artists are drawn evenly, whatever the number of their
-paintings. Batches hold places of paintings, not pictures, and where the pairing is not left to a miner
-(losses.py), which places of the batch are to be compared.
+All are sampled anew each epoch from a seeded generator; artists are sampled evenly, whatever the number of their
+paintings. A batch holds positions of paintings, not pictures, and, unless a miner chooses (losses.py), which of them
+are compared.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Places = npt.NDArray[np.int64]
 
 
 class Batch(NamedTuple):
-    """places: (b,) of the paintings to embed. compared: positions in the batch, or None where a miner chooses.
+    """places: (b,) positions of the paintings to embed. compared: positions in the batch, or None if a miner chooses.
 
-    compared is (anchor, positive, negative) for triplets, (anchor, positive, anchor, negative) for pairs: the form
-    pytorch-metric-learning takes.
+    compared is (anchor, positive, negative) for triplets, (anchor, positive, anchor, negative) for pairs, as
+    pytorch-metric-learning expects.
     """
 
     places: Places
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 class Works:
-    """Which paintings are by which artist; only artists with two or more are drawn. artists: (n,) codes."""
+    """Which paintings are by which artist; only artists with two or more are sampled. artists: (n,) codes."""
 
     def __init__(self, artists: Places) -> None:
         codes, counts = np.unique(artists, return_counts=True)
@@ -71,7 +71,7 @@ def triplets(works: Works, size: int, chance: np.random.Generator) -> Batch:
 
 
 def artists(works: Works, size: int, chance: np.random.Generator, *, per_artist: int) -> Batch:
-    """P x K: P = size / K artists with K = per_artist paintings each, or all of theirs where they have fewer."""
+    """P x K: P = size / K artists with K = per_artist paintings each, or all of an artist who has fewer."""
     chosen = chance.choice(works.codes, min(max(size // per_artist, 2), len(works.codes)), replace=False)
     return Batch(
         np.concatenate(

@@ -1,6 +1,6 @@
-"""What networks are trained on: crops of paintings, re-digitised again each time.
+"""Training crops of paintings, re-digitised anew each time.
 
-A crop is smaller than what the network is used on: twice as many images a second, and networks gain by being used on
+A crop is smaller than the pictures that the network will embed: training is twice as fast, and networks do better on
 larger pictures than they were trained on (Touvron et al., 2019).
 """
 
@@ -21,14 +21,14 @@ from .batches import Places
 from .packed import Packed
 
 CROP = 154  # px, of a painting re-digitised at SCALED; 11 of DINOv2's patches
-SCALED = 200  # px: crops show a painting at 0.89 to 1.12 of the size it is used at
+SCALED = 200  # px: crops show a painting at 0.89 to 1.12 of the size at which it is embedded
 BATCH = 32
 
 
 def drawn(packed: Packed, places: Places, seed: int, number: int, *, photographed: float = 0.0) -> Iterator[Tensor]:
-    """(b, 3, CROP, CROP) float, batch after batch, of the paintings at these places; number: of the epoch.
+    """Batches (b, 3, CROP, CROP) float of the paintings at these positions; number: of the epoch.
 
-    photographed: the share of crops that are photographed whole, as if the painting were no larger.
+    photographed: the share of crops that get surroundings, as if the crop were the whole painting.
     """
 
     def crop(item: tuple[int, int]) -> Pixels:

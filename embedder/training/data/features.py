@@ -1,7 +1,7 @@
-"""What the frozen backbones see in every painting, computed once and kept on disk.
+"""Features of every painting by the frozen backbones, computed once and kept on disk.
 
-Copy 0 of a painting is the painting as it is; copies 1, 2, ... are re-digitised (augment.py), the same ones at
-every run. Kept in shards (kept.py), so that a killed run goes on where it was.
+Copy 0 of a painting is the painting as it is; copies 1, 2, ... are re-digitised (augment.py), the same ones in every
+run. Kept in shards (kept.py), so that a killed run resumes.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def backbone_features(
     size: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Array:
-    """(n, d) float32 features by the named backbone of copy `copy` of every painting of the table (n rows).
+    """(n, d) float32 features, by the named backbone, of copy `copy` of every painting in the table (n rows).
 
-    Raises UnreadableImage for the first image that cannot be read: training data should be whole; BadModel.
+    Raises UnreadableImage for the first image that cannot be read: training data should be complete; BadModel.
     """
     backbone: torch.nn.Module | None = None
     made_by = [
@@ -65,7 +65,7 @@ def backbone_features(
 
         key = kept.key_of(made_by, list(rows["id"]), kept.contents(rows["path"]))
         parts.append(kept.array(folder / f"{name}-{size}" / f"copy-{copy}", f"{start:06d}", key, made))
-        if not is_made:  # else told batch by batch
+        if not is_made:  # otherwise the bar advances batch by batch
             progress(len(rows))
     return np.concatenate(parts).astype(np.float32)
 

@@ -1,8 +1,8 @@
 """Every painting of a catalog as a small RGB square, decoded once and kept on disk, memory-mapped.
 
-Training reads each painting many times: decoding would cost more than the network. Kept in shards that count once
-they have been renamed into place, so a killed run goes on where it was. A painting that cannot be read is left out,
-with its reason in skipped.csv.
+Training reads each painting many times, and decoding would cost more than the network. Shards are renamed into place
+when they are complete, so a killed run resumes. A painting that cannot be read is left out, with the reason in
+skipped.csv.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Packed:
 
 
 def pack(table: pd.DataFrame, folder: Path, size: int, progress: Callable[[int], None] = lambda done: None) -> Packed:
-    """Pack a table's paintings, squashed to (size, size), into `folder`; what a run before has packed is taken."""
+    """Pack a table's paintings, squashed to (size, size), into `folder`; squares that an earlier run has packed are
+    reused."""
     folder = folder / f"packed-{size}"
     folder.mkdir(parents=True, exist_ok=True)
     shards: list[npt.NDArray[np.uint8]] = []
@@ -80,7 +81,7 @@ def pack(table: pd.DataFrame, folder: Path, size: int, progress: Callable[[int],
 
 
 def packed_examples(folder: Path, size: int, count: int) -> Pixels:
-    """(count or fewer, size, size, 3): squares packed in `folder`. Raises BadModel where there is none."""
+    """(count or fewer, size, size, 3): squares packed in `folder`. Raises BadModel if there are none."""
     squares: list[Pixels] = []
     for path in sorted((folder / f"packed-{size}").glob("*.npy")):
         found = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -115,7 +116,7 @@ def _pack_shard(
                     found = np.zeros(shape[1:], np.uint8)
                 stream.write(found.tobytes())
                 progress(1)
-        write_atomically(_reasons(path), json.dumps(reasons).encode())  # first: the shard counts once it is there
+        write_atomically(_reasons(path), json.dumps(reasons).encode())  # before the shard, which marks it as complete
 
 
 def _reasons(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Paintings apart for training, for choosing and for calibrating: by artist, and within an artist by painting."""
+"""Split paintings for training and validation: by artist, and within an artist by painting."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ UNSEEN_ARTISTS = SEEN_PAINTINGS = 0.1
 def splits(table: pd.DataFrame) -> pd.Series[str]:
     """(n,) one of TRAIN, SEEN (other works by training artists) and UNSEEN (other artists) for each painting.
 
-    As its column `split` says; without one, a tenth of the artists and a tenth of the others' paintings are kept
-    apart, chosen by a hash of their names and so the same at every run. Paintings without an artist are in no split,
-    nor are those that Painter by Numbers tests on (its column `in_train` is false).
+    As the column `split` says; without one, a tenth of the artists and a tenth of the other artists' paintings are held
+    out, chosen by a hash of their names and so the same in every run. Paintings without an artist are in no split, nor
+    are the test paintings of Painter by Numbers (its column `in_train` is false).
     """
     if "split" in table:
         return table["split"].astype(object).fillna("").astype(str)
@@ -36,17 +36,18 @@ def splits(table: pd.DataFrame) -> pd.Series[str]:
 
 
 def trained_on(table: pd.DataFrame) -> list[str]:
-    """The splits of a table that a model learns: TRAIN, and others whose names begin so, such as train_away."""
+    """The splits of a table that are trained on: TRAIN, and others whose names begin with it, such as train_away."""
     return [TRAIN, *sorted({name for name in table["split"] if name.startswith(TRAIN)} - {TRAIN})]
 
 
-def kept_apart(table: pd.DataFrame) -> list[str]:
-    """The other splits of a table, in order."""
+def held_out_splits(table: pd.DataFrame) -> list[str]:
+    """The held-out splits of a table, in order."""
     return sorted({name for name in table["split"] if name and not name.startswith(TRAIN)})
 
 
 def check_splits(table: pd.DataFrame) -> None:
-    """Raises BadCatalog unless the table's split UNSEEN has pairs to calibrate on, and SEEN has paintings by others."""
+    """Raises BadCatalog unless the table's split UNSEEN has pairs to calibrate on, and SEEN has paintings by artists of
+    TRAIN."""
     of = {split: [artist_key(a) for a in table["artist"][table["split"] == split]] for split in (TRAIN, SEEN, UNSEEN)}
     counts = pd.Series([key for key in of[UNSEEN] if key]).value_counts()
     if len(counts) < 2 or counts.iloc[0] < 2:
@@ -59,10 +60,10 @@ def check_splits(table: pd.DataFrame) -> None:
 
 
 def labels_sha256(table: pd.DataFrame) -> str:
-    """Of the ids, artists and splits of a catalog's table: a run goes on only with the same labels."""
+    """Of the ids, artists and splits of a catalog's table: a run resumes only with the same labels."""
     return hashlib.sha256(table[["id", "artist", "split"]].to_csv(index=False).encode()).hexdigest()
 
 
 def _share(text: str) -> float:
-    """A number in [0, 1) that looks random and depends on the text alone."""
+    """A pseudo-random number in [0, 1) that depends on the text alone."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -1,8 +1,8 @@
-"""What a transformer's first blocks give of every painting, computed once and kept on disk.
+"""The output of a transformer's first blocks for every painting, computed once and kept on disk.
 
-Copy 0 of a painting is the painting as it is; copies 1, 2, ... are re-digitised and saved as what a model is asked of
-is (augment.py), some of them photographed whole, the same ones at every run. Kept in shards (kept.py) of float16,
-memory-mapped, so that a killed run goes on where it was: 300 KB a painting and copy by CLIP ViT-B/16.
+Copy 0 of a painting is the painting as it is; copies 1, 2, ... are re-digitised (augment.py), some of them with the
+surroundings of the canvas, and saved as a JPEG as queries are; the same ones in every run. Kept in memory-mapped shards
+(kept.py) of float16, so that a killed run resumes: 300 KB per painting and copy for CLIP ViT-B/16.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from ..networks.halves import FirstBlocks
 from . import augment
 from .batches import Places
 
-SHARD = 256  # paintings; 80 MB by CLIP ViT-B/16
+SHARD = 256  # paintings; 80 MB for CLIP ViT-B/16
 BATCH = 16
-WHOLE = 0.3  # of the re-digitised copies are photographed whole
+WHOLE = 0.3  # share of the re-digitised copies that show the surroundings of the canvas
 
 Halves = npt.NDArray[np.float16]
 
 
 class Tokens:
-    """The paintings of one table in one copy. Made by `tokens_of`."""
+    """One copy of the paintings of a table. Created by `tokens_of`."""
 
     def __init__(self, tokens: Sequence[Halves], statistics: Sequence[Halves]) -> None:
         """Shards of tokens (SHARD, t, c), the class token first, and of statistics (SHARD, w)."""
@@ -66,9 +66,9 @@ def tokens_of(
     size: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Tokens:
-    """Of copy `copy` of every painting of the table; key: of the first blocks' weights and of how they are read.
+    """Tokens of copy `copy` of every painting of the table; key: of the first blocks' weights and of how they are read.
 
-    Raises UnreadableImage for the first image that cannot be read: training data should be whole.
+    Raises UnreadableImage for the first image that cannot be read: training data should be complete.
     """
     made_by = [key, copy, size, BATCH, WHOLE, PREPROCESSING, kept.libraries(), kept.constants(augment)]
     folder = folder / f"copy-{copy}"
@@ -79,13 +79,13 @@ def tokens_of(
         found = _Shard(first, rows, copy, size, progress)
         tokens.append(kept.mapped(folder, f"{start:06d}-tokens", shard, found.tokens))
         statistics.append(kept.array(folder, f"{start:06d}-statistics", shard, found.statistics))
-        if not found.is_made:  # else told batch by batch
+        if not found.is_made:  # otherwise the bar advances batch by batch
             progress(len(rows))
     return Tokens(tokens, statistics)
 
 
 class _Shard:
-    """One shard's arrays, made when first asked for."""
+    """The arrays of one shard, computed when first needed."""
 
     def __init__(
         self, first: FirstBlocks, rows: pd.DataFrame, copy: int, size: int, progress: Callable[[int], None]
@@ -127,7 +127,7 @@ class _Shard:
 
 
 def shown(square: Pixels, painting: str, copy: int) -> Pixels:
-    """A painting's square as copy `copy` shows it, saved as what a model is asked of is."""
+    """A painting's square as copy `copy` shows it, saved as JPEG as queries are."""
     if not copy:
         return square
     chance = random.Random(f"{painting} {copy}")

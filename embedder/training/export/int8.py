@@ -1,9 +1,9 @@
-"""Sums in 8 bits, that is, of numbers of 8 bits, for operations that bear them: CPUs with VNNI make them faster.
+"""Int8 activations for the operations that lose little by them: CPUs with VNNI compute these faster.
 
-That is a transformer's products of tokens with weights, and the pointwise half of separable convolutions; in networks
-like EfficientNet-Lite, built to be quantised, every pointwise convolution. The rest stays in float32: heads have little
-to do, and MobileNetV2's convolutions lose too much (docs/experiments.md). The ranges of what is rounded are fixed, so
-that a picture's vector does not depend on others. Does not decide whether such sums lose too much (export.py).
+These are a transformer's products of tokens with weights, and the pointwise half of separable convolutions; in networks
+like EfficientNet-Lite, designed for quantisation, every pointwise convolution. The rest stays in float32: heads are
+cheap, and MobileNetV2's convolutions lose too much (docs/experiments.md). Activation ranges are fixed, so that a
+picture's vector does not depend on others. Does not decide whether too much is lost (onnx_file.py).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ...parallel import Bar, no_bar
 from ...pictures.images import Pixels
 from ...runtime import PROVIDERS
 
-# As ONNX Runtime's reduce_range has it. CPUs without VNNI sum two products in 16 bits, which hold 2 x 255 x 64.
+# As with ONNX Runtime's reduce_range. CPUs without VNNI add two products in 16 bits, which can hold 2 x 255 x 64.
 MOST = 64
-DAMPING = 0.01  # of the mean square of what flows in, as in GPTQ
+DAMPING = 0.01  # of the mean square of the inputs, as in GPTQ
 
 Doubles = npt.NDArray[np.float64]
 
@@ -34,17 +34,17 @@ Doubles = npt.NDArray[np.float64]
 def with_int8_activations(
     model: onnx.ModelProto, typical: Pixels, bar: Bar = no_bar, *, all_pointwise: bool = False
 ) -> onnx.ModelProto | None:
-    """The graph with such sums, by ONNX Runtime's static quantisation, or None if nothing in it bears them.
+    """The graph with int8 activations, by ONNX Runtime's static quantisation, or None if no operation is suitable.
 
-    model: its weights are plain float32 numbers; typical: (n, size, size, 3) pictures, which give the ranges of what
-    flows in, and of what convolutions give. Each is the mean of the pictures' own, and what lies beyond is cut: a few
-    pictures excite Xception many times as much as others, and a range for these would leave all others a few steps.
-    Weights are whole numbers from -64 to 64, with a scale for each column or kernel. all_pointwise: whether every
-    pointwise convolution bears it, not only those of what a depthwise one gives, as it is.
+    model: with plain float32 weights; typical: (n, size, size, 3) pictures for calibration, which give the ranges of
+    inputs and of the outputs of convolutions. Each range is the mean of the single pictures' ranges, and values beyond
+    it are clipped: a few pictures have activations many times as large as others in Xception, and a range that covers
+    them would leave few steps to the rest. Weights are integers from -64 to 64, with a scale for each column or kernel.
+    all_pointwise: quantise every pointwise convolution, not only those directly after a depthwise one.
     """
     with TemporaryDirectory() as folder:
         given, ready, quantised = (Path(folder) / f"{name}.onnx" for name in ("given", "ready", "quantised"))
-        onnx.save(model, given)  # as a file: handed over in memory, its weights would be looked for in another one
+        onnx.save(model, given)  # with a model in memory, ONNX Runtime would look for weights in other files
         quant_pre_process(given, ready, skip_symbolic_shape=True)
         exact = onnx.load(ready)
         chosen = _bear_int8(exact.graph, all_pointwise)
@@ -64,13 +64,14 @@ def with_int8_activations(
             )
         found = onnx.load(quantised)
     _round_anew(found, exact, chosen, typical, bar)
-    del found.graph.value_info[:], found.opset_import[:]  # ONNX Runtime adds every one that it knows
+    del found.graph.value_info[:], found.opset_import[:]  # ONNX Runtime adds all that it knows
     found.opset_import.extend(model.opset_import)
     return found
 
 
 def _bear_int8(graph: onnx.GraphProto, all_pointwise: bool) -> list[onnx.NodeProto]:
-    """Products of tokens (b, n, c) with weights; pointwise convolutions, all or those right after depthwise ones."""
+    """The operations to quantise: products of tokens (b, n, c) with weights; pointwise convolutions, all or those right
+    after depthwise ones."""
     shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
     tokens = {value.name for value in graph.value_info if len(value.type.tensor_type.shape.dim) == 3}
     depthwise = {node.output[0] for node in graph.node if node.op_type == "Conv" and _is_depthwise(node, shapes)}
@@ -91,8 +92,8 @@ def _bear_int8(graph: onnx.GraphProto, all_pointwise: bool) -> list[onnx.NodePro
 
 
 def _outliers(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto], shapes: dict[str, tuple[int, ...]]) -> set[str]:
-    """Names of the small products of what smoothing.py keeps in float32: of those of slices of one flow, all but the
-    largest."""
+    """Names of the small products that smoothing.py keeps in float32: of the products of slices of one tensor, all but
+    the largest."""
     whole = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Slice"}
     largest: dict[str, onnx.NodeProto] = {}
     of_slices = [node for node in nodes if node.op_type == "MatMul" and node.input[0] in whole]
@@ -104,7 +105,7 @@ def _outliers(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto], shapes: d
 
 
 def _is_depthwise(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> bool:
-    """Whether each of several channels is convolved for itself."""
+    """Whether each of several channels is convolved separately."""
     return _groups(node) > 1 and shapes.get(node.input[1], ())[1:2] == (1,)
 
 
@@ -115,7 +116,7 @@ def _groups(node: onnx.NodeProto) -> int:
 def _round_anew(
     quantised: onnx.ModelProto, exact: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], pictures: Pixels, bar: Bar
 ) -> None:
-    """Replace the weights of these operations by whole numbers that lose less on these pictures."""
+    """Replace the weights of these operations by integers that lose less on these pictures."""
     with bar(len(pictures), "what flows into products, pictures") as advance:
         moments = _moments(exact, nodes, pictures, advance)
     weights = {weight.name: numpy_helper.to_array(weight) for weight in exact.graph.initializer}
@@ -136,7 +137,7 @@ def _round_anew(
 def _moments(
     model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], pictures: Pixels, advance: Callable[[int], None]
 ) -> dict[str, Doubles]:
-    """For each weight: (i, i) sums of products of the i channels that flow into it; every picture counts the same."""
+    """For each weight: (i, i) second moments of its i input channels; every picture counts the same."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     del watched.graph.output[:]
@@ -155,9 +156,9 @@ def _moments(
 
 
 def rounded(weight: npt.NDArray[np.float32], scales: npt.NDArray[np.float32], moments: Doubles) -> npt.NDArray[np.int8]:
-    """(i, o) whole numbers which, times scales (o,), stand for the weight (i, o), with moments (i, i) of what it sees.
+    """(i, o) integers which, times scales (o,), approximate the weight (i, o); moments: (i, i) of its inputs.
 
-    Row after row is rounded, and the rows to come make good what that has cost: GPTQ (Frantar et al., 2022).
+    Rounds row after row, and lets later rows compensate for the error: GPTQ (Frantar et al., 2022).
     """
     damped = moments + DAMPING * (np.mean(np.diag(moments)) or 1.0) * np.eye(len(moments))
     spread = np.linalg.cholesky(np.linalg.inv(damped)).T  # (i, i), its lower half 0
@@ -171,7 +172,7 @@ def rounded(weight: npt.NDArray[np.float32], scales: npt.NDArray[np.float32], mo
 
 
 class _OneByOne(CalibrationDataReader):  # type: ignore[misc]
-    """Pictures as ONNX Runtime asks for them."""
+    """Feeds pictures to ONNX Runtime one by one."""
 
     def __init__(self, pictures: Pixels, advance: Callable[[int], None]) -> None:
         self.rest: Iterator[Pixels] = iter(pictures)

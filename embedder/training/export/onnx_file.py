@@ -1,8 +1,8 @@
 """An ensemble becomes one ONNX file: uint8 RGB squares in, unit vectors out, preprocessing in its metadata.
 
-Weights are stored in 8 bits where that moves them little, else in float16, and brought back to float32 when the
-file is loaded: a quarter of the size. Sums are made in 8 bits where that moves vectors little (int8.py), else in
-float32. What ONNX Runtime then gives is held against PyTorch's own result.
+Weights are stored in 8 bits if that changes them little, else in float16, and restored to float32 when the file is
+loaded: a quarter of the size. Activations are int8 if that changes vectors little (int8.py), else float32. The output
+of ONNX Runtime is then compared with PyTorch's.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from ...wrapping import with_metadata as with_metadata  # for those who export
 from .int8 import with_int8_activations
 from .smoothing import smooth
 
-PARITY_LIMIT = 1e-4  # largest difference allowed in any number of a unit vector; sound graphs give about 1e-6
+PARITY_LIMIT = 1e-4  # largest difference allowed in any component of a unit vector; correct graphs give about 1e-6
 STORED_LIMIT = 1e-2  # smallest allowed cosine is 1 minus this between vectors of stored and float32 weights
-INT8_LIMIT = 1e-2  # of cosine, on average over pictures: where more is lost, sums are made in float32
-EIGHT_BIT_ERROR = 0.015  # root mean square, of that of the weights: where more is lost, float16 is kept
-EIGHT_BIT_SIZE = 1 << 14  # numbers; smaller weights are not worth it
+INT8_LIMIT = 1e-2  # of cosine, on average over pictures: if more is lost, activations stay float32
+EIGHT_BIT_ERROR = 0.015  # root mean square, relative to that of the weights: if more is lost, float16 is used
+EIGHT_BIT_SIZE = 1 << 14  # elements; smaller weights are not worth it
 
 
 class _FromPixels(nn.Module):
@@ -51,11 +51,11 @@ class _FromPixels(nn.Module):
 def export(
     network: nn.Module, size: int, name: str, example: Pixels, bar: Bar = no_bar, *, all_pointwise: bool = False
 ) -> bytes:
-    """The ONNX file of a network (b, 3, s, s) float in [0, 255] -> (b, d), with the parity measured in its metadata.
+    """The ONNX file of a network (b, 3, s, s) float in [0, 255] -> (b, d), with the measured parity in its metadata.
 
-    example: (n, size, size, 3), two or more real pictures to measure it on; every second one gives the ranges of sums
-    in 8 bits, and the others what these lose; bar: shows what is done; all_pointwise: whether all of its pointwise
-    convolutions bear these (int8.py). Raises BadModel if parity is lost.
+    example: (n, size, size, 3), two or more real pictures to measure it on; every second one calibrates int8
+    activations, and the others measure what these lose; bar: shows progress; all_pointwise: quantise all pointwise
+    convolutions (int8.py). Raises BadModel if parity is lost.
     """
     network = network.eval()
     whole = _FromPixels(network)
@@ -93,7 +93,7 @@ def export(
 
 
 def _smoothed(network: nn.Module, pictures: Pixels, bar: Bar) -> nn.Module:
-    """A copy whose transformers are ready for int8 activations; the network itself where it has none."""
+    """A copy whose transformers are ready for int8 activations; the network itself if it has none."""
     copied = copy.deepcopy(network)
     return copied if smooth(copied, torch.from_numpy(pictures).permute(0, 3, 1, 2).float(), bar) else network
 
@@ -130,21 +130,21 @@ def _converted(whole: nn.Module, example: Pixels) -> onnx.ModelProto:
             dynamic_shapes={"image": {0: batch}},
             verbose=False,
         )
-    if program is None:  # only for other arguments than ours, but its type says so
+    if program is None:  # only for other arguments than ours, but the annotation allows None
         raise ValueError("torch.onnx.export gave nothing")
     saved = io.BytesIO()
     onnx.save(program.model_proto, saved)
     model = onnx.load_from_string(saved.getvalue())
-    del model.graph.value_info[:]  # shapes of everything between, many kilobytes nobody reads
-    for node in model.graph.node:  # the exporter notes the source line of every operation, with the machine's paths
+    del model.graph.value_info[:]  # shapes of intermediate tensors: many kilobytes that nobody reads
+    for node in model.graph.node:  # the exporter records the source line of every operation, with local paths
         del node.metadata_props[:]
         node.doc_string = ""
     return model
 
 
 def _share_weights(model: onnx.ModelProto) -> None:
-    """Keep equal weights once. Members with the same frozen blocks then share what these compute: ONNX Runtime merges
-    equal operations on equal inputs when it loads."""
+    """Store equal weights once. Members with the same frozen blocks then share their output: ONNX Runtime merges equal
+    operations on equal inputs when it loads a file."""
     first: dict[tuple[Any, ...], str] = {}
     same, kept = {}, []
     for weight in model.graph.initializer:
@@ -162,9 +162,9 @@ def _share_weights(model: onnx.ModelProto) -> None:
 
 
 def with_stored_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with float32 matrices and kernels in few bits, brought back before their use.
+    """The graph with float32 matrices and kernels stored in fewer bits, and operations that restore them.
 
-    ONNX Runtime folds that when it loads.
+    ONNX Runtime folds these when it loads the file.
     """
     model = copy.deepcopy(model)
     restoring, scales = [], []
@@ -191,10 +191,10 @@ def with_stored_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _in_eight_bits(weight: Array) -> tuple[npt.NDArray[np.int8], Array] | None:
-    """(numbers from -127 to 127, scales) whose product is the weight, or None if it loses too much.
+    """(integers from -127 to 127, scales) whose product approximates the weight, or None if too much is lost.
 
     A kernel (o, i, h, w) has a scale for each output; a matrix has one for each row or each column, whichever loses
-    less: rows of a projection, which belong to features, differ more in size than its columns.
+    less: rows of a projection, which belong to features, differ more in magnitude than its columns.
     """
     ways = [tuple(range(1, weight.ndim))] if weight.ndim > 2 else [(0,), (1,)]
     rounded = [_rounded(weight, axes) for axes in ways]
@@ -204,7 +204,7 @@ def _in_eight_bits(weight: Array) -> tuple[npt.NDArray[np.int8], Array] | None:
 
 
 def _rounded(weight: Array, axes: tuple[int, ...]) -> tuple[npt.NDArray[np.int8], Array]:
-    """Numbers from -127 to 127 and their scales, one for all that lies along these axes."""
+    """Integers from -127 to 127 and their scales, one for all elements along these axes."""
     scale = np.maximum(np.abs(weight).max(axis=axes, keepdims=True) / 127, np.finfo(np.float32).tiny)
     return np.round(weight / scale).astype(np.int8), scale.astype(np.float32)
 

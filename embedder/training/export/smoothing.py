@@ -1,11 +1,11 @@
 """Make a vision transformer's blocks ready for int8 activations, without changing what they compute.
 
-A few channels of what flows through a transformer are a hundred times as large as the others, and one range for all
-leaves these a few steps. SmoothQuant (Xiao et al., 2023) moves such sizes from activations to weights, channel by
+A few channels of a transformer's activations are a hundred times as large as the others, and one range for all leaves
+the others few steps. SmoothQuant (Xiao et al., 2023) moves the magnitude from activations to weights, channel by
 channel: x W = (x / s) (s W), with s = max |x| ^ 0.5 / max |W| ^ 0.5 of each channel. 1 / s goes into the LayerNorm
-before qkv and fc1, and into the rows that make the values before proj. Before fc2 lies GELU, which lets nothing
-through: there the hidden units with the largest activations are kept in float32 as a small product of their own
-(LLM.int8(); Dettmers et al., 2022), hidden units permuted so that they are last. Does not quantise (int8.py).
+before qkv and fc1, and into the rows that make the values before proj. Before fc2 there is GELU, through which no scale
+passes: there, the hidden units with the largest activations stay in float32 as a separate small product (LLM.int8();
+Dettmers et al., 2022), with hidden units permuted so that they are last. Does not quantise (int8.py).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from ...parallel import Bar, no_bar
 
-EXPONENT = 0.5  # of the sizes that move: half way
-OUTLIERS = 64  # hidden units of a block in float32: 2 % of CLIP's, and with them what fc2 lost
-FEWEST_ACTIVATION, FEWEST_WEIGHT = 1e-4, 1e-5  # below, a channel that is never used would have no scale
+EXPONENT = 0.5  # how much of the magnitude moves: half
+OUTLIERS = 64  # hidden units of a block in float32: 2 % of CLIP's, but nearly all that fc2 lost
+FEWEST_ACTIVATION, FEWEST_WEIGHT = 1e-4, 1e-5  # lower bound, since a channel that is never used would have no scale
 
 
 class SplitLinear(nn.Module):
-    """A linear layer as two products: of the last `outliers` of its inputs, and of the others. (..., i) -> (..., o)."""
+    """A linear layer as two products, one for the last `outliers` inputs and one for the others. (..., i) -> (...,
+    o)."""
 
     def __init__(self, whole: nn.Linear, outliers: int) -> None:
         super().__init__()
@@ -42,9 +43,9 @@ class SplitLinear(nn.Module):
 
 
 def smooth(network: nn.Module, pictures: Tensor, bar: Bar = no_bar) -> int:
-    """Prepare all blocks of timm's vision transformers in a network, in place; how many there were.
+    """Prepare all blocks of timm's vision transformers in a network, in place; returns their number.
 
-    pictures: (n, 3, s, s) as the network takes them; what flows through it for these gives the scales.
+    pictures: (n, 3, s, s) as the network takes them; their activations give the scales.
     """
     blocks = [module for module in network.modules() if _is_block(module)]
     if not blocks:
@@ -74,8 +75,8 @@ def _layers(block: Any) -> tuple[nn.Linear, ...]:
 
 
 def _is_block(module: nn.Module) -> bool:
-    """Whether it is a block with LayerNorm right before qkv and fc1, and nothing between values and proj, or before
-    fc2, but attention and dropout."""
+    """Whether it is a block with LayerNorm right before qkv and fc1, and only attention and dropout between values and
+    proj, and before fc2."""
     kind = type(module)
     if (kind.__module__, kind.__name__) != ("timm.models.vision_transformer", "Block"):  # without importing timm
         return False
@@ -113,7 +114,7 @@ def _smooth_block(block: Any, seen: dict[nn.Module, Tensor]) -> None:
 
 
 def _scale(largest: Tensor, layer: nn.Linear) -> Tensor:
-    """(i,) by which each input is divided, and its weights multiplied."""
+    """(i,) factors that divide each input and multiply its weights."""
     return largest.clamp_min(FEWEST_ACTIVATION) ** EXPONENT / layer.weight.abs().amax(0).clamp_min(FEWEST_WEIGHT) ** (
         1 - EXPONENT
     )

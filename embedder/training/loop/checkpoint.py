@@ -1,4 +1,4 @@
-"""Weights and what is known of them in one safetensors file: no pickle, and whole or not there at all."""
+"""Weights with their metadata in one safetensors file: no pickle, and written atomically."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts. Raises BadModel where the file is missing or not one of ours."""
+    """Tensors and facts. Raises BadModel if the file is missing or not a checkpoint of artidx."""
     try:
         with safe_open(path, framework="pt") as stored:
             facts = json.loads(stored.metadata()[FACTS])
@@ -40,23 +40,23 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under longer names."""
+    """The tensors with a prefix before their names."""
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
 def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those of the tensors whose names begin so, under the rest of their names."""
+    """The tensors whose names have this prefix, under the rest of their names."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """What the optimizer remembers of each weight, as `number.name`."""
+    """The optimizer's state of each weight, as `number.name`."""
     state = optimizer.state_dict()["state"]
     return {f"{number}.{name}": value for number, entry in state.items() for name, value in entry.items()}
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave."""
+    """Restore what `optimizer_tensors` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         number, _, name = key.partition(".")

@@ -1,4 +1,4 @@
-"""What was measured in each epoch of training, and its picture, redrawn while a network is trained."""
+"""What was measured in each epoch of training, and a plot of it, redrawn during training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...neutral import neutral_import
 with neutral_import("matplotlib"):
     import matplotlib as mpl
 
-TRAINING, VALIDATION = "#b45309", "#1d4ed8"  # told apart by people who see no red and green
+TRAINING, VALIDATION = "#b45309", "#1d4ed8"  # distinguishable for people with red-green colour blindness
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Epoch:
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """The one with the highest validation accuracy, the first of equals."""
+    """The epoch with the highest validation accuracy, the first of equals."""
     return max(history, key=lambda epoch: epoch.validation_accuracy)
 
 

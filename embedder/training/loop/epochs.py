@@ -1,8 +1,8 @@
 """The one training loop: epochs of batches, validation after each, then a checkpoint and curves.
 
-What is trained is an objective: it draws batches, computes the loss, and validates. How fast is a schedule
-(schedules.py). Lightning Fabric handles device, precision and other processes. Random numbers depend on the number of
-the epoch, so a run that was killed resumes after its last whole epoch and reaches the same result.
+An objective gives batches, computes the loss and validates. A schedule sets the learning rates (schedules.py).
+Lightning Fabric handles device, precision and other processes. Random numbers depend on the number of the epoch, so a
+run that was killed resumes after its last complete epoch and reaches the same result.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Score = Callable[[npt.NDArray[np.float32], Places], float]  # of unit vectors (n
 class Examples(NamedTuple):
     """A batch.
 
-    inputs: what the network is fed, each (b, ...); artists: (b,) codes; target: what else the loss needs.
+    inputs: of the network, each (b, ...); artists: (b,) codes; target: what else the loss needs.
     """
 
     inputs: tuple[Tensor, ...]
@@ -45,28 +45,28 @@ class Examples(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A checkpoint's tensors by name, and what it says of them."""
+    """A checkpoint's tensors by name, and its facts."""
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
 
 class Objective(ABC):
-    """What a network (b, ...) -> (b, d) learns. steps: batches in an epoch."""
+    """What a network (b, ...) -> (b, d) is trained for. steps: batches in an epoch."""
 
     steps: int
 
     @abstractmethod
     def begin(self, network: nn.Module, number: int) -> None:
-        """Called before an epoch's first batch: what depends on the epoch in the network itself."""
+        """Called before an epoch's first batch: prepares what depends on the epoch in the network itself."""
 
     @abstractmethod
     def batches(self, number: int) -> Iterator[Examples]:
-        """Those of an epoch, the same at every call."""
+        """The batches of an epoch, the same at every call."""
 
     @abstractmethod
     def loss(self, vectors: Tensor, examples: Examples, number: int) -> Tensor:
-        """How wrong the vectors (b, d) of these examples are, as epoch `number` has it."""
+        """The loss of the vectors (b, d) of these examples in epoch `number`."""
 
     @abstractmethod
     def validated(self, network: nn.Module, number: int) -> tuple[float, float]:
@@ -74,11 +74,11 @@ class Objective(ABC):
 
 
 class Run:
-    """A network on its way through epochs. history: of those that are whole.
+    """A network during training. history: of the complete epochs.
 
-    modules: what is kept after each epoch, by its name in the checkpoint, the network first; beside: tensors that are
-    kept along. longest_gradient: longer ones are shortened to it, and none that is not finite is followed; None: every
-    gradient is followed as it is.
+    modules: saved after each epoch, by their names in the checkpoint, the network first; beside: further tensors to
+    save. longest_gradient: gradients are clipped to this norm, and steps with one that is not finite are skipped; None:
+    no clipping.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Run:
         self.history: list[Epoch] = []
 
     def resume(self, before: Kept) -> None:
-        """Go on after a checkpoint."""
+        """Continue after a checkpoint."""
         tensors, facts = before
         for name, module in self.modules.items():
             module.load_state_dict(checkpoint.without_prefix(f"{name}.", tensors))
@@ -111,18 +111,18 @@ class Run:
             self.schedule.after_epoch(past)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What `resume` goes on from, and what is kept along."""
+        """What `resume` needs, and the further tensors."""
         found = checkpoint.with_prefix("optimizer.", checkpoint.optimizer_tensors(self.plain)) | self.beside
         for name, module in self.modules.items():
             found |= checkpoint.with_prefix(f"{name}.", module.state_dict())
         return found
 
     def facts(self) -> dict[str, Any]:
-        """What the checkpoint says of the epochs."""
+        """The history, as the checkpoint stores it."""
         return {"history": [asdict(past) for past in self.history]}
 
     def epoch(self, number: int, advance: Callable[[int], None]) -> Epoch:
-        """Learn an epoch's batches, in all processes, then look at the validation set."""
+        """Train on an epoch's batches, in all processes, then validate."""
         self.objective.begin(self.wrapped, number)
         started, losses, right, images = time.monotonic(), [], [], 0
         for step, examples in enumerate(self.objective.batches(number)):
@@ -151,7 +151,8 @@ class Run:
 
 
 def kept_in(folder: Path, origin: dict[str, str]) -> Kept | None:
-    """What `run_epochs` has kept there, or None. Raises BadSetting where that run had another origin (kept.py)."""
+    """The checkpoint that `run_epochs` has written there, or None. Raises BadSetting if that run had another origin
+    (kept.py)."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
@@ -171,9 +172,9 @@ def run_epochs(
 ) -> None:
     """The epochs of these numbers that `run.history` lacks, until the schedule is over.
 
-    folder: made where there is none, gets CHECKPOINT and `curves.png` after each, written by the first process.
-    facts: what the checkpoint says beside the history. note: gets a line after each epoch; bar: shows the batches of
-    one. ended: called after each epoch, before the checkpoint is written.
+    folder: created if missing, gets CHECKPOINT and `curves.png` after each epoch, written by the first process. facts:
+    further ones for the checkpoint. note: gets a line after each epoch; bar: shows the batches of one. ended: called
+    after each epoch, before the checkpoint is written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number in numbers[len(run.history) :]:
@@ -194,10 +195,10 @@ def run_epochs(
 def take_step(
     fabric: Fabric, network: nn.Module, optimizer: Any, loss: Tensor, longest_gradient: float | None = None
 ) -> None:
-    """A step of the optimizer down the loss.
+    """One step of the optimizer.
 
-    longest_gradient: longer ones are shortened to it, and one that is not finite is not followed: it would spoil all
-    weights.
+    longest_gradient: gradients are clipped to this norm, and a step with one that is not finite is skipped: it would
+    spoil all weights.
     """
     optimizer.zero_grad()
     fabric.backward(loss)

@@ -1,7 +1,7 @@
 """Losses and miners of metric learning, from pytorch-metric-learning, over squared Euclidean distance.
 
-Between unit vectors that is twice the distance of an index. Means are over every comparison made, those that are
-right already included, so that curves of different epochs can be held against each other.
+Between unit vectors that is twice the distance of an index. Means are over all comparisons, including those without
+loss, so that curves of different epochs can be compared.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def triplet_loss(margin: float) -> Any:
 
 
 def artist_softmax(proxies: Tensor, scale: float, margin: float) -> Any:
-    """Cross entropy of scale * (cosine to each artist's proxy), less by the margin for the right one (CosFace).
+    """Cross entropy of scale * (cosine to each artist's proxy), minus the margin for the right one (CosFace).
 
-    proxies: (artists, d) where they begin; they are trained along, as the loss' only parameter W (d, artists).
+    proxies: (artists, d) initial values; they are trained, too, as the loss' only parameter W (d, artists).
     """
     loss: Any = CosFaceLoss(*proxies.shape, margin=margin, scale=scale)
     loss.W = nn.Parameter(proxies.T.contiguous().clone())
@@ -36,7 +36,7 @@ def artist_softmax(proxies: Tensor, scale: float, margin: float) -> Any:
 
 
 def hard_batch() -> Any:
-    """For each anchor of a batch its farthest positive and its nearest negative (Hermans et al., 2017)."""
+    """For each anchor of a batch, its farthest positive and its nearest negative (Hermans et al., 2017)."""
     return BatchHardMiner(distance=_squared())
 
 

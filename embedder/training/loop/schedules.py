@@ -1,4 +1,4 @@
-"""How fast a network learns: learning rates before each step, and when there is nothing more to learn."""
+"""Learning rates before each step, and when training is over."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class Schedule(Protocol):
     """What sets the learning rates of an optimizer."""
 
     def before_step(self, optimizer: Any, whole: int, share: float) -> None:
-        """whole: epochs that are done; share: of this one that is."""
+        """whole: completed epochs; share: of the current epoch that is done."""
 
     def after_epoch(self, epoch: Epoch) -> None:
-        """Told once of each epoch, of those before an interruption too."""
+        """Called once for each epoch, including those before an interruption."""
 
     def is_over(self, history: Sequence[Epoch]) -> bool:
-        """Whether no more is to be learnt."""
+        """Whether training is over."""
 
 
 class Cosine:
-    """Rates rise from nothing for a share of a cycle's steps, then fall with a cosine (`pace`).
+    """Rates rise from zero for a share of a cycle's steps, then fall along a cosine (`pace`).
 
-    rates: the highest, one for each group of weights; share_of_cycle: how much of its cycle is done after so many
-    epochs of this schedule; before: epochs that were another's.
+    rates: the highest, one for each group of weights; share_of_cycle: how much of the cycle is done after so many
+    epochs of this schedule; before: epochs of an earlier schedule.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Cosine:
 
 
 class Plateau:
-    """One rate, which fades where the validation accuracy no longer rises; over when it has not for long.
+    """One rate, reduced when the validation accuracy no longer rises; training is over if it has not risen for long.
 
-    patience: epochs without a better validation accuracy before it is over; after a third of them the rate is
+    patience: epochs without a better validation accuracy before training is over; after a third of them the rate is
     multiplied by `fade`.
     """
 
@@ -71,7 +71,7 @@ class Plateau:
 
 
 def pace(share: float, warm_up: float) -> float:
-    """Of the highest rate, after this share of a cycle's steps, of which it rises for the share `warm_up`.
+    """The share of the highest rate after this share of a cycle's steps; it rises during the share `warm_up`.
 
     share / warm_up, then (1 + cos(pi * (share - warm_up) / (1 - warm_up))) / 2.
     """

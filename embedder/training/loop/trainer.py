@@ -1,4 +1,4 @@
-"""Training by comparison: pairs, triplets or hard batches of paintings, and the best epoch kept.
+"""Training by comparison: pairs, triplets or hard batches of paintings; the best epoch is kept.
 
 epochs.py has the loop. Does not know what is trained (paper.py) nor what a batch is made of (batches.py).
 """
@@ -25,9 +25,9 @@ from .epochs import Examples, Objective, Run, Score, kept_in, run_epochs
 from .losses import contrastive_loss, hard_batch, semi_hard, triplet_loss
 from .schedules import Plateau
 
-EMBEDDED_AT_ONCE = 64  # paintings, where no gradient is taken
-FADE = 0.5  # of the learning rate where the validation accuracy no longer rises
-VALIDATION_BATCHES = 10  # drawn once, for the validation loss
+EMBEDDED_AT_ONCE = 64  # paintings at once, without gradients
+FADE = 0.5  # factor of the learning rate when the validation accuracy no longer rises
+VALIDATION_BATCHES = 10  # sampled once, for the validation loss
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -57,14 +57,14 @@ class TrainingSettings(Settings):
 
 
 class Inputs(Protocol):
-    """What the network is fed, by place."""
+    """Inputs of the network, by position."""
 
     def __getitem__(self, places: Places, /) -> Tensor:
         """(len(places), ...)."""
 
 
 class Labelled(NamedTuple):
-    """Paintings with their artists. places: (n,) in inputs; artists: (n,) codes."""
+    """Paintings with their artists. places: (n,) positions in the inputs; artists: (n,) codes."""
 
     inputs: Inputs
     places: Places
@@ -82,11 +82,11 @@ def train(
     note: Callable[[str], None],
     bar: Bar,
 ) -> list[Epoch]:
-    """Train a network (b, ...) -> (b, d) unit vectors and leave it as it was after its best epoch.
+    """Train a network (b, ...) -> (b, d) unit vectors, and restore it to its best epoch.
 
-    folder: keeps `checkpoint.safetensors` (the last epoch), `best.safetensors` and `curves.png`; a run that was
-    interrupted goes on from there. score gives the validation accuracy; `note` gets a line after each epoch, and `bar`
-    shows the batches of one.
+    folder: keeps `checkpoint.safetensors` (the last epoch), `best.safetensors` and `curves.png`; an interrupted run
+    resumes from there. score gives the validation accuracy; `note` gets a line after each epoch, and `bar` shows the
+    batches of one.
     """
     best = folder / "best.safetensors"
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], settings.learning_rate)
@@ -111,7 +111,7 @@ def train(
 
 
 def embed(network: nn.Module, inputs: Inputs, places: Places, fabric: Fabric) -> npt.NDArray[np.float32]:
-    """(len(places), d) by the network as it is when it is used, without dropout."""
+    """(len(places), d) by the network in evaluation mode, without dropout."""
     was_training = network.training
     network.eval()
     found = []
@@ -124,12 +124,12 @@ def embed(network: nn.Module, inputs: Inputs, places: Places, fabric: Fabric) ->
 
 
 def precision_of(fabric: Fabric) -> str:
-    """What numbers a network is trained in, and on what."""
+    """The precision and device of training, as text."""
     return f"{fabric._precision.precision} {fabric.device.type}"
 
 
 class Comparison(Objective):
-    """Paintings of one artist are to be nearer to each other than to those of others."""
+    """The objective: paintings of one artist are nearer to each other than to those of others."""
 
     def __init__(
         self, training: Labelled, validation: Labelled, settings: TrainingSettings, fabric: Fabric, score: Score

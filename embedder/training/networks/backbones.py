@@ -1,7 +1,7 @@
 """Members of an ensemble: networks from RGB squares to vectors.
 
-Every member takes (b, 3, s, s) float in [0, 255] and brings its own normalisation, so that members side by side
-share one input. Does not combine them (ensemble.py).
+Every member takes (b, 3, s, s) float in [0, 255] and normalises it itself, so that members share one input. Does not
+combine them (ensemble.py).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class PooledBackbone(nn.Module):
-    """A pretrained backbone, read at several depths: mean and standard deviation over the picture of every channel.
+    """A pretrained backbone, read at several depths: mean and standard deviation of every channel over the picture.
 
-    Style lives in the statistics of features more than in their places (Gatys et al., 2016), and in the middle
-    of a network more than at its end. forward: (b, 3, s, s) -> (b, 2 * sum of channels).
+    Style is in the statistics of features more than in their positions (Gatys et al., 2016), and in the middle of a
+    network more than at its end. forward: (b, 3, s, s) -> (b, 2 * sum of channels).
     """
 
     mean: Tensor
     std: Tensor
-    read: tuple[int, ...]  # numbers of the parts after which it is read
+    read: tuple[int, ...]  # indices of the parts after which it is read
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class PooledBackbone(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255)
 
     def layers(self, x: Tensor) -> list[Tensor]:
-        """Feature maps (b, c, ...) at the depths read."""
+        """Feature maps (b, c, ...) at the depths that are read."""
         found = []
         for number, part in enumerate(self.parts()):
             x = part(x)
@@ -47,7 +47,7 @@ class PooledBackbone(nn.Module):
         return found
 
     def parts(self) -> list[nn.Module]:
-        """Its parts in the order they are run, as far as it is run."""
+        """Its parts in order, up to the last one that is run."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class MobileNetV2(PooledBackbone):
 class DinoV2Small(PooledBackbone):
     """timm's DINOv2 ViT-S/14 (Oquab et al., 2023), patch tokens after blocks 5 to 8; later blocks are not run.
 
-    Takes squares whose side is a multiple of 14 px: positions are stretched to them.
+    Takes squares whose side is a multiple of 14 px: position embeddings are interpolated.
     """
 
     read = (5, 6, 7, 8)  # numbers of blocks
@@ -93,7 +93,7 @@ class DinoV2Small(PooledBackbone):
         vit.blocks = vit.blocks[: max(self.read) + 1]
         vit.norm = nn.Identity()
         for block in vit.blocks:
-            block.attn.fused_attn = False  # on a CPU, training is half as fast again without it
+            block.attn.fused_attn = False  # on a CPU, training is 1.5 times as fast without it
         self.vit: Any = vit
 
     def parts(self) -> list[nn.Module]:
@@ -148,7 +148,7 @@ class SiameseNetwork(nn.Module):
     """The student project's network, trained from scratch: blocks of convolution, ReLU, max pooling and dropout, then
     two fully connected layers with ReLU. Kaiming initialisation (He et al., 2015). forward: (b, 3, s, s) -> (b, d).
 
-    Vectors have unit length here, as an index has them; a picture that excites nothing gets equal numbers.
+    Vectors have unit length, as in an index; a picture without any activation gets equal components.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class SiameseNetwork(nn.Module):
 
 
 class BackboneKind(NamedTuple):
-    """How a backbone is made, and how its weight file's keys become ours."""
+    """How a backbone is created, and how the keys of its weight file are renamed."""
 
     make: Callable[[], PooledBackbone]
     weights_file: str
@@ -194,7 +194,7 @@ class BackboneKind(NamedTuple):
 
     @property
     def widths(self) -> list[int]:
-        """Sizes of the parts of what it gives: each layer's means and deviations, which are balanced together."""
+        """Sizes of the parts of its output: each layer's means and deviations, which are balanced together."""
         return [2 * channels for channels in self.channels]
 
 
@@ -266,7 +266,7 @@ def _weights_of(name: str, folder: Path) -> Path:
 
 
 def _resized_positions(stored: Tensor, wanted: Tensor) -> Tensor:
-    """DINOv2's position embedding (1, 1 + 37 * 37, c), learnt at 518 px, brought to the network's own grid."""
+    """DINOv2's position embedding (1, 1 + 37 * 37, c), trained at 518 px, interpolated to the network's own grid."""
     from timm.layers.pos_embed import resample_abs_pos_embed
 
     side = int((wanted.shape[1] - 1) ** 0.5)

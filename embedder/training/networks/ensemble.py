@@ -1,4 +1,4 @@
-"""Members side by side, their outputs concatenated, brought by a head to one unit vector: the "super model"."""
+"""Members side by side, their outputs concatenated and projected by a head to one unit vector: the "super model"."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Ensemble(nn.Module):
 
 
 class LinearHead(nn.Module):
-    """Balance the layers' statistics against each other, then project.
+    """Balance the layers' statistics, then project.
 
-    Each layer's means and each layer's deviations go through the signed square root (as for Fisher vectors,
-    Perronnin et al., 2010), which tames bursts, and are scaled to unit length, so that no layer drowns another.
-    forward: (b, sum of widths) -> (b, d), not normalised.
+    Each layer's means and each layer's deviations go through the signed square root (as for Fisher vectors, Perronnin
+    et al., 2010), which reduces burstiness, and are scaled to unit length, so that no layer dominates. forward: (b, sum
+    of widths) -> (b, d), not normalised.
     """
 
     centre: Tensor
@@ -40,15 +40,15 @@ class LinearHead(nn.Module):
         self.projection = nn.Parameter(projection, requires_grad=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        # Centred first, not by a bias afterwards: rounding of the projection then touches only what differs.
+        # Centred first, not by a bias afterwards: rounding of the projection then affects only differences.
         return (balanced(features, self.widths) - self.centre) @ self.projection
 
 
 class CentredHead(nn.Module):
-    """A LinearHead some of whose parts are not rooted: their mean is subtracted, and they brought to unit length.
+    """A LinearHead that subtracts the mean from some parts instead of taking roots, then scales them to unit length.
 
-    That is what is known to serve class tokens, whose few large channels are the same in every picture.
-    forward: (b, sum of widths) -> (b, d), not normalised.
+    This suits class tokens, whose few large channels are the same in every picture. forward: (b, sum of widths) -> (b,
+    d), not normalised.
     """
 
     means: Tensor
@@ -57,7 +57,7 @@ class CentredHead(nn.Module):
     def __init__(
         self, widths: Sequence[int], is_rooted: Sequence[bool], means: Tensor, centre: Tensor, projection: Tensor
     ) -> None:
-        """widths, is_rooted: of the parts; means: (f,) of features as they come; centre: (f,); projection: (f, d)."""
+        """widths, is_rooted: of the parts; means: (f,) of raw features; centre: (f,); projection: (f, d)."""
         super().__init__()
         self.widths, self.is_rooted = list(widths), list(is_rooted)
         self.register_buffer("means", means)
@@ -69,7 +69,7 @@ class CentredHead(nn.Module):
 
 
 class Projection(nn.Module):
-    """Scale, centre and turn what members give. forward: (b, f) -> (b, d), not normalised."""
+    """Scale, centre and rotate members' outputs. forward: (b, f) -> (b, d), not normalised."""
 
     scales: Tensor
     centre: Tensor
@@ -86,7 +86,7 @@ class Projection(nn.Module):
 
 
 def centred_or_rooted(features: Tensor, widths: Sequence[int], is_rooted: Sequence[bool], means: Tensor) -> Tensor:
-    """(b, f) -> (b, f), every part of unit length: those that are rooted as in `balanced`, others less their means."""
+    """(b, f) -> (b, f), every part at unit length: rooted parts as in `balanced`, others minus their means."""
     parts = zip(torch.split(features, list(widths), dim=1), torch.split(means, list(widths)), is_rooted, strict=True)
     return torch.cat(
         [

@@ -1,7 +1,7 @@
-"""A vision transformer of timm in two halves: first blocks that keep their weights, and last blocks that are trained.
+"""A vision transformer of timm in two halves: frozen first blocks, and last blocks that are trained.
 
-What the first half gives of a picture never changes, so it is computed once (data/tokens.py); training then costs the
-second half alone. Both share their modules with the backbone: what is trained here is trained there.
+The output of the first half for a picture never changes, so it is computed once (data/tokens.py), and training costs
+only the second half. Both share their modules with the backbone, which is trained with them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class FirstBlocks(nn.Module):
 
 
 class LastBlocks(nn.Module):
-    """forward: tokens (b, t, c), the class token first -> class tokens (b, w), those the backbone is read at."""
+    """forward: tokens (b, t, c), the class token first -> class tokens (b, w) at the depths that are read."""
 
     def __init__(self, backbone: TimmBackbone, after: int) -> None:
         super().__init__()
@@ -59,10 +59,11 @@ class LastBlocks(nn.Module):
 
 
 def halves(name: str, backbone: nn.Module, first: int) -> tuple[FirstBlocks, LastBlocks]:
-    """The first blocks, so many, and those after them that are read. Raises BadSetting where it cannot be divided so.
+    """The first `first` blocks, and the rest up to the last one that is read. Raises BadSetting if it cannot be
+    divided.
 
-    It can where it is one of timm's vision transformers with one class token, read after the first half by class tokens
-    and within it by statistics.
+    It can be divided if it is one of timm's vision transformers with one class token, read by class tokens after the
+    first half and by statistics within it.
     """
     from timm.models.vision_transformer import VisionTransformer
 

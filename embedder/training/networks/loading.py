@@ -1,4 +1,4 @@
-"""A frozen backbone by its name: one that artidx knows by its parts (backbones.py), or any of timm's."""
+"""A frozen backbone by its name: one of backbones.py, or any network of timm."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def weights_key(name: str, folder: Path, size: int) -> str:
 
 
 def widths_of(name: str, backbone: Backbone) -> list[int]:
-    """Sizes of the parts of what it gives, which are balanced against each other."""
+    """Sizes of the parts of its output, which are balanced."""
     return backbone.widths if isinstance(backbone, TimmBackbone) else BACKBONES[name].widths
 
 
 def licence_of(name: str, backbone: Backbone) -> str:
-    """Of its weights."""
+    """The licence of its weights."""
     return backbone.licence if isinstance(backbone, TimmBackbone) else BACKBONES[name].licence

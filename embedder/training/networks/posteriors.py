@@ -1,9 +1,9 @@
-"""What a vector says of the artists and styles that a model was trained on, beside the vector itself.
+"""Probabilities of the artists and styles that a model was trained on, as part of the vector.
 
-Two paintings that a classifier takes for works of one and the same known artist probably are: that is a product of
+If a classifier assigns two paintings to the same known artist, they probably are by one artist: that is a product of
 their posteriors, as in the winning entry of Painter by Numbers (Ilenic, 2016). The square roots of probabilities are
-vectors of unit length whose product is the Bhattacharyya coefficient of the two, and so they can stand in an
-embedding beside what holds for artists nobody has seen.
+unit vectors whose product is the Bhattacharyya coefficient, so they can be appended to an embedding that works for
+unseen artists.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch.nn import functional
 
 from .ensemble import Projection
 
-CONFIDENCE = 25.0  # scikit-learn's C, for unit vectors: the inverse of how strongly weights are held back
+CONFIDENCE = 25.0  # scikit-learn's C, for unit vectors: the inverse of the regularisation
 ITERATIONS = 300
-NUISANCE = 32.0  # how strongly shifts are looked past; with 16 or 64 validation gave the same within noise
+NUISANCE = 32.0  # how strongly nuisance directions are shortened; 16 and 64 gave the same on validation, within noise
 
 
 class Posterior(nn.Module):
@@ -41,14 +41,14 @@ class Posterior(nn.Module):
 
 
 class MeanPosterior(nn.Module):
-    """What classifiers say on average. forward: (b, f) -> (b, c) square roots of the mean probabilities.
+    """The average of several classifiers. forward: (b, f) -> (b, c) square roots of the mean probabilities.
 
-    Each sees its own part of the features. Classifiers that learn from different networks are wrong about different
-    paintings, and together less sure where they are wrong.
+    Each sees its own part of the features. Classifiers of different networks are wrong about different paintings, and
+    less confident together where they are wrong.
     """
 
     def __init__(self, views: Sequence[Projection], posteriors: Sequence[Posterior]) -> None:
-        """views: of the parts of the features, one after the other; posteriors: one for each, of the same classes."""
+        """views: projections of the parts of the features, in order; posteriors: one for each, of the same classes."""
         super().__init__()
         self.views, self.posteriors = nn.ModuleList(views), nn.ModuleList(posteriors)
         self.widths = [len(view.scales) for view in views]
@@ -77,10 +77,10 @@ class WithPosteriors(nn.Module):
 
 
 class Question(NamedTuple):
-    """What classifiers are to tell of paintings.
+    """What classifiers are trained to predict.
 
-    labels: (n,) texts, "" where there is none; weight: of the answer beside a joined vector of unit length; views: what
-    each of the classifiers sees, projections of parts of the features, one after the other.
+    labels: (n,) texts, "" if there is none; weight: of the probabilities, relative to a joined vector of unit length;
+    views: the input of each classifier, projections of parts of the features, in order.
     """
 
     labels: npt.NDArray[Any]
@@ -89,7 +89,8 @@ class Question(NamedTuple):
 
 
 def posterior_of(vectors: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> Posterior:
-    """The classifier of unit vectors (n, d) by labels (n,), two or more; each counts the same, however many it has.
+    """A classifier of unit vectors (n, d) by labels (n,), two or more; each label counts the same, whatever its number
+    of vectors.
 
     Multinomial logistic regression.
     """
@@ -105,9 +106,9 @@ def posterior_of(vectors: npt.NDArray[np.float32], labels: npt.NDArray[Any]) -> 
 def with_posteriors(
     joined: Projection, features: npt.NDArray[np.float32], questions: Sequence[Question], dim: int
 ) -> WithPosteriors:
-    """A head that adds posteriors to joined vectors, and brings both to `dim` numbers.
+    """A head that appends posteriors to joined vectors, and projects both to `dim` dimensions.
 
-    features: (n, f) that `joined` takes. Where there are fewer than two labels nothing is learnt.
+    features: (n, f) that `joined` takes. With fewer than two labels, there is no classifier.
     """
     posteriors, scales = [], [np.ones(joined.axes.shape[1])]
     for question in questions:
@@ -145,7 +146,7 @@ def principal(
 ) -> Projection:
     """The `dim` axes along which vectors (n, f), times scales (f,), vary most.
 
-    shifts: (m, f) by which vectors move for reasons that are to be looked past; along these, vectors are made shorter.
+    shifts: (m, f) changes of vectors for irrelevant reasons (nuisance directions); vectors are shortened along these.
     """
     scaled = vectors * scales
     shorter = np.eye(len(scales)) if shifts is None else _nuisance_normalisation(shifts * scales)
@@ -157,7 +158,7 @@ def principal(
 def _nuisance_normalisation(shifts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(f, f) the symmetric root of the inverse of 1 + NUISANCE * mean of s s' over shifts s (m, f).
 
-    Within-class covariance normalisation (Hatch, Kajarekar and Stolcke, 2006), with a painting as its class.
+    Within-class covariance normalisation (Hatch, Kajarekar and Stolcke, 2006), each painting being a class.
     """
     spread, axes = np.linalg.eigh(np.eye(shifts.shape[1]) + NUISANCE * (shifts.T @ shifts) / len(shifts))
     root: npt.NDArray[np.float64] = (axes / np.sqrt(spread)) @ axes.T

@@ -1,7 +1,7 @@
 """Any network of timm as a frozen backbone, read at several depths through its `forward_intermediates`.
 
-Of each depth come the class token, where there are some, and the mean and deviation of patches or positions. The input
-is normalised as the network was trained. Does not fine-tune: depths are timm's own, and have no parts to freeze.
+Each depth gives the class token, if there is one, and the mean and deviation of patches or positions. The input is
+normalised as in the network's training. Does not fine-tune: timm's depths have no parts to freeze.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ....errors import BadModel, BadSetting, MissingPackage
 from .backbones import means_and_deviations
 from .torchvision_import import import_torchvision
 
-DEPTHS = (0.5, 0.67, 0.83, 1.0)  # of the network, where it is read unless it is known better
+DEPTHS = (0.5, 0.67, 0.83, 1.0)  # shares of the network's depth where it is read, unless KNOWN says otherwise
 
 
 class Reading(NamedTuple):
-    """A network of timm that has a name here. class_tokens, statistics: after which blocks, counted from 1."""
+    """A network of timm that has a name in artidx. class_tokens, statistics: after which blocks, counted from 1."""
 
     model: str
     weights_file: str
@@ -89,10 +89,11 @@ class TimmBackbone(nn.Module):
 
 
 def load_timm(name: str, folder: Path, size: int) -> TimmBackbone:
-    """A network of timm for squares of this size, frozen, with weights from `folder` or, where it has none, timm's hub.
+    """A network of timm for squares of this size, frozen, with weights from `folder` or, if they are not there, from
+    timm's hub.
 
-    name: one of KNOWN, or as timm calls it; its file is then NAME.safetensors. Raises BadSetting where timm has no such
-    network, BadModel where the weights do not fit or cannot be had.
+    name: one of KNOWN, or timm's name; its file is then NAME.safetensors. Raises BadSetting if timm has no such
+    network, BadModel if the weights do not fit or are not available.
     """
     import_torchvision()
     try:
@@ -112,7 +113,7 @@ def load_timm(name: str, folder: Path, size: int) -> TimmBackbone:
     is_here = path.is_file()
     try:
         model = _created(timm, model_name, size, pretrained=not is_here)
-    except Exception as problem:  # the hub's client raises anything where there is no network
+    except Exception as problem:  # the hub's client raises anything if it is offline
         raise BadModel(
             f"{path}: no such file, and the weights of {model_name} cannot be downloaded from timm's hub: "
             f"{' '.join(str(problem).split())[:200]}"

@@ -1,8 +1,8 @@
 """Import torchvision where its native library does not load.
 
-torchvision from the package index is linked against CUDA; beside a CPU build of torch its import fails with
-`operator torchvision::nms does not exist`. Declaring the missing operators first cures the import: models and
-transforms then work, torchvision.io does not. Does nothing where the native library loads.
+torchvision from the package index is linked against CUDA; with a CPU build of torch its import fails with `operator
+torchvision::nms does not exist`. Declaring the missing operators first lets the import succeed: models and transforms
+then work, torchvision.io does not. Does nothing if the native library loads.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""The distilled recipe: one small network that learns to give the vectors of the tuned recipe's model.
+"""The distilled recipe: one small network that learns to reproduce the vectors of the tuned recipe's model.
 
-The ensemble is the teacher (Hinton, Vinyals and Dean, 2015), and its vectors of the training paintings, posteriors of
-artists and styles among them, are what the student is to give. They say more of a painting than whose it is, and so a
-student learns more from as many pictures. It begins at the ridge regression of those vectors on what its frozen
-backbone sees, and is shown crops (crops.py), some of them photographed whole: the teacher's vectors are of the
-pictures without that, and so the student learns to give the same for both.
+The ensemble is the teacher (Hinton, Vinyals and Dean, 2015), and the student's targets are its vectors of the training
+paintings, which include probabilities of artists and styles. They say more about a painting than its artist does, so a
+student learns more from the same number of pictures. It is initialised by ridge regression of those vectors on the
+features of its frozen backbone, and is trained on crops (crops.py), some of them with the surroundings of a canvas. The
+targets are those of pictures without surroundings, so that the student learns to give the same vector for both.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from . import fine_tuning, joining, training_set, tuned
 from .linear import SIZE
 
 FOLDER = "distilled"
-ALL_POINTWISE = True  # convolutions of the recipe's own backbone bear sums in 8 bits; others are tried (int8.py)
+ALL_POINTWISE = True  # the recipe's own backbone keeps its quality in int8; for others this is measured
 SAME_TEACHER = 1e-3  # largest difference of cosine
 
 Vectors = npt.NDArray[np.float32]
 
 
 class DistilledSettings(fine_tuning.Stepping):
-    """The whole recipe; the tables below `teacher` are those of the tuned one."""
+    """The settings of the recipe; the tables below `teacher` are those of the tuned one."""
 
     backbone: fine_tuning.Tunable = "efficientnet_lite2"
     frozen: fine_tuning.Frozen = Field(4, description="of its first parts keep their weights")
@@ -62,7 +62,7 @@ class DistilledSettings(fine_tuning.Stepping):
 
 
 class Targets(NamedTuple):
-    """Paintings by their places in what is packed, the teacher's vectors of them (n, d), and codes of their artists."""
+    """Positions of packed paintings, the teacher's vectors of them (n, d), and codes of their artists."""
 
     places: Places
     targets: Tensor
@@ -79,11 +79,11 @@ def train_distilled(
     note: Callable[[str], None],
     bar: Bar,
 ) -> tuple[Ensemble, str]:
-    """Train on a catalog's table, the teacher first; the model, and how it was made as Markdown for its card.
+    """Train on a catalog's table, the teacher first; returns the model, and a description in Markdown for its card.
 
-    What the tuned recipe has kept below `work` is taken from there. Raises what train_tuned does.
+    Results that the tuned recipe has kept below `work` are reused. Raises what train_tuned does.
     """
-    backbone = load_backbone(settings.backbone, weights)  # what is missing is told now
+    backbone = load_backbone(settings.backbone, weights)  # report missing weights now
     fine_tuning.trainable(backbone, settings.frozen)
     teacher = tuned.train_tuned(table, settings.teacher, weights, work, fabric, score, note, bar)
     data = teacher.data
@@ -143,7 +143,7 @@ def _features(rows: pd.DataFrame, settings: DistilledSettings, weights: Path, wo
 
 
 def first_head(features: Vectors, targets: Vectors, widths: list[int], ridge: float) -> LinearHead:
-    """The head that gives vectors (n, d) of balanced features (n, f) by ridge regression.
+    """The head that maps balanced features (n, f) to vectors (n, d), by ridge regression.
 
     ridge: relative to the mean variance of a feature.
     """
@@ -152,7 +152,7 @@ def first_head(features: Vectors, targets: Vectors, widths: list[int], ridge: fl
     scatter = centred.T @ centred
     added = ridge * np.trace(scatter) / len(scatter) * np.eye(len(scatter))
     projection = np.linalg.solve(scatter + added, centred.T @ (targets - mean))
-    offset = np.linalg.lstsq(projection.T, mean, rcond=None)[0]  # a head has no bias: its centre moves instead
+    offset = np.linalg.lstsq(projection.T, mean, rcond=None)[0]  # a head has no bias: its centre is moved instead
     return LinearHead(widths, torch.from_numpy(centre - offset).float(), torch.from_numpy(projection).float())
 
 
@@ -169,12 +169,12 @@ def _train(
     note: Callable[[str], None],
     bar: Bar,
 ) -> None:
-    """Train it; kept below `folder` and taken up again after the last whole epoch.
+    """Train the student; checkpoints are below `folder`, and a run resumes after the last complete epoch.
 
-    The validation set is looked at, for the curves, and nothing is chosen by it.
+    The validation set is only used for the curves; nothing is chosen by it.
     """
     origin = kept.origin(
-        settings=settings.model_dump(exclude={"teacher"}),  # it is known by its vectors
+        settings=settings.model_dump(exclude={"teacher"}),  # the teacher is identified by its vectors
         constants=kept.constants(sys.modules[__name__], fine_tuning, crops, augment),
         paintings=data.digest,
         labels=[training.places, training.artists],
@@ -206,18 +206,18 @@ def _train(
 
 
 def _is_same_teacher(kept: Tensor, targets: Tensor) -> bool:
-    """Classifiers fitted again differ in their last bits; a run goes on with the vectors that it began with."""
+    """Refitted classifiers differ in their last bits; a run continues with the vectors that it began with."""
     return kept.shape == targets.shape and bool((kept * targets).sum(dim=1).min() > 1 - SAME_TEACHER)
 
 
 def _rates(student: Ensemble, settings: DistilledSettings) -> list[float]:
-    """The highest learning rates of the backbone and of the projection, whose numbers may have any size."""
+    """The highest learning rates of the backbone and of the projection, whose weights may have any magnitude."""
     size = float(student.head.get_parameter("projection").detach().pow(2).mean().sqrt())
     return [settings.rate, settings.head_rate * size]
 
 
 def _trained(student: Ensemble, frozen: int) -> list[dict[str, Any]]:
-    """What the optimizer is to change; its rates are set before each step."""
+    """The parameter groups of the optimizer; their rates are set before each step."""
     (backbone,), projection = student.members, student.head.get_parameter("projection")
     learnt = fine_tuning.trainable(cast(PooledBackbone, backbone), frozen)
     for weight in (*learnt, projection):
@@ -226,7 +226,7 @@ def _trained(student: Ensemble, frozen: int) -> list[dict[str, Any]]:
 
 
 class Student(Objective):
-    """Vectors are to be those of the teacher."""
+    """The objective: the vectors of the teacher."""
 
     def __init__(
         self,

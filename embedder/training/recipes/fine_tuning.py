@@ -1,11 +1,12 @@
-"""A member of the tuned recipe: a pretrained backbone and its projection, fine-tuned to tell artists apart.
+"""A member of the tuned recipe: a pretrained backbone and its projection, fine-tuned to distinguish artists.
 
-It begins at the discriminants of the frozen backbone's features, and every artist's proxy at the mean of their vectors,
-so that no early step of training spoils what the backbone knows. Then all but its first blocks are trained with a
-cosine softmax over the artists and a margin (CosFace; Wang et al., 2018), on crops of re-digitised paintings
-(crops.py). Batch normalisation keeps its pretrained statistics for an epoch; from then on it takes those of the batches
-and learns those of paintings, in the first blocks too. The mean of the weights at the ends of both cycles is kept: it
-lies in a wider optimum than either (Izmailov et al., 2018; Wortsman et al., 2022), at no cost to those who use it.
+The projection is initialised with the discriminants of the frozen backbone's features, and every artist's proxy with
+the mean of their vectors, so that no early step spoils what the backbone knows. Then all but the first blocks are
+trained with a cosine softmax over the artists and a margin (CosFace; Wang et al., 2018), on crops of re-digitised
+paintings (crops.py). Batch normalisation keeps its pretrained statistics for one epoch; after that it uses those of the
+batches and updates its running statistics, in the first blocks too. The mean of the weights at the ends of both cycles
+is kept: it is in a wider optimum than either (Izmailov et al., 2018; Wortsman et al., 2022), and costs nothing at
+inference.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ Weight = Annotated[float, Field(gt=0, le=100)]
 
 
 class MemberSettings(Settings):
-    """A table [[members]]: which backbone, for how long, how fast it learns, and how much the member counts."""
+    """A table [[members]]: the backbone, its epochs and learning rate, and the member's weight."""
 
     backbone: Tunable
     frozen: Frozen = Field(description="of its first parts keep their weights")
@@ -67,7 +68,7 @@ class MemberSettings(Settings):
     weight: Weight = Field(1.0, description="of the member's vector beside the others")
 
     def share_of_cycle(self, passed: float) -> float:
-        """How much of the cycle that it is in is done after so many epochs."""
+        """How much of the current cycle is done after so many epochs."""
         for epochs in (self.epochs, self.again):
             if passed < epochs:
                 return passed / epochs
@@ -76,7 +77,7 @@ class MemberSettings(Settings):
 
 
 class Stepping(Settings):
-    """How steps are taken, whatever is learnt."""
+    """Settings of the optimizer."""
 
     warm_up: float = Field(
         0.1, ge=0, lt=1, description="of a cycle's steps, while rates rise; they fall with a cosine afterwards"
@@ -87,7 +88,7 @@ class Stepping(Settings):
 
 
 class FineTuningSettings(Stepping):
-    """The table [fine_tuning]: what all members have in common."""
+    """The table [fine_tuning]: settings that all members share."""
 
     scale: float = Field(20.0, gt=0, le=1000, description="of the cosines in the loss")
     margin: Share = Field(0.1, description="by which the right artist's cosine is lessened")
@@ -98,7 +99,7 @@ class FineTuningSettings(Stepping):
 
 
 class MemberRecipe(NamedTuple):
-    """How one member is trained: by settings of its own, and by those of all members."""
+    """How one member is trained: its own settings, and those of all members."""
 
     own: MemberSettings
     common: FineTuningSettings = FineTuningSettings()
@@ -114,9 +115,10 @@ def train_member(
     note: Callable[[str], None],
     bar: Bar,
 ) -> Ensemble:
-    """A backbone and its projection, trained; kept below `folder` and taken up again after its last whole epoch.
+    """Train a backbone and its projection; checkpoints are below `folder`, and a run resumes after its last complete
+    epoch.
 
-    data.validation is looked at, for the curves, and nothing is chosen by it.
+    data.validation is only used for the curves; nothing is chosen by it.
     """
     backbone = load_backbone(recipe.own.backbone, weights).to(fabric.device)
     widths = BACKBONES[recipe.own.backbone].widths
@@ -154,9 +156,9 @@ def learn_rest(
     note: Callable[[str], None],
     bar: Bar,
 ) -> Ensemble:
-    """A member that has been measured, taught the artists of `data` too; kept as by train_member.
+    """Train a member that has been measured on the artists of `data`, too; kept as by train_member.
 
-    data.validation is among the training set now: curves show how fast, and no longer how well.
+    data.validation is part of the training set now, so the curves no longer show how good the member is.
     """
     member = member.to(fabric.device)
 
@@ -193,9 +195,10 @@ def _trained_for(
     note: Callable[[str], None],
     bar: Bar,
 ) -> Ensemble:
-    """The mean of the weights at the beginning, or the end of the first cycle, and after the epochs of these numbers.
+    """The mean of the weights at the beginning, or at the end of the first cycle, and after these epochs.
 
-    begin: makes a member and proxies (a, d); empty: a member for vectors of d numbers, for kept weights to be put into.
+    begin: creates a member and proxies (a, d); empty: creates a member with d dimensions, into which saved weights are
+    loaded.
     """
     origin = kept.origin(
         settings=[recipe.own.model_dump(exclude={"weight"}), recipe.common.model_dump()],
@@ -242,7 +245,7 @@ def _copied(member: Ensemble) -> dict[str, Tensor]:
 
 
 class Member(Objective):
-    """The artists of crops are to be told by the cosines to their proxies, which the loss holds."""
+    """The objective: the artists of crops, by the cosines to their proxies, which the loss holds."""
 
     def __init__(self, recipe: MemberRecipe, data: Data, softmax: Any, fabric: Fabric, score: Score) -> None:
         self.recipe, self.data, self.softmax, self.fabric, self.score = recipe, data, softmax, fabric, score
@@ -252,7 +255,7 @@ class Member(Objective):
         network.train(number > 1)  # batch normalisation
 
     def batches(self, number: int) -> Iterator[Examples]:
-        """As many paintings as there are, drawn so that prolific artists do not outweigh the others by too much."""
+        """As many samples as there are paintings, weighted so that prolific artists do not dominate."""
         common, training = self.recipe.common, self.data.training
         weight = np.bincount(training.artists)[training.artists] ** (common.evenness - 1.0)
         chosen = np.random.default_rng((common.seed, number)).choice(len(weight), len(weight), p=weight / weight.sum())
@@ -287,13 +290,13 @@ def _mean(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]
 
 
 def _rates(recipe: MemberRecipe, member: Ensemble) -> list[float]:
-    """The highest learning rates of backbone, projection and proxies; numbers of a projection may have any size."""
+    """The highest learning rates of backbone, projection and proxies; a projection's weights may have any magnitude."""
     of_head = recipe.common.head_rate
     return [recipe.own.rate, of_head * float(_projection(member).detach().pow(2).mean().sqrt()), of_head]
 
 
 def _trained(member: Ensemble, loss: nn.Module, settings: MemberSettings) -> list[dict[str, Any]]:
-    """What the optimizer is to change; its rates are set before each step."""
+    """The parameter groups of the optimizer; their rates are set before each step."""
     (backbone,), projection = member.members, _projection(member)
     trained = trainable(cast(PooledBackbone, backbone), settings.frozen)
     for weight in (*trained, projection):
@@ -306,7 +309,7 @@ def _trained(member: Ensemble, loss: nn.Module, settings: MemberSettings) -> lis
 
 
 def trainable(backbone: PooledBackbone, frozen: int) -> list[nn.Parameter]:
-    """The weights of all but a backbone's first parts. Raises BadSetting where none are left."""
+    """The weights of all but a backbone's first parts. Raises BadSetting if none are left."""
     parts = backbone.parts()
     if frozen >= len(parts):
         raise BadSetting(f"frozen = {frozen} leaves nothing to train of a backbone with {len(parts)} parts")
@@ -320,7 +323,8 @@ def _projection(member: Ensemble) -> nn.Parameter:
 def _first_head(
     backbone: PooledBackbone, recipe: MemberRecipe, data: Data, fabric: Fabric, advance: Callable[[int], None]
 ) -> tuple[LinearHead, Tensor]:
-    """The discriminants of the frozen backbone on one crop of every painting, and the artists' mean vectors (a, d)."""
+    """The discriminants of the frozen backbone's features of one crop of every painting, and the artists' mean vectors
+    (a, d)."""
     widths = BACKBONES[recipe.own.backbone].widths
     features = _of_crops(lambda x: balanced(backbone(x).float(), widths), recipe, data, fabric, advance)
     common = recipe.common
@@ -338,7 +342,7 @@ def _of_crops(
     fabric: Fabric,
     advance: Callable[[int], None],
 ) -> Tensor:
-    """(n, f) of one crop of every training painting."""
+    """(n, f) features of one crop of every training painting."""
     found = []
     with torch.inference_mode(), fabric.autocast():
         for x in crops.drawn(data.packed, data.training.places, recipe.common.seed, 0):
@@ -348,6 +352,6 @@ def _of_crops(
 
 
 def means_of(vectors: Tensor, codes: Places) -> Tensor:
-    """(a, d) of unit length: each artist's mean of vectors (n, d)."""
+    """(a, d) at unit length: each artist's mean of vectors (n, d)."""
     sums = torch.zeros(int(codes.max()) + 1, vectors.shape[1])
     return nn.functional.normalize(sums.index_add_(0, torch.from_numpy(codes), vectors), dim=1)

@@ -1,7 +1,7 @@
-"""The head of the tuned recipe: members' vectors side by side, and what classifiers make of them (posteriors.py).
+"""The head of the tuned recipe: members' vectors side by side, and probabilities of classifiers (posteriors.py).
 
-Members' vectors are made once and kept. How another light and a canvas' surroundings shift them is measured, and these
-nuisance directions are shortened.
+Members' vectors are computed once and kept. Their shifts by another light and by the surroundings of a canvas are
+measured, and these nuisance directions are shortened.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from ..settings import Settings
 from .linear import SIZE
 from .training_set import Data
 
-SHOWN = 256  # paintings between two words of progress
+SHOWN = 256  # paintings between two updates of the progress bar
 SMALLEST_STYLE = 20  # paintings
 SHIFTED = 1000  # training paintings, about
 
-Change = Callable[[Pixels, int], Pixels]  # of a painting's square, with its place in what is packed
+Change = Callable[[Pixels, int], Pixels]  # of a painting's square and its position among the packed ones
 
 
 class HeadSettings(Settings):
@@ -53,7 +53,7 @@ class HeadSettings(Settings):
 
 
 class Labels(NamedTuple):
-    """What classifiers learn. places: (n,) in what is packed; artists, styles: (n,), "" where nothing is learnt."""
+    """Labels for classifiers. places: (n,) positions among the packed paintings; artists, styles: (n,), "" for none."""
 
     places: Places
     artists: npt.NDArray[Any]
@@ -67,10 +67,9 @@ def head_of(
     weights: Sequence[float],
     settings: HeadSettings,
 ) -> WithPosteriors:
-    """The head of members, learnt from their vectors of labelled paintings, each (n, d).
+    """The head of members, fitted to their vectors of labelled paintings, each (n, d).
 
-    shifts: (m, d) by which another light and a canvas' surroundings move those of each member; weights: of the
-    members.
+    shifts: (m, d) of each member, by another light and by the surroundings of a canvas; weights: of the members.
     """
     scales = [np.full(part.shape[1], weight) for part, weight in zip(parts, weights, strict=True)]
     joined = principal(np.hstack(parts), np.hstack(scales), settings.joined_dim, np.hstack(shifts) if shifts else None)
@@ -88,7 +87,8 @@ def head_of(
 def vectors(
     member: Ensemble, folder: Path, what: str, places: Places, change: Change, data: Data, fabric: Fabric, bar: Bar
 ) -> npt.NDArray[np.float32]:
-    """(n, d) of one member for what is at these places, made once and kept in its folder under the name `what`."""
+    """(n, d) of one member for the paintings at these positions, computed once and kept in its folder under the name
+    `what`."""
 
     def made() -> npt.NDArray[np.float32]:
         parts, inputs = [], _Changed(data.packed, change)
@@ -112,7 +112,7 @@ def vectors(
 
 
 class _Changed:
-    """Inputs: packed paintings, each changed."""
+    """Packed paintings as inputs, each of them changed."""
 
     def __init__(self, packed: Packed, change: Change) -> None:
         self.packed, self.change = packed, change
@@ -126,28 +126,28 @@ class _Changed:
 
 
 def half_redigitised(square: Pixels, place: int) -> Pixels:
-    """At every odd place as another museum might have published it: so are half of those that will be asked about."""
+    """Every second painting as another museum might have published it, as half of the queries will be."""
     return redigitised(square, SIZE, random.Random(f"joined {place}")) if place % 2 else square
 
 
 def half_redigitised_whole(square: Pixels, place: int) -> Pixels:
-    """The same, photographed with what is around the canvas."""
+    """The same, with the surroundings of the canvas."""
     return photographed_whole(half_redigitised(square, place), random.Random(f"whole {place}"))
 
 
 def shifted(count: int) -> Places:
-    """Which of so many training paintings are looked at whole, too, to learn how that shifts their vectors."""
+    """Which of this many training paintings are also embedded with surroundings, to measure how their vectors shift."""
     return np.arange(0, count, max(1, count // SHIFTED))
 
 
 def places_of(table: pd.DataFrame, packed: Packed, split: str) -> Places:
-    """Of the paintings of a split that can be read and have an artist."""
+    """Positions of the paintings of a split that can be read and have an artist."""
     is_known = np.array([artist_key(name) is not None for name in table["artist"]])
     return np.flatnonzero(packed.is_read & is_known & (table["split"] == split).to_numpy(bool))
 
 
 def labels_of(table: pd.DataFrame, places: Places) -> Labels:
-    """What is trained on at these places: no artist with one painting, no style with a few."""
+    """The labels at these positions, without artists of one painting and styles of few."""
     rows = table.iloc[places]
     artists = pd.Series([artist_key(name) for name in rows["artist"]], dtype=object)
     styles = (

@@ -1,9 +1,9 @@
-"""The linear recipe: frozen backbones, then a projection that tells the training artists apart.
+"""The linear recipe: frozen backbones, then a projection that separates the training artists.
 
-No gradient is taken: features of every painting are computed once (features.py), whitened by what varies within
-an artist, and turned to where artists differ (linear discriminant analysis, Fisher 1936; shrunk covariance, Ledoit
-and Wolf 2004). Each painting counts as it is and as re-digitised copies (augment.py): what changes with the camera
-and the JPEG then counts as variation within an artist, and is a nuisance that whitening shortens.
+There is no gradient descent: features of every painting are computed once (features.py), whitened by the covariance
+within artists, and projected to the directions in which artists differ (linear discriminant analysis, Fisher 1936;
+shrunk covariance, Ledoit and Wolf 2004). Each painting is used as it is and as re-digitised copies (augment.py):
+changes by camera and JPEG then count as variation within an artist, and whitening shortens them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 class LinearSettings(Settings):
-    """The whole recipe, and the table `linear` of the tuned one."""
+    """The settings of the recipe, and the table `linear` of the tuned one."""
 
     backbones: tuple[str, ...] = Field(
         ("mobilenet_v2", "dinov2_vits14"),
@@ -65,8 +65,8 @@ def train_linear(
 ) -> Ensemble:
     """Train on a catalog's table.
 
-    weights: the backbones' folder; work: where features are kept between runs. Raises BadCatalog where there are too
-    few artists, BadModel, BadSetting.
+    weights: the backbones' folder; work: where features are kept between runs. Raises BadCatalog if there are too few
+    artists, BadModel, BadSetting.
     """
     keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
     is_large = keys.map(keys.value_counts()).fillna(0).to_numpy() >= settings.smallest_artist
@@ -81,7 +81,7 @@ def train_linear(
 
 
 def describe_linear(paintings: int, artists: int, settings: LinearSettings, weights: Path) -> str:
-    """How the model was made, as Markdown for its card. weights: the backbones' folder, which tells their licences."""
+    """A description of the model in Markdown for its card. weights: the backbones' folder, for their licences."""
     licences = {name: licence_of(name, load_frozen(name, weights, SIZE)) for name in settings.backbones}
     members = "\n".join(f"- `{name}`, weights under {licence}" for name, licence in licences.items())
     how = " (of timm's networks without the root, minus their mean)" if {*settings.backbones} - {*BACKBONES} else ""
@@ -102,7 +102,7 @@ def _head(
     backbones: dict[str, Backbone],
     settings: LinearSettings,
 ) -> nn.Module:
-    """The head of features (n, f) as they come."""
+    """The head for raw features (n, f)."""
     widths = [width for name, backbone in backbones.items() for width in widths_of(name, backbone)]
     if not any(isinstance(backbone, TimmBackbone) for backbone in backbones.values()):
         parts = balanced(torch.from_numpy(features), widths).numpy()
@@ -124,10 +124,10 @@ def discriminants(
 ) -> tuple[Matrix, Matrix]:
     """Centre (f,) and projection (f, d) of features (n, f) labelled with artists (n,).
 
-    Directions w solve B w = e W w, with B the covariance between artists and W the shrunk one within; each is scaled
-    by (e / (1 + e)) ** spread, the share of its variance that lies between artists.
+    Directions w solve B w = e W w, with B the covariance between artists and W the shrunk one within; each is scaled by
+    (e / (1 + e)) ** spread, e / (1 + e) being the share of its variance between artists.
     """
-    from scipy.linalg import eigh  # comes with scikit-learn
+    from scipy.linalg import eigh  # installed with scikit-learn
 
     centre = features.mean(axis=0, dtype=np.float64)
     centred = features - centre.astype(np.float32)
@@ -153,10 +153,10 @@ def discriminants(
 
 
 def without_surplus(centre: Matrix, projection: Matrix, artists: npt.NDArray[Any]) -> tuple[Matrix, Matrix]:
-    """Discriminants with nothing in the directions beyond the artists' number less one.
+    """Discriminants with zeros in the directions beyond the number of artists minus one.
 
-    Nothing but rounding makes those, and with a spread of 0 they would weigh as much as the others. A recipe that
-    trains them further begins at them as they are.
+    Those are only rounding errors, and with a spread of 0 they would weigh as much as the others. Recipes that train
+    the projection further keep them.
     """
     meaning = np.arange(projection.shape[1]) < len(np.unique(artists)) - 1
     return centre, projection * meaning

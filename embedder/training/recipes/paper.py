@@ -1,9 +1,9 @@
-"""The student project's recipe: many small siamese networks, each for a few artists, joined to a super model.
+"""The student project's recipe: many small siamese networks, each for a few artists, joined in a super model.
 
-The artists with the most paintings are dealt into groups of about 20; one network learns to tell each group's apart,
-by triplets of the hardest in each batch. Side by side, their vectors concatenated and turned by a matrix that begins
-as the identity, they are then trained further on all artists. One member for all artists is the plain network that
-this is to be held against. Settings hold the paper's values; epochs.py has the loop.
+The artists with the most paintings are dealt into groups of about 20; one network learns to distinguish each group's,
+from the hardest triplets of each batch. Side by side, with their vectors concatenated and multiplied by a matrix that
+is initialised as the identity, they are then trained further on all artists. A single member for all artists is the
+plain network with which this is compared. Settings have the paper's values; epochs.py has the loop.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ FOLDER, SETTINGS, SUPER = "paper", "settings.json", "super"
 
 
 class NetworkSettings(Settings):
-    """One member's shape."""
+    """The architecture of one member."""
 
     channels: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=8)] = (16, 32, 64, 64)
     kernel: Annotated[int, Field(ge=1, le=31)] = 5
     hidden: Positive = 256
     dim: Positive = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    batch_norm: bool = True  # validation accuracy of one member on 20 artists: 0.69 with it, 0.66 without
+    batch_norm: bool = True  # validation accuracy of one member on 20 artists: 0.69 with dropout, 0.66 without
 
 
 class PaperSettings(Settings):
-    """The whole recipe; the tables of a settings file have these names."""
+    """The settings of the recipe; the tables of a settings file have these names."""
 
     size: Annotated[int, Field(ge=16, le=2048)] = 256  # px
     members: Positive = 10
     artists_per_member: Annotated[int, Field(ge=2)] = 20
-    freeze_members: bool = False  # train the joining matrix alone, on vectors computed once
+    freeze_members: bool = False  # train only the joining matrix, on vectors computed once
     network: NetworkSettings = NetworkSettings()
     member_training: TrainingSettings = TrainingSettings()
     super_training: TrainingSettings = TrainingSettings(learning_rate=1e-4)
@@ -75,14 +75,14 @@ class PaperSettings(Settings):
 
 
 class _Run(BaseModel):
-    """What a run's folder says of itself: a run goes on only with the same settings and the same labels."""
+    """The description in a run's folder: a run resumes only with the same settings and labels."""
 
     settings: PaperSettings
     origin: dict[str, str]
 
 
 class Outcome(NamedTuple):
-    """A trained super model; the curve of each member and its own; artists that some member was trained on."""
+    """A trained super model; the curves of the members and its own; artists that any member was trained on."""
 
     ensemble: Ensemble
     size: int
@@ -99,10 +99,11 @@ def train_paper(
     note: Callable[[str], None],
     bar: Bar,
 ) -> Outcome:
-    """Train on a catalog's table, whose column `split` keeps SEEN apart for validation; all is kept below `work`.
+    """Train on a catalog's table, whose column `split` holds out SEEN for validation; all results are kept below
+    `work`.
 
-    A run that was interrupted goes on from its last epoch. Raises BadCatalog where there are too few artists, and
-    BadSetting where `work` holds a run by other settings.
+    An interrupted run resumes after its last epoch. Raises BadCatalog if there are too few artists, and BadSetting if
+    `work` holds a run with other settings.
     """
     folder = work / FOLDER
     with fabric.rank_zero_first():
@@ -176,7 +177,7 @@ def train_paper(
 
 
 def describe_paper(settings: PaperSettings, outcome: Outcome) -> str:
-    """How the model was made, as Markdown for its card."""
+    """A description of the model in Markdown for its card."""
     blocks = ", ".join(map(str, settings.network.channels))
     reached = "\n".join(
         f"| {name} | {len(epochs)} | {best.epoch} | {best.training_accuracy:.3f} | {best.validation_accuracy:.3f} |"
@@ -218,9 +219,10 @@ def load_trained(work: Path, name: str) -> tuple[Ensemble, PaperSettings]:
 
 
 def deal(codes: Places, groups: int, size: int) -> list[Places]:
-    """The artists with the most paintings, two at least, dealt to `groups` of `size` like cards: all alike in number.
+    """The artists with the most paintings, at least two, dealt to `groups` of `size` like cards, so that groups have
+    equal sizes.
 
-    codes: (n,) artists of the paintings. With fewer artists than places groups are smaller. Raises BadCatalog.
+    codes: (n,) artists of the paintings. With too few artists, groups are smaller. Raises BadCatalog.
     """
     found, counts = np.unique(codes[codes >= 0], return_counts=True)
     ranked = found[np.lexsort((found, -counts))][: groups * size]
@@ -239,7 +241,7 @@ def member_name(number: int) -> str:
 
 
 class _Vectors:
-    """Members' vectors of every painting, computed once: the inputs where members are frozen."""
+    """Members' vectors of every painting, computed once: the inputs if members are frozen."""
 
     def __init__(self, vectors: npt.NDArray[np.float32]) -> None:
         self._vectors = torch.from_numpy(vectors)
@@ -253,7 +255,8 @@ def _member(settings: PaperSettings) -> SiameseNetwork:
 
 
 def _joining(settings: PaperSettings) -> nn.Module:
-    """One member stays as it is; of many the joining matrix begins as the identity: plain concatenation."""
+    """A single member is unchanged; with several, the joining matrix is initialised as the identity: plain
+    concatenation."""
     width = settings.members * settings.network.dim
     if settings.members == 1:
         return nn.Identity()
@@ -266,7 +269,7 @@ def _vectors(
     member: nn.Module, packed: Packed, folder: Path, fabric: Fabric, advance: Callable[[int], None]
 ) -> npt.NDArray[np.float32]:
     def made() -> npt.NDArray[np.float32]:
-        with fabric.autocast():  # not through fabric.setup, which would wait for the other processes
+        with fabric.autocast():  # without fabric.setup, which would wait for the other processes
             return embed(member.to(fabric.device), packed, np.arange(len(packed)), fabric)
 
     key = kept.key_of(packed.digest, member.state_dict(), precision_of(fabric), kept.libraries())
@@ -282,7 +285,7 @@ def _codes(table: pd.DataFrame, is_used: npt.NDArray[np.bool_]) -> Places:
 
 
 def _check_validation(groups: list[Places], seen: Places) -> None:
-    """Raises BadCatalog unless each group can be validated; better now than when its turn comes."""
+    """Raises BadCatalog unless each group can be validated; checked before training begins."""
     codes, counts = np.unique(seen, return_counts=True)
     for number, group in enumerate(groups, start=1):
         if (np.isin(codes, group) & (counts > 1)).sum() < 2:

@@ -1,4 +1,4 @@
-"""What members learn and are looked at by: the packed paintings of some splits, with their artists as codes."""
+"""The training and validation set of members: the packed paintings of some splits, with their artists as codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .linear import SIZE
 
 
 class Data(NamedTuple):
-    """Paintings to train on and to look at, with artists as codes 0, 1, ... of the training artists.
+    """Paintings to train on and to validate with; artists are codes 0, 1, ... of the training artists.
 
     digest: of the paintings' files, artists and splits.
     """
@@ -35,7 +35,7 @@ class Data(NamedTuple):
 def data_of(
     table: pd.DataFrame, work: Path, note: Callable[[str], None], bar: Bar, learn: Sequence[str] = (TRAIN,)
 ) -> Data:
-    """What members learn: the paintings of these splits by artists with two or more there."""
+    """The paintings of these splits by artists with two or more there."""
     with bar(len(table), "packing paintings") as advance:
         packed = pack(table, work, SIZE, advance)
     if skipped := int((~packed.is_read).sum()):
@@ -47,7 +47,7 @@ def data_of(
     artists = sorted(counts.index[counts > 1])
     if len(artists) < 2:
         raise BadCatalog("training needs two artists or more with two paintings each")
-    codes = pd.Index(artists).get_indexer_for(keys).astype(np.int64)  # -1: another one, or nobody
+    codes = pd.Index(artists).get_indexer_for(keys).astype(np.int64)  # -1: another artist, or none
 
     def labelled(chosen: npt.NDArray[np.bool_]) -> Labelled:
         places = np.flatnonzero(chosen & (codes >= 0))

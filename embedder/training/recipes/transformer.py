@@ -1,11 +1,12 @@
-"""The transformer recipe: a pretrained vision transformer's last blocks, fine-tuned on photographs of several sources.
+"""The transformer recipe: a pretrained vision transformer's last blocks, fine-tuned on photographs from several
+sources.
 
-The first blocks keep their weights, and what they give of every painting, as it is and re-digitised, is computed once
-(tokens.py). So an epoch costs the last blocks alone, and those only half: each batch shows a part of the patches
-(Li et al., 2023, show that little is lost). Artists are told apart by a cosine softmax with a margin (CosFace), which
-begins at linear discriminants. Prolific artists are drawn less often than their share, and of an artist who is held in
-several sources (the column `source`), works of each are drawn alike often: what goes with an origin then is no help in
-telling who painted it.
+The first blocks are frozen, and their output for every painting, as it is and re-digitised, is computed once
+(tokens.py). So an epoch costs only the last blocks, and half of that: each batch has a part of the patches (Li et al.,
+2023, show that little is lost). Artists are classified by a cosine softmax with a margin (CosFace), initialised with
+linear discriminants. Prolific artists are sampled less often than their share, and the works of an artist who is in
+several sources (the column `source`) equally often from each: then what is typical of a source does not help to
+recognise the artist.
 
 The head is that of the tuned recipe (joining.py), with one member.
 """
@@ -49,13 +50,13 @@ from .linear import SIZE, LinearSettings, discriminants
 
 FOLDER = "transformer"
 EMBEDDED_AT_ONCE = 64
-MOST_OFTEN = 3.0  # times an artist's works of a rare origin are drawn, at most
+MOST_OFTEN = 3.0  # factor by which an artist's works from a rare source are oversampled, at most
 
 Vectors = npt.NDArray[np.float32]
 
 
 class TransformerSettings(fine_tuning.Stepping):
-    """The whole recipe."""
+    """The settings of the recipe."""
 
     backbone: str = Field("clip_vitb16", description="any of timm's vision transformers (timm_backbone.py)")
     frozen: int = Field(8, ge=1, le=100, description="of its first blocks keep their weights")
@@ -74,8 +75,8 @@ class TransformerSettings(fine_tuning.Stepping):
     head: HeadSettings = HeadSettings()
 
 
-class Learnt(NamedTuple):
-    """The training set: places (n,) in the table, codes (n,) of their artists, and how often each is drawn (n,)."""
+class TrainingSet(NamedTuple):
+    """The training set: positions (n,) in the table, codes (n,) of their artists, and sampling weights (n,)."""
 
     places: Places
     artists: Places
@@ -83,7 +84,7 @@ class Learnt(NamedTuple):
 
 
 class Transformer(NamedTuple):
-    """A trained model, and how it was made as Markdown for its card."""
+    """A trained model, and a description in Markdown for its card."""
 
     model: Ensemble
     made: str
@@ -104,31 +105,33 @@ def train_transformer(
 ) -> Transformer:
     """Train on a catalog's table.
 
-    Its column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the folder with the backbone's
-    weights; learn: the splits to train on; more: those for a last cycle, the classifiers with them.
-    A run that was interrupted goes on from its last epoch. Raises BadModel for missing weights, BadCatalog where there
-    are too few artists, UnreadableImage for the first image that cannot be read, and BadSetting where the backbone
-    cannot be halved so, or `work` holds a run on other paintings.
+    Its column `split` holds out SEEN for the curves; all results are kept below `work`. weights: the folder with the
+    backbone's weights; learn: the splits to train on; more: those for a last cycle, in which the classifiers are
+    fitted, too. An interrupted run resumes after its last epoch. Raises BadModel for missing weights, BadCatalog if
+    there are too few artists, UnreadableImage for the first image that cannot be read, and BadSetting if the backbone
+    cannot be divided, or `work` holds a run on other paintings.
     """
     backbone = load_frozen(settings.backbone, weights, SIZE)
     first, last = halves(settings.backbone, backbone, settings.frozen)
     table = table[table["split"] != ""].reset_index(drop=True)
     key = kept.key_of(weights_key(settings.backbone, weights, SIZE), settings.frozen)
     copies = _copies(first, key, table, settings, work, bar)
-    learnt = learnt_of(table, learn, settings.evenness)
+    learnt = training_set_of(table, learn, settings.evenness)
     half = Half(last, _first_head(last, copies, learnt, cast(TimmBackbone, backbone).widths, settings, fabric, bar))
     facts = {"begin": key, "table": labels_sha256(table), "settings": settings.model_dump()}
 
-    def taught(learnt: Learnt, cycle: range, name: str) -> None:
+    def taught(learnt: TrainingSet, cycle: range, name: str) -> None:
         vectors = torch.from_numpy(vectors_of(half, copies[0], learnt.places, fabric))
         proxies = fine_tuning.means_of(vectors, learnt.artists)
         softmax = artist_softmax(proxies, settings.scale, settings.margin).to(fabric.device)
         objective = Blocks(settings, table, copies, learnt, softmax, fabric, score)
-        _taught(half, objective, cycle, work / name, {**facts, "learnt": [learnt.places, learnt.artists]}, note, bar)
+        _train_cycle(
+            half, objective, cycle, work / name, {**facts, "learnt": [learnt.places, learnt.artists]}, note, bar
+        )
 
     taught(learnt, range(1, settings.epochs + 1), FOLDER)
     if more:
-        learnt = learnt_of(table, [*learn, *more], settings.evenness)
+        learnt = training_set_of(table, [*learn, *more], settings.evenness)
         after = settings.epochs + 1
         taught(learnt, range(after, after + settings.rest), f"{FOLDER}-all-splits")
     return _joined(backbone, half, copies, table, [*learn, *more], settings, fabric, bar)
@@ -144,25 +147,25 @@ def _copies(
     return found
 
 
-def learnt_of(table: pd.DataFrame, splits: Sequence[str], evenness: float) -> Learnt:
-    """The paintings of these splits by artists with two or more there. Raises BadCatalog where they are too few."""
+def training_set_of(table: pd.DataFrame, splits: Sequence[str], evenness: float) -> TrainingSet:
+    """The paintings of these splits by artists with two or more there. Raises BadCatalog if there are too few."""
     keys = pd.Series([artist_key(name) for name in table["artist"]], dtype=object)
     keys[~table["split"].isin(splits).to_numpy()] = None
     counts = keys.value_counts()
     artists = sorted(counts.index[counts > 1])
     if len(artists) < 2:
         raise BadCatalog("training needs two artists or more with two paintings each")
-    codes = pd.Index(artists).get_indexer_for(keys).astype(np.int64)  # -1: another one, or nobody
+    codes = pd.Index(artists).get_indexer_for(keys).astype(np.int64)  # -1: another artist, or none
     places = np.flatnonzero(codes >= 0)
     sources = table["source"].fillna("").astype(str) if "source" in table else pd.Series("", table.index)
-    return Learnt(places, codes[places], even_weights(codes[places], sources.to_numpy(str)[places], evenness))
+    return TrainingSet(places, codes[places], even_weights(codes[places], sources.to_numpy(str)[places], evenness))
 
 
 def even_weights(artists: Places, sources: npt.NDArray[np.str_], evenness: float) -> npt.NDArray[np.float64]:
-    """(n,) how often paintings are drawn, adding up to one; artists and sources: (n,).
+    """(n,) sampling weights of paintings, with a sum of one; artists and sources: (n,).
 
-    An artist is drawn as often as their paintings ** evenness, and each of an artist's sources as often as the
-    others, but no painting more than MOST_OFTEN times as often as if sources did not count.
+    The weight of an artist is their number of paintings ** evenness, divided equally among the artist's sources; but no
+    painting weighs more than MOST_OFTEN times as much as it would without sources.
     """
     frame = pd.DataFrame({"artist": artists, "source": sources})
     by_artist = frame.groupby("artist")["source"].transform("size").to_numpy(np.float64)
@@ -176,7 +179,7 @@ def even_weights(artists: Places, sources: npt.NDArray[np.str_], evenness: float
 
 
 class Half(nn.Module):
-    """What is trained. forward: tokens (b, t, c) and statistics (b, w) -> (b, d) unit vectors."""
+    """The part that is trained. forward: tokens (b, t, c) and statistics (b, w) -> (b, d) unit vectors."""
 
     def __init__(self, last: LastBlocks, head: CentredHead) -> None:
         super().__init__()
@@ -188,9 +191,9 @@ class Half(nn.Module):
 
 
 class Blocks(Objective):
-    """The artists of paintings are to be told by the cosines to their proxies, from a part of the patches.
+    """The objective: the artists of paintings, by the cosines to their proxies, from a part of the patches.
 
-    Paintings are places in the table, of which `copies` are kept.
+    Paintings are positions in the table, each with `copies` copies.
     """
 
     def __init__(
@@ -198,7 +201,7 @@ class Blocks(Objective):
         settings: TransformerSettings,
         table: pd.DataFrame,
         copies: Sequence[Tokens],
-        learnt: Learnt,
+        learnt: TrainingSet,
         softmax: Any,
         fabric: Fabric,
         score: Score,
@@ -209,10 +212,11 @@ class Blocks(Objective):
         self.validation = _validation(table, learnt)
 
     def begin(self, network: nn.Module, number: int) -> None:
-        """A transformer has no batch normalisation, and hidden patches are noise enough without dropout."""
+        """Evaluation mode: a transformer has no batch normalisation, and hidden patches regularise enough without
+        dropout."""
 
     def batches(self, number: int) -> Iterator[Examples]:
-        """As many paintings as there are, or a few less."""
+        """As many samples as there are paintings, or a few less."""
         for step in range(self.steps):
             chance = np.random.default_rng((self.settings.seed, number, step))
             chosen = chance.choice(len(self.learnt.places), self.settings.batch, replace=False, p=self.learnt.weights)
@@ -225,7 +229,7 @@ class Blocks(Objective):
         return found
 
     def validated(self, network: nn.Module, number: int) -> tuple[float, float]:
-        """Of the paintings as they are."""
+        """On the paintings as they are."""
         artists = self.validation.artists
         vectors = vectors_of(network, self.copies[0], self.validation.places, self.fabric)
         with torch.no_grad():
@@ -233,14 +237,16 @@ class Blocks(Objective):
         return float(loss), self.score(vectors, artists)
 
 
-def _validation(table: pd.DataFrame, learnt: Learnt) -> Learnt:
-    """The paintings of SEEN by artists who are trained on, with their codes there."""
+def _validation(table: pd.DataFrame, learnt: TrainingSet) -> TrainingSet:
+    """The paintings of SEEN by training artists, with their codes."""
     keys = [artist_key(name) for name in table["artist"]]
     codes = {keys[place]: code for place, code in zip(learnt.places.tolist(), learnt.artists.tolist(), strict=True)}
     places = np.array(
         [place for place, split in enumerate(table["split"]) if split == SEEN and keys[place] in codes], np.int64
     )
-    return Learnt(places, np.array([codes[keys[place]] for place in places.tolist()], np.int64), np.ones(len(places)))
+    return TrainingSet(
+        places, np.array([codes[keys[place]] for place in places.tolist()], np.int64), np.ones(len(places))
+    )
 
 
 def vectors_of(
@@ -251,7 +257,7 @@ def vectors_of(
     patches: Places | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Vectors:
-    """(n, d) of paintings in one copy; patches: which are shown, all if None."""
+    """(n, d) of one copy of paintings; patches: which are shown, all if None."""
     found = []
     with torch.inference_mode(), fabric.autocast():
         for start in range(0, len(places), EMBEDDED_AT_ONCE):
@@ -264,13 +270,13 @@ def vectors_of(
 def _first_head(
     last: LastBlocks,
     copies: Sequence[Tokens],
-    learnt: Learnt,
+    learnt: TrainingSet,
     widths: Sequence[int],
     settings: TransformerSettings,
     fabric: Fabric,
     bar: Bar,
 ) -> CentredHead:
-    """The discriminants of what the pretrained backbone sees in all copies of the training set."""
+    """The discriminants of the pretrained backbone's features of all copies of the training set."""
     found = []
     last.to(fabric.device)
     with (
@@ -295,7 +301,7 @@ def _first_head(
     return head.to(fabric.device)
 
 
-def _taught(
+def _train_cycle(
     half: Half,
     objective: Blocks,
     cycle: range,
@@ -304,9 +310,9 @@ def _taught(
     note: Callable[[str], None],
     bar: Bar,
 ) -> None:
-    """Train for the epochs of a cycle, over which rates rise and fall once.
+    """Train for one cycle, in which rates rise and fall once.
 
-    Kept below `folder` and taken up again after the last whole epoch.
+    Checkpoints are below `folder`, and a run resumes after the last complete epoch.
     """
     settings, fabric, softmax = objective.settings, objective.fabric, objective.softmax
     origin = kept.origin(
@@ -352,12 +358,12 @@ def _joined(
     fabric: Fabric,
     bar: Bar,
 ) -> Transformer:
-    """With what classifiers make of the vectors, half of them of re-digitised copies."""
+    """The model with classifiers of the vectors, half of which are of re-digitised copies."""
     is_known = np.array([artist_key(name) is not None for name in table["artist"]])
     places = np.flatnonzero(table["split"].isin(learn).to_numpy() & is_known)
     with bar(len(places), "vectors of the training set, paintings") as advance:
         vectors = vectors_of(half, copies[0], places, fabric, advance=advance)
-        if len(copies) > 1:  # every other one as another museum might have published it
+        if len(copies) > 1:  # every second one as another museum might have published it
             vectors[1::2] = vectors_of(half, copies[1], places[1::2], fabric)
     known = labels_of(table, places)
     head = head_of([vectors], None, known, [1.0], settings.head)

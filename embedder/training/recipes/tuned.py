@@ -1,15 +1,15 @@
-"""The tuned recipe: pretrained backbones fine-tuned to tell all training artists apart, beside the linear one.
+"""The tuned recipe: pretrained backbones, fine-tuned to distinguish all training artists, beside the linear recipe.
 
-Members are fine-tuned one after the other (fine_tuning.py), their vectors are joined, and what classifiers make of them
-is added: which artist, by one classifier for each member, and which style (joining.py).
+Members are fine-tuned one after the other (fine_tuning.py), their vectors are joined, and probabilities of classifiers
+are appended: of artists, by one classifier for each member, and of styles (joining.py).
 
-A second, shorter cycle of rates follows, on crops of which half are as museums photograph them, with what is around a
-canvas. The mean of the weights at the ends of both cycles is kept: it lies in a wider optimum than either (Izmailov
-et al., 2018; Wortsman et al., 2022), at no cost to those who use it. MobileNetV2's was better than both.
+A second, shorter cycle follows, in which half of the crops show the surroundings of a canvas, as in museums'
+photographs. The mean of the weights at the ends of both cycles is kept: it is in a wider optimum than either (Izmailov
+et al., 2018; Wortsman et al., 2022), and costs nothing at inference. MobileNetV2's mean was better than both.
 
-When all has been measured, a last short cycle teaches the members the artists of the other splits too, and
-again the mean of the weights before and after it is kept. So MobileNetV2 tells those artists apart a little better, and
-others no worse. The linear recipe's discriminants are found again, among the artists of all splits.
+After measurement, a last short cycle trains the members on the artists of the other splits too, and again the mean of
+the weights before and after it is kept. MobileNetV2 then distinguishes those artists slightly better, and others no
+worse. The linear recipe's discriminants are refitted to the artists of all splits.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ WHOLE = "whole"
 
 
 class TunedSettings(Settings):
-    """The whole recipe; members are trained one after the other."""
+    """The settings of the recipe; members are trained one after the other."""
 
     members: tuple[MemberSettings, ...] = Field(MEMBERS, min_length=1, max_length=8)
     fine_tuning: FineTuningSettings = FineTuningSettings()
@@ -77,15 +77,15 @@ class TunedSettings(Settings):
         return members
 
     def recipes(self) -> list[MemberRecipe]:
-        """Of the members."""
+        """The recipes of the members."""
         return [MemberRecipe(each, self.fine_tuning) for each in self.members]
 
 
 class Tuned(NamedTuple):
-    """A trained model, how it was made as Markdown for its card, and its vectors (n, d) of what it was trained on.
+    """A trained model, a description in Markdown for its card, and its vectors (n, d) of the training paintings.
 
-    data: all that its members were trained on; places: (n,) of the paintings with vectors in what is packed there, half
-    of them seen re-digitised.
+    data: all that its members were trained on; places: (n,) positions there of the paintings with vectors, half of
+    which were re-digitised.
     """
 
     model: Ensemble
@@ -109,13 +109,13 @@ def train_tuned(
 ) -> Tuned:
     """Train on a catalog's table.
 
-    The table's column `split` keeps SEEN apart to look at; all is kept below `work`. weights: the backbones' folder;
-    learn: the splits whose artists and styles are trained on, TRAIN first, of which features and members are kept; the
-    members learn the others in a last cycle. A run that was interrupted goes on from its last epoch. Raises BadModel
-    for missing weights, BadCatalog where there are too few artists, and BadSetting where `work` holds a run on other
-    paintings or by other settings.
+    The table's column `split` holds out SEEN for the curves; all results are kept below `work`. weights: the backbones'
+    folder; learn: the splits whose artists and styles are trained on, TRAIN first, for which features and members are
+    kept; the others are added in a last cycle. An interrupted run resumes after its last epoch. Raises BadModel for
+    missing weights, BadCatalog if there are too few artists, and BadSetting if `work` holds a run on other paintings or
+    with other settings.
     """
-    for each in settings.members:  # what is missing is told now, not after hours
+    for each in settings.members:  # report missing weights now, not after hours
         trainable(load_backbone(each.backbone, weights), each.frozen)
     data = data_of(table, work, note, bar)
     learnt = pd.concat([table[(table["split"] == split) & data.packed.is_read] for split in learn], ignore_index=True)
@@ -196,7 +196,7 @@ member): {said}. They were fitted to
 
 
 def parts(count: int) -> str:
-    """So many parts of a backbone, in a sentence."""
+    """A number of parts of a backbone, in words."""
     return "part" if count == 1 else f"{count} parts"
 
 
