@@ -1,7 +1,7 @@
-"""A new model: measure it on the held-out paintings, calibrate it, write it with its card.
+"""Measure a new model on the held-out paintings, calibrate it, and write it with its card.
 
-The scores are those of an exported file, through the same index and search that users have, never of PyTorch's
-features: of the file that is written or, if that was trained on all splits, of the one before. Does not train
+The scores are those of an exported file, with the same index and search that users have, never of PyTorch's features:
+of the file that is written or, if that was trained on all splits, of the one before. Does not train
 (embedder/training).
 """
 
@@ -28,13 +28,14 @@ from .opened import Index
 from .scoring.calibration import Calibration
 from .storage.generations import exists
 
-SAME_AS = "same_as"  # a column: the painting that a photograph seems to be another one of
+SAME_AS = "same_as"  # a column: the painting of which this seems to be another photograph
 
 
 class Splits(NamedTuple):
-    """The names, in the column `split`, of paintings that were trained on, others by their artists, and other artists'.
+    """Names in the column `split`: of training paintings, of other paintings by their artists, and of other artists'
+    paintings.
 
-    also_train: of more that were trained on; elsewhere: of photographs from other sources that were not.
+    also_train: of further training paintings; elsewhere: of photographs from other sources that were held out.
     """
 
     train: str
@@ -45,7 +46,7 @@ class Splits(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A model file, not calibrated yet; how it was made; what it, or the one before it, reached."""
+    """A model file without calibration; its description; the scores of it or of the one before it."""
 
     data: bytes
     made: str
@@ -63,12 +64,12 @@ def measure(
     note: Callable[[str], None],
     bar: Bar,
 ) -> Measured:
-    """Measure and calibrate a model on the splits held out. work: where the index that it takes is kept."""
+    """Measure and calibrate a model on the held-out splits. work: folder for the index that this needs."""
     index = _index_of(work / "measured", Catalog("training catalog", table), embedder, note, bar)
     rows, embeddings = index.generation.table, index.generation.embeddings
     names = split_names(rows, "split")
     names[names.isin(splits.also_train)] = splits.train
-    if SAME_AS in rows:  # another photograph of a painting that may be in the gallery would be found by the picture
+    if SAME_AS in rows:  # another photograph of a painting would be found by the picture itself
         names[(rows[SAME_AS].fillna("") != "") & (names != splits.train)] = "none"
     note("calibrating and measuring the model")
     calibration = calibrate_model(
@@ -88,9 +89,9 @@ def measure(
 
 
 def in_its_place(before: Measured, embedder: Embedder, made: str) -> Measured:
-    """The model that has learnt the artists of all splits, with the calibration and the scores of the one before.
+    """The model that was trained on all splits, with the calibration and the scores of the one before.
 
-    Nothing is left to measure it on. It is the one before, taught a little further.
+    Nothing is held out to measure it on. It is the one before, trained slightly further.
     """
     return Measured(embedder.data, made, before.calibration, before.scores, is_of_all_splits=True)
 
@@ -104,14 +105,14 @@ def write(model: Measured, output: Path) -> None:
 
 
 def _index_of(folder: Path, catalog: Catalog, embedder: Embedder, note: Callable[[str], None], bar: Bar) -> Index:
-    """An index of the whole catalog by the exported model, kept under a key of both (kept.py)."""
+    """An index of the whole catalog by the exported model, stored under a key of both (kept.py)."""
     table = catalog.table
     labels = table.drop(columns="path").to_csv(index=False)
     key = kept.key_of(embedder.sha256, labels, kept.contents(table["path"]), kept.libraries())
     path = folder / f"{key[:24]}.artidx"
     if exists(path):
         return Index.open(path)
-    for other in folder.glob("*.artidx"):  # of another model or other labels
+    for other in folder.glob("*.artidx"):  # it is of another model or other labels
         shutil.rmtree(other)
     note(f"embedding {len(catalog):,} paintings to measure the model")
     return Index.build(path, catalog, embedder=embedder, bar=bar)[0]

@@ -1,4 +1,4 @@
-"""The model of an index, loaded when an image must first be embedded, and once for all who ask the index."""
+"""The model of an index, loaded once, when an image must first be embedded."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from ..embedder.runtime import Embedder
 
 
 class Model:
-    """Shared by an index, the parts of it that a filter allows, and its newer generations by the same model."""
+    """Shared by an index, filtered views of it, and newer generations with the same model."""
 
     def __init__(self, device: str | None, embedder: Embedder | None = None) -> None:
-        """device: where it runs, and on cuda where vectors are searched, too; embedder: of the caller, loaded."""
+        """device: where it runs; with cuda, vectors are searched there, too; embedder: of the caller, already
+        loaded."""
         self.device = device
-        self.embedder = embedder  # the one loaded, if any
+        self.embedder = embedder  # the loaded one, if any
         self._lock = Lock()
 
     def loaded(self, path: Callable[[], Path]) -> Embedder:
-        """path: gives the file, and is asked at the first call only. Raises what it raises, and BadModel."""
+        """path: returns the file; called only the first time. Raises what it raises, and BadModel."""
         with self._lock:
             if self.embedder is None:
                 self.embedder = Embedder.load(path(), device=self.device)

@@ -1,4 +1,4 @@
-"""The model card: what a model was made from, what it was measured at, and what it must not be used for."""
+"""The model card: how a model was made, its scores, and what it must not be used for."""
 
 from __future__ import annotations
 
@@ -98,5 +98,5 @@ ranges were found on some training paintings; on as many others, int8 turned the
 
 
 def share(value: float | None) -> str:
-    """Three digits, or a dash where there was nothing to count."""
+    """Three digits, or a dash if there was nothing to count."""
     return "-" if value is None or value != value else f"{value:.3f}"

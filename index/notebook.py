@@ -1,6 +1,6 @@
 """An index for notebooks: distances and neighbours as tables, and a page that shows it.
 
-Every distance is the one that `pair` gives, to the bit. Pictures are read where the index says they are.
+Every distance is the same as in `pair`, to the bit. Pictures are read from the paths in the index.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from .opened import Index
 
 SHOWN = 12  # paintings on the page of an index
-AT_ONCE = 256  # paintings whose neighbours are looked for together
-SIDE = 96  # px, of their pictures: some 4 KB each
-PICTURE_PIXELS = 50_000_000  # a larger one would take seconds to show
+AT_ONCE = 256  # paintings whose neighbours are searched together
+SIDE = 96  # px, of their thumbnails: some 4 KB each
+PICTURE_PIXELS = 50_000_000  # of an image; a larger one would take seconds to show
 
 
 def distance_matrix(a: Sequence[Query], b: Sequence[Query]) -> Doubles:
-    """(len(a), len(b)) of paintings that `Index.query` or `Index.queries` gave."""
+    """(len(a), len(b)) distances of paintings from `Index.query` or `Index.queries`."""
     if not a or not b:
         return np.empty((len(a), len(b)))
     others = np.stack([query.vector for query in b])
@@ -41,7 +41,7 @@ def distance_matrix(a: Sequence[Query], b: Sequence[Query]) -> Doubles:
 
 
 def asked(index: Index, images: object) -> list[Query]:
-    """The paintings of a list. Raises the error of the first that cannot be used; BadSetting for no list."""
+    """The paintings of a list. Raises the error of the first that cannot be used; BadSetting if it is not a list."""
     from ..embedder.inputs import several
 
     found = []
@@ -53,7 +53,7 @@ def asked(index: Index, images: object) -> list[Query]:
 
 
 def neighbours(index: Index, k: int) -> pd.DataFrame:
-    """The k nearest others of each painting: a row an edge, `a` and `b` (ids) and `distance`, nearest first."""
+    """The k nearest others of each painting, one row per edge: `a` and `b` (ids) and `distance`, nearest first."""
     gallery, table = Gallery(index.store), index.table
     rows: list[tuple[str, str, float]] = []
     for names in batches(table["id"], AT_ONCE):
@@ -65,7 +65,7 @@ def neighbours(index: Index, k: int) -> pd.DataFrame:
 
 
 def page(index: Index) -> str:
-    """A few lines of HTML with some of the paintings, whose pictures are inside; it loads nothing."""
+    """A few lines of self-contained HTML with some of the paintings."""
     with Reader(PICTURE_PIXELS) as reader:
         cells = [_cell(painting, reader) for painting in index.store.paintings(_some(index))]
     return (
@@ -75,12 +75,12 @@ def page(index: Index) -> str:
 
 
 def described(index: Index) -> str:
-    """One line: what it is called and holds."""
+    """One line: its name and content."""
     return f"<Index {index.name}: {_summary(index)}>"
 
 
 def _some(index: Index) -> list[int]:
-    """Places of SHOWN paintings at most, from all over the index."""
+    """Places of at most SHOWN paintings, spread over the index."""
     if not index.filters:
         return [int(place) for place in index.store.sample(SHOWN)]
     ids = index.table["id"]
@@ -104,7 +104,7 @@ def _cell(painting: Painting, reader: Reader) -> str:
 
 
 def _picture(painting: Painting, reader: Reader) -> str:
-    """Nothing where there is no picture to be had without asking a network."""
+    """The thumbnail; empty if the picture is not available without a network."""
     if not painting.path or is_remote(painting.path):
         return ""
     saved = io.BytesIO()

@@ -59,9 +59,9 @@ class Index:
 
     def __init__(self, source: Source, store: VectorStore, model: Model) -> None:
         self.source = source
-        self.store = store  # all that is known of the generation; replaced whole
-        self._model = model  # shared with what `only` makes of this
-        self.filters: tuple[tuple[str | None, str | None], ...] = ()  # what `only` was asked for
+        self.store = store  # everything about the generation; replaced as a whole
+        self._model = model  # shared with the results of `only`
+        self.filters: tuple[tuple[str | None, str | None], ...] = ()  # the conditions of `only`
 
     @classmethod
     def open(
@@ -256,7 +256,7 @@ class Index:
             for name, expected, vector in zip(table["id"], table["vector_sha256"], vectors.at(places), strict=True):
                 if vector_hash(vector) != expected:
                     wrong.append(f"{name}: its vector is not the one that was computed for it")
-        return wrong or vectors.unreadable_lists()  # whoever made a hostile file made its hash, too
+        return wrong or vectors.unreadable_lists()  # the author of a hostile file also wrote its hash
 
     def only(self, where: str | None = None, exclude: str | None = None) -> Index:
         """The same index, searching only the paintings for which `where` holds and `exclude` does not.
@@ -427,7 +427,7 @@ class Index:
     def queries(
         self, images: Iterable[ImageLike], *, workers: int | None = None, max_pixels: int = MAX_PIXELS
     ) -> Iterator[Query | ArtidxError]:
-        """`query` for many images, in order, several threads ahead. Where one fails, the error stands in its place."""
+        """`query` for many images, in order, several threads ahead. If one fails, its result is the error."""
 
         def found(image: ImageLike) -> Query | ArtidxError:
             try:
@@ -561,10 +561,10 @@ class Index:
         return Gallery(self.store)
 
     def _stored(self, place: int, name: str) -> Query:
-        content = self.store.contents([place])[0]  # of imported vectors it may not be known
+        content = self.store.contents([place])[0]  # for imported vectors it may be unknown
         own = self.store.places("sha256", content) if content else [place]
         painting = self.store.paintings([place])[0]
-        if painting.object:  # its other photographs are no evidence of anything
+        if painting.object:  # its other photographs are no evidence
             own = [*own, *self.store.places("object", painting.object)]
         return Query(name, self.store.vectors_at([place])[0], frozenset(own), painting)
 
@@ -585,8 +585,8 @@ class Index:
         )
 
     def _own_path(self) -> Path:
-        """Raises BadIndex for what is nobody's to change here; BadSetting for a part of an index."""
-        generation = self.generation  # of a collection in Milvus there is none
+        """Raises BadIndex for an index that cannot be changed here; BadSetting for a part of an index."""
+        generation = self.generation  # a collection in Milvus has none
         if not isinstance(self.source, Path):
             raise BadIndex(f"{self.name} cannot be changed; make an index of your own with artidx build")
         if len(self.store) < len(generation):
@@ -594,7 +594,7 @@ class Index:
         return self.source
 
     def _reopen(self) -> None:
-        """Stand at what is published now; its model is asked for again where it is another one."""
+        """Switch to what is published now; the model is loaded again if it is another one."""
         newer = open_store(self._own_path(), self._model.device, self.store)
         if newer.manifest.model.sha256 != self.manifest.model.sha256:
             self._model = Model(self._model.device)

@@ -1,4 +1,4 @@
-"""Where an index is kept, and how each is opened: a folder, a collection in Milvus, or the gallery that ships."""
+"""Where an index is kept, and how it is opened: a folder, a collection in Milvus, or the reference gallery."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Source = Path | Address | None  # None: the reference gallery
 
 
 def source_of(named: str | os.PathLike[str] | Address | None) -> Source:
-    """What a user's word for an index means. Raises BadSetting."""
+    """The source that a user's text means. Raises BadSetting."""
     if named is None or isinstance(named, Address):
         return named
     return Address.of(str(named)) if is_address(named) else Path(named)
 
 
 def open_store(source: Source, device: str | None, before: VectorStore | None = None) -> VectorStore:
-    """The generation that is published there now. Raises BadIndex.
+    """The store of the generation that is published there now. Raises BadIndex.
 
-    before: one that was opened before, from which is taken what has not changed.
+    before: a store opened earlier, from which unchanged parts are reused.
     """
     if isinstance(source, Address):
         from .milvus.milvus_store import MilvusStore
@@ -41,7 +41,7 @@ def open_store(source: Source, device: str | None, before: VectorStore | None = 
 
 
 def published(source: Source) -> str | None:
-    """The beginning of the sha256 of the manifest that is published there now; None for what never changes."""
+    """The beginning of the sha256 of the manifest that is published there now; None for a source that never changes."""
     if isinstance(source, Address):
         from .milvus.milvus_store import published_sha256
 
@@ -50,9 +50,9 @@ def published(source: Source) -> str | None:
 
 
 def model_path(source: Source, opened: VectorStore) -> Path:
-    """The file of the model that made the vectors. Raises BadModel where it is not to be had.
+    """The file of the model that made the vectors. Raises BadModel if it is not available.
 
-    It is the index's own copy; Milvus keeps none, and there it is the default model, or none.
+    It is the index's own copy; Milvus keeps none, so there it is the default model, or none.
     """
     wanted = opened.manifest.model.sha256
     if not isinstance(opened, FolderStore):
@@ -64,7 +64,7 @@ def model_path(source: Source, opened: VectorStore) -> Path:
             )
         return path
     path = opened.generation.model_path
-    if isinstance(source, Path) and not path.is_file():  # writers are two generations on; mostly with the same model
+    if isinstance(source, Path) and not path.is_file():  # collected: writers are two generations ahead
         path = generations.read(source).model_path
     if not path.is_file() or sha256_of(path) != wanted:
         raise BadModel(

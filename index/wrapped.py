@@ -1,4 +1,4 @@
-"""Calibrate a model that has none on labelled paintings, in an index that is not kept."""
+"""Calibrate a model without a calibration on labelled paintings, in a temporary index."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Look through an index: its paintings by words, its artists, and which artists are near to each other.
+"""Browse an index: its paintings by words, its artists, and which artists are near to each other.
 
-Nothing is asked of a picture here, so nothing is probable: that is search.py's.
+There are no queries by picture and no probabilities here: those are in search.py.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..storage.vector_store import Painting, VectorStore
 from ..storage.words import folded
 
 NEAR = 8  # artists shown beside one
-FEWEST_NEAR = 2  # paintings that an artist must have to be shown beside another: one alone lies anywhere
+FEWEST_NEAR = 2  # paintings that an artist must have to be shown: the position of a single one means little
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Some of the paintings that were asked for, and how many there are in all."""
+    """Some of the matching paintings, and how many match in all."""
 
     paintings: tuple[Painting, ...]
     total: int
@@ -32,7 +32,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Artist:
-    """An artist of the index. id: the name as it is compared (catalog.artist_key), the same for all its spellings."""
+    """An artist of the index. id: the key of the name (catalog.artist_key), the same for all spellings."""
 
     id: str
     artist: str
@@ -48,16 +48,16 @@ class NearArtist:
 
 
 class Collection:
-    """A generation's paintings and artists, to be looked through."""
+    """A generation's paintings and artists, for browsing."""
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store
 
     def search(self, words: str = "", artist: str | None = None, *, start: int = 0, count: int = 50) -> Listed:
-        """Paintings in whose artist, title and id all the words occur, in the order of the index.
+        """Paintings whose artist, title and id contain all the words, in the order of the index.
 
-        Case and accents do not matter. artist: only theirs, in any spelling. Raises UnknownArtist where no painting
-        is by them.
+        Case and accents do not matter. artist: only theirs, in any spelling. Raises UnknownArtist if no painting is by
+        them.
         """
         code = None if artist is None else self._code(artist)
         places, total = self._store.search(_words(words), code, start, count)
@@ -68,13 +68,13 @@ class Collection:
         return self._store.rows(self._store.search(_words(words), None, 0, most)[0])
 
     def labels(self, painting: Painting) -> Mapping[str, str | None]:
-        """What else the index's table says of a painting, such as its style; what it does not say is None."""
+        """Further columns of a painting, such as its style; None if empty."""
         row = self._store.rows(self._store.places("id", painting.id)[:1]).iloc[0]
         return {name: None if pd.isna(row[name]) else str(row[name]) for name in self.label_names}
 
     @property
     def label_names(self) -> list[str]:
-        """The columns of the index's table that every index need not have."""
+        """The columns of the index's table that not every index has."""
         return self._store.label_names
 
     def painting(self, painting: str) -> tuple[Painting, str]:
@@ -86,12 +86,12 @@ class Collection:
 
     @cached_property
     def artists(self) -> tuple[Artist, ...]:
-        """Those with the most paintings first."""
+        """All artists, those with the most paintings first."""
         counts = self._store.artists.paintings
         return tuple(self._artist(code) for code in np.lexsort((np.arange(len(counts)), -counts)).tolist())
 
     def search_artists(self, words: str = "") -> tuple[Artist, ...]:
-        """Those in whose names all the words occur, in the order of `artists`."""
+        """Artists whose names contain all the words, in the order of `artists`."""
         wanted = (artist_key(words) or "").split()
         return tuple(artist for artist in self.artists if all(word in artist.id for word in wanted))
 
@@ -100,7 +100,7 @@ class Collection:
         return self._artist(self._code(name))
 
     def near(self, artist: Artist, count: int = NEAR) -> tuple[NearArtist, ...]:
-        """The artists whose works lie nearest to an artist's, each taken at the centroid of their vectors."""
+        """The artists whose works are nearest to an artist's, by the centroids of their vectors."""
         code, centroids = self._code(artist.id), self._store.centroids
         apart = 1 - centroids.astype(np.float64) @ centroids[code].astype(np.float64)
         may = (self._store.artists.paintings >= FEWEST_NEAR) & (np.arange(len(apart)) != code)

@@ -1,8 +1,8 @@
-"""Where one photograph lies in another, if it does: local features, matched, and the homography that most of them fit.
+"""How one photograph maps onto another: local features, matched, and the homography that most of them fit.
 
 SIFT (Lowe, 2004) with RootSIFT (Arandjelovic and Zisserman, 2012), a mutual ratio test, and MAGSAC++ (Barath et al.,
-2020), all from OpenCV; then the one photograph is laid upon the other and compared patch by patch. Says how well they
-fit, not what that means: that is same_picture.py.
+2020), all from OpenCV; then one photograph is warped onto the other, and they are compared patch by patch. Measures how
+well they fit; same_picture.py decides what that means.
 """
 
 from __future__ import annotations
@@ -19,36 +19,37 @@ from PIL import Image
 from ...embedder.pictures.images import Pixels
 from ...errors import MissingPackage, exhausted
 
-SIDE = 640  # pixels of the longer side, to which all photographs are brought: enough for features, 50 ms to find them
+SIDE = 640  # pixels of the longer side, to which all photographs are scaled: enough for features, found in 50 ms
 FEATURES = 1200
 RATIO = 0.85  # of the nearest descriptor's distance to the second nearest's
 REACH = 4.0  # pixels; MAGSAC++ weighs smaller ones by how likely they are
 FEWEST = 12  # matches that fit one homography; four fit any
 PATCH = 32  # pixels
-EVERY = 2  # pixels across and down whose colours are compared: a quarter of them says as much, in a third of the time
+EVERY = 2  # every so many pixels across and down, colours are compared: as good as all, in a third of the time
 FLAT = 4.0  # grey levels of deviation below which a patch shows nothing to compare
-MOST_STRETCHED = 3.0  # one direction against the other: squares that collections publish of long pictures
+MOST_STRETCHED = 3.0  # of one direction over the other: some collections publish long pictures as squares
 MOST_ENLARGED = 8.0  # of lengths
-KEPT = 32  # photographs whose features are kept, 2 MB each: who asks about a picture soon asks again
+KEPT = 32  # photographs whose features are cached, 2 MB each: people often ask about the same picture again
 
 Matrix = npt.NDArray[np.float64]
 
-_importing = threading.Lock()  # while OpenCV is being imported it is in sys.modules by halves, for other threads
+_importing = threading.Lock()  # while one thread imports OpenCV, others would find it incomplete in sys.modules
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph ready to be compared. rgb: (h, w, 3), its longer side SIDE; points (n, 2); descriptors (n, 128)."""
+    """A photograph, prepared for comparison. rgb: (h, w, 3), its longer side SIDE; points (n, 2); descriptors (n,
+    128)."""
 
     rgb: Pixels
-    size: tuple[int, int]  # as it came, width and height
+    size: tuple[int, int]  # width and height before scaling
     points: npt.NDArray[np.float32]
     descriptors: npt.NDArray[np.float32]
 
     @cached_property
     def mirrored(self) -> Photograph:
-        """The same, left and right exchanged. Its features need not be found again: a SIFT descriptor is a histogram of
-        orientations in each of 4 x 4 fields, and in a mirror the rows of fields and the orientations run backwards."""
+        """The mirror image, without computing features again: a SIFT descriptor is a histogram of orientations in each
+        of 4 x 4 cells, and mirroring reverses the order of the cells in a row and of the orientations."""
         fields = self.descriptors.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
         descriptors = np.ascontiguousarray(fields.reshape(-1, 128))
         points = np.column_stack([self.rgb.shape[1] - 1 - self.points[:, 0], self.points[:, 1]])
@@ -57,13 +58,13 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Fit:
-    """How b lies upon a. share_a, share_b: of each photograph that the other shows too, 0 to 1.
+    """How b maps onto a. share_a, share_b: the share of each photograph that the other shows too, 0 to 1.
 
     matches: features that fit one homography; residual: their median distance to it, as a share of the diagonal;
-    agreement: median correlation of patches, grey, once laid upon each other, -1 to 1; enlarged: lengths in a's pixels
-    over lengths in b's, as they came; turned: degrees; stretched: lengths one way over lengths the other.
-    raw, fitted: root mean square difference of the overlap in grey levels, as it is and once the colours of one were
-    fitted to the other's; saturation: the mean of the largest less the smallest channel.
+    agreement: median correlation of grey patches after warping, -1 to 1; enlarged: lengths in a's pixels over lengths
+    in b's, before scaling; turned: degrees; stretched: lengths in one direction over those in the other. raw, fitted:
+    root mean square difference of the overlap in grey levels, before and after fitting the colours of one to the
+    other's; saturation: mean of the largest minus the smallest channel.
     """
 
     matches: int
@@ -93,7 +94,7 @@ def photograph(image: Image.Image) -> Photograph:
 
 
 def fit(a: Photograph, b: Photograph) -> Fit | None:
-    """How b lies upon a; None where no homography that a photograph could have made fits."""
+    """How b maps onto a; None if no plausible homography fits."""
     cv2 = opencv()
     pairs = _matches(cv2, a.descriptors, b.descriptors)
     if len(pairs) < FEWEST:
@@ -111,7 +112,7 @@ def fit(a: Photograph, b: Photograph) -> Fit | None:
 
 
 def opencv() -> Any:
-    """The library. Raises MissingPackage; OutOfResources where it is installed and there is no memory to load it."""
+    """The library. Raises MissingPackage; OutOfResources if there is not enough memory to load it."""
     try:
         with _importing:
             import cv2
@@ -126,7 +127,7 @@ def opencv() -> Any:
 def _features(rgb: bytes, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     cv2 = opencv()
     grey = cv2.cvtColor(np.frombuffer(rgb, np.uint8).reshape(shape), cv2.COLOR_RGB2GRAY)
-    # Dark varnish leaves little contrast; a lower threshold than OpenCV's finds what there is.
+    # Dark varnish leaves little contrast, so the threshold is lower than OpenCV's.
     found, descriptors = cv2.SIFT_create(nfeatures=FEATURES, contrastThreshold=0.02).detectAndCompute(grey, None)
     if descriptors is None:
         return np.empty((0, 2), np.float32), np.empty((0, 128), np.float32)
@@ -135,10 +136,10 @@ def _features(rgb: bytes, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.float3
 
 
 def _matches(cv2: Any, a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """(m, 2) places in a and b of features that are nearest to each other, by far."""
+    """(m, 2) indices in a and b of features that are each other's nearest by a wide margin."""
     if min(len(a), len(b)) < 2:
         return np.empty((0, 2), np.int64)
-    cosines = a @ b.T  # RootSIFT is of unit length
+    cosines = a @ b.T  # RootSIFT has unit length
     to_b, to_a = cosines.argmax(axis=1), cosines.argmax(axis=0)
     best = cosines[np.arange(len(a)), to_b]
     cosines[np.arange(len(a)), to_b] = -1
@@ -150,7 +151,7 @@ def _matches(cv2: Any, a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -
 
 
 def _distinct(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> int:
-    """How many matches lie apart: one spot may have several features."""
+    """How many matches are at different positions: one point may have several features."""
     return min(len({tuple(p) for p in np.round(points / 4).astype(int).tolist()}) for points in (a, b))
 
 
@@ -164,7 +165,7 @@ class _Shape:
 
 
 def _shape(cv2: Any, matrix: Matrix, a: Photograph, b: Photograph) -> _Shape | None:
-    """What the homography does to b's frame; None where no camera and no pair of scissors could have done it."""
+    """What the homography does to b's frame; None if neither a camera nor cropping could do that."""
     (ha, wa), (hb, wb) = a.rgb.shape[:2], b.rgb.shape[:2]
     corners = np.array([[0, 0], [wb, 0], [wb, hb], [0, hb]], np.float64)
     depth = np.column_stack([corners, np.ones(4)]) @ matrix[2]
@@ -176,11 +177,11 @@ def _shape(cv2: Any, matrix: Matrix, a: Photograph, b: Photograph) -> _Shape | N
     frame = np.array([[0, 0], [wa, 0], [wa, ha], [0, ha]], np.float32)
     overlap, _ = cv2.intersectConvexConvex(on_a, frame)
     across, down = ((on_a[1] + on_a[2] - on_a[0] - on_a[3]) / 2 / wb, (on_a[2] + on_a[3] - on_a[0] - on_a[1]) / 2 / hb)
-    if across[0] * down[1] - across[1] * down[0] <= 0:  # turned over
+    if across[0] * down[1] - across[1] * down[0] <= 0:  # flipped
         return None
     lengths = np.hypot(*across), np.hypot(*down)
     middle = float(np.sqrt(lengths[0] * lengths[1]))
-    # As they came: SIDE over the longer side was what each was scaled by.
+    # In original pixels: each photograph was scaled by SIDE over its longer side.
     enlarged = middle * (max(a.size) / SIDE) / (max(b.size) / SIDE)
     stretched = float(max(lengths) / min(lengths))
     if stretched > MOST_STRETCHED or not 1 / MOST_ENLARGED < middle < MOST_ENLARGED:
@@ -194,7 +195,7 @@ def _shape(cv2: Any, matrix: Matrix, a: Photograph, b: Photograph) -> _Shape | N
 def _laid(
     cv2: Any, matrix: Matrix, a: Photograph, b: Photograph, on_a: Any, on_b: Any, matches: int, shape: _Shape
 ) -> Fit | None:
-    """Lay the one with the finer detail in the overlap upon the other, and compare."""
+    """Warp the one with the finer detail in the overlap onto the other, and compare."""
     if np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) > 1:  # b would be enlarged: reduce a instead
         matrix, a, b, on_a, on_b = np.linalg.inv(matrix).astype(np.float64), b, a, on_b, on_a
         is_swapped = True
@@ -215,7 +216,7 @@ def _laid(
     one, two = (each[some][inside[some]] for each in (there, here))
     residual = np.median(np.hypot(*(cv2.perspectiveTransform(on_b[None].astype(np.float64), matrix)[0] - on_a).T))
     saturation = [_saturation(each) for each in (one, two)]
-    # From the more colourful to the other: grey can be made of colours, and not the other way round.
+    # From the more colourful to the other: colours can be mapped to grey, but not grey to colours.
     fitted = _fitted(one, two) if saturation[0] >= saturation[1] else _fitted(two, one)
     if is_swapped:
         saturation.reverse()
@@ -235,9 +236,9 @@ def _laid(
 
 
 def agreement(one: npt.NDArray[np.float32], two: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> float:
-    """Median correlation of two grey pictures (h, w), patch by patch, of those pixels that are inside both.
+    """Median correlation of two grey pictures (h, w), patch by patch, over the pixels that are inside both.
 
-    Only patches that lie inside by nine tenths and have something in them count; 0 where these are fewer than four.
+    Only patches of which nine tenths are inside, and which are not uniform, count; 0 if there are fewer than four.
     """
     height, width = (side // PATCH * PATCH for side in inside.shape)
 
@@ -260,15 +261,15 @@ def agreement(one: npt.NDArray[np.float32], two: npt.NDArray[np.float32], inside
 
 
 def _saturation(pixels: Any) -> float:
-    """The mean of the largest less the smallest channel; pixels (n, 3)."""
+    """The mean of the largest minus the smallest channel; pixels (n, 3)."""
     red, green, blue = pixels.T
     largest, smallest = (each(each(red, green), blue) for each in (np.maximum, np.minimum))
     return float((largest - smallest).mean())
 
 
 def _fitted(source: Any, target: Any) -> float:
-    """Root mean square difference in levels once the colours of one were fitted to the other's by a linear map."""
+    """Root mean square difference in levels after the colours of one were fitted to the other's by a linear map."""
     design = np.column_stack([source, np.ones(len(source), np.float32)])
-    gram = design.T.astype(np.float64) @ design + 1e-3 * np.eye(4)  # a grey picture has three channels alike
+    gram = design.T.astype(np.float64) @ design + 1e-3 * np.eye(4)  # a grey picture has three equal channels
     weights = np.linalg.solve(gram, design.T.astype(np.float64) @ target)
     return float(np.sqrt(((design @ weights - target) ** 2).mean()))

@@ -1,6 +1,6 @@
-"""Files of pairs, millions of rows long: read a block at a time, and answered in a file that appears whole.
+"""Files of pairs with millions of rows: read block by block, and answered in a file that is written atomically.
 
-A block has each of its paintings once, and each pair by two numbers. Does not judge them: that is pair_judge.py.
+A block has each of its paintings once, and each pair as two numbers. Does not judge pairs: that is pair_judge.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv  # as pa.csv
+import pyarrow.csv  # also imports pa.csv
 
 from ...embedder.catalogs.tables import Table, open_table
 from ...errors import BadCatalog
@@ -26,7 +26,7 @@ from ..scoring.vectors import Integers
 from ..storage.generations import Generation
 
 BLOCK_BYTES = 8 << 20  # of the file read at once: some 300,000 pairs
-PLAIN = ("utf-8", "utf-8-sig")  # encodings in which a file's bytes are compared with names as they are
+PLAIN = ("utf-8", "utf-8-sig")  # encodings that need no conversion
 DIGITS = 10  # of a probability
 BEGINNINGS = np.frombuffer("".join(f"0.{n:02d}" for n in range(100)).encode(), np.uint32)
 FOUR = np.frombuffer("".join(f"{n:04d}" for n in range(10_000)).encode(), np.uint32)
@@ -35,21 +35,21 @@ T = TypeVar("T", bound=np.generic)
 
 
 class Side(NamedTuple):
-    """One side of some pairs (p,). places: (k,) where its paintings are in the index, -1 for one that is not there.
+    """One side of some pairs (p,). places: (k,) of its paintings in the index, -1 for one that is not there.
 
-    which: (p,) of these each pair means.
+    which: (p,) which of these each pair has.
     """
 
     places: Integers
     which: Integers
 
     def of(self, facts: npt.NDArray[T]) -> npt.NDArray[T]:
-        """(p,) what is said of the paintings (k,), for each pair."""
+        """(p,) values of the paintings (k,), for each pair."""
         return facts[self.which]
 
 
 class Block(NamedTuple):
-    """Some rows of the file: what stands in their first column, their paintings, and their size in bytes."""
+    """Some rows of the file: their first column, their paintings, and their size in bytes."""
 
     index: pa.Array
     a: Side
@@ -61,7 +61,7 @@ class Block(NamedTuple):
 def pair_file(source: Path, generation: Generation, encoding: str | None = None) -> Iterator[PairFile]:
     """The pairs in a table of any kind that tables.py reads. Raises BadCatalog.
 
-    Millions are read as they stand where the file is UTF-8 with its header first; any other is copied into such a one.
+    A UTF-8 file whose first line is its header is read directly; any other is first copied into such a file.
     """
     table = open_table(source, encoding)
     if table.separator and table.encoding in PLAIN and table.line == 1 and not _is_of_carriage_returns(source):
@@ -86,16 +86,16 @@ def _rows(table: Table) -> Iterator[Sequence[str]]:
 
 
 def _is_of_carriage_returns(source: Path) -> bool:
-    """Whether rows end in these alone, as old Macs write them."""
+    """Whether rows end with carriage returns alone, as on old Macs."""
     with source.open("rb") as stream:
         return b"\r" in stream.readline(BLOCK_BYTES).rstrip(b"\r\n")
 
 
 class PairFile:
-    """A file of pairs in UTF-8 whose header is its first line. Raises BadCatalog where it is none."""
+    """A file of pairs in UTF-8 whose header is its first line. Raises BadCatalog if it is none."""
 
     def __init__(self, source: Path, generation: Generation, stored: Path, separator: str) -> None:
-        """source: what it is called; stored: where it lies."""
+        """source: its name in messages; stored: its path."""
         self.source, self._stored = source, stored
         self._place = {name.encode(): place for place, name in enumerate(generation.table["id"])}
         self._parsing = pa.csv.ParseOptions(delimiter=separator)
@@ -117,11 +117,11 @@ class PairFile:
                         f"{self.source}: has a row of over {BLOCK_BYTES >> 20} MB; it is not a list of pairs"
                     )
                 yield memoryview(read)[: end or None]
-                stream.seek(end - len(read) if end else 0, os.SEEK_CUR)  # back to where the next row begins
+                stream.seek(end - len(read) if end else 0, os.SEEK_CUR)  # back to the beginning of the next row
 
     def pairs(self, rows: memoryview) -> Block:
-        """Those in these rows."""
-        names = pa.dictionary(pa.int32(), pa.binary())  # bytes: to check every row for UTF-8 would cost a second
+        """The pairs in these rows."""
+        names = pa.dictionary(pa.int32(), pa.binary())  # bytes: checking every row for UTF-8 would cost a second
         options = pa.csv.ConvertOptions(
             column_types={"0": pa.binary(), "1": names, "2": names}, include_columns=self._columns[:3]
         )
@@ -140,13 +140,13 @@ class PairFile:
         try:
             yield
         except pa.ArrowInvalid as problem:
-            reason = re.sub(r"Row #\d+: ", "", " ".join(str(problem).split()))  # counted from where its block begins
+            reason = re.sub(r"Row #\d+: ", "", " ".join(str(problem).split()))  # its number is relative to the block
             raise BadCatalog(f"{self.source}: {reason[:200]}") from None
 
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[BinaryIO]:
-    """To be written to: the file appears when all is written and on the disk, or not at all."""
+    """A file to write to, which appears when everything is on the disk, or not at all."""
     aside = target.with_name(target.name + ".part")
     try:
         with aside.open("wb") as stream:
@@ -172,7 +172,7 @@ def rows_of(numbers: pa.Array, text: npt.NDArray[np.uint32]) -> pa.Buffer:
         raise BadCatalog("the first column, index, has a comma, quote or line break in it; number the pairs")
     starts = np.frombuffer(numbers.buffers()[1], np.int32)[: len(numbers) + 1]
     width = int(starts[1] - starts[0])
-    if (np.diff(starts) == width).all():  # as good as always, and four times as fast as joining texts
+    if (np.diff(starts) == width).all():  # almost always so, and four times as fast as joining texts
         rows = np.empty((len(text), width + DIGITS + 4), np.uint8)
         rows[:, :width] = np.frombuffer(named, np.uint8, len(text) * width).reshape(len(text), width)
         rows[:, width], rows[:, width + 1 : -1], rows[:, -1] = ord(","), text.view(np.uint8), ord("\n")

@@ -1,9 +1,9 @@
-"""Fused distances of millions of pairs, in float32: by products of matrices where pairs lie close together.
+"""Fused distances of millions of pairs, in float32, by matrix products wherever pairs are dense.
 
-Files mostly go through one group of paintings after the other. Of a stretch of pairs with numbers a and b, its Gram
-matrix of (max a - min a) x (max b - min b) entries is made and read off, if that is no more than DENSE entries a pair;
-else the stretch is halved where halves are cheaper together, or the pairs' vectors are gathered. Ten thousand pairs of
-the paintings 0 to 99 with each other take one matrix of 100 x 100; the same number all over an index is gathered.
+Files mostly go through one group of paintings after the other. For a stretch of pairs with numbers a and b, the Gram
+matrix of (max a - min a) x (max b - min b) entries is computed if that is at most DENSE entries per pair; else the
+stretch is halved if the halves are cheaper together, or the pairs' vectors are gathered. Ten thousand pairs among the
+paintings 0 to 99 take one matrix of 100 x 100; the same number spread over an index is gathered.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from ..scoring.neighbourhood import (
 from ..scoring.vectors import Array, Integers
 from ..storage.generations import Generation
 
-DENSE = 16  # a Gram matrix with at most so many entries for each pair asked for is cheaper than gathering
-PACKING = 35  # a matrix product of r rows takes as long as r + 35 are worth: so much goes into laying out the columns
+DENSE = 16  # a Gram matrix with at most this many entries per pair is cheaper than gathering
+PACKING = 35  # a matrix product of r rows costs as much as r + 35 rows, because the columns are repacked
 GATHER = 1 << 12  # pairs whose vectors are gathered at once
-LOOKED_AT = 512  # paintings whose nearest a core looks for at once; with fewer, products take longer
+LOOKED_AT = 512  # paintings whose nearest a core searches at once; with fewer, products are slower
 
 
 class PairJudge:
     """Fused distances of pairs of a generation's paintings, in float32.
 
-    Paintings are numbered as they are first asked about, and what is needed of them is kept in that order. Files mostly
-    go through one group of paintings after the other: so the numbers in a stretch of pairs lie side by side, and their
-    rows need not be gathered.
+    Paintings are numbered in the order of their first pair, and their vectors are kept in that order. Files mostly go
+    through one group of paintings after the other, so the numbers in a stretch of pairs are adjacent, and their rows
+    need not be gathered.
     """
 
     def __init__(self, generation: Generation, calibration: PairCalibration, workers: int) -> None:
-        """workers: threads that look for the nearest of paintings."""
+        """workers: threads that search for the nearest paintings."""
         self.calibration, self.matrix, self.workers = calibration, generation.vectors.matrix, workers
         hashes = generation.table["vector_sha256"].to_numpy(object)
         landmarks, self.copies = landmark_places(hashes), copies_of(hashes)
@@ -55,13 +55,14 @@ class PairJudge:
         self.as_landmark = landmark_numbers(hashes, landmarks)
         self.number, self.asked = np.full(count, -1), 0
         self.threads = ThreadpoolController().select(user_api="openmp")
-        # By number. Only the rows that are asked about are ever written, and only those take memory.
+        # By number. Only rows that are needed are ever written, and only those take memory.
         self.vectors = np.zeros(self.matrix.shape, np.float32)
         self.neighbourhoods = Neighbourhoods(np.zeros((count, len(self.landmarks)), np.float32), np.full(count, -1))
 
     def look_at(self, places: Integers) -> None:
-        """Number the paintings at these places, -1 for none, that have no number yet, and look around them."""
-        fresh = pd.unique(places[places >= 0])  # in the order they are asked about
+        """Number the paintings at these places, -1 for none, that have no number yet, and compute their
+        neighbourhoods."""
+        fresh = pd.unique(places[places >= 0])  # in the order of the pairs
         fresh = fresh[self.number[fresh] < 0]
         numbers = np.arange(self.asked, self.asked + len(fresh))
         self.number[fresh], self.asked = numbers, self.asked + len(fresh)
@@ -73,29 +74,29 @@ class PairJudge:
                 pass
 
     def _look_around(self, paintings: tuple[Integers, Integers]) -> None:
-        """The paintings at these places, which have these numbers."""
+        """Compute the neighbourhoods of the paintings at these places, which have these numbers."""
         places, new = paintings[0], _span(paintings[1])
-        with self.threads.limit(limits=1):  # beside BLAS': of OpenMP's, every thread has its own
+        with self.threads.limit(limits=1):  # in addition to BLAS' limit: each thread has its own OpenMP threads
             found = expanded(self.matrix[places], self.matrix, places, self.copies)
             Neighbourhoods.of(
                 found, self.landmarks, self.bandwidth, self.neighbourhoods.own[new], self.neighbourhoods.roots[new]
             )
 
     def numbers(self, places: Integers) -> Integers:
-        """(k,) of the paintings at these places, which were looked at; any number for a place of -1."""
+        """(k,) numbers of the paintings at these places; any number for a place of -1."""
         numbers, is_known = np.zeros(len(places), np.int64), places >= 0
         numbers[is_known] = self.number[places[is_known]]
-        numbers[~is_known] = numbers[is_known].min() if is_known.any() else 0  # widens no span
+        numbers[~is_known] = numbers[is_known].min() if is_known.any() else 0  # does not widen the span
         return numbers
 
     def fused_distances(self, a: Integers, b: Integers) -> Array:
         """(p,) of the pairs of paintings with these numbers (p,)."""
-        if not self.asked:  # none of them is in the index
+        if not self.asked:  # none of the paintings is in the index
             return np.zeros(len(a), np.float32)
         return np.concatenate([np.empty(0, np.float32), *self._stretches(a, b)])
 
     def _stretches(self, a: Integers, b: Integers) -> Iterator[Array]:
-        """The same, one stretch of the pairs after the other."""
+        """The same, stretch by stretch."""
         pairs, half = len(a), len(a) // 2
         if pairs > GATHER and _cost(a[:half], b[:half]) + _cost(a[half:], b[half:]) < _cost(a, b):
             yield from self._stretches(a[:half], b[:half])
@@ -124,7 +125,7 @@ class PairJudge:
 
 
 def _cost(a: Integers, b: Integers) -> int:
-    """Of the Gram matrix that holds these pairs (p,), in entries."""
+    """The size in entries of the Gram matrix that covers these pairs (p,)."""
     rows, columns = _span(a), _span(b)
     return int((rows.stop - rows.start + PACKING) * (columns.stop - columns.start))
 

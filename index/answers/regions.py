@@ -1,7 +1,7 @@
-"""Which parts of two paintings the model sees as most alike: a picture for the eye, not a part of the verdict.
+"""The parts of two paintings that are most alike to the model: an illustration, not part of the verdict.
 
-Nine overlapping parts of each, almost half as wide and half as high as the whole, are embedded like paintings of their
-own and paired off, the nearest two first. The outermost strip is left out, of small pictures too.
+Nine overlapping parts of each, almost half as wide and high as the whole, are embedded like paintings and paired, the
+nearest two first. The outermost strip is left out, even of small pictures.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def parts(image: BinaryIO, size: int, max_pixels: int = MAX_PIXELS) -> Pixels:
 
 
 def alike(manifest: Manifest, a: Array, b: Array) -> Regions:
-    """a, b: (9, d) the vectors of two paintings' parts, as the model of the manifest's index gave them."""
+    """a, b: (9, d) the vectors of two paintings' parts, as given by the model of the manifest's index."""
     centre = np.array(manifest.centre, np.float32)
     a, b = (np.stack([centred(vector, centre) for vector in part]) for part in (a, b))
     apart = distances(a[:, None], b[None])  # (9, 9)

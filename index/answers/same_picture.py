@@ -1,8 +1,9 @@
 """Do two photographs show the same picture, and how do they differ?  Decided by bytes, by pixels, and by geometry.
 
-A small distance does not decide it: a model is made to ignore what tells two works of one artist apart. What matches
-patch by patch when laid on top of each other does (geometry.py). If the drawing fits and the patches do not agree, one
-is a copy by another hand or a second version; a photograph of a picture that was restored in between looks so, too.
+A small distance does not decide it: the model is trained to ignore differences between works of one artist. The
+decision is by patches that agree when one photograph is warped onto the other (geometry.py). If the drawing fits but
+the patches do not agree, one is a copy by another hand or a second version; a picture that was restored between two
+photographs looks like that, too.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from ..scoring.calibration import FALSE_POSITIVE_RATES, Calibration
 from . import geometry
 from .geometry import Fit, Photograph
 
-# Chosen on the museum's paintings changed by code and on 45 pairs of photographs of one painting from two collections
-# (docs/review.md): photographs of one picture agreed by 0.77 and more, redrawn ones by 0.55 at most.
-# Some models find a grey copy farther away than they find most works of one artist: so of two files that are far apart
-# the greys are looked at first.
+# Chosen on altered images of the museum's paintings and on 45 pairs of photographs of one painting from two collections
+# (docs/review.md): photographs of one picture had an agreement of 0.77 and more, redrawn ones of 0.55 at most. For some
+# models, a grey copy is farther away than most works of one artist. So if two files are far apart, their grey levels
+# are compared first.
 ALIKE = 0.6  # correlation of small grey pictures, upright or mirrored: 1 in 400 pairs of different paintings has more
 ALIKE_SIDE = 32
-WHOLLY = 1 << 30  # pixels a side: no JPEG is decoded reduced
+WHOLLY = 1 << 30  # pixels: no JPEG is decoded at reduced size
 ONE_PICTURE = 0.72  # agreement of patches
-VERSION = 0.05  # less of it is chance; of 780 pairs of different pictures not one had features that fit at all
+VERSION = 0.05  # less may be chance; of 780 pairs of different pictures, none had features that fit at all
 VERSION_MATCHES, VERSION_SHARE = 20, 0.6
-WHOLE = 0.93  # of a photograph; less is a part of it
+WHOLE = 0.93  # of a photograph; less is a detail of it
 SMALLER = 1.05  # times as long
-SAME_LEVELS, SAME_COLOURS = 6.0, 5.0  # grey levels, root mean square: saved again, or its colours changed by a rule
-GREY = 4.0  # levels between the channels, on average
-COLOURED = 2.0  # times as much as grey
-TURNED = 0.4  # degrees, of a photograph that was taken again
+SAME_LEVELS, SAME_COLOURS = 6.0, 5.0  # grey levels, root mean square: saved again, or with its colours adjusted
+GREY = 4.0  # mean difference between channels, in levels
+COLOURED = 2.0  # ratio of saturation
+TURNED = 0.4  # degrees, between two exposures
 
 IDENTICAL, IDENTICAL_PIXELS, SAVED_ANEW = "identical", "identical pixels", "saved anew"
 ANOTHER_PHOTOGRAPH, ANOTHER_VERSION = "another photograph", "another version"
@@ -59,11 +60,11 @@ SAID = {
 
 @dataclass(frozen=True)
 class Reach:
-    """Distances within which photographs are compared, told by how few pairs by different artists lie nearer, so that
-    they follow each model's scale (docs/review.md). As they stand: for a model that was never calibrated.
+    """Distances within which photographs are compared, defined by how few pairs of different artists are nearer, so
+    that they follow each model's scale (docs/review.md). The defaults are for a model without a calibration.
 
-    near: one in ten, of a pair that is asked about and of the two nearest; nearer: one in a hundred, of the five
-    nearest; very_near: half of where one in a thousand lies, of what `nearest` finds.
+    near: one in ten, for a pair and for the two nearest; nearer: one in a hundred, for the five nearest; very_near:
+    half the distance of one in a thousand, for the results of `nearest`.
     """
 
     near: float = 0.65
@@ -78,11 +79,11 @@ class Reach:
 
 @dataclass(frozen=True)
 class SamePicture:
-    """That two photographs show one picture, and how. kinds: what b is to a, words of SAID;
-    how: the same as one text; says: in a sentence.
+    """How two photographs show one picture. kinds: what b is compared with a, keys of SAID; how: the same as one text;
+    says: as a sentence.
 
-    is_version: one composition painted twice, not one picture. agreement: of patches laid upon each other, at most 1;
-    None where the bytes or pixels are identical. matches: features that lie alike.
+    is_version: one composition painted twice, not one picture. agreement: of patches after warping, at most 1; None if
+    bytes or pixels are identical. matches: features that fit the homography.
     """
 
     kinds: tuple[str, ...]
@@ -106,7 +107,7 @@ class SamePicture:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is compared of a photograph. content: sha256 of its bytes, empty where not known; pixels: of its pixels;
+    """What is compared of a photograph. content: sha256 of its bytes, empty if unknown; pixels: sha256 of its pixels;
     found: its features, None without OpenCV."""
 
     content: str
@@ -115,15 +116,15 @@ class Seen:
 
 
 def seen(image: Source, content: str = "", *, max_pixels: int = MAX_PIXELS) -> Seen:
-    """Read an image to compare it. It is decoded whole, since its size counts. Raises UnreadableImage."""
+    """Read an image for comparison, at full size, since its size matters. Raises UnreadableImage."""
     rgb = used(image, WHOLLY, Image.Image.copy, max_pixels=max_pixels)
     pixels = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
     return Seen(content, pixels, geometry.photograph(rgb) if has_geometry() else None)
 
 
 def greys(image: Source, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.float32]:
-    """(32, 32) grey levels of the whole image, of mean 0 and norm 1, or 0 where it is of one grey. Raises
-    UnreadableImage. Takes some milliseconds, where `seen` takes a tenth of a second."""
+    """(32, 32) grey levels of the whole image, with mean 0 and norm 1, or 0 if it is uniform. Raises UnreadableImage.
+    Takes a few milliseconds, while `seen` takes a tenth of a second."""
     size = (ALIKE_SIDE, ALIKE_SIDE)
     small: npt.NDArray[np.float32] = used(
         image,
@@ -137,12 +138,12 @@ def greys(image: Source, *, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.floa
 
 
 def may_be_alike(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
-    """Whether `greys` of two images are spread alike, so that it is worth to compare these by geometry."""
+    """Whether `greys` of two images are similar enough to compare the images by geometry."""
     return float(max((a * b).sum(), (a * b[:, ::-1]).sum())) > ALIKE
 
 
 def has_geometry() -> bool:
-    """Whether OpenCV is installed; without it only identical photographs are told."""
+    """Whether OpenCV is installed; without it, only identical photographs are found."""
     try:
         geometry.opencv()
     except MissingPackage:
@@ -151,7 +152,7 @@ def has_geometry() -> bool:
 
 
 def same_picture(a: Seen, b: Seen) -> SamePicture | None:
-    """None where they show different pictures, or where that cannot be told."""
+    """None if they show different pictures, or if that is unknown."""
     if a.content and a.content == b.content:
         return SamePicture((IDENTICAL,))
     if a.pixels == b.pixels:
@@ -160,7 +161,7 @@ def same_picture(a: Seen, b: Seen) -> SamePicture | None:
 
 
 def compared(a: Photograph, b: Photograph) -> SamePicture | None:
-    """The same by geometry alone, as b is and mirrored."""
+    """The same by geometry alone, for b and its mirror image."""
     found = geometry.fit(a, b)
     judged = None if found is None else judge(found, False)
     if judged is not None and not judged.is_version:
@@ -172,7 +173,7 @@ def compared(a: Photograph, b: Photograph) -> SamePicture | None:
 
 
 def judge(fit: Fit, is_mirrored: bool) -> SamePicture | None:
-    """What it means that two photographs fit so."""
+    """What this fit of two photographs means."""
     mirrored = ("mirrored",) if is_mirrored else ()
     if fit.agreement < ONE_PICTURE:
         is_version = (

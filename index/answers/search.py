@@ -1,8 +1,7 @@
 """Rank the paintings nearest to a query, and the artists who might have painted it.
 
 Every painting counts for its artist, by a kernel that falls steeply with distance (artist_scores.py); calibration.py
-weighs an artist's score against how many paintings made it. Whether two paintings share an artist is decided in
-verify.py.
+corrects an artist's score for the number of paintings. Whether two paintings share an artist is decided in verify.py.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class RankedArtist:
-    """An artist, the probability that the query is theirs, and their nearest paintings as evidence.
+    """An artist, the probability that the query is by this artist, and the artist's nearest paintings as evidence.
 
-    works: how many paintings by them could count, not including the query itself.
+    works: the number of their paintings that could count, without the query itself.
     """
 
     artist: str
@@ -67,7 +66,7 @@ class Answer:
 
     query: str
     artists: tuple[RankedArtist, ...]
-    unknown: float | None  # None where only paintings were asked for
+    unknown: float | None  # None if only paintings were asked for
     paintings: tuple[Neighbour, ...]
     searched: int
     approximate: bool
@@ -150,10 +149,10 @@ class Gallery:
         return similarity(near_a, near_b, landmarks.bandwidth)
 
     def expanded(self, queries: Sequence[Query], seen: Sequence[Seen] | None = None) -> list[Query]:
-        """The same queries: a painting of the index expanded by its nearest there, one from elsewhere as it is.
+        """The same queries: a painting of the index is expanded by its nearest there, one from elsewhere is unchanged.
 
-        A picture saved again at a painting's path is from elsewhere. All are looked for at once, but where they were
-        seen already among all that there is.
+        A picture that was saved again at a painting's path counts as from elsewhere. All are searched at once, except
+        those that have been searched in the whole index already.
         """
         found = [query if query.painting or query.expanded is not None else _as_it_is(query) for query in queries]
         missing = [number for number, query in enumerate(found) if query.expanded is None]
@@ -167,11 +166,11 @@ class Gallery:
         return found
 
     def _expanded(self, query: Query, near: Near) -> Query:
-        """near: the nearest of everything, or some of them."""
+        """near: the nearest in the whole index, or some of them."""
         every = self.store.everything
         while True:
             vectors = every.vectors_at(near.places.tolist())
-            is_other = ~np.isin(near.places, list(query.own)) & (vectors != query.vector).any(axis=1)  # no copy either
+            is_other = ~np.isin(near.places, list(query.own)) & (vectors != query.vector).any(axis=1)  # nor a copy
             more = near
             if is_other.sum() < NEAREST:
                 (more,) = every.nearest(query.vector[None], [2 * len(near.places)])
@@ -181,18 +180,18 @@ class Gallery:
             near = more
 
     def look(self, queries: Sequence[Query], k: int) -> Iterator[Seen]:
-        """What `nearest_paintings`, for up to k, and `nearest_artists` need for each query, in one pass over the
+        """What `nearest_paintings` (up to k) and `nearest_artists` need for each query, in one pass over the
         paintings."""
         own = [query.own for query in queries]
         return self.store.look(_vectors(queries), [k + len(places) for places in own], own)
 
     def nearest_paintings(self, queries: Sequence[Query], k: int) -> list[tuple[Neighbour, ...]]:
-        """The k paintings nearest to each query, itself left out."""
+        """The k paintings nearest to each query, without itself."""
         found = self.store.nearest(_vectors(queries), [k + len(query.own) for query in queries])
         return [self.neighbours(query, near, k) for query, near in zip(queries, found, strict=True)]
 
     def neighbours(self, query: Query, near: Near, k: int) -> tuple[Neighbour, ...]:
-        """The first k of those near to a query, itself left out."""
+        """The first k of those near to a query, without itself."""
         is_other = ~np.isin(near.places, list(query.own))
         return self._neighbours(near.places[is_other][:k].tolist(), near.distances[is_other][:k].tolist())
 
@@ -201,8 +200,8 @@ class Gallery:
     ) -> tuple[tuple[RankedArtist, ...], float]:
         """The k most probable artists, and the probability that it is none of the index's artists.
 
-        candidates: what a pass over the paintings has found for the query. Artists whose only painting is the query
-        itself cannot be judged and are left out.
+        candidates: the result of a pass over the paintings. Artists whose only painting is the query itself are left
+        out.
         """
         artists = self.store.artists
         scored = artist_scores(candidates.cosines, candidates.artists, len(artists))
@@ -233,7 +232,8 @@ class Gallery:
         return int(self.store.artists.paintings[code] - (self.store.artists_at(list(query.own)) == code).sum())
 
     def _tail_estimate(self, query: Query, candidates: Candidates) -> float:
-        """exp(KERNEL * (cosine - 1)) of a painting farther than the candidates, on average over the landmarks."""
+        """exp(KERNEL * (cosine - 1)) of a painting that is farther than the candidates, estimated as a mean over the
+        landmarks."""
         if candidates.are_all or not len(candidates.cosines):
             return 0.0
         cosines = np.asarray(self.store.landmarks.vectors @ query.vector, np.float64)
@@ -241,7 +241,7 @@ class Gallery:
         return float(np.exp(KERNEL * (far - 1)).mean()) if len(far) else 0.0
 
     def _by_distance(self, query: Query, places: list[int]) -> dict[int, Neighbour]:
-        """Neighbours at these places, ascending so that equally near ones keep the order of their places."""
+        """Neighbours at these places; places ascend, so that equally near ones keep their order."""
         places = sorted(set(places))
         apart = distances(query.vector[None], self.store.vectors_at(places)).tolist() if places else []
         return dict(zip(places, self._neighbours(places, apart), strict=True))

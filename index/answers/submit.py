@@ -1,9 +1,9 @@
-"""Answer a file of pairs, millions of them, as the competition Painter by Numbers asks for it.
+"""Answer a file of millions of pairs, in the format of the competition Painter by Numbers.
 
-The file is read and written in blocks, so that memory does not grow with it, but with the paintings asked about: 10 KB
-for each, and as much again for those of the blocks at work. Of each, the nearest in the index are looked for, many at
-once and by several cores, while the blocks before are still answered (pair_judge.py). Fused distances here are
-float32, good to the sixth digit: enough to rank by, while `pair` is exact to the last bit.
+The file is read and written in blocks, so that memory grows only with the number of paintings: 10 KB each, and as much
+again for those of the current blocks. The nearest of each painting are searched, many at once and on several cores,
+while earlier blocks are still being answered (pair_judge.py). Fused distances are float32 here, accurate to the sixth
+digit: enough for ranking, while `pair` is exact to the last bit.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ PRIOR = 0.01311  # share of same-artist pairs in Painter by Numbers' test set
 MOST_WORKERS = 4  # blocks answered at once; each takes some 100 MB, with 2,000 paintings in it
 SEEN_GROUPS = {"train_and_test", "train_only"}  # values of Painter by Numbers' column artist_group
 GROUPS = ("neither", "seen", "unseen")  # what two paintings of a pair have in common
-COUNTED = (BINS, 2, len(GROUPS))  # fused distance, one artist or two, what the artists have in common
+COUNTED = (BINS, 2, len(GROUPS))  # fused distance, one artist or two, both seen or both unseen or mixed
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What was written. unanswered: pairs with a painting that is not in the index; they got the prior.
+    """Facts about what was written. unanswered: pairs with a painting that is not in the index; they got the prior.
 
-    auc: over all pairs with known artists, and over those of two seen or two unseen ones; NaN where there are none.
+    auc: over all pairs with known artists, and over those of two seen or two unseen ones; NaN if there are none.
     """
 
     pairs: int
@@ -64,9 +64,9 @@ def submit(
 ) -> Submission:
     """Write `index,sameArtist` for each `index, first image, second image` of source, columns by position.
 
-    Images are ids of the index; sameArtist is the probability under the prior; encoding: of source, found where it is
-    not given. The target appears whole or not at all. progress is called with the bytes just answered. While it runs,
-    the process' BLAS keeps to one thread a product. Raises BadCatalog.
+    Images are ids of the index; sameArtist is the probability under the prior; encoding: of source, detected by
+    default. The target is written atomically. progress is called with the bytes just answered. While it runs, the
+    process' BLAS uses one thread per product. Raises BadCatalog.
     """
     workers = min(available_cores(), MOST_WORKERS)
     judge = PairJudge(generation, calibration, workers)
@@ -89,7 +89,7 @@ def submit(
 
     pairs = unanswered = 0
     counts = np.zeros(COUNTED, np.int64)
-    # A core a block: the threads of a BLAS on all cores spin while they wait, on cores that other blocks need.
+    # One core per block: BLAS threads on all cores would spin while they wait, on cores that other blocks need.
     with pair_file(source, generation, encoding) as asked, threadpool_limits(1, "blas"), whole_file(target) as stream:
 
         def saved(block: _Answered) -> _Answered:
@@ -99,8 +99,8 @@ def submit(
 
         stream.write(b"index,sameArtist\n")
         progress(asked.header_bytes)
-        # Closed, so that no thread works on after an error. Numbered in the order of the file, whichever was read
-        # first: the same file gives the same answers to the bit. The disk works beside the cores, not after them.
+        # Closed, so that no thread continues after an error. Numbered in the order of the file, whichever is read
+        # first, so that the same file gives the same answers to the bit. The disk works in parallel with the cores.
         with (
             closing(ahead(asked.pairs, asked.blocks(), workers=workers, most=2 * workers)) as read,
             closing(ahead(numbered, read, workers=1, most=2 * workers)) as named,
@@ -115,7 +115,7 @@ def submit(
 
 
 class _Answered(NamedTuple):
-    """A block of rows; text: theirs in the submission; counts: of _Counter; size: of what was read, in bytes."""
+    """An answered block of rows. text: their rows in the submission; counts: of _Counter; size: bytes read."""
 
     text: pa.Buffer
     pairs: int
@@ -128,12 +128,12 @@ class _Counter:
     """Counts labelled pairs into COUNTED cells."""
 
     def __init__(self, table: pd.DataFrame) -> None:
-        # One more at the end, of nobody: a place of -1 is a painting that is not in the index.
+        # One more at the end, without an artist: a place of -1 is a painting that is not in the index.
         self._codes = np.append(artist_codes(table["artist_key"])[0], -1).astype(np.int32)
         self._groups = np.append(_groups(table), 0).astype(np.int8)
 
     def counts(self, a: Side, b: Side, apart: Array) -> Integers:
-        """Of the pairs of two paintings whose artists are known."""
+        """Counts of the pairs of two paintings whose artists are known."""
         first, second = (side.of(self._codes[side.places]) for side in (a, b))
         group, other = (side.of(self._groups[side.places]) for side in (a, b))
         group = np.where(group == other, group, 0)
@@ -149,7 +149,7 @@ def _aucs(counts: Integers) -> list[float]:
 
 
 def _groups(table: pd.DataFrame) -> npt.NDArray[np.int8]:
-    """(n,) in GROUPS: whether a painting's artist is one the competition trains on, where the table says."""
+    """(n,) in GROUPS: whether a painting's artist is in the competition's training set, if the table says so."""
     if "artist_group" not in table:
         return np.zeros(len(table), np.int8)
     group = table["artist_group"]

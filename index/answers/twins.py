@@ -1,6 +1,6 @@
-"""Which paintings of an index show the picture that was asked about: read again from their files and compared.
+"""Which paintings of an index show the same picture as the query: their files are read again and compared.
 
-Only what the model finds near is looked at, and only where a file still is as it was when it was indexed.
+Only the nearest paintings are compared, and only if their files have not changed since they were indexed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ LOOKED_AT = 5  # of the nearest
 
 
 def seen_painting(painting: Painting, content: str, reader: Reader) -> Seen | None:
-    """The photograph of a painting of the index; None where it is not there, or not as it was."""
+    """The photograph of a painting of the index; None if its file is missing or has changed."""
     return _of_painting(painting, content, reader, _seen(reader))
 
 
 def seen_image(store: VectorStore, image: ImageLike, query: Query, reader: Reader) -> Seen | None:
-    """The image that was asked about: a file, bytes, or a painting of the index."""
+    """The image of the query: a file, bytes, or a painting of the index."""
     return _of_image(store, image, query, reader, _seen(reader))
 
 
@@ -52,7 +52,8 @@ def _of_painting(painting: Painting, content: str, reader: Reader, use: Callable
 def _of_image(
     store: VectorStore, image: ImageLike, query: Query, reader: Reader, use: Callable[[Source, str], T]
 ) -> T | None:
-    """What `use` makes of it and of the sha256 of its bytes, empty where it has none; None where it cannot be read."""
+    """The result of `use` for the image and the sha256 of its bytes (empty if it has none); None if it cannot be
+    read."""
     if isinstance(image, str | os.PathLike) and query.painting is not None:
         return _of_painting(query.painting, _content(store, query.painting), reader, use)
     try:
@@ -72,9 +73,9 @@ def of_pair(
     reach: Reach,
     max_pixels: int = MAX_PIXELS,
 ) -> SamePicture | None:
-    """Whether two images that were asked about show one picture."""
+    """Whether the two images of a pair show one picture."""
     if distance >= reach.near and all(_is_by_id(image, query) for image, query in zip(images, queries, strict=True)):
-        return None  # of two paintings of the index no file is read without need: the distance answers in a millisecond
+        return None  # no files are read for two distant paintings of the index: the distance answers in a millisecond
     contents = [_content(store, query.painting) if query.painting else "" for query in queries]
     if contents[0] and contents[0] == contents[1]:
         return SamePicture((IDENTICAL,))
@@ -91,9 +92,9 @@ def of_pair(
 
 
 def identical(store: VectorStore, query: Query, is_by_id: bool) -> tuple[Twin, ...]:
-    """The paintings with the bytes of the image asked about; no file is read.
+    """The paintings with the same bytes as the query; no file is read.
 
-    is_by_id: a painting of the index was asked about, and other photographs of its own object are no news.
+    is_by_id: the query is a painting of the index; other photographs of its object are then not reported.
     """
     known = query.painting
     content = _content(store, known) if known is not None else ""
@@ -113,9 +114,9 @@ def of_query(
     reach: Reach,
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[Twin, ...]:
-    """The paintings that show the picture asked about: those with its bytes, and of very near ones those that fit it.
+    """The paintings that show the same picture as the query: those with its bytes, and very near ones that match it.
 
-    Others are left to `pair` and review: a comparison takes 0.2 s, the answer itself a hundredth of that.
+    Less near ones are compared only by `pair` and review: a comparison takes 0.2 s, an answer a hundredth of that.
     """
     found = list(identical(store, query, _is_by_id(image, query)))
     close = [each.painting for each in near[:LOOKED_AT] if each.distance < reach.very_near]

@@ -19,13 +19,13 @@ from .same_picture import SamePicture
 from .search import Gallery, Neighbour, Query, RankedArtist
 from .wording import Summary
 
-NEIGHBOURS = 15  # paintings looked at on each side for those they share
+NEIGHBOURS = 15  # nearest paintings of each side, among which shared ones are found
 ARTISTS = 3  # named on each side
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two paintings: its place in the index, if it has one, and the artists nearest to it."""
+    """One of the two paintings: the painting of the index, if it is one, and the artists nearest to it."""
 
     name: str
     painting: Painting | None
@@ -55,7 +55,7 @@ class Judgement:
     threshold: float
     false_positive_rate: float | None
     probability: float
-    probability_by_distance: float  # alone
+    probability_by_distance: float  # without the neighbourhood
     neighbourhood_similarity: float | None
     prior: float
 
@@ -130,7 +130,7 @@ def verdicts(
     gallery: Gallery, pairs: Sequence[tuple[Query, Query]], calibration: Calibration, decision: Decision
 ) -> Iterator[Verdict]:
     """`verdict` on several pairs; their paintings are searched for together."""
-    # Neither of a pair is evidence for the other.
+    # Neither painting of a pair is evidence for the other.
     apart = [replace(query, own=a.own | b.own) for a, b in pairs for query in (a, b)]
     seen = gallery.look(apart, NEIGHBOURS)
     for number, pair in enumerate(pairs):
@@ -147,7 +147,7 @@ def _verdict(
     calibration: Calibration,
     decision: Decision,
 ) -> Verdict:
-    """apart: the two without each other; seen: what each of these finds."""
+    """apart: the two queries, each without the other; seen: their results."""
     a, b = gallery.expanded(pair, seen)
     manifest = gallery.store.manifest
     side_a, side_b = (_side(gallery, *each, calibration) for each in zip(apart, seen, strict=True))

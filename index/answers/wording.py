@@ -2,7 +2,7 @@
 
 The headline states the probability. The threshold is a detail: it limits false alarms and does not depend on the prior,
 so the two may disagree, and then a sentence says so. If the probability is known to be too high, the word is one step
-weaker than the number, and a note says why. Nothing is decided here, but in verify.py and search.py.
+weaker than the number, and a note says why. Decisions are made in verify.py and search.py.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ VERY_LIKELY, LIKELY, UNDECIDED, UNLIKELY, VERY_UNLIKELY = (
     "unlikely",
     "very unlikely",
 )
-FEW_WORKS = 10  # by an artist, in the index: with fewer, the right one is seldom first (docs/accuracy.md)
+FEW_WORKS = 10  # by an artist, in the index: with fewer, the right artist is rarely first (docs/accuracy.md)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """An answer in sentences. words: how likely, one of the five above; headline: the answer; notes: why it deserves
-    less trust than it seems to; details: what it assumes and rests on."""
+    """An answer in sentences. words: how likely, one of the five above; headline: the answer; notes: why to trust it
+    less; details: its assumptions and evidence."""
 
     words: str
     headline: str
@@ -32,7 +32,7 @@ class Summary:
     details: tuple[str, ...]
 
 
-UNTOLD = Summary("", "", (), ())  # in the place of one that is made from the other fields of an answer
+UNTOLD = Summary("", "", (), ())  # placeholder: computed from the other fields of an answer
 
 
 class Named(NamedTuple):
@@ -44,8 +44,8 @@ class Named(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What the index's record says of a painting that was asked about: the name as it stands there, the place of that
-    artist in the ranking, None if not in it, and how many other works by them the index holds."""
+    """The record of a painting that was asked about: the name as written, the artist's position in the ranking, None if
+    not in it, and how many other works by them the index holds."""
 
     by: str
     rank: int | None
@@ -53,12 +53,12 @@ class Recorded(NamedTuple):
 
 
 def percent(probability: float) -> str:
-    """Whole percents, and never a certainty."""
+    """Whole percents, never 0% or 100%."""
     return ">99%" if probability > 0.99 else "<1%" if probability < 0.01 else f"{probability:.0%}"
 
 
 def in_words(probability: float, *, is_too_high: bool = False) -> str:
-    """How likely. is_too_high: known to be; then never more than likely."""
+    """How likely, in words. is_too_high: the probability is known to be too high; then at most "likely"."""
     if probability >= 0.9 and not is_too_high:
         return VERY_LIKELY
     if probability >= 0.7:
@@ -79,7 +79,7 @@ def of_pair(
     one_picture: str | None,
     is_too_sure: bool,
 ) -> Summary:
-    """Of a verdict's numbers. one_picture: how the two show one picture, as a sentence without a subject."""
+    """The summary of a verdict. one_picture: how the two show one picture, as a sentence without a subject."""
     words = in_words(probability, is_too_high=is_too_sure)
     odds = f"{words.capitalize()} {'whether' if words == UNDECIDED else 'that'} one artist painted both"
     odds = f"{odds}: the probability is {percent(probability)}."
@@ -119,7 +119,7 @@ def of_pair(
 def of_artists(
     artists: Sequence[Named], unknown: float, searched: int, recorded: Recorded | None, *, is_from_elsewhere: bool
 ) -> Summary:
-    """Of a ranking, the likeliest first. is_from_elsewhere: the index does not hold the photograph."""
+    """The summary of a ranking, likeliest first. is_from_elsewhere: the index does not hold the photograph."""
     first = artists[0] if artists else None
     if first is None or unknown >= 0.7:
         words = in_words(unknown)

@@ -1,8 +1,8 @@
-"""Models side by side: the same paintings, the same questions, and how sure the differences are.
+"""Compare models on the same paintings and the same questions, with intervals of the differences.
 
-The protocol is written out in docs/benchmark.md. Nothing in it is chosen by a model: which paintings are asked, who is
-in the gallery and which artists a bootstrap draws is the same for all, so that two models are compared draw by draw.
-Vectors are made and kept by kept_vectors.py, the page is benchmark_page.py's.
+The protocol is in docs/benchmark.md. Nothing in it depends on a model: the queries, the gallery and the bootstrap's
+samples of artists are the same for all, so that two models are compared sample by sample. Vectors are computed and kept
+by kept_vectors.py; benchmark_page.py writes the page.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .retrieval import acceptance_limits
 from .splits import split_names
 
 ALL = "all"
-NAMES = {  # of the scores: all are shares, and the more the better
+NAMES = {  # of the scores: all are shares, and higher is better
     "auc": "AUC over all pairs",
     "found_at_1_percent": "pairs found at 1 % false positives",
     "found_at_0_1_percent": "pairs found at 0.1 %",
@@ -51,9 +51,9 @@ FALSE_ACCEPTANCES = {"identified_at_10_percent": 0.1, "identified_at_1_percent":
 
 @dataclass(frozen=True)
 class Score:
-    """One number of one model with its 95 % interval; NaN where there was nothing to count.
+    """One number of one model with its 95 % interval; NaN if there was nothing to count.
 
-    difference: from the first model, with the interval of the paired draws; None of the first model itself.
+    difference: from the first model, with the interval of the paired samples; None for the first model itself.
     """
 
     value: float
@@ -64,7 +64,7 @@ class Score:
 
 @dataclass(frozen=True)
 class BenchmarkedModel:
-    """name: as the model calls itself, with its file where two are called the same; dim: numbers of a vector."""
+    """name: the model's own name, with its file if two have the same; dim: of its vectors."""
 
     name: str
     sha256: str
@@ -73,22 +73,22 @@ class BenchmarkedModel:
 
 @dataclass(frozen=True)
 class Part:
-    """All paintings that were asked, or those of one source. scores: one for each model, in order, by NAMES."""
+    """All queries, or those of one source. scores: one for each model, in order, by NAMES."""
 
     part: str
     paintings: int
     artists: int
     same_pairs: int
     different_pairs: int
-    known: int  # asked, by an artist of the gallery
+    known: int  # queries by an artist of the gallery
     out_of_gallery: int
     scores: dict[str, tuple[Score, ...]]
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Paintings that no model was asked about. unreadable: (path, reason), by any model; copies: of an image that was
-    there already, in the gallery or among the asked; without_artist: nobody could say who is right."""
+    """Paintings that were left out for all models. unreadable: (path, reason), for any model; copies: of an image
+    already in the gallery or among the queries; without_artist: no right answer is known."""
 
     unreadable: tuple[tuple[str, str], ...]
     copies: int
@@ -97,7 +97,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """gallery: the split that was searched; None where each painting was asked of all others."""
+    """gallery: the split that was searched; None if each painting was searched among all others."""
 
     catalog: str
     gallery: str | None
@@ -110,7 +110,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked. table: (n) paintings with artist_key and, maybe, source; in_gallery, asked: (n,) bool."""
+    """The questions. table: (n) paintings with artist_key and possibly source; in_gallery, asked: (n,) bool."""
 
     table: pd.DataFrame
     in_gallery: npt.NDArray[np.bool_]
@@ -118,17 +118,18 @@ class Task:
 
     @property
     def is_itself(self) -> bool:
-        """Each painting is asked of all others."""
+        """Whether each painting is searched among all others."""
         return bool(self.in_gallery.all())
 
 
 def benchmark(
     catalog: Catalog, models: Sequence[str], work: Path, gallery: str | None = None, bar: Bar = no_bar
 ) -> Benchmark:
-    """Compare models, each base, small or a file, on a labelled catalog. What was embedded is kept in the folder work.
+    """Compare models, each base, small or a file, on a labelled catalog. Vectors are kept in the folder work.
 
-    gallery: the split that is searched, by default train where there is one; paintings of all others are asked. Without
-    splits each painting is asked of all others. Raises BadSetting, BadCatalog, BadModel and IndexBusy.
+    gallery: the split that is searched, by default train if there is one; the queries are the paintings of all other
+    splits. Without splits, each painting is searched among all others. Raises BadSetting, BadCatalog, BadModel and
+    IndexBusy.
     """
     table = attributed(catalog.table)
     keys = [artist_key(name) for name in table["artist"]]
@@ -178,7 +179,7 @@ def _gallery_of(table: pd.DataFrame, named: str | None, source: str) -> str | No
 
 
 def task_of(table: pd.DataFrame, gallery: str | None) -> tuple[Task, int]:
-    """The gallery's paintings first, each image once; and how many copies were left out for that."""
+    """The gallery's paintings first, each image once; and how many copies were left out."""
     if gallery is None:
         once = table.drop_duplicates("sha256")
         everything = np.ones(len(once), bool)
@@ -190,9 +191,9 @@ def task_of(table: pd.DataFrame, gallery: str | None) -> tuple[Task, int]:
 
 
 def compared(task: Task, embeddings: Sequence[Array], name: str, bar: Bar = no_bar) -> tuple[Part, ...]:
-    """All asked paintings together, and where there are several sources, each of them.
+    """Scores of all queries together and, if there are several sources, of each of them.
 
-    embeddings: of each model, one at least, (n, d) as it gives them. Raises BadCatalog, of `name`, where the gallery is
+    embeddings: (n, d) of each model, one or more, as given by it. Raises BadCatalog, naming `name`, if the gallery is
     too small.
     """
     if not task.asked.any() or not task.in_gallery.any():
@@ -234,7 +235,7 @@ def compared(task: Task, embeddings: Sequence[Array], name: str, bar: Bar = no_b
 
 
 def _pair_counts(codes: Integers) -> tuple[int, int]:
-    """Of the same artist, and of different ones."""
+    """The numbers of pairs by one artist, and by two."""
     _, counts = np.unique(codes, return_counts=True)
     same = int((counts * (counts - 1)).sum()) // 2
     return same, len(codes) * (len(codes) - 1) // 2 - same
@@ -242,7 +243,7 @@ def _pair_counts(codes: Integers) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Measured:
-    """A number, and what each draw of the bootstrap made of it."""
+    """A number, and its value in each sample of the bootstrap."""
 
     value: float
     draws: list[float]
@@ -252,7 +253,7 @@ NOTHING = _Measured(nan, [])
 
 
 def _scores(models: Sequence[_Measured]) -> tuple[Score, ...]:
-    """The draws of all models are of the same artists."""
+    """The samples have the same artists for all models."""
     first = models[0]
     rest = [
         Score(
@@ -267,7 +268,7 @@ def _scores(models: Sequence[_Measured]) -> tuple[Score, ...]:
 
 
 def _pairs(embeddings: Array, codes: Integers) -> dict[str, _Measured]:
-    """All pairs of these paintings (n, d) by distance, seen from their own centre."""
+    """All pairs of these paintings (n, d) by distance, measured from their own centre."""
     vectors = centred(embeddings, centre_of(embeddings, codes))
     same, different = _pair_counts(codes)
     if not same or not different:
@@ -288,11 +289,12 @@ def _pairs(embeddings: Array, codes: Integers) -> dict[str, _Measured]:
 
 @dataclass(frozen=True)
 class _Answers:
-    """What one model's gallery says to each painting that was asked, (q,) each.
+    """The answers of one model's gallery to the queries, (q,) each.
 
-    by: its artist; is_known: the gallery has a painting of theirs, so that there is a right answer; ahead: artists
-    named before the right one; best: probability of the first artist; unknown: that it is nobody of the gallery.
-    is_outside: it counts as out of the gallery; what is then said of it are outside_best and outside_unknown.
+    by: the query's artist; is_known: the gallery has a painting of theirs, so that there is a right answer; ahead:
+    artists ranked before the right one; best: probability of the first artist; unknown: that it is none of the
+    gallery's artists. is_outside: the query is also used as one out of the gallery, with the probabilities outside_best
+    and outside_unknown.
     """
 
     by: Integers
@@ -307,7 +309,7 @@ class _Answers:
 
 
 def _answers(task: Task, embeddings: Array, codes: Integers, name: str) -> _Answers:
-    """Each painting judged by a calibration fitted to the gallery's paintings by other artists."""
+    """Answers for each query by a calibration fitted to the gallery's paintings by other artists."""
     gallery, by = codes[task.in_gallery], codes[task.asked]
     centre = centre_of(embeddings[task.in_gallery], gallery)
     there, asked = (centred(embeddings[which], centre) for which in (task.in_gallery, task.asked))
@@ -316,7 +318,7 @@ def _answers(task: Task, embeddings: Array, codes: Integers, name: str) -> _Answ
     queries = np.arange(len(by))
     is_known = scored.paintings[queries, by] > 0
     is_outside, outside = ~is_known, scored
-    if task.is_itself or not is_outside.any():  # then they are asked once more, without their artists' paintings
+    if task.is_itself or not is_outside.any():  # then they are asked again, without their artists' paintings
         is_outside, outside = np.ones(len(by), bool), without_own_artists(scored, by)
     ahead = np.zeros(len(by), np.int64)
     best, unknown, outside_best, outside_unknown = (np.full(len(by), nan) for _ in range(4))
@@ -357,7 +359,8 @@ def _right_neighbours(
 
 
 def _named(answers: _Answers, here: npt.NDArray[np.bool_]) -> dict[str, _Measured]:
-    """Of the asked paintings that are here (q,): which are named rightly, and which are known to be in the gallery."""
+    """For the queries selected by `here` (q,): which are correctly identified, and which are by artists of the
+    gallery."""
     known, outside = answers.is_known & here, answers.is_outside & here
     found = dict.fromkeys(("neighbour", "top_1", "top_5", "known_auc", *FALSE_ACCEPTANCES), NOTHING)
     if not known.any():

@@ -1,4 +1,4 @@
-"""A benchmark as one HTML page that loads nothing; with a picture where matplotlib is installed."""
+"""A benchmark as one self-contained HTML page; with a chart if matplotlib is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .report import COLOURS, STYLE, picture
 
 
 def write_page(target: Path, found: Benchmark) -> None:
-    """Write the page: each part's table, models side by side."""
+    """Write the page: a table for each part, with models side by side."""
     where = "all other paintings" if found.gallery is None else f"the split {escape(found.gallery)}"
     left_out = found.left_out
     head = "".join(
@@ -65,7 +65,7 @@ def _cell(score: Score) -> str:
 
 
 def _drawn(found: Benchmark, part: Part) -> str:
-    """Nothing without matplotlib: the table has all that is in the picture."""
+    """The chart; nothing without matplotlib, since the table has the same numbers."""
     models = [model.name for model in found.models]
 
     def draw(axes: Any, parts: Sequence[Part]) -> None:

@@ -1,7 +1,7 @@
 """95 % intervals by bootstrap over artists (Efron, 1979).
 
-Paintings of one artist stand or fall together: drawing single paintings again would make every interval too narrow.
-Figures of the same artists are of the same draws: two models on the same paintings can be compared draw by draw.
+Results for paintings of one artist are correlated, so resampling single paintings would make every interval too narrow.
+Statistics of the same artists use the same samples: two models on the same paintings can be compared sample by sample.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ..scoring.curve import Pairs
 from ..scoring.vectors import Array, Doubles, Integers
 
 DRAWS = 200
-MOST_PAIRS = 300_000  # of each kind; more are thinned by lot
+MOST_PAIRS = 300_000  # of each kind; more are subsampled at random
 
 Interval = tuple[float, float]
 
 
 def mean_interval(values: Doubles, artists: Integers) -> Interval:
-    """Of the mean of values (q,), each of a painting by one of artists (q,)."""
+    """Interval of the mean of values (q,), one per painting; artists: (q,)."""
     return interval_of(mean_draws(values, artists))
 
 
 def mean_draws(values: Doubles, artists: Integers) -> list[float]:
-    """The same mean of each draw."""
+    """The same mean in each sample."""
     if not len(values):
         return []
     _, places = np.unique(artists, return_inverse=True)
@@ -35,12 +35,13 @@ def mean_draws(values: Doubles, artists: Integers) -> list[float]:
 
 
 def auc_interval(known: Doubles, out_of_gallery: Doubles, known_by: Integers, outside_by: Integers) -> Interval:
-    """Of the chance that one of the known (k,) is above one of the out_of_gallery (s,); with the artists of each."""
+    """Interval of the probability that one of the known (k,) is above one of the out_of_gallery (s,); with the artists
+    of each."""
     return interval_of(auc_draws(known, out_of_gallery, known_by, outside_by))
 
 
 def auc_draws(known: Doubles, out_of_gallery: Doubles, known_by: Integers, outside_by: Integers) -> list[float]:
-    """The same chance of each draw."""
+    """The same probability in each sample."""
     ranked = np.argsort(np.concatenate([out_of_gallery, known]), kind="stable")
     is_known = ranked >= len(out_of_gallery)
     values = []
@@ -60,7 +61,8 @@ def identified_interval(
     known_by: Integers,
     outside_by: Integers,
 ) -> Interval:
-    """Of the share of queries (k,) named rightly with more than a share `rate` of out_of_gallery (s,) gets at best."""
+    """Interval of the share of queries (k,) correctly named with a probability that at most a share `rate` of
+    out_of_gallery (s,) exceeds."""
     return interval_of(identified_draws(best, is_right, out_of_gallery, rate, known_by, outside_by))
 
 
@@ -72,7 +74,7 @@ def identified_draws(
     known_by: Integers,
     outside_by: Integers,
 ) -> list[float]:
-    """The same share of each draw."""
+    """The same share in each sample."""
     order = np.argsort(-out_of_gallery, kind="stable")
     values = []
     for known_weights, outside_weights in _drawn_apart(known_by, outside_by):
@@ -84,7 +86,7 @@ def identified_draws(
 
 
 def _drawn_apart(known_by: Integers, outside_by: Integers) -> Iterator[tuple[Integers, Integers]]:
-    """How often each query of either kind is drawn, with its artist."""
+    """How often each query of either kind is sampled, with its artist."""
     _, known = np.unique(known_by, return_inverse=True)
     _, out_of_gallery = np.unique(outside_by, return_inverse=True)
     for drawn in _draws(int(known.max()) + 1 + int(out_of_gallery.max()) + 1):
@@ -92,9 +94,9 @@ def _drawn_apart(known_by: Integers, outside_by: Integers) -> Iterator[tuple[Int
 
 
 def rate_interval(called: Doubles, counted: Doubles) -> Interval:
-    """Of the share of pairs that are called the same. called, counted: (a, a) how many pairs there are of the artists.
+    """Interval of the share of pairs that are called the same. called, counted: (a, a) numbers of pairs by artists.
 
-    A pair of an artist's own is on the diagonal; either kind of pair alone is counted.
+    Same-artist pairs are on the diagonal; only one kind of pair is counted at a time.
     """
     values = []
     is_same = bool(np.diag(counted).any())
@@ -106,12 +108,12 @@ def rate_interval(called: Doubles, counted: Doubles) -> Interval:
 
 
 def pair_intervals(x: Array, pairs: Pairs) -> dict[str, Interval]:
-    """Of `auc` and the shares found, where x (p,) is what the pairs are ranked by, least first."""
+    """Intervals of `auc` and the shares found; x: (p,) by which pairs are ranked, smallest first."""
     return {name: interval_of(values) for name, values in pair_draws(x, pairs).items()}
 
 
 def pair_draws(x: Array, pairs: Pairs) -> dict[str, list[float]]:
-    """The same figures of each draw. Pairs of the same artists are judged on the same draws, whatever they rank by."""
+    """The same numbers in each sample. Pairs of the same artists use the same samples, whatever they are ranked by."""
     order = np.argsort(x, kind="stable")
     artists, places = np.unique(np.concatenate([pairs.first[order], pairs.second[order]]), return_inverse=True)
     first, second = np.split(places, 2)
@@ -131,20 +133,20 @@ def pair_draws(x: Array, pairs: Pairs) -> dict[str, list[float]]:
 
 
 def thinned(pairs: Pairs, share_same: float, share_different: float, chance: np.random.Generator) -> Pairs:
-    """Each pair with the probability of its kind."""
+    """A random subset: each pair is kept with the probability of its kind."""
     kept = chance.random(len(pairs.distances)) < np.where(pairs.is_same, share_same, share_different)
     return pairs.of(kept)
 
 
 def _draws(count: int) -> Iterator[npt.NDArray[np.int64]]:
-    """How often each of `count` artists is drawn, the same draws at every run."""
+    """How often each of `count` artists is sampled, the same in every run."""
     chance = np.random.default_rng(0)
     for _ in range(DRAWS):
         yield chance.multinomial(count, np.full(count, 1 / count))
 
 
 def interval_of(values: list[float]) -> Interval:
-    """The middle 95 % of what the draws gave."""
+    """The middle 95 % of the samples' values."""
     if not values:
         return float("nan"), float("nan")
     low, high = np.nanpercentile(values, (2.5, 97.5)).tolist()

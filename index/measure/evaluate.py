@@ -1,7 +1,7 @@
 """How good the answers are on labelled paintings; every published number comes from here.
 
-Pairs are never looped over: they are counted into bins, one block of the Gram matrix at a time. Rankings are
-judged in retrieval.py, intervals are bootstrap.py's.
+There is no loop over pairs: they are counted in bins, one block of the Gram matrix at a time. Rankings are scored in
+retrieval.py, intervals are from bootstrap.py.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Roc = tuple[OperatingPoint, ...]
 
 @dataclass(frozen=True)
 class PairScores:
-    """All pairs of one split, ranked as the verdict does where the index is calibrated, else by distance.
+    """Scores of all pairs of one split, ranked as in the verdict if the index is calibrated, else by distance.
 
-    found_at_...: share of same pairs found where that share of different ones is, too. called_same: where `pair`
-    decides, with its rates on this split; accuracy: share of pairs it judges rightly there (at the equal-error point
-    where it is not calibrated), both kinds weighing the same; precision: share of same pairs among those it calls same,
-    under the prior. calibration_error and brier: at a prior of one half.
+    found_at_...: share of same-artist pairs found at the threshold that this share of the others passes. called_same:
+    the threshold of `pair`, with its rates on this split; accuracy: share of pairs it judges correctly there (at the
+    equal-error point if it is not calibrated), both kinds weighing the same; precision: share of same-artist pairs
+    among those it calls the same, under the prior. calibration_error and brier: at a prior of one half.
     """
 
     paintings: int
@@ -58,7 +58,7 @@ class PairScores:
 
 @dataclass(frozen=True)
 class Curves:
-    """What the pictures of a report are drawn from. open_set: (false acceptance, correct identification)."""
+    """The data of a report's charts. open_set: (false acceptance, correct identification)."""
 
     roc: Roc
     roc_by_distance: Roc
@@ -70,15 +70,15 @@ class Curves:
 class SplitScores:
     """One split of a labelled index. intervals: of numbers of pairs, retrieval and nearest, by their names.
 
-    outside: the same pairs asked of the gallery, which holds neither painting, intervals by `outside_` and the name;
-    None of the gallery itself, without one, and where the index is not calibrated.
-    doubts: what is too good to be true, in sentences (too_good.py).
+    outside: the same pairs asked of the gallery, which holds neither painting, with intervals named `outside_...`; None
+    for the gallery itself, without a gallery, and without a calibration. doubts: what is too good to be true, in
+    sentences (too_good.py).
     """
 
     split: str
     pairs: PairScores
     retrieval: RetrievalScores
-    nearest: NearestScores | None  # None where the index is not calibrated
+    nearest: NearestScores | None  # None if the index is not calibrated
     intervals: dict[str, Interval]
     curves: Curves
     outside: PairScores | None = None
@@ -96,12 +96,11 @@ def evaluate(
 ) -> list[SplitScores]:
     """Scores of the chosen splits. table: the index's rows; embeddings: (n, d) as of the model; splits: (n,) names.
 
-    Pairs are judged as in an index of that split alone, around its own centre, and, where the calibration speaks and
-    there is a gallery, as in an index of the gallery alone, too. Artists are looked for in an index of
-    the split `gallery`, and where there is none, or for that split itself, among the split's own other paintings.
-    Splits other than the gallery are also scored together, as the last. Out of the gallery are the chosen splits'
-    paintings by artists whom it does not hold; without any, the queries themselves, with all of their artist's
-    paintings left out.
+    Pairs are judged as in an index of that split alone, around its own centre; with a calibration and a gallery, also
+    as in an index of the gallery alone. Artists are searched in an index of the split `gallery`; without one, or for
+    that split itself, among the split's own other paintings. Splits other than the gallery are also scored together, as
+    the last. Queries out of the gallery are the chosen splits' paintings by artists whom it does not hold; if there are
+    none, the queries themselves, without their artist's paintings.
     """
     codes, keys = artist_codes(table["artist_key"])
     names = artist_names(table, codes, keys)
@@ -159,7 +158,7 @@ def evaluate(
 def _scored(
     embeddings: Array, codes: Integers, there: npt.NDArray[np.bool_], asked: Integers, is_itself: bool
 ) -> GalleryScores:
-    """Scores of the paintings asked (q,) in a gallery, the paintings `there` (n,), which holds them if it is itself."""
+    """Scores of the queries (q,) in a gallery, the paintings `there` (n,), which holds them if it is the same split."""
     centre = centre_of(embeddings[there], codes[there])
     gallery, queries = centred(embeddings[there], centre), centred(embeddings[asked], centre)
     own = np.searchsorted(np.flatnonzero(there), asked) if is_itself else None
@@ -175,7 +174,8 @@ def _outside(
     calibration: Calibration,
     prior: float,
 ) -> tuple[PairScores, dict[str, Interval]]:
-    """Pairs of the paintings `here` (n,) as `pair` judges them in an index of those `there`, which holds neither."""
+    """Scores of pairs of the paintings `here` (n,) as `pair` judges them in an index of those `there`, which holds
+    neither."""
     centre = centre_of(embeddings[there], codes[there])
     vectors, gallery = centred(embeddings[here], centre), centred(embeddings[there], centre)
     neighbourhoods = neighbourhoods_among(vectors, gallery, hashes[there], np.full(len(vectors), -1))
@@ -242,7 +242,7 @@ def _pair_scores(
 
 
 def _judged(pairs: Pairs, calibration: PairCalibration | None) -> Array:
-    """(p,) what the verdict compares with a threshold."""
+    """(p,) the distances that the verdict compares with a threshold."""
     if calibration is None or not len(pairs.similarities):
         return pairs.distances
     found: Array = calibration.fused_distances(pairs.distances, pairs.similarities)

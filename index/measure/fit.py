@@ -1,8 +1,8 @@
-"""Calibrations fitted to labelled paintings, always judged on artists that the fit has not seen.
+"""Fit calibrations to labelled paintings, and measure them on artists that the fit has not seen.
 
 A model's is fitted to splits of a catalog (`calibrate_model`), an index's to its own paintings (`calibrate_index`).
-What pairs say is fit_pairs.py's, what artists' scores say fit_artists.py's. Needs scikit-learn (artidx[calibrate]);
-what is fitted is described, and used, in calibration.py.
+fit_pairs.py fits pairs, fit_artists.py artists' scores. Needs scikit-learn (artidx[calibrate]). The fitted formulas are
+described, and used, in calibration.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .fit_artists import calibrate_artists, cases_within
 from .fit_pairs import calibrate_pairs, pairs_among, setting_asked, setting_within
 from .groups import halves, sampled, thinned
 
-THIN_GALLERIES = (10.0, 3.0, 1.7)  # paintings an artist, on average; a little more, as nobody has none
+THIN_GALLERIES = (10.0, 3.0, 1.7)  # mean paintings per artist; really slightly more, since all have at least one
 
 
 def calibrate_model(
@@ -39,11 +39,12 @@ def calibrate_model(
     unseen: str,
     elsewhere: Sequence[str] = (),
 ) -> Calibration:
-    """Pairs on artists the model has not seen, artists on both: seen ones are in the gallery, unseen not.
+    """Calibrate pairs on artists that the model has not seen, and artists on both: seen ones are in the gallery, unseen
+    not.
 
-    Pairs are judged in an index of the unseen artists alone and, those of which it holds neither, in one of the gallery
-    alone. elsewhere: splits of photographs from other sources, by artists of the gallery and by others: what is fitted
-    then holds for them and for those above, both weighing the same. embeddings: (n, d) as of the model.
+    Pairs are judged in an index of the unseen artists alone and, for pairs of which it holds neither, in one of the
+    gallery alone. elsewhere: splits of photographs from other sources, by artists of the gallery and by others; the fit
+    then covers both, with equal weights. embeddings: (n, d) as the model gives them.
     """
     paintings = _Paintings.of_table(table, embeddings, splits, (gallery, seen, unseen, *elsewhere))
     paintings.of[seen] &= np.isin(paintings.codes, paintings.codes[paintings.of[gallery]])
@@ -59,10 +60,10 @@ def calibrate_model(
 
 @dataclass(frozen=True)
 class _Paintings:
-    """Of a catalog, with what splits they are in.
+    """Paintings of a catalog, with their splits.
 
-    embeddings: (n, d); codes: (n,) of artists, of whom there are `artists`; hashes: (n,); of: (n,) for each split,
-    whether a painting by somebody is in it.
+    embeddings: (n, d); codes: (n,) of artists, of whom there are `artists`; hashes: (n,); of: (n,) bool for each split,
+    the paintings with an artist in it.
     """
 
     embeddings: Array
@@ -84,7 +85,7 @@ class _Paintings:
         return f"{here.sum():,} paintings by {len(np.unique(self.codes[here]))} artists ({split})"
 
     def case(self, among: Integers, known: npt.NDArray[np.bool_], unknown: npt.NDArray[np.bool_]) -> ArtistCase:
-        """Those known and unknown (n,), asked of a gallery of the paintings at these places."""
+        """The case of known and unknown queries (n,), and a gallery of the paintings at these places."""
         codes, gallery = self.codes[among], self.embeddings[among]
         centre = centre_of(gallery, codes)
         scored = [
@@ -97,7 +98,8 @@ class _Paintings:
 def _pairs_of(
     paintings: _Paintings, gallery: str, unseen: str, elsewhere: Sequence[str]
 ) -> tuple[list[Pairs], list[Pairs], list[str]]:
-    """Pairs of each split in an index of it alone, and asked of the gallery; and which splits have both kinds."""
+    """Pairs of each split in an index of it alone, and asked of the gallery; and which splits have both kinds of
+    pair."""
     embeddings, codes, hashes = paintings.embeddings, paintings.codes, paintings.hashes
     held = paintings.of[gallery]
     within, outside, paired = [], [], []
@@ -118,7 +120,7 @@ def _pairs_of(
 def _artists_of(
     paintings: _Paintings, gallery: str, seen: str, unseen: str, elsewhere: Sequence[str]
 ) -> ArtistCalibration:
-    """Asked of the gallery, and of galleries with few paintings of most artists."""
+    """Cases with the gallery, and with galleries that have few paintings of most artists."""
     codes, of, described = paintings.codes, paintings.of, paintings.described
     away = np.any([of[name] for name in elsewhere], axis=0) if elsewhere else np.zeros(len(codes), bool)
     whole = np.flatnonzero(of[gallery])
@@ -135,10 +137,10 @@ def _artists_of(
 
 
 def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name: str) -> Calibration:
-    """On the index's own labelled paintings, those chosen (n,), all others being the gallery.
+    """Calibrate on the index's own labelled paintings, those chosen (n,); all others are the gallery.
 
-    Pairs are judged with their artists' other works in the index and, in two halves, without. A painting's artist is
-    looked for as in `cases_within`.
+    Pairs are judged with their artists' other works in the index and, in two halves, without. Artists are ranked as in
+    `cases_within`.
     """
     table, vectors = generation.table, generation.vectors.matrix
     codes, _ = artist_codes(table["artist_key"])
@@ -152,7 +154,7 @@ def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name:
         here, there = places[np.isin(codes[places], half)], np.flatnonzero(~np.isin(codes, half))
         apart.append(pairs_among(vectors[here], codes[here], vectors[there], hashes[there], np.full(len(here), -1)))
     without_others = Pairs.joined(apart)
-    # Else too few landmarks are left.
+    # Otherwise too few landmarks are left.
     is_alike = len(without_others.similarities) > 0 or not len(with_others.similarities)
     settings = [with_others, without_others] if without_others.is_same.any() and is_alike else [with_others]
 

@@ -1,7 +1,7 @@
-"""Artists' calibrations: what scores say of who painted a picture, and whether it is anybody's of a gallery.
+"""Fit the calibration of artists: what scores say about who painted a picture, and whether any artist of a gallery did.
 
-Fitted by maximum posterior around what is usual, so that what the data leave open stays as it is in other collections.
-What is fitted is described, and used, in calibration.py and open_set.py.
+Fitted by maximum a posteriori with a prior from other collections, which decides what the data leave open. The formulas
+are described, and used, in calibration.py and open_set.py.
 """
 
 from __future__ import annotations
@@ -27,27 +27,28 @@ from .likelihood import Case
 from .packages import needed
 from .retrieval import unknown_error
 
-FOLDS = 5  # of an index's artists: each in turn is unknown to a gallery of the others
-# What artists' scores mean as a rule, and how far collections depart from it (standard deviations): the prior of a fit.
-# It decides what the data leave open, such as what a count says where all artists have alike many paintings.
+FOLDS = 5  # of an index's artists: each group in turn is unknown to a gallery of the others
+# The usual parameters, and how much they vary between collections (standard deviations): the prior of a fit. It decides
+# what the data leave open, such as the effect of counts if all artists have equally many paintings.
 USUAL_SLOPE, SLOPE_SPREAD = 14.0, 1.0  # the spread of its logarithm
 USUAL_COUNT_PENALTY, COUNT_PENALTY_SPREAD = 0.7, 0.25
-PRIOR_EXPONENT_SPREAD = 0.5  # around none
-# Of what is fitted: log of the slope over the usual one, intercept, of which nothing is usual, penalty and exponent.
+PRIOR_EXPONENT_SPREAD = 0.5  # around zero
+# Of the parameters: log of the slope over the usual one, intercept (for which nothing is usual), penalty and exponent.
 USUAL = np.array([0.0, 0.0, USUAL_COUNT_PENALTY, 0.0])
 SPREADS = np.array([SLOPE_SPREAD, np.inf, COUNT_PENALTY_SPREAD, PRIOR_EXPONENT_SPREAD])
 BEGIN = np.array([0.0, -4.0, USUAL_COUNT_PENALTY, 0.0])
-STEEPEST = 10.0  # of that log: no more can be told, and a step must not overflow
-OPEN_SET_SPREAD = np.array([0.5, 0.5, 0.2, 0.2, 2.0])  # of its weights, around the field alone
-ALIKE = 0.2  # standard deviation of the logarithm of artists' counts below which they teach next to nothing
+STEEPEST = 10.0  # bound of that log: a step must not overflow
+OPEN_SET_SPREAD = np.array([0.5, 0.5, 0.2, 0.2, 2.0])  # standard deviations of its weights, around the field alone
+ALIKE = 0.2  # if the logarithm of artists' counts has a smaller standard deviation, counts tell next to nothing
 
 
 def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCalibration:
-    """Fit by maximum posterior; the cases weigh the same, and in each the known and the unknown queries do.
+    """Fit by maximum a posteriori; cases have equal weights, and so have known and unknown queries in each.
 
-    What the cases leave open is taken as usual, and measured_on says so. In none of them may the count of an artist's
-    paintings depend on the query: it would tell whose the query is. First what artists' scores mean, then what else
-    tells the known from the unknown. Raises BadCatalog where a case has no known or no unknown queries.
+    Parameters that the cases leave open keep their usual values, and measured_on says so. In no case may the count of
+    an artist's paintings depend on the query: it would reveal the artist. First the parameters of scores are fitted,
+    then the weights that separate known from unknown queries. Raises BadCatalog if a case has no known or no unknown
+    queries.
     """
     if not cases or any(not len(case.truth) or not len(case.unknown.scores) for case in cases):
         raise BadCatalog("calibrating artists needs, for each gallery, queries by its artists and by others")
@@ -57,7 +58,7 @@ def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCa
     def loss(weights: Doubles) -> tuple[float, Doubles]:
         slope = _slope(weights)
         found = [each.surprise(np.append(slope, weights[1:])) for each in prepared]
-        apart = (weights - USUAL) / SPREADS  # from what is usual
+        apart = (weights - USUAL) / SPREADS  # start from the usual values
         gradient = np.mean([gradient for _, gradient in found], axis=0)
         gradient[0] *= slope if weights[0] < STEEPEST else 0.0
         surprise = float(np.mean([value for value, _ in found]))
@@ -82,7 +83,7 @@ def _slope(weights: Doubles) -> float:
 
 @dataclass(frozen=True)
 class Told:
-    """What open_set.py weighs, of a case's known (k, 4) and unknown (u, 4) queries, and their artists."""
+    """The terms of open_set.py for a case's known (k, 4) and unknown (u, 4) queries, and the queries' artists."""
 
     known: Doubles
     unknown: Doubles
@@ -99,7 +100,7 @@ class Told:
 
 
 def _open_set(cases: Sequence[Told]) -> OpenSet:
-    """By maximum posterior, with how good it is on artists held out in turn."""
+    """Fit by maximum a posteriori; measured by cross-validation over artists."""
     model = OpenSet(*open_set_weights(cases).tolist())
     judged: list[list[tuple[Doubles, Doubles]]] = [[] for _ in cases]
     everybody = np.concatenate([by for case in cases for by in (case.known_by, case.unknown_by)])
@@ -120,7 +121,7 @@ def _open_set(cases: Sequence[Told]) -> OpenSet:
 
 
 def open_set_weights(cases: Sequence[Told]) -> Doubles:
-    """(5,) with the cases weighing the same, and in each the known and the unknown."""
+    """(5,) weights; cases have equal weights, and so have known and unknown queries in each."""
     queries = float(np.mean([len(case.known) for case in cases]))
     usual = OpenSet().weights
 
@@ -140,16 +141,16 @@ def open_set_weights(cases: Sequence[Told]) -> Doubles:
 
 
 def _unknown(odds: Doubles) -> Doubles:
-    """The probability against log odds."""
+    """The probability of log odds against a query's being known."""
     return np.exp(-np.logaddexp(0, odds))
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A gallery with its artists, and queries asked of it, from wherever they are. Vectors as the model gives them.
+    """A gallery with its artists, and queries from any source. Vectors as the model gives them.
 
     gallery: (n, d) and queries: (q, d), with their artists' names in any spelling, None for nobody in particular. A
-    query by nobody of the gallery is out of it. own: (q,) the place each query has in the gallery, -1 for none.
+    query by none of the gallery's artists is out of it. own: (q,) the query's place in the gallery, -1 for none.
     """
 
     gallery: Array
@@ -160,10 +161,10 @@ class Asked:
 
 
 def fit_artists(cases: Sequence[Asked], measured_on: str) -> ArtistCalibration:
-    """The artists' calibration for galleries and queries from several sources, each case weighing the same.
+    """The artists' calibration for galleries and queries from several sources; cases have equal weights.
 
-    Artists are held out over all cases. Raises BadCatalog where a case has no query by an artist of its gallery, or
-    none by somebody else.
+    Artists are held out across all cases. Raises BadCatalog if a case has no query by an artist of its gallery, or none
+    by another artist.
     """
     names = [
         [artist_key(name) if name else None for name in artists]
@@ -205,12 +206,13 @@ def _spread_of_counts(case: ArtistCase) -> float:
 
 
 def cases_within(vectors: Array, codes: Integers, places: Integers, name: str) -> list[ArtistCase]:
-    """Of an index (n, d) with artists (n,): its own paintings at these places (q,) asked of the others.
+    """Cases within an index (n, d) with artists (n,): its own paintings at these places (q,) are the queries, the
+    others the gallery.
 
-    A fifth of the artists at a time is unknown to a gallery of all others. To each query of a case all artists then
-    bring the same number of paintings, so that no count tells whose it is, nor whether it is anybody's here. Artists
-    with a single painting could never be the answer, and so do not take part. Raises BadCatalog where fewer than two
-    are left, saying so of `name`.
+    A fifth of the artists at a time is unknown to a gallery of all others. For each query of a case, counts of
+    paintings are the same as for the others, so that no count reveals its artist, nor whether the artist is known.
+    Artists with a single painting could never be the answer and are left out. Raises BadCatalog, naming `name`, if
+    fewer than two are left.
     """
     artists = int(codes.max(initial=-1)) + 1
     may_be_right = np.bincount(codes[codes >= 0], minlength=artists) > 1
@@ -238,10 +240,10 @@ def cases_within(vectors: Array, codes: Integers, places: Integers, name: str) -
 def fit_held_out(
     embeddings: Array, codes: Integers, everybody: Integers, name: str
 ) -> list[tuple[Integers, ArtistCalibration]]:
-    """Each half of the artists `everybody` has, with a calibration fitted to the others' paintings alone.
+    """Each half of the artists in `everybody`, with a calibration fitted to the other half's paintings.
 
-    embeddings: (n, d) of a gallery, as the model gives them; codes: (n,) their artists. Raises BadCatalog where a half
-    of them has too few paintings, saying so of `name`.
+    embeddings: (n, d) of a gallery, as the model gives them; codes: (n,) their artists. Raises BadCatalog, naming
+    `name`, if a half has too few paintings.
     """
     found = []
     first, second = halves(everybody)

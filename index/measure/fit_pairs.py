@@ -1,11 +1,11 @@
-"""Pairs' calibrations fitted to labelled paintings: what a distance, plain or fused, says of two.
+"""Fit the calibration of pairs to labelled paintings: what a distance, plain or fused, says about two paintings.
 
 With x the distance and w the neighbourhood's weight,
 
     log P(x | same) / P(x | different) = slope * (x + w * (1 - similarity)) + intercept
 
-by logistic regression in which both kinds of pair weigh the same. Rates and the calibration error are of artists that a
-fit has not seen (`_held_out`).
+by logistic regression in which both kinds of pair have equal weights. Rates and the calibration error are measured on
+artists that a fit has not seen (`_held_out`).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .groups import halves
 from .packages import needed
 from .reliability import brier, even_odds, reliability
 
-STIFFNESS = 100.0  # the inverse of regularisation: nothing to thousands of pairs, but a dozen may be separable
-MOST_WEIGHT = 2.0  # of the neighbourhoods; beyond, the distance hardly counts
+STIFFNESS = 100.0  # inverse of regularisation: no effect with thousands of pairs, but a dozen may be separable
+MOST_WEIGHT = 2.0  # of the neighbourhoods; beyond it, the distance hardly counts
 
 
 def setting_within(embeddings: Array, artists: Integers, hashes: npt.NDArray[np.object_]) -> Pairs:
-    """All pairs of paintings in an index of them alone: around their own centre, landmarks to each other.
+    """All pairs of paintings in an index of them alone: around their own centre, with landmarks among them.
 
-    embeddings: (n, d) as of the model; artists: (n,) codes; hashes: (n,) of the vectors (neighbourhood.py).
+    embeddings: (n, d) as the model gives them; artists: (n,) codes; hashes: (n,) of the vectors (neighbourhood.py).
     """
     vectors = centred(embeddings, centre_of(embeddings, artists))
     return pairs_among(vectors, artists, vectors, hashes, np.arange(len(vectors)))
@@ -43,7 +43,7 @@ def setting_within(embeddings: Array, artists: Integers, hashes: npt.NDArray[np.
 def setting_asked(
     embeddings: Array, artists: Integers, others: Array, their_artists: Integers, hashes: npt.NDArray[np.object_]
 ) -> Pairs:
-    """All pairs of paintings that are asked of an index of other paintings, by other artists."""
+    """All pairs of paintings as judged in an index of other paintings by other artists."""
     centre = centre_of(others, their_artists)
     return pairs_among(
         centred(embeddings, centre), artists, centred(others, centre), hashes, np.full(len(embeddings), -1)
@@ -58,9 +58,9 @@ def pairs_among(
 
 
 def calibrate_pairs(settings: Sequence[Pairs], measured_on: str) -> PairCalibration:
-    """Fit by maximum likelihood; the settings weigh the same, and in each of them both kinds of pair do.
+    """Fit by maximum likelihood; settings have equal weights, and so have both kinds of pair in each.
 
-    Neighbourhood similarity counts where every setting has it.
+    Neighbourhood similarity is used if every setting has it.
     """
     pairs = Pairs.joined(settings)
     weights = np.concatenate([_balanced(part.is_same) for part in settings])
@@ -97,7 +97,7 @@ def _scale(pairs: Pairs, weights: Doubles, *, has_similarities: bool) -> Scale:
 
 
 def _balanced(is_same: npt.NDArray[np.bool_]) -> Doubles:
-    """(p,) weights of pairs, same-artist ones adding up to one half and the others too."""
+    """(p,) weights of pairs: same-artist ones sum to one half, and so do the others."""
     same = max(int(is_same.sum()), 1)
     return np.where(is_same, 0.5 / same, 0.5 / max(len(is_same) - same, 1))
 
@@ -110,7 +110,8 @@ def _logistic(terms: Array, is_same: npt.NDArray[np.bool_], weights: Doubles) ->
 
 
 def _neighbourhood_weight(pairs: Pairs, weights: Doubles) -> float:
-    """Of 1 - similarity against distance, between 0 and MOST_WEIGHT: the ratio of their slopes in one logistic fit."""
+    """The weight of 1 - similarity relative to distance, between 0 and MOST_WEIGHT: the ratio of their slopes in one
+    logistic fit."""
     terms = np.column_stack([pairs.distances, 1 - pairs.similarities])
     by_distance, by_similarity, _ = _logistic(terms, pairs.is_same, weights).tolist()
     if by_similarity >= 0:
@@ -119,7 +120,7 @@ def _neighbourhood_weight(pairs: Pairs, weights: Doubles) -> float:
 
 
 def _compared(pairs: Pairs, weights: Doubles, has_similarities: bool) -> Callable[[Pairs], Array]:
-    """What is compared of any pairs, their plain or fused distance, the weight fitted to these."""
+    """The plain or fused distance of pairs, with the weight fitted to these."""
     if not has_similarities:
         return lambda others: others.distances
     weight = np.float32(_neighbourhood_weight(pairs, weights))
@@ -128,8 +129,8 @@ def _compared(pairs: Pairs, weights: Doubles, has_similarities: bool) -> Callabl
 
 @dataclass(frozen=True)
 class _Judged:
-    """Pairs (p,) of artists that a fit was not made on: the evidence it gave them, and which of them it calls the same
-    at each of the nominal rates."""
+    """Pairs (p,) of held-out artists: the evidence that a fit gives them, and which of them it calls the same at each
+    nominal rate."""
 
     pairs: Pairs
     evidence: Doubles
@@ -137,9 +138,9 @@ class _Judged:
 
 
 def _held_out(pairs: Pairs, has_similarities: bool) -> list[_Judged]:
-    """The pairs of either half of the artists, as a fit to the other half judges them.
+    """The pairs of each half of the artists, judged by a fit to the other half.
 
-    Nothing where a half has not both kinds.
+    Empty if a half does not have both kinds of pair.
     """
     found = []
     first, second = (pairs.among(half) for half in halves(np.concatenate([pairs.first, pairs.second])))
@@ -158,7 +159,7 @@ def _held_out(pairs: Pairs, has_similarities: bool) -> list[_Judged]:
 
 
 def _rates(parts: Sequence[_Judged], number: int) -> HeldOut:
-    """At one of the nominal rates; the intervals by bootstrap over the artists."""
+    """Rates at one of the nominal rates, with intervals by bootstrap over the artists."""
     first, second, called = (
         np.concatenate(some)
         for some in zip(*((part.pairs.first, part.pairs.second, part.called[number]) for part in parts), strict=True)

@@ -1,4 +1,4 @@
-"""Groups of artists that a fit is made on and judged by, and paintings drawn from a gallery; the same at every run."""
+"""Groups of artists for fitting and validation, and samples of a gallery's paintings; the same in every run."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import numpy as np
 
 from ..scoring.vectors import Integers
 
-MOST_PAINTINGS = 2000  # of an index whose pairs are looked at: 2 million of them
+MOST_PAINTINGS = 2000  # paintings of an index whose pairs are used: 2 million pairs
 MOST_OF_ONE = 50  # paintings by one artist among these
 
 
 def halves(artists: Integers) -> tuple[Integers, Integers]:
-    """The artists in two groups with alike many entries."""
+    """The artists in two groups with about equally many entries."""
     first, second = folds(artists, 2)
     return first, second
 
 
 def folds(artists: Integers, most: int) -> list[Integers]:
-    """Two or more artists in groups with alike many entries."""
+    """Two or more artists in groups with about equally many entries."""
     codes, counts = np.unique(artists, return_counts=True)
     ranked = codes[np.lexsort((codes, -counts))]
     folds = max(min(most, len(codes)), 2)
-    turns = np.arange(len(ranked)) % (2 * folds)  # 1 2 3 3 2 1 1 2 3 3 2 1: the first does not always win
+    turns = np.arange(len(ranked)) % (2 * folds)  # 1 2 3 3 2 1 1 2 3 3 2 1: no group is always first
     return [ranked[(turns == fold) | (turns == 2 * folds - 1 - fold)] for fold in range(folds)]
 
 
 def sampled(places: Integers, codes: Integers) -> Integers:
-    """All places, or where there are too many those of some artists, sampled at random, the same ones at every run."""
+    """All places or, if there are too many, those of some artists, sampled at random, the same ones in every run."""
     chance, kept, count = np.random.default_rng(0), [], 0
     for artist in chance.permutation(np.unique(codes[places])):
         own = places[codes[places] == artist]
@@ -38,8 +38,8 @@ def sampled(places: Integers, codes: Integers) -> Integers:
 
 
 def thinned(places: Integers, codes: Integers, mean: float) -> Integers:
-    """Few paintings of most artists, as museums have: for each a geometric number, on average in proportion to what
-    there is of the artist and one at least; the same ones at every run."""
+    """Few paintings of most artists, as museums have: a geometric number for each, with a mean in proportion to the
+    artist's number of paintings, and at least one; the same ones in every run."""
     chance = np.random.default_rng(0)
     artists, counts = np.unique(codes[places], return_counts=True)
     kept = []

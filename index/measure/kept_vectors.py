@@ -1,8 +1,8 @@
 """Vectors of images, kept in a folder between the runs of a benchmark: a second run embeds nothing.
 
-A vector is kept under all that went into it: the bytes of the model, which say how pictures are made ready, the bytes
-of the image, and the versions of what decodes and computes. It counts once its file has been renamed into place, so
-that an interrupted run goes on where it was.
+A vector is kept under a key of everything it depends on: the bytes of the model, including its preprocessing, the bytes
+of the image, and the versions of the libraries that decode and compute. Files are renamed into place when complete, so
+that an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ...files import take_lock, write_atomically
 from ..scoring.vectors import Array
 from ..storage.bounded_parquet import read_frame
 
-PIECE = 128  # images a file: what an interrupted run loses is some seconds' work
+PIECE = 128  # images per file: an interrupted run loses a few seconds of work
 COLUMNS = ["sha256", "embedding"]
 VERSIONS = ("artidx", "pillow", "numpy")
 
@@ -55,8 +55,8 @@ def vectors_of(
 ) -> tuple[dict[str, Array], dict[str, str]]:
     """The vector (d,) of each image that has one, by the sha256 of its bytes, and the problems of others by path.
 
-    images: a path for each sha256. Only what the folder `work` has no vector of is embedded. Raises IndexBusy where
-    another run is at it.
+    images: a path for each sha256. Only images without a vector in the folder `work` are embedded. Raises IndexBusy if
+    another run uses it.
     """
     folder = work / _key(embedder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def vectors_of(
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """The lock is the system's, so that it ends with whoever holds it, however that ends."""
+    """The lock is the system's, so it ends with its process, however that ends."""
     with (folder / "LOCK").open("w") as lock:
         try:
             take_lock(lock.fileno())
@@ -112,7 +112,7 @@ def _keep(folder: Path, done: Mapping[str, Array]) -> None:
 
 
 def _kept(folder: Path, dim: int) -> dict[str, Array]:
-    """What earlier runs have left; a file that is damaged counts for nothing, and its images are embedded again."""
+    """Vectors of earlier runs; a damaged file is ignored, and its images are embedded again."""
     found: dict[str, Array] = {}
     for path in sorted(folder.glob("*.parquet")):
         try:

@@ -1,12 +1,12 @@
-"""How surprising what a gallery says is, under what its artists' scores are taken to mean, and how that changes.
+"""The loss by which the calibration of artists is fitted, and its gradient.
 
-For queries by artists of the gallery and queries by others, both kinds as frequent, with e the evidence for each artist
-(ArtistCalibration.evidence) as it follows from slope, intercept, count penalty and prior exponent:
+For queries by artists of the gallery and queries by others, equally frequent, with e the evidence for each artist
+(ArtistCalibration.evidence), which depends on slope, intercept, count penalty and prior exponent:
 
     surprise = mean over the known of log(1 + sum of exp(e)) - e of the right artist
              + mean over the unknown of log(1 + sum of exp(e))
 
-This is the mean negative log-likelihood in nats, and smooth: a fit follows its gradient.
+This is the mean negative log-likelihood in nats, and it is smooth.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ..scoring.vectors import Doubles
 
 @dataclass(frozen=True)
 class Said:
-    """Of queries (q,) and artists (a,): scores (q, a), and log counts and 0 or -inf for who has no painting (r, a).
+    """Scores (q, a) of queries and artists, log counts (r, a), and (r, a) 0 or, for an artist without a painting, -inf.
 
-    r is 1 where all queries meet the same counts, which is the rule and saves half of the work, and else q.
+    r is 1 if all queries have the same counts, which is usual and saves half of the work, else q.
     """
 
     scores: Doubles
@@ -33,7 +33,7 @@ class Said:
 
     @classmethod
     def of(cls, scored: GalleryScores) -> Said:
-        """Artists' scores by their definition."""
+        """The scores of a gallery."""
         paintings = scored.paintings
         if (paintings == paintings[:1]).all():
             paintings = paintings[:1]
@@ -45,10 +45,11 @@ class Said:
         )
 
     def evidence(self, weights: Doubles) -> tuple[Doubles, Doubles]:
-        """(q, a) of ArtistCalibration with these weights (4,), and (r, 1) the log count that its shares expect."""
+        """(q, a) evidence of ArtistCalibration with these weights (4,), and (r, 1) the expected log count under its
+        shares."""
         slope, intercept, count_penalty, prior_exponent = weights
         shares = prior_exponent * self.counts + self.absent
-        top = np.maximum(shares.max(axis=1, keepdims=True), -1e6)  # of nobody there is no share
+        top = np.maximum(shares.max(axis=1, keepdims=True), -1e6)  # no artists, no shares
         grown = np.exp(shares - top)
         total = np.maximum(grown.sum(axis=1, keepdims=True), 1e-300)
         expected = (grown * self.counts).sum(axis=1, keepdims=True) / total
@@ -61,7 +62,7 @@ class Said:
         top = np.maximum(evidence.max(axis=1, keepdims=True), 0)
         grown = np.exp(evidence - top)
         sums = grown.sum(axis=1, keepdims=True) + np.exp(-top)
-        pull = grown / sums  # (q, a) how much the total grows with each evidence
+        pull = grown / sums  # (q, a) derivative of the total by each evidence
         by_count = float((pull * self.counts).sum())
         by_share = by_count - float((pull * expected).sum())
         gradient = np.array([float((pull * self.scores).sum()), float(pull.sum()), -by_count, by_share])
@@ -70,7 +71,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Case:
-    """One gallery, what it says to known and unknown queries, and the right artists of the known (q,)."""
+    """One gallery's scores for known and unknown queries, and the right artists (q,) of the known ones."""
 
     known: Said
     unknown: Said
@@ -78,11 +79,11 @@ class Case:
 
     @classmethod
     def of(cls, case: ArtistCase) -> Case:
-        """A case as it is fitted to."""
+        """A case in the form that the fit needs."""
         return cls(Said.of(case.known), Said.of(case.unknown), case.truth)
 
     def surprise(self, weights: Doubles) -> tuple[float, Doubles]:
-        """In nats, and its gradient (4,). weights: slope, intercept, count penalty and prior exponent."""
+        """The loss in nats, and its gradient (4,). weights: slope, intercept, count penalty and prior exponent."""
         (of_known, up), (of_unknown, also_up) = self.known.total(weights), self.unknown.total(weights)
         evidence, expected = self.known.evidence(weights)
         rows = np.arange(len(self.truth))

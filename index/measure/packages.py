@@ -9,7 +9,7 @@ from ...errors import MissingPackage
 
 
 def needed(module: str) -> Any:
-    """The module of scikit-learn or scipy; raises MissingPackage where it is not installed."""
+    """The module of scikit-learn or scipy. Raises MissingPackage if it is not installed."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""Whether what is given a probability is so that often: reliability, and the errors that sum it up."""
+"""Whether events happen as often as their probabilities say: reliability, and summary errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Counted = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Reliability:
-    """Probabilities in bins: (bins,) their mean, how often it was so, and the share of all that lies there."""
+    """Probabilities in bins: (bins,) their mean, the observed frequency, and the share of all in the bin."""
 
     predicted: tuple[float, ...]
     observed: tuple[float, ...]
@@ -29,9 +29,9 @@ class Reliability:
 
 
 def reliability(given: Doubles, is_so: Counted, is_not: Counted) -> Reliability:
-    """Of probabilities (k,), both kinds weighing the same: a prior of one half.
+    """Reliability of probabilities (k,), with both kinds weighing the same: a prior of one half.
 
-    is_so, is_not: (k,) of how many each was said for which it was so, and for which not.
+    is_so, is_not: (k,) numbers of cases with this probability in which the event happened, and did not.
     """
     so, other = _halved(is_so, is_not)
     bins = np.minimum((given * BINS).astype(np.int64), BINS - 1)

@@ -1,4 +1,4 @@
-"""The scores of evaluate as one HTML page with its pictures inside; it loads nothing. Needs artidx[plot]."""
+"""The scores of evaluate as one self-contained HTML page with charts. Needs artidx[plot]."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .retrieval import NearestScores
 T = TypeVar("T")
 
 COLOURS = ("#1d4ed8", "#b45309", "#047857", "#7c3aed", "#be185d", "#4b5563")
-MATRIX = 16  # artists in the picture of confusions, those most often mistaken
+MATRIX = 16  # artists in the confusion matrix, those most often mistaken
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .25rem .7rem; text-align: right; }
@@ -31,7 +31,7 @@ td small { color: #6b7280; display: block; } .pictures { display: flex; flex-wra
 svg { max-width: 100%; height: auto; } h2 { margin-top: 2.5rem; }
 .doubt { border-left: 4px solid #b45309; background: #fef3c7; padding: .5rem .8rem; }
 """
-NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, part of the scores, name
+NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, field of the scores, name
     ("AUC", "pairs", "auc"),
     ("AUC by distance alone", "pairs", "auc_by_distance"),
     ("found at 1 % false positives", "pairs", "found_at_1_percent"),
@@ -121,7 +121,7 @@ def _artists(nearest: NearestScores) -> str:
 def picture(
     draw: Callable[[Any, Sequence[T]], None], scores: Sequence[T], inches: tuple[float, float] = (4.6, 4)
 ) -> str:
-    """What `draw` draws on axes of these inches, as SVG. Raises MissingPackage."""
+    """The SVG that `draw` draws on axes of this size in inches. Raises MissingPackage."""
     try:
         with neutral_import("matplotlib"):
             import matplotlib as mpl
@@ -136,7 +136,7 @@ def picture(
         "text.parse_math": False,
     }  # a $ in a name is a $
     with mpl.rc_context(style), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scripts that the font lacks, and of axes without a line
+        warnings.simplefilter("ignore")  # warnings about scripts that the font lacks, and about axes without a line
         figure = Figure(figsize=inches, layout="constrained")
         draw(figure.subplots(), scores)
         drawn = io.StringIO()

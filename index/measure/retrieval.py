@@ -1,4 +1,4 @@
-"""How good rankings are: neighbours by the same artist, the right artist first, queries from outside told apart."""
+"""Scores of rankings: neighbours by the same artist, the right artist first, queries out of the gallery recognised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..scoring.vectors import Array, Doubles, Integers
 from .bootstrap import Interval, auc_interval, identified_interval, mean_interval
 from .reliability import reliability
 
-DEPTH = 10  # neighbours looked at for mAP and hubness
+DEPTH = 10  # neighbours for mAP and hubness
 FALSE_ACCEPTANCES = (0.01, 0.1)
 CONFUSIONS = 20
 OPEN_SET_POINTS = np.concatenate([[0.0], np.geomspace(1e-3, 1, 40)])
@@ -24,11 +24,11 @@ OpenSetCurve = tuple[tuple[float, float], ...]  # (false acceptance, correct ide
 
 @dataclass(frozen=True)
 class RetrievalScores:
-    """Paintings with another by their artist, asked for their neighbours in a split.
+    """Scores of neighbours, for paintings with another one by their artist in the split.
 
     triplet_accuracy: the chance that a painting is nearer to another by its artist than to one by someone else.
-    mean_average_precision_at_10 is of the best that ten places allow. hubness: skewness of how often each painting
-    is among the ten nearest of others (Radovanovic et al., 2010); 0 where all are alike.
+    mean_average_precision_at_10 is relative to the best that ten places allow. hubness: skewness of how often each
+    painting is among the ten nearest of others (Radovanovic et al., 2010); 0 if all are equal.
     """
 
     queries: int
@@ -40,9 +40,9 @@ class RetrievalScores:
 
 
 def retrieval_scores(vectors: Array, artists: Integers) -> tuple[RetrievalScores, dict[str, Interval]]:
-    """Of vectors (n, d) with artists (n,), negative where unknown: those are nobody's neighbours. With intervals.
+    """Scores of vectors (n, d) with artists (n,), negative if unknown: those are left out. With intervals.
 
-    Every query weighs the same, and all of its triplets are counted; a tie is one half.
+    Every query has the same weight, and all of its triplets are counted; a tie is one half.
     """
     places = np.flatnonzero(artists >= 0)
     vectors, artists = vectors[places], artists[places]
@@ -77,7 +77,7 @@ def retrieval_scores(vectors: Array, artists: Integers) -> tuple[RetrievalScores
 
 
 def triplet_accuracy(vectors: Array, artists: Integers) -> float:
-    """The one number of `retrieval_scores` that training watches."""
+    """Only the number of `retrieval_scores` that training needs."""
     known = artists >= 0
     vectors, artists = vectors[known], artists[known]
     won = [_triplets_won(vectors @ vector, artists == artists[anchor], anchor) for anchor, vector in enumerate(vectors)]
@@ -86,7 +86,7 @@ def triplet_accuracy(vectors: Array, artists: Integers) -> float:
 
 
 def _triplets_won(cosines: Array, is_same: npt.NDArray[np.bool_], anchor: int) -> float | None:
-    """The share of an anchor's triplets with the positive nearer; None where it has no triplet."""
+    """The share of an anchor's triplets with the positive nearer; None if it has no triplet."""
     negatives = np.sort(cosines[~is_same])
     positives = np.delete(cosines, anchor)[np.delete(is_same, anchor)]
     if not len(positives) or not len(negatives):
@@ -97,7 +97,8 @@ def _triplets_won(cosines: Array, is_same: npt.NDArray[np.bool_], anchor: int) -
 
 @dataclass(frozen=True)
 class ArtistScores:
-    """One artist's queries: share with the right answer first and among five, and who was named first instead most."""
+    """Scores of one artist's queries: share with the right name first and among five, and who was most often named
+    instead."""
 
     artist: str
     paintings: int  # in the gallery
@@ -109,12 +110,12 @@ class ArtistScores:
 
 @dataclass(frozen=True)
 class NearestScores:
-    """Queries by artists of the gallery: share with the right artist ranked first, and among the first five.
+    """Scores of queries by artists of the gallery: share with the right artist first, and among the first five.
 
-    correct_identification: share of them rightly named first with a probability that only a share false_acceptance of
-    the first artists of out-of-gallery queries reach. large_named: share of the wrong first answers that name one of
-    the tenth of artists with the most paintings, who hold the share large_hold of the gallery. unknown_error:
-    calibration error of `unknown`, queries of the gallery and out of it weighing the same.
+    correct_identification: share of them with the right name first, at a probability that the first artists of only a
+    share false_acceptance of out-of-gallery queries reach. large_named: share of the wrong first answers that name one
+    of the tenth of artists with the most paintings, who have the share large_hold of the gallery. unknown_error:
+    calibration error of `unknown`, with equal weights for queries of the gallery and out of it.
     """
 
     queries: int
@@ -129,7 +130,7 @@ class NearestScores:
     unknown_error: float
     large_named: float
     large_hold: float
-    confusions: tuple[tuple[str, str, int], ...]  # artist, named first instead, how often
+    confusions: tuple[tuple[str, str, int], ...]  # artist, who was named first instead, how often
     by_artist: tuple[ArtistScores, ...]
 
 
@@ -142,10 +143,10 @@ def nearest_scores(
     calibration: ArtistCalibration,
     outside_by: Integers | None = None,
 ) -> tuple[NearestScores, dict[str, Interval], OpenSetCurve]:
-    """known: what the gallery says to queries by its artists, truth (q,); out_of_gallery: to queries by others.
+    """known: the gallery's scores for queries by its artists, truth (q,); out_of_gallery: for queries by others.
 
-    gallery: (n,) its paintings' codes, negative where unknown. A query whose artist has no painting that counts is not
-    judged. outside_by: (s,) their artists, each somebody else if not given. With intervals, and the open-set curve as
+    gallery: (n,) its paintings' codes, negative if unknown. A query whose artist has no painting that counts is left
+    out. outside_by: (s,) artists of out_of_gallery, all different by default. With intervals, and the open-set curve as
     (false acceptance, correct identification).
     """
     is_judged = known.paintings[np.arange(len(truth)), truth] > 0
@@ -194,7 +195,7 @@ def nearest_scores(
 
 
 def acceptance_limits(first: Doubles, shares: Doubles) -> list[float]:
-    """Probabilities that no more than these shares of out-of-gallery queries' first artists exceed."""
+    """Probabilities that at most these shares of out-of-gallery queries' first artists exceed."""
     ranked = np.sort(first)[::-1]
     places = np.minimum((shares * len(ranked)).astype(np.int64), len(ranked) - 1)
     return (
@@ -205,7 +206,7 @@ def acceptance_limits(first: Doubles, shares: Doubles) -> list[float]:
 
 
 def unknown_error(known: Doubles, out_of_gallery: Doubles) -> float:
-    """Calibration error (reliability.py) of `unknown` as given to the known (k,) and to out_of_gallery (s,)."""
+    """Calibration error (reliability.py) of `unknown` for the known (k,) and for out_of_gallery (s,)."""
     if not len(known) or not len(out_of_gallery):
         return float("nan")
     is_outside = np.repeat([False, True], [len(known), len(out_of_gallery)])

@@ -1,7 +1,7 @@
-"""The space of an index in three dimensions, as a picture and as a page that can be turned.
+"""The space of an index in three dimensions, as an image and as an interactive page.
 
-Principal components of the vectors of a few artists: the view in which these paintings spread the widest. Distances
-in it are shadows of the true ones. Needs artidx[plot].
+Principal components of the vectors of a few artists: the view with the widest spread. Distances in it are projections
+of the true ones. Needs artidx[plot].
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ class Space:
 
     @property
     def artists(self) -> list[str]:
-        """Those with the most paintings first."""
+        """The artists, those with the most paintings first."""
         return [str(name) for name in self.table["artist"].value_counts().index]
 
 
 def space_of(generation: Generation, artists: int) -> Space:
-    """The paintings of the `artists` with the most of them. Raises BadIndex where there are not two to spread."""
+    """The space of the paintings by the `artists` with the most of them. Raises BadIndex if there are fewer than two
+    paintings."""
     if not 1 <= artists <= MOST_ARTISTS:
         raise BadSetting(f"--artists {artists}: must be between 1 and {MOST_ARTISTS}, the number of colours")
     table = generation.table
@@ -80,7 +81,7 @@ def principal_components(vectors: Array, count: int) -> tuple[npt.NDArray[np.flo
     """(n, count) coordinates along the directions of most variance and (count,) the shares of it (Pearson, 1901)."""
     centred = vectors - vectors.mean(axis=0, dtype=np.float64)
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    axes *= np.where(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)] < 0, -1, 1)[:, None]  # else by chance
+    axes *= np.where(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)] < 0, -1, 1)[:, None]  # fixes the sign
     points, variance = np.zeros((len(vectors), count)), np.zeros(count)
     found = min(count, len(axes))
     points[:, :found] = centred @ axes[:found].T
@@ -105,14 +106,14 @@ def draw(space: Space, target: Path) -> None:
         set_label(_axis(space, number))
     drawn = io.BytesIO()
     with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():  # a $ in a name is a $
-        warnings.simplefilter("ignore")  # of scripts that the font lacks
+        warnings.simplefilter("ignore")  # warnings about scripts that the font lacks
         figure.legend(loc="outside right upper", frameon=False, fontsize=8, markerscale=2)
         figure.savefig(drawn, format="png")
     write_atomically(target, drawn.getvalue())
 
 
 def write_page(space: Space, target: Path) -> None:
-    """One HTML file that needs nothing else: drag to turn, point to read a title, click an artist to hide it."""
+    """One self-contained HTML file: drag to rotate, point to read a title, click an artist to hide their works."""
     try:
         from plotly import graph_objects
     except ModuleNotFoundError:
@@ -148,7 +149,7 @@ def _axis(space: Space, number: int) -> str:
 
 
 def _escaped(text: object) -> str:
-    """plotly reads some HTML in its texts."""
+    """plotly interprets some HTML in its texts."""
     return str(text).replace("&", "&amp;").replace("<", "&lt;")
 
 

@@ -1,8 +1,9 @@
-"""Scores that are too good to be true, said beside them: before they are believed, something is to be looked for.
+"""Warnings about scores that are too good to be true, and what to check before believing them.
 
-Two kinds are found. A ranking that names the right artist though the artists were shuffled among the paintings (a
-permutation test; Fisher, 1935) reads the answer from something else than the paintings. And nobody tells every pair or
-names every artist: then there are copies of a picture under several names, or paintings the model was trained on.
+Two kinds are found. A ranking that names the right artist even if artists are shuffled among the paintings (a
+permutation test; Fisher, 1935) gets the answer from something other than the paintings. And no model judges every pair
+and names every artist correctly: then there are copies of a picture under several names, or paintings that the model
+was trained on.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from ..scoring.artist_scores import gallery_scores
 from ..scoring.calibration import ArtistCalibration
 from ..scoring.vectors import Array, Integers
 
-PERFECT = 0.995  # of AUC and artists named first; the best that was ever measured honestly is 0.95
-FEWEST = 50  # paintings asked, or same-artist pairs, of which that can be said
-SHUFFLES, SHUFFLED = 5, 100  # times the artists are shuffled, and paintings then asked
-DEVIATIONS = 6.0  # standard ones above chance, as of independent paintings; near neighbours stand and fall together
+PERFECT = 0.995  # of AUC and artists named first; the best valid measurement so far is 0.95
+FEWEST = 50  # queries, or same-artist pairs, needed for such a statement
+SHUFFLES, SHUFFLED = 5, 100  # permutations, and queries in each
+DEVIATIONS = 6.0  # standard errors above chance, for independent paintings; near neighbours are correlated
 
 
 def perfect_scores(auc: float, same_pairs: int, top_1: float, queries: int) -> list[str]:
-    """A sentence for each score that nobody reaches; NaN for what was not measured."""
+    """A sentence for each implausibly good score; NaN for what was not measured."""
     found = []
     if same_pairs >= FEWEST and auc >= PERFECT:
         found.append(f"an AUC of {auc:.3f}")
@@ -36,9 +37,10 @@ def perfect_scores(auc: float, same_pairs: int, top_1: float, queries: int) -> l
 
 
 def reads_the_answer(vectors: Array, artists: Integers, calibration: ArtistCalibration) -> list[str]:
-    """A sentence where artists are found that vectors (n, d) cannot tell, each asked of the others.
+    """A sentence if shuffled artists are recognised from vectors (n, d), each searched among the others.
 
-    artists: (n,) codes, negative where unknown. Shuffled, the most to be had is to name the artist with most paintings.
+    artists: (n,) codes, negative if unknown. After shuffling, the best strategy is to name the artist with most
+    paintings.
     """
     chance = np.random.default_rng(0)
     labelled = np.flatnonzero(artists >= 0)

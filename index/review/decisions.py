@@ -1,8 +1,8 @@
-"""What people decided about findings: a line of JSON a decision, beside the generations of an index, in none of them.
+"""What people decided about findings: one line of JSON per decision, stored beside the generations of an index.
 
-A finding is known by its kind, its objects and what their records said (`key_of`): where a record says something else
-by now, that is another question, and nobody has decided it. The last line on a finding counts; those before it stay,
-so that who decided what, and when, is never lost. Which artist was accepted is a label, too (changes/edit.py).
+A finding is identified by its kind, its objects and their records (`key_of`): if a record has changed since, it is
+another finding, without a decision. The last line on a finding counts; earlier ones stay, so that who decided what, and
+when, is never lost. An accepted artist also becomes a label (changes/edit.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_BYTES = 16 << 20  # some 50,000 decisions
 class Decision:
     """What was decided about a finding. state: `accepted`, `left` as the record is, or `open` (again).
 
-    artist: who was accepted, as in a table of the collection; at: when, UTC.
+    artist: who was accepted, as written in a table of the collection; at: time in UTC.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Decision:
 
 
 def key_of(kind: str, objects: Sequence[str], records: Sequence[str | None]) -> str:
-    """The name of a finding, for as long as the records are as they were."""
+    """The key of a finding, which stays the same while the records do."""
     return hashlib.sha256(as_json([kind, objects, records]).encode()).hexdigest()[:16]
 
 
@@ -61,7 +61,7 @@ def read(index: Path) -> dict[str, Decision]:
 
 
 def note(index: Path, decision: Decision) -> None:
-    """Keep a decision. Raises BadIndex where there are more than a file holds, or nothing can be written; IndexBusy."""
+    """Store a decision. Raises BadIndex if the file is full or cannot be written; IndexBusy."""
     with writer(index):
         lines = [*_lines(index / DECISIONS), as_json(decision).encode()]
         text = b"".join(line + b"\n" for line in lines)
@@ -73,7 +73,7 @@ def note(index: Path, decision: Decision) -> None:
 
 
 def now() -> str:
-    """The time, as a decision has it."""
+    """The current time, in the form of a decision."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -89,7 +89,7 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def _decision(said: Any) -> Decision:
-    """Raises TypeError, LookupError and ValueError for what is no decision."""
+    """Parse a decision. Raises TypeError, LookupError and ValueError if it is none."""
     objects, records = said["objects"], said["records"]
     is_right = (
         isinstance(objects, list)

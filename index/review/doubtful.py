@@ -1,12 +1,12 @@
 """Recorded attributions for which there is less evidence than for another artist.
 
-Each unqualified work is queried as if it had no record. How much more evidence there is for the best other artist than
-for the recorded one (evidence.py) is its *doubt*, in nats. A single other work may be atypical, so the evidence of one
-counts by 1 - 1/e, that of two by 1 - 1/e^2, and so on. An artist of one work cannot be judged.
+Each unqualified work is queried as if it had no record. Its *doubt*, in nats, is how much more evidence there is for
+the best other artist than for the recorded one (evidence.py). A single other work may be atypical, so the evidence of
+one is multiplied by 1 - 1/e, that of two by 1 - 1/e^2, and so on. An artist with one work cannot be judged.
 
-Right attributions look doubtful, too, in some collections a little and in others much. In all collections that were
-measured, their doubts fall off alike in units of a quantile of the doubts themselves. So the share of false discoveries
-is estimated from each collection's own doubts, whatever the model.
+Right attributions also have doubts, small in some collections and large in others. In all collections that were
+measured, the doubts of right attributions have the same distribution in units of a quantile of the doubts themselves.
+So the share of false discoveries is estimated from each collection's own doubts, whatever the model.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ..scoring.vectors import Doubles
 from .evidence import Evidence
 from .works import Object, Works
 
-# Of right attributions with any doubt at all: doubt, in units of the QUANTILE of their doubts, and the share above it.
-# The mean over val_away, val_seen and val_unseen, whole and with two to ten works an artist (docs/review.md).
+# For right attributions with a positive doubt: doubt, in units of the QUANTILE of their doubts, and the share above it.
+# The mean over val_away, val_seen and val_unseen, complete and with two to ten works per artist (docs/review.md).
 ABOVE = (
     (0.0, 1.0),
     (0.5, 0.81),
@@ -34,18 +34,15 @@ ABOVE = (
     (6.0, 0.018),
     (8.0, 0.004),
 )
-QUANTILE = 0.35  # low, since wrong attributions stand above it
-USUAL, WORTH = (
-    1.1,
-    15,
-)  # nats: the quantile in those collections, and as how many doubts that counts where there are few
+QUANTILE = 0.35  # low, since wrong attributions are above it
+USUAL, WORTH = (1.1, 15)  # nats: the quantile in those collections, and its weight in doubts if a collection has few
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """An object whose record is doubtful. probabilities: of all artists, with the recorded one's among them.
+    """An object whose record is doubtful. probabilities: of all artists, including the recorded one.
 
-    expected_false: the share of false discoveries to be expected among this and all that are more doubtful.
+    expected_false: the expected share of false discoveries among this one and all that are more doubtful.
     """
 
     one: Object
@@ -56,12 +53,12 @@ class Doubt:
 
 
 def judged(works: Works) -> list[Object]:
-    """Those whose attribution can be judged: unqualified, and another work by the artist is here."""
+    """The objects whose attribution can be judged: unqualified, and with another work by the artist in the index."""
     return [each for each in works.objects if _is_judged(works, each.places[0])]
 
 
 def doubts(works: Works, evidence: Evidence) -> list[Doubt]:
-    """The doubtful ones, most doubtful first: those for which another artist speaks more than the recorded one."""
+    """The doubtful ones, most doubtful first: those with more evidence for another artist than for the recorded one."""
     found = []
     for each in evidence.of(judged(works)):
         recorded = int(works.codes[each.one.places[0]])
@@ -70,7 +67,7 @@ def doubts(works: Works, evidence: Evidence) -> list[Doubt]:
         best = float(each.evidence.max())
         if not np.isfinite(best) or not np.isfinite(own):
             continue
-        witnesses = float(each.scores.paintings[recorded]) - 1  # without itself, which only stands in
+        witnesses = float(each.scores.paintings[recorded]) - 1  # without itself
         doubt = (best - own) * (1 - np.exp(-max(witnesses, 1.0)))
         if doubt > 0:
             found.append((each.one, float(doubt), each.probabilities, each.unknown))
@@ -80,10 +77,10 @@ def doubts(works: Works, evidence: Evidence) -> list[Doubt]:
 
 
 def false_discoveries(doubts: Sequence[float]) -> list[float]:
-    """For each of all positive doubts, largest first, the share of right attributions to be expected down to it.
+    """For each of the positive doubts, largest first, the expected share of right attributions down to it.
 
-    First as if all were right ones, then once more without as many as stood out. To go on like that would take more
-    and more of the right ones' tail for wrong.
+    Estimated as if all attributions were right, then again without those that stood out. More iterations would take
+    ever more of the tail of right ones for wrong.
     """
     if not len(doubts):
         return []
@@ -96,7 +93,8 @@ def false_discoveries(doubts: Sequence[float]) -> list[float]:
 
 
 def _expected(doubts: Doubles, wrong: int) -> Doubles:
-    """(n,) right attributions among the first one, two, ... of doubts, if the first `wrong` of all are wrong."""
+    """(n,) expected right attributions among the first one, two, ... of doubts, if the first `wrong` of all are
+    wrong."""
     right = doubts[wrong:]
     scale = (float(np.quantile(right, QUANTILE)) * len(right) + USUAL * WORTH) / (len(right) + WORTH)
     found: Doubles = np.minimum(len(right) * share_above(doubts / scale), np.arange(1, len(doubts) + 1))
@@ -104,7 +102,8 @@ def _expected(doubts: Doubles, wrong: int) -> Doubles:
 
 
 def share_above(scaled: Doubles) -> Doubles:
-    """The share of right attributions with any doubt that look as doubtful; beyond ABOVE its last slope goes on."""
+    """The share of right attributions, among those with a positive doubt, that are at least as doubtful; extrapolated
+    beyond ABOVE."""
     at, share = np.array(ABOVE).T
     slope = np.diff(np.log(share[-2:]))[0] / np.diff(at[-2:])[0]
     within = np.interp(scaled, at, np.log(share))

@@ -1,8 +1,8 @@
 """Records whose photographs show the same picture: candidates by vector, decided by geometry.
 
-Neighbours are compared, nearest first, up to the largest distance of any copy that was tried. A model hardly tells a
-picture from its mirror image, so neighbours include those, too; if a few tries show that this model does, the mirror
-images of all are embedded as well. Photographs of one object are no duplicates.
+Neighbours are compared, nearest first, up to the largest distance of any copy in our tests. To most models, a picture
+and its mirror image are nearly the same, so neighbours include mirror images; if a few tests show that it is otherwise
+for this model, the mirror images of all are embedded as well. Photographs of one object are no duplicates.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from ..scoring.vectors import Array, Integers
 from ..storage.vector_store import VectorStore
 
 NEIGHBOURS = 5  # of each photograph
-NEAREST = 2  # of these are looked at a little farther (Reach)
+NEAREST = 2  # of these are compared at larger distances (Reach)
 MOST = 5000  # pairs that are compared, the nearest: six minutes of two cores at most
 HELD = 256  # photographs with their features, 1.5 MB each
-TRIED = 8  # photographs whose mirror images say whether all are needed
-SIDE = 1024  # pixels of the pictures that are mirrored; more than any model looks at
+TRIED = 8  # photographs whose mirror images are tested first
+SIDE = 1024  # pixels of mirrored pictures; more than any model needs
 BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Places of two photographs of different objects, nearest kind first, and how they show one picture."""
+    """Places of two photographs of different objects, and how they show one picture."""
 
     a: int
     b: int
@@ -49,7 +49,8 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """found: all that were told; compared: pairs; left_out: pairs near enough that were not; unread: photographs."""
+    """found: all duplicates; compared: number of pairs; left_out: near pairs that were not compared; unread:
+    photographs that could not be read."""
 
     found: tuple[Duplicate, ...]
     compared: int
@@ -69,8 +70,8 @@ def duplicates(
         near |= _mirrored(store, names, vectors, centre, embedder, reach, bar)
     pairs = sorted((apart, a, b) for (a, b), apart in near.items() if contents[a] != contents[b] or not contents[a])
     left_out, pairs = max(0, len(pairs) - MOST), pairs[:MOST]
-    order = sorted((a, b) for _, a, b in pairs)  # so that photographs are read once, mostly
-    # One thread of BLAS for each comparison, which run on all cores: together they wait for each other, twice as long.
+    order = sorted((a, b) for _, a, b in pairs)  # so that most photographs are read once
+    # One BLAS thread per comparison, since comparisons run on all cores; with more they take twice as long.
     with threadpool_limits(1, "blas"), Reader() as reader, bar(len(order), "comparing photographs") as advance:
         photographs = _Photographs(store, contents, reader)
         for (a, b), how in zip(
@@ -86,7 +87,7 @@ def duplicates(
 
 
 class _Photographs:
-    """Photographs of the index, the last ones held."""
+    """Photographs of the index, with a cache of the last ones."""
 
     def __init__(self, store: VectorStore, contents: list[str], reader: Reader) -> None:
         self._store, self._contents, self._reader = store, contents, reader
@@ -114,7 +115,7 @@ class _Photographs:
 
 
 def _identical(contents: list[str]) -> Iterator[tuple[int, int]]:
-    """Each with the first of its content."""
+    """Pairs of each photograph with the first one of the same content."""
     first: dict[str, int] = {}
     for place, content in enumerate(contents):
         if content and first.setdefault(content, place) != place:
@@ -124,7 +125,7 @@ def _identical(contents: list[str]) -> Iterator[tuple[int, int]]:
 def _near(
     names: list[str], asked: Array, vectors: Array, reach: Reach, places: Integers | None = None
 ) -> dict[tuple[int, int], float]:
-    """Distances of near pairs of different objects. asked: (q, d) of the photographs at `places`, or of all."""
+    """Distances of near pairs of different objects. asked: (q, d) vectors of the photographs at `places`, or of all."""
     of = np.arange(len(asked)) if places is None else places
     found: dict[tuple[int, int], float] = {}
     k = min(NEIGHBOURS + 1, len(vectors) - 1)
@@ -147,7 +148,8 @@ def _near(
 def _mirrored(
     store: VectorStore, names: list[str], vectors: Array, centre: Array, embedder: Embedder, reach: Reach, bar: Bar
 ) -> dict[tuple[int, int], float]:
-    """Near pairs of one photograph and another's mirror image, where the model tells a picture from its own."""
+    """Near pairs of one photograph and another's mirror image, if the model separates a picture from its mirror
+    image."""
     tried = np.unique(np.linspace(0, len(names) - 1, TRIED).astype(np.int64))
     places, mirrors = _mirror_vectors(store, tried, centre, embedder)
     if not len(places) or float((1 - (mirrors * vectors[places]).sum(axis=1)).max()) < reach.near / 2:

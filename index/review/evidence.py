@@ -1,4 +1,4 @@
-"""What speaks for each artist of a collection as the painter of a work: pictures here and elsewhere, and dates.
+"""The evidence for each artist of a collection as the painter of a work: pictures here and elsewhere, and dates.
 
 Three terms are added up, in nats, for each artist of the index:
 
@@ -6,9 +6,9 @@ Three terms are added up, in nats, for each artist of the index:
     REFERENCE * log of how many times likelier than chance the artist is among those of the reference gallery
     DATES     * log of the density of the artist's dated works around this one's year, over that of all dated works
 
-A museum mostly has two or three works by an artist, and the gallery dozens. An artist whom the gallery lacks gets
-neither more nor less than chance from it. If the year of the work, or those of an artist, are unknown, dates add
-nothing. The probability that it is by none of the artists here rests on the index's works alone.
+A museum mostly has two or three works by an artist, and the gallery dozens. For an artist whom the gallery lacks, its
+term is zero. If the year of the work, or those of an artist, are unknown, dates add nothing. The probability that it is
+by none of the artists here depends on the index's works alone.
 
 The weights and widths were chosen on val_away, val_seen and val_unseen (docs/review.md).
 """
@@ -33,7 +33,7 @@ from .works import Object, Works
 
 REFERENCE = 0.5
 DATES = 0.7
-YEARS, ANY_YEAR = 12.0, 0.05 / 1000  # works of one artist lie about so far apart; one in twenty lies anywhere
+YEARS, ANY_YEAR = 12.0, 0.05 / 1000  # years, the spread of one artist's works; one in twenty may have any year
 
 Integers = npt.NDArray[np.int64]
 
@@ -54,9 +54,9 @@ class Elsewhere:
         return np.asarray(self.vectors[order], np.float32), codes[order], keys
 
     def odds(self, embeddings: Array, keys: Sequence[str], calibration: ArtistCalibration) -> Doubles:
-        """(q, artists) logs of how many times likelier than chance each of `keys` is among the artists here.
+        """(q, artists) log ratios of each artist's probability among `keys` to chance.
 
-        embeddings: (q, d) as the model gave them; 0 for an artist who is not here.
+        embeddings: (q, d) as the model gives them; 0 for an artist whom this gallery lacks.
         """
         vectors, codes, here = self._by_artist
         if not here:
@@ -66,7 +66,7 @@ class Elsewhere:
         kernel = np.exp(KERNEL * (centred(embeddings, self.centre) @ vectors.T - 1))
         scores = 1 + np.log(np.add.reduceat(kernel, starts, axis=1, dtype=np.float64)) / KERNEL
         evidence = calibration.evidence(GalleryScores(scores, np.broadcast_to(counts, scores.shape)))
-        ratios = evidence - calibration.prior_exponent * np.log(counts)  # however many of theirs are here
+        ratios = evidence - calibration.prior_exponent * np.log(counts)  # whatever their number of paintings
         ratios -= np.logaddexp.reduce(ratios, axis=1, keepdims=True) - np.log(len(here))
         places = pd.Index(here).get_indexer(pd.Index(list(keys)))
         found: Doubles = np.where(places >= 0, ratios[:, places], 0.0)
@@ -75,8 +75,8 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Weighed:
-    """What was found for an object. evidence: (artists,) in nats; -inf for one without a work that counts;
-    probabilities: (artists,), which with `unknown` add up to 1."""
+    """The result for an object. evidence: (artists,) in nats; -inf for an artist without a work that counts;
+    probabilities: (artists,), which with `unknown` sum to 1."""
 
     one: Object
     evidence: Doubles
@@ -101,7 +101,7 @@ class Evidence:
         self._dates = _Dates(works)
 
     def of(self, asked: Sequence[Object]) -> Iterator[Weighed]:
-        """In their order, each as if its own record were not there."""
+        """The results in order, each as if the object had no record."""
         with self._bar(len(asked), "weighing what speaks for each artist") as advance:
             for block in self._works.scores(asked):
                 elsewhere = self._elsewhere_odds([one for one, _ in block])
@@ -132,7 +132,7 @@ class _Dates:
         self._sums: dict[float, Doubles] = {}  # (artists,) by year
 
     def odds(self, one: Object) -> Doubles:
-        """(artists,) logs of how many times likelier than chance each is by the object's year alone."""
+        """(artists,) log ratios of each artist's probability to chance, by the object's year alone."""
         known = [year for year in self._years[list(one.places)].tolist() if np.isfinite(year)]
         nothing = np.zeros(len(self._counts))
         if not known or not len(self._dated):
@@ -155,6 +155,6 @@ class _Dates:
 
 
 def _density(apart: Doubles) -> Doubles:
-    """A year, of works this many years apart."""
+    """The density of a year, given the distances in years to an artist's works."""
     found: Doubles = np.exp(-np.abs(apart) / YEARS) / (2 * YEARS) + ANY_YEAR
     return found

@@ -1,7 +1,7 @@
 """What a curator should look at: records that show one picture, doubtful attributions, works without an artist.
 
-Best first within each kind. The evidence is in each finding: paintings that speak for each artist who is named. An
-artist who is named is always a person: nobody and qualified names speak for nobody (attribution.py).
+Best first within each kind. Each finding has its evidence: paintings by each artist who is named. Only persons are
+named, never "unknown" or a qualified name (attribution.py).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DUPLICATE, DOUBTFUL, UNATTRIBUTED = "duplicate", "doubtful", "unattributed"
 
 @dataclass(frozen=True)
 class Witness:
-    """A painting that speaks for an artist, its object, and its distance to the one in question."""
+    """A painting as evidence for an artist, its object, and its distance to the one in question."""
 
     painting: Painting
     object: str
@@ -53,13 +53,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to look at. objects: their numbers; paintings: a photograph of each; recorded: what the table says of
-    the first one's artist, and records of each.
+    """One thing to look at. objects: their numbers; paintings: a photograph of each; recorded: the record of the first
+    one's artist; records: of each.
 
-    duplicate: `how`, `distance` and `picture` say what was found. doubtful: `doubt` in nats, `expected_false` the share
-    of right attributions among this and the more doubtful; `for_recorded` the recorded artist with the nearest works.
-    unattributed and doubtful: `candidates` of the index, `reference` of the gallery that ships, and what is left,
-    `unknown` and `reference_unknown`, for none of these.
+    duplicate: `how`, `distance` and `picture` describe the match. doubtful: `doubt` in nats; `expected_false` the
+    expected share of right attributions among this one and the more doubtful; `for_recorded` the recorded artist with
+    the nearest works. unattributed and doubtful: `candidates` of the index, `reference` of the reference gallery;
+    `unknown` and `reference_unknown`: the probability of none of these.
     """
 
     kind: str
@@ -81,7 +81,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Review:
-    """All findings of an index, and what they rest on. notes: what was not looked at, in sentences."""
+    """All findings of an index, with their basis. notes: what was not examined, in sentences."""
 
     findings: tuple[Finding, ...]
     index: str
@@ -101,7 +101,7 @@ class Review:
 
 
 class Opened(Protocol):
-    """What is asked of an index here; Index is one (opened.py)."""
+    """The part of Index that a review needs (opened.py)."""
 
     @property
     def name(self) -> str: ...
@@ -133,11 +133,11 @@ class Opened(Protocol):
 
 
 def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review:
-    """Look through an index in a folder. reference: the gallery that ships, where it has the same model.
+    """Review an index in a folder. reference: the reference gallery, if it has the same model.
 
     Raises BadIndex for a collection in Milvus, and Uncalibrated.
     """
-    calibration = index.calibration.artists  # before the work
+    calibration = index.calibration.artists  # first, since it may raise
     elsewhere = None if reference is None else _elsewhere(reference)
     table, vectors = index.generation.table, index.generation.vectors.matrix
     alone = Works(table, vectors)
@@ -196,7 +196,7 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
 
 
 class _Told:
-    """Findings in words and paintings."""
+    """Turns duplicates, doubts and works without an artist into findings."""
 
     def __init__(self, index: Opened, works: Works, reference: Opened | None) -> None:
         self._index, self._works, self._reference = index, works, reference
@@ -240,7 +240,7 @@ class _Told:
         )
 
     def in_reference(self, one: Object) -> tuple[tuple[Candidate, ...], float | None]:
-        """Artists of the reference gallery for an object's first photograph."""
+        """Candidates of the reference gallery for an object's first photograph."""
         if self._reference is None:
             return (), None
         vector = uncentred(self._works.vectors[one.places[0]][None], self._index.centre)[0]
@@ -262,7 +262,7 @@ def _of_reference(ranked: RankedArtist) -> Candidate:
 
 
 def _ranked(found: Sequence[Duplicate], works: Works) -> list[Duplicate]:
-    """One picture before versions; where the records differ on the artist first; then the surest."""
+    """Same pictures before versions; then those whose records differ on the artist; then the most certain."""
 
     def order(each: Duplicate) -> tuple[bool, bool, float]:
         is_one_artist = works.codes[each.a] == works.codes[each.b]

@@ -1,4 +1,4 @@
-"""A review as a folder: review.html to read, print and send, review.xlsx to decide in (sheet.py)."""
+"""A review as a folder: review.html to read, print and send, review.xlsx for decisions (sheet.py)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED, Candidate, Finding, Rev
 from .page import LARGE, LIMITS, SMALL, Card, Group, Page, Pictures, Section, described, titled, write_page
 from .sheet import write_sheet
 
-MOST = 40  # findings of a kind on the page, which is to go by mail; the spreadsheet has all
-DRAWN = 3  # artists with pictures, the recorded one among them; the others are named
+MOST = 40  # findings of a kind on the page, which should be small enough to mail; the spreadsheet has all
+DRAWN = 3  # artists with pictures, including the recorded one; the others are only named
 WITNESSES = 2  # pictures of each
 
 ABOUT = {
@@ -36,7 +36,7 @@ ABOUT = {
 
 
 def write(review: Review, folder: Path) -> None:
-    """Make the folder and write both files. Raises MissingPackage."""
+    """Create the folder and write both files. Raises MissingPackage."""
     folder.mkdir(parents=True, exist_ok=True)
     write_sheet(review, folder / "review.xlsx")
     with Reader() as reader:

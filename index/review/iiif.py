@@ -1,9 +1,9 @@
-"""Answers and findings as a IIIF manifest of Presentation 3, which a viewer such as Mirador shows beside the pictures.
+"""Answers and findings as a IIIF manifest (Presentation 3), which a viewer such as Mirador shows with the pictures.
 
-Its canvases are the museums' own, by the addresses that the index keeps of paintings that came as IIIF
-(embedder/catalogs/iiif.py), and what is said of each is an annotation on it: so it fits the museum's own manifest, too.
-Other paintings have no address to show a picture from; they are counted. What is ours goes by a UUID, made of what it
-says: where it will be published nobody knows here.
+Its canvases are the museums' own, by the addresses that the index keeps for paintings that came as IIIF
+(embedder/catalogs/iiif.py). Answers are annotations on them, so they also fit the museum's own manifest. Other
+paintings have no address of a picture; they are counted. Our own resources are named by UUIDs made of their content,
+since it is unknown where they will be published.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from ..answers.wording import Summary, percent
 from ..storage.vector_store import Painting, VectorStore
 from .findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED, Candidate, Finding, Review
 
-Said = dict[str, list[str]]  # id of a painting -> what is said of it
+Said = dict[str, list[str]]  # id of a painting -> its annotations
 CONTEXT = "http://iiif.io/api/presentation/3/context.json"
 KINDS = {
     DUPLICATE: "Photographs that show the same picture, or the same composition",
     DOUBTFUL: "Doubtful attributions",
     UNATTRIBUTED: "Works without an artist, or with a qualified attribution",
 }
-FULL = {"ImageService3": "max"}  # how a server calls the whole size; older ones `full`
+FULL = {"ImageService3": "max"}  # the keyword for the full size; `full` on older servers
 
 
 def write_review(review: Review, store: VectorStore, target: Path) -> tuple[int, int]:
-    """The findings, a range a kind. Returns how many paintings are shown, and how many have no address.
+    """Write the findings, one range per kind. Returns how many paintings are shown, and how many have no address.
 
-    Writes nothing where none has one.
+    Writes nothing if none has one.
     """
     said: Said = {}
     ranges: dict[str, list[str]] = {}
@@ -48,9 +48,9 @@ def write_review(review: Review, store: VectorStore, target: Path) -> tuple[int,
 
 
 def write_nearest(answer: Answer, painting: Painting | None, store: VectorStore, target: Path) -> tuple[int, int]:
-    """The answer of `artidx nearest`. painting: of the index, if it was one that was asked about.
+    """Write the answer of `artidx nearest`. painting: of the index, if the query was one.
 
-    Raises BadSetting where no painting has an address.
+    Raises BadSetting if no painting has an address.
     """
     said: Said = {painting.id: _sentences(answer.summary)} if painting else {}
     for artist in answer.artists:
@@ -66,7 +66,7 @@ def write_nearest(answer: Answer, painting: Painting | None, store: VectorStore,
 
 
 def write_pair(verdict: Verdict, store: VectorStore, target: Path) -> tuple[int, int]:
-    """The answer of `artidx pair`. Raises BadSetting where no painting has an address."""
+    """Write the answer of `artidx pair`. Raises BadSetting if no painting has an address."""
     said: Said = {side.painting.id: _sentences(verdict.summary) for side in (verdict.a, verdict.b) if side.painting}
     for each in verdict.shared:
         words = f"{each.distance_a:.3f} from {verdict.a.name}, {each.distance_b:.3f} from {verdict.b.name}"
@@ -117,7 +117,7 @@ def _write(
 
 
 def _canvas(name: str, words: Sequence[str], store: VectorStore) -> dict[str, Any] | None:
-    """A painting as a canvas with what is said of it; None where nothing tells where its picture is."""
+    """A painting as a canvas with its annotations; None if the address of its picture is unknown."""
     painting = store.rows(store.places("id", name)[:1]).iloc[0].to_dict()
     address, size = painting.get("canvas"), painting.get("canvas_size")
     image = _image(str(painting.get("image_service") or ""), str(painting["path"]))

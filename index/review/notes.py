@@ -1,4 +1,4 @@
-"""A file note: the answer to one question as a page, with the pictures it rests on."""
+"""A file note: the answer to one question as a page, with the pictures that are its evidence."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NEIGHBOURS = 6
 
 
 def write_pair(verdict: Verdict, images: Sequence[ImageLike], index: str, target: Path) -> None:
-    """The note on `artidx pair`. images: as they were asked about. Raises MissingPackage."""
+    """Write the note on `artidx pair`. images: the two that were asked about. Raises MissingPackage."""
     with Reader() as reader:
         pictures = Pictures(reader)
         asked = tuple(
@@ -78,7 +78,7 @@ def write_pair(verdict: Verdict, images: Sequence[ImageLike], index: str, target
 
 
 def write_nearest(answer: Answer, image: ImageLike, painting: Painting | None, index: str, target: Path) -> None:
-    """The note on `artidx nearest`. painting: of the index, if it was one that was asked about.
+    """Write the note on `artidx nearest`. painting: of the index, if the query was one.
 
     Raises MissingPackage.
     """

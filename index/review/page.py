@@ -1,7 +1,7 @@
-"""A page to read, print and send by mail: one file, its pictures inside, nothing fetched from elsewhere.
+"""A page to read, print and send by mail: one self-contained file with its pictures.
 
-The template is page.html.j2; it escapes all that stands in a table. What is on the page is made in folder.py (a review)
-and notes.py (one question).
+The template is page.html.j2; it escapes all text from tables. The content comes from folder.py (a review) and notes.py
+(one question).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ...errors import ArtidxError, MissingPackage, UnreadableImage
 from ...files import write_atomically
 from ..storage.vector_store import Painting
 
-LARGE, SMALL = 360, 200  # pixels: the work in question, and what speaks for an artist
+LARGE, SMALL = 360, 200  # pixels: of the work in question, and of the evidence for an artist
 QUALITY = 80
 TITLE = 45  # characters
 
@@ -33,7 +33,7 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture, as a data: address, or none; and what stands below it."""
+    """A picture as a data: address, or none, and its caption."""
 
     source: str | None
     caption: str
@@ -61,7 +61,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """Cards of a kind."""
+    """Cards of one kind."""
 
     heading: str
     lines: tuple[str, ...]
@@ -70,7 +70,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """All that is on it, as text; facts: (name, value)."""
+    """Everything on the page, as text; facts: (name, value)."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -81,7 +81,7 @@ class Page:
 
 @dataclass
 class Pictures:
-    """Pictures of paintings, each made once."""
+    """Pictures of paintings, each scaled once."""
 
     reader: Reader
     _made: dict[tuple[str, int], str | None] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Pictures:
 
 
 def data_address(image: Source, side: int) -> str | None:
-    """The picture, made small, as a data: address; None where it cannot be read."""
+    """The picture, scaled down, as a data: address; None if it cannot be read."""
     stream = io.BytesIO()
     try:
         picture(image, side).save(stream, "JPEG", quality=QUALITY)
@@ -111,7 +111,7 @@ def data_address(image: Source, side: int) -> str | None:
 
 
 def write_page(page: Page, target: Path) -> None:
-    """Raises MissingPackage without Jinja2."""
+    """Write the page. Raises MissingPackage without Jinja2."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ModuleNotFoundError:
@@ -122,13 +122,13 @@ def write_page(page: Page, target: Path) -> None:
 
 
 def described(painting: Painting, number: str | None = None) -> str:
-    """Artist, title, year and number of a painting, in a line."""
+    """Artist, title, year and number of a painting in one line."""
     year = f" ({painting.year})" if painting.year else ""
     return f"{painting.by}{f', {painting.title}' if painting.title else ''}{year} [{number or painting.id}]"
 
 
 def titled(painting: Painting, number: str | None = None) -> str:
-    """Title, year and number, below a picture whose artist stands above it; the record where it is a qualified one."""
+    """Title, year and number as a caption below the artist's name, with the record if it is qualified."""
     title = painting.title or ""
     title = title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"
     parts = [painting.by if painting.by != painting.artist else "", title, str(painting.year or "")]

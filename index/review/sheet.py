@@ -1,4 +1,4 @@
-"""review.xlsx: a row a photograph in question, with an empty column for the decision, which artidx label reads back."""
+"""review.xlsx: one row per photograph in question, with an empty column for the decision, which artidx label reads."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write_sheet(review: Review, target: Path) -> None:
     def cell(value: Any, is_heading: bool = False) -> Any:
         made = WriteOnlyCell(sheet, value=None)
         if isinstance(value, str):
-            made.value = "".join(c for c in value if c.isprintable())[:32_000]  # what a cell can hold
+            made.value = "".join(c for c in value if c.isprintable())[:32_000]  # limit of a cell
             made.data_type = "s"
         elif isinstance(value, float):
             made.value, made.number_format = value, "0%"

@@ -1,8 +1,8 @@
-"""A collection as it is reviewed: objects with one photograph or several, and which artist each speaks for.
+"""A collection as a review sees it: objects with one or several photographs, and whose work each is.
 
 Photographs of one object, and photographs that show one picture, are one *work*: they are no evidence for each other,
-and among an artist's works they count once. So does leave-one-out: no artist is heard with fewer works than they have,
-or the count would tell who was left out (artist_scores.py).
+and among an artist's works they count once. When a work is left out, its artist's score is compensated for it;
+otherwise the lower count would reveal the artist (artist_scores.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..scoring.artists import artist_codes, artist_names
 from ..scoring.calibration import GalleryScores
 from ..scoring.vectors import Array, Doubles
 
-BLOCK = 1 << 26  # numbers held at once
+BLOCK = 1 << 26  # numbers in memory at once
 
 Integers = npt.NDArray[np.int64]
 
@@ -55,23 +55,23 @@ class Works:
 
     @cached_property
     def gallery(self) -> Integers:
-        """Places that speak for an artist, each work once, by the artists' numbers."""
+        """Places of works that count for an artist, each work once, ordered by the artists' numbers."""
         speaking = np.flatnonzero(self.codes >= 0)
         _, first = np.unique(np.stack([self.codes[speaking], self.work[speaking]]), axis=1, return_index=True)
         return speaking[first]
 
     @cached_property
     def _gallery_codes(self) -> Integers:
-        """Ascending."""
+        """(places,) the artists' numbers, ascending."""
         return self.codes[self.gallery]
 
     @cached_property
     def counts(self) -> Integers:
-        """(artists,) works of each."""
+        """(artists,) the number of works of each."""
         return np.bincount(self._gallery_codes, minlength=len(self.keys)).astype(np.int64)
 
     def record(self, place: int) -> str | None:
-        """What the table says of the artist, as it stands there."""
+        """The record of an object's artist, as written in the table."""
         return self._records[place]
 
     @cached_property
@@ -83,12 +83,12 @@ class Works:
 
     @cached_property
     def is_qualified(self) -> npt.NDArray[np.bool_]:
-        """(n,) whether the record says how else than simply an artist had a part in it."""
+        """(n,) whether the record is qualified."""
         said = {record: bool(record and attribution(record).qualifier is not None) for record in {*self._records}}
         return np.array([said[record] for record in self._records], np.bool_)
 
     def scores(self, asked: Sequence[Object]) -> Iterator[list[tuple[Object, GalleryScores]]]:
-        """For each object (artists,) scores by all works but its own, over its photographs on average; in blocks."""
+        """For each object (artists,) scores by all works but its own, averaged over its photographs; in blocks."""
         gallery = self.vectors[self.gallery]
         codes, works = self._gallery_codes, self.work[self.gallery]
         starts = np.flatnonzero(np.diff(codes, prepend=-1))
@@ -112,7 +112,7 @@ class Works:
             yield found
 
     def evidence_of(self, one: Object, artist: int, most: int) -> list[tuple[int, float]]:
-        """The artist's nearest works to an object that are not its own: places and distances."""
+        """The artist's works nearest to an object, without its own: places and distances."""
         first, end = np.searchsorted(self._gallery_codes, (artist, artist + 1))
         gallery = self.gallery[first:end]
         gallery = gallery[self.work[gallery] != self.work[one.places[0]]]
@@ -131,7 +131,7 @@ def _object_names(table: pd.DataFrame) -> list[str]:
 
 
 def _joined(names: Sequence[str], same: Iterable[tuple[int, int]]) -> Integers:
-    """(n,) a number for each work: objects, joined where their photographs show one picture."""
+    """(n,) a number for each work: objects, joined if their photographs show one picture."""
     numbers: dict[str, int] = {}
     of = [numbers.setdefault(name, len(numbers)) for name in names]
     parent = list(range(len(numbers)))

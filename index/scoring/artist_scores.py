@@ -2,8 +2,8 @@
 
     score(artist) = 1 + log(sum over the artist's paintings v of exp(KERNEL * (q.v - 1))) / KERNEL
 
-It is in units of cosine, the cosine itself where an artist has one painting; more paintings raise it, near ones most.
-calibration.py turns scores into probabilities.
+It is in units of cosine, and equal to the cosine if an artist has one painting; more paintings raise it, near ones
+most. calibration.py turns scores into probabilities.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy.typing as npt
 from .calibration import GalleryScores
 from .vectors import Array, Doubles
 
-KERNEL = 24.0  # with 20 or 28 validation gave the same within noise
+KERNEL = 24.0  # 20 and 28 gave the same on validation, within noise
 
 
 def artist_scores(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> GalleryScores:
-    """(artists,) scores for one query, and how many paintings of each were counted.
+    """(artists,) scores for one query, and how many paintings of each artist were counted.
 
     cosines: (n,) to the query, -inf for a painting that must not count; codes: (n,) artists, -1 for nobody.
     """
@@ -30,9 +30,9 @@ def artist_scores(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) 
 
 
 def with_tail(scored: GalleryScores, others: Doubles, tail: float) -> GalleryScores:
-    """Scores with paintings added that were not compared one by one.
+    """Scores plus an estimate for paintings that were not compared one by one.
 
-    others: (artists,) how many of those each has; tail: what each adds to its artist's sum, an estimate.
+    others: (artists,) the number of those paintings; tail: the estimated contribution of each to its artist's sum.
     """
     with np.errstate(divide="ignore"):
         sums = np.exp(KERNEL * (scored.scores - 1)) + others * tail
@@ -40,10 +40,10 @@ def with_tail(scored: GalleryScores, others: Doubles, tail: float) -> GallerySco
 
 
 def compensated(scored: GalleryScores, left_out: npt.NDArray[np.int64]) -> GalleryScores:
-    """Scores and counts as if no painting had been left out; left_out: (artists,) paintings that were.
+    """Scores and counts as if no painting had been left out. left_out: (artists,) number of those that were.
 
-    A painting of the index is no evidence for itself. Were its artist one painting short, where all others are whole,
-    the count would tell whose it is. So the sum is divided by the share of the artist's paintings that was counted.
+    A painting of the index is no evidence for itself. If only its artist were one painting short, the count would
+    reveal the artist. So the sum is divided by the share of the artist's paintings that was counted.
     """
     is_counted = scored.paintings > 0
     counts = np.where(is_counted, scored.paintings + left_out, 0.0)
@@ -56,7 +56,7 @@ def gallery_scores(
 ) -> GalleryScores:
     """(q, artists) for queries (q, d) in a gallery (n, d) with artists (n,).
 
-    own: (q,) a query's own place in the gallery, which is left out and compensated for; -1 where it has none.
+    own: (q,) a query's own place in the gallery, which is left out and compensated for; -1 if it has none.
     """
     scores, paintings = [], []
     for number, query in enumerate(queries):

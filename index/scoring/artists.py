@@ -1,4 +1,4 @@
-"""Artists as numbers: which painting is whose, by the names as they are compared (catalog.artist_key)."""
+"""Artists as numbers, by the keys of their names (catalog.artist_key)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from .vectors import Array, Integers
 
 
 def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """(n,) a number for each painting's artist, -1 where there is none, and the artists' keys in that order."""
+    """(n,) a number for each painting's artist, -1 if there is none, and the artists' keys in that order."""
     codes, uniques = pd.factorize(keys.astype(object).where(keys.notna(), None), sort=True)
     return codes.astype(np.int64), [str(key) for key in uniques]
 
 
 def artist_names(table: pd.DataFrame, codes: npt.NDArray[np.int64], keys: list[str]) -> list[str]:
-    """Each artist's name as the first of their paintings gives it."""
+    """Each artist's name as written for the first of their paintings."""
     first = table.assign(code=codes).drop_duplicates("code").set_index("code")["artist"]
     return [str(first[code]) for code in range(len(keys))]
 
 
 def centroids_of(vectors: Array, codes: Integers, keys: Sequence[str]) -> Array:
-    """(artists, d) of unit length: the mean of each artist's vectors (n, d)."""
+    """(artists, d) at unit length: the mean of each artist's vectors (n, d)."""
     counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:]
     order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(counts) + (len(order) - counts.sum())  # nobody's come first
+    ends = np.cumsum(counts) + (len(order) - counts.sum())  # paintings without an artist come first
     centroids = np.array(
         [vectors[order[end - count : end]].mean(axis=0) for end, count in zip(ends, counts, strict=True)], np.float32
     ).reshape(-1, vectors.shape[1])

@@ -1,8 +1,8 @@
 """From distances to decisions and probabilities: thresholds and log-likelihood ratios, fitted once and used here.
 
-A probability needs a prior: the share of same-artist pairs, or of artists the index does not know, that the user
-expects. What is stored is free of it (a log-likelihood ratio), so that any prior can be put in afterwards. Fitting
-is fit.py's; using a fitted calibration needs numpy only.
+A probability needs a prior: the share of same-artist pairs, or of artists that the index does not know, that the user
+expects. What is stored does not depend on it (a log-likelihood ratio), so that any prior can be applied later. fit.py
+fits; using a calibration needs only numpy.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .vectors import Doubles
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
-DEFAULT_PRIOR = 0.5  # someone asks about two chosen works
-VERSION = 4  # where similarities (neighbourhood.py) or scores (artist_scores.py) change, no older fit may be upgraded
+DEFAULT_PRIOR = 0.5  # people ask about two works for a reason
+VERSION = 4  # if similarities (neighbourhood.py) or scores (artist_scores.py) change, older fits must not be upgraded
 MOST_COUNT_PENALTY = 5.0  # either way; 1 means that twice the paintings need twice the evidence
-UNKNOWN_SHARE = 0.5  # of queries by artists the index does not hold, declared and not measured
+UNKNOWN_SHARE = 0.5  # of queries by artists whom the index does not hold; assumed, not measured
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """How a threshold for a nominal rate did on pairs of artists that it was not set on, with 95 % intervals."""
+    """Measured rates of a threshold for a nominal rate on pairs of held-out artists, with 95 % intervals."""
 
     nominal: float
     false_positive_rate: float
@@ -42,21 +42,21 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Scale:
-    """What a distance x, plain or fused, means: log(p(x | same) / p(x | different)) = slope * x + intercept.
+    """The meaning of a distance x, plain or fused: log(p(x | same) / p(x | different)) = slope * x + intercept.
 
     Platt (1999). With slope -8 and intercept 4 a distance of 0.3 has the log-likelihood ratio 1.6, and at a prior of
     one half the probability 1 / (1 + exp(-1.6)) = 0.83.
 
-    calibration_error and brier: of the probabilities at a prior of one half, on artists that a fit was not made on;
-    None where there were too few artists to hold some apart. The points' own rates are of the artists they were set on;
-    held_out has them for others, and is empty where there were too few.
+    calibration_error and brier: of the probabilities at a prior of one half, on held-out artists; None if there were
+    too few artists to hold some out. The points' own rates are for the artists of the fit; held_out has them for
+    others, and is empty if there were too few.
     """
 
     slope: float
     intercept: float
     points: tuple[OperatingPoint, ...]  # at FALSE_POSITIVE_RATES
     equal_error: OperatingPoint
-    roc: tuple[OperatingPoint, ...]  # from the strictest to the laxest, no two at one distance
+    roc: tuple[OperatingPoint, ...]  # from the strictest to the most lenient, at different distances
     auc: float
     calibration_error: float | None
     brier: float | None
@@ -67,13 +67,13 @@ class Scale:
         return self.slope * x + self.intercept
 
     def probabilities(self, x: npt.NDArray[Any], prior: float = DEFAULT_PRIOR) -> npt.NDArray[Any]:
-        """In (0, 1), that pairs are by one artist, where a share `prior` of pairs is."""
+        """In (0, 1), that pairs are by one artist, if a share `prior` of pairs is."""
         bounds.PRIOR.checked("prior", prior)
-        with np.errstate(over="ignore"):  # a probability of 0 is right then
+        with np.errstate(over="ignore"):  # overflow to a probability of 0 is correct
             return np.asarray(1 / (1 + np.exp(-self.evidence(x) - math.log(prior / (1 - prior)))))
 
     def probability(self, x: float, prior: float = DEFAULT_PRIOR) -> float:
-        """`probabilities` of one."""
+        """`probabilities` of a single distance."""
         return float(self.probabilities(np.array(x), prior))
 
     def point(self, false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE) -> OperatingPoint:
@@ -87,7 +87,7 @@ class Scale:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Scale:
-        """Raises KeyError, TypeError or ValueError where it is not one."""
+        """Raises KeyError, TypeError or ValueError if it is malformed."""
         points, roc = (tuple(OperatingPoint(**point) for point in found[name]) for name in ("points", "roc"))
         equal_error = OperatingPoint(**found["equal_error"])
         if len(points) != len(FALSE_POSITIVE_RATES):
@@ -104,7 +104,7 @@ class Scale:
             )
             for point in found.get("held_out", ())
         )
-        roc = steps(roc)  # artidx 0.1 wrote a point as often as there were rates
+        roc = steps(roc)  # artidx 0.1 repeated points that several rates share
         scale = cls(**(found | {"points": points, "roc": roc, "equal_error": equal_error, "held_out": held_out}))
         numbers = [
             value
@@ -130,7 +130,7 @@ class PairCalibration:
 
         fused distance = distance + neighbourhood_weight * (1 - similarity)
 
-    Where an index has too few landmarks the distance alone is judged, by a scale of its own.
+    If an index has too few landmarks, only the distance is used, with its own scale.
     """
 
     by_distance: Scale
@@ -142,16 +142,16 @@ class PairCalibration:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> PairCalibration:
-        """Raises KeyError, TypeError or ValueError where it is not one."""
+        """Raises KeyError, TypeError or ValueError if it is malformed."""
         scales = {name: Scale.from_json(found[name]) for name in ("by_distance", "by_fused_distance")}
         return cls(**(found | scales))
 
     def scale(self, has_landmarks: bool) -> Scale:
-        """The one that counts."""
+        """The scale to use."""
         return self.by_fused_distance if has_landmarks else self.by_distance
 
     def fused_distances(self, distances: npt.NDArray[Any], similarities: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Of pairs with these distances and similarities, any shape."""
+        """Fused distances of pairs with these distances and similarities, of any shape."""
         return distances + self.neighbourhood_weight * (1 - similarities)
 
 
@@ -159,8 +159,8 @@ class PairCalibration:
 class GalleryScores:
     """The artist scores of some queries in a gallery (artist_scores.py).
 
-    scores: (q, a) how near each artist's paintings are, -inf for an artist without a painting that counts;
-    paintings: (q, a) how many of theirs counted.
+    scores: (q, a), -inf for an artist without a painting that counts; paintings: (q, a) how many of the artist's
+    paintings counted.
     """
 
     scores: Doubles
@@ -174,8 +174,8 @@ class ArtistCalibration:
         log(p(score | this artist) / p(score | somebody unknown)) = slope * score + intercept - count_penalty * log(n)
         prior of an artist, among those known, in proportion to n ** prior_exponent
 
-    The penalty, because among many paintings one is near by chance.
-    Whether the query is by any of them is open_set's to say (open_set.py); which of them, these ratios and shares.
+    The penalty corrects for one of many paintings being near by chance. open_set decides whether the query is by any of
+    the artists (open_set.py); these ratios and shares decide by which.
     """
 
     slope: float
@@ -191,25 +191,25 @@ class ArtistCalibration:
         return ratios + shares
 
     def terms(self, artist_scores: GalleryScores) -> Doubles:
-        """(q, 4) what open_set weighs."""
+        """(q, 4) the terms of open_set."""
         return terms_of(*self._scored(artist_scores), artist_scores.paintings)
 
     def posterior(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
-        """(q, a) probabilities of the artists and (q,) that of somebody unknown; together they add up to 1."""
+        """(q, a) probabilities of the artists and (q,) of somebody unknown; together they sum to 1."""
         known, unknown = self.log_posterior(artist_scores, unknown_share)
         return np.exp(known), np.exp(unknown)
 
     def log_posterior(
         self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE
     ) -> tuple[Doubles, Doubles]:
-        """The logarithms of `posterior`, which stay finite where a probability vanishes."""
+        """The logarithms of `posterior`, which stay finite if a probability underflows."""
         odds = self._log_odds(artist_scores, unknown_share)
         evidence = self.evidence(artist_scores)
         among_known = evidence - np.maximum(np.logaddexp.reduce(evidence, axis=-1, keepdims=True), -1e6)
         return among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
 
     def unknown(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
-        """(q,) the second of `posterior` alone, in half its time."""
+        """(q,) only the second part of `posterior`, in half the time."""
         found: Doubles = np.exp(-np.logaddexp(0, self._log_odds(artist_scores, unknown_share)))
         return found
 
@@ -219,7 +219,7 @@ class ArtistCalibration:
         return odds + math.log((1 - unknown_share) / unknown_share)
 
     def _scored(self, artist_scores: GalleryScores) -> tuple[Doubles, Doubles]:
-        """(q, a) log-likelihood ratios and logs of the shares, -inf for an artist without a painting that counts."""
+        """(q, a) log-likelihood ratios and log shares, -inf for an artist without a painting that counts."""
         has_paintings = artist_scores.paintings > 0
         paintings = np.log(np.where(has_paintings, artist_scores.paintings, 1))
         scores = np.where(has_paintings, artist_scores.scores, 0)
@@ -233,7 +233,8 @@ class ArtistCalibration:
 class ArtistCase:
     """A gallery, queries by its artists with the right one, truth (q,), and queries by somebody else.
 
-    known_by, unknown_by: the queries' artists by numbers that mean the same in all cases, so that some may be held out.
+    known_by, unknown_by: the queries' artists as numbers that are the same in all cases, so that artists can be held
+    out.
     """
 
     known: GalleryScores
@@ -245,10 +246,10 @@ class ArtistCase:
 
 @dataclass(frozen=True)
 class Calibration:
-    """All that was measured for a model; kept in its metadata and in every generation made with it.
+    """Everything fitted for a model; stored in its metadata and in every generation made with it.
 
-    outside: of pairs neither of which is in the index that is asked; None where that was not measured apart. Seen from
-    another collection's centre, photographs from one source lie near to each other whoever painted them.
+    outside: for pairs of which the index holds neither painting; None if that was not fitted separately. Measured from
+    another collection's centre, photographs from one source are near to each other whoever painted them.
     """
 
     pairs: PairCalibration
@@ -256,16 +257,16 @@ class Calibration:
     outside: PairCalibration | None = None
 
     def pairs_where(self, *, is_any_inside: bool) -> PairCalibration:
-        """Of pairs of which one is in the index, or neither."""
+        """The calibration for pairs of which one painting is in the index, or neither."""
         return self.pairs if is_any_inside or self.outside is None else self.outside
 
     def to_json(self) -> dict[str, Any]:
-        """As kept in manifests and model files."""
+        """As stored in manifests and model files."""
         return {"version": VERSION, **asdict(self)}
 
     @classmethod
     def from_json(cls, found: dict[str, Any] | None, where: str) -> Calibration:
-        """Raises Uncalibrated where there is none, or none that can be read."""
+        """Raises Uncalibrated if there is none, or it cannot be read."""
         if found is None:
             raise Uncalibrated(
                 f"{where}: not calibrated, so there is no threshold and no probability; run artidx calibrate, "

@@ -1,4 +1,4 @@
-"""How the distances of same-artist pairs and of other pairs are spread, counted and never looped over."""
+"""Histograms of the distances of same-artist pairs and of other pairs, without a loop over pairs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy.typing as npt
 from .neighbourhood import Neighbourhoods
 from .vectors import Array, Doubles, Integers
 
-SPAN = 4.0  # no distance, plain or fused (calibration.py), is greater
-BINS = 1 << 17  # over the span: an AUC from them is exact to the fifth digit
-BLOCK = 1 << 22  # pairs held at once: some 100 MB
-ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is kept
+SPAN = 4.0  # the largest possible distance, plain or fused (calibration.py)
+BINS = 1 << 17  # over the span: the AUC is then accurate to the fifth digit
+BLOCK = 1 << 22  # pairs in memory at once: some 100 MB
+ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is stored
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class OperatingPoint:
 
 
 def steps(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
-    """The points, in order, each distance once: a slope between two of them then exists."""
+    """The points in order, each distance once, so that there is a slope between any two."""
     return tuple({point.distance: point for point in points}.values())
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Some pairs of labelled paintings: (p,) distances and neighbourhood similarities, which may be left out (empty).
+    """Pairs of labelled paintings: (p,) distances and neighbourhood similarities, which may be missing (empty).
 
     first and second: (p,) the artists.
     """
@@ -46,7 +46,7 @@ class Pairs:
 
     @classmethod
     def joined(cls, parts: Sequence[Pairs]) -> Pairs:
-        """All of them as one, with similarities where every part has them."""
+        """All of them together, with similarities if every part has them."""
         none = np.empty(0, np.float32)
         has_similarities = all(len(part.similarities) == len(part.distances) for part in parts)
         return cls(
@@ -57,12 +57,12 @@ class Pairs:
         )
 
     def among(self, artists: Integers) -> Pairs:
-        """Those of two paintings by some of these artists."""
+        """Pairs of two paintings by these artists."""
         kept = np.isin(self.first, artists) & np.isin(self.second, artists)
         return self.of(kept)
 
     def of(self, kept: npt.NDArray[np.bool_]) -> Pairs:
-        """Those kept (p,)."""
+        """The pairs selected by (p,) bool."""
         return Pairs(
             self.distances[kept],
             self.similarities[kept] if len(self.similarities) else self.similarities,
@@ -72,13 +72,13 @@ class Pairs:
 
     @property
     def is_same(self) -> npt.NDArray[np.bool_]:
-        """(p,) by one artist."""
+        """(p,) whether the pair is by one artist."""
         same: npt.NDArray[np.bool_] = self.first == self.second
         return same
 
 
 def blocks(vectors: Array, artists: Integers, neighbourhoods: Neighbourhoods | None = None) -> Iterator[Pairs]:
-    """All pairs i < j of vectors (n, d) with artists (n,) codes, negative where unknown: those are in no pair."""
+    """All pairs i < j of vectors (n, d) with artists (n,) codes; a negative code is in no pair."""
     places = np.flatnonzero(artists >= 0)
     vectors, artists = vectors[places], artists[places]
     rows = max(1, BLOCK // max(len(places), 1))
@@ -102,7 +102,7 @@ class PairCurve:
 
     @classmethod
     def empty(cls) -> PairCurve:
-        """To be counted into with `add`."""
+        """A curve without pairs, for `add`."""
         return cls(np.zeros(BINS, np.int64), np.zeros(BINS, np.int64))
 
     def add(self, distances: Array, is_same: npt.NDArray[np.bool_]) -> None:
@@ -126,16 +126,16 @@ class PairCurve:
         return OperatingPoint(distance, float(false[place]), float(true[place]))
 
     def at(self, false_positive_rate: float) -> OperatingPoint:
-        """The largest threshold whose share of different pairs called same stays within the rate."""
+        """The largest threshold at which the share of different pairs called same is within the rate."""
         return _point_at(false_positive_rate, *self._rates())
 
     def roc(self) -> tuple[OperatingPoint, ...]:
-        """The points at ROC_RATES, each once: where there are few pairs, several of the rates share one."""
+        """The points at ROC_RATES, each once: with few pairs, several rates share one."""
         rates = self._rates()
         return steps([_point_at(rate, *rates) for rate in ROC_RATES.tolist()])
 
     def equal_error(self) -> OperatingPoint:
-        """Where as many same pairs are missed as different pairs are called same."""
+        """The point at which the shares of same pairs missed and of different pairs called same are equal."""
         false, true = self._rates()
         place = int(np.argmax(false + true >= 1))
         return OperatingPoint(place * SPAN / BINS, float(false[place]), float(true[place]))
@@ -156,6 +156,6 @@ def _point_at(rate: float, false: Doubles, true: Doubles) -> OperatingPoint:
 
 
 def bins_of(distances: Array) -> npt.NDArray[np.int32]:
-    """The bin of a PairCurve that each falls into."""
+    """The bin of a PairCurve for each distance."""
     bins: npt.NDArray[np.int32] = np.clip(distances * (BINS / SPAN), 0, BINS - 1).astype(np.int32)
     return bins

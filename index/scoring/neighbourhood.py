@@ -1,23 +1,23 @@
-"""Neighbourhood similarity: how far two paintings lie near to the same others of an index.
+"""Neighbourhood similarity: how far two paintings are near to the same others of an index.
 
-Two works of one artist are near to the same others, whoever painted those: that says more of a pair than its distance
-alone, even in an index without any work of theirs. What is compared are soft neighbourhoods (Goldberger et al., 2004)
-over landmarks: some paintings of the index, the same ones for every pair. With unit vectors x and y of two paintings,
-w of a landmark, and the index' kernel bandwidth h:
+Two works of one artist are near to the same others, whoever painted those: that says more about a pair than its
+distance alone, even in an index without works by that artist. Soft neighbourhoods (Goldberger et al., 2004) are
+compared over landmarks: some paintings of the index, the same ones for every pair. With unit vectors x and y of two
+paintings, w of a landmark, and the index's kernel bandwidth h:
 
     p(w) = exp(x.w / h) / sum over landmarks of exp(x.w / h),  q(w) likewise of y
     similarity = sum over landmarks of sqrt(p(w) q(w))         (Bhattacharyya, 1943), 0 to 1
 
-Neither painting of a pair is a landmark of that pair, nor is a copy of one. With three landmarks of which x sees the
-shares 0.7, 0.2, 0.1 and y sees 0.6, 0.3, 0.1, the similarity is sqrt(.42) + sqrt(.06) + sqrt(.01) = 0.993.
+Neither painting of a pair is a landmark of that pair, nor is a copy of one. With three landmarks, shares of 0.7, 0.2,
+0.1 for x and of 0.6, 0.3, 0.1 for y, the similarity is sqrt(.42) + sqrt(.06) + sqrt(.01) = 0.993.
 
-The bandwidth follows how far apart the index' paintings are, so that two paintings are as similar in an index of one
-school as in one of all centuries, and one calibration serves both.
+The bandwidth depends on how far apart the index's paintings are, so that similarities have the same scale in an index
+of one school as in one of all centuries, and one calibration serves both.
 
-A painting of the index is expanded by its nearest there (query expansion): most of those are by its artist where the
-index holds more by them, and what is odd about the one painting then counts less. So are landmarks, among landmarks
-(database augmentation). A painting from elsewhere is not: its artist may have nothing in the index, and then its
-nearest are others' works.
+A painting of the index is expanded by its nearest there (query expansion): most of those are by its artist, if the
+index holds more by them, and what is atypical of the one painting then counts less. So are landmarks, among landmarks
+(database augmentation). A painting from elsewhere is not expanded: its artist may have nothing in the index, and then
+its nearest are others' works.
 """
 
 from __future__ import annotations
@@ -32,21 +32,20 @@ import pandas as pd
 
 from .vectors import Array, Doubles, Integers, searched
 
-LEAST_BANDWIDTH = 0.12  # with less, one landmark takes nearly all, and float32 loses the others
-LANDMARKS = 2000  # at most; 1,000 and 9,450 gave the same AUC to 0.0003
-FEWEST = 100  # landmarks: with 30 the verdict was worse than by distance alone, with 100 better
-NEAREST = 5  # paintings by which one of the index is expanded; with 3 or 10 validation gave the same within noise
-EXPANDED_AT_ONCE = 4096  # paintings, whose nearest are 20 MB of vectors
+LEAST_BANDWIDTH = 0.12  # with a smaller one, a single landmark gets nearly everything, and float32 loses the others
+LANDMARKS = 2000  # maximal number; 1,000 and 9,450 gave the same AUC to 0.0003
+FEWEST = 100  # landmarks: with 30 the verdict was worse than with distance alone, with 100 better
+NEAREST = 5  # paintings by which one of the index is expanded; 3 and 10 gave the same on validation, within noise
+EXPANDED_AT_ONCE = 4096  # paintings at once, whose nearest are 20 MB of vectors
 
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """The neighbourhoods of n paintings over m landmarks, so kept that a matrix product gives their similarities.
+    """The neighbourhoods of n paintings over m landmarks, in a form in which a matrix product gives their similarities.
 
-    roots: (n, m) float32, the square roots of each landmark's share, rows of unit length; own: (n,) which landmark is
-    the painting itself, or -1, whose share is 0. Where the other painting b of a pair is a landmark, too, its share r^2
-    leaves the sum of a's shares, and what is left is divided by sqrt(1 - r^2), as if that landmark had never been
-    there.
+    roots: (n, m) float32, the square roots of each landmark's share, rows at unit length; own: (n,) the landmark that
+    is the painting itself, whose share is 0, or -1. If the other painting b of a pair is a landmark, too, its share r^2
+    is removed from the sum of a's shares, and the rest is divided by sqrt(1 - r^2), as if that landmark did not exist.
     """
 
     roots: Array
@@ -56,7 +55,7 @@ class Neighbourhoods:
     def of(
         cls, vectors: Array, landmarks: Array, bandwidth: float, own: Integers, out: Array | None = None
     ) -> Neighbourhoods:
-        """vectors: (n, d) and landmarks: (m, d) of unit length, expanded; bandwidth: of the landmarks.
+        """vectors: (n, d) and landmarks: (m, d) at unit length, expanded; bandwidth: of the landmarks.
 
         out: (n, m) for the roots.
         """
@@ -69,7 +68,7 @@ class Neighbourhoods:
         return cls(roots, own)
 
     def similarity(self, a: Integers | slice, b: Integers | slice) -> Array:
-        """(len(a), len(b)) similarities in [0, 1] of every painting at a with every one at b."""
+        """(len(a), len(b)) similarities in [0, 1] of all paintings at a with all at b."""
         roots_a, roots_b = self.roots[a], self.roots[b]
         found: Array = roots_a @ roots_b.T
         _leave_out(found, roots_a, self.own[b])
@@ -86,7 +85,7 @@ class Neighbourhoods:
 
 
 def _leave_out(found: Array, roots: Array, own: Integers) -> None:
-    """Leave a column's painting out of the rows' neighbourhoods where it is a landmark (see the class).
+    """Remove a column's painting from the rows' neighbourhoods if it is a landmark (see the class).
 
     found: (a, b) sums of products of roots, changed in place; roots: (a, m); own: (b,).
     """
@@ -95,7 +94,7 @@ def _leave_out(found: Array, roots: Array, own: Integers) -> None:
 
 
 def _rest(roots: Array) -> Array:
-    """What is left of all shares without those of these roots."""
+    """The remaining sum of shares without those of these roots."""
     left: Array = np.maximum(1 - roots**2, 1e-12)
     return left
 
@@ -103,14 +102,14 @@ def _rest(roots: Array) -> Array:
 def neighbourhoods_among(
     vectors: Array, gallery: Array, hashes: npt.NDArray[np.object_], own: Integers
 ) -> Neighbourhoods | None:
-    """Of vectors (n, d) in a gallery (g, d) with these hashes (g,); None where it has too few landmarks.
+    """Neighbourhoods of vectors (n, d) in a gallery (g, d) with these hashes (g,); None if it has too few landmarks.
 
-    own: (n,) the vectors' own places in the gallery, -1 for one that is not there.
+    own: (n,) the vectors' own places in the gallery, -1 if not there.
     """
     landmarks = landmark_places(hashes)
     if len(landmarks) < FEWEST:
         return None
-    number = np.append(landmark_numbers(hashes, landmarks), -1)  # the last stands for -1
+    number = np.append(landmark_numbers(hashes, landmarks), -1)  # the last element is for -1
     seen_from = augmented(gallery[landmarks])
     return Neighbourhoods.of(
         expanded(vectors, gallery, own, copies_of(hashes)), seen_from, bandwidth_of(seen_from), number[own]
@@ -124,13 +123,14 @@ def augmented(vectors: Array) -> Array:
 
 
 def expanded(vectors: Array, gallery: Array, own: Integers, copies: Integers) -> Array:
-    """(n, d) vectors, those of the gallery (g, d) itself expanded by the NEAREST others there, whoever painted them.
+    """(n, d) vectors; those of the gallery (g, d) itself are expanded by the NEAREST others there, whoever painted
+    them.
 
-    own: (n,) the vectors' own places in the gallery, -1 for one that is not there and stays as it is; copies: (g,)
-    numbers, the same for copies of one painting, which are no others.
+    own: (n,) the vectors' own places in the gallery, -1 for one that is not there and is not changed; copies: (g,)
+    numbers, the same for copies of one painting, which do not count as others.
     """
     found, inside = vectors.copy(), np.flatnonzero(own >= 0)
-    often = np.bincount(copies)[copies[own[inside]]]  # how many copies there are of each
+    often = np.bincount(copies)[copies[own[inside]]]  # number of copies of each
     for is_asked in (often == 1, often > 1):
         asked, room = inside[is_asked], min(NEAREST + int(often[is_asked].max(initial=1)), len(gallery))
         size = max(1, EXPANDED_AT_ONCE * (NEAREST + 1) // max(room, 1))
@@ -140,13 +140,13 @@ def expanded(vectors: Array, gallery: Array, own: Integers, copies: Integers) ->
             is_copy = copies[near] == copies[own[some], None]
             first = np.argsort(is_copy, axis=1, kind="stable")[:, :NEAREST]
             others = gallery[np.take_along_axis(near, first, axis=1)]
-            others[np.take_along_axis(is_copy, first, axis=1)] = 0  # where there are fewer others: adds nothing
+            others[np.take_along_axis(is_copy, first, axis=1)] = 0  # if there are fewer others: adds nothing
             found[some] = query_expansion(vectors[some], others)
     return found
 
 
 def query_expansion(vectors: Array, near: Array) -> Array:
-    """(n, d) of unit length: v + sum of max(v.n, 0)^3 n, of vectors (n, d) and the nearest n to each (n, k, d).
+    """(n, d) at unit length: v + sum of max(v.n, 0)^3 n, for vectors (n, d) and the nearest n of each (n, k, d).
 
     Radenović et al. (2018).
     """
@@ -157,50 +157,51 @@ def query_expansion(vectors: Array, near: Array) -> Array:
 
 
 def bandwidth_of(landmarks: Array) -> float:
-    """The root mean square cosine of two different landmarks (m, d), two or more of unit length.
+    """The root mean square cosine of two different landmarks (m, d), two or more at unit length.
 
-    Rounded, so that the order in which its sums are made does not show, but for a sum at the very edge.
+    Rounded, so that the order of summation almost never matters.
     """
     exact, count = landmarks.astype(np.float64), len(landmarks)
-    squares = float(((exact.T @ exact) ** 2).sum()) - count  # of all ordered pairs, without those of one and itself
+    squares = float(((exact.T @ exact) ** 2).sum()) - count  # over all ordered pairs of two different landmarks
     return max(round(math.sqrt(max(squares, 0) / (count * (count - 1))), 6), LEAST_BANDWIDTH)
 
 
 def similarity(a: Doubles, b: Doubles, bandwidth: float) -> float:
-    """Of two paintings' cosines (m,) to the same landmarks of this bandwidth, -inf for one that must not speak."""
+    """The similarity by two paintings' cosines (m,) to the same landmarks of this bandwidth, -inf for one that must not
+    count."""
     near_a, near_b = np.exp((a - 1) / bandwidth), np.exp((b - 1) / bandwidth)
     weight = near_a.sum() * near_b.sum()
     return float(min(np.sqrt(near_a * near_b).sum() / np.sqrt(weight), 1.0)) if weight > 0 else 0.0
 
 
 def landmark_places(hashes: npt.NDArray[np.object_]) -> Integers:
-    """(m,) places of the landmarks among an index's paintings, whose vectors have these hashes (n,).
+    """(m,) places of the landmarks among an index's paintings, by the hashes (n,) of their vectors.
 
-    Those with the smallest hashes: as good as random, and few change when paintings are added or removed. Of
-    copies, which have one hash, the first.
+    Those with the smallest hashes: in effect random, and few change if paintings are added or removed. Of copies, which
+    have one hash, the first.
     """
     places = smallest(hashes, LANDMARKS)
     return first_of_copies(places, hashes[places].tolist())
 
 
 def first_of_copies(places: Integers, hashes: Sequence[str]) -> Integers:
-    """Of places (m,) in order, of paintings whose vectors have these hashes, those without a copy before them."""
+    """Places (m,), in order, without those of copies; hashes: of the paintings' vectors."""
     return places[np.sort(np.unique(np.array(hashes, str), return_index=True)[1])]
 
 
 def landmark_numbers(hashes: npt.NDArray[np.object_], landmarks: Integers) -> Integers:
-    """(n,) which of the landmarks (m,) each painting is, or is a copy of; -1 for none."""
+    """(n,) the landmark (of m) that each painting is, or of which it is a copy; -1 for none."""
     numbers: Integers = pd.Index(hashes[landmarks]).get_indexer(pd.Index(hashes)).astype(np.int64)
     return numbers
 
 
 def copies_of(hashes: npt.NDArray[np.object_]) -> Integers:
-    """(n,) numbers, the same for copies: paintings with one vector, as those of one file have it."""
+    """(n,) numbers, the same for copies: paintings with equal vectors, such as those of one file."""
     return pd.factorize(hashes)[0].astype(np.int64)
 
 
 def smallest(hashes: npt.NDArray[np.object_], most: int) -> Integers:
-    """(m,) places of the `most` smallest of hashes (n,), in the order of the places; of all where there are no more."""
+    """(m,) places of the `most` smallest of hashes (n,), in the order of the places; all if there are no more."""
     if len(hashes) <= most:
         return np.arange(len(hashes))
     return np.sort(np.argsort(hashes.astype(str), kind="stable")[:most])

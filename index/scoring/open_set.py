@@ -1,17 +1,19 @@
-"""Is a query by any of a gallery's artists?  Told by what is known when it is asked, whatever its photograph's origin.
+"""Is a query by any of a gallery's artists?  Decided from its artist scores alone, whatever the source of its
+photograph.
 
-The log odds, known against unknown, are a sum of four terms, each with a weight, and an intercept:
+The log odds of known against unknown are a weighted sum of four terms, and an intercept:
 
-    field      log sum over artists of exp(ratio + share): what all say together (calibration.py)
-    standing   log of the first artist's share of what the ten first say: 0 where nobody else comes near
-    tail       the first artist's ratio above the mean of the next ten, in their standard deviations
-    paintings  log of how many paintings the first artist has
+    field      log sum over artists of exp(ratio + share): the evidence of all together (calibration.py) standing   log
+    of the first artist's share among the first ten: 0 if nobody else comes near tail       how far the first artist's
+    ratio is above the mean of the next ten, in their standard deviations paintings  log of the first artist's number of
+    paintings
 
-A photograph from another source is far from everybody, and one of the gallery's origin near to many; the field alone
-calls the one unknown and the other known. Standing and tail compare artists with each other and so do without. With
-a weight of 1 for the field and nothing else, the odds are Bayes' rule on the artists' likelihood ratios alone.
+A photograph from another source is far from all artists, and one from the gallery's source is near to many; the field
+alone would call the one unknown and the other known. Standing and tail compare artists with each other, so they do not
+depend on the source. With a weight of 1 for the field and 0 for the rest, this is Bayes' rule on the artists'
+likelihood ratios.
 
-Features and weights are used here and fitted in fit_artists.py.
+fit_artists.py fits the weights.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ import numpy as np
 from .vectors import Doubles
 
 TERMS = ("field", "standing", "tail", "paintings")
-NEXT = 10  # artists that the first one is compared with
-LEAST_DEVIATION = 0.3  # nats; of the next artists' ratios, where there are few or they are all alike
+NEXT = 10  # artists with whom the first one is compared
+LEAST_DEVIATION = 0.3  # nats: lower bound of the next artists' deviation, if there are few or all are equal
 
 
 @dataclass(frozen=True)
 class OpenSet:
-    """The weights. auc and calibration_error: of artists in and out of the gallery that a fit was not made on; None
-    where there were too few, or nothing was fitted."""
+    """The weights. auc and calibration_error: on held-out artists in and out of the gallery; None if there were too
+    few, or nothing was fitted."""
 
     field: float = 1.0
     standing: float = 0.0
@@ -44,11 +46,12 @@ class OpenSet:
 
     @property
     def weights(self) -> Doubles:
-        """(5,) of the terms, and the intercept."""
+        """(5,) weights of the terms, and the intercept."""
         return np.array([self.field, self.standing, self.tail, self.paintings, self.intercept])
 
     def log_odds(self, terms: Doubles) -> Doubles:
-        """(q,) of known against unknown where both are as frequent; terms: (q, 4). -inf where nobody is scored."""
+        """(q,) log odds of known against unknown, both being equally frequent; terms: (q, 4). -inf if no artist has a
+        score."""
         is_counted = np.asarray(np.isfinite(terms).all(axis=-1))
         finite = np.where(is_counted[..., None], terms, 0)
         odds: Doubles = np.where(is_counted, finite @ self.weights[:-1] + self.intercept, -np.inf)
@@ -56,7 +59,7 @@ class OpenSet:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> OpenSet:
-        """Raises KeyError, TypeError or ValueError where it is not one."""
+        """Raises KeyError, TypeError or ValueError if it is malformed."""
         model = cls(**found)
         if not all(math.isfinite(value) for value in asdict(model).values() if value is not None):
             raise ValueError("not finite")
@@ -64,7 +67,7 @@ class OpenSet:
 
 
 def told_apart(known: Doubles, unknown: Doubles) -> float:
-    """AUC: the chance that one of the known (k,) is above one of the unknown (u,), a tie counting one half."""
+    """AUC: the probability that one of the known (k,) is above one of the unknown (u,), a tie counting one half."""
     if not len(known) or not len(unknown):
         return math.nan
     ranked = np.sort(unknown)
@@ -75,8 +78,8 @@ def told_apart(known: Doubles, unknown: Doubles) -> float:
 def terms_of(ratios: Doubles, shares: Doubles, paintings: Doubles) -> Doubles:
     """(..., 4) TERMS of queries; each argument (..., a).
 
-    ratios: log(p(score | this artist) / p(score | somebody unknown)); shares: log of what is expected of the artist
-    before; both -inf for an artist without a painting that counts. -inf where nobody is scored.
+    ratios: log(p(score | this artist) / p(score | somebody unknown)); shares: log of the artist's prior share; both
+    -inf for an artist without a painting that counts. -inf if no artist has a score.
     """
     if not ratios.shape[-1]:
         return np.full((*ratios.shape[:-1], len(TERMS)), -np.inf)
@@ -92,7 +95,7 @@ def terms_of(ratios: Doubles, shares: Doubles, paintings: Doubles) -> Doubles:
 
 
 def _tail(near: Doubles) -> Doubles:
-    """(...,) of the first and the next artists' ratios (..., 11), -inf for those who are not there."""
+    """(...,) the tail of the first and the next artists' ratios (..., 11), -inf for missing ones."""
     others = near[..., 1:]
     is_there = np.isfinite(others)
     count = np.maximum(is_there.sum(axis=-1), 1)

@@ -1,10 +1,10 @@
-"""Files of older formats brought to today's keys; the numbers in them are the same. Nowhere else knows the old keys.
+"""Convert files of older formats to today's keys; the numbers are unchanged. No other module knows the old keys.
 
     calibration    version 3 -> 4    in the metadata of models, in manifests and in exported vectors
     manifest       format 2 -> 4, 3 -> 4    of which the segments have no columns to be looked up in place
     export         format 1 -> 2     the manifest of exported vectors
 
-What is of no older format is given back as it is: its reader says what is wrong with it.
+Anything else is returned unchanged: its reader reports what is wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CENTRE = {"centre_people": "centre_artists"}
 
 
 def calibration(found: Any) -> Any:
-    """As version 4."""
+    """The calibration in version 4."""
     if not isinstance(found, dict) or found.get("version") != 3:
         return found
     return found | {
@@ -28,7 +28,7 @@ def calibration(found: Any) -> Any:
 
 
 def manifest(found: Any) -> Any:
-    """As format 4, its calibration as version 4."""
+    """The manifest in format 4, with its calibration in version 4."""
     if isinstance(found, dict) and found.get("format") == 2:
         found = _renamed(found, CENTRE) | {"format": 4}
     if isinstance(found, dict) and found.get("format") == 3:
@@ -37,14 +37,14 @@ def manifest(found: Any) -> Any:
 
 
 def export(found: Any) -> Any:
-    """As format 2, its calibration as version 4."""
+    """The export in format 2, with its calibration in version 4."""
     if isinstance(found, dict) and found.get("format") == 1:
         found = _renamed(found, CENTRE) | {"format": 2}
     return _with_calibration(found)
 
 
 def _with_calibration(found: Any) -> Any:
-    """A generation may be made by a model whose file has an older one."""
+    """The calibration of a generation may come from an older model file."""
     if isinstance(found, dict) and "calibration" in found:
         return found | {"calibration": calibration(found["calibration"])}
     return found

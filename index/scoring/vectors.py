@@ -1,8 +1,8 @@
 """The vectors of a generation and the one distance between them; searched by FAISS.
 
-FAISS proposes candidates in float32, exactly or by an approximate index; every distance that leaves here is then
-computed again by `distances`, whose result does not depend on what else is computed beside it. So pair and nearest
-agree to the last bit.
+FAISS proposes candidates in float32, exactly or by an approximate index; every distance that is returned is then
+computed again by `distances`, whose result does not depend on the other vectors in a call. So pair and nearest agree to
+the last bit.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
-SWAPPED = 6  # the same of an approximate index: what its 8-bit codes swap beyond that counts in its measured recall
-ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong against each other
-REACH = 4  # vectors at least in the lists that are read, for each neighbour asked for: long answers need more lists
-MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
-IN_CACHE = 1 << 20  # bytes of vectors that all queries are multiplied with before the next are read
-BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which stay in a processor's cache
-FAISS_ROOM = 320 << 20  # bytes of address space that it takes where it is loaded
-NOBODY = -1  # the place of a neighbour that is not there
+MARGIN = 16  # extra candidates: float32 rounding may swap neighbours at the end of the list
+SWAPPED = 6  # the same for an approximate index; further swaps by its 8-bit codes count in the measured recall
+ROUNDING = 1e-5  # more than the rounding error between two float32 products of unit vectors
+REACH = 4  # minimal number of vectors in the lists that are read, per neighbour: long answers need more lists
+MOST_ON_GPU = 2048  # FAISS' limit of neighbours on a GPU
+IN_CACHE = 1 << 20  # bytes of vectors that are multiplied with all queries before the next are read
+BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which fit into a processor's cache
+FAISS_ROOM = 320 << 20  # bytes of address space for loading it
+NOBODY = -1  # the place of a missing neighbour
 
 
 def distances(a: Array, b: Array) -> Doubles:
     """1 - cosine of unit vectors, (..., d) against (..., d) broadcast, as float64 in [0, 2].
 
-    Symmetric, and bit-equal for the same two vectors whatever the shapes around them.
+    Symmetric, and bit-equal for the same two vectors whatever the shapes of the arguments.
     """
     product = np.ascontiguousarray(np.multiply(a, b, dtype=np.float64))
     apart: Doubles = np.clip(1.0 - product.sum(axis=-1), 0.0, 2.0)
@@ -49,7 +49,7 @@ def distances(a: Array, b: Array) -> Doubles:
 
 
 def checked_vector(vector: Any, dim: int, index: str) -> Array:
-    """(dim,) float32, of unit length up to rounding. Raises BadSetting, naming the index, for anything else."""
+    """(dim,) float32, at unit length up to rounding. Raises BadSetting, naming the index, for anything else."""
     try:
         found = np.asarray(vector.detach().cpu() if hasattr(vector, "detach") else vector, np.float32)
     except (TypeError, ValueError):
@@ -59,7 +59,7 @@ def checked_vector(vector: Any, dim: int, index: str) -> Array:
             f"a vector of shape {found.shape}; those of {index} have {dim} numbers: is it from the same model?"
         )
     length = float(np.linalg.norm(found.astype(np.float64)))
-    if not abs(length - 1) < 1e-3:  # nor NaN
+    if not abs(length - 1) < 1e-3:  # also refuses NaN
         raise BadSetting(f"a vector of length {length:.3g}, where a model's have length 1; divide it by its length")
     return found
 
@@ -73,13 +73,13 @@ class Lists:
 
     @cached_property
     def index(self) -> Any:
-        """FAISS' index, opened when it is first asked."""
+        """FAISS' index, opened when first needed."""
         return self.opened()
 
 
 @dataclass(frozen=True)
 class Part:
-    """Vectors (m, d) that lie together in one file, mapped into memory, and what FAISS has made of them.
+    """The vectors (m, d) of one file, mapped into memory, with FAISS' indexes of them.
 
     lists: the approximate index over them; gpu: a copy on the GPUs.
     """
@@ -90,11 +90,11 @@ class Part:
 
 
 class Vectors:
-    """Unit vectors (n, d) in the order of a table: those of some parts, without the ones that were removed.
+    """Unit vectors (n, d) in the order of a table: those of several parts, without removed ones.
 
-    A vector has three numbers: its row in a part; where it is stored, counted through all parts (row + the part's
-    start); and its place in the table, counted without what was removed. Of parts with 3 and 2 vectors, the second of
-    them removed: row 1 of the second part is stored at 4, and its place is 3. FAISS speaks of rows, users of places.
+    A vector has three numbers: its row in a part; its position over all parts (row + the part's start); and its place
+    in the table, which does not count removed ones. Example: parts with 3 and 2 vectors, the second vector removed;
+    then row 1 of the second part has the position 4 and the place 3. FAISS uses rows, callers use places.
     """
 
     def __init__(self, parts: Sequence[Part], kept: Mask | None = None) -> None:
@@ -105,11 +105,11 @@ class Vectors:
 
     @classmethod
     def of(cls, matrix: Array) -> Vectors:
-        """All of one matrix (n, d)."""
+        """All vectors of one matrix (n, d)."""
         return cls([Part(np.ascontiguousarray(matrix, np.float32))])
 
     def on_gpus(self) -> Vectors:
-        """The same vectors, copied to the GPUs that FAISS can use; these where there are none."""
+        """The same vectors, copied to the GPUs that FAISS can use; unchanged if there are none."""
         faiss = load_faiss()
         if not faiss.get_num_gpus():
             return self
@@ -135,7 +135,7 @@ class Vectors:
         return any(part.lists for part in self.parts)
 
     def unreadable_lists(self) -> list[str]:
-        """What is wrong with approximate indexes, which are otherwise opened when they are first asked."""
+        """Problems of the approximate indexes, which are otherwise opened when first needed."""
         wrong = []
         for part in self.parts:
             try:
@@ -146,7 +146,7 @@ class Vectors:
 
     @cached_property
     def matrix(self) -> Array:
-        """(n, d) float32 in the order of the table; the file's own memory where they lie together there."""
+        """(n, d) float32 in the order of the table; the file's own memory if it has them in one block."""
         if len(self.parts) == 1 and self._kept is None:
             return self.parts[0].matrix
         whole = np.concatenate([part.matrix for part in self.parts])
@@ -169,8 +169,8 @@ class Vectors:
     def cosines(self, queries: Array, among: Integers | None = None) -> Doubles:
         """(q, n) cosines to queries (q, d), up to rounding of float32.
 
-        The vectors are read once for all queries, and each query's cosines are those that it has alone. among: places,
-        whose vectors (n) alone are read; None for all.
+        The vectors are read once for all queries, and each query's cosines do not depend on the other queries. among:
+        places (n,) to compare with; None for all.
         """
         size = max(1, IN_CACHE // (4 * self.dim))
         if among is not None:
@@ -187,7 +187,7 @@ class Vectors:
     def nearest_by(
         self, cosines: Doubles, queries: Array, k: int, among: Integers | None = None
     ) -> tuple[Integers, Doubles]:
-        """`nearest` of those whose cosines (q, n) are known, which lie at the places among (n,); None for all."""
+        """`nearest` from known cosines (q, n) to the places among (n,); None for all."""
         near = [_largest(each, k) for each in cosines]
         padded = np.full((len(near), max(map(len, near), default=0)), NOBODY)
         for row, places in zip(padded, near, strict=True):
@@ -197,8 +197,8 @@ class Vectors:
     def nearest(self, queries: Array, k: int, allowed: Mask | None = None) -> tuple[Integers, Doubles]:
         """The k places nearest to each query (q, d), nearest first: (q, k) places and distances.
 
-        allowed: (n,) which places may be found; with it the search is exact. Where there are fewer than k the rest
-        are NOBODY, infinitely far away. Up to MARGIN equal distances stand in the order of their places.
+        allowed: (n,) which places may be found; the search is then exact. If there are fewer than k, the rest are
+        NOBODY at an infinite distance. Up to MARGIN equal distances are in the order of their places.
         """
         if not len(self) or not len(queries):
             return np.full((len(queries), k), NOBODY), np.full((len(queries), k), np.inf)
@@ -219,18 +219,18 @@ class Vectors:
 
     @cached_property
     def _stored(self) -> Integers:
-        """(n,) where the table's places lie in all parts together."""
+        """(n,) the positions over all parts of the table's places."""
         return np.flatnonzero(self._kept) if self._kept is not None else np.arange(len(self))
 
     @cached_property
     def _places(self) -> Integers:
-        """The other way round; NOBODY for a vector that was removed."""
+        """The places of positions; NOBODY for a removed vector."""
         places = np.full(self._starts[-1], NOBODY)
         places[self._stored] = np.arange(len(self))
         return places
 
     def _candidates(self, number: int, queries: Array, k: int, allowed: Mask | None) -> Integers:
-        """(q, c) places in one part, as FAISS ranks them, NOBODY where there are no more."""
+        """(q, c) places in one part, as ranked by FAISS, NOBODY if there are no more."""
         part, start, stop = self.parts[number], int(self._starts[number]), int(self._starts[number + 1])
         mask = None if self._kept is None else self._kept[start:stop]
         if allowed is not None:
@@ -246,12 +246,12 @@ class Vectors:
             else:
                 scores, found = searched(part.matrix, queries, wanted, mask)
             is_near = scores >= scores[:, min(k, stop - start) - 1 :][:, :1] - ROUNDING
-            found = found[:, : is_near.sum(axis=1).max(initial=0)]  # those beyond cannot be among the k
+            found = found[:, : is_near.sum(axis=1).max(initial=0)]  # later ones cannot be among the k
         stored = np.where(found == NOBODY, NOBODY, found + start)
         return stored if self._kept is None else np.where(stored == NOBODY, NOBODY, self._places[stored])
 
     def _ranked(self, queries: Array, places: Integers, k: int) -> tuple[Integers, Doubles]:
-        """Candidates (q, c) by their true distances."""
+        """Candidates (q, c), sorted by their exact distances."""
         apart = np.full((len(queries), max(k, places.shape[1])), np.inf)
         padded = np.full(apart.shape, NOBODY)
         padded[:, : places.shape[1]] = places
@@ -262,13 +262,13 @@ class Vectors:
 
 
 def _multiply(block: Array, queries: Array, found: Doubles) -> None:
-    """Put the products of vectors (m, d) with each query (q, d) into the first m columns of found (q, n or more)."""
+    """Write the products of vectors (m, d) with each query (q, d) into the first m columns of found (q, n or more)."""
     for of_query, query in zip(found, queries, strict=True):
         of_query[: len(block)] = block @ query
 
 
 def _largest(cosines: Doubles, k: int) -> Integers:
-    """Places of the k largest cosines (n,), and of those that rounding may have put below them."""
+    """Places of the k largest cosines (n,), and of those that may be below them only by rounding."""
     count = len(cosines)
     edge = np.partition(cosines, count - k)[count - k] if k < count else -np.inf
     is_sure = cosines > edge + ROUNDING
@@ -277,10 +277,10 @@ def _largest(cosines: Doubles, k: int) -> Integers:
 
 
 def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Integers]:
-    """The rows of matrix (m, d) with the largest products with each query (q, d), all looked at.
+    """The rows of matrix (m, d) with the largest products with each query (q, d), by exhaustive search.
 
-    mask: (m,) rows that may be found. Returns products and rows, (q, k) each, largest first; NOBODY where there are no
-    more. FAISS' own exhaustive search, on memory that it does not own.
+    mask: (m,) rows that may be found. Returns products and rows, (q, k) each, largest first; NOBODY if there are no
+    more. This is FAISS' own search, on memory that FAISS does not own.
     """
     faiss = load_faiss()
     scores, found = np.empty((len(queries), k), np.float32), np.full((len(queries), k), NOBODY)
@@ -310,12 +310,12 @@ def _searched_by_lists(lists: Lists, queries: Array, k: int, mask: Mask | None) 
 
 
 def vector_hash(vector: Array) -> str:
-    """The first 16 hex digits of the sha256 of a vector's float32 bytes, as stored beside every painting."""
+    """The first 16 hex digits of the sha256 of a vector's float32 bytes, stored with every painting."""
     return hashlib.sha256(np.ascontiguousarray(vector, "<f4").tobytes()).hexdigest()[:16]
 
 
 def load_faiss() -> Any:
-    """The package, imported when it is first needed. Raises MissingPackage."""
+    """The package, imported when first needed. Raises MissingPackage."""
     if "faiss" not in sys.modules:
         check_room(FAISS_ROOM, "FAISS")
     try:
