@@ -1,9 +1,9 @@
 """Build an index from a catalog, add to it, make it match a folder: every change that needs paintings to be embedded.
 
-Work is done in shards, which count once they have been renamed into place: if a build was killed and is run again, it
-resumes with the first missing shard, and ends in the same index as an uninterrupted one. Every change publishes a new
-generation. One bad image never stops a run: it is skipped with its reason. plan.py finds out what there is to do;
-changes without images are in edit.py.
+Work is done in shards, which are renamed into place when complete: if a build was killed and is run again, it resumes
+with the first missing shard, and the index is the same as without the interruption. Every change publishes a new
+generation. One bad image never stops a run: it is skipped with its reason. plan.py decides what has to be done; changes
+without images are in edit.py.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .cluster import Cluster, Piece, Work
 from .plan import Plan, plan
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
-SAMPLE = 500  # paintings by which the cost of storing them smaller is measured
+SAMPLE = 500  # paintings on which the cost of float16 is measured
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Layout:
-    """How vectors are kept. half: as float16; approximate: with an approximate index from 10,000 paintings on."""
+    """How vectors are stored. half: as float16; approximate: with an approximate index from 10,000 paintings on."""
 
     half: bool = False
     approximate: bool = False
@@ -104,11 +104,11 @@ class Report:
     copies: tuple[tuple[tuple[str, str], ...], ...] = ()
     outside: int = 0
     dry_run: bool = False
-    published: bool = False  # a new generation, whose skipped.csv then has what was skipped
+    published: bool = False  # a new generation, whose skipped.csv has the skipped ones
 
     @property
     def images_per_second(self) -> float:
-        """Images embedded in a second of this run."""
+        """Images per second in this run."""
         return self.embedded / self.seconds if self.seconds else 0.0
 
 
@@ -145,7 +145,7 @@ def build(
             model = generations.ModelFile.of(embedder)
             generations.publish(index, dataclasses.replace(contents, skipped=skipped, reading=catalog.reading), model)
             advance(len(table))
-        shutil.rmtree(index / "building")  # with the shards of paintings that have changed since
+        shutil.rmtree(index / "building")  # including shards of paintings that have changed since
     return Report(
         len(table),
         found.embedded,
@@ -218,9 +218,9 @@ def add(
 
 @dataclass(frozen=True)
 class _Change:
-    """What a catalog changes in an index, whatever of it can be embedded.
+    """What a catalog changes in an index, whichever of its images can be embedded.
 
-    moves: corrections that go with files to their new names; relabelled: labels that are to be what the table says.
+    moves: new paths and ids of moved files; relabelled: labels that follow the table.
     """
 
     before: generations.Generation
@@ -236,11 +236,11 @@ class _Change:
         return cls(before, catalog, todo, moves, relabelled)
 
     def is_any(self, added: pd.DataFrame) -> bool:
-        """Whether anything changes if these paintings (rows of a table) are added."""
+        """Whether adding these paintings (rows of a table) changes anything."""
         return any(len(each) > 0 for each in (added, self.todo.gone, self.todo.moved, self.relabelled))
 
     def report(self, added: pd.DataFrame, skipped: tuple[tuple[str, str], ...] = ()) -> Report:
-        """If these paintings are added; skipped: what could not be embedded."""
+        """The report if these paintings are added; skipped: what could not be embedded."""
         ids, replaced = self.todo.before["id"], self.todo.replaced(added)
         labels = self.relabelled[["id", "column", "before", "after"]].astype(object)
         return Report(
@@ -260,7 +260,7 @@ class _Change:
         )
 
     def contents(self, added: pd.DataFrame, skipped: tuple[tuple[str, str], ...]) -> generations.Contents:
-        """Of the next generation, but for the added paintings themselves (`grown`)."""
+        """The contents of the next generation, without the added paintings themselves (`grown`)."""
         old, rows = self.before.contents, self.todo.before["row"].to_numpy(np.int64)
         replaced = self.todo.replaced(added)
         carried = _carried(old.history, self.todo.before.iloc[replaced], added)
@@ -275,13 +275,13 @@ class _Change:
 
 
 def _said_of(catalog: Catalog) -> dict[str, Any]:
-    """What a report repeats of its catalog."""
+    """Fields of a report that come from its catalog."""
     without = catalog.recognised.without if catalog.recognised else ()
     return {"left_alone": catalog.left_alone, "without": without, "outside": catalog.outside}
 
 
 def _twice_now(paintings: Paintings, rows: set[int]) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """`_twice` of an index, for some of its rows."""
+    """`_twice` for some rows of an index."""
     places = paintings.places_of_rows(np.array(sorted(rows), np.int64)).tolist()
     contents = {*paintings.cells("sha256", places)} - {""}
     same = [place for content in contents for place in paintings.places("sha256", content)]
@@ -289,7 +289,8 @@ def _twice_now(paintings: Paintings, rows: set[int]) -> tuple[tuple[tuple[str, s
 
 
 def _twice(table: pd.DataFrame, rows: set[int] | None = None) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """Paintings, of the index, that are one file's content and by several artists; with rows, where one of these is."""
+    """Paintings of the index with equal content and different artists; with rows, only if one of these is among
+    them."""
     named = table[table["artist_key"].notna() & (table["sha256"] != "")]
     again = named[named["sha256"].duplicated(keep=False)]
     return tuple(
@@ -300,7 +301,7 @@ def _twice(table: pd.DataFrame, rows: set[int] | None = None) -> tuple[tuple[tup
 
 
 def check_free(index: Path, replace: bool) -> None:
-    """Raises BadIndex if there is an index that is not to be replaced, or a damaged one."""
+    """Raises BadIndex if there is an index that must not be replaced, or a damaged one."""
     if generations.is_lost(index) and not replace:
         raise damaged(index / "CURRENT", "missing")
     if generations.exists(index) and not replace:
@@ -310,7 +311,7 @@ def check_free(index: Path, replace: bool) -> None:
 def new_contents(
     table: pd.DataFrame, vectors: Array, centre: Array, centre_artists: int, layout: Layout
 ) -> generations.Contents:
-    """What a new index holds: paintings and their vectors (n, d) as seen from the centre."""
+    """The contents of a new index: paintings, and their vectors (n, d) measured from the centre."""
     storage = _storage("float16" if layout.half else "float32", vectors)
     return generations.Contents(
         [new_segment(table, vectors, storage.type)],
@@ -323,12 +324,12 @@ def new_contents(
 
 
 def _storage(type_: str, vectors: Array) -> Storage:
-    """With what it costs to store vectors (n, d) in that type."""
+    """The storage type, with the measured cost of storing vectors (n, d) in it."""
     if type_ == "float32" or len(vectors) < 2:
         return Storage(type_)
     stored = Segment(None, vectors.astype(TYPES[type_])).matrix
     asked = np.sort(np.random.default_rng(0).choice(len(vectors), min(len(vectors), SAMPLE), replace=False))
-    k = min(10, len(vectors) - 1) + 1  # each is its own nearest
+    k = min(10, len(vectors) - 1) + 1  # each is nearest to itself
     (near, apart), (near_stored, apart_stored) = (
         Vectors.of(each).nearest(each[asked], k) for each in (vectors, stored)
     )
@@ -337,7 +338,7 @@ def _storage(type_: str, vectors: Array) -> Storage:
 
 
 def grown(contents: generations.Contents, added: pd.DataFrame, embeddings: Array) -> generations.Contents:
-    """With more paintings; around a new centre where they are by twice as many people as when it was set."""
+    """The contents with more paintings; around a new centre if there are twice as many artists as when it was set."""
     if len(added):
         more = new_segment(added, centred(embeddings, contents.centre), contents.storage.type)
         contents = dataclasses.replace(contents, segments=[*contents.segments, more])
@@ -356,7 +357,7 @@ def grown(contents: generations.Contents, added: pd.DataFrame, embeddings: Array
 
 
 def _carried(said: pd.DataFrame, old: pd.DataFrame, added: pd.DataFrame) -> pd.DataFrame:
-    """What was said of replaced paintings (rows `old` of the table), for those that take their places."""
+    """The history of replaced paintings (rows `old` of the table), for those that replace them."""
     by_path, by_id = (dict(zip(added[name], added["row"], strict=True)) for name in ("path", "id"))
     places = zip(old["row"], old["id"], old["path"], strict=True)
     taken: dict[int, int] = {
@@ -368,7 +369,8 @@ def _carried(said: pd.DataFrame, old: pd.DataFrame, added: pd.DataFrame) -> pd.D
 
 
 class _Embedded(NamedTuple):
-    """kept: (n,) bool; sha256 and embeddings (as the model gives them): of the kept paintings only, in order."""
+    """Results for n images. kept: (n,) bool; sha256 and embeddings (as the model gives them): only of the kept ones, in
+    order."""
 
     kept: npt.NDArray[np.bool_]
     sha256: list[str]
@@ -422,7 +424,7 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
 
 
 def _pieces(parts: Sequence[pd.DataFrame], embedder: Embedder, settings: Settings) -> Iterator[Piece]:
-    """The outcomes of all images in some shards, made here or by a cluster."""
+    """The results of all images in some shards, computed here or by a cluster."""
     if settings.cluster is not None:
         yield from settings.cluster.pieces(
             [rows["path"].tolist() for rows in parts],
@@ -445,7 +447,7 @@ def _pieces(parts: Sequence[pd.DataFrame], embedder: Embedder, settings: Setting
 def _whole_shards(
     pieces: Iterator[Piece], parts: Sequence[pd.DataFrame], settings: Settings, advance: Callable[[int], None]
 ) -> Iterator[tuple[int, list[Embedding]]]:
-    """Each shard's number and outcomes once it is whole; pieces come in any order."""
+    """Each shard's number and results once it is complete; pieces come in any order."""
     waiting: dict[int, dict[int, Embedding]] = {}
     for piece in pieces:
         done = waiting.setdefault(piece.shard, {})
@@ -473,10 +475,10 @@ def _shard_of(rows: pd.DataFrame, outcomes: Sequence[Embedding]) -> pd.DataFrame
 
 
 def read_shard(path: Path) -> pd.DataFrame | None:
-    """What an interrupted run has left in a file, or None if it cannot be read."""
+    """The shard that an interrupted run has left in a file, or None if it cannot be read."""
     try:
         return read_frame(path, columns=SHARD_COLUMNS)
-    except Exception as problem:  # missing, or damaged in one of the many ways that parquet can be
+    except Exception as problem:  # missing, or damaged in one of many ways
         if out := exhausted(problem, str(path)):
             raise out from None
         return None
@@ -486,7 +488,7 @@ def _usable_shard(path: Path, rows: pd.DataFrame, embedder: Embedder) -> pd.Data
     shard = read_shard(path)
     if shard is None:
         return None
-    if any(map(is_remote, shard["path"][shard["problem"] != ""])):  # perhaps it can be had now
+    if any(map(is_remote, shard["path"][shard["problem"] != ""])):  # it may be readable now
         return None
     lengths = {len(data) for data in shard["embedding"][shard["problem"] == ""]}
     return shard if shard["path"].tolist() == rows["path"].tolist() and lengths <= {4 * embedder.dim} else None
@@ -497,7 +499,7 @@ def _problems(shard: pd.DataFrame) -> tuple[tuple[str, str], ...]:
 
 
 def _clear(building: Path, embedder: Embedder, before: Paintings, added: set[str]) -> None:
-    """Remove the shards of this model that hold nothing the index does not; those of an interrupted build stay."""
+    """Remove the shards of this model whose paintings the index has; those of an interrupted build stay."""
     for path in building.glob(f"{_shard_prefix(embedder)}*.parquet"):
         shard = read_shard(path)
         if shard is not None and all(
@@ -509,12 +511,12 @@ def _clear(building: Path, embedder: Embedder, before: Paintings, added: set[str
 
 
 def _shard_prefix(embedder: Embedder) -> str:
-    """Another model's shards must not pass for these."""
+    """Names of this model's shards begin like this."""
     return f"{embedder.sha256[:16]}-"
 
 
 def _shard_digest(rows: pd.DataFrame, reader: Reader) -> str:
-    """Nor must another limit's, other paintings' or those of changed files."""
+    """Differs for other limits, other paintings and changed files."""
     facts = [str(reader.max_pixels)]
     for location in rows["path"]:
         facts += [location, reader.fingerprint(location)]
@@ -527,7 +529,7 @@ def _check_strict(problems: Sequence[tuple[str, str]], settings: Settings) -> No
 
 
 def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame:
-    """The catalog's kept paintings as the index keeps them."""
+    """The catalog's kept paintings in the columns of the index."""
     kept = attributed(table[found.kept].reset_index(drop=True))
     own = pd.DataFrame(
         {

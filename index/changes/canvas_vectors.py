@@ -1,8 +1,8 @@
 """Vectors as annotations on IIIF canvases, each with the checksum of the model that made it.
 
-In the form of the extension for embeddings that is proposed to IIIF. Vectors of two collections can be compared if one
-model made both, which nothing tells but its checksum: here that of the model file, preprocessing and all. So they are
-written as the model gave them, not as seen from a collection's centre.
+In the form of the embedding extension that is proposed to IIIF. Vectors of two collections can be compared only if the
+same model made both, which its checksum proves: that of the model file, which includes preprocessing. So they are
+written as the model gives them, not measured from a collection's centre.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ..scoring.centre import uncentred
 from ..storage.generations import Generation
 
 CONTEXT = ["http://iiif.io/api/extension/embeddings/1/context.json", "http://iiif.io/api/presentation/3/context.json"]
-AT_ONCE = 4096  # vectors in memory
+AT_ONCE = 4096  # vectors in memory at once
 
 
 def write(generation: Generation, target: Path) -> None:
-    """Nothing where no painting has a canvas."""
+    """Write the annotations; nothing if no painting has a canvas."""
     if "canvas" not in generation.table or not generation.table["canvas"].notna().any():
         return
     model = generation.manifest.model
@@ -42,7 +42,7 @@ def _annotations(generation: Generation) -> Iterator[dict[str, Any]]:
     told = {
         "name": model.name,
         "version": model.sha256,
-        "checksum": f"sha256:{model.sha256}",  # of the model file, in which its preprocessing stands
+        "checksum": f"sha256:{model.sha256}",  # of the model file, which includes its preprocessing
         "dimensions": model.dim,
         "dataType": "float32",
         "endianness": "little",

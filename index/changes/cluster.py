@@ -1,9 +1,9 @@
-"""Embed on a Ray cluster: the catalog goes out in small pieces, a pool of actors embeds them, the vectors come back.
+"""Embed on a Ray cluster: the catalog is sent in small pieces, a pool of actors embeds them, the vectors come back.
 
-Each actor holds one model and reads its images itself, from paths that every node has or from object storage; what it
-gives is what the same images give here, so that shards, resuming and the published generation are those of a local
-build. Ray Data grows the pool with the cluster, holds it back when results wait, and gives the work of a lost worker to
-another: a piece may be embedded twice, and counts once. Needs artidx[ray] here and on every node.
+Each actor has one model and reads its images itself, from paths that every node has or from object storage; its results
+are the same as here, so that shards, resuming and the published generation are those of a local build. Ray Data grows
+the pool with the cluster, slows it down if results pile up, and gives the work of a lost worker to another: a piece may
+be embedded twice, and counts once. Needs artidx[ray] here and on every node.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from ...embedder.locations import absolute
 from ...embedder.runtime import Embedder, Embedding
 from ...errors import ArtidxError, BadSetting, ClusterFailed, MissingPackage
 
-AUTO = "auto"  # the cluster that runs here or that $RAY_ADDRESS names; else one made of this machine
-PIECE = 32  # paintings: seconds of one core, so that little is done twice when a worker is lost
+AUTO = "auto"  # the cluster that runs here or that $RAY_ADDRESS names; else a new one on this machine
+PIECE = 32  # paintings: seconds of one core, so that little is repeated when a worker is lost
 CONNECT_S = 5.0
-GPU_CORES = 4  # beside a share of a GPU, to decode for it
-PACKAGES = ("artidx", "onnxruntime", "pillow", "numpy")  # that must be the same everywhere for the same bits
+GPU_CORES = 4  # in addition to a share of a GPU, for decoding
+PACKAGES = ("artidx", "onnxruntime", "pillow", "numpy")  # must have the same version everywhere, for the same bits
 
 
 class Piece(NamedTuple):
-    """Outcomes of some images that follow each other: in which shard, and from which place of it on."""
+    """Results of consecutive images: their shard, and the position in it from which they start."""
 
     shard: int
     start: int
@@ -44,7 +44,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """How a worker embeds. workers: at most; gpu_share: of a GPU for each, 0 where the model runs on a core."""
+    """How to embed. workers: their maximal number; gpu_share: of a GPU for each, 0 if the model runs on a core."""
 
     batch_size: int
     max_pixels: int
@@ -55,14 +55,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that was joined."""
+    """A cluster that has been joined."""
 
     nodes: int
     cores: float
     gpus: float
 
     def pieces(self, shards: Sequence[Sequence[str]], embedder: Embedder, work: Work) -> Iterator[Piece]:
-        """The outcomes of all locations in some shards, as they are done. Raises ClusterFailed, and what a worker
+        """The results of all locations in some shards, as they are done. Raises ClusterFailed, and what a worker
         raised."""
         ray: Any = importlib.import_module("ray")
         data: Any = importlib.import_module("ray.data")
@@ -102,14 +102,14 @@ class Cluster:
 
 @contextmanager
 def joined(address: str) -> Iterator[Cluster]:
-    """Join the cluster at an address, or AUTO, for as long as it is needed. Raises ClusterFailed, MissingPackage."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that is made here would report to Ray's makers
+    """A context that joins the cluster at an address, or AUTO. Raises ClusterFailed, MissingPackage."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster started here would report to Ray's makers
     try:
         ray: Any = importlib.import_module("ray")
         importlib.import_module("ray.data")
     except ModuleNotFoundError as problem:
         raise MissingPackage(f"--ray needs {problem.name}; pip install 'artidx[cpu,ray]'") from None
-    # What nodes have to say Ray prints on stdout, which is for data.
+    # Ray prints the logs of nodes on stdout, which is for data.
     with contextlib.redirect_stdout(sys.stderr):
         _join(ray, address)
         try:
@@ -125,7 +125,7 @@ def _join(ray: Any, address: str) -> None:
     if address != AUTO:
         _check_there(address)
     try:
-        with contextlib.chdir("/"):  # Ray's workers take code from the folder in which Ray is joined
+        with contextlib.chdir("/"):  # Ray's workers import code from the folder in which Ray is joined
             _init(ray, address, quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as problem:
         raise ClusterFailed(f"--ray {address}: cannot be joined: {_reason(problem)}") from None
@@ -133,7 +133,7 @@ def _join(ray: Any, address: str) -> None:
 
 def _init(ray: Any, address: str, quiet: dict[str, Any]) -> None:
     host = address.rpartition(":")[0]
-    # On a cluster of this machine alone, Ray would look for itself at the machine's outer address.
+    # For a cluster of this machine alone, Ray would connect to the machine's external address.
     own = {"_node_ip_address": host} if host.startswith("127.") else {}
     try:
         ray.init(address=address, **quiet, **own)
@@ -144,7 +144,7 @@ def _init(ray: Any, address: str, quiet: dict[str, Any]) -> None:
 
 
 def _check_there(address: str) -> None:
-    """Ray itself would try for minutes."""
+    """Fail at once if nobody answers; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise BadSetting(f"--ray {address}: expected {AUTO} or HOST:PORT, as printed by ray start")
@@ -157,7 +157,7 @@ def _check_there(address: str) -> None:
 
 
 class _Worker:
-    """Embeds pieces, in a process of its own on some node."""
+    """Embeds pieces, in a separate process on some node."""
 
     def __init__(self, model: list[Any], source: str, device: str, work: Work, versions: dict[str, str]) -> None:
         import ray
@@ -168,7 +168,7 @@ class _Worker:
             self.cores = GPU_CORES if device == "cuda" else 1
 
     def __call__(self, piece: dict[str, Any]) -> dict[str, Any]:
-        """A row of vectors, contents and problems; or of the one error that ends the build."""
+        """One row with vectors, contents and problems, or with the error that ends the build."""
         found = {
             "shard": piece["shard"],
             "start": piece["start"],
@@ -224,7 +224,7 @@ def _installed(name: str) -> str:
 
 
 def _difference(theirs: dict[str, str]) -> str:
-    """Why a worker must not embed for a build: the same image would get other bits."""
+    """Why a worker cannot embed for a build: the same image would get other bits."""
     ours = _versions()
     wrong = [f"{name} {ours[name]} instead of {theirs[name]}" for name in theirs if ours[name] != theirs[name]]
     return f"a worker on {socket.gethostname()} has {', '.join(wrong)}; install the same on every node" if wrong else ""

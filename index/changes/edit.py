@@ -1,4 +1,4 @@
-"""Change an index without looking at an image: remove paintings, correct labels, calibrate.
+"""Change an index without reading images: remove paintings, correct labels, calibrate.
 
 Each change publishes a new generation in one step, or says in a dry run what it would do.
 """
@@ -35,9 +35,8 @@ def remove(
 ) -> Report:
     """Remove the paintings with these ids and all by these artists.
 
-    generation: the one that must be published still, else IndexChanged; opened: the one that the caller has open, which
-    need not be read again. Raises UnknownPainting or UnknownArtist, and
-    removes nothing, if one of them is not there.
+    generation: the one that must still be published, else IndexChanged; opened: the one that the caller has open, which
+    need not be read again. Raises UnknownPainting or UnknownArtist, and removes nothing, if one of them is not there.
     """
     with nullcontext() if dry_run else generations.writer(index):
         before = _read(index, generation, opened)
@@ -61,11 +60,11 @@ def label(
     generation: int | None = None,
     opened: generations.Generation | None = None,
 ) -> tuple[Report, pd.DataFrame]:
-    """Correct labels, and keep who said so and when; with the report, what is new in the history.
+    """Correct labels, and record who said so and when; returns the report and the new entries of the history.
 
-    labels: a column id and others of the index's, as text; a missing value leaves the label as it is. What is said of
-    an object, by its number, is said of all its photographs. generation: the one that must be published still, else
-    IndexChanged. Raises UnknownPainting and BadCatalog, and corrects nothing.
+    labels: a column id and others of the index's, as text; a missing value leaves the label as it is. An object's
+    number stands for all its photographs. generation: the one that must still be published, else IndexChanged. Raises
+    UnknownPainting and BadCatalog, and corrects nothing.
     """
     if by == history.SYNC:
         raise BadSetting(f"{by!r} is the name under which moved files are recorded; give your own")
@@ -100,7 +99,7 @@ def label(
 
 
 def _read(index: Path, generation: int | None, opened: generations.Generation | None) -> generations.Generation:
-    """What is published. Raises IndexChanged where that is another generation than the one that is given."""
+    """The published generation. Raises IndexChanged if it is not the given one."""
     before = generations.read(index, opened)
     if generation is not None and before.manifest.generation != generation:
         raise IndexChanged(f"{index}: is at generation {before.manifest.generation}, no longer at {generation}")
@@ -108,8 +107,8 @@ def _read(index: Path, generation: int | None, opened: generations.Generation | 
 
 
 def _of_photographs(paintings: Paintings, labels: pd.DataFrame) -> tuple[pd.DataFrame, list[int]]:
-    """The labels, with those of an object's number given to its other photographs, too, unless they have their own; and
-    where these are."""
+    """The labels, extended to other photographs of the same object unless they have their own; and the places of
+    all."""
     own = set(labels["id"])
     found = {place: number for number in labels["id"] for place in paintings.places("object", number)}
     names = {place: paintings.cell("id", place) for place in sorted(found)}
@@ -121,7 +120,7 @@ def _of_photographs(paintings: Paintings, labels: pd.DataFrame) -> tuple[pd.Data
 
 
 def _places_by(index: Path, paintings: Paintings, artists: Iterable[str]) -> list[int]:
-    """Where the paintings by these artists are. Raises UnknownArtist for one without any."""
+    """The places of the paintings by these artists. Raises UnknownArtist for one without any."""
     keys = {artist_key(name): name for name in artists}
     if not keys:
         return []
@@ -134,7 +133,7 @@ def _places_by(index: Path, paintings: Paintings, artists: Iterable[str]) -> lis
 
 def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
     """Publish the same paintings with a calibration fitted to their labels (fit.py)."""
-    from ..measure.fit import calibrate_index  # needs more packages than answering does
+    from ..measure.fit import calibrate_index  # needs packages that answering does not
 
     with generations.writer(index):
         before = generations.read(index)
@@ -151,7 +150,7 @@ def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
 
 
 def _label(column: str, value: object) -> str:
-    """As text. Raises BadCatalog for a year that is none."""
+    """A label as text. Raises BadCatalog for an invalid year."""
     if column != "year":
         return str(value)
     year = year_of(value)
@@ -161,7 +160,7 @@ def _label(column: str, value: object) -> str:
 
 
 def places_of(index: Path, paintings: Paintings, ids: set[str], done: str) -> list[int]:
-    """Where the paintings with these ids are. Raises UnknownPainting where one is missing; done: what then was not."""
+    """The places of the paintings with these ids. Raises UnknownPainting if one is missing; done: for its message."""
     found = {name: paintings.places("id", name) if is_text(name) else [] for name in ids}
     if unknown := sorted(name for name, places in found.items() if not places):
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""

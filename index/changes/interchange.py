@@ -6,7 +6,7 @@
       manifest.json        model and centre, where the vectors came from an index
       embeddings.json      of paintings that came as IIIF: their vectors as annotations on the museums' canvases
 
-Who made vectors without artidx needs only the first two, with a column `id`.
+Vectors made without artidx need only the first two, with a column `id`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ def export_vectors(generation: generations.Generation, folder: Path) -> None:
             "centre_artists": manifest.centre_artists,
             "calibration": manifest.calibration,
         }
-        write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
-        generation.table.to_parquet(folder / "paintings.parquet", index=False)  # something else
+        # The manifest first: without it, vectors would be taken for those of the model alone.
+        write_atomically(folder / "manifest.json", json.dumps(facts).encode())
+        generation.table.to_parquet(folder / "paintings.parquet", index=False)
         np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
         canvas_vectors.write(generation, folder / "embeddings.json")
     except OSError as problem:
@@ -62,9 +63,9 @@ def export_vectors(generation: generations.Generation, folder: Path) -> None:
 
 
 def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout, *, replace: bool = False) -> Report:
-    """Make an index of vectors that were made elsewhere, by the embedder's model; paintings keep the order they have.
+    """Make an index from vectors made elsewhere by the embedder's model; paintings keep their order.
 
-    Raises BadCatalog for what cannot be used, ModelMismatch where another model made them.
+    Raises BadCatalog for unusable files, ModelMismatch if another model made them.
     """
     facts = _read_facts(folder / "manifest.json")
     if facts and facts["model"]["sha256"] != embedder.sha256:
@@ -122,15 +123,15 @@ def _read_vectors(path: Path, dim: int) -> Array:
         raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
     vectors: Array = np.ascontiguousarray(stored, np.float32)
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-    if wrong := np.flatnonzero(~(np.abs(lengths - 1) < 1e-3)).tolist():  # not a number is wrong, too
+    if wrong := np.flatnonzero(~(np.abs(lengths - 1) < 1e-3)).tolist():  # NaN is refused, too
         raise BadCatalog(f"{path}: {len(wrong):,} vectors are not of unit length, the first in row {wrong[0]}")
     return vectors
 
 
 def _read_paintings(path: Path, length: int) -> pd.DataFrame:
     try:
-        found = read_frame(path).reset_index(drop=True)  # an index of pandas' would sort the rows otherwise
-    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
+        found = read_frame(path).reset_index(drop=True)  # a pandas index would reorder the rows
+    except Exception as problem:  # pyarrow raises its own errors and OSError
         raise exhausted(problem, str(path)) or BadCatalog(
             f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}"
         ) from None

@@ -1,6 +1,6 @@
-"""Make the reference gallery that ships (reference.py): `python -m artidx.index.changes.make_reference INDEX`.
+"""Make the shipped reference gallery (reference.py): `python -m artidx.index.changes.make_reference INDEX`.
 
-INDEX: of the known paintings, by the default model. Images are not shipped, and vectors are in float16.
+INDEX: an index of the known paintings by the default model. Images are not shipped, and vectors are float16.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def write(generation: Generation, folder: Path = reference.FOLDER) -> None:
         skipped=0,
         storage=contents.storage,
         segments=[SegmentFacts(SEGMENT, len(table), None)],
-        # So few are read whole: without the columns the package is smaller.
+        # So few paintings can be read at once; without the columns, the package is smaller.
         files={name: sha256_of(folder / name) for name in (f"{SEGMENT}.parquet", f"{SEGMENT}.npy")},
     )
     (folder / "manifest.json").write_text(json.dumps(asdict(manifest), ensure_ascii=False), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a catalog would change in an index: what is new, has moved, is replaced or gone. Nothing is changed here.
+"""Plan what a catalog changes in an index: what is new, has moved, is replaced or gone. Nothing is changed here.
 
 A painting is its content: a file whose content the index knows is not embedded again.
 
@@ -35,17 +35,17 @@ from ..storage import history
 from ..storage.generations import Generation
 from ..storage.paintings import Paintings
 
-# Columns of a catalog that say where a painting is, or are made of others.
+# Columns of a catalog that give the location of a painting, or are derived from others.
 NOT_LABELS = {*history.FIXED, "id", "attribution", "qualifier"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. Places are rows of `before`, those paintings of the index that matter; numbers, of the catalog.
+    """What to do. Places are rows of `before`, the paintings of the index that matter; numbers are rows of the catalog.
 
-    fresh: numbers to embed; moved: place -> number; gone: (g,) places whose files in the folder are there no more;
-    same: place -> number of paintings that stay as they are; copies: number -> a place with its content, which stays;
-    skipped: (path, reason) pairs of what cannot come in.
+    fresh: numbers to embed; moved: place -> number; gone: (g,) places whose files in the folder no longer exist; same:
+    place -> number of unchanged paintings; copies: number -> a place with its content, which stays; skipped: (path,
+    reason) pairs of what cannot be added.
     """
 
     before: pd.DataFrame
@@ -59,11 +59,11 @@ class Plan:
 
     @property
     def already_there(self) -> int:
-        """Paintings of the catalog with nothing to do."""
+        """The number of paintings of the catalog with nothing to do."""
         return len(self.catalog) - len(self.fresh) - len(self.moved) - len(self.skipped)
 
     def copies_by_others(self) -> tuple[tuple[tuple[str, str], ...], ...]:
-        """Of each copy under another artist's name: (id, artist) of the painting that stays, and of the copy."""
+        """For each copy under another artist's name: (id, artist) of the painting that stays, and of the copy."""
         ids, artists, keys = (self.before[name].tolist() for name in ("id", "artist", "artist_key"))
         new_ids, new_artists = self.catalog["id"].tolist(), self.catalog["artist"].tolist()
         return tuple(
@@ -77,7 +77,7 @@ class Plan:
         return self.catalog.iloc[self.fresh].reset_index(drop=True)
 
     def replaced(self, fresh: pd.DataFrame) -> Integers:
-        """Places that make room for others of the same id or file: these rows of the catalog, and what has moved."""
+        """Places that are replaced by others with the same id or file: these rows of the catalog, and moved ones."""
         paths = [absolute(path) for path in [*fresh["path"], *self.catalog["path"].iloc[[*self.moved.values()]]]]
         is_replaced = (self.before["id"].isin(fresh["id"]) | self.before["path"].isin(paths)).to_numpy(bool)
         return np.setdiff1d(np.flatnonzero(is_replaced), [*self.moved, *self.gone])
@@ -85,8 +85,8 @@ class Plan:
     def moves(self, known: pd.DataFrame) -> pd.DataFrame:
         """The moved paintings' new names, in the form of a history; known: the index's history so far.
 
-        What was made of the old name follows, as in a folder of folders: an artist who is the first of its folders, a
-        title that is the file's name. What a table or a person has said stays.
+        Labels derived from the old name follow: in a folder of folders, the artist is the first folder, the title the
+        file's name. Labels from a table or a person stay.
         """
         by_hand = known[known["by"] != history.SYNC]
         said = set(zip(by_hand["row"], by_hand["column"], strict=True))
@@ -109,10 +109,10 @@ class Plan:
         return history.said(self.before, words, history.SYNC)
 
     def relabelled(self, base: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
-        """What the catalog's table says otherwise of known paintings than it did last time, in the form of a history.
+        """How the catalog's table has changed for known paintings since last time, in the form of a history.
 
-        base: the index's table as tables alone have made it. A correction by hand stays unless the table has changed
-        since. made: what is said of moved paintings already.
+        base: the index's table without manual corrections. A manual correction stays unless the table has changed
+        since. made: changes of moved paintings so far.
         """
         known = set(zip(made["row"], made["column"], strict=True))
         rows = self.before["row"].tolist()
@@ -127,9 +127,9 @@ class Plan:
         return history.said(self.before, words, history.SYNC)
 
     def new_ids(self) -> dict[int, str]:
-        """The ids that moved paintings get, by place: from a table, or made of the file's name as the old one was.
+        """The new ids of moved paintings, by place: from a table, or derived from the file's name like the old one.
 
-        Not one that another painting keeps.
+        Never one that another painting keeps.
         """
         known, paths = self.before["id"].tolist(), self.before["path"].tolist()
         new, new_paths = self.catalog["id"].tolist(), self.catalog["path"].tolist()
@@ -147,7 +147,7 @@ class Plan:
             ids = left
 
     def checked(self) -> Plan:
-        """Without the fresh paintings whose id is that of another one, which stays: no id is given a second time."""
+        """The plan without fresh paintings whose id another painting keeps: no id is used twice."""
         known, paths = self.before["id"].tolist(), self.before["path"].tolist()
         ids = self.new_ids()
         gone = {*self.gone.tolist()}
@@ -178,12 +178,12 @@ class Plan:
 
 
 def _is_made_of(name: str, path: str) -> bool:
-    """Whether an id is a file's name below some folder, and not one that a table has given."""
+    """Whether an id is a file's name below some folder, not one from a table."""
     return bool(path) and PurePath(path).as_posix().endswith(name)
 
 
 def _makes_room(name: str, old: str, new: str) -> bool:
-    """Whether a painting makes room for a new one of its id: the same file, or a table's id whose file is gone."""
+    """Whether a painting is replaced by a new one of its id: the same file, or a table's id whose file is gone."""
     return old == new or (not _is_made_of(name, new) and (not old or _is_gone(old)))
 
 
@@ -198,9 +198,9 @@ def plan(
     *,
     rehash: bool = False,
 ) -> Plan:
-    """Compare a catalog with an index. folders: their paintings that are there no more count as gone, or, where
-    the catalog is_table, those that it does not name; advance: is told of each painting that was looked at; rehash:
-    with folders, read files, too, that look as they did last time."""
+    """Compare a catalog with an index. folders: their missing paintings count as gone or, if the catalog is_table,
+    those that it does not name; advance: called for each painting examined; rehash: with folders, also read files that
+    look unchanged."""
     paths, threads, is_sync = catalog["path"].tolist(), workers or available_cores(), bool(folders)
     contents = _contents(paths, reader, threads, advance, remembers=is_sync, rehash=rehash)
     paths = [absolute(path) for path in catalog["path"]]
@@ -221,7 +221,7 @@ def plan(
     copies: dict[int, int] = {}
     by_path = {path: place for place, path in enumerate(stored)}
     for number, (path, content) in enumerate(zip(paths, contents, strict=True)):
-        if content is None or content not in places:  # what cannot be read is reported when it is to be embedded
+        if content is None or content not in places:  # unreadable files are reported when they are embedded
             new.append(number)
             if content is None and path in by_path:
                 same[by_path[path]] = number
@@ -244,7 +244,7 @@ def plan(
 def _concerned(
     paintings: Paintings, paths: Sequence[str], contents: Sequence[str | None], ids: Sequence[str]
 ) -> pd.DataFrame:
-    """The paintings of an index with one of the paths, contents or ids: all that added ones can have to do with."""
+    """The paintings of an index with one of the paths, contents or ids: all that added ones can affect."""
     asked = [("path", paths), ("sha256", [content for content in contents if content]), ("id", ids)]
     known = [(name, text) for name, texts in asked for text in texts if is_text(text)]
     places = {place for name, text in known for place in paintings.places(name, text)}
@@ -260,7 +260,7 @@ def _contents(
     remembers: bool,
     rehash: bool,
 ) -> list[str | None]:
-    """sha256 of every file; None for one that cannot be read. remembers: from one run to the next (hashed.py)."""
+    """sha256 of every file; None for one that cannot be read. remembers: use the cache of hashed.py."""
     known = hashed.known(filter(_is_plain, locations)) if remembers and not rehash else {}
     read: list[tuple[str, str, str]] = []
     with reader:
@@ -287,13 +287,13 @@ def _contents(
 
 
 def _is_plain(location: str) -> bool:
-    """Whether it is a file of its own on this machine."""
+    """Whether it is an ordinary file on this machine."""
     return not is_remote(location) and split_location(location)[1] is None
 
 
 def _is_gone(location: str) -> bool:
-    """Whether there is nothing by that name; what merely cannot be looked at is there."""
-    if is_remote(location):  # nobody looks
+    """Whether nothing has that name; a file that merely cannot be accessed is not gone."""
+    if is_remote(location):  # not checked
         return False
     try:
         os.lstat(split_location(location)[0])

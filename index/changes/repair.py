@@ -1,15 +1,15 @@
-"""Rebuild what is damaged in an index from what is not. Nothing is dropped: either the index is whole again, published
-as a new generation, or it stays as it is and the error says what is missing.
+"""Rebuild damaged files of an index from intact ones. Nothing is dropped: either the index is complete again, published
+as a new generation, or it is unchanged and the error says what is missing.
 
-| damaged | made again from |
+| damaged | rebuilt from |
 |---|---|
-| a segment's table, `history`, `removed.npy`, the manifest | nothing: only they know what they hold |
-| `CURRENT` | the newest generation that can be mended |
-| `manifest.sha256` | the manifest, of which `CURRENT` has the sha256 too |
-| a segment's columns to be looked up in place | its table |
-| a segment's vectors | each from wherever its bytes can be had again (`_Recovery`) |
+| a segment's table, `history`, `removed.npy`, the manifest | nothing: no other file has their content |
+| `CURRENT` | the newest generation that can be repaired |
+| `manifest.sha256` | the manifest, whose sha256 is also in `CURRENT` |
+| a segment's columns for lookups in place | its table |
+| a segment's vectors | each from any source that still has its bytes (`_Recovery`) |
 | an approximate index | the vectors |
-| `model.onnx` | another generation's copy, or the model that ships |
+| `model.onnx` | another generation's copy, or the shipped model |
 | `skipped.csv` | nothing, and is emptied: `artidx add` lists again what cannot be read |
 """
 
@@ -38,7 +38,8 @@ from .build import read_shard
 
 
 def repair(index: Path) -> list[str]:
-    """What was done, one line each; nothing where nothing was wrong. Raises BadIndex for what cannot be rebuilt."""
+    """Repair an index; returns what was done, one line each, empty if nothing was damaged. Raises BadIndex for what
+    cannot be rebuilt."""
     with generations.writer(index):
         done = _find_current(index)
         number, sha256 = generations.current(index)
@@ -54,7 +55,7 @@ def repair(index: Path) -> list[str]:
                 f"copy, or rebuild with artidx build --replace" + _older(index, number)
             )
         model = _model(index, folder, manifest)
-        aside = index / "generations" / "repair.part"  # whatever ends so is cleared away if this is killed
+        aside = index / "generations" / "repair.part"  # files with this suffix are removed later if this is killed
         aside.mkdir()
         try:
             mending = _Mending(index, folder, manifest, wrong, aside, model)
@@ -65,9 +66,10 @@ def repair(index: Path) -> list[str]:
 
 
 def _find_current(index: Path) -> list[str]:
-    """Where CURRENT is gone or does not know its manifest, make it again, for the newest generation that can be mended.
+    """If CURRENT is missing or does not match its manifest, write it again, for the newest generation that can be
+    repaired.
 
-    A manifest has its sha256 in two places, so that it is known which of the three was damaged.
+    The sha256 of a manifest is in two places, so it is known which of the three was damaged.
     """
     try:
         number, sha256 = generations.current(index)
@@ -90,7 +92,7 @@ def _find_current(index: Path) -> list[str]:
 
 
 def _is_truth(name: str) -> bool:
-    """Whether only this file of a generation knows what it holds."""
+    """Whether this file of a generation cannot be rebuilt from others."""
     return name.endswith(".parquet") or name == "removed.npy"
 
 
@@ -99,7 +101,7 @@ def _sha256_of(path: Path) -> str | None:
 
 
 def _known_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a generation, where it has the sha256 that stands beside it."""
+    """The manifest of a generation, if it matches its manifest.sha256."""
     path = folder / "manifest.json"
     try:
         return read_manifest(manifest_bytes(folder), path, manifest_sha256_of(folder))
@@ -118,7 +120,7 @@ def _manifest(folder: Path, sha256: str) -> Manifest:
 
 
 def _older(index: Path, number: int) -> str:
-    """Which earlier generation is whole, if one is."""
+    """An earlier generation that is complete, if there is one."""
     for other in reversed([n for n in generations.numbers(index) if n < number]):
         folder = generations.generation_folder(index, other)
         manifest = _known_manifest(folder)
@@ -132,7 +134,7 @@ def _older(index: Path, number: int) -> str:
 
 
 def _model(index: Path, folder: Path, manifest: Manifest) -> ModelFile:
-    """The model of the generation: its own file, another generation's copy, or the one that ships."""
+    """The model of the generation: its own file, another generation's copy, or the shipped one."""
     for path in [*(copy / "model.onnx" for copy in [folder, *_folders(index)]), DEFAULT_MODEL]:
         if path.is_file() and sha256_of(path) == manifest.model.sha256:
             return ModelFile(manifest.model, manifest.calibration, partial(write_atomically, data=path.read_bytes()))
@@ -146,18 +148,18 @@ def _folders(index: Path) -> list[Path]:
 
 
 class _Mending:
-    """A generation of which files are damaged. done: what was made again, one line each."""
+    """A generation with damaged files. done: what was rebuilt, one line each."""
 
     def __init__(
         self, index: Path, folder: Path, manifest: Manifest, wrong: list[str], aside: Path, model: ModelFile
     ) -> None:
-        """wrong: names of files in the generation's folder; aside: a folder that is cleared away afterwards."""
+        """wrong: names of damaged files in the generation's folder; aside: a temporary folder."""
         self.index, self.folder, self.manifest = index, folder, manifest
         self.wrong, self.aside, self.model = set(wrong), aside, model
         self.done: list[str] = []
 
     def contents(self) -> generations.Contents:
-        """What the generation holds, with whatever was damaged made again."""
+        """The contents of the generation, with damaged files rebuilt."""
         before = generations.contents(self.folder, self.manifest, (), ())
         segments = [self._segment(facts.name, before) for facts in self.manifest.segments]
         if "model.onnx" in self.wrong:
@@ -179,7 +181,7 @@ class _Mending:
         return found
 
     def _with_vectors(self, name: str, table: pd.DataFrame, before: generations.Contents) -> Segment:
-        """The segment without what was removed: nobody needs the vectors of that."""
+        """The segment without removed paintings, whose vectors nobody needs."""
         stays = ~table["row"].isin(before.removed).to_numpy(bool)
         now = history.applied(table, before.history)[stays].reset_index(drop=True)  # where the images are
         recovery = _Recovery(self.folder / f"{name}.npy", now, self.manifest)
@@ -202,12 +204,12 @@ class _Mending:
 
 
 class _Recovery:
-    """The vectors of a segment, each from the first place that has it.
+    """The vectors of a segment, each from the first source that has it.
 
-    In this order: the damaged file and other generations' copies of it, as far as bytes still have the painting's
-    hash; shards of an interrupted build, by the content of the image; the image itself. A vector made of its image may
-    differ from the one that was lost by rounding, on another machine or where the centre was set again since, and has
-    another hash then. stored: (m, d) as they are stored; hashes: (m,).
+    In this order: the damaged file and other generations' copies of it, as far as bytes still have the painting's hash;
+    shards of an interrupted build, by the content of the image; the image itself. A vector recomputed from its image
+    may differ from the lost one by rounding, on another machine or after a change of the centre, and then has another
+    hash. stored: (m, d) as they are stored; hashes: (m,).
     """
 
     def __init__(self, path: Path, table: pd.DataFrame, manifest: Manifest) -> None:
@@ -219,7 +221,8 @@ class _Recovery:
         self.is_missing = np.ones(len(table), bool)
 
     def from_copies(self, folders: list[Path], rows: Integers, length: int) -> None:
-        """rows: (m,) of the file, which had `length` of them; folders: of generations."""
+        """Take vectors from copies of the file. rows: (m,) in the file, which had `length` of them; folders: of
+        generations."""
         place_of_row = {row: place for place, row in enumerate(rows.tolist())}
         for copy in [self.path, *(folder / self.path.name for folder in folders)]:
             for row, vector in _readable(copy, (length, self.stored.shape[1]), self.stored.dtype):
@@ -227,14 +230,14 @@ class _Recovery:
                     self._take(place_of_row[row], vector)
 
     def from_shards(self, index: Path) -> None:
-        """Of what is still missing, whatever a build has left."""
+        """Take missing vectors from shards of an interrupted build."""
         of_content = {content: place for place, content in enumerate(self.table["sha256"]) if self.is_missing[place]}
         for content, embedding in _shards(index, self.stored.shape[1]):
             if content in of_content:
                 self._take(of_content[content], centred(embedding[None], self.centre)[0])
 
     def from_images(self, model: ModelFile, aside: Path) -> None:
-        """All the rest, by the model; raises BadIndex where an image is gone or another one."""
+        """Embed the rest from their images. Raises BadIndex if an image is missing or has changed."""
         places = np.flatnonzero(self.is_missing).tolist()
         if not places:
             return
@@ -264,7 +267,7 @@ def _hash(stored: Array) -> str:
 
 
 def _readable(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Iterator[tuple[int, Array]]:
-    """What a file of vectors still holds, whole or not: its rows stand behind a header of known length."""
+    """The readable rows of a file of vectors, which follow a header of known length."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -280,7 +283,7 @@ def _readable(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -
 
 
 def _shards(index: Path, dim: int) -> Iterator[tuple[str, Array]]:
-    """Content and embedding of paintings in shards that an interrupted build has left."""
+    """Content hashes and embeddings in shards that an interrupted build has left."""
     for path in sorted((index / "building").glob("*.parquet")):
         shard = read_shard(path)
         if shard is not None:

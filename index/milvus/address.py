@@ -1,6 +1,6 @@
 """The address of an index in Milvus: `milvus+http://host:19530/collection`, with https for TLS.
 
-It holds no credentials: those come from $ARTIDX_MILVUS_TOKEN, since a command line can be read by others.
+It has no credentials: those come from $ARTIDX_MILVUS_TOKEN, since others can read a command line.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ...errors import BadSetting
 PREFIX = "milvus+"
 TOKEN = "ARTIDX_MILVUS_TOKEN"  # noqa: S105  the name of a variable
 PORT = 19530
-LONGEST = 200  # characters of a collection's name; Milvus takes 255, and the generation is said behind it
+LONGEST = 200  # characters of a collection's name; Milvus allows 255, and the generation is appended
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is, and the name that the index goes by there."""
+    """The address of a server, and the name of the index there."""
 
     scheme: str
     host: str
@@ -29,7 +29,7 @@ class Address:
 
     @classmethod
     def of(cls, text: str) -> Address:
-        """Read an address. Raises BadSetting."""
+        """Parse an address. Raises BadSetting."""
         expected = f"expected milvus+http://HOST:{PORT}/COLLECTION, or milvus+https"
         try:
             found = urlsplit(text.removeprefix(PREFIX))
@@ -53,7 +53,7 @@ class Address:
 
     @property
     def server(self) -> str:
-        """Without the collection."""
+        """The address without the collection."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
@@ -62,5 +62,5 @@ class Address:
 
 
 def is_address(text: str | os.PathLike[str]) -> bool:
-    """Whether this means a collection in Milvus, and not a file."""
+    """Whether this is a collection in Milvus, not a file."""
     return isinstance(text, str) and text.startswith(PREFIX)

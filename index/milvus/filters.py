@@ -1,7 +1,8 @@
-"""A condition (where.py) in the language of Milvus, so that it means the same there as over a table.
+"""Translate a condition (where.py) into the language of Milvus, with the same meaning as on a table.
 
-No value is missing in Milvus: a text that is not known is empty, a year is NO_YEAR. What a text means as a number lies
-beside it. So every comparison says that its value is there, and none depends on what Milvus makes of nothing.
+There are no missing values in Milvus: an unknown text is empty, an unknown year is NO_YEAR. The numeric value of a text
+is in another field. So every comparison also requires that its value exists, and none depends on Milvus' treatment of
+null.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ LARGEST = 2**62
 
 
 def quoted(text: str) -> str:
-    """A text as Milvus reads it."""
+    """A quoted text in Milvus' syntax."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -44,7 +45,7 @@ def _compared(comparison: Comparison) -> str:
 
 
 def _text(field: str, op: str, value: str | None) -> str:
-    """Empty is missing, and satisfies nothing but to be missing."""
+    """Comparison of text; empty means missing, and satisfies only the test for missing."""
     if value is None:
         return f'{field} {op} ""'
     if not value:
@@ -53,12 +54,12 @@ def _text(field: str, op: str, value: str | None) -> str:
 
 
 def _number(field: str, op: str, value: float) -> str:
-    """Nothing is compared where there is no number: what that gives differs from one server to the next."""
+    """Comparison of numbers, with a test that there is one, since servers treat missing ones differently."""
     return f"(exists {field}) and {field} {op} {value!r}"
 
 
 def _whole(field: str, op: str, value: str | float | None) -> str:
-    """Whole numbers are compared with whole numbers only."""
+    """Comparison of integers; only with integers."""
     there = f"{field} != {NO_YEAR}"
     if value is None or isinstance(value, str):
         return f"{field} == {NO_YEAR}" if op == "==" else there

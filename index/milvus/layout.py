@@ -1,11 +1,11 @@
-"""How an index lies in Milvus: two collections a generation, and an alias that says which one answers.
+"""The layout of an index in Milvus: two collections per generation, and an alias for the one that answers.
 
     paintings                                      the alias: the name in the address
     paintings_000003_0123456789abcdef              generation 3: one row per painting, its vector bit for bit
     paintings_000003_0123456789abcdef_about        its manifest with the calibration, its artists and their centroids
 
 The digits are the first of the sha256 of the generation's manifest. `row` is the painting's number, which only grows;
-`spread`, made of the id, says in which partition it lies, so that they are of one size and an id is looked for in one.
+`spread`, derived from the id, is its partition, so that partitions have equal sizes and an id is searched in one.
 """
 
 from __future__ import annotations
@@ -27,49 +27,49 @@ from ..storage.words import searched_text
 TEXTS = ("id", "path", "artist", "artist_key", "title", "sha256", "vector_sha256")
 WHOLE = ("row", "year")
 NO_YEAR = -1  # years have three digits or more
-NOBODY = -1  # the number of no artist
+NOBODY = -1  # the number of a painting without an artist
 ABOUT = "_about"
-CENTROIDS = 1 << 32  # in the collection about a generation: the row of the first artist's centroid
+CENTROIDS = 1 << 32  # in the `about` collection: the row of the first artist's centroid
 UNRANKED = 1 << 62
-LONGEST_TEXT = 65535  # bytes, that Milvus can keep in one field
-PIECE = 10_000  # characters of the facts in one row: at most four bytes each
+LONGEST_TEXT = 65535  # bytes in one field of Milvus
+PIECE = 10_000  # characters of the facts per row: at most four bytes each
 PIECES = 100  # read at once
-MOST_BYTES = 60  # that a character can become, folded and in UTF-8
-UNLIKE = str.maketrans({"%": "％", "_": "＿", "\\": "＼"})  # what `like` would not take as itself
+MOST_BYTES = 60  # bytes that a character can become, folded and in UTF-8
+UNLIKE = str.maketrans({"%": "％", "_": "＿", "\\": "＼"})  # special characters of `like`
 
-EXACT_UP_TO = 20_000  # paintings that are all looked at
-GRAPH_UP_TO = 20_000_000  # paintings over which a graph is laid; more are kept in memory as 8-bit codes
+EXACT_UP_TO = 20_000  # paintings up to which the search is exhaustive
+GRAPH_UP_TO = 20_000_000  # paintings up to which the index is a graph; more are kept in memory as 8-bit codes
 PER_PARTITION = 1_000_000  # paintings
 MOST_PARTITIONS = 1024
 
 
 @dataclass(frozen=True)
 class Kind:
-    """An index of Milvus over the vectors. type: as Milvus calls it; effort: nodes or lists looked at, at least."""
+    """A vector index of Milvus. type: Milvus' name; effort: minimal number of nodes or lists to search."""
 
     type: str
     effort: int = 0
 
     @property
     def is_exact(self) -> bool:
-        """Whether everything is looked at."""
+        """Whether the search is exhaustive."""
         return self.type == "FLAT"
 
     def built_with(self, paintings: int) -> dict[str, Any]:
-        """Milvus' parameters for making it."""
+        """Milvus' parameters for building it."""
         if self.type == "HNSW":
             return {"M": 16, "efConstruction": 200}
         return {"nlist": lists_of(paintings)} if self.type == "IVF_SQ8" else {}
 
     def asked_with(self, limit: int) -> dict[str, Any]:
-        """Milvus' parameters for finding `limit` paintings."""
+        """Milvus' parameters for a search of `limit` paintings."""
         if self.type == "HNSW":
             return {"ef": max(self.effort, 2 * limit)}
         return {"nprobe": self.effort} if self.type == "IVF_SQ8" else {}
 
 
 def kind_for(paintings: int) -> Kind:
-    """The index for so many paintings."""
+    """The kind of index for this many paintings."""
     if paintings <= EXACT_UP_TO:
         return Kind("FLAT")
     if paintings <= GRAPH_UP_TO:
@@ -78,38 +78,38 @@ def kind_for(paintings: int) -> Kind:
 
 
 def lists_of(paintings: int) -> int:
-    """How many lists IVF makes in a segment; Milvus' segments hold up to half a gigabyte, and so at most this."""
+    """The number of IVF lists in a segment, for Milvus' segments of up to half a gigabyte."""
     return int(min(4096, max(128, 4 * paintings**0.5)))
 
 
 def partitions_for(paintings: int) -> int:
-    """How many parts the paintings are spread over."""
+    """The number of partitions."""
     return max(1, min(MOST_PARTITIONS, paintings // PER_PARTITION))
 
 
 def collection_name(name: str, generation: int, sha256: str) -> str:
-    """The collection of a generation."""
+    """The name of a generation's collection."""
     return f"{name}_{generation:06d}_{sha256[:16]}"
 
 
 def generation_of(name: str, collection: str) -> int | None:
-    """The number of the generation in a collection, or the one about it; None for a collection that is not ours."""
+    """The generation of a collection, or of the one about it; None for a collection that is not ours."""
     found = re.fullmatch(rf"{name}_(\d{{6,18}})_[0-9a-f]{{16}}(?:{ABOUT})?", collection)
     return int(found[1]) if found else None
 
 
 def spread_of(id_: str) -> int:
-    """What says in which partition a painting lies."""
+    """The value that determines a painting's partition."""
     return int(hashlib.sha256(id_.encode()).hexdigest()[:8], 16)
 
 
 def plain_words(text: str) -> str:
-    """A text in which, and a word for which, `like` looks."""
+    """A text, or a word, in the form for `like`."""
     return text.translate(UNLIKE)
 
 
 def schema(client: Any, dim: int) -> Any:
-    """Of the collection of paintings."""
+    """The schema of the collection of paintings."""
     from pymilvus import DataType
 
     made = client.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -127,7 +127,7 @@ def schema(client: Any, dim: int) -> Any:
 
 
 def about_schema(client: Any, dim: int) -> Any:
-    """Of the collection about a generation: pieces of its facts, and the centroid of each artist."""
+    """The schema of the collection about a generation: pieces of its facts, and the centroid of each artist."""
     from pymilvus import DataType
 
     made = client.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -138,7 +138,7 @@ def about_schema(client: Any, dim: int) -> Any:
 
 
 def check_fits(table: pd.DataFrame) -> None:
-    """Raises BadIndex for the first painting with more text in one field than Milvus can keep."""
+    """Raises BadIndex for the first painting with more text in one field than Milvus allows."""
     others = [name for name in table.columns if name not in OWN_COLUMNS]
     names = [*TEXTS, *others]
     texts = table[names].fillna("")
@@ -158,7 +158,7 @@ def check_fits(table: pd.DataFrame) -> None:
 
 
 def entities(table: pd.DataFrame, vectors: Array, numbers: Any, ranks: Any, words: list[str]) -> list[dict[str, Any]]:
-    """Rows of a table (m,) as Milvus keeps them. vectors: (m, d); numbers, ranks: (m,) of artists and by hash."""
+    """Rows of a table (m,) as entities of Milvus. vectors: (m, d); numbers, ranks: (m,) of artists and by hash."""
     others = [name for name in table.columns if name not in OWN_COLUMNS]
     texts = {name: table[name].astype(object).where(table[name].notna(), "").tolist() for name in (*TEXTS, *others)}
     values = {

@@ -1,8 +1,8 @@
-"""A generation in Milvus as a store of vectors: nothing of it is in memory but its artists and what was read of late.
+"""A generation in Milvus as a store of vectors: only its artists and recently read paintings are in memory.
 
-Milvus proposes neighbours, their vectors come back bit for bit, and their distances are measured here as everywhere
-(vectors.distances), so that they are those of the folder that was pushed. Artist scores are made of the cosines that
-Milvus gives of the nearest CANDIDATES: float32, unless the paintings are so many that it keeps 8-bit codes.
+Milvus proposes neighbours, their vectors come back bit for bit, and their distances are computed here as everywhere
+(vectors.distances), so that they equal those of the folder that was pushed. Artist scores use the cosines that Milvus
+returns for the nearest CANDIDATES: float32, or from 8-bit codes if there are very many paintings.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from .filters import ALWAYS, expression, quoted
 from .layout import ABOUT, CENTROIDS, NO_YEAR, PIECES, TEXTS, WHOLE, Kind, plain_words, spread_of
 from .server import MOST_FOUND, ROWS, Server, connected
 
-REMEMBERED = 20_000  # paintings read of late: at most some 50 MB
+REMEMBERED = 20_000  # recently read paintings: at most some 50 MB
 WHOLE_AT_MOST = 2_000_000  # paintings read into memory, for evaluation
 FIELDS = ["id", "path", "artist", "title", "year", "sha256", "labels", "vector"]
 
 
 @dataclass(frozen=True)
 class About:
-    """What is kept beside the paintings. columns: of the table, in order; artists: as in vector_store.Artists.
+    """Facts stored beside the paintings. columns: of the table, in order; artists: as in vector_store.Artists.
 
-    recall_at_10: the share of the ten nearest paintings that the search finds, as measured when they were pushed.
+    recall_at_10: the share of the ten nearest paintings that the search finds, measured during the push.
     """
 
     manifest: str
@@ -59,7 +59,7 @@ class _Record:
 
 
 class MilvusStore:
-    """The paintings of one generation, or those that a condition allows."""
+    """The paintings of one generation, or those that satisfy a condition."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class MilvusStore:
 
     @classmethod
     def open(cls, address: Address) -> MilvusStore:
-        """The generation that answers at an address. Raises BadIndex."""
+        """The store of the generation that answers at an address. Raises BadIndex."""
         server = connected(address)
         collection = server.published()
         if collection is None:
@@ -89,8 +89,8 @@ class MilvusStore:
 
     @classmethod
     def of(cls, server: Server, collection: str) -> MilvusStore:
-        """The generation in a collection. Raises BadIndex where what is known about it is not whole."""
-        for name in (collection, collection + ABOUT):  # a server that was restarted may wait to be asked
+        """The store of the generation in a collection. Raises BadIndex if its facts are incomplete."""
+        for name in (collection, collection + ABOUT):  # a restarted server may load it only on request
             server.load(name)
         parts = takewhile(bool, server.windows(collection + ABOUT, range(0, CENTROIDS, PIECES), ["text"]))
         try:
@@ -116,7 +116,7 @@ class MilvusStore:
 
     @property
     def facts(self) -> list[str]:
-        """Where the paintings are, and how they are searched, in sentences."""
+        """How the paintings are stored and searched, in sentences."""
         kind = self.about.kind
         found = "all are looked at" if kind.is_exact else f"finds {self.about.recall_at_10:.1%} of the ten nearest"
         return [f"kept in Milvus {self._server.version}, as {self._collection}; {kind.type}, {found}"]
@@ -248,7 +248,7 @@ class MilvusStore:
         known = Artists(keys, names, np.array(counts, np.int64))
         if not self._filter:
             return known
-        # Milvus counts no groups: the artists of all that are allowed are read, some bytes a painting.
+        # Milvus cannot count groups: the artists of all allowed paintings are read, some bytes each.
         whole = range(0, self.manifest.next_row, MOST_FOUND)
         pages = (
             [self._server.rows(self._collection, self._filter, ["artist_number"])]
@@ -299,7 +299,7 @@ class MilvusStore:
         ]
 
     def _records(self, places: Sequence[int]) -> list[_Record]:
-        known = self._read  # another thread may begin again
+        known = self._read  # another thread may try again
         read = {place: known[place] for place in places if place in known}
         missing = [place for place in places if place not in read]
         for start in range(0, len(missing), ROWS):
@@ -329,7 +329,7 @@ class MilvusStore:
         return found
 
     def _table(self, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-        """Rows as the folder's table has them."""
+        """Rows in the form of the folder's table."""
         columns: dict[str, Any] = {
             name: pd.Series(
                 [(row[name] if name in TEXTS else row["labels"].get(name)) or None for row in rows], dtype="str"

@@ -1,7 +1,7 @@
-"""Bring the generation of a folder to Milvus: written aside, checked, and then made the one that answers.
+"""Copy the generation of a folder to Milvus: written aside, checked, then switched to.
 
-The readers of the generation before go on with it: it is dropped when the one after the next is pushed. A push that
-was interrupted, given again, goes on where it was; what answers is touched by its last step only, which is one.
+Readers of the previous generation continue with it: it is dropped when the one after the next is pushed. An interrupted
+push resumes when it is run again; only its last step, which is atomic, changes what answers.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from .layout import ABOUT, Kind
 from .milvus_store import About, MilvusStore
 from .server import ROWS, Server, connected
 
-CHECKED = 500  # paintings, as good as random, that must be found as they were written
+CHECKED = 500  # randomly chosen paintings that are read back and compared
 K = 10
-ASKED = 50  # questions at once
-READY_S = 24 * 3600.0  # an index over very many paintings takes hours
+ASKED = 50  # queries at once
+READY_S = 24 * 3600.0  # an index of very many paintings takes hours
 WAIT_S = 0.5
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push has done. written: paintings sent by it; recall_at_10: as measured on CHECKED of them."""
+    """The result of a push. written: paintings that it sent; recall_at_10: measured on CHECKED of them."""
 
     paintings: int
     generation: int
@@ -49,9 +49,9 @@ class Pushed:
 
 
 def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None) -> Pushed:
-    """Make the published generation of a folder the one that answers at an address. Raises BadIndex.
+    """Copy the published generation of a folder to Milvus, where it then answers at an address. Raises BadIndex.
 
-    kind: of the index over the vectors; by default the one for so many paintings.
+    kind: of the vector index; by default the one for this many paintings.
     """
     started = monotonic()
     generation = generations.read(index)
@@ -87,7 +87,7 @@ def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = N
 
 
 def _is_whole(server: Server, name: str, generation: Generation) -> bool:
-    """Whether what answers has all its paintings, and is known to be what it is."""
+    """Whether the generation that answers has all its paintings and facts."""
     try:
         MilvusStore.of(server, name)
     except IndexAway:
@@ -98,7 +98,7 @@ def _is_whole(server: Server, name: str, generation: Generation) -> bool:
 
 
 def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> int:
-    """Write the paintings that are not there yet; returns how many those were."""
+    """Write the paintings that are not there yet; returns their number."""
     table, is_new = generation.table, not server.ask("has_collection", name)
     if is_new:
         parameters = server.client.prepare_index_params()
@@ -112,7 +112,7 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
             index_params=parameters,
             consistency_level="Bounded",
         )
-    else:  # a server that was restarted does not load what is not whole
+    else:  # a restarted server does not load an incomplete collection
         server.load(name, READY_S)
     codes = artist_codes(table["artist_key"])[0]
     ranks = _ranks(table)
@@ -140,7 +140,7 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
 
 
 def _wait_until_ready(server: Server, name: str, paintings: int, bar: Bar) -> None:
-    """Until all is in sealed segments, and the index over them is made and loaded. Raises BadIndex."""
+    """Wait until all segments are sealed, and their index is built and loaded. Raises BadIndex."""
     with bar(paintings, "indexing") as advance:
         server.ask("flush", name, seconds=READY_S)
         deadline, done = monotonic() + READY_S, 0
@@ -156,7 +156,7 @@ def _wait_until_ready(server: Server, name: str, paintings: int, bar: Bar) -> No
 
 
 def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> float:
-    """The recall of the search, once all paintings are there and some are found to be as they were written.
+    """Check the number of paintings, and a sample of them bit by bit; returns the recall of the search.
 
     Raises BadIndex.
     """
@@ -182,7 +182,7 @@ def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar:
 
 
 def _recall(server: Server, name: str, generation: Generation, kind: Kind, sample: Integers) -> float:
-    """The share of the ten nearest to the sampled paintings, themselves among them, that Milvus finds."""
+    """The share of the ten nearest to the sampled paintings, including themselves, that Milvus finds."""
     vectors = generation.vectors.at(sample)
     exact = Vectors.of(generation.vectors.matrix).nearest(vectors, K)[0]
     numbers = generation.table["row"].to_numpy(np.int64)[exact]
@@ -222,7 +222,7 @@ def _write_about(server: Server, name: str, generation: Generation, kind: Kind, 
     ]
     parameters = server.client.prepare_index_params()
     parameters.add_index("vector", index_type="FLAT", metric_type="IP")
-    if server.ask("has_collection", name + ABOUT):  # of a push that was interrupted
+    if server.ask("has_collection", name + ABOUT):  # of an interrupted push
         server.ask("drop_collection", name + ABOUT)
     server.ask(
         "create_collection",
@@ -239,7 +239,7 @@ def _write_about(server: Server, name: str, generation: Generation, kind: Kind, 
 
 
 def _drop_older(server: Server, kept: set[str | None]) -> None:
-    """Drop the other generations, but for later ones that are not done: those another push is writing."""
+    """Drop the other generations, except later unfinished ones, which another push is writing."""
     name = server.address.collection
     latest = max(layout.generation_of(name, each) or 0 for each in kept if each)
     there = set(server.ask("list_collections"))
@@ -250,7 +250,7 @@ def _drop_older(server: Server, kept: set[str | None]) -> None:
 
 
 def _ranks(table: pd.DataFrame) -> Integers:
-    """(n,) the rank of each painting's hash (neighbourhood.smallest), of those that are landmarks or on a map."""
+    """(n,) the rank of each painting's hash (neighbourhood.smallest), for landmarks and for the sample of a map."""
     hashes = table["vector_sha256"].to_numpy(object)
     few = smallest(hashes, SAMPLED)
     ranks = np.full(len(hashes), layout.UNRANKED)

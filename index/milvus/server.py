@@ -1,4 +1,4 @@
-"""One Milvus server, spoken to through pymilvus: every call is bounded in time, and fails with one line of ours."""
+"""A Milvus server, through pymilvus: every call has a timeout, and fails with one of our errors."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ...errors import BadIndex, IndexAway, MissingPackage
 from .address import TOKEN, Address
 from .layout import generation_of
 
-RETURN_S = 10.0  # for a server that is being restarted
-AWAY = 2  # pymilvus' code for a server that cannot be reached
+RETURN_S = 10.0  # to wait for a server that is being restarted
+AWAY = 2  # pymilvus' code for an unreachable server
 READING = ("query", "search")
-RELEASED, LOADING = 101, (103, 106)  # Milvus' codes for a collection that cannot be read, and that soon can be
-EAGER = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 1000}  # else minutes, in the end
-CALL_S = 60.0  # an answer; longer and the server is not well
+RELEASED, LOADING = 101, (103, 106)  # Milvus' codes for a collection that cannot be read yet
+EAGER = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 1000}  # its default is minutes
+CALL_S = 60.0  # for an answer; slower means that the server has a problem
 CONNECT_S = 10.0
-MOST_FOUND = 16384  # rows that Milvus gives to one question
-ROWS = 1000  # read or written at once: of 512 numbers each, 2 MB; Milvus takes 64
+MOST_FOUND = 16384  # Milvus' limit of rows per query
+ROWS = 1000  # rows read or written at once: 2 MB with 512 numbers each; Milvus allows 64
 
 
 class Server:
-    """A connection to the server of an address, made by `connected`; safe to share between threads."""
+    """A connection to a server, created by `connected`; safe to share between threads."""
 
     def __init__(self, address: Address, token: str) -> None:
-        """Raises IndexAway where nobody answers, or does not know us; MissingPackage."""
+        """Raises IndexAway if the server does not answer, or refuses us; MissingPackage."""
         try:
             from grpc import RpcError
 
@@ -37,7 +37,7 @@ class Server:
                 from pymilvus import MilvusClient, MilvusException
         except ModuleNotFoundError:
             raise MissingPackage("an index in Milvus needs pymilvus; pip install 'artidx[milvus]'") from None
-        for name in ("pymilvus", "grpc"):  # what goes wrong is raised here, once
+        for name in ("pymilvus", "grpc"):  # errors are raised here, without pymilvus' own log
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.address = address
         self._problems = (MilvusException, RpcError)
@@ -51,9 +51,9 @@ class Server:
             ) from None
 
     def ask(self, what: str, *args: Any, seconds: float = CALL_S, **more: Any) -> Any:
-        """Call a method of MilvusClient; a server that has just gone, or is loading what is read, is given some time.
+        """Call a method of MilvusClient, with retries if the server has just gone away or is loading the collection.
 
-        Raises IndexAway where it does not come back, and where what is read was released; else BadIndex.
+        Raises IndexAway if it does not come back, or if the collection was released; else BadIndex.
         """
         deadline = monotonic() + RETURN_S
         while True:
@@ -76,9 +76,9 @@ class Server:
         return BadIndex(f"{self.address}: Milvus cannot {what}: {_reason(problem)}")
 
     def published(self) -> str | None:
-        """The collection of the generation that answers; None where nothing goes by the address' name.
+        """The collection of the generation that answers; None if the address' name does not exist.
 
-        Raises BadIndex where a collection or an alias of another program has that name.
+        Raises BadIndex if a collection or an alias of another program has that name.
         """
         name = self.address.collection
         collection: str = name
@@ -91,18 +91,18 @@ class Server:
         return collection
 
     def load(self, collection: str, seconds: float = CALL_S) -> None:
-        """Make sure that a collection answers."""
+        """Load a collection, so that it answers."""
         if self.ask("get_load_state", collection)["state"].name != "Loaded":
             self.ask("load_collection", collection, seconds=seconds)
 
     def count(self, collection: str, condition: str = "", *, is_exact: bool = False) -> int:
-        """How many rows there are for which the condition holds. is_exact: of all that has been written until now."""
+        """The number of rows for which the condition holds. is_exact: includes everything written until now."""
         level = "Strong" if is_exact else "Bounded"
         found = self.ask("query", collection, filter=condition, output_fields=["count(*)"], consistency_level=level)
         return int(found[0]["count(*)"])
 
     def rows(self, collection: str, condition: str, fields: list[str]) -> list[dict[str, Any]]:
-        """The rows for which the condition holds, MOST_FOUND at most, in the order of their numbers."""
+        """The rows for which the condition holds, at most MOST_FOUND, in the order of their numbers."""
         found = self.ask(
             "query", collection, filter=condition, output_fields=["row", *fields], consistency_level="Bounded"
         )
@@ -111,8 +111,8 @@ class Server:
     def windows(
         self, collection: str, numbers: range, fields: list[str], *, of: str = "row", condition: str = ""
     ) -> Iterator[list[dict[str, Any]]]:
-        """The same of any number of rows, a window of their numbers at a time: Milvus leaves open which rows it gives
-        where there are more than it gives. of: another field that numbers them.
+        """The same for any number of rows, one window of their numbers at a time, since Milvus returns arbitrary rows
+        if there are more than its limit. of: another field that numbers them.
         """
         for start in range(numbers.start, numbers.stop, numbers.step):
             window = f"{of} >= {start} and {of} < {min(start + numbers.step, numbers.stop)}"
@@ -120,15 +120,15 @@ class Server:
 
 
 def connected(address: Address) -> Server:
-    """The connection to an address; one for all that this process asks of it. Raises BadIndex."""
+    """The connection to an address, shared by the whole process. Raises BadIndex."""
     return _connected(address, os.environ.get(TOKEN, ""))
 
 
-_connected = cache(Server)  # one that is lost comes back by itself, a new one would not be any sooner
+_connected = cache(Server)  # a lost connection recovers by itself, as fast as a new one
 
 
 def _is_away(problem: Exception) -> bool:
-    """Whether nobody has heard the question, or answered it in time: then it is gRPC's own error, not pymilvus'."""
+    """Whether the server was not reached, or did not answer in time: then it is gRPC's own error, not pymilvus'."""
     return _code(problem) == AWAY or not hasattr(problem, "message")
 
 

@@ -3,10 +3,10 @@ photograph.
 
 The log odds of known against unknown are a weighted sum of four terms, and an intercept:
 
-    field      log sum over artists of exp(ratio + share): the evidence of all together (calibration.py) standing   log
-    of the first artist's share among the first ten: 0 if nobody else comes near tail       how far the first artist's
-    ratio is above the mean of the next ten, in their standard deviations paintings  log of the first artist's number of
-    paintings
+    field      log sum over artists of exp(ratio + share): the evidence of all together (calibration.py)
+    standing   log of the first artist's share among the first ten: 0 if nobody else comes near
+    tail       how far the first artist's ratio is above the mean of the next ten, in their standard deviations
+    paintings  log of the first artist's number of paintings
 
 A photograph from another source is far from all artists, and one from the gallery's source is near to many; the field
 alone would call the one unknown and the other known. Standing and tail compare artists with each other, so they do not

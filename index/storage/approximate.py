@@ -1,9 +1,9 @@
 """An approximate index over many vectors: FAISS' inverted lists of 8-bit codes, and how much they miss.
 
-Searching everything is exact, and fast enough for most collections; over a million paintings and more, lists answer
-some forty times as many queries. Their codes only propose neighbours (vectors.py measures those again), so distances
-stay what they are, and what can go wrong is that a neighbour is not proposed: that is measured when the index is
-made, and written into the manifest. It can always be made again from the vectors.
+Exhaustive search is exact, and fast enough for most collections; with a million paintings and more, lists answer some
+forty times as many queries. Their codes only propose neighbours (vectors.py computes exact distances), so distances do
+not change, but a neighbour may be missed: how often is measured when the index is built, and written into the manifest.
+It can always be rebuilt from the vectors.
 
 Chosen on a million clustered vectors of 256 numbers, 2 cores, against exhaustive search in the same run: IVF4096,SQ8
 had a recall of 0.9999 at 33 times the rate, 4-bit product codes (PQ128x4fs) 0.990 at 50 times.
@@ -25,18 +25,18 @@ from ...files import sha256_of
 from ..scoring.vectors import Array, Lists, Part, Vectors, load_faiss
 from .lists_file import check_lists
 
-AUTOMATIC = 1_000_000  # paintings: below, one exhaustive search takes less time than embedding the image asked about
-FEWEST = 10_000  # below, there is nothing to gain
-TRAINED_ON = 64  # vectors a list, for its centre; FAISS asks for 39 at least
-SAMPLE = 500  # of the vectors themselves, asked for their neighbours to measure the recall
-K = 10  # neighbours asked for there
-ENOUGH = 0.99  # recall: the fewest lists are read that reach it
-MOST = 1 / 16  # of the lists are read; vectors without any structure are searched faster exhaustively
+AUTOMATIC = 1_000_000  # paintings: below this, exhaustive search takes less time than embedding the query
+FEWEST = 10_000  # below this, there is nothing to gain
+TRAINED_ON = 64  # training vectors per list; FAISS wants at least 39
+SAMPLE = 500  # vectors whose neighbours are searched to measure the recall
+K = 10  # neighbours of each
+ENOUGH = 0.99  # recall: as few lists are read as reach it
+MOST = 1 / 16  # share of the lists to read; vectors without structure are searched faster exhaustively
 
 
 @dataclass(frozen=True)
 class Approximate:
-    """How a segment is searched approximately. kind: as FAISS' index factory calls it; recall_at_10: as measured."""
+    """How a segment is searched approximately. kind: FAISS' factory string; recall_at_10: measured."""
 
     kind: str
     nprobe: int
@@ -44,12 +44,12 @@ class Approximate:
 
 
 def made(matrix: Array, seed: int = 0) -> tuple[Approximate, Lists] | None:
-    """Lists over a matrix (m, d), m at least FEWEST, and how many to read for a recall of ENOUGH.
+    """Build lists for a matrix (m, d), m at least FEWEST, and find how many to read for a recall of ENOUGH.
 
-    None where that would take more than MOST of them.
+    None if that takes more than MOST of them.
     """
     faiss = load_faiss()
-    # As many lists as four times the square root, a power of two, as FAISS' guidelines have it for this many.
+    # Four times the square root of m, rounded to a power of two, as in FAISS' guidelines.
     count = 1 << int(math.log2(min(4 * math.sqrt(len(matrix)), len(matrix) / 39)))
     kind = f"IVF{count},SQ8"
     index = faiss.index_factory(matrix.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
@@ -69,26 +69,26 @@ def made(matrix: Array, seed: int = 0) -> tuple[Approximate, Lists] | None:
 
 
 def recall_at(matrix: Array, lists: Lists, queries: Array, k: int = K) -> float:
-    """The share of the k nearest to queries (q, d), themselves left out where they are in it, that are found."""
+    """The share of the k nearest to queries (q, d), without the queries themselves, that are found."""
     exact, found = (Vectors([part]).nearest(queries, k + 1)[0] for part in (Part(matrix), Part(matrix, lists)))
     hits = [len({*near[1:].tolist()} & {*ours.tolist()}) for near, ours in zip(exact, found, strict=True)]
     return float(np.mean(hits)) / min(k, max(len(matrix) - 1, 1))
 
 
 def write(path: Path, lists: Lists) -> None:
-    """As FAISS writes it. Raises OSError where there is no room."""
+    """Write in FAISS' format. Raises OSError if the disk is full."""
     try:
         load_faiss().write_index(lists.index, str(path))
-    except RuntimeError as problem:  # FAISS hides what the system said
+    except RuntimeError as problem:  # FAISS hides the system's error
         raise exhausted(problem, str(path)) or OSError(
             f"{path}: cannot be written: {' '.join(str(problem).split())[:200]}"
         ) from None
 
 
 def read(path: Path, facts: Approximate, length: int, dim: int, sha256: str) -> Lists:
-    """The lists in a file, which is checked and mapped into memory when they are first asked.
+    """The lists in a file, which is checked and mapped into memory when they are first used.
 
-    That raises BadIndex where the file is not what the manifest says it is.
+    That raises BadIndex if the file does not match the manifest.
     """
     return Lists(partial(_opened, path, length, dim, sha256), facts.nprobe)
 
@@ -112,12 +112,12 @@ def _opened(path: Path, length: int, dim: int, sha256: str) -> Any:
 
 
 def needed(length: int, smallest: int) -> bool:
-    """Whether that many vectors get an approximate index, where it begins at `smallest` of them."""
+    """Whether this many vectors get an approximate index, if it begins at `smallest`."""
     return length >= max(smallest, FEWEST)
 
 
 def as_facts(found: object) -> Approximate | None:
-    """What a manifest says, checked. Raises TypeError or ValueError."""
+    """Facts from a manifest, checked. Raises TypeError or ValueError."""
     if found is None:
         return None
     if not isinstance(found, dict):

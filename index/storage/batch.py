@@ -1,6 +1,6 @@
-"""Some paintings in columns of Arrow's, looked at where they lie (columns_file.py): one row, one text, one filter.
+"""Paintings in Arrow columns, read in place (columns_file.py): lookups and filters on one record batch.
 
-Knows nothing of what was removed or corrected since they were written: that is paintings.py.
+Does not know what was removed or corrected since: that is paintings.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .columns_file import HASH, ordered, own_columns
 if TYPE_CHECKING:
     from .where import Comparison
 
-NONE = -1  # the number of no text
+NONE = -1  # the number for a missing text
 
 
 class Batch:
@@ -38,7 +38,7 @@ class Batch:
 
     @property
     def schema(self) -> Any:
-        """Of the table's own columns, as they were before they were packed."""
+        """The schema of the table's own columns, before dictionary encoding."""
         fields = [self._columns.schema.field(number) for number in range(len(self.names))]
         return pa.schema([_plain(field) for field in fields], self._columns.schema.metadata)
 
@@ -49,20 +49,20 @@ class Batch:
         return found
 
     def cell(self, name: str, at: int) -> Any:
-        """What stands there; None where nothing does."""
+        """The value; None if missing."""
         if name not in self._at:
             return None
         found = self._columns.column(self._at[name])[at].as_py()
         return found.decode() if isinstance(found, bytes) else found
 
     def table(self, rows: Integers) -> Any:
-        """A table of Arrow's of these rows."""
+        """An Arrow table of these rows."""
         chosen = [self._columns.column(number).take(pa.array(rows)) for number in range(len(self.names))]
         schema = self.schema
         return pa.Table.from_arrays([_unpacked(column) for column in chosen], schema=schema)
 
     def equal(self, name: str, text: str) -> Iterator[int]:
-        """The rows where an ordered column is this text, as they stand."""
+        """The rows in which an ordered column is this text, in order."""
         if name not in self._orders:
             return
         column = self._columns.column(self._at[name])
@@ -70,7 +70,7 @@ class Batch:
             return
         order = self._columns.column(self._orders[name]).to_numpy()[: len(self) - column.null_count]
         wanted, first, last = text.encode(), 0, len(order)
-        while first < last:  # the first that is not less
+        while first < last:  # binary search for the first that is not less
             middle = (first + last) // 2
             if _bytes(column, order[middle]) < wanted:
                 first = middle + 1
@@ -81,7 +81,7 @@ class Batch:
             first += 1
 
     def first_by_hash(self, most: int) -> tuple[npt.NDArray[np.bytes_], Integers]:
-        """The hashes of the vectors that are smallest, and the rows: (most,), or all where there are no more."""
+        """The smallest hashes of vectors, and their rows: (most,), or all if there are no more."""
         order = self._columns.column(self._orders["vector_sha256"]).to_numpy()[:most].astype(np.int64)
         (_, data) = self._columns.column(self._at["vector_sha256"]).buffers()
         start = self._columns.column(self._at["vector_sha256"]).offset
@@ -89,7 +89,7 @@ class Batch:
         return hashes[order], order
 
     def numbers(self, name: str) -> tuple[npt.NDArray[np.int32], list[str]]:
-        """A column's texts as numbers (n,), NONE where there is none, and the text of each number."""
+        """A column's texts as numbers (n,), NONE if missing, and the text of each number."""
         if name not in self._at:
             return np.full(len(self), NONE, np.int32), []
         column = self._columns.column(self._at[name])
@@ -98,11 +98,11 @@ class Batch:
         return column.indices.fill_null(NONE).to_numpy().astype(np.int32), column.dictionary.to_pylist()
 
     def holding(self, word: str) -> Mask:
-        """(n,) in which a word, folded, is found."""
+        """(n,) whether a folded word occurs in the searched text."""
         return np.asarray(pc.match_substring(self._columns.column(self._columns.num_columns - 1), word))
 
     def holds(self, comparison: Comparison, same: dict[str, str] | None) -> Mask:
-        """(n,) for which a comparison holds. same: other texts that stand for some of the column's."""
+        """(n,) whether a comparison holds. same: replacements for some of the column's texts."""
         from .where import holds
 
         name = comparison.column
@@ -114,14 +114,14 @@ class Batch:
         texts = column.dictionary
         if same:
             texts = pa.array([same.get(text, text) for text in texts.to_pylist()], texts.type)
-        texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])  # NONE leads to the last
+        texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])  # NONE is the last element
         of_text: Mask = holds(texts.to_pandas(), comparison.operator, comparison.value)
         found: Mask = of_text[column.indices.fill_null(NONE).to_numpy()]
         return found
 
 
 def positions(rows: Integers, wanted: Integers) -> Integers:
-    """Where those of the wanted numbers stand that are among rows, which grow."""
+    """The positions of the wanted numbers among rows, which ascend; missing ones are left out."""
     if not len(rows):
         return np.empty(0, np.int64)
     at = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
@@ -135,7 +135,7 @@ def _bytes(column: Any, at: np.uint32) -> bytes:
 
 
 def _plain(field: Any) -> Any:
-    """A field with the texts themselves."""
+    """The field without dictionary encoding."""
     is_packed = pa.types.is_dictionary(field.type) or pa.types.is_fixed_size_binary(field.type)
     return field.with_type(pa.large_string()) if is_packed else field
 

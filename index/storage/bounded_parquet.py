@@ -1,8 +1,8 @@
-"""A parquet file as a table in memory, however little of it there is on disk.
+"""Read a parquet file into memory, with a bound on how much it may unpack to.
 
-A column of texts is written as a dictionary and numbers, and both are packed: half a kilobyte can stand for gigabytes.
-So texts are read as they are written, and only put out once it is known how long they are together. A file may unfold
-to RATIO times its size, and a small one to LEAST. Does not know what the columns mean.
+A column of text is stored as a dictionary and numbers, both compressed: half a kilobyte can stand for gigabytes. So
+text is read in this form, and decoded only once its total length is known. A file may unpack to RATIO times its size,
+and a small one to LEAST. Does not know what the columns mean.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEAST = 64 << 20  # bytes
-RATIO = 200  # the table of an index of a million paintings unfolds to some eight times its size
-NUMBER_BYTES = 8  # of a cell, at least, that is no text
+RATIO = 200  # the table of an index of a million paintings unpacks to some eight times its size
+NUMBER_BYTES = 8  # minimal bytes of a cell that is not text
 
 
 def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """`read_columns` as pandas has it."""
+    """`read_columns` as a DataFrame."""
     found: pd.DataFrame = read_columns(path, rows=rows, columns=columns).to_pandas()
     return found
 
 
 def read_columns(path: Path, *, rows: int | None = None, columns: Sequence[str] | None = None) -> Any:
-    """All rows as a table of Arrow's, or the named columns of them. rows: how many there should be.
+    """All rows as an Arrow table, or the named columns. rows: the expected number.
 
-    Raises ValueError where the file holds more than it should, other things than numbers and texts, or not the columns;
-    OSError, and what Arrow raises for damage, where it cannot be read.
+    Raises ValueError if the file has more than it should, other types than numbers and text, or not the columns;
+    OSError, and Arrow's errors for damage, if it cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -65,7 +65,7 @@ def _unpacked_bytes(facts: Any) -> int:
 
 
 def _text_bytes(column: Any) -> int:
-    """How long all texts of a column are together, whose dictionary is not put out yet."""
+    """The total length of a column's text, computed from its dictionary."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -83,7 +83,7 @@ def _is_text(types: Any, kind: Any) -> bool:
 
 
 def _without_dictionary(types: Any, field: Any) -> Any:
-    """Categories of pandas' are texts."""
+    """The type, with pandas' categories as text."""
     return field.with_type(field.type.value_type) if types.is_dictionary(field.type) else field
 
 

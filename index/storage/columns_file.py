@@ -1,18 +1,18 @@
-"""A segment's table once more, as columns that are looked at where they lie: `NAME.arrow`, made of NAME.parquet.
+"""A copy of a segment's table as columns that are read in place: `NAME.arrow`, made from NAME.parquet.
 
-Parquet is packed: to look up one id, all are unpacked into memory. This file is Arrow's own, not packed, and mapped, so
-that a reader has of it what it has asked for, and that in memory which all readers share. Beside the table's columns
-stand, in each batch of rows:
+Parquet is compressed: to look up one id, all are unpacked into memory. This file is in Arrow's own format, uncompressed
+and memory-mapped, so that only what is used is in memory, and all readers share it. In addition to the table's columns,
+each batch of rows has:
 
-    an order    of the columns in ORDERED: the rows by this text, equal ones as they stand, what is missing last
-    the words   what paintings are searched by (words.py)
+    an order    for each column in ORDERED: the rows sorted by this text, stable, missing ones last
+    the words   in which paintings are searched (words.py)
 
-Texts of which there are few different ones, such as artists, stand as numbers and those texts. Does not know what was
-said of paintings since (paintings.py).
+Columns with few different texts, such as artists, are dictionary-encoded. Does not know later corrections
+(paintings.py).
 
-Chosen on a million paintings in one run, in processor time, each with what it needs of indexes: a filter that half of
-them pass took 19 ms here, 94 in DuckDB and 258 in SQLite; a painting by its id 0.2 ms, 1.8 and 0.02; memory of its own
-13, 136 and 5 MB, a file of 279, 279 and 357 MB. Filters are what people wait for.
+Chosen on a million paintings in one run, in processor time, each system with its own indexes: a filter that half of the
+paintings pass took 19 ms here, 94 in DuckDB and 258 in SQLite; a painting by its id 0.2 ms, 1.8 and 0.02; private
+memory was 13, 136 and 5 MB, the file 279, 279 and 357 MB. Filters are what people wait for.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from .words import searched_in
 
 ENDING = ".arrow"
 ORDERED = ("id", "path", "sha256", "vector_sha256", "object")
-AT_ONCE = 1 << 20  # rows of a batch: some 300 MB, and ten questions to look up an id among ten million
+AT_ONCE = 1 << 20  # rows per batch: some 300 MB, and ten lookups for an id among ten million
 HASH = 16  # characters of `vector_sha256`
 MAGIC = b"ARROW1\0\0"
-OWN = b"columns"  # in the schema's metadata: how many of the columns are the table's
+OWN = b"columns"  # key in the schema's metadata: how many of the columns are the table's
 
 
 def batches_of(table: Any) -> list[Any]:
-    """Record batches of a table of Arrow's (n,). Raises ValueError where a painting has no hash of its vector."""
+    """Record batches of an Arrow table (n,). Raises ValueError if a painting has no hash of its vector."""
     columns = [_column(name, table[name].combine_chunks()) for name in table.column_names]
     schema = pa.schema(
         [pa.field(name, column.type) for name, column in zip(table.column_names, columns, strict=True)],
@@ -50,40 +50,40 @@ def batches_of(table: Any) -> list[Any]:
 
 
 def write(path: Path, batches: Sequence[Any]) -> None:
-    """As a file of Arrow's. Raises OSError where there is no room."""
+    """Write an Arrow file. Raises OSError if the disk is full."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batches[0].schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
 
 
 def read(path: Path, length: int, *, is_checked: bool) -> list[Any]:
-    """The batches in a file, mapped. Raises BadIndex unless they are what `batches_of` makes of so many paintings, or
-    were found to be so before (is_checked): a number that leads elsewhere would be followed."""
+    """The batches in a file, mapped. Raises BadIndex unless they are valid results of `batches_of` for this many
+    paintings, or have been checked before (is_checked): an invalid number would be followed."""
     try:
         with pa.memory_map(str(path)) as file:
             if not is_checked:
                 _check_not_packed(file)
             file.seek(len(MAGIC))
-            with pa.ipc.open_stream(file) as stream:  # as it is written: what the footer says is not looked at
+            with pa.ipc.open_stream(file) as stream:  # read as a stream: the footer is not trusted
                 found = list(stream)
         if not is_checked:
             _check(found, length)
         return found
     except FileNotFoundError:
         raise
-    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
+    except Exception as problem:  # pyarrow raises its own errors and OSError
         raise exhausted(problem, str(path)) or damaged(
             path, f"not the columns of {length:,} paintings: {' '.join(str(problem).split())[:200]}"
         ) from None
 
 
 def own_columns(schema: Any) -> int:
-    """How many columns, the first, are the table's."""
+    """How many of the first columns are the table's."""
     return int(schema.metadata[OWN])
 
 
 def ordered(schema: Any) -> dict[str, int]:
-    """Where the order of each column stands that has one."""
+    """The index of the order of each ordered column."""
     own = own_columns(schema)
     names = [name for name in ORDERED if name in schema.names[:own]]
     return {name: own + number for number, name in enumerate(names)}
@@ -105,7 +105,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _with_orders(part: Any) -> Any:
-    """A batch, with the orders and the words of its rows."""
+    """A batch with the orders and the words of its rows."""
     names = [name for name in ORDERED if name in part.column_names]
     more = [pc.sort_indices(part[name]).cast(pa.uint32()) for name in names]
     words = searched_in({name: part[name] for name in part.column_names})
@@ -116,7 +116,7 @@ def _with_orders(part: Any) -> Any:
 
 
 def _one(column: Any) -> Any:
-    """All chunks as one array."""
+    """All chunks in one array."""
     found = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
 
@@ -144,7 +144,7 @@ def _check(batches: Sequence[Any], length: int) -> None:
 
 
 def check_kinds(schema: Any, columns: Sequence[Any]) -> None:
-    """Raises ValueError where a column that every table has is missing, or holds other things than it should."""
+    """Raises ValueError if a column that every table has is missing, or has another type."""
     there = dict(zip(schema.names, columns, strict=False))
     for name, (is_of, may_miss) in KINDS.items():
         if name not in there:
@@ -183,10 +183,10 @@ def _check_not_packed(file: Any) -> None:
 
 
 def _is_packed(metadata: bytes) -> bool:
-    """Whether a message of Arrow's (its Message.fbs) says how its numbers are compressed. Raises ValueError."""
+    """Whether an Arrow message (Message.fbs) declares compression. Raises ValueError."""
 
     def field(table: int, number: int) -> int:
-        """Where a field of a flatbuffer's table stands, 0 where it has none."""
+        """The position of a field of a flatbuffer's table, 0 if absent."""
         (back,) = struct.unpack_from("<i", metadata, table)
         (size,) = struct.unpack_from("<H", metadata, table - back)
         slot = 4 + 2 * number
@@ -206,4 +206,4 @@ def _is_packed(metadata: bytes) -> bool:
         raise ValueError(f"a message that is none: {problem}") from None
 
 
-RECORD_BATCH = 3  # of the union MessageHeader; a dictionary has its batch in a field
+RECORD_BATCH = 3  # of the union MessageHeader; a dictionary batch contains a record batch

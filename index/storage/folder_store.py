@@ -19,11 +19,11 @@ from .vector_store import CANDIDATES, Artists, Candidates, Landmarks, Near, Pain
 if TYPE_CHECKING:
     import pandas as pd
 
-COMPARED = 1 << 23  # cosines in memory at once: 64 MB, and those of one query where that has more
+COMPARED = 1 << 23  # cosines in memory at once: 64 MB, or those of a single query if they are more
 
 
 class FolderStore:
-    """A generation's paintings by artist, id, path and content, ready to be searched; all of them or those allowed."""
+    """The searchable paintings of a generation: all of them or those allowed."""
 
     def __init__(
         self, generation: Generation, name: str, allowed: Mask | None = None, everything: FolderStore | None = None
@@ -50,7 +50,7 @@ class FolderStore:
 
     @property
     def is_approximate(self) -> bool:
-        """Never among allowed paintings only, which are all looked at."""
+        """Never with a filter, since filtered searches are exhaustive."""
         return self.allowed is None and self._vectors.is_approximate
 
     def only(self, where: str | None, exclude: str | None) -> FolderStore:
@@ -83,7 +83,7 @@ class FolderStore:
         return self._vectors.at(places)
 
     def nearest(self, queries: Array, wanted: Sequence[int]) -> list[Near]:
-        if self.is_approximate:  # how many lists are read goes by what is wanted
+        if self.is_approximate:  # the number of lists to read depends on it
             return [self._nearest_by_lists(query, k) for query, k in zip(queries, wanted, strict=True)]
         most = min(max(wanted, default=0), len(self))
         places, apart = self._vectors.nearest(queries, most, self.allowed)
@@ -156,7 +156,7 @@ class FolderStore:
         return self._known.centroids
 
     def _found_among(self, places: Collection[int]) -> list[int]:
-        """Those that may be found."""
+        """The places that may be found."""
         return [place for place in places if self.allowed is None or self.allowed[place]]
 
     def _nearest_by_lists(self, query: Array, k: int) -> Near:
@@ -171,7 +171,7 @@ class FolderStore:
 
 
 def _near(places: Integers, apart: Doubles, wanted: int) -> Near:
-    """Of what was found for a query, with NOBODY where there are no more."""
+    """The neighbours of a query, without NOBODY."""
     is_there = places[:wanted] != NOBODY
     return Near(places[:wanted][is_there], apart[:wanted][is_there])
 

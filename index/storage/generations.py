@@ -2,22 +2,22 @@
 
     paintings.artidx/
       CURRENT              number of the published generation and the sha256 of its manifest
-      LOCK                 held while someone writes; says who
-      building/            shards of a build that has not finished
-      decisions.jsonl      what was decided about the findings of a review (../review/decisions.py)
+      LOCK                 locked while somebody writes; names the holder
+      building/            shards of an unfinished build
+      decisions.jsonl      decisions about the findings of a review (../review/decisions.py)
       generations/000003/
         manifest.json      format, model, counts, calibration, segments, the sha256 of every other file
-        manifest.sha256    and its own, as sha256sum writes it
+        manifest.sha256    the manifest's own, in the format of sha256sum
         000001-0.parquet   paintings and their vectors, row for row, as generation 1 wrote them (segments.py)
-        000001-0.arrow     the paintings again, to be looked up where they lie
+        000001-0.arrow     the paintings again, for lookups in place
         000001-0.npy
-        removed.npy        numbers of the paintings of these segments that are no longer there
-        history.parquet    what was said about the paintings since (history.py)
+        removed.npy        numbers of the paintings of these segments that were removed
+        history.parquet    corrections of the paintings (history.py)
         model.onnx         the model that made the vectors, so that the index can always answer
         skipped.csv        paintings that could not be indexed, and why
 
-Files that a generation shares with the one before it are links. A reader holds the generation it opened: it is
-collected when nobody does. Does not embed (build.py) nor answer (search.py, verify.py).
+Files that a generation shares with the one before it are hard links. A reader holds the generation it opened, which is
+removed when nobody holds it. Does not embed (build.py) nor answer (search.py, verify.py).
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ from .segments import Segment
 
 SUFFIX = ".artidx"
 LONGEST_SKIPPED = 100_000  # characters of a path or a reason
-KEPT = 2  # generations at least: the published one, and the one before it for readers that are opening it
+KEPT = 2  # minimal number of generations: the published one, and the one before it for readers that are opening it
 OWN_FOLDERS = {"building", "generations"}
 DECISIONS = "decisions.jsonl"
 OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", DECISIONS, f"{DECISIONS}.part", *OWN_FOLDERS}
-FILES = ("removed.npy", "history.parquet", "model.onnx", "skipped.csv")  # beside those of the segments
+FILES = ("removed.npy", "history.parquet", "model.onnx", "skipped.csv")  # in addition to those of the segments
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ class Contents:
     reading: dict[str, Any] | None = None  # of the last table
 
     def table(self, by: str | None = None) -> pd.DataFrame:
-        """One row a painting, in the order of the vectors, labels as they were last corrected, or so `by` somebody."""
+        """One row per painting, in the order of the vectors, with current labels, or only with corrections `by`
+        somebody."""
         tables = [segment.table for segment in self.segments]
         whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
         if len(self.removed):
@@ -114,21 +115,21 @@ class Contents:
 
     @cached_property
     def paintings(self) -> Paintings:
-        """The table, looked at where it lies."""
+        """The table, read in place."""
         batches = [batch for segment in self.segments for batch in segment.batches]
         is_old = not any("attribution" in batch.names for batch in batches)
-        if is_old and len(self.history):  # what is said of one painting then changes all (history.applied)
+        if is_old and len(self.history):  # one correction then affects all paintings (history.applied)
             found = columns_file.batches_of(pa.Table.from_pandas(self.table(), preserve_index=False))
             return Paintings([Batch(part) for part in found], self.removed[:0], None)
         is_qualified = bool(self.reading and self.reading.get("qualified"))
         return Paintings(batches, self.removed, self.history, is_qualified)
 
     def vectors(self) -> Vectors:
-        """In the order of the table."""
+        """The vectors, in the order of the table."""
         return Vectors([segment.part for segment in self.segments], self._kept())
 
     def _kept(self) -> Mask | None:
-        """(m,) which of the segments' paintings are not removed; None for all."""
+        """(m,) which of the segments' paintings were not removed; None for all."""
         kept = np.ones(sum(map(len, self.segments)), bool)
         start, removed = 0, np.unique(self.removed)
         for segment in self.segments:
@@ -137,7 +138,7 @@ class Contents:
         return None if kept.all() else kept
 
     def compacted(self) -> Contents:
-        """The same with fewer or smaller segments, where that pays."""
+        """The same with fewer or smaller segments, if that pays."""
         removed = np.unique(self.removed)
         found = pieces.compacted(self.segments, removed)
         left = [segment.rows[positions(segment.rows, removed)] for segment in found]
@@ -145,16 +146,16 @@ class Contents:
 
 
 class Hold:
-    """A generation's folder is not collected while this lives, or the process that made it."""
+    """Keeps a generation's folder from being removed, as long as this object and its process exist."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises FileNotFoundError where the folder is just being collected."""
+        """Raises FileNotFoundError if the folder is just being removed."""
         self._handle = open_handle(folder / "manifest.json")
         try:
             take_lock(self._handle, shared=True)
         except BlockingIOError:
             raise FileNotFoundError(errno.ENOENT, "collected", str(folder)) from None
-        except OSError:  # a file system without locks; the generation before the published one is kept in any case
+        except OSError:  # no locks; the generation before the published one is kept in any case
             return
 
     def __del__(self) -> None:
@@ -164,23 +165,23 @@ class Hold:
 
 @dataclass(frozen=True)
 class Generation:
-    """One published state of an index, opened: the painting in place i of the table has the vector in place i."""
+    """One published state of an index, opened: painting i of the table has vector i."""
 
     folder: Path
     manifest: Manifest
     vectors: Vectors
     contents: Contents
     model_path: Path  # the model that made the vectors
-    sha256: str  # of its manifest, and so of all that it is
-    seen: dict[str, Fingerprint]  # its files when they were checked
-    hold: Hold | None = field(default=None, repr=False)  # while it lives nobody collects the folder
+    sha256: str  # of its manifest, and so of the whole generation
+    seen: dict[str, Fingerprint]  # fingerprints of its files when they were checked
+    hold: Hold | None = field(default=None, repr=False)  # keeps the folder
 
     def __len__(self) -> int:
         return len(self.paintings)
 
     @property
     def paintings(self) -> Paintings:
-        """The table, looked at where it lies: for who does not need all of it."""
+        """The table, read in place: if not all of it is needed."""
         return self.contents.paintings
 
     @cached_property
@@ -190,7 +191,7 @@ class Generation:
 
     @property
     def centre(self) -> Array:
-        """(d,) what the collection's paintings have in common."""
+        """(d,) the centre of the collection."""
         return self.contents.centre
 
     @property
@@ -201,7 +202,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a generation keeps of its model: the facts, the calibration made for it, and a way to write the file."""
+    """The model of a generation: facts, calibration, and a function that writes the file."""
 
     facts: Model
     calibration: dict[str, Any] | None
@@ -209,7 +210,7 @@ class ModelFile:
 
     @classmethod
     def of(cls, source: Embedder | Generation) -> ModelFile:
-        """The model of an embedder, or the one another generation was made with."""
+        """The model of an embedder, or of another generation."""
         if isinstance(source, Generation):
             if not source.model_path.is_file():
                 raise damaged(source.model_path, "missing")
@@ -222,9 +223,9 @@ class ModelFile:
 
 
 def read(index: Path, opened: Generation | None = None) -> Generation:
-    """Open the published generation. Raises BadIndex with one line for anything that is not as it was written.
+    """Open the published generation. Raises BadIndex with one line if anything is damaged.
 
-    opened: one that was opened before. What is still the same file is not read and checked again.
+    opened: one that was opened before, whose unchanged files are not read and checked again.
     """
     while True:
         number, manifest_sha256 = current(index)
@@ -232,7 +233,7 @@ def read(index: Path, opened: Generation | None = None) -> Generation:
         try:
             return read_generation(folder, manifest_sha256, opened=opened)
         except FileNotFoundError as problem:
-            if current(index)[0] == number:  # really gone, not collected by a writer between our two looks
+            if current(index)[0] == number:  # really missing, not just removed by a writer in between
                 raise damaged(Path(problem.filename or folder), "missing") from None
         except OSError as problem:
             raise exhausted(problem, str(folder)) or BadIndex(
@@ -248,10 +249,11 @@ def exists(index: Path) -> bool:
 
 
 def current(index: Path) -> tuple[int, str]:
-    """The published generation's number, and the sha256 of its manifest. Raises BadIndex, which says what is there:
+    """The published generation's number, and the sha256 of its manifest. Raises BadIndex, whose message says what is
+    there:
 
-    no folder: no such index; a folder without CURRENT: damaged where generations were published (`is_lost`), unfinished
-    where there are shards of a build, else no index; a CURRENT that cannot be read: damaged.
+    no folder: no such index; a folder without CURRENT: damaged if generations were published (`is_lost`), unfinished if
+    there are shards of a build, else no index; a CURRENT that cannot be read: damaged.
     """
     path = index / "CURRENT"
     if not index.is_dir():
@@ -270,25 +272,25 @@ def current(index: Path) -> tuple[int, str]:
 
 
 def is_lost(index: Path) -> bool:
-    """Whether CURRENT is missing where something was published.
+    """Whether CURRENT is missing although something was published.
 
-    A first build that was killed between its two last renames leaves a generation, too, and its shards.
+    A first build that was killed between its last two renames also leaves a generation, but with its shards.
     """
     return not exists(index) and numbers(index) not in ([], [1] if (index / "building").is_dir() else [])
 
 
 def make_current(index: Path, number: int, manifest_sha256: str) -> None:
-    """Publish a generation that lies there whole."""
+    """Publish a generation that has been written completely."""
     write_atomically(index / "CURRENT", f"{number:06d} {manifest_sha256}\n".encode())
 
 
 def numbers(index: Path) -> list[int]:
-    """Of the generations that lie there whole, published or not."""
+    """The numbers of the complete generations, published or not."""
     return sorted(int(f.name) for f in index.glob("generations/*") if f.name.isdecimal())
 
 
 def generation_folder(index: Path, number: int) -> Path:
-    """Where a generation lies."""
+    """The folder of a generation."""
     return index / "generations" / f"{number:06d}"
 
 
@@ -304,9 +306,10 @@ def check_model(index: Path | str, manifest: Manifest, embedder: Embedder) -> No
 
 @contextmanager
 def writer(index: Path) -> Iterator[None]:
-    """Hold the index for writing; created where there is nothing. Raises IndexBusy, and BadIndex for a stranger.
+    """Lock the index for writing; its folder is created if missing. Raises IndexBusy, and BadIndex for a folder of
+    other things.
 
-    The lock is the system's, so that it ends with whoever holds it, however that ends.
+    The lock is the system's, so it ends with its process, however that ends.
     """
     if not str(index).isprintable():
         raise BadIndex(f"{index!a}: the name has characters that cannot be printed; choose another")
@@ -338,14 +341,14 @@ def unwritable(index: Path, problem: OSError) -> ArtidxError:
 def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> None:
     """Write the next generation aside, then make it the current one. Call inside `writer`.
 
-    before: the generation some of whose segments go on in this one.
+    before: the generation from which segments are reused.
     """
     number = max(numbers(index), default=0) + 1
     folder = generation_folder(index, number)
     aside = folder.with_name(f"{folder.name}.part")
     try:
         manifest_sha256 = _write_generation(index, aside, number, contents.compacted(), model, before)
-        read_generation(aside, manifest_sha256, opened=before)  # what cannot be read back is not published
+        read_generation(aside, manifest_sha256, opened=before)  # it is published only if it can be read back
         os.replace(aside, folder)
         sync(folder.parent)
         make_current(index, number, manifest_sha256)
@@ -357,14 +360,14 @@ def publish(index: Path, contents: Contents, model: ModelFile, before: Generatio
 def _write_generation(
     index: Path, aside: Path, number: int, contents: Contents, model: ModelFile, before: Generation | None
 ) -> str:
-    """Returns the sha256 of its manifest."""
+    """Write all files of a generation. Returns the sha256 of its manifest."""
     aside.mkdir(parents=True)
     facts: list[SegmentFacts] = []
     files: dict[str, str] = {}
     for place, segment in enumerate(contents.segments):
         written, names = pieces.write(aside, f"{number:06d}-{place}", segment, contents.approximate_from)
         facts.append(SegmentFacts(str(written.name), len(written), written.approximate))
-        # A link to a damaged file gets the sha256 that it should have, so that it is found to be damaged.
+        # A link to a damaged file gets the sha256 that it should have, so that the damage is found.
         known = before.manifest.files if before and segment.folder else {}
         files |= {name: known.get(name) or sha256_of(aside / name) for name in names}
     np.save(aside / "removed.npy", contents.removed, allow_pickle=False)
@@ -406,10 +409,10 @@ def _write_generation(
 def read_generation(
     folder: Path, manifest_sha256: str, model_path: Path | None = None, opened: Generation | None = None
 ) -> Generation:
-    """Open the generation in a folder. Raises BadIndex unless all is as it was written that answers need.
+    """Open the generation in a folder. Raises BadIndex if a file that answers need is damaged.
 
-    model_path: of a model that lies elsewhere; opened: a generation whose segments may go on in this one. The model and
-    the approximate index are checked when they are loaded. Raises FileNotFoundError where a file is missing.
+    model_path: of a model in another place; opened: a generation whose segments may be reused. The model and the
+    approximate index are checked when they are loaded. Raises FileNotFoundError if a file is missing.
     """
     hold = Hold(folder)
     if strange := [path for path in folder.iterdir() if not path.is_file()]:
@@ -427,7 +430,7 @@ def read_generation(
         name for name, sha256 in hashed.known_by_print(seen).items() if sha256 == manifest.files[name]
     }
     missing = [name for name in names if name not in is_checked]
-    with ThreadPoolExecutor() as pool:  # vectors are hashed while tables are
+    with ThreadPoolExecutor() as pool:  # vectors are hashed in parallel with tables
         for each in [pool.submit(check_file, folder, manifest, name) for name in missing]:
             each.result()
     found = [
@@ -465,7 +468,7 @@ def _read_first(name: str, manifest: Manifest) -> set[str]:
 def contents(
     folder: Path, manifest: Manifest, segments: Sequence[Segment], skipped: Sequence[tuple[str, str]]
 ) -> Contents:
-    """What a generation in a folder is made of, given its segments."""
+    """The contents of a generation in a folder, given its segments."""
     return Contents(
         segments,
         np.array(manifest.centre, np.float32),
@@ -481,7 +484,7 @@ def contents(
 
 
 def _read_removed(folder: Path) -> Integers:
-    """Nothing where there is no such file, as in the reference gallery."""
+    """The removed numbers; none without the file, as in the reference gallery."""
     path = folder / "removed.npy"
     if not path.exists():
         return np.empty(0, np.int64)
@@ -497,13 +500,13 @@ def _read_history(folder: Path) -> pd.DataFrame:
 
 
 def read_skipped(path: Path) -> list[tuple[str, str]]:
-    """The (path, reason) pairs of a generation's list; none where there is none. Raises BadIndex."""
+    """The (path, reason) pairs of a generation's list; empty without one. Raises BadIndex."""
     if not path.exists():
         return []
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = [(of_cell(location), of_cell(reason)) for location, reason in list(csv.reader(stream))[1:]]
-        if any(len(text) > LONGEST_SKIPPED for row in rows for text in row):  # csv's own limit is the whole process'
+        if any(len(text) > LONGEST_SKIPPED for row in rows for text in row):  # csv's own limit is global
             raise ValueError("a cell is far too long")
         return rows
     except UnicodeDecodeError:
@@ -519,7 +522,7 @@ def _write_skipped(path: Path, skipped: Sequence[tuple[str, str]]) -> None:
 
 
 def _is_index(folder: Path) -> bool:
-    """Nothing in it but ours, or a CURRENT of ours: a folder of other things is never written to."""
+    """Whether a folder has only our files, or a CURRENT of ours: other folders are never written to."""
     if not folder.is_dir():
         return False
     if {p.name for p in folder.iterdir()} <= OWN_NAMES:
@@ -531,13 +534,13 @@ def _is_index(folder: Path) -> bool:
 
 
 def _check_own(index: Path) -> None:
-    """Raises BadIndex where a part of the index is a link, a pipe or a device: what is written to it would reach
-    files elsewhere, and what somebody sent may hold such parts on purpose."""
+    """Raises BadIndex if a part of the index is a link, a pipe or a device: writing to it would reach files elsewhere,
+    and a hostile index may have such parts."""
     for name in sorted(OWN_NAMES):
         path = index / name
         try:
             facts = path.lstat()
-        except OSError:  # it is not there
+        except OSError:  # missing
             continue
         is_right = stat.S_ISDIR(facts.st_mode) if name in OWN_FOLDERS else stat.S_ISREG(facts.st_mode)
         if not is_right or (name == "LOCK" and facts.st_nlink > 1):
@@ -554,7 +557,7 @@ def _strange(path: Path) -> BadIndex:
 
 
 def _collect(index: Path) -> None:
-    """Remove what an interrupted writer left, and generations that no reader holds any more."""
+    """Remove leftovers of interrupted writers, and generations that no reader holds."""
     for part in [*index.glob("CURRENT.part"), *index.glob("building/*.part")]:
         part.unlink()
     for part in index.glob("generations/*.part"):
@@ -564,7 +567,7 @@ def _collect(index: Path) -> None:
         is_known = sha256_of(generation_folder(index, published) / "manifest.json") == manifest_sha256
     except (BadIndex, OSError):
         is_known = False
-    if not is_known:  # which generation counts is not known: keep them all
+    if not is_known:  # the published generation is unknown: keep all
         return
     for number in numbers(index):
         if number > published or number <= published - KEPT:
@@ -584,13 +587,13 @@ def _remove_unless_held(folder: Path) -> None:
 
 
 def _put_model(index: Path, target: Path, model: ModelFile) -> None:
-    """The same model as before costs no room: one file under two names."""
+    """Write the model, or link to the one of the previous generation."""
     for number in reversed(numbers(index)):
         before = generation_folder(index, number) / "model.onnx"
         if before.is_file() and sha256_of(before) == model.facts.sha256:
             try:
                 os.link(before, target)
                 return
-            except OSError:  # a file system without links
+            except OSError:  # no hard links
                 break
     model.save(target)

@@ -1,7 +1,7 @@
-"""What has been said about the paintings of an index since they were indexed: who said what, and when.
+"""The history of an index: corrections of its paintings since they were indexed, with who made them and when.
 
-Segments are never edited: a table is read with the last word on every painting and column put in. Nothing is
-forgotten; a correction of a correction stands behind it. A word on the artist is an attribution, as in a table.
+Segments are never edited: when a table is read, the last correction of every painting and column is applied. Nothing is
+forgotten; a correction of a correction is a further entry. A correction of the artist is an attribution, as in a table.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from ..scoring.vectors import Integers, Mask
 from .bounded_parquet import read_frame
 
 COLUMNS = ("row", "id", "column", "before", "after", "by", "at")
-FIXED = ("row", "path", "artist_key", "sha256", "vector_sha256")  # what is found, and nobody can say otherwise
-UNSAID = {"row", "artist_key", "sha256", "vector_sha256"}  # not by a sync either
+FIXED = ("row", "path", "artist_key", "sha256", "vector_sha256")  # facts, which cannot be corrected
+UNSAID = {"row", "artist_key", "sha256", "vector_sha256"}  # nor by a sync
 LAST_YEAR = 99_999
-SYNC = "artidx sync"  # who says that a file was moved
+SYNC = "artidx sync"  # the author of entries about moved files
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The history in a file. Raises BadIndex where that is none."""
+    """The history in a file. Raises BadIndex if the file is none."""
     try:
         found = read_frame(path)
         told = {name: found[name] for name in COLUMNS}
         if len(found.columns) != len(COLUMNS) or not pd.api.types.is_numeric_dtype(told["row"]):
             raise ValueError(f"not the columns {', '.join(COLUMNS)}")
-        rows = told["row"].astype("int64")  # of a concatenation with nothing they may be floating-point numbers
+        rows = told["row"].astype("int64")  # concatenation with an empty table may have made them floats
         if (rows != told["row"]).any():
             raise ValueError("a number of a painting that is none")
         if strange := {*told["column"].unique()} & UNSAID:
@@ -42,7 +42,7 @@ def read(path: Path) -> pd.DataFrame:
         return found.assign(row=rows)
     except FileNotFoundError:
         raise
-    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
+    except Exception as problem:  # pyarrow raises its own errors and OSError
         raise exhausted(problem, str(path)) or damaged(
             path, f"not a history: {' '.join(str(problem).split())[:200]}"
         ) from None
@@ -56,12 +56,12 @@ def _year(value: object) -> int:
 
 
 def none() -> pd.DataFrame:
-    """A history in which nothing was said yet."""
+    """An empty history."""
     return pd.DataFrame({name: pd.Series(dtype="int64" if name == "row" else "str") for name in COLUMNS})
 
 
 def said(before: pd.DataFrame, after: Iterable[tuple[int, str, str | None]], by: str) -> pd.DataFrame:
-    """What is new in (place in the table `before`, column, value), in the form of a history."""
+    """New entries from (place in the table `before`, column, value), in the form of a history."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
     found = []
     for place, column, value in after:
@@ -72,27 +72,27 @@ def said(before: pd.DataFrame, after: Iterable[tuple[int, str, str | None]], by:
 
 
 def carried(history: pd.DataFrame, rows: dict[int, int], ids: dict[int, str]) -> pd.DataFrame:
-    """What people said of paintings, said of those that take their place. rows: old -> new; ids: of the new ones."""
+    """People's corrections of paintings, for those that replace them. rows: old -> new; ids: of the new ones."""
     words = history[history["row"].isin(rows) & (history["by"] != SYNC)]
     return words.assign(row=words["row"].map(rows), id=words["row"].map(rows).map(ids).astype("str"))
 
 
 def applied(table: pd.DataFrame, history: pd.DataFrame, qualified: bool = False) -> pd.DataFrame:
-    """The table with the last word on each painting and column; words on paintings that are gone change nothing.
+    """The table with the last correction of each painting and column; those of removed paintings have no effect.
 
-    qualified: works that a record qualifies speak for the artist, too.
+    qualified: qualified works count as the artist's own, too.
     """
     places, is_there = _places(table["row"].to_numpy(np.int64), history["row"].to_numpy(np.int64))
     last = history.assign(place=places)[is_there].drop_duplicates(["row", "column"], keep="last")
     if last.empty:
         return table
-    is_old = "attribution" not in table  # of before there were attributions
+    is_old = "attribution" not in table  # from before there were attributions
     table = attributed(table) if is_old else table.copy(deep=False)
     for column, words in last.groupby("column", sort=False):
         values: Any = words["after"].astype(object).where(words["after"].notna(), None)
         if column == "year":
             values = [None if value is None else int(value) for value in values]
-        if column not in table:  # of a catalog all of whose paintings are gone
+        if column not in table:  # columns of a catalog whose paintings are all gone
             table[str(column)] = pd.Series(None, index=table.index, dtype="str")
         at = words["place"].to_numpy()
         new = (
@@ -111,13 +111,13 @@ def applied(table: pd.DataFrame, history: pd.DataFrame, qualified: bool = False)
 
 
 def _places(rows: Integers, wanted: Integers) -> tuple[Integers, Mask]:
-    """Where each of the wanted stands among rows, which grow, and whether it is there."""
+    """The position of each wanted number among rows, which ascend, and whether it is there."""
     places = np.minimum(np.searchsorted(rows, wanted), max(len(rows) - 1, 0))
     return places, rows[places] == wanted if len(rows) else np.zeros(len(wanted), bool)
 
 
 def _with(column: pd.Series[Any], places: Integers, values: list[Any]) -> pd.Series[Any]:
-    """The column with other values at some places."""
+    """The column with new values at some places."""
     changed = column.copy()
     changed.iloc[places] = pd.Series(values, dtype=object).astype(column.dtype).array
     return changed
@@ -130,6 +130,6 @@ def words(table: pd.DataFrame, column: str) -> list[str | None]:
 
 
 def word(row: pd.Series[Any], column: str) -> str | None:
-    """What is said of a painting in a column, as text: of its artist the whole attribution."""
+    """A painting's value in a column, as text; for the artist, the whole attribution."""
     value = row["attribution" if column == "artist" and "attribution" in row else column]
     return None if pd.isna(value) else str(value)

@@ -1,6 +1,6 @@
-"""What is known of a generation's paintings, whatever a filter allows: made when it is first asked for, and once.
+"""Facts about all paintings of a generation, whatever the filter: computed once, when first needed.
 
-A filter's paintings and all of them share one of these (folder_store.py).
+Filtered stores share one of these with the store of all paintings (folder_store.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..scoring.vectors import Array, Integers
 from .generations import Generation
 from .vector_store import FURTHER, Landmarks, Painting
 
-REMEMBERED = 20_000  # paintings whose cells have been read: some megabytes
+REMEMBERED = 20_000  # paintings in the cache: some megabytes
 
 
 class Known:
@@ -25,7 +25,7 @@ class Known:
         self._read: dict[int, Painting] = {}
 
     def places(self, column: str, value: str) -> list[int]:
-        """Where a column of text that has an order is this value."""
+        """The places at which an ordered column of text is this value."""
         return self.paintings.places(column, value) if is_text(value) else []
 
     def painting(self, place: int) -> Painting:
@@ -48,7 +48,7 @@ class Known:
         return known
 
     def content(self, place: int) -> str:
-        """The sha256 of the image at a place, empty where it is not known."""
+        """The sha256 of the image at a place, empty if unknown."""
         return str(self.paintings.cell("sha256", place))
 
     @property
@@ -68,14 +68,14 @@ class Known:
 
     @cached_property
     def landmarks(self) -> Landmarks:
-        """By which neighbourhoods are compared."""
+        """The landmarks, by which neighbourhoods are compared."""
         places = self.paintings.smallest(LANDMARKS)
         places = first_of_copies(places, self.paintings.cells("vector_sha256", places.tolist()))
         return Landmarks.of(places.tolist(), self.vectors.at(places))
 
     @cached_property
     def centroids(self) -> Array:
-        """(artists, d) of unit length."""
+        """(artists, d) at unit length."""
         return centroids_of(self.vectors.matrix, self.codes, self.keys)
 
 

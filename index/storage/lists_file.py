@@ -1,8 +1,8 @@
-"""A file of inverted lists, looked at before FAISS opens it: an index may come from anywhere.
+"""Check a file of inverted lists before FAISS opens it, since an index may come from anywhere.
 
-FAISS reads many kinds of files. Some name other files, which it then opens for writing; none of their numbers does it
-check against each other or the table. Ours are of one kind, IVFn,SQ8 over one matrix, written as FAISS' index_write.cpp
-has it, and every other is refused. Does not check codes: they only propose neighbours.
+FAISS reads many kinds of files. Some name other files, which it then opens for writing; it does not check their numbers
+against each other or the table. Ours are of one kind, IVFn,SQ8 over one matrix, in the format of FAISS'
+index_write.cpp, and all others are refused. Does not check codes: they only propose neighbours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ...files import open_plain
 from ..scoring.vectors import Integers
 
-HEADER = "<iqqqBi"  # dimensions, vectors, two numbers without sense, whether it is trained, metric
+HEADER = "<iqqqBi"  # dimensions, vectors, two unused numbers, whether it is trained, metric
 INNER_PRODUCT, EIGHT_BITS = 0, 0
 
 
@@ -27,7 +27,7 @@ def check_lists(path: Path, length: int, dim: int) -> None:
     reader = _Reader(data)
     reader.expect(b"IwSq")
     reader.check_header(length, dim)
-    count, _ = reader.numbers("<QQ")  # lists; how many are read is said by the manifest
+    count, _ = reader.numbers("<QQ")  # number of lists; how many to read is in the manifest
     reader.expect(b"IxFI")
     reader.check_header(count, dim)
     reader.skip_floats(count * dim)
@@ -46,7 +46,7 @@ def check_lists(path: Path, length: int, dim: int) -> None:
 
 
 class _Reader:
-    """A place in the bytes of a file, which moves on; whatever is not there is a ValueError."""
+    """A moving position in the bytes of a file; reading past the end raises ValueError."""
 
     def __init__(self, data: np.memmap[tuple[int], np.dtype[np.uint8]]) -> None:
         self._data, self._at = data, 0
@@ -69,7 +69,7 @@ class _Reader:
         self._skip(4 * count)
 
     def sizes(self, lists: int) -> Integers:
-        """(lists,) how long each is; where most are empty only the others stand there."""
+        """(lists,) the length of each; if most are empty, the file has only the others."""
         kind, (many,) = self._bytes(4), self.numbers("<Q")
         found = np.frombuffer(self._bytes(8 * many), "<u8").astype(np.int64)
         if kind == b"full" and many == lists:

@@ -1,6 +1,6 @@
-"""What a generation says of itself, and whether its files are what it says: `manifest.json`.
+"""`manifest.json`: the facts about a generation, and the check of its files against them.
 
-Its own sha256 stands beside it and in CURRENT: of three words, two tell which one was damaged.
+Its own sha256 is in manifest.sha256 and in CURRENT: if one of the three is damaged, the other two show which.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .approximate import Approximate
 
 FORMAT = 4
 MAX_BYTES = 1 << 20
-SAID = {"history.parquet", "skipped.csv"}  # files that make no other painting
+SAID = {"history.parquet", "skipped.csv"}  # files without which it is still the same paintings
 MOST = 1 << 40  # paintings, generations and numbers of rows
 
 
 @dataclass(frozen=True)
 class Model:
-    """Which model made the vectors. sha256 is that of the model file, which holds the preprocessing too."""
+    """The model that made the vectors. sha256: of the model file, which includes the preprocessing."""
 
     sha256: str
     name: str
@@ -39,16 +39,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Storage:
-    """How vectors are stored, as numpy calls it, and what that was measured to cost when the index was built."""
+    """The numpy type of stored vectors, and its cost, measured when the index was built."""
 
     type: str = "float32"
     largest_error: float = 0.0  # of a distance
-    recall_at_10: float = 1.0  # share of the ten nearest paintings that stay among them
+    recall_at_10: float = 1.0  # share of the ten nearest paintings that remain among them
 
 
 @dataclass(frozen=True)
 class SegmentFacts:
-    """What a manifest says of a segment. paintings: with those that were removed since."""
+    """Facts about a segment. paintings: including removed ones."""
 
     name: str
     paintings: int
@@ -57,7 +57,7 @@ class SegmentFacts:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a generation says of itself; `manifest.json` has these keys."""
+    """Facts about a generation; `manifest.json` has these keys."""
 
     format: int
     generation: int
@@ -68,25 +68,25 @@ class Manifest:
     artists: int
     skipped: int
     next_row: int
-    centre: list[float]  # of the collection (centre.py); the vectors are as seen from it
-    centre_artists: int  # in the index when the centre was set: artists, and paintings without one
+    centre: list[float]  # of the collection (centre.py), from which the vectors are measured
+    centre_artists: int  # number of artists, counting each painting without one, when the centre was set
     calibration: dict[str, Any] | None
     storage: Storage
-    approximate_from: int  # paintings of a segment from which on it gets an approximate index
+    approximate_from: int  # segments with this many paintings get an approximate index
     segments: list[SegmentFacts]
     files: dict[str, str]  # name -> sha256
     reading: dict[str, Any] | None = None  # how the last table of paintings was read: columns, images, qualified
 
     @property
     def paintings_sha256(self) -> str:
-        """What two generations share that differ in nothing but in what was said of their paintings."""
+        """Equal for two generations that differ only in corrections."""
         files = {name: sha256 for name, sha256 in self.files.items() if name not in SAID}
         rest = [self.centre, self.calibration, (self.reading or {}).get("qualified")]
         return hashlib.sha256(json.dumps([files, rest], sort_keys=True).encode()).hexdigest()
 
 
 def manifest_bytes(folder: Path) -> bytes:
-    """What stands in a generation's manifest.json; of one that is far too long, too much to be right."""
+    """The bytes of a generation's manifest.json; of an overlong one, only as many as prove that it is too long."""
     with open_plain(folder / "manifest.json") as stream:
         return stream.read(MAX_BYTES + 1)
 
@@ -110,7 +110,7 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
             **(found | {"model": Model(**found["model"]), "storage": Storage(**found["storage"]), "segments": segments})
         )
         names = {name for facts in segments for name in pieces.file_names(facts.name, facts.approximate)}
-        names = {name for name in names if not name.endswith(columns_file.ENDING)}  # format 3 had none
+        names = {name for name in names if not name.endswith(columns_file.ENDING)}  # format 3 did not have it
         if not names <= set(manifest.files) or not all(re.fullmatch(r"[\w.-]+", name) for name in manifest.files):
             raise KeyError("files")
         if not segments or manifest.storage.type not in pieces.TYPES:
@@ -124,7 +124,7 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
 
 
 def _check_kinds(manifest: Manifest) -> None:
-    """Raises TypeError or ValueError where a number is a text, and the like: JSON knows no dataclasses."""
+    """Raises TypeError or ValueError if a value has the wrong type, since JSON has no dataclasses."""
     counts = [
         manifest.generation,
         manifest.paintings,
@@ -157,7 +157,7 @@ def _check_kinds(manifest: Manifest) -> None:
 
 
 def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Names of a generation's files that are not as they were written."""
+    """Names of a generation's damaged files."""
 
     def is_whole(name: str, sha256: str) -> bool:
         path = folder / name
@@ -169,7 +169,7 @@ def damaged_files(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def manifest_sha256_of(folder: Path) -> str | None:
-    """What a generation says the sha256 of its manifest is; None where that cannot be read."""
+    """The content of a generation's manifest.sha256; None if it cannot be read."""
     try:
         with open_plain(folder / "manifest.sha256") as stream:
             found = re.fullmatch(rb"([0-9a-f]{64})  manifest\.json\n", stream.read(200))
@@ -179,6 +179,6 @@ def manifest_sha256_of(folder: Path) -> str | None:
 
 
 def check_file(folder: Path, manifest: Manifest, name: str) -> None:
-    """Raises BadIndex unless a file of a generation is as it was written."""
+    """Raises BadIndex if a file of a generation is damaged."""
     if sha256_of(folder / name) != manifest.files[name]:
         raise damaged(folder / name, "its sha256 is not the one in manifest.json")

@@ -1,9 +1,9 @@
-"""A generation's table, looked at where it lies on disk: by place, id or filter, without what was removed and as it was
-last corrected.
+"""A generation's table, read in place on disk: by place, id or filter, without removed paintings and with current
+labels.
 
-What is asked is read; in memory are the corrected paintings, which are few, and, once somebody asks, each painting's
-artist as a number. `Contents.table` is the same whole, for who needs all of it. A painting's place is counted without
-what was removed, its position with it.
+Only what is needed is read; in memory are the corrected paintings, which are few, and, once needed, each painting's
+artist as a number. `Contents.table` is the complete table. A painting's place does not count removed ones, its position
+does.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 
 class Paintings:
-    """The paintings of some batches of columns, in order."""
+    """The paintings of several batches of columns, in order."""
 
     def __init__(
         self, batches: Sequence[Batch], removed: Integers, history: pd.DataFrame | None, qualified: bool = False
     ) -> None:
-        """removed: numbers of paintings; history: what was said of them (history.py); qualified: as there."""
+        """removed: numbers of paintings; history: corrections (history.py); qualified: as there."""
         self._batches = batches
         self._starts = np.cumsum([0, *(len(batch) for batch in batches)])
         self._history, self._qualified = history, qualified
-        self._gone = self._positions(np.unique(removed))  # grow
+        self._gone = self._positions(np.unique(removed))  # ascending
 
     def __len__(self) -> int:
         return int(self._starts[-1]) - len(self._gone)
@@ -50,7 +50,7 @@ class Paintings:
 
     @property
     def kept(self) -> Mask | None:
-        """(positions,) which are not removed; None for all."""
+        """(positions,) which were not removed; None for all."""
         if not len(self._gone):
             return None
         kept = np.ones(int(self._starts[-1]), bool)
@@ -59,13 +59,13 @@ class Paintings:
 
     @property
     def artist_names(self) -> list[str]:
-        """Each artist's name as the first of their paintings gives it, by number."""
+        """Each artist's name as written for the first of their paintings, by number."""
         first = np.zeros(len(self.artist_keys), np.int64)
         codes = self.codes
         for start in reversed(range(0, len(codes), AT_ONCE)):
             some = codes[start : start + AT_ONCE][::-1]
             at = np.arange(start + len(some) - 1, start - 1, -1)
-            first[some[some >= 0]] = at[some >= 0]  # of several the last counts
+            first[some[some >= 0]] = at[some >= 0]  # the last of several counts
         return [str(name) for name in self.cells("artist", first.tolist())]
 
     @property
@@ -84,11 +84,11 @@ class Paintings:
         return int(batch.rows[at])
 
     def cells(self, name: str, places: Sequence[int]) -> list[Any]:
-        """What a column says of the paintings at these places; None where nothing."""
+        """The values of a column at these places; None if missing."""
         return [self.cell(name, place) for place in places]
 
     def cell(self, name: str, place: int) -> Any:
-        """The same of one."""
+        """The same for one place."""
         if (said := self._corrected.get(place)) is not None:
             return said.get(name)
         batch, at = self._at(place)
@@ -96,7 +96,7 @@ class Paintings:
         return self._same.get(found, found) if name == "artist_key" and self._same else found
 
     def places(self, name: str, text: str) -> list[int]:
-        """Where an ordered column (columns_file.py) is this text."""
+        """The places at which an ordered column (columns_file.py) is this text."""
         found = [
             place
             for start, batch in zip(self._starts.tolist(), self._batches, strict=False)
@@ -106,7 +106,7 @@ class Paintings:
         return sorted(found + [place for place, said in self._corrected.items() if said.get(name) == text])
 
     def places_of_rows(self, rows: Integers) -> Integers:
-        """The places of the paintings with these numbers, which grow; of those that are not there none."""
+        """The places of the paintings with these numbers, which ascend; missing ones are left out."""
         positions = self._positions(rows)
         there = positions[~np.isin(positions, self._gone)]
         return there - np.searchsorted(self._gone, there)
@@ -117,7 +117,7 @@ class Paintings:
         return self._corrected_rows(self._as_written(wanted)).iloc[order].reset_index(drop=True)
 
     def matching(self, expression: str) -> Mask:
-        """(n,) for which an expression holds (where.py). Raises BadSetting with what is wrong with it."""
+        """(n,) whether an expression holds (where.py). Raises BadSetting with the problem of the expression."""
         condition = condition_of(expression, self.names, self._numbers)
         return self._everywhere(
             lambda batch: truth(condition, len(batch), lambda one: batch.holds(one, self._same)),
@@ -125,14 +125,15 @@ class Paintings:
         )
 
     def holding(self, word: str) -> Mask:
-        """(n,) in whose words a word, folded, is found."""
+        """(n,) whether a folded word occurs in the searched text."""
         return self._everywhere(
             lambda batch: batch.holding(word),
             lambda said: np.array([word in text for text in searched_text(said).to_pylist()], bool),
         )
 
     def smallest(self, most: int) -> Integers:
-        """(m,) places of the `most` paintings whose vectors have the smallest hashes, in order; all of no more."""
+        """(m,) places of the `most` paintings whose vectors have the smallest hashes, in order; all if there are no
+        more."""
         if len(self) <= most:
             return np.arange(len(self))
         hashes, positions = [], []
@@ -148,30 +149,30 @@ class Paintings:
         return places
 
     def _at(self, place: int) -> tuple[Batch, int]:
-        """Where the painting at a place is written."""
+        """The position of a place."""
         position = place + int(np.searchsorted(self._gone_before, place, side="right"))
         number = int(np.searchsorted(self._starts, position, side="right")) - 1
         return self._batches[number], position - int(self._starts[number])
 
     @cached_property
     def _gone_before(self) -> Integers:
-        """(removed,) how many paintings stand before each that was removed."""
+        """(removed,) how many remaining paintings are before each removed one."""
         return self._gone - np.arange(len(self._gone))
 
     def _place(self, position: int) -> int | None:
-        """The place at a position; None of what was removed."""
+        """The place of a position; None if removed."""
         before = int(np.searchsorted(self._gone, position))
         is_gone = before < len(self._gone) and self._gone[before] == position
         return None if is_gone else position - before
 
     def _positions(self, rows: Integers) -> Integers:
-        """Where paintings with these numbers, which grow, are written."""
+        """The positions of paintings with these numbers, which ascend."""
         starts = self._starts.tolist()
         found = [positions(batch.rows, rows) + start for start, batch in zip(starts, self._batches, strict=False)]
         return np.concatenate(found)
 
     def _as_written(self, places: Integers) -> pd.DataFrame:
-        """Rows at places that grow."""
+        """Rows at ascending places, without corrections."""
         positions = places + np.searchsorted(self._gone_before, places, side="right")
         tables = [
             batch.table(positions[(positions >= start) & (positions < start + len(batch))] - start)
@@ -181,7 +182,7 @@ class Paintings:
         return found
 
     def _corrected_rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Some rows of the table, as they were last corrected."""
+        """Rows of the table with current labels."""
         if self._said is not None:
             table = self._applied(table)
             lacking = {name: self._said[name].iloc[:0].reindex(table.index) for name in self.names if name not in table}
@@ -190,11 +191,11 @@ class Paintings:
 
     @cached_property
     def _said(self) -> pd.DataFrame | None:
-        """The rows of the paintings that were corrected, in order; None where none was."""
+        """The rows of corrected paintings, in order; None if there are none."""
         return self._applied(self._as_written(self._corrected_places)) if len(self._corrected_places) else None
 
     def _applied(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Some rows of the table, with the last word on each."""
+        """Rows of the table with the last correction of each."""
         if self._history is None:
             return table
         from . import history
@@ -208,7 +209,7 @@ class Paintings:
 
     @cached_property
     def _corrected(self) -> dict[int, dict[str, Any]]:
-        """What is known of each painting that was corrected, by its place."""
+        """The current row of each corrected painting, by its place."""
         if self._said is None:
             return {}
         said = self._with_same(self._said).astype(object)
@@ -217,13 +218,13 @@ class Paintings:
 
     @property
     def _numbers(self) -> list[str]:
-        """The columns that are numbers."""
+        """The numeric columns."""
         schemas = [batch.schema for batch in self._batches]
         kinds = {name: [schema.field(name).type for schema in schemas if name in schema.names] for name in self.names}
         return [name for name, found in kinds.items() if found and all(map(_is_number, found))]
 
     def _everywhere(self, of_batch: Callable[[Batch], Mask], of_said: Callable[[pd.DataFrame], Mask]) -> Mask:
-        """(n,) what is true of the paintings as they are written, and of those that were corrected."""
+        """(n,) a condition, evaluated on stored paintings and on corrected ones."""
         found = np.concatenate([of_batch(batch) for batch in self._batches])
         kept = self.kept
         found = found if kept is None else found[kept]
@@ -241,21 +242,21 @@ class Paintings:
 
     @cached_property
     def _same(self) -> dict[str, str]:
-        """Keys of artists, for which another stands, as numbers of authority files have it (attribution.merged)."""
+        """Keys of artists that are replaced by others, by authority numbers (attribution.merged)."""
         if "artist_id" not in self.names or "artist_id" in self._numbers:
             return {}
         (keys, texts), (ids, numbers) = self._numbered("artist_key"), self._numbered("artist_id")
         both = keys.astype(np.int64) * (len(numbers) + 1) + ids
         both[(keys == NONE) | (ids == NONE)] = NONE
         first, last = np.unique(both, return_index=True)[1], np.unique(both[::-1], return_index=True)[1]
-        told = np.unique([*first, *(len(both) - 1 - last)])  # by the first and the last of each pair
+        told = np.unique([*first, *(len(both) - 1 - last)])  # by the first and last of each pair
         told = told[both[told] != NONE]
         known = [texts[key] for key in keys[told]]
         found = merged(known, [numbers[id_] for id_ in ids[told]])
         return {key: str(one) for key, one in zip(known, found, strict=True) if one != key}
 
     def _numbered(self, name: str) -> tuple[npt.NDArray[np.int32], list[str]]:
-        """A column as it is now, as numbers (n,), NONE for none, and the text of each number."""
+        """A column's current texts as numbers (n,), NONE if missing, and the text of each number."""
         number_of: dict[str, int] = {}
         parts = []
         for batch in self._batches:
@@ -284,7 +285,7 @@ class Paintings:
         return codes[numbers], keys
 
 
-AT_ONCE = 1 << 16  # paintings looked at at once for the first of each artist
+AT_ONCE = 1 << 16  # paintings read at once to find the first of each artist
 
 
 def _is_number(kind: Any) -> bool:

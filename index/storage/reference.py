@@ -1,11 +1,11 @@
-"""The reference gallery: the vectors of known paintings, shipped beside the model, for who has no index yet.
+"""The reference gallery: vectors of known paintings, shipped with the model, for users without an index.
 
     reference/
       manifest.json        as that of any generation (generations.py), and manifest.sha256
       paintings.parquet    its one segment; the images are not shipped, and so have no path
       paintings.npy        its vectors in float16, half the size
 
-It is read, never written to; make_reference.py makes it.
+It is never written to; make_reference.py creates it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parents[1] / "reference"
 
 
 def read(folder: Path = FOLDER) -> Generation:
-    """The gallery as an index' generation. Raises BadIndex where it is not as it was made."""
+    """The gallery as a generation. Raises BadIndex if it is damaged."""
     try:
         return generations.read_generation(folder, manifest_sha256_of(folder) or "", DEFAULT_MODEL)
     except FileNotFoundError as problem:

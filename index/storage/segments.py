@@ -1,13 +1,13 @@
 """Segments: the immutable files an index is made of, paintings and their vectors, row for row.
 
-    000003.parquet    one row per painting: the truth
-    000003.arrow      the same, to be looked up in place (columns_file.py); not in indexes of format 3 and before
-    000003.npy        its vector under the same number of row, float32 or float16
-    000003.faiss      an approximate index over these vectors, where there are many
+    000003.parquet    one row per painting: the original
+    000003.arrow      the same, for lookups in place (columns_file.py); not in indexes of format 3 and before
+    000003.npy        its vector in the same row, float32 or float16
+    000003.faiss      an approximate index of these vectors, if there are many
 
-A generation is some segments; a change writes a small new one beside them and links the others. What is removed is
-left out when a segment is read; when that is much, or when a segment is no longer small beside the one before it,
-they are written again as one. So thousands of small changes cost what they add, and there are never many segments.
+A generation has several segments; a change writes a small new one and links the others. Removed paintings are left out
+when a segment is read; if they are many, or if a segment is no longer small compared with the one before it, segments
+are rewritten as one. So small changes cost only what they add, and there are never many segments.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from .bounded_parquet import read_columns
 if TYPE_CHECKING:
     import pandas as pd
 
-GROWTH = 4  # a segment is joined to the one before it unless that holds this many times as much
-DEAD = 0.25  # share of removed paintings from which on a segment is written again
+GROWTH = 4  # a segment is merged with the one before it unless that is this many times as large
+DEAD = 0.25  # a segment with this share of removed paintings is rewritten
 OWN_COLUMNS = ("row", "id", "path", "artist", "artist_key", "title", "year", "sha256", "vector_sha256")
 TYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16}
 Stored = npt.NDArray[Any]  # of either
@@ -42,10 +42,10 @@ Stored = npt.NDArray[Any]  # of either
 
 @dataclass(frozen=True)
 class Segment:
-    """Paintings as first written, and their vectors (m, d) as stored.
+    """Paintings as first written, and their stored vectors (m, d).
 
-    made: the paintings, of one that is made just now; folder, name: of its files, if it has any yet; mapped: the
-    columns in the file of the one that was read.
+    made: the paintings of a new segment; folder, name: of its files, if it has any yet; mapped: the columns of a
+    segment that was read.
     """
 
     made: pd.DataFrame | None
@@ -61,14 +61,14 @@ class Segment:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """The paintings, in memory. Raises BadIndex where the file is no such table any more."""
+        """The paintings, in memory. Raises BadIndex if the file has been damaged since."""
         if self.made is not None:
             return self.made
         return read_table(Path(self.folder or "", f"{self.name}.parquet"), len(self))
 
     @cached_property
     def batches(self) -> Sequence[Batch]:
-        """The paintings, to be looked at in place."""
+        """The paintings, for reading in place."""
         return self.mapped if self.mapped is not None else [Batch(part) for part in self.columns()]
 
     @property
@@ -80,14 +80,14 @@ class Segment:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def columns(self) -> list[Any]:
-        """The paintings, as they are written into a file of columns."""
+        """The paintings in the form of a file of columns."""
         import pyarrow as pa
 
         return columns_file.batches_of(pa.Table.from_pandas(self.table, preserve_index=False))
 
     @cached_property
     def matrix(self) -> Array:
-        """(m, d) float32 of unit length: the file's own memory, or what float16 is unpacked to."""
+        """(m, d) float32 at unit length: the mapped file, or converted from float16."""
         if self.stored.dtype == np.float32:
             return self.stored
         whole = self.stored.astype(np.float32)
@@ -96,24 +96,24 @@ class Segment:
 
     @property
     def part(self) -> Part:
-        """Its vectors, to be searched."""
+        """Its vectors, for searching."""
         return Part(self.matrix, self.lists)
 
 
 def new_segment(table: pd.DataFrame, vectors: Array, storage: str) -> Segment:
-    """A segment to be written of float32 vectors (m, d); the table gets their hashes as they will be read back."""
+    """A new segment of float32 vectors (m, d); the table gets the hashes of the vectors as they will be read back."""
     stored = vectors.astype(TYPES[storage], copy=False)
     hashes = [vector_hash(vector) for vector in Segment(table, stored).matrix]
     return Segment(table.assign(vector_sha256=hashes), stored)
 
 
 def compacted(segments: Sequence[Segment], removed: Integers) -> list[Segment]:
-    """The segments to publish for these. removed: numbers of the paintings that are no longer there, which grow.
+    """The segments to publish for these. removed: numbers of removed paintings, ascending.
 
-    One that has lost more than the share DEAD is written again without them. Then, from the last to the first, one that
-    is less than GROWTH times as large as the next is joined with it: sizes fall by GROWTH, there are few of them, and a
-    painting is rewritten only a few times while the index grows. With GROWTH 4, sizes of 1000, 90 and 30 become 1000
-    and 120.
+    A segment that has lost more than the share DEAD is rewritten without the removed ones. Then, from the last to the
+    first, a segment that is less than GROWTH times as large as the next is merged with it: sizes fall by a factor of
+    GROWTH, there are few segments, and a painting is rewritten only a few times while the index grows. With GROWTH 4,
+    sizes of 1000, 90 and 30 become 1000 and 120.
     """
     found = []
     for segment in segments:
@@ -129,12 +129,12 @@ def compacted(segments: Sequence[Segment], removed: Integers) -> list[Segment]:
 
 
 def _lost(segment: Segment, removed: Integers) -> int:
-    """How many of its paintings are no longer there."""
+    """How many of its paintings were removed."""
     return len(positions(segment.rows, removed))
 
 
 def write(folder: Path, name: str, segment: Segment, approximate_from: int) -> tuple[Segment, list[str]]:
-    """Put a segment into a folder, by a link where it has files already; with it the names of its files."""
+    """Write a segment into a folder, by links if it has files already; returns it with the names of its files."""
     if segment.folder and segment.name:
         files = file_names(segment.name, segment.approximate)
         columns = f"{segment.name}{columns_file.ENDING}"
@@ -167,11 +167,11 @@ def read(
     has_columns: bool,
     is_checked: bool = False,
 ) -> Segment:
-    """Open a segment; its files are known to be as they were written.
+    """Open a segment whose files have been checked.
 
-    known: the same files as they were opened before, under another name; they are not read again. has_columns: it has a
-    file of columns, which were found to be right before where it is_checked. The approximate index is checked when it
-    is first asked. Raises BadIndex if the files are no segment.
+    known: the same files, opened before under another name; they are not read again. has_columns: it has a file of
+    columns; is_checked: which have been validated before. The approximate index is checked when first used. Raises
+    BadIndex if the files are no segment.
     """
     stored = known.stored if known else read_vectors(folder / f"{name}.npy")
     if (stored.shape, stored.dtype) != ((length, dim), TYPES[storage]):
@@ -191,8 +191,8 @@ def read(
 
 
 def read_table(path: Path, rows: int | None = None) -> pd.DataFrame:
-    """The paintings of a segment, as pandas has them. Raises BadIndex where the file is no such table, or does not have
-    so many rows."""
+    """The paintings of a segment as a DataFrame. Raises BadIndex if the file is no such table, or has another number of
+    rows."""
     found: pd.DataFrame = _read_columns(path, rows).to_pandas()
     return found
 
@@ -215,22 +215,22 @@ def _read_columns(path: Path, rows: int | None) -> Any:
         return table
     except FileNotFoundError:
         raise
-    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
+    except Exception as problem:  # pyarrow raises its own errors and OSError
         raise exhausted(problem, str(path)) or damaged(path, " ".join(str(problem).split())[:200]) from None
 
 
 def save_vectors(path: Path, segment: Segment) -> None:
-    """Write the vectors of a segment as they are stored."""
+    """Write the vectors of a segment."""
     np.save(path, segment.stored, allow_pickle=False)
 
 
 def file_names(name: str, facts: Approximate | None) -> list[str]:
-    """The files of a segment."""
+    """The names of a segment's files."""
     return [f"{name}.parquet", f"{name}{columns_file.ENDING}", f"{name}.npy", *([f"{name}.faiss"] if facts else [])]
 
 
 def _without(segment: Segment, removed: Integers) -> Segment:
-    """The segment without these paintings, in memory; the same where it has none of them."""
+    """The segment without these paintings, in memory; unchanged if it has none of them."""
     stays = ~np.isin(segment.rows, removed)
     if stays.all():
         return segment
@@ -245,7 +245,7 @@ def _joined(segments: Sequence[Segment]) -> Segment:
 
 
 def _link(source: Path, target: Path) -> None:
-    """One file under two names costs no room; a copy where the file system has no links."""
+    """A hard link, or a copy if the file system has no links."""
     try:
         os.link(source, target)
     except FileNotFoundError:
@@ -255,7 +255,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def read_vectors(path: Path) -> Stored:
-    """Mapped into memory, so that readers share it."""
+    """The vectors in a file, mapped into memory, so that readers share them."""
     try:
         stored: Stored = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except FileNotFoundError:

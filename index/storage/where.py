@@ -1,9 +1,9 @@
-"""Which paintings are meant by `year < 1700 and style == 'Baroque'`: a small language over an index's own columns.
+"""Expressions such as `year < 1700 and style == 'Baroque'`: a small language over an index's columns.
 
-Python's grammar, read by its parser and never run: columns, text and numbers, `==  !=  <  <=  >  >=  in  not in`,
-`and or not` and brackets. A missing value satisfies no comparison; `artist == None` asks for it. Artists are compared
-as everywhere (catalog.artist_key): without case and accents, either name first. An expression is read into a
-condition, which a table answers here, and a server in its own language (milvus/filters.py).
+Python's grammar, parsed by its parser and never run: columns, text and numbers, `==  !=  <  <=  >  >=  in  not in`,
+`and or not` and brackets. A missing value satisfies no comparison; `artist == None` tests for it. Artists are compared
+by their keys (catalog.artist_key): without case and accents, either name first. An expression becomes a condition,
+which is evaluated on a table here, and translated for a server (milvus/filters.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LONGEST = 4000  # characters
 LARGEST = 1e300  # number
-MOST_VALUES = 100  # compared with: each is a pass over the table
+MOST_VALUES = 100  # values in a list: each is a pass over the table
 Value = str | int | float | None
 OPERATORS: dict[type[ast.cmpop], str] = {
     ast.Eq: "==",
@@ -50,7 +50,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """A column against a value. With None only == and !=: whether a value is missing, or is there."""
+    """Comparison of a column with a value. With None only == and !=, for missing and existing values."""
 
     column: str
     operator: str
@@ -66,7 +66,7 @@ class All:
 
 @dataclass(frozen=True)
 class Some:
-    """At least one part holds; of none, none does."""
+    """At least one part holds; never with no parts."""
 
     parts: tuple[Condition, ...]
 
@@ -82,7 +82,7 @@ Condition = Comparison | All | Some | Not
 
 
 def condition_of(expression: str, columns: Collection[str], numbers: Collection[str]) -> Condition:
-    """Read an expression over these columns, of which some are numbers. Raises BadSetting with what is wrong."""
+    """Parse an expression over these columns; numbers: the numeric ones. Raises BadSetting with the problem."""
     if len(expression) > LONGEST:
         raise BadSetting(f"an expression of {len(expression):,} characters; at most {LONGEST:,} are read")
     try:
@@ -98,7 +98,7 @@ def condition_of(expression: str, columns: Collection[str], numbers: Collection[
 
 
 def matching(table: pd.DataFrame, expression: str) -> Mask:
-    """(n,) the rows of the table for which the expression holds. Raises BadSetting with what is wrong with it."""
+    """(n,) whether the expression holds for the rows of the table. Raises BadSetting with the problem."""
     import pandas as pd
 
     numbers = [name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])]
@@ -106,12 +106,12 @@ def matching(table: pd.DataFrame, expression: str) -> Mask:
 
 
 def holding(table: pd.DataFrame, condition: Condition) -> Mask:
-    """(n,) the rows of the table for which the condition holds."""
+    """(n,) whether the condition holds for the rows of the table."""
     return truth(condition, len(table), lambda one: holds(table[one.column], one.operator, one.value))
 
 
 def truth(condition: Condition, length: int, of: Callable[[Comparison], Mask]) -> Mask:
-    """(length,) where the condition holds, given where each comparison does."""
+    """(length,) whether the condition holds, given the results of its comparisons."""
     if isinstance(condition, Comparison):
         return of(condition)
     if isinstance(condition, Not):
@@ -123,16 +123,16 @@ def truth(condition: Condition, length: int, of: Callable[[Comparison], Mask]) -
 
 
 def holds(column: pd.Series[Any], op: str, value: Value) -> Mask:
-    """(n,) for which cells of a column a comparison holds."""
+    """(n,) whether a comparison holds for the cells of a column."""
     import pandas as pd
 
     if value is None:
         missing = column.isna().to_numpy(bool)
         return missing if op == "==" else ~missing
     if not isinstance(value, str):
-        column = pd.to_numeric(column, errors="coerce")  # a text that is no number satisfies nothing
+        column = pd.to_numeric(column, errors="coerce")  # text that is no number satisfies nothing
     elif not value.isascii():
-        column = column.astype("str").str.normalize("NFC")  # of an index of before names were composed
+        column = column.astype("str").str.normalize("NFC")  # from an index older than composed names
     is_known = column.notna().to_numpy(bool)
     found = np.zeros(len(column), bool)
     found[is_known] = COMPARISONS[op](column[is_known], value).to_numpy(bool)
@@ -178,13 +178,13 @@ class _Reading:
 
     def _comparison(self, column: str, op: str, value: Value) -> Comparison:
         if column == "artist" and op in ("==", "!=") and not isinstance(value, int | float):
-            column, value = "artist_key", artist_key(value)  # by nobody in particular is by None
+            column, value = "artist_key", artist_key(value)  # nobody in particular is None
         if value is None and op not in ("==", "!="):
             raise BadSetting(f"{self.expression!r}: None cannot be compared by < or >")
         if isinstance(value, str) and column in self.numbers:
             raise BadSetting(f"{self.expression!r}: {column} is a number, {value!r} is text")
         if isinstance(value, str):
-            value = composed(value)  # as a catalog's texts are
+            value = composed(value)  # like the texts of a catalog
         return Comparison(column, op, value)
 
     def _value(self, node: ast.expr) -> Value:
@@ -198,7 +198,7 @@ class _Reading:
             and (node.value is None or isinstance(node.value, str | int | float))
         ):
             if isinstance(node.value, str):
-                node.value.encode()  # half a character, as "\\ud800", is a ValueError
+                node.value.encode()  # a lone surrogate such as "\\ud800" raises ValueError
             elif node.value is not None and not abs(node.value) < LARGEST:
                 raise self._refused(node, "is too large a number")
             return node.value

@@ -1,4 +1,4 @@
-"""Words that are looked for in the labels of paintings: without case and accents."""
+"""Search for words in the labels of paintings, without case and accents."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     import pandas as pd
 
-# A follower of somebody is found by the name.
+# "Follower of X" is found by X, too.
 SEARCHED = ("artist", "attribution", "title", "id")
 
 
 def searched_text(table: pd.DataFrame) -> Any:
-    """(n,) what words are looked for in."""
+    """(n,) the texts in which words are searched."""
     names = [name for name in SEARCHED if name in table]
     return searched_in({name: pa.array(table[name], pa.large_string(), from_pandas=True) for name in names})
 
 
 def searched_in(columns: Mapping[str, Any]) -> Any:
-    """The same of columns of Arrow's (n,)."""
+    """The same for Arrow columns (n,)."""
     texts = [pc.fill_null(columns[name].cast(pa.large_string()), "") for name in SEARCHED if name in columns]
     return folded(pc.binary_join_element_wise(*texts, pa.scalar(" ", pa.large_string())))
 
 
 def folded(texts: Any) -> Any:
-    """Without case and accents."""
+    """The text without case and accents."""
     decomposed = pc.utf8_normalize(texts, form="NFKD")
     return pc.utf8_lower(pc.replace_substring_regex(decomposed, pattern=r"\p{Mn}", replacement=""))
