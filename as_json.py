@@ -1,4 +1,4 @@
-"""Answers as JSON, the same wherever they are given: on the command line and by the service."""
+"""Answers as JSON, the same on the command line and by the service."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 
 
 def as_json(value: Any, members: Callable[[Any], Any] | None = None) -> str:
-    """One line; dataclasses become objects with their fields' names, and what is not a number becomes null.
+    """One line; dataclasses become objects with their fields' names, and NaN and infinity become null.
 
-    A lone surrogate, from a file name that is no UTF-8, is written as an escape. members: what else than `members_of`
-    says how a value that json does not know is written.
+    A lone surrogate, from a file name that is not UTF-8, is written as an escape. members: replaces `members_of` for
+    values that json does not know.
     """
     members = members or members_of
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=members)
-    except ValueError:  # something in it is not a number
+    except ValueError:  # it contains NaN or infinity
         text = json.dumps(_without_nan(value, members), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def members_of(value: Any) -> Any:
-    """What json does not know: a dataclass as its fields, a path as text."""
+    """Values that json does not know: a dataclass as its fields, a path as text."""
     if names := _fields(value.__class__):
         return {name: getattr(value, name) for name in names}
     if isinstance(value, Path):
@@ -45,5 +45,5 @@ def _without_nan(value: Any, members: Callable[[Any], Any]) -> Any:
 
 @lru_cache(maxsize=256)
 def _fields(kind: type) -> tuple[str, ...]:
-    """Of a dataclass; none of other types."""
+    """The fields of a dataclass; none for other types."""
     return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()

@@ -32,7 +32,7 @@ T = TypeVar("T")
 Image = str | os.PathLike[str] | bytes
 ID_PREFIX = "id:"
 MOST = 1000  # questions in one request
-MOST_BYTES = 32 << 20  # of their pictures: half of what a service takes by default
+MOST_BYTES = 32 << 20  # bytes of pictures per request: half of a service's default limit
 TYPE_PREFIX = "urn:artidx:"
 
 
@@ -140,7 +140,8 @@ class Client:
         return self._read(answer)
 
     def _each(self, path: str, form: Any, questions: int) -> Iterator[Any]:
-        """What is answered to each question of a batch, or what is wrong with it; a single one is alone to blame."""
+        """The answer or the problem of each question of a batch; the error of a request with a single question is that
+        question's."""
         try:
             for line in self._lines(path, form):
                 yield line["answer"] if line["problem"] is None else _error(line["problem"])
@@ -177,7 +178,7 @@ class Client:
 
 
 def _form(images: dict[str, list[Image]], texts: dict[str, Any]) -> list[tuple[str, tuple[str | None, str | bytes]]]:
-    """Fields as httpx takes them: a path is read, other names are ids."""
+    """Fields in the form of httpx: paths are read, other names are ids."""
     parts = [(field, _part(image)) for field, asked in images.items() for image in asked]
     return [*parts, *((field, (None, str(value))) for field, value in texts.items() if value is not None)]
 
@@ -192,7 +193,7 @@ def _part(image: Image) -> tuple[str | None, str | bytes]:
 
 
 def _name(image: Image) -> str:
-    """What an answer calls it, as one of an index here does."""
+    """The name of an image in an answer, the same as with a local index."""
     return "image" if isinstance(image, bytes) else os.fspath(image).removeprefix(ID_PREFIX)
 
 
@@ -201,7 +202,7 @@ def _path(painting: str) -> str:
 
 
 def _portions(questions: Iterable[tuple[Image, ...]]) -> Iterator[list[tuple[Image, ...]]]:
-    """So many at once as a service takes in one request."""
+    """Split questions into portions that a service accepts in one request."""
     some: list[tuple[Image, ...]] = []
     size = 0
     for question in questions:
@@ -233,7 +234,7 @@ def _answered(image: Image, said: Any) -> Answer:
 
 
 def _error(problem: Any) -> ArtidxError:
-    """A problem as the error that the index itself would have raised, where there is one."""
+    """A problem as the error that a local index would have raised, if there is one."""
     name = str(problem.get("type", "")).removeprefix(TYPE_PREFIX)
     kind = getattr(errors, "".join(word.capitalize() for word in name.split("-")), None)
     known = kind if isinstance(kind, type) and issubclass(kind, ArtidxError) else Refused
@@ -241,7 +242,7 @@ def _error(problem: Any) -> ArtidxError:
 
 
 def _made(kind: Callable[..., T], said: Any) -> T:
-    """A dataclass of its JSON; keys that are not known here are left out, and where files lie was never told."""
+    """A dataclass from its JSON; unknown keys are ignored, and paths of files are missing."""
     hints: dict[str, Any] = _hints(kind)
     fields = {
         field.name: _value(hints[field.name], said[field.name])

@@ -1,4 +1,4 @@
-"""Every error a user can cause or meet, in one tree. The message is one line: what, which file, what to do.
+"""Every error that a user can cause or encounter, in one tree. The message is one line: what, which file, what to do.
 
 ArtidxError
 ├── UnreadableImage    this image cannot be used, and why
@@ -106,8 +106,8 @@ class BadSetting(ArtidxError):
     """A setting has a value that cannot work."""
 
 
-# What the libraries underneath say where the system gave them no more. It comes as MemoryError, OSError, RuntimeError,
-# ImportError or kinds of their own, and mostly where a damaged file would come, too.
+# Messages of the libraries if the system refuses memory, threads or files. They come as MemoryError, OSError,
+# RuntimeError, ImportError or own types, mostly in places where a damaged file would raise, too.
 _EXHAUSTED = {
     "not enough memory; close other programs, or raise the limit (ulimit -v, or that of the container)": re.compile(
         r"bad[ _]alloc|cannot allocate memory|failed to allocate|allocation failed|out of memory|"
@@ -123,7 +123,7 @@ _EXHAUSTED = {
 
 
 def exhausted(problem: BaseException, where: str) -> OutOfResources | None:
-    """The error for a problem which means that the system has no more of something; None for any other problem.
+    """The error if a problem means that a resource of the system is exhausted; None for any other problem.
 
     where: the file, or the task.
     """

@@ -1,7 +1,7 @@
-"""Files that hold what they should or are as they were: written aside, flushed to disk, renamed; locks, and hashes.
+"""Atomic writing: files are written aside, flushed to disk and renamed. Also locks, and hashes.
 
-An index may have come by mail: nothing is written through a link, and a pipe or a device is not read from. What other
-systems do otherwise than Linux and macOS with files and locks is dealt with here alone.
+An index may come from strangers: nothing is written through a link, and pipes and devices are not read. Only this
+module handles systems whose files and locks differ from those of Linux and macOS.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from typing import NamedTuple
 import portalocker
 
 IS_WINDOWS = os.name == "nt"
-# Windows has no such flags; its own is for files that are not text.
+# Windows does not have these flags; its own is for binary files.
 NO_LINK, NO_WAITING, OUR_OWN, BINARY = (
     getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "NONBLOCK", "CLOEXEC", "BINARY")
 )
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """The file holds `data` whole or is as it was, whatever happens meanwhile."""
+    """Write `data` so that the file has either all of it or its old content, whatever happens."""
     with replacing(path) as aside, aside.open("xb") as stream:
         stream.write(data)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Where to write what is too large for the memory, or is written by a library: it takes the place of `path` at the
-    end of the block, whole and flushed, or nothing does."""
+    """A path to write to, for data that is too large for memory or is written by a library: at the end of the block it
+    replaces `path`, complete and flushed, or nothing is changed."""
     aside = path.with_name(path.name + ".part")
-    aside.unlink(missing_ok=True)  # of a writer that was killed; or a link, which would lead elsewhere
+    aside.unlink(missing_ok=True)  # left by a writer that was killed; or a link, which would lead elsewhere
     yield aside
     sync(aside)
     os.replace(aside, path)
@@ -46,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, made where there is none. It ends with its holder, however that ends: the system has it.
+    """Hold a lock file, created if missing. The lock is the system's, so it ends with its process, however that ends.
 
     Raises BlockingIOError, whose text says who holds it; OSError for a link, a pipe, or a folder that is read-only.
     """
@@ -64,9 +64,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def take_lock(handle: int, *, shared: bool = False) -> None:
-    """Lock an open file, for its holder alone or for all who share it; the lock ends when the file is closed.
+    """Lock an open file, exclusively or shared; the lock ends when the file is closed.
 
-    Raises BlockingIOError where others hold it, OSError where the file system has no locks.
+    Raises BlockingIOError if others hold it, OSError if the file system has no locks.
     """
     kind = portalocker.LockFlags.SHARED if shared else portalocker.LockFlags.EXCLUSIVE
     try:
@@ -78,9 +78,9 @@ def take_lock(handle: int, *, shared: bool = False) -> None:
 
 
 def cache_folder() -> Path:
-    """Where is kept what can be made again: $ARTIDX_CACHE, else ~/.cache/artidx, made where it is missing.
+    """The folder for data that can be recomputed: $ARTIDX_CACHE, else ~/.cache/artidx, created if missing.
 
-    Raises OSError where nothing can be written there, or the user has no home.
+    Raises OSError if nothing can be written there, or the user has no home folder.
     """
     try:
         folder = Path(os.environ.get("ARTIDX_CACHE") or "~/.cache/artidx").expanduser()
@@ -93,7 +93,7 @@ def cache_folder() -> Path:
 
 
 def sync(path: Path) -> None:
-    """Flush a file or folder to the disk. Windows flushes no folders: it keeps its own journal of them."""
+    """Flush a file or folder to the disk. Windows does not flush folders: it has its own journal."""
     if IS_WINDOWS and path.is_dir():
         return
     handle = os.open(path, os.O_RDONLY)
@@ -104,14 +104,14 @@ def sync(path: Path) -> None:
 
 
 def open_handle(path: Path) -> int:
-    """A file opened for reading, a pipe without waiting for its writer; no process that we start has it."""
+    """A file opened for reading, without waiting for the writer of a pipe; child processes do not inherit it."""
     return os.open(path, os.O_RDONLY | NO_WAITING | OUR_OWN | BINARY)
 
 
 def open_plain(path: Path) -> io.BufferedReader:
-    """A plain file, or what a link to one leads to, opened for reading.
+    """A plain file, or the target of a link to one, opened for reading.
 
-    Raises OSError for anything else: a pipe would be waited for, and a device has no end.
+    Raises OSError for anything else: a pipe would block, and a device has no end.
     """
     handle = open_handle(path)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -121,28 +121,28 @@ def open_plain(path: Path) -> io.BufferedReader:
 
 
 class Fingerprint(NamedTuple):
-    """By which a file that was read before is known again, without reading it: one written since has another."""
+    """File status by which an unchanged file is recognised without reading it."""
 
     device: int
     number: int  # of its inode
     size: int  # bytes
-    changed: int  # ns, when it was last written to
+    changed: int  # ns, time of the last change
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """Of the file as it is now. Raises OSError."""
+    """The fingerprint of a file as it is now. Raises OSError."""
     facts = path.stat()
     return Fingerprint(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
 def plain_size(path: Path) -> int:
-    """Bytes of a plain file, for whoever gives its name to a library. Raises OSError as open_plain does."""
+    """The size of a plain file in bytes, to check it before a library opens it. Raises OSError as open_plain does."""
     with open_plain(path) as stream:
         return os.fstat(stream.fileno()).st_size
 
 
 def strange_parts(folder: Path) -> Iterator[Path]:
-    """Whatever below a folder is neither a folder nor a plain file: links, pipes, devices."""
+    """Everything below a folder that is neither a folder nor a plain file: links, pipes, devices."""
     for above, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(above, name)

@@ -1,29 +1,29 @@
-"""Text from files and tables where people look at it: without power over a log, a list or a spreadsheet.
+"""Make text from files and tables safe to show in a log, a list or a spreadsheet.
 
-Control characters and marks of direction can rewrite a line as it is shown, and spreadsheets run a cell that begins
-like a formula. Both are changed in a way that can be undone. The name of a file need not be text at all.
+Control characters and direction marks can change how a line is displayed, and spreadsheets run a cell that begins like
+a formula. Both changes can be undone. The name of a file need not be text at all.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of one
-TEXT = "'"  # what makes a text of it there
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of a formula
+TEXT = "'"  # the sign that makes a cell text there
 
 
 def escaped(text: str) -> str:
-    """With control characters, marks of direction and the like as `\\u202e`."""
+    """The text with control characters, direction marks and the like written as `\\u202e`."""
     return "".join(_escape(c) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)
 
 
 def cell(text: str) -> str:
-    """The text as a cell of a CSV file that is a text to spreadsheets, too."""
+    """The text as a cell of a CSV file that spreadsheets also treat as text."""
     return TEXT + text if text.startswith(FORMULA) else text
 
 
 def of_cell(text: str) -> str:
-    """The text that `cell` made the cell of."""
+    """The text from which `cell` made this cell."""
     return text[len(TEXT) :] if text.startswith(TEXT) and text[len(TEXT) :].startswith(FORMULA) else text
 
 
@@ -37,6 +37,6 @@ def is_text(name: str) -> bool:
 
 
 def _escape(character: str) -> str:
-    """As JSON has it: of a character beyond 16 bits the two halves."""
+    """As in JSON: a character beyond 16 bits as two surrogates."""
     units = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))

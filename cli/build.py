@@ -62,7 +62,7 @@ def build(
     from .recognised import note_recognised
     from .report import note_exact, pushed, show_push, show_report
 
-    if push:  # hours before it is needed: nobody there, or who does not know us, is to be known now
+    if push:  # checked now, hours before it is needed
         from ..index.milvus.server import connected
 
         connected(push).published()
@@ -84,5 +84,5 @@ def build(
     found = pushed(index, push) if push and as_json else None
     show_report(index, report, as_json, found)
     note_exact(index, approximate)
-    if push and not as_json:  # the report first: a push takes long
+    if push and not as_json:  # the report first: a push takes a while
         show_push(push, pushed(index, push))

@@ -1,6 +1,6 @@
-"""Many pairs or paintings at once: files of names in, CSV or JSON lines out, each image embedded once.
+"""Many pairs or paintings at once: files of names in, CSV or JSON lines out; each image is embedded once.
 
-Memory does not grow with the number of pairs: vectors of a file's images wait in a temporary file on disk.
+Memory does not grow with the number of pairs: vectors of a file's images are in a temporary file on disk.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ..plain_text import cell
 from .output import check_stdout, note, plain, say_json
 
 NOWHERE = np.empty(0, np.float32)
-SEARCHED = 256  # paintings of pairs that are looked for together
-PAIRS = 16  # that are answered together: with evidence, more would be no faster
-IMAGES = 32  # likewise; on two cores they are embedded in 2 s
+SEARCHED = 256  # paintings of pairs that are searched together
+PAIRS = 16  # pairs that are answered together: with evidence, more would be no faster
+IMAGES = 32  # images likewise; two cores embed them in 2 s
 
 PAIR_COLUMNS = (
     "a",
@@ -82,12 +82,11 @@ def read_list(path: Path, encoding: str | None = None) -> Iterator[str]:
 
 
 class Remembered:
-    """Queries for names, each image opened, embedded and searched for once; their vectors wait in a file, not in
-    memory."""
+    """Queries for names, each image opened, embedded and searched once; their vectors are in a file, not in memory."""
 
     def __init__(self, index: Index, names: Iterable[str], max_pixels: int) -> None:
         self._place = {name: place for place, name in enumerate(dict.fromkeys(names))}
-        self._found: list[Query | str] = []  # without the vector, or what is wrong
+        self._found: list[Query | str] = []  # queries without their vectors, or the problem
         self._dim = index.manifest.model.dim
         self._vectors = tempfile.TemporaryFile()  # noqa: SIM115  (closed on exit)
         for some in batches(index.queries(self._place, max_pixels=max_pixels), SEARCHED):
@@ -108,7 +107,7 @@ class Remembered:
         self._vectors.close()
 
     def query(self, name: str) -> Query | str:
-        """The query, or what is wrong with the image."""
+        """The query, or the problem of the image."""
         place = self._place[name]
         found = self._found[place]
         if isinstance(found, str):
@@ -121,7 +120,7 @@ class Remembered:
 def answer_pairs(
     index: Index, path: Path, decision: Decision, max_pixels: int, as_json: bool, encoding: str | None = None
 ) -> int:
-    """Write a judgement (CSV) or a verdict (JSON) for each pair of the file; returns how many could not be given."""
+    """Write a judgement (CSV) or a verdict (JSON) for each pair of the file; returns how many failed."""
     writer = None if as_json else _writer(PAIR_COLUMNS)
     failed = 0
     with Remembered(index, (name for pair in read_pairs(path, encoding) for name in pair), max_pixels) as remembered:
@@ -142,7 +141,7 @@ def answer_pairs(
 
 
 def answer_list(index: Index, names: Iterable[str], k: int, paintings: bool, max_pixels: int, as_json: bool) -> int:
-    """Write an answer for each image, some at a time; returns how many could not be given."""
+    """Write an answer for each image, several at a time; returns how many failed."""
     return write_answers(_answers(index, dict.fromkeys(names), k, paintings, max_pixels), paintings, as_json)
 
 
@@ -158,7 +157,7 @@ def _answers(
 
 
 def write_answers(found: Iterable[tuple[str, Answer | ArtidxError]], paintings: bool, as_json: bool) -> int:
-    """Write each answer, or what is wrong with its image; returns how many could not be given."""
+    """Write each answer, or the problem of its image; returns how many failed."""
     writer = None if as_json else _writer(NEAREST_COLUMNS)
     failed = 0
     for name, answer in found:
@@ -179,7 +178,7 @@ def write_answers(found: Iterable[tuple[str, Answer | ArtidxError]], paintings: 
 
 
 def write_verdicts(found: Iterable[tuple[tuple[str, str], Verdict | ArtidxError]], as_json: bool) -> int:
-    """Write each verdict, or what is wrong with its pair; returns how many could not be given."""
+    """Write each verdict, or the problem of its pair; returns how many failed."""
     writer = None if as_json else _writer(PAIR_COLUMNS)
     failed = 0
     for names, verdict in found:
@@ -198,7 +197,7 @@ def write_verdicts(found: Iterable[tuple[tuple[str, str], Verdict | ArtidxError]
 
 
 def report_failed(failed: int) -> None:
-    """Say on stderr what the output has in its column `problem`."""
+    """Report on stderr how many rows have a `problem`."""
     if failed:
         note(f"{failed:,} could not be answered; the column `problem` has the reasons")
 
@@ -229,7 +228,7 @@ def _known(painting: Painting | None) -> tuple[str | None, str | None]:
 def _writer(columns: Sequence[str]) -> Any:
     check_stdout()
     if (sys.stdout.encoding or "").lower() in ("utf-8", "utf8"):
-        sys.stdout.write("\ufeff")  # without a byte-order mark Excel takes an accented letter for two others
+        sys.stdout.write("\ufeff")  # without a byte-order mark, Excel misreads accented letters
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     return writer

@@ -93,7 +93,7 @@ def evaluate(
 
 @contextmanager
 def _opened(source: str, model: str | None) -> Iterator[Index]:
-    """The index, or one of the catalog for as long as it is needed."""
+    """The index, or a temporary one of the catalog."""
     from ..embedder.catalogs.catalog import read_catalog
     from ..embedder.runtime import Embedder
     from ..index.milvus.address import is_address

@@ -58,12 +58,12 @@ def label(
 def _own_name() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in many containers
+    except (KeyError, OSError):  # users may have no name, as in many containers
         raise click.UsageError("this user has no name on this machine; give one with --by") from None
 
 
 def _show(words: pd.DataFrame, as_json: bool) -> None:
-    """One line a correction, or JSON lines."""
+    """One line per correction, or JSON lines."""
     for row in words.astype(object).where(words.notna(), None).to_dict("records"):
         if as_json:
             say_json(row)

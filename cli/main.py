@@ -1,7 +1,7 @@
 """artidx: were these two painted by the same artist, and who might have painted this?
 
-One file a verb; each is imported only when it is called, so that `artidx --help` answers at once. Here errors
-become one line and an exit status.
+One file per command; each is imported only when it is called, so that `artidx --help` answers at once. Errors become
+one line and an exit status here.
 """
 
 from __future__ import annotations
@@ -46,12 +46,13 @@ VERBS = {
 
 
 class _NothingReads(Exception):
-    """Who was to read our output has gone, or it never had a place to go to."""
+    """The reader of our output has gone, or stdout was closed from the beginning."""
 
 
 class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a verb to the end of its output. click itself would exit 1 where nobody reads: "different", of pair."""
+        """Run a command to the end of its output. If nobody reads, click would exit with 1, which means "different" for
+        pair."""
         try:
             try:
                 return super().invoke(ctx)
@@ -62,7 +63,7 @@ class _Verbs(click.Group):
             raise _NothingReads from None
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
-        """Here the help of artidx itself is written."""
+        """The help of artidx itself is written here."""
         try:
             return super().make_context(*args, **more)
         except BrokenPipeError:
@@ -116,8 +117,9 @@ def artidx() -> None:
 
 def main() -> None:
     """Run the command line. Exits 2 for trouble, with one line on stderr that says what, where and what to do."""
-    for handle in range(3):  # one that is closed would be given to the next file that is opened, and what libraries
-        try:  # print would be written into that
+    # The next file that is opened would get the number of a closed one, and libraries would print into it.
+    for handle in range(3):
+        try:
             os.fstat(handle)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
@@ -130,25 +132,25 @@ def main() -> None:
         _stop(f"{problem.format_message()} (see {command} --help)", TROUBLE)
     except (click.Abort, KeyboardInterrupt):
         _stop("stopped", 130)
-    except _NothingReads:  # the reader of our output has seen enough
+    except _NothingReads:  # nobody reads our output any more
         _drop_output()
         sys.exit(TROUBLE)
     except ArtidxError as problem:
         _stop(str(problem), TROUBLE)
     except OSError as problem:
         where = f"{problem.filename}: " if problem.filename else ""
-        _drop_output()  # it may be what cannot be written
+        _drop_output()  # stderr itself may be broken
         _stop(f"{where}{problem.strerror or problem}", TROUBLE)
     except Exception as problem:
         if out := exhausted(problem, "it could not be finished"):
             _stop(str(out), TROUBLE)
-        # A bug; 1 would mean "different" to those who call pair.
+        # A bug; 1 would mean "different" to callers of pair.
         traceback.print_exc()
         sys.exit(TROUBLE)
 
 
 def _drop_output() -> None:
-    """Python would try once more to write what waits for stdout, and exit by a status of its own."""
+    """Discard buffered output: at exit, Python would try again to write it, and set its own status."""
     with suppress(OSError, ValueError, AttributeError):  # closed, or none
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

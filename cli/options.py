@@ -22,11 +22,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
 PATH = click.Path(path_type=Path)
-MODEL = click.Path()  # a text: the names of those that ship are not paths
+MODEL = click.Path()  # a str: the names of shipped models are not paths
 
 
 class _Finite(click.FloatRange):
-    """click's own lets pass what is not a number: that is neither too small nor too large."""
+    """click's own type accepts NaN, which is neither too small nor too large."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
@@ -36,17 +36,17 @@ class _Finite(click.FloatRange):
 
 
 def whole(within: Bounds) -> WholeNumber:
-    """The type of an option that takes whole numbers."""
+    """The type of an option for integers."""
     return WholeNumber(int(within.low), int(within.high))
 
 
 def real(within: Bounds) -> click.FloatRange:
-    """The type of an option that takes numbers."""
+    """The type of an option for real numbers."""
     return _Finite(within.low, within.high, min_open=within.is_open, max_open=within.is_open)
 
 
 class WholeNumber(click.IntRange):
-    """click's own says of 1e6 that it is `not a valid integer range`."""
+    """click's own message for 1e6 is `not a valid integer range`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -97,15 +97,15 @@ class _IndexType(_AddressType):
 
 
 class _AskedType(_IndexType):
-    """A folder, an address in Milvus, or that of a service, which stays a text."""
+    """A folder, an address in Milvus, or that of a service, which stays a str."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value if str(value).startswith(("http://", "https://")) else super().convert(value, param, ctx)
 
 
 ADDRESS = _AddressType()
-INDEX_FOLDER = _FolderType()  # for who changes it, or needs its files
-ANY_INDEX = _IndexType()  # for who only asks
+INDEX_FOLDER = _FolderType()  # for commands that change it, or need its files
+ANY_INDEX = _IndexType()  # for commands that only ask
 INDEX = Path("paintings.artidx")
 
 
@@ -140,7 +140,7 @@ asked_index_option = click.option(
 
 
 def asked_index(named: Source) -> Source:
-    """The index to ask where `named` is what the user said; None for the reference gallery."""
+    """The index to ask; named: by the user, if at all. None for the reference gallery."""
     return named or (INDEX if INDEX.exists() else None)
 
 
@@ -283,7 +283,7 @@ catalog_options = _together(
         help="Folders with a table's images, subfolders included; may be repeated."
         "  [default: beside the table, or in images/ beside it]",
     ),
-    click.argument("more", nargs=-1, metavar=""),  # folders that follow --images FOLDER
+    click.argument("more", nargs=-1, metavar=""),  # further folders after --images FOLDER
     encoding_option,
     click.option(
         "--qualified",
@@ -302,14 +302,14 @@ catalog_options = _together(
 
 
 def is_given(name: str) -> bool:
-    """Whether the user gave this option of the running command, rather than leave it at its default."""
+    """Whether the user gave this option of the running command."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def column_names(options: dict[str, Any], reading: dict[str, Any] | None = None) -> Any:
-    """The catalog options of a command, taken out of its keyword arguments.
+    """Take the catalog options out of a command's keyword arguments.
 
-    reading: how the index's last table was read, which counts where the command does not say otherwise.
+    reading: how the index's last table was read: the default for options that are not given.
     """
     from ..embedder.catalogs.catalog import ColumnNames
 
@@ -339,13 +339,13 @@ def column_names(options: dict[str, Any], reading: dict[str, Any] | None = None)
 
 
 def own_device(options: dict[str, Any], device: str) -> str:
-    """Where this process runs the model: with Ray others do, and here need be no GPU."""
+    """The device of this process: with Ray, others run the model, and no GPU is needed here."""
     return "cpu" if options["ray"] else device
 
 
 @contextmanager
 def settings(options: dict[str, Any], device: str) -> Iterator[Any]:
-    """The embedding options of a command, taken out of its keyword arguments; a cluster is held for as long."""
+    """Take the embedding options out of a command's keyword arguments; a context that keeps a cluster joined."""
     from ..embedder.pictures.images import MAX_PIXELS
     from ..index.changes.build import Settings
 

@@ -1,4 +1,4 @@
-"""How every command speaks: data on stdout, notes and progress on stderr, one line for an error.
+"""Output of all commands: data on stdout, notes and progress on stderr, one line for an error.
 
 Text that came from a file or a table is stripped of control characters: it could rewrite a terminal.
 """
@@ -22,8 +22,8 @@ from ..as_json import as_json
 if TYPE_CHECKING:
     from ..index.answers.wording import Summary
 
-WIDTH = 120  # characters of a sentence below a headline
-REFRESH_S, LOGGED_S = 0.1, 60.0  # between two words about progress, on a terminal and in a log
+WIDTH = 120  # characters per line below a headline
+REFRESH_S, LOGGED_S = 0.1, 60.0  # seconds between two updates of progress, on a terminal and in a log
 
 
 def plain(text: object) -> str:
@@ -32,41 +32,41 @@ def plain(text: object) -> str:
 
 
 def say(text: str = "") -> None:
-    """A line of data, on stdout."""
+    """Print a line of data on stdout."""
     check_stdout()
     click.echo("\n".join(plain(line) for line in text.split("\n")))
 
 
 def note(text: str) -> None:
-    """A line about the run, on stderr."""
+    """Print a line about the run on stderr."""
     click.echo(plain(text), err=True)
 
 
 def say_summary(summary: Summary) -> None:
-    """An answer in words: the headline, and below it why to trust it less, and what it assumes."""
+    """Print an answer in words: the headline, and below it notes and assumptions."""
     say(summary.headline)
     for sentence in (*summary.notes, *summary.details):
         say(textwrap.fill(sentence, WIDTH, initial_indent="   ", subsequent_indent="   "))
 
 
 def say_json(value: Any) -> None:
-    """One JSON object on stdout; dataclasses become objects with their fields' names."""
+    """Print one JSON object on stdout; dataclasses become objects with their fields' names."""
     check_stdout()
     click.echo(as_json(value))
 
 
 def check_stdout() -> None:
-    """Raises BrokenPipeError where stdout was closed before we began: click would say nothing, and the exit status that
-    all is well."""
+    """Raises BrokenPipeError if stdout was closed before we began: click would print nothing and exit with 0."""
     if sys.stdout is None:
         raise BrokenPipeError(errno.EPIPE, "stdout is closed")
 
 
 @contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
-    """A stage's progress on stderr, with rate and time left; call what it gives with each count just done.
+    """Show a stage's progress on stderr, with rate and time left; call the result with each number just done.
 
-    On a terminal a bar, which goes when the stage ends; in a log a line a minute, whether it moves or not.
+    A bar on a terminal, which disappears when the stage ends; in a log one line per minute, whether there is progress
+    or not.
     """
     started = time.monotonic()
     reached = 0
@@ -113,7 +113,8 @@ def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def stages(total: int, what: str) -> Iterator[Callable[[int], None]]:
-    """`progress` of one of many stages: in a log it also has a line when it ends, so that short ones are seen too."""
+    """`progress` for one of several stages: in a log, it also has a line when it ends, so that short stages are
+    visible."""
     started = time.monotonic()
     with progress(total, what) as advance:
         yield advance

@@ -1,4 +1,4 @@
-"""What pair and nearest share: opening the index, reading an image from stdin, words for a painting."""
+"""Shared by pair and nearest: opening the index, reading an image from stdin, a painting in words."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ TITLE = 60  # characters shown
 
 
 def open_service(named: Source | str, *locally: tuple[str, object]) -> Client | None:
-    """The service that is named; None where an index is. locally: options, and what was given, which it cannot follow.
+    """The service that is named; None if an index is. locally: options that a service does not have, with their values.
 
-    Raises UsageError where one of them was given.
+    Raises UsageError if one of them was given.
     """
     if not isinstance(named, str):
         return None
@@ -45,7 +45,7 @@ def open_service(named: Source | str, *locally: tuple[str, object]) -> Client | 
 
 
 def open_index(named: Source, model: str | None, device: str) -> Index:
-    """The index, with the given model if there is one. None named: the usual one, else the reference gallery."""
+    """The index, with the given model if there is one. named: None for the usual one, else the reference gallery."""
     source = asked_index(named)
     embedder = Embedder.load(model, device=device) if model else None
     index = Index.open(source, embedder=embedder, device=device)
@@ -60,7 +60,7 @@ def pixel_limit(max_pixels: int | None) -> int:
 
 
 def checked(names: Sequence[str], wanted: int, listed: Path | None, option: str) -> None:
-    """Raises UsageError unless there are `wanted` names, or none and a file of them."""
+    """Raises UsageError unless there are `wanted` names, or none and a file of names."""
     if len(names) != (0 if listed else wanted):
         raise click.UsageError(f"name {'one painting' if wanted == 1 else 'two paintings'}, or give {option}, not both")
 
@@ -75,9 +75,9 @@ def images(*names: str, max_pixels: int) -> list[str | bytes]:
 
 
 def named(painting: Painting) -> str:
-    """`Claude Monet, Water Lilies (1906)` and the id; `Follower of Claude Monet` where the record says so.
+    """`Claude Monet, Water Lilies (1906)` and the id; `Follower of Claude Monet` if that is the record.
 
-    Of a painting without an image here, the address where people can look at it follows.
+    A painting without a local image is followed by its web address.
     """
     year = f" ({painting.year})" if painting.year else ""
     title = painting.title or ""
@@ -92,7 +92,7 @@ def ranked(artists: Sequence[RankedArtist | Candidate]) -> str:
 
 
 def note_without_geometry(which: str) -> None:
-    """One line where two are very near and nothing is installed that could tell whether they show one picture."""
+    """A note if two paintings are very near, but OpenCV is missing to compare their pictures."""
     from ..index.answers.same_picture import has_geometry
 
     if not has_geometry():
@@ -100,6 +100,6 @@ def note_without_geometry(which: str) -> None:
 
 
 def note_shown(counts: tuple[int, int]) -> None:
-    """One line on how many paintings a IIIF manifest shows, and how many it cannot."""
+    """A line on how many paintings a IIIF manifest shows, and how many it cannot."""
     shown, others = counts
     note(f"{shown:,} paintings for a IIIF viewer" + (f"; {others:,} have no address there" if others else ""))

@@ -1,4 +1,4 @@
-"""What was recognised in a source, shown before hours are spent on it."""
+"""Show how a source was understood, before hours are spent on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORDS = {
 
 
 def note_recognised(catalog: Catalog) -> None:
-    """A short table on stderr: which column is what, how many rows have a photograph, who is attributed."""
+    """A short table on stderr: the columns, how many rows have a photograph, the attributions."""
     found = catalog.recognised
     if found is not None:
         where = ", ".join(
@@ -62,7 +62,7 @@ def note_recognised(catalog: Catalog) -> None:
 
 
 def note_guess(table: Path, encoding: str | None) -> None:
-    """A line on stderr where it was not known how a table or list of names is written; encoding: as it was given."""
+    """A line on stderr if the encoding of a table or list of names was guessed; encoding: as given by the user."""
     if found := guessed_encoding(table, encoding):
         note(f"{table}: {_guessed(found)}")
 

@@ -1,4 +1,4 @@
-"""What build, add and remove say when they are done."""
+"""The summaries of build, add and remove."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ..index.milvus.push import Pushed
 from ..index.opened import Index
 from .output import note, progress, say, say_json
 
-SHOWN = 5  # of the skipped paintings; skipped.csv has them all
+SHOWN = 5  # skipped paintings; skipped.csv has them all
 
 
 def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | None = None) -> None:
-    """The summary: what is in the index now, what was done and how fast, what was skipped and why."""
+    """Print the summary: the content of the index, what was done and how fast, what was skipped and why."""
     if as_json:
         say_json(
             {
@@ -94,7 +94,7 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
     if report.left_alone:
         say(f"ignored, because they are not paintings: {', '.join(f'{n:,} {why}' for why, n in report.left_alone)}")
     if report.skipped:
-        shown = report.skipped[:SHOWN] if report.published else report.skipped  # else the list is only here
+        shown = report.skipped[:SHOWN] if report.published else report.skipped  # otherwise this is the only list
         where = f"; all in {index.generation.folder / 'skipped.csv'}" if report.published else ""
         say(f"skipped {len(report.skipped):,}{where}")
         for path, reason in shown:
@@ -106,7 +106,7 @@ def _groups(found: tuple[tuple[tuple[str, str], ...], ...]) -> list[list[dict[st
 
 
 def note_exact(index: Index, approximate: bool) -> None:
-    """Say so where an approximate index was asked for and none was made."""
+    """A note if an approximate index was asked for and not made."""
     if approximate and not any(segment.approximate for segment in index.manifest.segments):
         note(
             "no approximate index was made: there are fewer than 10,000 paintings, or they are too little clustered "
@@ -115,12 +115,12 @@ def note_exact(index: Index, approximate: bool) -> None:
 
 
 def pushed(index: Index, address: Address) -> Pushed:
-    """Bring the index to Milvus, with a bar for each stage."""
+    """Push the index to Milvus, with a bar for each stage."""
     return index.push(address, bar=progress)
 
 
 def show_push(address: Address, found: Pushed) -> None:
-    """What a push has done, in words."""
+    """Print what a push has done."""
     how = "all are looked at" if found.kind == "FLAT" else f"finds {found.recall_at_10:.1%} of the ten nearest"
     say(f"{address}: {found.paintings:,} paintings, generation {found.generation}; {found.kind}, {how}")
     say(

@@ -1,4 +1,4 @@
-"""The scores that evaluate and train print."""
+"""Printing of scores, for evaluate and train."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .output import say
 
 
 def show_scores(scores: Sequence[SplitScores]) -> None:
-    """A paragraph a split; in brackets 95 % intervals, by bootstrap over artists."""
+    """Print a paragraph per split; in brackets are 95 % intervals, by bootstrap over artists."""
     for split in scores:
         pairs, retrieval, nearest = split.pairs, split.retrieval, split.nearest
 
@@ -87,5 +87,5 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
 
 
 def percent(value: float) -> str:
-    """Whole percents, or a dash where there was nothing to count."""
+    """Whole percents, or a dash if there was nothing to count."""
     return "-" if value != value else f"{value:.0%}"

@@ -113,7 +113,7 @@ def serve(
     ARTIDX_READ_TOKEN and ARTIDX_WRITE_TOKEN decide who may ask and who may change the index: without the first, all may
     ask; without the second, nobody may change anything. A --tokens file has any number of tokens, each with a name.
     """
-    # Requests share the cores; one that took them all for itself would wait for the others' threads.
+    # Requests share the cores; one that used all of them would wait for the others' threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from ..errors import MissingPackage
 

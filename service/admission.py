@@ -1,20 +1,20 @@
-"""Admission of every request: how much, how long, how many at once; and what every answer carries.
+"""Admission of every request: limits of size, time and number; and headers that every answer has.
 
-Refuses before any work is done, counts and logs what was answered. In this order:
+Refuses before any work is done; counts and logs answers. Checked in this order:
 
-| what is wrong | answer |
+| problem | answer |
 |---|---|
-| a browser sends it for a page from elsewhere (origin.py) | 403 |
+| a browser sends it for a foreign page (origin.py) | 403 |
 | its address has `in_flight_of_one` requests of its kind in flight | 429 `too-many-requests` |
 | `in_flight` requests of its kind are in flight | 503 `busy` |
-| it says that it is, or is, larger than `max_body_bytes` | 413 `too-large` |
+| it is larger than `max_body_bytes`, or says so | 413 `too-large` |
 | it has not arrived within `body_s` | 408 `too-slow` |
-| it is not answered within `answer_s`, or no piece of a long answer comes within that | 503 `too-slow` |
+| it is not answered within `answer_s`, or the next piece of a long answer is not | 503 `too-slow` |
 | memory, files or threads ran out meanwhile | 503 `out-of-resources` |
 | it raised anything else | 500 `bug` |
 
-The two kinds are requests that send something and those that look; the page's files are of neither.
-Who may ask is rights.py's; connections on which nothing is said or read are server.py's.
+The two kinds are requests with a body and requests without; the page's files are neither. rights.py checks tokens;
+server.py closes idle connections.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from .state import AppState
 from .traces import RequestSpan
 
 SENDING = {"POST", "PUT", "PATCH", "DELETE"}
-DRAIN_S = 1.0  # what is refused is read a little longer: else the client would see a broken connection, not the reason
+DRAIN_S = 1.0  # the rest of a refused body is read, or the client would see only a broken connection
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -58,7 +58,7 @@ log = logging.getLogger("artidx.service")
 
 
 class AdmissionMiddleware:
-    """Around all of the application."""
+    """Middleware around the whole application."""
 
     def __init__(self, app: ASGIApp, state: AppState) -> None:
         self._app = app
@@ -93,9 +93,9 @@ class AdmissionMiddleware:
 
     @contextmanager
     def _room(self, scope: Scope) -> Iterator[None]:
-        """Room for one more request; those that send something and those that look have as much each. Or a Problem."""
+        """A place for one more request, or a Problem; the two kinds have separate places."""
         is_sending = scope["method"] in SENDING
-        if not is_sending and not scope["path"].startswith("/v1/"):  # it costs nothing
+        if not is_sending and not scope["path"].startswith("/v1/"):  # files of the page cost nothing
             yield
             return
         taken = self._sending if is_sending else self._looking
@@ -123,7 +123,7 @@ class _Request:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, state: AppState, room: ExitStack, span: RequestSpan
     ) -> None:
-        """room: what the request takes up, until it is refused or answered; span: of it, in the traces."""
+        """room: the place that the request takes until it is refused or answered; span: of the request, in traces."""
         self._scope, self._receive, self._send = scope, receive, send
         self._room, self._span = room, span
         self._state = state
@@ -139,11 +139,11 @@ class _Request:
         scope.setdefault("state", {})["index"] = state.holder.index
 
     async def receive(self) -> Message:
-        """The next piece of the body. Raises Problem where it is too much or comes too slowly."""
+        """The next piece of the body. Raises Problem if it is too large or too slow."""
         length = self._headers.get("content-length", "")
         self._check_size(int(length) if length.isdecimal() else 0)
         if self._has_all:
-            return await self._receive()  # the end of the connection
+            return await self._receive()  # the client has disconnected
         left = self._began + self._settings.body_s - time.perf_counter()
         try:
             async with asyncio.timeout(max(left, 0)):
@@ -161,12 +161,12 @@ class _Request:
             await self._drain()
             self._complete(MutableHeaders(scope=message))
         self._sent += len(message.get("body", b""))
-        if message.get("more_body"):  # an answer in pieces: each has as long
+        if message.get("more_body"):  # each piece of an answer has the full time
             self.limit.reschedule(asyncio.get_running_loop().time() + self._settings.answer_s)
         await self._send(message)
 
     async def refuse(self, problem: Problem) -> None:
-        """Answer with a problem, unless an answer has begun."""
+        """Answer with a problem, unless an answer has already begun."""
         if not self._status:
             await response(problem)(self._scope, self.receive, self.send)
 
@@ -209,7 +209,7 @@ class _Request:
             headers["connection"] = "close"
 
     async def _drain(self) -> None:
-        if self._has_all or "expect" in self._headers:  # who asks first has sent nothing yet
+        if self._has_all or "expect" in self._headers:  # with Expect: 100-continue, the client has sent nothing yet
             return
         self._room.close()
         with suppress(TimeoutError):

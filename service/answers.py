@@ -1,4 +1,4 @@
-"""Answers, as JSON (told.py)."""
+"""Answers as JSON (told.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .told import told
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """The response that holds a value of the index's or of the service's."""
+    """The response with a value of the index or of the service."""
     return as_answer(told(value), status, headers)
 
 
@@ -21,5 +21,5 @@ def as_answer(text: str, status: int = 200, headers: dict[str, str] | None = Non
 
 
 def etag_of(index: Index) -> dict[str, str]:
-    """The header by which a change says what it was meant for: the generation."""
+    """The ETag of a generation, which a change sends back as If-Match."""
     return {"etag": f'"{index.manifest.generation}"'}

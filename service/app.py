@@ -1,4 +1,4 @@
-"""The service, put together: routes, the gate before them, the page, and what runs beside them."""
+"""The application: routes, the admission before them, the page, and background tasks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGE = Path(__file__).with_name("page")
 
 
 def create_app(holder: IndexHolder, settings: ServiceSettings, traces: Traces | None = None) -> FastAPI:
-    """The ASGI application that answers from an index. traces: where they go; none: there are none."""
+    """The ASGI application that answers from an index. traces: where to send them; None: nowhere."""
     state = AppState(holder, settings, traces or Traces())
 
     @asynccontextmanager
@@ -57,7 +57,7 @@ def create_app(holder: IndexHolder, settings: ServiceSettings, traces: Traces | 
     app.add_api_route("/", page, include_in_schema=False, methods=["GET", "HEAD"])
     app.add_api_route("/docs", reference.page(app), include_in_schema=False, methods=["GET", "HEAD"])
     app.add_middleware(AdmissionMiddleware, state=state)
-    if settings.cors:  # around all else, so that a page is told of refusals, too
+    if settings.cors:  # outermost, so that pages from other origins can read refusals, too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=sorted(settings.cors),
@@ -70,5 +70,5 @@ def create_app(holder: IndexHolder, settings: ServiceSettings, traces: Traces | 
 
 
 async def page() -> FileResponse:
-    """The page; what it consists of lies under /page."""
+    """The page; its files are under /page."""
     return FileResponse(PAGE / "index.html")

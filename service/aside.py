@@ -1,7 +1,7 @@
-"""What takes minutes to make of a generation: made once, by a process of its own, and kept in a folder.
+"""Results that take minutes to compute for a generation: computed once, in a separate process, and cached in a folder.
 
-The folder is the one for what can be made again (files.py); what was not asked for lately is forgotten. What is not
-done yet is no error: it is asked for again.
+The folder is the cache folder (files.py); results that were not used lately are removed. A result that is not ready is
+no error: the client asks again.
 """
 
 from __future__ import annotations
@@ -22,39 +22,40 @@ from ..index.milvus.address import TOKEN, Address
 from ..index.opened import Index
 
 T = TypeVar("T")
-AWAY = os.EX_TEMPFAIL  # the exit status where what it is to be made of cannot be reached just now
-AGAIN_S = 60.0  # until an index that was away is asked for again
-KEPT_FILES, KEPT_BYTES = 32, 1 << 30  # of a name in the folder, of all indexes that are served here
-# Of our environment, what such a process needs: no tokens, and nothing that Python would take code from.
+AWAY = os.EX_TEMPFAIL  # the exit status if the index cannot be reached at the moment
+AGAIN_S = 60.0  # before an index that could not be reached is tried again
+KEPT_FILES, KEPT_BYTES = 32, 1 << 30  # files of one kind in the folder, for all indexes that are served on this machine
+# The environment of such a process: no tokens, and nothing from which Python would load code.
 KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 KEPT_FOR_MILVUS = (TOKEN, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "grpc_proxy", "http_proxy", "https_proxy", "no_proxy")
 log = logging.getLogger("artidx.service")
 
 
 class MadeAside(Generic[T]):
-    """Makes one thing at a time, such as the map."""
+    """Computes one result at a time, such as the map."""
 
     def __init__(
         self, name: str, module: str, suffix: str, read: Callable[[Path], T], said: Callable[[Index], int] = lambda _: 0
     ) -> None:
-        """module: what is run to make it, with where the index is kept, the sha256 of the generation's manifest and the
-        file to write; read: what is made of that file, and raises OSError or ValueError where it is damaged; said: how
-        many corrections it takes into account."""
+        """module: the program to run, with the location of the index, the sha256 of the generation's manifest and the
+        file to write as arguments; read: parses that file, and raises OSError or ValueError if it is damaged; said: the
+        number of corrections that a result takes into account."""
         self._name, self._module, self._suffix, self._read, self._said = name, module, suffix, read, said
         self._folder = _folder()
-        self._asked = asyncio.Lock()  # two requests at once must not both begin to make it
+        self._asked = asyncio.Lock()  # two simultaneous requests must not both start it
         self._making: asyncio.subprocess.Process | None = None
         self._failed: set[Path] = set()
-        self._again_at = 0.0  # where what it is made of was away
+        self._again_at = 0.0  # if the index could not be reached
         self._known: tuple[Path, T] | None = None
 
     async def of(self, index: Index) -> T | None:
-        """The thing of this generation; None while it is being made. Raises OSError, ValueError where that failed."""
+        """The result for this generation; None while it is being computed. Raises OSError, ValueError if that
+        failed."""
         async with self._asked:
             return await self._of(index)
 
     async def before(self, index: Index) -> T | None:
-        """The latest thing of the same paintings that is there, whatever has been said of them since."""
+        """The latest result for the same paintings, whatever corrections have been made since."""
         pattern = f"{self._name}-{index.manifest.paintings_sha256}-*{self._suffix}"
         there = sorted(path for path in self._folder.glob(pattern) if path <= self.path(index))
         async with self._asked:
@@ -62,11 +63,11 @@ class MadeAside(Generic[T]):
 
     @property
     def latest(self) -> T | None:
-        """The thing of the last generation that was asked for and of which it was made."""
+        """The result for the last generation that was asked for and is ready."""
         return self._known[1] if self._known else None
 
     def path(self, index: Index) -> Path:
-        """Where the thing of a generation is kept, once it is made."""
+        """The file of the result for a generation, once it is ready."""
         said = f"{self._said(index):09d}"
         return self._folder / f"{self._name}-{index.manifest.paintings_sha256}-{said}{self._suffix}"
 
@@ -84,11 +85,11 @@ class MadeAside(Generic[T]):
     async def _read_once(self, path: Path) -> T:
         if self._known is None or self._known[0] != path:
             self._known = path, await asyncio.to_thread(self._read, path)
-        os.utime(path)  # it is asked for, and not to be forgotten
+        os.utime(path)  # marks it as used
         return self._known[1]
 
     async def close(self) -> None:
-        """Stop making it."""
+        """Stop computing it."""
         if self._making:
             with suppress(ProcessLookupError):  # it has just ended
                 self._making.kill()
@@ -99,7 +100,7 @@ class MadeAside(Generic[T]):
         if process.returncode == AWAY:
             self._again_at = time.monotonic() + AGAIN_S
             log.warning("the %s is not made yet: %s", self._name, said.decode(errors="replace").strip())
-        elif process.returncode:  # killed, too: for want of memory there is none the next time either
+        elif process.returncode:  # killed, too: if memory was too small, it will be the next time
             self._failed.add(target)
             log.error("the %s could not be made: %s", self._name, said.decode(errors="replace")[-500:])
         else:
@@ -108,8 +109,8 @@ class MadeAside(Generic[T]):
 
 
 async def _started(module: str, index: Index, target: Path) -> asyncio.subprocess.Process:
-    """A process that makes it, from which the folder that the service was started in is far: whoever filled that folder
-    could have put modules there that Python would run."""
+    """A process that computes it, in another current folder than the service's: that might contain modules which Python
+    would run."""
     is_remote = isinstance(index.source, Address)
     kept_at = str(index.source) if is_remote else os.path.abspath(index.generation.folder)
     environment = {
@@ -131,10 +132,10 @@ async def _started(module: str, index: Index, target: Path) -> asyncio.subproces
 
 
 def forget(folder: Path, pattern: str, most_files: int, most_bytes: int) -> None:
-    """Remove files but those last used; the very last one stays, however large it is."""
+    """Remove all but the most recently used files; the last one stays, however large it is."""
     facts = []
     for path in folder.glob(pattern):
-        with suppress(FileNotFoundError):  # another service has just forgotten it
+        with suppress(FileNotFoundError):  # another service has just removed it
             facts.append((path.stat().st_mtime_ns, path.stat().st_size, path))
     kept_bytes = 0
     for number, (_, size, path) in enumerate(sorted(facts, reverse=True)):
@@ -144,7 +145,7 @@ def forget(folder: Path, pattern: str, most_files: int, most_bytes: int) -> None
 
 
 def _folder() -> Path:
-    """Where it is kept; for this service alone where that cannot be written to."""
+    """The folder of results; a temporary one for this service if that cannot be written to."""
     try:
         return cache_folder()
     except OSError:

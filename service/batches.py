@@ -1,6 +1,6 @@
-"""Many questions in one request, each answered as alone, on a line of its own, in the order in which they were asked.
+"""Many questions in one request, each answered as if alone, one line each, in order.
 
-A few are worked on ahead of the line that is written: who reads slowly makes the work wait, and who leaves ends it.
+A few are computed ahead of the line that is written: a slow reader slows the work down, and a disconnected one ends it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ router = APIRouter(
 
 
 class Lines(StreamingResponse):
-    """Lines as they are made. What makes them is ended when the client leaves, and what they are made of is closed."""
+    """A streaming response of lines. If the client disconnects, the work ends and its form is closed."""
 
     def __init__(self, made: AsyncGenerator[str], opened: AsyncExitStack) -> None:
         super().__init__(made, media_type=MEDIA_TYPE)
@@ -105,7 +105,7 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
 
 
 async def _lines(items: Sequence[T], answered: Callable[[T], Awaitable[object]], index: Index) -> AsyncGenerator[str]:
-    """A line for each item, some worked on ahead."""
+    """A line for each item, a few computed ahead."""
     ahead: deque[asyncio.Task[str]] = deque()
     try:
         for number, item in enumerate(items):

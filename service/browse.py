@@ -1,4 +1,4 @@
-"""What the index holds: its facts, paintings and artists, their pictures, and the map of it all."""
+"""Routes for browsing an index: facts, paintings, artists, pictures, and the map."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from .state import AppState, HeldIndex, SharedState
 
 THUMBNAIL = 320  # px
 IMAGE = 1600
-MOST_COLOURS = 60  # different values of a label that the map is coloured by
+MOST_COLOURS = 60  # different values of a label by which the map can be coloured
 JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": binary("image/jpeg"), "description": "A JPEG."},
     304: {"description": "It is as it was."},
 }
 
 Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")]
-FLAG = BeforeValidator(lambda value: value == "" or value)  # ?full alone
+FLAG = BeforeValidator(lambda value: value == "" or value)  # only with ?full
 Full = Annotated[bool, FLAG, Query(description="The whole manifest, with the curves of the calibration.")]
 PerPage = Annotated[int, Query(ge=1, le=200, description="How many on a page.")]
 Words = Annotated[str, Query(max_length=200, description="Words that all must occur; case and accents do not matter.")]
@@ -182,7 +182,7 @@ async def index_facts(index: HeldIndex, full: Full = False) -> Response:
     """What the index is: the main facts, or with `full` all of them, as `artidx info --json`."""
     known = index.manifest
     if full:
-        reading = {name: value for name, value in (known.reading or {}).items() if name != "images"}  # where they lie
+        reading = {name: value for name, value in (known.reading or {}).items() if name != "images"}  # local paths
         return answer(replace(known, reading=reading or None))
     calibrated, counts = known.calibration is not None, (known.paintings, known.artists, known.skipped)
     return answer(
@@ -240,7 +240,7 @@ async def history(
         if painting is not None:
             index.collection.painting(painting)
         words = index.history
-        # Where files lie, and were moved to, is told to nobody.
+        # Local paths are not shown.
         words = words[(words["column"] != "path") & (True if painting is None else words["id"] == painting)].iloc[::-1]
         shown = words_of(words.iloc[(page - 1) * per_page : page * per_page])
         return HistoryPage(shown, len(words), page, *_names(index))
@@ -327,7 +327,7 @@ async def map_sheet(
 
 
 def words_of(history: pd.DataFrame) -> tuple[Word, ...]:
-    """What the index's history, or a part of it, says."""
+    """The entries of the index's history, or of a part of it."""
     told = history[list(Word.__dataclass_fields__)]
     return tuple(Word(*row) for row in told.astype(object).where(told.notna(), None).itertuples(index=False))
 
@@ -359,7 +359,7 @@ def _map_of(index: Index, places: Sequence[int], points: Array) -> MapOfPainting
 
 
 def _label(column: pd.Series[Any]) -> Label:
-    """The most frequent values first."""
+    """A label with its most frequent values first."""
     values = column.dropna().value_counts().index
     codes = pd.Categorical(column, categories=values).codes
     return Label(tuple(str(value) for value in values), tuple(codes.tolist()))

@@ -1,7 +1,8 @@
-"""Changes by whoever may write: a painting more, a painting less, other labels. Each is published as a new generation.
+"""Routes for changes, which need a write token: add or remove a painting, correct labels. Each publishes a new
+generation.
 
-The picture that is sent is kept in the folder of uploads under the sha256 of its bytes: no name that was sent reaches
-the disk.
+An uploaded picture is stored in the folder of uploads under the sha256 of its bytes; the client's file name is not
+used.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ async def add(request: Request, state: SharedState, idempotency_key: Key = None)
             request.state.index = index
             return _changed(index.collection.painting(known)[0], index, 201)
         embedder, most = index.embedder, state.settings.max_pixels
-        await state.squares(asked, lambda: embedder.square(data, max_pixels=most))  # before anything is kept
+        await state.squares(asked, lambda: embedder.square(data, max_pixels=most))  # before anything is stored
         _check_new(index, str(labels["id"]), sha256, asked.name)
         path = uploads / f"{sha256}.image"
         row = pd.DataFrame([labels | {"path": str(path)}], columns=list(COLUMNS))
@@ -177,7 +178,7 @@ async def correct(request: Request, state: SharedState, id: str, if_match: Match
 
 
 def said_by(request: Request, by: str | None) -> str:
-    """Who makes the change: the name in the request, else the name of its token. Raises Problem if there is neither."""
+    """Who makes the change: the name in the request, else the name of its token. Raises Problem without either."""
     who = by or name_of(request)
     if who is None:
         raise Problem(422, "missing-field", "by: say who makes the change")
@@ -188,9 +189,9 @@ def said_by(request: Request, by: str | None) -> str:
 async def labelled(
     request: Request, state: AppState, rows: pd.DataFrame, by: str, generation: int | None
 ) -> tuple[pd.DataFrame, Index]:
-    """Correct labels, a column id and others; what is new in the history, and the index in which it is so.
+    """Correct labels (a column id and others); returns the new entries of the history, and the index that has them.
 
-    generation: the one that is meant, or any.
+    generation: the one that the change is meant for; None for any.
     """
     async with state.writing:
         await state.holder.renew()
@@ -206,7 +207,7 @@ async def labelled(
 
 
 def generation_of(if_match: str | None) -> int | None:
-    """The generation that a change is meant for; None where any will do. Raises Problem for one that never was."""
+    """The generation that a change is meant for; None for any. Raises Problem for one that does not exist."""
     if if_match is None or if_match.strip() == "*":
         return None
     found = ETAG.fullmatch(if_match.strip())
@@ -220,7 +221,7 @@ def _uploads(state: AppState) -> Path:
         raise _not_ours()
     if state.settings.uploads is None:
         raise Problem(403, "writing-is-off", "the service was started without a folder to keep pictures in (--uploads)")
-    return Path(os.path.abspath(state.settings.uploads))  # as the index has it
+    return Path(os.path.abspath(state.settings.uploads))  # as the index writes it
 
 
 def _not_ours() -> Problem:
@@ -239,14 +240,14 @@ def _labels(form: Form) -> dict[str, Any]:
 
 
 def check_texts(texts: Mapping[str, str]) -> None:
-    """Raises Problem for a text that cannot be a label."""
+    """Raises Problem for a text that is no valid label."""
     for name, text in texts.items():
         if not 0 < len(text) <= LONGEST or not text.isprintable():
             raise Problem(422, "bad-setting", f"{name[:40]}: must be 1 to {LONGEST} printable characters")
 
 
 def _check_new(index: Index, painting: str, sha256: str, name: str) -> None:
-    """Raises Problem where the index has this very picture, or a painting with this id."""
+    """Raises Problem if the index has exactly this picture, or a painting with this id."""
     known = index.query_of_content(sha256, name)
     if known and known.painting:
         raise Problem(409, "already-there", f"{name}: is in the index already, as {known.painting.id}")
@@ -255,10 +256,10 @@ def _check_new(index: Index, painting: str, sha256: str, name: str) -> None:
 
 
 def _add(index: Index, catalog: Catalog, path: Path, data: bytes, state: AppState) -> None:
-    """Keep the picture and add the painting; without the one there is not the other."""
+    """Store the picture and add the painting; if one fails, neither is done."""
     settings = Settings(max_pixels=state.settings.max_pixels, strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not path.exists()  # else another index that keeps its pictures here has it
+    is_new = not path.exists()  # otherwise another index with this folder of uploads has it
     write_atomically(path, data)
     try:
         index.renewed().add(catalog, settings=settings)
@@ -269,14 +270,14 @@ def _add(index: Index, catalog: Catalog, path: Path, data: bytes, state: AppStat
 
 
 def _remove(index: Index, painting: Painting, uploads: Path | None, generation: int | None) -> None:
-    """Remove the painting, and its picture if it was sent here."""
+    """Remove the painting, and its picture if it was uploaded."""
     index.renewed().remove([painting.id], generation=generation)
     if uploads is not None and Path(painting.path).parent == Path(os.path.abspath(uploads)):
         Path(painting.path).unlink(missing_ok=True)
 
 
 async def finished(work: Callable[[], T]) -> T:
-    """Do it in a thread, to its end: one that took too long must not let the next writer in before it is done."""
+    """Run it to its end in a thread: even if the request times out, the next writer must wait until it is done."""
     done = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(done)

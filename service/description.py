@@ -1,7 +1,7 @@
-"""The service's description of itself (OpenAPI), completed so that generators of clients take it whole.
+"""The OpenAPI description of the service, completed so that client generators can use all of it.
 
-FastAPI writes most of it. Here is what it does not know: that every field of an answer is always there, names for the
-fields of forms, the form of problems, the header that every request may have, examples with their nulls, and bytes.
+FastAPI writes most of it. This adds what it does not know: that every field of an answer is always present, names for
+the fields of forms, the form of problems, the header that every request may have, examples with nulls, and bytes.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ REQUEST_ID = {
     "description": "What the answer and the log call this request: 1 to 64 letters, digits, - or _.",
     "schema": {"type": "string"},
 }
-UNUSED = ("HTTPValidationError", "ValidationError")  # FastAPI's own: our problems take their place
+UNUSED = ("HTTPValidationError", "ValidationError")  # FastAPI's own, replaced by our problems
 
 Described = dict[str, Any]
 
 
 def binary(media_type: str) -> Described:
-    """An answer of this media type, and the word for bytes beside it: generators that know no pictures go by that."""
+    """An answer of this media type, plus `application/octet-stream` for generators that do not know pictures."""
     schema = {"type": "string", "format": "binary"}
     return {name: {"schema": schema} for name in (media_type, "application/octet-stream")}
 
 
 def complete(app: FastAPI) -> None:
-    """Let the application describe itself whole."""
+    """Make the application return the completed description."""
     described = app.openapi
 
     def openapi() -> Described:

@@ -1,7 +1,7 @@
-"""Squares of pixels to vectors for many requests at once: one model, micro-batches across requests.
+"""Embed squares of pixels for many requests at once: one model, micro-batches across requests.
 
-What waits is bounded by who lets requests in (admission.py). On a CPU the model takes one request's images at a time on
-each core, on a GPU whatever is waiting, at most BATCH_SIZE of it: as runtime.py has found to be fastest.
+The queue is bounded by admission.py. On a CPU, each core runs one request's images at a time; on a GPU, a batch has
+everything that is waiting, up to BATCH_SIZE. These are the fastest ways (runtime.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Job:
 
 
 class Engine:
-    """Runs the model. Close it when no request is left."""
+    """Runs the model. Close it when there are no more requests."""
 
     def __init__(self, embedder: Embedder, metrics: Metrics, traces: Traces) -> None:
         is_cpu = embedder.provider == PROVIDERS["cpu"]
@@ -54,11 +54,11 @@ class Engine:
 
     @property
     def is_alive(self) -> bool:
-        """Whether somebody is there to run the model."""
+        """Whether the threads that run the model are alive."""
         return all(runner.is_alive() for runner in self._runners)
 
     def close(self) -> None:
-        """Finish what was taken."""
+        """Finish accepted work, then stop."""
         for _ in self._runners:
             self._jobs.put(None)
         for runner in self._runners:
@@ -67,7 +67,7 @@ class Engine:
     def _run(self) -> None:
         while batch := self._next():
             jobs = [job for job in batch if job.vectors.set_running_or_notify_cancel()]
-            for embedder in {job.embedder: None for job in jobs}:  # two, while a generation by another model comes in
+            for embedder in {job.embedder: None for job in jobs}:  # two during a change of model
                 self._answer(embedder, [job for job in jobs if job.embedder is embedder])
 
     def _answer(self, embedder: Embedder, jobs: list[_Job]) -> None:
@@ -77,7 +77,7 @@ class Engine:
                 for job in jobs:
                     spans.enter_context(self._traces.stage("embed", job.where))
                 vectors = embedder.infer(squares, batch_size=BATCH_SIZE, workers=1)
-        except Exception as problem:  # each request tells its own caller
+        except Exception as problem:  # each request reports it to its own caller
             for job in jobs:
                 job.vectors.set_exception(problem)
             return
@@ -88,7 +88,7 @@ class Engine:
             start += len(job.squares)
 
     def _next(self) -> list[_Job]:
-        """Waits for one, and takes what else is there, if the model gains by it; empty when all is done."""
+        """Waits for a job, and takes further waiting ones if batches are faster; empty when the engine is closed."""
         batch: list[_Job] = []
         while len(batch) < self._most:
             try:
@@ -97,7 +97,7 @@ class Engine:
                 break
             if job is None:
                 if batch:
-                    self._jobs.put(None)  # for the next look
+                    self._jobs.put(None)  # for the next call
                 break
             batch.append(job)
         return batch

@@ -1,4 +1,4 @@
-"""What answers look like, for the description of the service: of the museum's paintings, lists cut to their first."""
+"""Examples of answers for the OpenAPI description: from the museum's paintings, with lists cut short."""
 
 from __future__ import annotations
 

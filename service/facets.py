@@ -1,6 +1,6 @@
-"""Paintings of the index counted by artist, by century and by what else its table says of them.
+"""Count paintings of the index by artist, by century and by other columns of its table.
 
-Each count comes with the expression (where.py) that finds those paintings, so that it can be asked for.
+Each count comes with the expression (where.py) that selects those paintings.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import pandas as pd
 from ..index.opened import Index
 from ..index.storage.vector_store import FURTHER
 
-MOST_COUNTED = 100_000  # paintings, the first that were found: a tenth of a second
+MOST_COUNTED = 100_000  # paintings that are counted: a tenth of a second
 MOST_VALUES = 40  # of one kind, those with the most paintings
-FEWEST_COMMON = 2  # paintings that share a value, or else a column is no kind of painting
+FEWEST_COMMON = 2  # a column is a facet only if a value is shared by this many paintings on average
 LONGEST_VALUE = 100  # characters
 
 
 @dataclass(frozen=True)
 class FacetValue:
-    """A value, how many of the paintings have it, and the expression that finds them."""
+    """A value, how many of the paintings have it, and the expression that selects them."""
 
     value: str
     paintings: int
@@ -30,7 +30,8 @@ class FacetValue:
 
 @dataclass(frozen=True)
 class Facet:
-    """A kind of values, those with the most paintings first, or centuries in their order; `more` are left out."""
+    """The values of one kind, those with the most paintings first, or centuries in order; `more`: how many were left
+    out."""
 
     name: str
     values: tuple[FacetValue, ...]
@@ -38,7 +39,7 @@ class Facet:
 
 
 def facets(index: Index, words: str) -> tuple[Facet, ...]:
-    """Of the paintings in which the words occur."""
+    """Facets of the paintings that contain the words."""
     return tuple(_facets(index.collection.rows(words, MOST_COUNTED), index.collection.label_names))
 
 

@@ -1,8 +1,9 @@
-"""The findings of an index as a file of JSON lines: made aside, since that takes minutes, and read page by page.
+"""The findings of an index as a file of JSON lines: written by a separate process, since that takes minutes, and read
+page by page.
 
-The first line tells what all of them rest on, and how many there are of each kind; the second their keys
-(decisions.py), by which those that are decided are told without reading them all. A service makes one aside and goes on
-answering: `python -m artidx.service.findings GENERATION SHA256 FILE.jsonl`.
+The first line has the facts about the review and the number of findings of each kind; the second has their keys
+(decisions.py), so that decided ones are known without reading all. A service runs `python -m artidx.service.findings
+GENERATION SHA256 FILE.jsonl` while it continues to answer.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ HEAD = 2  # lines before the findings
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in a generation. about: the first line; keys: of the findings, in their order; said: how many
-    corrections had been made until then; ends: of each line in the file."""
+    """The findings of a generation. about: the first line; keys: of the findings, in order; said: number of corrections
+    made until then; ends: of each line in the file."""
 
     path: Path
     about: dict[str, Any]
@@ -42,7 +43,7 @@ class Found:
     ends: tuple[int, ...]
 
     def numbers(self, kind: str | None) -> range:
-        """Of the findings of a kind, or of all."""
+        """Numbers of the findings of a kind, or of all."""
         sizes = [self.about["counts"][each] for each in KINDS]
         if kind is None:
             return range(sum(sizes))
@@ -50,7 +51,7 @@ class Found:
         return range(before, before + sizes[KINDS.index(kind)])
 
     def findings(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Some of them. Raises OSError, ValueError."""
+        """The findings with these numbers. Raises OSError, ValueError."""
         found = []
         with self.path.open("rb") as stream:
             for number in numbers:
@@ -61,7 +62,7 @@ class Found:
 
 
 def read(path: Path) -> Found:
-    """What was written. Raises OSError, ValueError."""
+    """Read a file that `write` has written. Raises OSError, ValueError."""
     with path.open("rb") as stream:
         lengths = [len(line) for line in stream]
         stream.seek(0)
@@ -72,7 +73,7 @@ def read(path: Path) -> Found:
 
 
 def text_of(review: Review, said: int) -> str:
-    """A review as JSON lines, kind by kind. said: how many corrections had been made until then."""
+    """A review as JSON lines, kind by kind. said: number of corrections made until then."""
     counts = {kind: len(review.of(kind)) for kind in KINDS}
     about = {name: getattr(review, name) for name in ("made", "judged", "measured_on", "notes", "model", "generation")}
     found = [finding for kind in KINDS for finding in review.of(kind)]
@@ -88,7 +89,7 @@ def write(folder: Path, manifest_sha256: str, target: Path) -> None:
 
 
 def main() -> None:
-    """Write them, given the generation's folder, its manifest's sha256 and the file to write."""
+    """Write the findings; arguments: the generation's folder, its manifest's sha256 and the file to write."""
     kept_at, manifest_sha256, target = sys.argv[1:]
     os.nice(10)
     write(Path(kept_at), manifest_sha256, Path(target))

@@ -1,6 +1,6 @@
-"""The fields of a request, read with care: which may be there, what they may hold, pictures or ids of paintings.
+"""Parse and check the fields of a request: names, values, and pictures or ids of paintings.
 
-They come as a form, or, where ids will do, as a JSON object; either way they are the same fields.
+They come as a form or, if there are only ids, as a JSON object with the same fields.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from starlette.datastructures import FormData, UploadFile
 from ..embedder.bounds import Bounds
 from .problems import Problem
 
-MAX_TEXT = 4096  # characters of a field that is no file
+MAX_TEXT = 4096  # characters of a text field
 MAX_NAME = 200
 FORM = "multipart/form-data"
 JSON = "application/json"
 T = TypeVar("T", bound=BaseModel)
 MAX_BATCH_BYTES = 1 << 20  # of ids
-MAX_JSON_BYTES = 128 << 10  # the longest texts that are taken, all in escapes
-CHARSET = re.compile(r"charset\s*\*?=", re.IGNORECASE)  # Python's are many, and not all are of text
+MAX_JSON_BYTES = 128 << 10  # the longest allowed texts, with every character escaped
+CHARSET = re.compile(r"charset\s*\*?=", re.IGNORECASE)  # Python has many codecs, and not all are for text
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A painting asked about: the id of one in the index, or a file that was sent."""
+    """A painting in a question: the id of one in the index, or an uploaded file."""
 
-    name: str  # the id, or what the file was called
+    name: str  # the id, or the name of the file
     stream: BinaryIO | None = None
     size_bytes: int = 0
 
 
 class Form:
-    """The fields that were sent. is_json: numbers are numbers there, in a form they are texts."""
+    """The fields of a request. is_json: numbers are JSON numbers; in a form they are text."""
 
     def __init__(self, data: Mapping[str, Any], *, is_json: bool = False) -> None:
         self._data = data
@@ -72,14 +72,14 @@ class Form:
         return asked
 
     def text(self, field: str) -> str | None:
-        """None where it is missing or empty."""
+        """None if it is missing or empty."""
         value = self._data.get(field)
         if isinstance(value, UploadFile):
             raise _unusable(field, "a file where text is expected")
         return None if value is None else self._as_text(field, value) or None
 
     def number(self, field: str, within: Bounds) -> float | None:
-        """None where it is missing or empty."""
+        """None if it is missing or empty."""
         given = self._data.get(field) if self._is_json else self.text(field)
         if given is None:
             return None
@@ -92,7 +92,7 @@ class Form:
         return value
 
     def count(self, field: str, most: int) -> int | None:
-        """None where it is missing or empty."""
+        """None if it is missing or empty."""
         value = self.number(field, Bounds(1, most))
         if value is not None and value != int(value):
             raise _unusable(field, f"{value:g}: must be a whole number")
@@ -108,10 +108,9 @@ class Form:
 async def form_of(
     request: Request, files: Sequence[str], texts: Sequence[str] = (), *, ids: bool = True, most: int = 1
 ) -> AsyncIterator[Form]:
-    """The fields of a request; its files are there as long as this is open.
+    """The fields of a request; its files exist while this context is open.
 
-    files: fields that may be files, or, with ids, ids in their place, and so many of a name; texts: the others. Raises
-    Problem.
+    files: fields that may be files, or with ids also ids, and how many of each; texts: the others. Raises Problem.
     """
     kind = _media_type(request)
     if kind == JSON and ids:
@@ -135,7 +134,7 @@ async def form_of(
 
 
 async def body_of(request: Request, kind: type[T]) -> T:
-    """A body that is a JSON object of this kind, and nothing else (`described_json`). Raises Problem."""
+    """A body that must be a JSON object of this type (`described_json`). Raises Problem."""
     if _media_type(request) != JSON:
         raise Problem(415, "no-json", f"send {JSON}")
     try:
@@ -145,7 +144,7 @@ async def body_of(request: Request, kind: type[T]) -> T:
 
 
 def invalid(error: Mapping[str, Any]) -> Problem:
-    """A value that pydantic does not take."""
+    """The problem for a value that pydantic refuses."""
     where = ".".join(str(part) for part in error["loc"])
     return _unusable(where, error["msg"], "missing-field" if error["type"] == "missing" else "bad-setting")
 
@@ -155,7 +154,7 @@ def _media_type(request: Request) -> str:
 
 
 def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
-    """Raises Problem for a field that there is not, and for one that is sent twice."""
+    """Raises Problem for an unknown field, and for one that is sent twice."""
     if strange := [name for name in names if name not in known]:
         raise _unusable(strange[0], f"no such field; there are {', '.join(known)}", "unknown-field")
     if again := [name for name in names if names.count(name) > 1]:
@@ -178,9 +177,7 @@ async def _json_of(request: Request, most_bytes: int = MAX_JSON_BYTES) -> dict[s
 
     try:
         fields = json.loads(data.decode(), object_pairs_hook=once)
-        json.dumps(
-            fields, ensure_ascii=False, allow_nan=False
-        ).encode()  # neither half characters nor what is no number
+        json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()  # neither lone surrogates nor NaN
     except (ValueError, RecursionError):
         raise Problem(400, "bad-request", "not JSON in UTF-8 with each field once") from None
     if not isinstance(fields, dict):
@@ -199,10 +196,11 @@ def described(
     most: int = 1,
     example: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The fields for OpenAPI: what each file is, and whether an id will do; the schema and sense of each text.
+    """The fields for OpenAPI: the description of each file, and whether an id is allowed; schema and description of
+    each text.
 
-    most: how many files and ids each of them may have, in a list; name: of their schemas (description.py), one as a
-    form, and with ids one as JSON.
+    most: how many files and ids each may have, in a list; name: of the schemas (description.py), one for the form, and
+    with ids one for JSON.
     """
     binary = {"type": "string", "format": "binary", "description": "An image: JPEG, PNG, WebP, TIFF, GIF or BMP."}
     by_id = {"type": "string", "minLength": 1, "description": "The id of a painting in the index."}

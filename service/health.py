@@ -1,4 +1,4 @@
-"""Whether the service lives, whether it is ready, and what it has counted."""
+"""Health checks, and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What takes a while to make is made once for all who ask for it, and kept until there is no room."""
+"""A cache of results that take a while: computed once for all who ask at the same time, and kept until it is full."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """Things by key, those asked for last. For one event loop."""
+    """Results by key, the most recently used ones. For one event loop."""
 
     def __init__(self, most: int, size: Callable[[T], int] = lambda _: 1) -> None:
-        """size: of one thing, in bytes, say; most: of all together. The latest is kept even where it is more."""
+        """size: of one result, for example in bytes; most: of all together. The latest is kept even if it is larger."""
         self._most, self._size = most, size
         self._there: OrderedDict[str, T] = OrderedDict()
         self._making: dict[str, asyncio.Future[T]] = {}
 
     async def of(self, key: str, make: Callable[[], Awaitable[T]]) -> T:
-        """The thing of this key; who asks first makes it. Raises what making it raises."""
+        """The result of this key, computed by the first caller. Raises what computing it raises."""
         if key in self._there:
             self._there.move_to_end(key)
             return self._there[key]
         if key not in self._making:
             self._making[key] = asyncio.ensure_future(make())
             self._making[key].add_done_callback(lambda done: self._keep(key, done))
-        return await asyncio.shield(self._making[key])  # who leaves must not stop it for the others
+        return await asyncio.shield(self._making[key])  # a cancelled caller must not stop it for the others
 
     def _keep(self, key: str, done: asyncio.Future[T]) -> None:
         del self._making[key]

@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus."""
+"""Metrics of the service, for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class Metrics:
-    """Counters of one service; each has a registry of its own, so that many can live in one process."""
+    """Counters of one service; each has its own registry, so that several can be in one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -55,10 +55,10 @@ class Metrics:
             self._stages.labels(name).observe(time.perf_counter() - started)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """A request has been answered."""
+        """Count an answered request."""
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)

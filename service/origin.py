@@ -1,9 +1,9 @@
-"""From where a service may be asked: the names it goes by, and pages of its own.
+"""Which hosts and pages may ask a service: its own names, and its own pages.
 
-A page from elsewhere runs in the browser of whoever visits it, and that browser reaches what the page's author does
-not. It could let a name of its own point to the service and read all there is (DNS rebinding): so without a token the
-service must be called by an address, or by a name that is known. It could send forms, which browsers do unasked: so
-what browsers mark as coming from another site is not worked on.
+A foreign page runs in a visitor's browser, which can reach services that the page's author cannot. With DNS rebinding,
+it could make its own name point to the service and read everything; so without a token, the service must be called by
+an IP address or by a known name. It could also send forms, which browsers allow; so requests that browsers mark as
+cross-site are refused.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .settings import READ_TOKEN, ServiceSettings, is_loopback
 
 
 def check_host(headers: Headers, settings: ServiceSettings) -> None:
-    """Raises Problem where a service that asks for no token is called by a name that may be a stranger's.
+    """Raises Problem if a service without a token is called by an unknown name.
 
-    An address cannot be made to point elsewhere, as a name can.
+    An IP address cannot be rebound, as a name can.
     """
     if settings.asks_for_token or _is_known(_host_of("//" + headers.get("host", "")), settings):
         return
@@ -32,9 +32,9 @@ def check_host(headers: Headers, settings: ServiceSettings) -> None:
 
 
 def check_site(headers: Headers, settings: ServiceSettings) -> None:
-    """Raises Problem where a browser says that a page from elsewhere sends this."""
+    """Raises Problem if a browser marks the request as sent by a foreign page."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None:  # browsers say so to https and to localhost
+    if site is not None:  # browsers send this header to https and to localhost
         is_own = site in ("same-origin", "none")
     else:
         is_own = origin is None or origin.lower().partition("//")[2] == headers.get("host", "").lower()
@@ -56,7 +56,7 @@ def _is_known(host: str, settings: ServiceSettings) -> bool:
 
 
 def _host_of(address: str) -> str:
-    """Without scheme and port, in small letters; empty where it is none."""
+    """The host without scheme and port, in lower case; empty if there is none."""
     try:
         return urlsplit(address).hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""Pictures of the index's paintings, to look at: made small, as JPEG, from their files, where these still exist.
+"""Pictures of the index's paintings for people to look at: scaled JPEGs, from their files if these still exist.
 
 A file that has changed since it was indexed is not shown: it may be another painting.
 """
@@ -20,11 +20,11 @@ from ..index.storage.vector_store import Painting
 
 T = TypeVar("T")
 QUALITY = 85
-KEPT_BYTES = 64 << 20  # of pictures made lately
+KEPT_BYTES = 64 << 20  # bytes of the latest pictures
 
 
 class Pictures:
-    """Makes pictures and keeps the latest. Safe to share between threads."""
+    """Makes pictures and caches the latest. Safe to share between threads."""
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
@@ -32,7 +32,7 @@ class Pictures:
         self._made: OrderedDict[tuple[str, int], bytes] = OrderedDict()
 
     def jpeg(self, painting: Painting, sha256: str, side: int) -> bytes:
-        """The painting's picture, no side longer than `side`. Raises UnreadableImage where it cannot be shown."""
+        """The painting's picture, no side longer than `side`. Raises UnreadableImage if it cannot be shown."""
         with self._lock:
             if known := self._made.get((sha256, side)):
                 self._made.move_to_end((sha256, side))
@@ -45,18 +45,18 @@ class Pictures:
         return made
 
     def has(self, painting: Painting, sha256: str) -> bool:
-        """Whether the painting's file is there, and as it was."""
+        """Whether the painting's file exists and has not changed."""
         try:
             return self.use(painting, sha256, lambda _: True)
         except UnreadableImage:
             return False
 
     def use(self, painting: Painting, sha256: str, function: Callable[[BinaryIO], T]) -> T:
-        """What a function makes of the painting's file. Raises UnreadableImage, without saying where that lies."""
+        """The result of a function on the painting's file. Raises UnreadableImage, without naming the path."""
         if not painting.path:
             raise UnreadableImage(f"{painting.id}: the index has no image of it")
         try:
-            # A reader keeps archives open as they were: one for each use sees those that were replaced.
+            # A reader keeps archives open; a new one for each use notices replaced ones.
             with Reader(self._max_pixels) as reader, reader.open(painting.path) as stream:
                 if content_hash(stream) != sha256:
                     raise UnreadableImage("its image has changed since it was indexed")

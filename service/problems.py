@@ -1,6 +1,6 @@
-"""What goes wrong, as `application/problem+json` (RFC 9457): a type, a title, a status, one line of detail.
+"""Errors as `application/problem+json` (RFC 9457): a type, a title, a status, one line of detail.
 
-Every status that the service gives is listed here with its reason.
+Every error status of the service is listed here with its reason.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(HTTPException):
-    """A refusal with its reason. name: what kind, for programs."""
+    """A refusal with its reason. name: its kind, for programs."""
 
     def __init__(self, status: int, name: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, detail, headers)
@@ -80,7 +80,7 @@ class Problem(HTTPException):
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These problems, and those that any request can meet, for the description of a route."""
+    """These problems, and those that any request can cause, for the description of a route."""
     return {
         status: {
             "description": REASONS[status],
@@ -91,7 +91,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def body_of_problem(problem: Problem) -> dict[str, Any]:
-    """What `ProblemDetails` describes."""
+    """The body that `ProblemDetails` describes."""
     return {
         "type": f"urn:artidx:{problem.name}",
         "title": HTTPStatus(problem.status_code).phrase,
@@ -101,7 +101,7 @@ def body_of_problem(problem: Problem) -> dict[str, Any]:
 
 
 def response(problem: Problem) -> Response:
-    """The answer that says so."""
+    """The response for a problem."""
     headers = dict(problem.headers or {})
     if problem.status_code in (429, 503):
         headers.setdefault("retry-after", str(RETRY_AFTER_S))
@@ -109,7 +109,7 @@ def response(problem: Problem) -> Response:
 
 
 def problem_of(error: ArtidxError, index: Index) -> Problem:
-    """An error of ours as a refusal, without where the index lies; what the caller cannot help is a 500."""
+    """One of our errors as a problem, without the path of the index; 500 if the caller cannot help it."""
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
     if status == 500:
         return bug()
@@ -119,12 +119,12 @@ def problem_of(error: ArtidxError, index: Index) -> Problem:
 
 
 def bug() -> Problem:
-    """For what should not happen; the log has more."""
+    """The problem for unexpected errors; details are in the log."""
     return Problem(500, "bug", "the service failed; its log has the reason under the request's id")
 
 
 def answer_problems(app: FastAPI) -> None:
-    """Make every refusal of the application one of ours."""
+    """Make every error of the application one of these problems."""
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
@@ -138,7 +138,7 @@ def answer_problems(app: FastAPI) -> None:
     async def ours(request: Request, error: ArtidxError) -> Response:
         problem = problem_of(error, request.state.index)
         if problem.status_code == 500:
-            request.state.failure = error  # the log tells
+            request.state.failure = error  # logged
         return response(problem)
 
     @app.exception_handler(RequestValidationError)

@@ -1,9 +1,9 @@
-"""The paintings of an index on a plane, those that the model sees as alike side by side.
+"""A map of an index: its paintings on a plane, with those that are alike to the model close together.
 
-t-SNE (van der Maaten and Hinton, 2008; openTSNE, Poličar et al., 2019) of the vectors' principal components. Who is
-whose neighbour is true there, how far apart two groups lie is not. Needs artidx[serve]. A service draws one
-aside and goes on answering: `python -m artidx.service.projection GENERATION SHA256 FILE.npy`, of a folder or an
-address in Milvus.
+t-SNE (van der Maaten and Hinton, 2008; openTSNE, Poličar et al., 2019) of the vectors' principal components. Neighbours
+on the map are neighbours in the index; distances between groups mean nothing. Needs artidx[serve]. A service runs
+`python -m artidx.service.projection GENERATION SHA256 FILE.npy`, for a folder or an address in Milvus, while it
+continues to answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..index.storage.generations import read_generation
 from ..index.storage.vector_store import SAMPLED, VectorStore
 from .aside import AWAY
 
-MOST = SAMPLED  # paintings: as many as a browser moves smoothly
+MOST = SAMPLED  # paintings: as many as a browser can move smoothly
 COMPONENTS = 50
 PERPLEXITY = 30
 FEWEST = 12  # paintings; fewer are shown by their two principal components
@@ -35,7 +35,7 @@ CURVE_BITS = 12  # of a coordinate: a cell of the curve is smaller than a pictur
 
 
 def drawn(opened: VectorStore) -> Array:
-    """(m, 2) where the paintings of its sample of MOST lie, each coordinate from 0 to 1 and in one scale."""
+    """(m, 2) positions of a sample of at most MOST paintings, coordinates from 0 to 1 on one scale."""
     vectors = opened.vectors_at(opened.sample(MOST).tolist())
     if len(vectors) < FEWEST:
         return _fitted(principal_components(vectors, 2)[0].astype(np.float32)) if len(vectors) else vectors[:, :2]
@@ -45,7 +45,7 @@ def drawn(opened: VectorStore) -> Array:
         raise MissingPackage("the map needs openTSNE; pip install 'artidx[serve]'") from None
     points, _ = principal_components(vectors, COMPONENTS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of few paintings, and of those that are twice there
+        warnings.simplefilter("ignore")  # warnings about few paintings, and about duplicates
         found = TSNE(perplexity=min(PERPLEXITY, (len(points) - 1) / 3), n_jobs=1, random_state=0).fit(points)
     return _fitted(np.asarray(found, np.float32))
 
@@ -73,7 +73,7 @@ def along_curve(points: Array) -> Integers:
 
 
 def read(path: Path) -> Array:
-    """(m, 2) points that were written. Raises OSError, ValueError."""
+    """Read (m, 2) points from a file. Raises OSError, ValueError."""
     points: Array = np.load(path, allow_pickle=False)
     if points.ndim != 2 or points.shape[1] != 2 or points.dtype != np.float32:
         raise ValueError(f"{path}: not a map; remove it")
@@ -81,7 +81,7 @@ def read(path: Path) -> Array:
 
 
 def main() -> None:
-    """Draw the map of a generation, given its folder or address, its manifest's sha256 and the file to write."""
+    """Write the map of a generation; arguments: its folder or address, its manifest's sha256 and the file to write."""
     kept_at, manifest_sha256, target = sys.argv[1:]
     if sys.platform != "win32":
         os.nice(10)
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def _opened(kept_at: str, manifest_sha256: str) -> VectorStore:
-    """Raises BadIndex where another generation is published in Milvus by now."""
+    """Raises BadIndex if another generation has been published in Milvus."""
     if not is_address(kept_at):
         return FolderStore(read_generation(Path(kept_at), manifest_sha256), kept_at)
     opened = open_store(Address.of(kept_at), None)

@@ -26,8 +26,8 @@ SHARE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 EXPRESSION = {"type": "string", "maxLength": LONGEST}
 DECISION: dict[str, tuple[dict[str, Any], str]] = {
     "prior": ({**SHARE, "default": 0.5}, "Share of same-artist pairs among those you ask about."),
-    # No enumeration: generators of clients make names of the values, and 0.1 has none. No default either: they
-    # would send it beside a threshold.
+    # No enumeration: client generators turn its values into names, and 0.1 is not a valid one. No default either: they
+    # would send it along with a threshold.
     "fpr": (SHARE, "Share of pairs by different artists that may pass: 0.1, 0.01 or 0.001; by default 0.1."),
     "threshold": (
         {"type": "number", "minimum": 0, "maximum": 2},
@@ -62,7 +62,7 @@ async def pair(request: Request, state: SharedState, index: HeldIndex) -> Respon
 
 
 def decision_of(form: Form, index: Index) -> Decision:
-    """How to decide, as the fields say. Raises Problem, and Uncalibrated: before any work is done."""
+    """How to decide, from the fields. Raises Problem, and Uncalibrated, before any work is done."""
     usual = Decision()
     threshold, rate = form.number("threshold", bounds.DISTANCE), form.number("fpr", bounds.PRIOR)
     if threshold is not None and rate is not None:
@@ -77,7 +77,7 @@ def decision_of(form: Form, index: Index) -> Decision:
 
 
 async def verdict_on(state: AppState, index: Index, one: Asked, other: Asked, decision: Decision) -> Verdict:
-    """Were two paintings, sent or in the index, painted by the same artist?"""
+    """Were two paintings, uploaded or in the index, painted by the same artist?"""
     a, b = [await state.query(index, asked) for asked in (one, other)]
 
     def judged() -> tuple[tuple[Query, Query], Verdict]:
@@ -108,7 +108,7 @@ async def nearest(request: Request, state: SharedState, index: HeldIndex) -> Res
 
 
 async def asked_among(state: AppState, index: Index, form: Form) -> tuple[int, Index]:
-    """How many artists and paintings are asked for, and among which. Raises Problem, BadSetting, Uncalibrated."""
+    """The number of artists and paintings asked for, and the filters. Raises Problem, BadSetting, Uncalibrated."""
     k, where, exclude = form.count("k", MOST) or 10, form.text("where"), form.text("exclude")
     _ = index.calibration
     if where is None and exclude is None:
@@ -117,7 +117,7 @@ async def asked_among(state: AppState, index: Index, form: Form) -> tuple[int, I
 
 
 async def answer_on(state: AppState, index: Index, among: Index, asked: Asked, k: int) -> Answer:
-    """Who might have painted a painting, sent or in the index? among: the index, or a part of it."""
+    """Who might have painted a painting, uploaded or in the index? among: the index, or a part of it."""
     query = await state.query(index, asked)
 
     def found() -> Answer:
@@ -142,7 +142,7 @@ async def alike(request: Request, state: SharedState, index: HeldIndex) -> Respo
 
 
 def _image(asked: Asked) -> str | bytes:
-    """As `Index.pair` and `nearest` take it."""
+    """The painting in the form that `Index.pair` and `nearest` take."""
     if asked.stream is None:
         return f"id:{asked.name}"
     asked.stream.seek(0)
@@ -150,7 +150,7 @@ def _image(asked: Asked) -> str | bytes:
 
 
 async def _parts(state: AppState, index: Index, asked: Asked) -> Array:
-    """(9, d) vectors of a painting's parts; of one in the index by the picture that it has of it."""
+    """(9, d) vectors of a painting's parts; for a painting of the index, from its file."""
     embedder, most = index.embedder, state.settings.max_pixels
     stream = asked.stream
     if stream is not None:

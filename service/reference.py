@@ -1,6 +1,6 @@
-"""The reference as a page: what `/openapi.json` says, for people. Plain HTML, nothing from elsewhere, no script.
+"""The API reference as a page: `/openapi.json` for people, as plain HTML without scripts or external resources.
 
-The template is reference.html.j2. What fields and answers are is said where the routes are; here it is only laid out.
+The template is reference.html.j2. Fields and answers are described with the routes; this module only lays them out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing that can be asked. bodies: media types of its request; answers: statuses with what they hold."""
+    """One operation. bodies: media types of its request; answers: statuses with their content."""
 
     id: str
     method: str
@@ -52,7 +52,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Schema:
-    """What an answer or a part of one consists of. example: as JSON, or empty."""
+    """The structure of an answer or of a part of one. example: as JSON, or empty."""
 
     name: str
     text: Markup
@@ -61,7 +61,7 @@ class Schema:
 
 
 def page(app: FastAPI) -> Callable[[], Awaitable[HTMLResponse]]:
-    """The route that answers with the reference of an application."""
+    """The router with the reference of an application."""
 
     @cache
     def written() -> str:
@@ -104,7 +104,7 @@ def _operation(method: str, path: str, said: Described, schemas: dict[str, Descr
     fields = [
         Field(each["name"], _kind(each["schema"]), each.get("required", False), _text(each.get("description", "")))
         for each in said.get("parameters", ())
-        if "$ref" not in each  # that is X-Request-Id, which every operation has
+        if "$ref" not in each  # X-Request-Id, which every operation has
     ]
     bodies = _bodies(said)
     form = schemas[_name(next(iter(bodies.values()))["schema"])] if bodies else {}
@@ -166,7 +166,7 @@ def _name(schema: Described) -> str:
 
 
 def _text(text: str) -> Markup:
-    """With what stands between backticks as code."""
+    """The text as HTML, with everything between backticks as code."""
     pieces = CODE.split(" ".join(text.split()))
     return Markup().join(
         Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece) for place, piece in enumerate(pieces)

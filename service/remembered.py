@@ -1,7 +1,7 @@
-"""Which paintings were added under which key of their sender's (`Idempotency-Key`): who asks again after an answer was
-lost adds nothing twice, and is told what was added the first time.
+"""Remember additions by their `Idempotency-Key`: a request that is repeated after a lost answer adds nothing twice, and
+gets the first answer.
 
-The latest are kept, until the service stops; after that a picture that is sent again is refused as one that is there.
+The latest are kept until the service stops; after that, a repeated picture is refused as already present.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 @dataclass(frozen=True)
 class Added:
-    """What was added: the sha256 of all that was sent, and the painting's id."""
+    """An addition: the sha256 of the whole request, and the painting's id."""
 
     sent: str
     painting: str
 
 
 class Remembered:
-    """What was added, by the token's name and the sender's key."""
+    """Additions by the token's name and the client's key."""
 
     def __init__(self) -> None:
         self._added: OrderedDict[tuple[str | None, str], Added] = OrderedDict()
 
     def find(self, who: str | None, key: str | None, sent: str) -> str | None:
-        """The id of what was added under this key. Raises Problem for a key that is none, or stands for another."""
+        """The id of the painting added under this key. Raises Problem for an invalid key, or one used for another
+        request."""
         if key is None:
             return None
         if not KEY.fullmatch(key):
@@ -42,7 +43,7 @@ class Remembered:
         return known.painting if known else None
 
     def note(self, who: str | None, key: str | None, added: Added) -> None:
-        """Keep what was added."""
+        """Remember an addition."""
         if key is not None:
             self._added[who, key] = added
             while len(self._added) > KEPT:

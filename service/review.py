@@ -1,4 +1,4 @@
-"""What a curator should look at, page by page, and what is decided about it."""
+"""Routes for the findings of a review, page by page, and for decisions about them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .work_list import WorkList
 
 MOST_DECISIONS = 1000
 LONGEST_NOTE = 2000  # characters
-NOBODY = "unknown"  # as a table of a collection says that an artist is not known
+NOBODY = "unknown"  # how a table of a collection says that an artist is not known
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ async def decide_finding(request: Request, state: SharedState, key: str) -> Resp
     before = (await state.searched(lambda: decisions.read(folder))).get(key)
     words, painting = history.none(), finding["paintings"][0]["id"]
     wanted = said.artist or _restored(index, painting, finding, before)
-    if wanted is not None and not (before and before.artist == wanted):  # not for the sake of a note
+    if wanted is not None and not (before and before.artist == wanted):  # a note alone needs no token
         rows = pd.DataFrame({"id": [painting], "artist": [wanted]})
         words, index = await labelled(request, state, rows, by, None)
     objects, records = tuple(finding["objects"]), tuple(finding["records"])
@@ -263,14 +263,14 @@ def _own_folder(index: Index) -> Path:
 
 
 async def _found(state: AppState, index: Index, *, anew: bool) -> Found | None:
-    """The findings of an index: with all corrections, or of the same paintings, or else of those before."""
+    """The findings of an index: with all corrections, else of the same paintings, else of an earlier generation."""
     if anew:
         return await state.reviews.of(index)
     return await state.reviews.before(index) or await state.reviews.of(index) or state.reviews.latest
 
 
 async def _number(state: AppState, index: Index, key: str) -> tuple[Found, int]:
-    """Which of the findings has a key. Raises Problem where none has."""
+    """The number of the finding with this key. Raises Problem if there is none."""
     try:
         found = await _found(state, index, anew=False)
     except (OSError, ValueError):
@@ -281,8 +281,7 @@ async def _number(state: AppState, index: Index, key: str) -> tuple[Found, int]:
 
 
 def _restored(index: Index, painting: str, finding: Mapping[str, Any], before: decisions.Decision | None) -> str | None:
-    """What its record said before an artist was accepted; None where none was, or somebody has said something else
-    since."""
+    """The record before an artist was accepted; None if none was, or the record has been changed since."""
     if before is None or before.artist is None:
         return None
     row = index.store.rows(index.store.places("id", painting)).iloc[0]

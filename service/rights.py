@@ -1,4 +1,4 @@
-"""What a request may do, by the token that comes with it (tokens.py), and what it says of who sent it."""
+"""What a request may do, by its token (tokens.py), and the name of its sender."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 async def reader(request: Request, state: SharedState, credentials: Credentials) -> None:
-    """Raises Problem unless this request may ask."""
+    """Raises Problem unless this request may read."""
     check_host(request.headers, state.settings)
     if _token_of(request, state, credentials) is None and state.settings.asks_for_token:
         raise _unauthorized()
@@ -38,7 +38,7 @@ async def writer(request: Request, state: SharedState, credentials: Credentials)
 
 
 def name_of(request: Request) -> str | None:
-    """The name of the token that the request came with, where it has one."""
+    """The name of the request's token, if it has one."""
     name: str | None = getattr(request.state, "token", None)
     return name
 

@@ -1,4 +1,4 @@
-"""The server around the service: uvicorn, less patient with clients that do not finish what they began to say."""
+"""The server: uvicorn, with timeouts for clients that do not finish their requests."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from ..as_json import as_json
 from ..errors import BadSetting
 from ..plain_text import escaped
 
-HEAD_S = 10  # for a connection to say what it wants
+HEAD_S = 10  # for the head of a request
 MAX_HEAD_BYTES = 64 << 10
-READ_S = 30  # for a client to take what was written
+READ_S = 30  # for a client to read what was written
 MOST_CONNECTIONS = 900  # of 1,024 files that a process may usually have open
-FINISH_S = 70  # for answers in flight when the service is stopped: more than any may take
+FINISH_S = 70  # for answers in flight when the service is stopped: more than any of them may take
 
 
 class Impatient(HttpToolsProtocol):
-    """A connection that is closed where a head is too late or too long, or nobody reads; or there are too many."""
+    """A connection that is closed if a head is too late or too long, if the client does not read, or if there are too
+    many."""
 
-    _late: asyncio.TimerHandle | None = None  # while a head is waited for
-    _unread: asyncio.TimerHandle | None = None  # while more is written than the client takes
+    _late: asyncio.TimerHandle | None = None  # while waiting for a head
+    _unread: asyncio.TimerHandle | None = None  # while the client does not read fast enough
     _head_bytes = 0
-    _began = 0.0  # when it last began to wait for a request
+    _began = 0.0  # when it last became idle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -40,8 +41,8 @@ class Impatient(HttpToolsProtocol):
         self._late = self.loop.call_later(HEAD_S, transport.abort)
 
     def _make_room(self) -> None:
-        """Where there are too many, close what has been idle for longest of the address that has most: so who opens
-        many closes its own. If all of them are at work, close this one."""
+        """If there are too many connections, close the longest idle one of the address with the most: so an address
+        that opens many loses its own. If all of those are busy, close this one."""
         there = [other for other in cast("set[Impatient]", self.connections) if not other.transport.is_closing()]
         if len(there) > MOST_CONNECTIONS:
             busiest, _ = Counter(other.address for other in there).most_common(1)[0]
@@ -50,19 +51,19 @@ class Impatient(HttpToolsProtocol):
 
     @property
     def address(self) -> str:
-        """From where it comes."""
+        """The client's address."""
         return self.client[0] if self.client else ""
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request of it is being read or answered."""
+        """Whether none of its requests is being read or answered."""
         return self.cycle is None or bool(self.cycle.response_complete)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._late is None and self.cycle is not None and self.cycle.response_complete:
-            self._late = self.loop.call_later(HEAD_S, self.transport.abort)  # line ends between requests, and no more
-        if self._late is not None:  # still in the head
+            self._late = self.loop.call_later(HEAD_S, self.transport.abort)  # only line ends between requests
+        if self._late is not None:  # the head is not complete
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.abort()
@@ -78,7 +79,7 @@ class Impatient(HttpToolsProtocol):
         super().on_headers_complete()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Nothing more will be said: go on only where a whole request is there to be answered."""
+        """The client will send no more: continue only if there is a complete request to answer."""
         return self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
 
     def pause_writing(self) -> None:
@@ -112,9 +113,9 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def server_of(app: FastAPI, proxies: Sequence[str] = ()) -> uvicorn.Server:
-    """uvicorn, set up for the application; what was taken is finished before it stops.
+    """uvicorn, configured for the application; accepted requests are finished before it stops.
 
-    proxies: addresses of those who are believed when they say for whom they ask.
+    proxies: addresses whose X-Forwarded-For is trusted.
     """
     options: dict[str, Any] = {
         "http": Impatient,
@@ -145,7 +146,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """Log JSON lines on stderr: each request of ours, and what uvicorn and the sender of traces warn of."""
+    """Log JSON lines on stderr: every request, and warnings of uvicorn and of the trace exporter."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("artidx.service", "uvicorn.error", "opentelemetry"):

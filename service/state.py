@@ -37,12 +37,12 @@ from .tokens import Tokens
 from .traces import Traces
 
 T = TypeVar("T")
-MAPPED = 2  # generations whose map is looked at: before and after a change
-FILTERED = 8  # indexes by an expression, of which people scroll through what is found
+MAPPED = 2  # generations whose map is in use: before and after a change
+FILTERED = 8  # filtered indexes, whose results people scroll through
 
 
 class AppState:
-    """Where a request gets its work done. Close it when no request is left."""
+    """Does the work of requests. Close it when there are no more requests."""
 
     def __init__(self, holder: IndexHolder, settings: ServiceSettings, traces: Traces) -> None:
         self.holder = holder
@@ -67,8 +67,8 @@ class AppState:
     async def decoded(self, work: Callable[[], T], *sent: Asked) -> T:
         """Decode pictures in a thread.
 
-        Where one that was sent is much work, in a thread of those that give way: so a small picture waits neither
-        behind large ones nor for a core of theirs.
+        An uploaded picture that is much work is decoded in a low-priority thread, so that a small one need not wait for
+        large ones.
         """
         streams = [asked.stream for asked in sent if asked.stream is not None]
         most = self.settings.max_pixels
@@ -76,15 +76,15 @@ class AppState:
         return await self._timed("decode", self._decoders if is_quick else self._slow_decoders, work)
 
     async def decoded_aside(self, work: Callable[[], T]) -> T:
-        """Decode pictures in a thread that gives way: large ones, or many."""
+        """Decode pictures in a low-priority thread: large ones, or many."""
         return await self._timed("decode", self._slow_decoders, work)
 
     async def searched(self, work: Callable[[], T]) -> T:
-        """Ask an index in a thread."""
+        """Search an index in a thread."""
         return await self._timed("search", self._searchers, work)
 
     async def among(self, index: Index, where: str | None) -> Index:
-        """Those paintings of the index alone for which `where` holds. Raises BadSetting."""
+        """The index with only the paintings for which `where` holds. Raises BadSetting."""
         if where is None:
             return index
         return await self._filtered.of(
@@ -101,7 +101,7 @@ class AppState:
         return await self._mapped.of(index.store.sha256, lambda: self.searched(ordered))
 
     async def squares(self, asked: Asked, decode: Callable[[], Pixels]) -> Pixels:
-        """What `decode` makes of a picture that was sent. Raises UnreadableImage, which says the picture's name."""
+        """The result of `decode` for an uploaded picture. Raises UnreadableImage with the picture's name."""
         try:
             check_size(asked.size_bytes, self.settings.max_pixels)
             return await self.decoded(decode, asked)
@@ -109,10 +109,10 @@ class AppState:
             raise type(problem)(f"{asked.name}: {problem}") from None
 
     async def query(self, index: Index, asked: Asked) -> Callable[[], Query]:
-        """The painting asked about, embedded unless the index has it. Raises UnreadableImage.
+        """The query for a painting, embedded unless the index has it. Raises UnreadableImage.
 
-        To be called in the thread that goes on to search, where an id is looked up and may raise UnknownPainting: one
-        way to a thread and back takes as long as the look.
+        The result is called in the thread that then searches, because looking up an id (which may raise
+        UnknownPainting) takes no longer than a switch of threads.
         """
         stream = asked.stream
         if stream is None:
@@ -126,7 +126,7 @@ class AppState:
         return lambda: index.query_of_vector(vectors[0], asked.name)
 
     async def close(self) -> None:
-        """Finish what was taken, and stop what nobody waits for."""
+        """Finish accepted work, and stop work for which nobody waits."""
         await self.maps.close()
         await self.reviews.close()
         for pool in (self._decoders, self._slow_decoders, self._searchers):
@@ -145,13 +145,13 @@ class AppState:
 
 
 def _give_way() -> None:
-    """This thread, and the processes it starts, take what of the cores others leave; elsewhere than on Linux it would
-    be the whole process."""
+    """Lower the priority of this thread and of the processes it starts; only on Linux, since elsewhere it would affect
+    the whole process."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
-# Not plain functions: FastAPI would call those in threads.
+# Coroutines, because FastAPI calls plain functions in threads.
 async def _state(request: Request) -> AppState:
     state: AppState = request.app.state.shared
     return state
@@ -163,4 +163,4 @@ async def _index(request: Request) -> Index:
 
 
 SharedState = Annotated[AppState, Depends(_state)]
-HeldIndex = Annotated[Index, Depends(_index)]  # the generation that this request began with
+HeldIndex = Annotated[Index, Depends(_index)]  # the generation with which this request began

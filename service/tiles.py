@@ -1,7 +1,7 @@
-"""Tiles of the index's pictures, so that a browser can look closely into large ones without taking them whole.
+"""Tiles of the index's pictures, so that a browser can zoom into large ones without loading them completely.
 
-A picture's tiles are cut at once when the first is asked for, since its file must be decoded whole for any of them.
-Level 0 fits on one tile, and each level after it is twice as wide and high, up to the picture as it is.
+All tiles of a picture are cut when the first is requested, since any of them needs the whole file decoded. Level 0 fits
+on one tile, and each further level is twice as wide and high, up to full size.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from PIL import Image
 
 from ..embedder.pictures.images import used
 
-TILE = 512  # px: a screen has a dozen
+TILE = 512  # px: a dozen fill a screen
 QUALITY = 88
-KEPT_BYTES = 128 << 20  # of tiles as JPEG: 64 megapixels of paint take about 20 MB
+KEPT_BYTES = 128 << 20  # bytes of JPEG tiles: 64 megapixels of a painting take about 20 MB
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class Pyramid:
 
     @property
     def size_bytes(self) -> int:
-        """Of all its tiles."""
+        """The size of all tiles in bytes."""
         return sum(map(len, self.tiles.values()))
 
 
 def tiles_of(stream: BinaryIO, max_pixels: int) -> Pyramid:
-    """The tiles of an image, decoded as large as it is. Raises UnreadableImage."""
+    """The tiles of an image, decoded at full size. Raises UnreadableImage."""
     return used(stream, max_pixels, cut, max_pixels=max_pixels)
 
 
 def cut(rgb: Image.Image) -> Pyramid:
-    """The tiles of an RGB image; those on its right and lower edges are smaller."""
+    """The tiles of an RGB image; those on its right and lower edges may be smaller."""
     images = [rgb]
     while max(images[-1].size) > TILE:
         images.append(images[-1].reduce(2))

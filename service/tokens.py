@@ -1,7 +1,7 @@
-"""Who may ask and who may write: bearer tokens, compared in constant time.
+"""Bearer tokens for reading and writing, compared in constant time.
 
-Two may come from the environment, without a name; as many as are needed from a file (TOML), which is read again when it
-has changed: so a token is given, taken back or replaced without a restart.
+Two may come from the environment, without names; any number from a TOML file, which is read again when it changes, so
+that tokens can be added, revoked or replaced without a restart.
 
     [anna]
     token = "at least 16 characters that nobody can guess"
@@ -30,7 +30,7 @@ log = logging.getLogger("artidx.service")
 
 @dataclass(frozen=True)
 class Token:
-    """Something that lets in who has it. name: of whom, for the log; None for those of the environment."""
+    """A token. name: of its holder, for the log; None for those of the environment."""
 
     value: str
     may_write: bool
@@ -38,10 +38,10 @@ class Token:
 
 
 class Tokens:
-    """The tokens that count now."""
+    """The tokens that are valid now."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        """Raises BadSetting for a file that has no tokens."""
+        """Raises BadSetting for a file without tokens."""
         given = ((settings.read_token, False), (settings.write_token, True))
         self._fixed = tuple(Token(value, may_write) for value, may_write in given if value)
         self._file = settings.token_file
@@ -49,7 +49,7 @@ class Tokens:
         self._read = () if self._file is None else read_tokens(self._file)
 
     def find(self, given: str) -> Token | None:
-        """The token that this is. All are compared, whichever is right."""
+        """The token with this secret. All are compared, so that the time reveals nothing."""
         matches = [
             token
             for token in (*self._fixed, *self._of_file())
@@ -58,7 +58,7 @@ class Tokens:
         return max(matches, key=lambda token: token.may_write, default=None)
 
     def _of_file(self) -> tuple[Token, ...]:
-        """What stands in the file now; where it cannot be used, what stood there before."""
+        """The tokens in the file now; if it is not usable, those from before."""
         mark = self._mark()
         if self._file is not None and mark != self._seen:
             self._seen = mark

@@ -1,6 +1,6 @@
-"""A value as JSON, as on the command line but for one thing: where files lie on the server is nobody's business.
+"""A value as JSON, as on the command line, but without the paths of files on the server.
 
-Of the path of a painting's image the file's own name is told, and it is empty where the index has none.
+Of the path of a painting's image, only the file name is left; it is empty if the index has none.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from ..index.storage.vector_store import Painting
 
 
 def told(value: Any) -> str:
-    """The JSON of a value of the index's or of the service's."""
+    """The JSON of a value of the index or of the service."""
     return as_json(value, _members)
 
 
 def _members(value: Any) -> Any:
     members = members_of(value)
     if isinstance(value, Painting):
-        members["path"] = PurePath(value.path.rpartition("::")[2]).name  # of an archive's member, too
+        members["path"] = PurePath(value.path.rpartition("::")[2]).name  # also for a member of an archive
     return members

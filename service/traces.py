@@ -1,7 +1,7 @@
-"""What a request spent its time on, as OpenTelemetry traces: a span for the request, and in it decode, embed, search.
+"""OpenTelemetry traces of requests: a span for the request, and within it decode, embed, search.
 
 Off unless a collector is named (`--traces`); then spans go there and nowhere else. They have routes, statuses and
-times, but no picture, id, word that was looked for or token. A caller's own trace (`traceparent`) is gone on with.
+times, but no pictures, ids, search words or tokens. A caller's trace (`traceparent`) is continued.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-PATH = "/v1/traces"  # where collectors take them
+PATH = "/v1/traces"  # the usual path of collectors
 
 
 class Traces:
-    """Makes spans, or nothing where there is no provider. Safe to share between threads."""
+    """Makes spans, or nothing without a provider. Safe to share between threads."""
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
         self._provider = provider
@@ -32,7 +32,7 @@ class Traces:
 
     @contextmanager
     def request(self, scope: Scope) -> Iterator[RequestSpan]:
-        """A span around a request, which is the current one within."""
+        """A context with a span around a request."""
         if self._tracer is None:
             yield RequestSpan(None)
             return
@@ -47,7 +47,7 @@ class Traces:
             yield RequestSpan(span)
 
     def here(self) -> Any:
-        """Where a stage of the current request belongs, for the thread that does the work."""
+        """The context of the current request, for the thread that does the work."""
         if self._tracer is None:
             return None
         from opentelemetry.context import get_current
@@ -55,16 +55,16 @@ class Traces:
         return get_current()
 
     def stage(self, name: str, where: Any) -> AbstractContextManager[object]:
-        """A span around a stage of the work; where: from `here`."""
+        """A context with a span around a stage of the work; where: from `here`."""
         if self._tracer is None:
             return nullcontext()
-        # What an error says may name a picture.
+        # The message of an error may name a picture.
         return self._tracer.start_as_current_span(
             name, context=where, record_exception=False, set_status_on_exception=False
         )
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining spans."""
         if self._provider is not None:
             self._provider.shutdown()
 
@@ -77,11 +77,11 @@ class RequestSpan:
 
     @property
     def trace(self) -> str | None:
-        """The trace's id, 32 hexadecimal digits, as the log has it."""
+        """The trace's id, 32 hexadecimal digits, as in the log."""
         return None if self._span is None else f"{self._span.get_span_context().trace_id:032x}"
 
     def end(self, method: str, route: str, status: int, request: str, generation: int) -> None:
-        """Say what came of it."""
+        """Set the status."""
         if self._span is None:
             return
         from opentelemetry.trace import StatusCode
@@ -101,10 +101,10 @@ class RequestSpan:
 
 
 def traces_to(collector: str) -> Traces:
-    """Traces that go to a collector by OTLP over HTTP, such as http://localhost:4318.
+    """Traces sent to a collector by OTLP over HTTP, such as http://localhost:4318.
 
-    Headers that it asks for, and how many requests are traced, are said by OpenTelemetry's own variables. Raises
-    BadSetting, MissingPackage.
+    Headers for it, and the share of requests to trace, are set by OpenTelemetry's own variables. Raises BadSetting,
+    MissingPackage.
     """
     parts = urlsplit(collector)
     if parts.scheme not in ("http", "https") or not parts.hostname:

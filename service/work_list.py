@@ -1,7 +1,7 @@
-"""The findings of a review as they stand now: what was decided about each, and what has been corrected since.
+"""The current state of a review's findings: what was decided about each, and what has been corrected since.
 
-A decision changes an index, and a review takes minutes. So the findings stay, and each that rests on a record that has
-been changed since says so.
+A decision changes an index, and a review takes minutes. So the findings stay, and each whose records have changed since
+is marked as stale.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..embedder.catalogs.attribution import artist_key, attribution
 from ..index.review.decisions import OPEN, Decision
 from .findings import Found
 
-WEIGHED = ("artist", "year", "object")  # columns that a review goes by
+WEIGHED = ("artist", "year", "object")  # columns on which a review depends
 
 
 class WorkList:
-    """Findings, with what was decided (by their keys) and said since."""
+    """Findings, with decisions (by their keys) and corrections made since."""
 
     def __init__(self, found: Found, decided: Mapping[str, Decision], history: pd.DataFrame) -> None:
         """history: of the index as it is now."""
@@ -31,12 +31,12 @@ class WorkList:
         self._artists = {_key(record) for record in records if not pd.isna(record)} - {None}
 
     def numbers(self, kind: str | None, *, only_open: bool) -> Sequence[int]:
-        """Of the findings of a kind, or of all; or of those among them about which nothing is decided."""
+        """Numbers of the findings of a kind, or of all; optionally only of undecided ones."""
         keys, numbers = self._found.keys, self._found.numbers(kind)
         return [each for each in numbers if self._is_open(keys[each])] if only_open else numbers
 
     def findings(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Some of them. Raises OSError, ValueError."""
+        """The findings with these numbers. Raises OSError, ValueError."""
         found = zip(numbers, self._found.findings(numbers), strict=True)
         return [finding | self._standing(self._found.keys[number], finding) for number, finding in found]
 
@@ -56,7 +56,7 @@ class WorkList:
 
 
 def _artists(finding: Mapping[str, Any]) -> set[str | None]:
-    """Those it names, by their keys."""
+    """The artists that a finding names, by their keys."""
     recorded = finding["recorded"]
     return {artist_key(each["artist"]) for each in _candidates(finding)} | ({_key(recorded)} if recorded else set())
 
@@ -70,6 +70,6 @@ def _candidates(finding: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _key(record: str) -> str | None:
-    """Of the artist whom a record names."""
+    """The key of the artist whom a record names."""
     name = attribution(record).name
     return None if name is None else artist_key(name)

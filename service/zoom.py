@@ -1,4 +1,4 @@
-"""The index's pictures to be looked at closely: how large they are, and their tiles."""
+"""Routes for zooming into the index's pictures: their sizes, and their tiles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Number = Annotated[int, Query(ge=0, lt=1 << 16)]  # more than any picture has
 
 @dataclass(frozen=True)
 class Zoom:
-    """What there is to look at closely: a picture's size in pixels, the side of its tiles, how many levels it has."""
+    """A picture's size in pixels, the side of its tiles, and its number of levels."""
 
     width: int
     height: int
@@ -60,7 +60,7 @@ async def tile(
 
 
 async def _pyramid(state: AppState, index: Index, id: str) -> tuple[str, Pyramid]:
-    """The sha256 of a painting's image, and its tiles. Raises Problem where it cannot be shown."""
+    """The sha256 of a painting's image, and its tiles. Raises Problem if it cannot be shown."""
     found, sha256 = await state.searched(lambda: index.collection.painting(id))
     most = state.settings.max_pixels
 
