@@ -1,13 +1,14 @@
-"""One catalog of paintings at home and away: what `base` is trained and measured on, and its gallery made of.
+"""One catalog of all paintings and sources: `base` is trained and measured on it, and the reference gallery is made
+from it.
 
     python benchmarks/all_origins.py PAINTINGS OUTPUT.csv
 
-PAINTINGS: the folder with paintings.csv and its images/, and away/away.csv with its own. Each row gets an address where
-people can look at the painting, as far as its file's name gives one: WikiArt's, a Wikidata item's, the Metropolitan
-Museum's, the Art Institute of Chicago's. Names of one person are told to be one where they are not read so.
+PAINTINGS: the folder with paintings.csv and its images/, and away/away.csv with its own. Each row gets a web address of
+the painting, if its file's name contains one: WikiArt's, a Wikidata item's, the Metropolitan Museum's, the Art
+Institute of Chicago's. Different names of one person are unified if `artist_key` does not do so.
 
-The column `measured` parts them as docs/accuracy.md does: what `base` learnt is one gallery, train, and photographs
-that seem to show a painting it learnt are a split of their own, same_as.
+The column `measured` has the splits of docs/accuracy.md: the training paintings of `base` are one gallery, train, and
+photographs that seem to show one of them are a separate split, same_as.
 
     artidx evaluate OUTPUT.csv --model base --split-column measured
 """
@@ -29,7 +30,7 @@ ADDRESSES = {
 
 
 def address(name: str) -> str:
-    """Where a painting can be looked at, by the name of its file; empty where that says nothing."""
+    """The web address of a painting, from the name of its file; empty if that has none."""
     for pattern, where in ADDRESSES.items():
         if found := re.search(pattern, name):
             return where.format(**found.groupdict())

@@ -1,12 +1,12 @@
-"""`small` learns the vectors of another teacher: its backbone stays, its projection is fitted by ridge regression.
+"""Fit `small` to the vectors of another teacher: its backbone stays, its projection is fitted by ridge regression.
 
     python benchmarks/another_teacher.py PAINTINGS WORK OUTPUT.onnx
 
-PAINTINGS: as for all_origins.py. The teacher's vectors of the paintings it learnt are those of the reference gallery
-that ships. What the student's backbone, int8 activations and all, gives of each painting is the graph's value before
-the last projection; the projection that brings these nearest to the teacher's vectors (first_head of the distilled
-recipe, ridge 0.01) takes the place of the one before. The model is then measured, calibrated and written with its card
-like any that `artidx train` makes. Some minutes on two cores; WORK holds the index it was measured by.
+PAINTINGS: as for all_origins.py. The teacher's vectors of its training paintings are those of the reference gallery.
+The student's features are the graph's values before the last projection, with int8 activations; a projection fitted to
+the teacher's vectors (first_head of the distilled recipe, ridge 0.01) replaces the old one. The model is then measured,
+calibrated and written with its card like those of `artidx train`. Takes some minutes on two cores; WORK has the index
+of the measurement.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ feature), for the {count:,} paintings of several origins that `base` has learnt,
 
 
 def head_of(model: onnx.ModelProto) -> onnx.NodeProto:
-    """The subtraction of the head's centre."""
+    """The node that subtracts the head's centre."""
     return next(node for node in model.graph.node if node.op_type == "Sub" and CENTRE in node.input)
 
 
 def features_of(model: onnx.ModelProto, facts: dict[str, Any]) -> Embedder:
-    """A model whose vectors are what the head sees: parts of unit length each, divided by their common length."""
+    """A model that returns the inputs of the head: parts of unit length each, divided by their common length."""
     cut = onnx.ModelProto()
     cut.CopyFrom(model)
     head = head_of(cut)
@@ -68,7 +68,7 @@ def features_of(model: onnx.ModelProto, facts: dict[str, Any]) -> Embedder:
 def with_head(
     model: onnx.ModelProto, centre: npt.NDArray[np.float32], projection: npt.NDArray[np.float32]
 ) -> onnx.ModelProto:
-    """The graph with another head, its weights in few bits."""
+    """The graph with another head, whose weights are quantised."""
     head, rest = onnx.ModelProto(), onnx.ModelProto()
     head.CopyFrom(model)
     rest.CopyFrom(model)

@@ -1,9 +1,9 @@
-"""How near a whole build comes to the model's own speed, and the memory it takes.
+"""The speed of a build relative to the model alone, and its memory.
 
     python benchmarks/build.py paintings.csv
 
-The model alone is timed on images that are decoded already, before and after the build, in the same process with
-the same threads: what counts is the ratio.
+The model alone is timed on decoded images, before and after the build, in the same process with the same threads: what
+counts is the ratio.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     embedder = Embedder.load()
     with Reader() as reader:
         squares = np.stack([reader.square(path, embedder.size) for path in catalog.table["path"].head(256)])
-    model_rate(embedder, squares[:16])  # the first run makes room in memory
+    model_rate(embedder, squares[:16])  # the first run allocates memory
     before = model_rate(embedder, squares)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

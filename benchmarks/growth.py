@@ -1,11 +1,11 @@
-"""How what a user waits for grows with the index, from 10,000 paintings on, in one run.
+"""How times grow with the size of an index, from 10,000 paintings on, in one run.
 
     python benchmarks/growth.py                    # 10,000 and 100,000 paintings
     python benchmarks/growth.py 10000 100000 1000000
 
-Vectors are made up, of 256 numbers, and cluster as artists do (benchmarks/search.py). No image is embedded: paintings
-are asked for by their ids. Beside each time stands FAISS' own for as many exact searches, in the same process.
-Opening and changes are in processor time; memory is what a process has beyond its libraries and what is mapped.
+Vectors are synthetic, with 256 numbers, and cluster as artists do (benchmarks/search.py). No image is embedded: queries
+are ids. Each time is compared with that of FAISS for as many exact searches, in the same process. Opening and changes
+are in processor time; memory is that of a process without its libraries and mapped files.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ print(own() - libraries)
 
 
 def index_of(count: int, path: Path, vectors: np.ndarray, artist: np.ndarray) -> Index:
-    """An index of made-up vectors that is calibrated as the model that ships."""
+    """An index of synthetic vectors with the calibration of the shipped model."""
     table = attributed(table_of(np.arange(count), artist))
     table = table.astype({name: "str" for name in table if name not in ("row", "year")})
     contents = new_contents(table, vectors, np.zeros(DIM, np.float32), len(artist), Layout())
@@ -106,7 +106,7 @@ def measure(count: int, folder: Path) -> dict[str, str]:
 
     told("pair", timed(lambda: index.pair(names[0], names[1]), 5), one)
     told("nearest", timed(lambda: index.nearest(names[0]), 5), one)
-    few = "year == 1510"  # some 1 % of them
+    few = "year == 1510"  # about 1 % of them
     told(f"nearest --where '{few}'", timed(lambda: index.only(few).nearest(names[0]), 5), one)
     half = "year < 1700"
     told(f"nearest --where '{half}'", timed(lambda: index.only(half).nearest(names[0]), 5), one)
@@ -122,7 +122,7 @@ def measure(count: int, folder: Path) -> dict[str, str]:
     found["label 1 of an open index"] = ms(busy(lambda: index.label(labels, by="somebody")))
     found["remove 1"] = ms(busy(lambda: index.remove([names[1][3:]])))
     found["add 1, its vector made already"] = ms(busy(lambda: add(index, folder / str(count), vectors[0])))
-    time.sleep(2)  # files just written are not taken for what they were
+    time.sleep(2)  # files that were just written are not trusted by their time
     for times in ("the first time", "again"):
         words = [sys.executable, "-c", OPEN, path, names[2], names[3]]
         opened, private, asked = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
@@ -133,7 +133,7 @@ def measure(count: int, folder: Path) -> dict[str, str]:
 
 
 class Made:
-    """An embedder that gives one vector, whatever the picture."""
+    """An embedder that returns the same vector for any picture."""
 
     source = name = "made up"
 

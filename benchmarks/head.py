@@ -1,13 +1,13 @@
-"""What each part of the tuned recipe's head gives: members, their weights, posteriors of artists and styles.
+"""The effect of each part of the tuned recipe's head: members, their weights, probabilities of artists and styles.
 
     artidx train CATALOG --weights FOLDER --work WORK -o model.onnx
     python benchmarks/head.py CATALOG FOLDER WORK
 
-Of the members that the run above has kept, which embed the two validation splits once more. All heads learn the split
-train alone, and are judged on the other two by distance alone, each split around its own centre; about half of the
-paintings are re-digitised, so that numbers are a little lower than those of the exported file. "Artist first": of
-val_seen among the paintings of train, by the sum of exp(24 cosine) over an artist's paintings, divided by the root of
-their number.
+Uses the members that the run above has kept; they embed the two validation splits again. All heads are fitted to the
+split train alone, and measured on the other two by distance alone, each split around its own centre; about half of the
+paintings are re-digitised, so that numbers are slightly lower than those of the exported file. "Artist first" is for
+val_seen among the paintings of train, by the sum of exp(24 cosine) over an artist's paintings, divided by the square
+root of their number.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STEEPNESS = 24.0
 
 
 class Seen(NamedTuple):
-    """Paintings of a split: (n, f) of each member, (n,) who painted them, and what of that may be learnt."""
+    """Paintings of a split: (n, f) of each member, (n,) their artists, and labels for training."""
 
     members: list[np.ndarray]
     artists: np.ndarray
@@ -49,7 +49,8 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def pairs(vectors: np.ndarray, artists: np.ndarray) -> tuple[float, float, float]:
-    """AUC over all pairs, the share of same-artist pairs found at 1 % false positives, of neighbours by the artist."""
+    """AUC over all pairs, the share of same-artist pairs found at 1 % false positives, and of nearest neighbours by the
+    artist."""
     vectors = unit(vectors - vectors.mean(axis=0))
     cosines = vectors @ vectors.T
     above = np.triu_indices(len(vectors), 1)
@@ -81,9 +82,9 @@ def show(
     of_artist: float,
     of_style: float,
 ) -> None:
-    """Learn a head of the members that have a weight, and print a line about it.
+    """Fit a head to the members with a weight, and print a line about it.
 
-    whole: (m, f) of each member, the paintings joining.shifted photographed whole.
+    whole: (m, f) of each member, of the paintings joining.shifted with the surroundings of a canvas.
     """
     kept = [number for number, weight in enumerate(weights) if weight]
     members = {split: [found.members[number] for number in kept] for split, found in seen.items()}

@@ -1,11 +1,11 @@
-"""The table in docs/benchmark.md: models side by side on the paintings that `base` and `small` were not trained on.
+"""Write the table in docs/benchmark.md: models compared on the paintings that `base` and `small` were not trained on.
 
     python benchmarks/kept_apart.py PAINTINGS docs/benchmark.md MODEL ... [--work FOLDER]
 
-PAINTINGS: as all_origins.py takes it. Each MODEL is base, small or a file; the others are compared with the first. What
-stands between the two comments in the page is written again. Vectors are kept in FOLDER, by default benchmark-work, so
-that only a model that has changed is asked again. Asked are the splits val_unseen, val_seen and val_away, without
-photographs that seem to show a painting that was learnt, each painting of all others.
+PAINTINGS: as all_origins.py takes it. Each MODEL is base, small or a file; the others are compared with the first. The
+text between the two comments in the page is replaced. Vectors are kept in FOLDER, by default benchmark-work, so that
+only a changed model embeds again. The queries are the splits val_unseen, val_seen and val_away, without photographs
+that seem to show a training painting, each painting being searched among all others.
 """
 
 from __future__ import annotations

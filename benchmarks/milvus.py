@@ -1,11 +1,11 @@
-"""An index in Milvus beside the same index in its folder, in one run; the server is killed twice on the way.
+"""An index in Milvus compared with the same index in its folder, in one run; the server is killed twice.
 
     python benchmarks/milvus.py SERVER/bin/python            # 100,000 vectors of 256 numbers
     python benchmarks/milvus.py SERVER/bin/python 300000
 
-SERVER is an environment of its own with a real server in it: pip install milvus==2.3.5 pymilvus==2.3.7 'setuptools<81'
-'marshmallow<4'. The vectors are made up, as in benchmarks/search.py. Once in the middle of the push and once after it
-the server is killed and started again: the push goes on where it was, and the answers stay what they were.
+SERVER is a virtual environment with a real server in it: pip install milvus==2.3.5 pymilvus==2.3.7 'setuptools<81'
+'marshmallow<4'. The vectors are synthetic, as in benchmarks/search.py. The server is killed and restarted once during
+the push and once after it: the push resumes, and the answers stay the same.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ time.sleep(1 << 30)
 
 
 class Milvus:
-    """The server, which can be killed and started again on its data."""
+    """The server, which can be killed and restarted on its data."""
 
     def __init__(self, python: str, folder: Path) -> None:
         self._command = [python, "-c", SERVER, str(folder), str(PORT)]
 
     def start(self) -> float:
-        """Seconds until it was up."""
+        """Start it; returns the seconds until it answered."""
         started = time.perf_counter()
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
@@ -69,7 +69,7 @@ class Milvus:
 
 
 def timed(index: Index, names: list[str]) -> tuple[str, list[str]]:
-    """Milliseconds of nearest by id, and whom each names first."""
+    """Milliseconds of nearest by id, and whom each answer names first."""
     taken, first = [], []
     for name in names:
         started = time.perf_counter()

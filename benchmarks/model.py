@@ -1,12 +1,12 @@
-"""How fast the models that ship are, against the same networks and the simple line in eager PyTorch, and how much work
-an image is.
+"""The speed of the shipped models, compared with the same networks and the simple baseline in eager PyTorch, and the
+operations per image.
 
     python benchmarks/model.py BACKBONES
 
-BACKBONES: the folder with the backbones' pretrained weights. PyTorch has those and a projection of chance: other
-numbers, the same work. All use every core: ONNX Runtime one image a core, as artidx runs it, PyTorch batches of 16. All
-are timed in turn, and the medians of the rounds are shown. The simple line (docs/experiments-log.md) is nine blocks of
-DINOv2 and a projection. A multiplication and its addition count as two operations.
+BACKBONES: the folder with the backbones' pretrained weights. PyTorch uses these and a random projection: the same work.
+All use every core: ONNX Runtime with one image per core, as in artidx, PyTorch with batches of 16. They are timed in
+turn, and the medians of the rounds are shown. The simple baseline (docs/experiments-log.md) is nine blocks of DINOv2
+and a projection. A multiplication and its addition count as two operations.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def rate(run: Callable[[], object]) -> float:
 
 
 def operations(network: nn.Module, size: int) -> int:
-    """Of one image, in PyTorch: frozen blocks that two members have in common are run, and counted, twice."""
+    """Operations for one image in PyTorch: frozen blocks that two members share are run, and counted, twice."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(1, 3, size, size))
     return counter.get_total_flops()
@@ -99,7 +99,7 @@ def main() -> None:
     for name in SHIPPED:
         contestants[name, "ONNX Runtime"] = lambda name=name: embedders[name].infer(squares)
         contestants[name, "PyTorch"] = lambda name=name: eager(networks[name])
-    turns = [{who: rate(run) for who, run in contestants.items()} for _ in range(ROUNDS + 1)][1:]  # the first warms up
+    turns = [{who: rate(run) for who, run in contestants.items()} for _ in range(ROUNDS + 1)][1:]  # without the warm-up
     medians = {who: statistics.median(turn[who] for turn in turns) for who in contestants}
     of_line = medians["line", "PyTorch"]
     print(f"simple line, PyTorch {of_line:.1f} images/s; {operations(line, size) / 1e9:.1f} GFLOP an image")

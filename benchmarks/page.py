@@ -3,11 +3,11 @@
     pip install 'artidx[dev]'; apt install chromium
     python benchmarks/page.py
 
-The page is a service's own; what it asks about paintings is answered here: maps of 20,000 and of 100,000, a collection
-of 100,000. While each frame zooms, moves or scrolls, these times are taken: from one frame to the next, which other
-programs lengthen; and of the CPU for a frame, that of the page's script, of all that its main thread does (script,
-style, layout, painting), and of the process that draws. Without a graphics card that one reckons every pixel on the
-CPU, and bounds the frames; with one, what is left to the CPU is the main thread.
+The page is the service's own; its requests about paintings are answered here: maps of 20,000 and of 100,000, a
+collection of 100,000. While every frame zooms, moves or scrolls, these times are measured: between frames, which
+depends on other programs; and CPU time per frame of the page's script, of its whole main thread (script, style, layout,
+painting), and of the process that draws. Without a graphics card, that process computes every pixel on the CPU and
+limits the frame rate; with one, only the main thread uses the CPU.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def answer_for(page: Page, paintings: int) -> None:
 
 
 def drawing_s() -> float:
-    """CPU time of the browser's process that draws, as Linux tells it."""
+    """CPU seconds of the browser's process that draws, from Linux."""
     processes = {}
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has just ended

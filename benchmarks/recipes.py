@@ -1,12 +1,12 @@
-"""Ways to teach a member to tell artists apart, next to the one that was chosen: losses, pooling, crops, statistics.
+"""Alternatives to the fine-tuning of a member: losses, pooling, crops, batch statistics.
 
     python benchmarks/recipes.py CATALOG FOLDER WORK
 
-MobileNetV2 with the weights in FOLDER, three epochs of one cycle on the split train, otherwise as the tuned recipe
-fine-tunes it (embedder/training/recipes/tuned.py); each is judged by distance alone on the other two splits, around the
-split's own centre. Then the difference to the recipe as it is with the same seed, with a 95 % interval by bootstrap
-over artists: both are judged on the same draws of artists. That training itself is a matter of chance, only the seeds
-show. What is done is kept below WORK/recipes, and a run that was interrupted goes on after its last whole recipe.
+MobileNetV2 with the weights in FOLDER, three epochs of one cycle on the split train, otherwise as in the tuned recipe
+(embedder/training/recipes/tuned.py); each is measured by distance alone on the other two splits, around the split's own
+centre. Then the difference from the unchanged recipe with the same seed, with a 95 % interval by bootstrap over
+artists: both are measured on the same samples of artists. Only seeds show the randomness of training itself. Results
+are kept below WORK/recipes, and an interrupted run resumes after its last complete recipe.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ from artidx.index.scoring.curve import PairCurve, blocks
 EPOCHS = 3
 MEMBER = tuned.MEMBERS[0]
 COMMON = fine_tuning.FineTuningSettings()
-PER_ARTIST = 4  # paintings, where the loss compares those of a batch
-FROM_STYLE = 0.3  # weight of its loss
-POWER = 3.0  # of generalised means (Radenovic et al., 2018, who begin with it)
+PER_ARTIST = 4  # paintings, if the loss compares those of a batch
+FROM_STYLE = 0.3  # weight of the style loss
+POWER = 3.0  # power of generalised means (the initial value of Radenovic et al., 2018)
 SUB_CENTRES = 3
 TEMPERATURE = 0.1
 TRIPLET_MARGIN = 0.4
-NEAR = 320  # px; of a painting scaled to that, a crop shows a quarter
+NEAR = 320  # px of a painting, of which a crop then shows a quarter
 CORNER = 144  # px of 224: each of four shows 41 % of the picture
 WHOLE, CORNERS = "the whole", "with its corners"
 
@@ -71,7 +71,7 @@ def generalised_means(feature: Tensor) -> list[Tensor]:
 
 
 class Backbone(nn.Module):
-    """A backbone, pooled in another way. forward: (b, 3, s, s) -> (b, sum of widths)."""
+    """A backbone with another pooling. forward: (b, 3, s, s) -> (b, sum of widths)."""
 
     def __init__(self, backbone: MobileNetV2, pool: Pool) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Backbone(nn.Module):
 
 
 class Start(NamedTuple):
-    """Where training begins: a member, and the unit vectors (n, d) it gives crops of the training paintings."""
+    """The start of training: a member, and its unit vectors (n, d) of crops of the training paintings."""
 
     member: Ensemble
     vectors: Tensor
@@ -99,7 +99,7 @@ class Task(NamedTuple):
 
 
 def centres(vectors: Tensor, codes: Tensor) -> Tensor:
-    """(c, d) of unit length, of the vectors with each code."""
+    """(c, d) at unit length: the mean of the vectors with each code."""
     known = codes >= 0
     sums = torch.zeros(int(codes.max()) + 1, vectors.shape[1]).index_add_(0, codes[known], vectors[known])
     return functional.normalize(sums, dim=1)
@@ -108,14 +108,14 @@ def centres(vectors: Tensor, codes: Tensor) -> Tensor:
 class ArcFace(nn.Module):
     """Cross entropy of scaled cosines to each artist's nearest sub-centre (Deng et al., 2020).
 
-    The right angle is widened by a margin in radians that is larger for artists with few paintings, as n ** -1/4
-    (Ha, Liu and Liu, 2020).
+    The margin, in radians, is added to the angle of the right artist; it is larger for artists with few paintings, as n
+    ** -1/4 (Ha, Liu and Liu, 2020).
     """
 
     def __init__(self, proxies: Tensor, counts: Tensor) -> None:
         super().__init__()
         several = proxies.repeat(SUB_CENTRES, 1, 1)
-        self.centres = nn.Parameter(several + 0.02 * torch.randn(several.shape))  # apart, or all would move alike
+        self.centres = nn.Parameter(several + 0.02 * torch.randn(several.shape))  # else all would stay equal
         self.margins = 0.05 + 0.3 * counts.float() ** -0.25
 
     def forward(self, vectors: Tensor, codes: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ def contrastive(start: Start, task: Task) -> Any:
 
 
 class HardTriplets(nn.Module):
-    """Of each batch's hardest triplets."""
+    """Triplet loss of each batch's hardest triplets."""
 
     def forward(self, vectors: Tensor, codes: Tensor) -> Tensor:
         found: Tensor = triplet_loss(TRIPLET_MARGIN)(vectors, codes, hard_batch()(vectors, codes))
@@ -150,10 +150,10 @@ def hard_triplets(start: Start, task: Task) -> Any:
 
 
 class Recipe(NamedTuple):
-    """What differs from the recipe as it is.
+    """Differences from the unchanged recipe.
 
-    by_artist: batches have several paintings of each artist; near: the share of crops that show a quarter;
-    corners: judged once more, with the vectors of four corners beside the whole's; crops: sides in px, one an epoch.
+    by_artist: batches have several paintings of each artist; near: the share of crops that show a quarter; corners:
+    also measured with the vectors of four corners added to the whole's; crops: sides in px, one per epoch.
     """
 
     name: str
@@ -185,7 +185,7 @@ RECIPES = (
 def crops_of(
     data: training_set.Data, places: np.ndarray, seed: int, number: int, side: int, near: float
 ) -> Iterator[Tensor]:
-    """(b, 3, side, side) float, batch after batch, as crops.drawn."""
+    """Batches (b, 3, side, side) float, as crops.drawn."""
 
     def crop(item: tuple[int, int]) -> np.ndarray:
         turn, place = item
@@ -200,12 +200,12 @@ def crops_of(
 
 
 def drawn(recipe: Recipe, task: Task, seed: int, number: int) -> Iterator[tuple[Tensor, np.ndarray]]:
-    """Batches of an epoch, and which of the training paintings they show."""
+    """Batches of an epoch, and their training paintings."""
     codes, places = task.artists.numpy(), task.data.training.places
     if recipe.by_artist:
         works = Works(codes)
         shown = epoch(lambda chance: artists(works, BATCH, chance, per_artist=PER_ARTIST), len(codes), seed, number)
-        # Artists with fewer paintings leave gaps; batches are cut again, and split the artists at their ends.
+        # Artists with fewer paintings leave gaps, so batches are cut anew, and may split an artist at their ends.
         chosen = np.fromiter(islice((place for batch in shown for place in batch.places), len(codes)), np.int64)
     else:
         weight = np.bincount(codes)[codes] ** (COMMON.evenness - 1.0)
@@ -215,7 +215,7 @@ def drawn(recipe: Recipe, task: Task, seed: int, number: int) -> Iterator[tuple[
 
 
 def begin(pool: Pool, task: Task, folder: Path, fabric: Fabric) -> Start:
-    """The discriminants of the frozen backbone, as the tuned recipe begins."""
+    """The discriminants of the frozen backbone, as at the start of the tuned recipe."""
     backbone = load_backbone(MEMBER.backbone, folder)
     assert isinstance(backbone, MobileNetV2)
     pooled = Backbone(backbone, pool)
@@ -266,7 +266,7 @@ def taught(recipe: Recipe, start: Start, task: Task, seed: int, fabric: Fabric) 
 
 
 class Corners:
-    """Inputs: one of the four overlapping corners of each packed painting, enlarged to the size of the whole."""
+    """Inputs: one of four overlapping corners of each packed painting, enlarged to the size of the whole."""
 
     def __init__(self, data: training_set.Data, number: int) -> None:
         self.packed = data.packed
@@ -282,7 +282,7 @@ class Corners:
 def embedded(
     recipe: Recipe, member: Ensemble, data: training_set.Data, places: np.ndarray, fabric: Fabric
 ) -> dict[str, np.ndarray]:
-    """(n, d) of the whole, and where the recipe says so of the whole and the mean of its corners."""
+    """(n, d) of whole paintings and, if the recipe says so, of the whole plus the mean of its corners."""
     with fabric.autocast():
         whole = embed(member, data.packed, places, fabric)
         if not recipe.corners:
@@ -296,7 +296,8 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 class Judged(NamedTuple):
-    """Of one split: AUC, share of pairs found at 1 %, triplets right; and the first two for each draw of artists."""
+    """Results on one split: AUC, share of pairs found at 1 %, triplets right; and the first two for each sample of
+    artists."""
 
     auc: float
     found: float
@@ -314,7 +315,7 @@ def judged(vectors: np.ndarray, codes: np.ndarray) -> Judged:
 
 
 class Bench(NamedTuple):
-    """What every recipe is tried with. places, codes: of the paintings in each validation split, and their artists."""
+    """The setting for all recipes. places, codes: of the paintings in each validation split, and their artists."""
 
     task: Task
     backbones: Path
@@ -322,10 +323,10 @@ class Bench(NamedTuple):
     places: dict[str, np.ndarray]
     codes: dict[str, np.ndarray]
     fabric: Fabric
-    starts: dict[Pool, Start]  # made so far
+    starts: dict[Pool, Start]  # computed so far
 
     def vectors(self, recipe: Recipe, seed: int) -> dict[str, dict[str, np.ndarray]]:
-        """Of each split, as `embedded` gives them; trained if that was not done before."""
+        """Vectors of each split, from `embedded`; trains the recipe if necessary."""
         done = self.work / f"{'-'.join(recipe.name.replace(',', '').split())}-{seed}.npz"
         if not done.exists():
             began = time.monotonic()
@@ -346,7 +347,7 @@ class Bench(NamedTuple):
             return {each: {split: stored[f"{split}/{each}"] for split in self.places} for each in sorted(shown)}
 
     def judged(self, recipe: Recipe, seed: int) -> dict[str, dict[str, Judged]]:
-        """By what is shown of each painting, and by split."""
+        """Results by view (whole, with corners) and by split."""
         return {
             shown: {split: judged(of[split], self.codes[split]) for split in self.places}
             for shown, of in self.vectors(recipe, seed).items()
@@ -354,7 +355,7 @@ class Bench(NamedTuple):
 
 
 def asked_about(table: pd.DataFrame, packed: Packed) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Places of the paintings in each validation split, and codes of their artists."""
+    """Positions of the paintings in each validation split, and codes of their artists."""
     places = {split: joining.places_of(table, packed, split) for split in (UNSEEN, SEEN)}
     codes = {
         split: np.unique([artist_key(name) for name in table["artist"].iloc[here]], return_inverse=True)[1]
@@ -381,7 +382,7 @@ def ready(catalog: str, backbones: Path, work: Path) -> Bench:
 
 
 def row(name: str, of_seeds: list[dict[str, Judged]], chosen: list[dict[str, Judged]]) -> str:
-    """Means over seeds, and the difference to the recipe as it is; each seed against the same one."""
+    """Means over seeds, and the difference from the unchanged recipe with the same seeds."""
     cells = []
     for what in ("auc", "found", "triplets"):
         cells.append(

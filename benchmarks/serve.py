@@ -1,13 +1,13 @@
-"""How fast `artidx serve` answers, next to the same questions asked without it, and to a route that does nothing.
+"""The speed of `artidx serve`, compared with the same questions asked without it, and with a route that does nothing.
 
     python benchmarks/serve.py
     python benchmarks/serve.py --batches    # these alone
 
-A service of the reference gallery in a process of its own, asked by 1, 8 and 64 clients of this machine: a pair and the
+A service of the reference gallery in a separate process, asked by 1, 8 and 64 clients on this machine: a pair and the
 nearest artists by id, and museum paintings sent as files, which it must embed. Clients share the cores with it. Then
-how long one such painting takes while twenty of the worst pictures are decoded, which were sent at once. Batches are
-put beside bare calls by their rate and by processor time, of the service's process and of this one, which others at
-work on the machine change little.
+the time of one such painting while twenty of the worst pictures, sent at once, are decoded. Batches are compared with
+plain calls by rate and by processor time of the service's process and of this one, which depends little on other
+programs.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def request(path: str, **fields: str | bytes) -> bytes:
 
 
 async def ask(port: int, requests: list[bytes], clients: int, seconds: float) -> list[float]:
-    """Seconds that each answer took."""
+    """Seconds of each answer."""
     turn, times, end = itertools.cycle(requests), [], time.perf_counter() + seconds
 
     async def client() -> None:
@@ -88,7 +88,7 @@ async def ask(port: int, requests: list[bytes], clients: int, seconds: float) ->
 
 @contextmanager
 def process(*words: str) -> Any:
-    """A server that says on stdout where it listens."""
+    """A server that prints its address on stdout."""
     with (
         Path(os.devnull).open("w") as nowhere,
         subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=nowhere, text=True) as found,
@@ -101,9 +101,9 @@ def process(*words: str) -> Any:
 
 
 def measured(name: str, port: int, requests: list[bytes], seconds: float = SECONDS) -> dict[int, float]:
-    """Prints a line for each number of clients; requests a second of each."""
+    """Prints a line for each number of clients; returns requests per second."""
     rates = {}
-    uvloop.run(ask(port, requests, 4, 1))  # warm
+    uvloop.run(ask(port, requests, 4, 1))  # warm-up
     for clients in CLIENTS:
         started = time.perf_counter()
         times = uvloop.run(ask(port, requests, clients, seconds))
@@ -114,11 +114,11 @@ def measured(name: str, port: int, requests: list[bytes], seconds: float = SECON
 
 
 WORST = 20
-MANY_PIXELS = 7990  # a side: 64 megapixels, the most that the service decodes
+MANY_PIXELS = 7990  # px a side: 64 megapixels, the most that the service decodes
 
 
 def worst_pictures() -> dict[str, bytes]:
-    """Those that take longest of what is let in: progressive JPEGs, WebP, PNG, and AVIF in a process of its own."""
+    """The slowest pictures that are accepted: progressive JPEGs, WebP, PNG, and AVIF in a separate process."""
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize((MANY_PIXELS, MANY_PIXELS))
     kinds: dict[str, dict[str, Any]] = {"JPEG": {"progressive": True, "quality": 90}, "WEBP": {"method": 0}}
@@ -132,7 +132,7 @@ def worst_pictures() -> dict[str, bytes]:
 
 
 async def once(port: int, data: bytes) -> float:
-    """Seconds to the head of an answer, whatever it is."""
+    """Seconds until the head of an answer, of any status."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     started = time.perf_counter()
     writer.write(data)
@@ -142,7 +142,7 @@ async def once(port: int, data: bytes) -> float:
 
 
 async def among(port: int, uploads: list[bytes], bad: bytes) -> tuple[float, float]:
-    """Median seconds of an upload alone, and among so many bad ones, as long as one of these has no answer."""
+    """Median seconds of an upload alone, and of uploads while bad ones are being processed."""
     turn = itertools.cycle(uploads)
     alone = [await once(port, next(turn)) for _ in range(30)]
     others = [asyncio.create_task(once(port, bad)) for _ in range(WORST)]
@@ -154,7 +154,7 @@ async def among(port: int, uploads: list[bytes], bad: bytes) -> tuple[float, flo
 
 
 def bare(function: Callable[[Any], Any], asked: list[Any], seconds: float = 3) -> tuple[float, float]:
-    """Calls a second, one after the other, and processor seconds of a call."""
+    """Sequential calls per second, and processor seconds per call."""
     function(asked[0])
     count, started, worked = 0, time.perf_counter(), time.process_time()
     for each in itertools.cycle(asked):
@@ -166,7 +166,7 @@ def bare(function: Callable[[Any], Any], asked: list[Any], seconds: float = 3) -
 
 
 def processor_s(process: int) -> float:
-    """What a process has used so far, by what Linux says of it."""
+    """Processor seconds of a process so far, from Linux."""
     used = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
     return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
 
@@ -174,7 +174,7 @@ def processor_s(process: int) -> float:
 def batches(
     port: int, process: int, ids: list[str], pairs: list[tuple[str, str]], images: list[Path]
 ) -> dict[str, tuple[float, float]]:
-    """Questions a second, and processor seconds of each, of one client that sends all of a kind at once."""
+    """Questions per second, and processor seconds of each, of one client that sends all of a kind at once."""
     firsts, seconds = [[*side] for side in zip(*pairs, strict=True)]
     sent: dict[str, tuple[str, dict[str, Any]]] = {
         "pair by id": ("pair", {"json": {"a": firsts, "b": seconds}}),
@@ -192,7 +192,7 @@ def batches(
 
 
 def put_beside(calls: dict[str, tuple[float, float]], together: dict[str, tuple[float, float]]) -> None:
-    """Prints batches beside bare calls."""
+    """Prints batches compared with plain calls."""
     for name, (rate, worked) in together.items():
         print(
             f"batch, {name}: {rate:,.1f} /s, {calls[name][0] / rate:.2f} times as long as bare calls, "
@@ -215,7 +215,7 @@ def main() -> None:
     calls = {
         "pair by id": bare(lambda pair: index.pair(f"id:{pair[0]}", f"id:{pair[1]}"), pairs),
         "nearest by id": bare(lambda painting: index.nearest(f"id:{painting}"), ids),
-        # As the service does: whether near ones show the same picture is not looked at.
+        # As in the service: near paintings are not compared by their pictures.
         "nearest by upload": bare(lambda path: index.answer(index.query(path)), images, seconds=10),
     }
     pair_rate, nearest_rate = calls["pair by id"][0], calls["nearest by id"][0]

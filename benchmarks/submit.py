@@ -1,11 +1,11 @@
-"""How long a submission of the size of Painter by Numbers takes, next to the bare work that nobody can avoid.
+"""The time of a submission of the size of Painter by Numbers, compared with the unavoidable work.
 
     python benchmarks/submit.py
 
-The shape is the competition's: 23,817 test images in 13 groups, 21,916,047 pairs within the groups, 512 numbers a
-vector; the vectors are made up. The bare work, in the same process: the products of the images with the landmarks,
-the 13 Gram matrices of vectors and of neighbourhoods, and writing as many bytes. To look for the nearest of
-each image is not counted in.
+The shape is the competition's: 23,817 test images in 13 groups, 21,916,047 pairs within the groups, 512 numbers per
+vector; the vectors are synthetic. The unavoidable work, in the same process: the products of the images with the
+landmarks, the 13 Gram matrices of vectors and of neighbourhoods, and writing as many bytes. Searching the nearest of
+each image is not included.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOWHERE = OperatingPoint(0.5, 0.1, 0.5)
 
 
 def group_sizes() -> list[int]:
-    """13 sizes that add up to the images and, with the last pairs left out, to the pairs."""
+    """13 sizes that give the number of images and, without the last pairs, of pairs."""
     sizes = np.full(GROUPS, IMAGES // GROUPS)
     sizes[: IMAGES - sizes.sum()] += 1
     for step in range(1, IMAGES):  # unequal groups have more pairs

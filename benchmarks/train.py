@@ -1,4 +1,4 @@
-"""Images a second in training, bfloat16 against float32, by the paper's network in the same run.
+"""Images per second in training with the paper's network, bfloat16 compared with float32 in the same run.
 
 python benchmarks/train.py ../shared/paintings/paintings.csv
 """

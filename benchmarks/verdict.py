@@ -1,10 +1,10 @@
-"""What a verdict on a pair can be made of, each alone and together: AUC / share found at 1 % false positives.
+"""Terms for a verdict on a pair, alone and combined: AUC / share found at 1 % false positives.
 
     python benchmarks/verdict.py paintings.artidx [museum.artidx ...]
 
-An index with a column `split` is judged by its val_unseen and val_seen, each around its own centre; any other as a
-whole. Sums are fitted by logistic regression to val_unseen, and so flatter it a little; what counts is the others.
-Artist lists are the posteriors over the artists of the split train, without one over the index's own other paintings.
+An index with a column `split` is measured on its val_unseen and val_seen, each around its own centre; any other as a
+whole. Sums are fitted by logistic regression to val_unseen, so their results there are slightly too good. Artist lists
+are the posteriors over the artists of the split train or, without that split, over the index's own other paintings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from artidx.index.scoring.centre import centre_of, centred
 from artidx.index.scoring.curve import PairCurve
 from artidx.index.scoring.neighbourhood import neighbourhoods_among
 
-NEAREST = 0.1  # share of the index whose mean cosine local scaling takes
+NEAREST = 0.1  # share of the index over which local scaling averages
 SUMS = (
     ("distance",),
     ("local scaling",),
@@ -39,7 +39,7 @@ Terms = dict[str, np.ndarray]
 
 
 def terms_of(index: Index, split: str | None) -> tuple[Terms, np.ndarray]:
-    """(p,) of each term, larger for the same artist, and whether it is."""
+    """(p,) values of each term, larger for the same artist, and whether the pair is by one artist."""
     table, embeddings = index.generation.table, index.generation.embeddings
     codes, keys = artist_codes(table["artist_key"])
     splits = split_names(table, "split")
