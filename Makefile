@@ -87,7 +87,7 @@ $(DOCS)/installed: pyproject.toml constraints.txt
 
 $(DEV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEV)
-	$(call INSTALL,$(DEV)) -e '.[cpu,heic,train,plot,serve,milvus,ray,dev]'
+	$(call INSTALL,$(DEV)) -e '.[cpu,heic,train,plot,serve,milvus,postgres,ray,dev]'
 	touch $@
 
 clean:

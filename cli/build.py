@@ -23,7 +23,7 @@ from .options import (
 from .output import note, progress
 
 if TYPE_CHECKING:
-    from ..index.milvus.address import Address
+    from ..index.storage.address import Address
 
 
 @click.command()
@@ -63,9 +63,7 @@ def build(
     from .report import note_exact, pushed, show_push, show_report
 
     if push:  # checked now, hours before it is needed
-        from ..index.milvus.server import connected
-
-        connected(push).published()
+        push.check()
     embedder = Embedder.load(model, device=own_device(options, device))
     least = embedder.preprocessing.least_side
     catalog = read_catalog(source, column_names(options), options["allow"], least=least, bar=progress)

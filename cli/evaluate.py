@@ -96,7 +96,7 @@ def _opened(source: str, model: str | None) -> Iterator[Index]:
     """The index, or a temporary one of the catalog."""
     from ..embedder.catalogs.catalog import read_catalog
     from ..embedder.runtime import Embedder
-    from ..index.milvus.address import is_address
+    from ..index.addresses import is_address
     from ..index.opened import Index
     from ..index.storage.generations import exists
 

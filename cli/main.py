@@ -29,7 +29,7 @@ VERBS = {
     "nearest": "Who might have painted this?",
     "review": "List what a curator should look at in an index.",
     "serve": "Answer by HTTP, with a page for people.",
-    "push": "Copy an index to Milvus, to be searched there.",
+    "push": "Copy an index to Milvus or PostgreSQL, to be searched there.",
     "info": "Show what an index holds.",
     "check": "Check that every file and vector is as it was written; repair.",
     "plot": "Plot the paintings of an index in three dimensions.",

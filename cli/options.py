@@ -61,10 +61,11 @@ class _AddressType(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from ..errors import BadSetting
-        from ..index.milvus.address import Address
+        from ..index.addresses import address_of
+        from ..index.storage.address import Address
 
         try:
-            return value if isinstance(value, Address) else Address.of(value)
+            return value if isinstance(value, Address) else address_of(value)
         except BadSetting as problem:
             self.fail(str(problem), param, ctx)
 
@@ -73,11 +74,11 @@ class _FolderType(click.ParamType[Any]):
     name = "index"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from ..index.milvus.address import is_address
+        from ..index.addresses import is_address
 
         if is_address(value):
             self.fail(
-                f"{value} is a copy in Milvus of an index in a folder; name the folder, and bring what is new "
+                f"{value} is a copy on a server of an index in a folder; name the folder, and bring what is new "
                 f"there with artidx push",
                 param,
                 ctx,
@@ -86,18 +87,18 @@ class _FolderType(click.ParamType[Any]):
 
 
 class _IndexType(_AddressType):
-    """A folder, or an address in Milvus."""
+    """A folder, or an address on a server."""
 
     name = "index"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from ..index.milvus.address import is_address
+        from ..index.addresses import is_address
 
         return super().convert(value, param, ctx) if is_address(value) else PATH.convert(value, param, ctx)
 
 
 class _AskedType(_IndexType):
-    """A folder, an address in Milvus, or that of a service, which stays a str."""
+    """A folder, an address on a server, or that of a service, which stays a str."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value if str(value).startswith(("http://", "https://")) else super().convert(value, param, ctx)
@@ -134,8 +135,8 @@ asked_index_option = click.option(
     type=_AskedType(),
     envvar="ARTIDX_INDEX",
     show_envvar=True,
-    help="The index to ask, its address in Milvus, or that of a service, http://HOST:8000; ARTIDX_TOKEN is its token.  "
-    "[default: paintings.artidx where there is one, else the reference gallery]",
+    help="The index to ask, its address in Milvus or PostgreSQL, or that of a service, http://HOST:8000; ARTIDX_TOKEN "
+    "is its token.  [default: paintings.artidx where there is one, else the reference gallery]",
 )
 
 
@@ -169,8 +170,8 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Only tell what wo
 push_option = click.option(
     "--push",
     type=ADDRESS,
-    metavar="milvus+http://HOST:PORT/COLLECTION",
-    help="Then copy the index to Milvus, to be searched there.",
+    metavar="ADDRESS",
+    help="Then copy the index to Milvus or PostgreSQL, to be searched there (artidx push).",
 )
 
 layout_options = _together(

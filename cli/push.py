@@ -10,19 +10,23 @@ import click
 from .options import ADDRESS, INDEX_FOLDER, json_option
 
 if TYPE_CHECKING:
-    from ..index.milvus.address import Address
+    from ..index.storage.address import Address
 
 
 @click.command()
 @click.argument("index", type=INDEX_FOLDER)
-@click.argument("address", type=ADDRESS, metavar="milvus+http://HOST:PORT/COLLECTION")
+@click.argument("address", type=ADDRESS, metavar="ADDRESS")
 @json_option
 def push(index: Path, address: Address, as_json: bool) -> None:
-    """Copy INDEX to a Milvus server, where it answers at that address.  pip install 'artidx[cpu,milvus]'.
+    """Copy INDEX to a server, where it answers at ADDRESS.
+
+    ADDRESS is milvus+http://HOST:PORT/COLLECTION (pip install 'artidx[cpu,milvus]'), or
+    postgresql://USER@HOST/DATABASE/NAME of a PostgreSQL with pgvector (artidx[cpu,postgres]).
 
     pair, nearest, evaluate, serve and info take the address in place of an index. The previous generation answers until
-    the new one is written and checked. An interrupted push resumes when the command is given again. Credentials,
-    user:password or a key, come from ARTIDX_MILVUS_TOKEN.
+    the new one is written and checked. An interrupted push resumes when the command is given again. The token
+    for Milvus, user:password or a key, comes from ARTIDX_MILVUS_TOKEN; the password for PostgreSQL from PGPASSWORD or
+    ~/.pgpass.
     """
     from ..index.opened import Index
     from .output import say_json

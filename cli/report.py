@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..index.changes.build import Report
-from ..index.milvus.address import Address
-from ..index.milvus.push import Pushed
 from ..index.opened import Index
+from ..index.storage.address import Address
+from ..index.storage.pushed import EXHAUSTIVE, Pushed
 from .output import note, progress, say, say_json
 
 SHOWN = 5  # skipped paintings; skipped.csv has them all
@@ -115,13 +115,13 @@ def note_exact(index: Index, approximate: bool) -> None:
 
 
 def pushed(index: Index, address: Address) -> Pushed:
-    """Push the index to Milvus, with a bar for each stage."""
+    """Push the index to a server, with a bar for each stage."""
     return index.push(address, bar=progress)
 
 
 def show_push(address: Address, found: Pushed) -> None:
     """Print what a push has done."""
-    how = "all are looked at" if found.kind == "FLAT" else f"finds {found.recall_at_10:.1%} of the ten nearest"
+    how = "all are looked at" if found.kind in EXHAUSTIVE else f"finds {found.recall_at_10:.1%} of the ten nearest"
     say(f"{address}: {found.paintings:,} paintings, generation {found.generation}; {found.kind}, {how}")
     say(
         f"written: {found.written:,} in {found.seconds:.1f} s" if found.written else "this generation was there already"

@@ -26,6 +26,7 @@ from ..embedder.pictures.images import MAX_PIXELS
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
 from . import notebook
+from .addresses import address_of
 from .answers import twins
 from .answers.collection import Collection
 from .answers.same_picture import Reach
@@ -34,7 +35,6 @@ from .answers.verify import Decision, Judgement, Verdict, judge, verdict, verdic
 from .changes import build as building
 from .changes import edit, interchange
 from .changes.build import Layout, Report, Settings
-from .milvus.address import Address
 from .model import Model
 from .review.findings import Review, review
 from .scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
@@ -42,13 +42,14 @@ from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, Doubles, checked_vector, vector_hash
 from .sources import Source, folder_store, model_path, open_store, published, source_of
 from .storage import generations
+from .storage.address import Address
 from .storage.generations import check_model
 from .storage.manifest import Manifest, damaged_files
 from .storage.vector_store import VectorStore
 from .storage.where import matching
 
 if TYPE_CHECKING:
-    from .milvus.push import Pushed
+    from .storage.pushed import Pushed
 
 ID_PREFIX = "id:"
 CHECKED = 1 << 14  # paintings in memory at once while all are checked
@@ -71,8 +72,7 @@ class Index:
         embedder: Embedder | None = None,
         device: str | None = None,
     ) -> Index:
-        """Open the published generation at `source`, a folder or a collection in Milvus; by default the reference
-        gallery.
+        """Open the published generation at `source`, a folder or a copy on a server; by default the reference gallery.
 
         Without an embedder, the index uses its own copy of the model, on `device`; with cuda, the search runs there,
         too. Raises BadIndex; ModelMismatch if `embedder` is not its model.
@@ -92,7 +92,7 @@ class Index:
     def public_name(self) -> str:
         """The same without its location, for answers to strangers."""
         if isinstance(self.source, Address):
-            return self.source.collection
+            return self.source.name
         return self.name if self.source is None else self.source.name
 
     @classmethod
@@ -148,10 +148,9 @@ class Index:
         interchange.export_vectors(self.generation, Path(folder))
 
     def push(self, address: str | Address, *, bar: Bar = no_bar) -> Pushed:
-        """Copy the published generation to Milvus, where it then answers at `address` (milvus/). Raises BadIndex."""
-        from .milvus.push import push
-
-        return push(self._own_path(), address if isinstance(address, Address) else Address.of(address), bar)
+        """Copy the published generation to a server, where it then answers at `address`. Raises BadIndex."""
+        where = address if isinstance(address, Address) else address_of(address)
+        return where.push(self._own_path(), bar)
 
     def add(
         self,
@@ -366,7 +365,7 @@ class Index:
     def review(self, *, bar: Bar = no_bar) -> Review:
         """What a curator should look at: duplicates, doubtful attributions, works without an artist (review/).
 
-        Raises BadIndex for a collection in Milvus, and Uncalibrated.
+        Raises BadIndex for a copy on a server, and Uncalibrated.
         """
         gallery = Index.open()
         is_comparable = gallery.manifest.model.sha256 == self.manifest.model.sha256
@@ -470,7 +469,7 @@ class Index:
     def whole(self) -> tuple[pd.DataFrame, Array]:
         """The table of all paintings, and their embeddings (n, d) as the model gave them, up to rounding, in memory.
 
-        Raises BadSetting if a collection in Milvus is too large for that.
+        Raises BadSetting if a copy on a server is too large for that.
         """
         table, vectors = self.store.whole()
         return table, uncentred(vectors, self.centre)
@@ -479,7 +478,7 @@ class Index:
     def table(self) -> pd.DataFrame:
         """A copy of the table: one row per painting that can be found, with current labels.
 
-        Raises BadSetting if a collection in Milvus is too large for that.
+        Raises BadSetting if a copy on a server is too large for that.
         """
         table, _ = self.store.whole()
         for where, exclude in self.filters:
@@ -525,7 +524,7 @@ class Index:
 
     @property
     def generation(self) -> generations.Generation:
-        """The generation in the folder that this object holds. Raises BadIndex for a collection in Milvus."""
+        """The generation in the folder that this object holds. Raises BadIndex for a copy on a server."""
         return folder_store(self.store).generation
 
     @property
@@ -586,7 +585,7 @@ class Index:
 
     def _own_path(self) -> Path:
         """Raises BadIndex for an index that cannot be changed here; BadSetting for a part of an index."""
-        generation = self.generation  # a collection in Milvus has none
+        generation = self.generation  # a copy on a server has none
         if not isinstance(self.source, Path):
             raise BadIndex(f"{self.name} cannot be changed; make an index of your own with artidx build")
         if len(self.store) < len(generation):

@@ -1,4 +1,4 @@
-"""Where an index is kept, and how it is opened: a folder, a collection in Milvus, or the reference gallery."""
+"""Where an index is kept, and how it is opened: a folder, a copy on a server, or the reference gallery."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from ..embedder.runtime import default_model
 from ..errors import BadIndex, BadModel
 from ..files import sha256_of
-from .milvus.address import Address, is_address
+from .addresses import address_of, is_address
 from .storage import generations, reference
+from .storage.address import Address
 from .storage.folder_store import FolderStore
 from .storage.vector_store import VectorStore
 
@@ -21,7 +22,7 @@ def source_of(named: str | os.PathLike[str] | Address | None) -> Source:
     """The source that a user's text means. Raises BadSetting."""
     if named is None or isinstance(named, Address):
         return named
-    return Address.of(str(named)) if is_address(named) else Path(named)
+    return address_of(str(named)) if is_address(named) else Path(named)
 
 
 def open_store(source: Source, device: str | None, before: VectorStore | None = None) -> VectorStore:
@@ -30,9 +31,7 @@ def open_store(source: Source, device: str | None, before: VectorStore | None = 
     before: a store opened earlier, from which unchanged parts are reused.
     """
     if isinstance(source, Address):
-        from .milvus.milvus_store import MilvusStore
-
-        return MilvusStore.open(source)
+        return source.open()
     opened = before.generation if isinstance(before, FolderStore) else None
     generation = reference.read() if source is None else generations.read(source, opened)
     if device == "cuda":
@@ -43,16 +42,14 @@ def open_store(source: Source, device: str | None, before: VectorStore | None = 
 def published(source: Source) -> str | None:
     """The beginning of the sha256 of the manifest that is published there now; None for a source that never changes."""
     if isinstance(source, Address):
-        from .milvus.milvus_store import published_sha256
-
-        return published_sha256(source)
+        return source.published_sha256()
     return None if source is None else generations.current(source)[1]
 
 
 def model_path(source: Source, opened: VectorStore) -> Path:
     """The file of the model that made the vectors. Raises BadModel if it is not available.
 
-    It is the index's own copy; Milvus keeps none, so there it is the default model, or none.
+    It is the index's own copy; a server keeps none, so there it is the default model, or none.
     """
     wanted = opened.manifest.model.sha256
     if not isinstance(opened, FolderStore):
@@ -75,7 +72,7 @@ def model_path(source: Source, opened: VectorStore) -> Path:
 
 
 def folder_store(opened: VectorStore) -> FolderStore:
-    """The store of a folder. Raises BadIndex for a collection in Milvus."""
+    """The store of a folder. Raises BadIndex for a copy on a server."""
     if not isinstance(opened, FolderStore):
         raise BadIndex(
             f"{opened.name}: a copy of an index in a folder; change or ask the folder, then copy "

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ..files import cache_folder
-from ..index.milvus.address import TOKEN, Address
 from ..index.opened import Index
+from ..index.storage.address import Address
 
 T = TypeVar("T")
 AWAY = os.EX_TEMPFAIL  # the exit status if the index cannot be reached at the moment
@@ -27,7 +27,6 @@ AGAIN_S = 60.0  # before an index that could not be reached is tried again
 KEPT_FILES, KEPT_BYTES = 32, 1 << 30  # files of one kind in the folder, for all indexes that are served on this machine
 # The environment of such a process: no tokens, and nothing from which Python would load code.
 KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
-KEPT_FOR_MILVUS = (TOKEN, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "grpc_proxy", "http_proxy", "https_proxy", "no_proxy")
 log = logging.getLogger("artidx.service")
 
 
@@ -111,11 +110,11 @@ class MadeAside(Generic[T]):
 async def _started(module: str, index: Index, target: Path) -> asyncio.subprocess.Process:
     """A process that computes it, in another current folder than the service's: that might contain modules which Python
     would run."""
-    is_remote = isinstance(index.source, Address)
-    kept_at = str(index.source) if is_remote else os.path.abspath(index.generation.folder)
-    environment = {
-        name: os.environ[name] for name in (*KEPT, *(KEPT_FOR_MILVUS if is_remote else ())) if name in os.environ
-    }
+    if isinstance(index.source, Address):
+        kept_at, needed = str(index.source), (*KEPT, *index.source.environment)
+    else:
+        kept_at, needed = os.path.abspath(index.generation.folder), KEPT
+    environment = {name: os.environ[name] for name in needed if name in os.environ}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",

@@ -13,9 +13,9 @@ from pydantic import BeforeValidator
 
 from ..errors import UnreadableImage
 from ..index.answers.collection import Artist, NearArtist
-from ..index.milvus.address import Address
 from ..index.opened import Index
 from ..index.scoring.vectors import Array
+from ..index.storage.address import Address
 from ..index.storage.manifest import Manifest, Model
 from ..index.storage.vector_store import Painting
 from ..index.storage.where import LONGEST
@@ -234,7 +234,7 @@ async def history(
 ) -> Response:
     """Corrections made since the paintings were indexed, and by whom; the latest first."""
     if isinstance(index.source, Address):
-        raise Problem(409, "no-history", "a collection in Milvus keeps no history; the folder it was pushed from does")
+        raise Problem(409, "no-history", "a copy on a server keeps no history; the folder it was pushed from does")
 
     def said() -> HistoryPage:
         if painting is not None:

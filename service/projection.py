@@ -2,8 +2,8 @@
 
 t-SNE (van der Maaten and Hinton, 2008; openTSNE, Poličar et al., 2019) of the vectors' principal components. Neighbours
 on the map are neighbours in the index; distances between groups mean nothing. Needs artidx[serve]. A service runs
-`python -m artidx.service.projection GENERATION SHA256 FILE.npy`, for a folder or an address in Milvus, while it
-continues to answer.
+`python -m artidx.service.projection GENERATION SHA256 FILE.npy`, for a folder or an address of a server, while
+it continues to answer.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 
 from ..errors import ArtidxError, BadIndex, IndexAway, MissingPackage
 from ..files import write_atomically
+from ..index.addresses import address_of, is_address
 from ..index.measure.space import principal_components
-from ..index.milvus.address import Address, is_address
 from ..index.scoring.vectors import Array, Integers
 from ..index.sources import open_store
 from ..index.storage.folder_store import FolderStore
@@ -91,10 +91,10 @@ def main() -> None:
 
 
 def _opened(kept_at: str, manifest_sha256: str) -> VectorStore:
-    """Raises BadIndex if another generation has been published in Milvus."""
+    """Raises BadIndex if another generation has been published on the server since."""
     if not is_address(kept_at):
         return FolderStore(read_generation(Path(kept_at), manifest_sha256), kept_at)
-    opened = open_store(Address.of(kept_at), None)
+    opened = open_store(address_of(kept_at), None)
     if opened.sha256 != manifest_sha256:
         raise BadIndex(f"{kept_at}: another generation was published in the meantime")
     return opened

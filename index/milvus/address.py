@@ -8,9 +8,17 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ...errors import BadSetting
+from ..storage import address
+
+if TYPE_CHECKING:
+    from ...embedder.parallel import Bar
+    from ..storage.pushed import Pushed
+    from ..storage.vector_store import VectorStore
 
 PREFIX = "milvus+"
 TOKEN = "ARTIDX_MILVUS_TOKEN"  # noqa: S105  the name of a variable
@@ -19,13 +27,16 @@ LONGEST = 200  # characters of a collection's name; Milvus allows 255, and the g
 
 
 @dataclass(frozen=True)
-class Address:
+class Address(address.Address):
     """The address of a server, and the name of the index there."""
 
     scheme: str
     host: str
     port: int
     collection: str
+
+    # Variables that are read to connect.
+    environment = (TOKEN, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "grpc_proxy", "http_proxy", "https_proxy", "no_proxy")
 
     @classmethod
     def of(cls, text: str) -> Address:
@@ -52,10 +63,34 @@ class Address:
         return cls(found.scheme, host, port, name)
 
     @property
+    def name(self) -> str:
+        return self.collection
+
+    @property
     def server(self) -> str:
         """The address without the collection."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+    def open(self) -> VectorStore:
+        from .milvus_store import MilvusStore
+
+        return MilvusStore.open(self)
+
+    def published_sha256(self) -> str:
+        from .milvus_store import MilvusStore
+
+        return MilvusStore.published_sha256(self)
+
+    def check(self) -> None:
+        from .server import connected
+
+        connected(self).published()
+
+    def push(self, index: Path, bar: Bar) -> Pushed:
+        from .push import push
+
+        return push(index, self, bar)
 
     def __str__(self) -> str:
         return f"{PREFIX}{self.server}/{self.collection}"

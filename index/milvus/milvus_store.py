@@ -25,6 +25,7 @@ from ..scoring.neighbourhood import LANDMARKS
 from ..scoring.vectors import MARGIN, Array, Integers, distances
 from ..storage.folder_store import nothing_left
 from ..storage.manifest import Manifest, read_manifest
+from ..storage.remembered import Record, Remembered
 from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Near, Painting, Seen
 from ..storage.where import All, Condition, Not, condition_of
 from .address import Address
@@ -32,7 +33,6 @@ from .filters import ALWAYS, expression, quoted
 from .layout import ABOUT, CENTROIDS, NO_YEAR, PIECES, TEXTS, WHOLE, Kind, plain_words, spread_of
 from .server import MOST_FOUND, ROWS, Server, connected
 
-REMEMBERED = 20_000  # recently read paintings: at most some 50 MB
 WHOLE_AT_MOST = 2_000_000  # paintings read into memory, for evaluation
 FIELDS = ["id", "path", "artist", "title", "year", "sha256", "labels", "vector"]
 
@@ -49,13 +49,6 @@ class About:
     artists: Sequence[tuple[str, str, int]]
     kind: Kind
     recall_at_10: float
-
-
-@dataclass(frozen=True)
-class _Record:
-    painting: Painting
-    sha256: str
-    vector: Array
 
 
 class MilvusStore:
@@ -76,7 +69,7 @@ class MilvusStore:
         self.about = about
         self._server, self._collection, self._condition = server, collection, condition
         self._filter = "" if condition is None else expression(condition)
-        self._read: dict[int, _Record] = {}
+        self._remembered = Remembered(lambda places: _records(server.rows(collection, _among(places), FIELDS)))
 
     @classmethod
     def open(cls, address: Address) -> MilvusStore:
@@ -86,6 +79,14 @@ class MilvusStore:
         if collection is None:
             raise BadIndex(f"{address}: no such index; copy one there with artidx push INDEX {address}")
         return cls.of(server, collection)
+
+    @classmethod
+    def published_sha256(cls, address: Address) -> str:
+        """The beginning of the sha256 of the manifest of the generation that answers. Raises BadIndex."""
+        collection = connected(address).published()
+        if collection is None:
+            raise BadIndex(f"{address}: no index with this name any more")
+        return collection[-16:]
 
     @classmethod
     def of(cls, server: Server, collection: str) -> MilvusStore:
@@ -150,17 +151,16 @@ class MilvusStore:
         partition = f"spread == {spread_of(value)} and " if column == "id" else ""
         field = column if column in TEXTS else f'labels["{column}"]'
         found = self._server.rows(self._collection, f"{partition}{field} == {quoted(value)}", FIELDS) if value else []
-        self._remember(found)
-        return [int(row["row"]) for row in found]
+        return list(self._remembered.keep(_records(found)))
 
     def paintings(self, places: Sequence[int]) -> list[Painting]:
-        return [record.painting for record in self._records(places)]
+        return [record.painting for record in self._remembered.at(places)]
 
     def contents(self, places: Sequence[int]) -> list[str]:
-        return [record.sha256 for record in self._records(places)]
+        return [record.sha256 for record in self._remembered.at(places)]
 
     def vectors_at(self, places: Sequence[int]) -> Array:
-        return np.array([record.vector for record in self._records(places)], np.float32).reshape(
+        return np.array([record.vector for record in self._remembered.at(places)], np.float32).reshape(
             -1, self.manifest.model.dim
         )
 
@@ -177,7 +177,7 @@ class MilvusStore:
 
     def _nearest(self, query: Array, k: int) -> Near:
         found = self._search(query, min(k, len(self)) + MARGIN, FIELDS)
-        self._remember([hit["entity"] | {"row": hit["row"]} for hit in found])
+        self._remembered.keep(_records([hit["entity"] | {"row": hit["row"]} for hit in found]))
         places = np.array([hit["row"] for hit in found], np.int64)
         apart = distances(query[None], self.vectors_at(places.tolist())) if len(places) else np.empty(0)
         order = np.lexsort((places, apart))[:k]
@@ -298,36 +298,6 @@ class MilvusStore:
             {"row": int(hit["entity"]["row"]), "distance": hit["distance"], "entity": hit["entity"]} for hit in found[0]
         ]
 
-    def _records(self, places: Sequence[int]) -> list[_Record]:
-        known = self._read  # another thread may try again
-        read = {place: known[place] for place in places if place in known}
-        missing = [place for place in places if place not in read]
-        for start in range(0, len(missing), ROWS):
-            found = self._server.rows(self._collection, _among(missing[start : start + ROWS]), FIELDS)
-            read |= self._remember(found)
-        return [read[place] for place in places]
-
-    def _remember(self, rows: Sequence[Any]) -> dict[int, _Record]:
-        if len(self._read) > REMEMBERED:
-            self._read = {}
-        found = {
-            int(row["row"]): _Record(
-                Painting(
-                    row["id"],
-                    row["path"],
-                    row["artist"] or None,
-                    row["title"] or None,
-                    None if row["year"] == NO_YEAR else int(row["year"]),
-                    *(row["labels"].get(name) or None for name in FURTHER),
-                ),
-                row["sha256"],
-                np.array(row["vector"], np.float32),
-            )
-            for row in rows
-        }
-        self._read |= found
-        return found
-
     def _table(self, rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
         """Rows in the form of the folder's table."""
         columns: dict[str, Any] = {
@@ -342,12 +312,22 @@ class MilvusStore:
         return pd.DataFrame({name: columns[name] for name in self.about.columns})
 
 
-def published_sha256(address: Address) -> str:
-    """The beginning of the sha256 of the manifest of the generation that answers. Raises BadIndex."""
-    collection = connected(address).published()
-    if collection is None:
-        raise BadIndex(f"{address}: no index with this name any more")
-    return collection[-16:]
+def _records(rows: Sequence[Any]) -> dict[int, Record]:
+    return {
+        int(row["row"]): Record(
+            Painting(
+                row["id"],
+                row["path"],
+                row["artist"] or None,
+                row["title"] or None,
+                None if row["year"] == NO_YEAR else int(row["year"]),
+                *(row["labels"].get(name) or None for name in FURTHER),
+            ),
+            row["sha256"],
+            np.array(row["vector"], np.float32),
+        )
+        for row in rows
+    }
 
 
 def _vectors(rows: Sequence[dict[str, Any]], dim: int) -> Array:

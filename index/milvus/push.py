@@ -7,21 +7,19 @@ push resumes when it is run again; only its last step, which is atomic, changes 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
 import numpy as np
-import pandas as pd
 
 from ...embedder.parallel import Bar, no_bar
 from ...errors import BadIndex, IndexAway
 from ..scoring.artists import artist_codes, artist_names, centroids_of
 from ..scoring.neighbourhood import smallest
-from ..scoring.vectors import Integers, Vectors
+from ..scoring.vectors import Integers
 from ..storage import generations
 from ..storage.generations import Generation
-from ..storage.vector_store import SAMPLED
+from ..storage.pushed import CHECKED, K, Pushed, nearest_rows, ranks
 from ..storage.words import searched_text
 from . import layout
 from .address import Address
@@ -29,23 +27,9 @@ from .layout import ABOUT, Kind
 from .milvus_store import About, MilvusStore
 from .server import ROWS, Server, connected
 
-CHECKED = 500  # randomly chosen paintings that are read back and compared
-K = 10
 ASKED = 50  # queries at once
 READY_S = 24 * 3600.0  # an index of very many paintings takes hours
 WAIT_S = 0.5
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """The result of a push. written: paintings that it sent; recall_at_10: measured on CHECKED of them."""
-
-    paintings: int
-    generation: int
-    written: int
-    kind: str
-    recall_at_10: float
-    seconds: float
 
 
 def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None) -> Pushed:
@@ -115,7 +99,7 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
     else:  # a restarted server does not load an incomplete collection
         server.load(name, READY_S)
     codes = artist_codes(table["artist_key"])[0]
-    ranks = _ranks(table)
+    hashed = ranks(generation, layout.UNRANKED)
     written = 0
     with bar(len(table), "pushing") as advance:
         for start in range(0, len(table), ROWS):
@@ -130,7 +114,7 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
                         part,
                         generation.vectors.at(places),
                         codes[places],
-                        ranks[places],
+                        hashed[places],
                         searched_text(part).to_pylist(),
                     ),
                 )
@@ -183,9 +167,7 @@ def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar:
 
 def _recall(server: Server, name: str, generation: Generation, kind: Kind, sample: Integers) -> float:
     """The share of the ten nearest to the sampled paintings, including themselves, that Milvus finds."""
-    vectors = generation.vectors.at(sample)
-    exact = Vectors.of(generation.vectors.matrix).nearest(vectors, K)[0]
-    numbers = generation.table["row"].to_numpy(np.int64)[exact]
+    vectors, numbers = generation.vectors.at(sample), nearest_rows(generation, sample)
     parameters = {"metric_type": "IP", "params": kind.asked_with(K)}
     hits = 0
     for start in range(0, len(sample), ASKED):
@@ -247,12 +229,3 @@ def _drop_older(server: Server, kept: set[str | None]) -> None:
         number, paintings = layout.generation_of(name, collection), collection.removesuffix(ABOUT)
         if number is not None and paintings not in kept and (number <= latest or paintings + ABOUT in there):
             server.ask("drop_collection", collection)
-
-
-def _ranks(table: pd.DataFrame) -> Integers:
-    """(n,) the rank of each painting's hash (neighbourhood.smallest), for landmarks and for the sample of a map."""
-    hashes = table["vector_sha256"].to_numpy(object)
-    few = smallest(hashes, SAMPLED)
-    ranks = np.full(len(hashes), layout.UNRANKED)
-    ranks[few[np.argsort(hashes[few].astype(str), kind="stable")]] = np.arange(len(few))
-    return ranks

@@ -1,8 +1,8 @@
 """What answers are made from: the paintings of one published generation with their vectors, wherever they are kept.
 
-A folder searched by FAISS (folder_store.py) and a collection in Milvus (milvus/) are such stores, and pass the same
-tests. A painting is known by its place, an integer; places grow in the order in which paintings were added. A store
-does not judge what it finds (search.py, verify.py).
+A folder searched by FAISS (folder_store.py), a collection in Milvus (milvus/) and a table in PostgreSQL (postgres/) are
+such stores, and pass the same tests. A painting is known by its place, an integer; places grow in the order in which
+paintings were added. A store does not judge what it finds (search.py, verify.py).
 """
 
 from __future__ import annotations

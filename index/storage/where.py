@@ -3,7 +3,7 @@
 Python's grammar, parsed by its parser and never run: columns, text and numbers, `==  !=  <  <=  >  >=  in  not in`,
 `and or not` and brackets. A missing value satisfies no comparison; `artist == None` tests for it. Artists are compared
 by their keys (catalog.artist_key): without case and accents, either name first. An expression becomes a condition,
-which is evaluated on a table here, and translated for a server (milvus/filters.py).
+which is evaluated on a table here, and translated for a server (filters.py of milvus/ and postgres/).
 """
 
 from __future__ import annotations

@@ -1,0 +1,120 @@
+"""The address of an index in PostgreSQL: `postgresql://user@host:5432/database/name`.
+
+It holds no password: libpq takes that from PGPASSWORD or ~/.pgpass, and the settings of TLS from PGSSLMODE and
+PGSSLROOTCERT. For what an address leaves out, libpq has defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from ...errors import BadSetting, MissingPackage
+from ..storage import address
+
+if TYPE_CHECKING:
+    from ...embedder.parallel import Bar
+    from ..storage.pushed import Pushed
+    from ..storage.vector_store import VectorStore
+    from .postgres_store import PostgresStore
+
+PREFIXES = ("postgresql://", "postgres://")
+LONGEST = 24  # characters of a name: PostgreSQL takes 63 for a table, and which generation it is comes after the name
+
+
+@dataclass(frozen=True)
+class Address(address.Address):
+    """A database, and the name of the index there. None stands for libpq's default."""
+
+    host: str | None
+    port: int | None
+    user: str | None
+    database: str
+    table: str
+
+    # Variables that libpq reads to connect.
+    environment = (
+        "PGHOST",
+        "PGPORT",
+        "PGUSER",
+        "PGPASSWORD",
+        "PGPASSFILE",
+        "PGSSLMODE",
+        "PGSSLROOTCERT",
+        "PGSSLCERT",
+        "PGSSLKEY",
+        "PGCHANNELBINDING",
+        "PGREQUIREAUTH",
+    )
+
+    @classmethod
+    def of(cls, text: str) -> Address:
+        """Read an address. Raises BadSetting."""
+        expected = "expected postgresql://USER@HOST:5432/DATABASE/NAME"
+        try:
+            found = urlsplit(text)
+            host, port = found.hostname, found.port
+        except ValueError:
+            raise BadSetting(f"{text}: not an address; {expected}") from None
+        if found.password is not None:
+            raise BadSetting(
+                f"postgresql://{found.username}:...@{host}: a password does not belong in an address; set PGPASSWORD, "
+                f"or write it into ~/.pgpass"
+            )
+        if found.query or found.fragment:
+            raise BadSetting(f"{text}: nothing may follow the name; TLS is set by PGSSLMODE and PGSSLROOTCERT")
+        database, slash, name = found.path.removeprefix("/").partition("/")
+        texts = [unquote(part) for part in (found.username or "", host or "", database)]
+        if not database or not slash or "\0" in "".join(texts):
+            raise BadSetting(f"{text!r}: not an address; {expected}")
+        if not re.fullmatch(rf"[a-z_][a-z0-9_]{{0,{LONGEST - 1}}}", name):
+            raise BadSetting(
+                f"{text}: {name!r} cannot be an index's name there: small letters, digits and _, no digit first, "
+                f"{LONGEST} at most"
+            )
+        return cls(texts[1] or None, port, texts[0] or None, texts[2], name)
+
+    @property
+    def name(self) -> str:
+        return self.table
+
+    def open(self) -> VectorStore:
+        return _store().open(self)
+
+    def published_sha256(self) -> str:
+        return _store().published_sha256(self)
+
+    def check(self) -> None:
+        _store().check(self)
+
+    def push(self, index: Path, bar: Bar) -> Pushed:
+        _store()
+        from .push import push
+
+        return push(index, self, bar)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if self.host and ":" in self.host else quote(self.host or "")
+        user = "" if self.user is None else f"{quote(self.user, safe='')}@"
+        port = "" if self.port is None else f":{self.port}"
+        return f"postgresql://{user}{host}{port}/{quote(self.database, safe='')}/{self.table}"
+
+
+def is_address(text: str | os.PathLike[str]) -> bool:
+    """Whether this means an index in PostgreSQL, and not a file."""
+    return isinstance(text, str) and text.startswith(PREFIXES)
+
+
+def _store() -> type[PostgresStore]:
+    """What speaks to the server. Raises MissingPackage."""
+    try:
+        from .postgres_store import PostgresStore
+    except ImportError:
+        raise MissingPackage(
+            "an index in PostgreSQL needs psycopg and pgvector; pip install 'artidx[postgres]'"
+        ) from None
+    return PostgresStore

@@ -1,0 +1,88 @@
+"""A condition (where.py) in SQL, so that it means the same there as over a table.
+
+No value of a user's stands in the text: it is a parameter, and so is the name of a column that not every index has. A
+comparison with what is missing is false, not NULL, so that what is not selected is what is excluded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.sql import SQL, Composable, Identifier
+
+from ..storage.where import All, Comparison, Condition, Not
+from .layout import TEXTS, WHOLE
+
+COLUMNS = {name: name for name in TEXTS} | {"row": "number", "year": "year"}
+OPERATORS = {"==": SQL("="), "!=": SQL("<>"), "<": SQL("<"), "<=": SQL("<="), ">": SQL(">"), ">=": SQL(">=")}
+AND, OR = SQL(" AND "), SQL(" OR ")
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A part of a statement, such as what is true or false of a painting, and its parameters in order."""
+
+    text: Composable
+    values: tuple[Any, ...] = ()
+
+
+ALWAYS, NEVER = Clause(SQL("true")), Clause(SQL("false"))
+
+
+def clause(condition: Condition | None) -> Clause:
+    """The condition, to be evaluated by PostgreSQL; without one, what holds for all."""
+    if condition is None:
+        return ALWAYS
+    if isinstance(condition, Comparison):
+        return _compared(condition)
+    if isinstance(condition, Not):
+        part = clause(condition.part)
+        return Clause(SQL("NOT ({})").format(part.text), part.values)
+    return joined(AND if isinstance(condition, All) else OR, *map(clause, condition.parts))
+
+
+def joined(by: SQL, *parts: Clause) -> Clause:
+    """Of several clauses one; of none, what holds for all by AND, for nothing by OR."""
+    if not parts:
+        return ALWAYS if by is AND else NEVER
+    text = by.join(SQL("({})").format(part.text) for part in parts)
+    return Clause(text, tuple(value for part in parts for value in part.values))
+
+
+def _compared(comparison: Comparison) -> Clause:
+    column, op, value = comparison.column, comparison.operator, comparison.value
+    if value is None:
+        text = _text_of(column)
+        return Clause(SQL("{} IS NULL" if op == "==" else "{} IS NOT NULL").format(text.text), text.values)
+    if isinstance(value, str):
+        return _text(_text_of(column), op, value)
+    number = Clause(Identifier(COLUMNS[column])) if column in WHOLE else _label("numbers", column)
+    return Clause(
+        SQL("coalesce({}::double precision {} %s::double precision, false)").format(number.text, OPERATORS[op]),
+        (*number.values, float(value)),
+    )
+
+
+def _text_of(column: str) -> Clause:
+    return Clause(Identifier(COLUMNS[column])) if column in COLUMNS else _label("labels", column)
+
+
+def _label(kept_in: str, column: str) -> Clause:
+    return Clause(SQL("({} ->> %s::text)").format(Identifier(kept_in)), (column,))
+
+
+def _text(text: Clause, op: str, value: str) -> Clause:
+    """PostgreSQL cannot be told of the character of code 0, which no painting has in a text: what comes after it, in
+    the order of characters, is what is longer than the text before it."""
+    before, zero, _ = value.partition("\0")
+    if zero and op == "==":
+        return NEVER
+    if zero and op == "!=":
+        return Clause(SQL("{} IS NOT NULL").format(text.text), text.values)
+    sign = {"<": "<=", ">=": ">"}.get(op, op) if zero else op
+    found = SQL("{}" if before.isascii() else "normalize({})")  # of an index of before names were composed
+    return Clause(
+        SQL('coalesce({} COLLATE "C" {} %s::text COLLATE "C", false)').format(found.format(text.text), OPERATORS[sign]),
+        (*text.values, before),
+    )

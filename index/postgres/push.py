@@ -1,0 +1,250 @@
+"""Bring the generation of a folder to PostgreSQL: written aside, checked, and then made the one that answers.
+
+The readers of the generation before go on with it: it is dropped when the one after the next is pushed. A push that
+was interrupted, given again, goes on where it was; what answers is touched by its last transaction only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from ...embedder.parallel import Bar, no_bar
+from ...errors import BadIndex, IndexAway, IndexBusy
+from ..scoring.artists import centroids_of
+from ..storage import generations
+from ..storage.generations import Generation
+from ..storage.pushed import CHECKED, K, Pushed, nearest_rows, ranks
+from . import layout
+from .address import Address
+from .layout import ARTISTS, Kind, statement
+from .postgres_store import About, PostgresStore
+from .server import ROWS, UNLOCKED_S, Connection, Server, connected, set_for_now
+
+READY_S = 24 * 3600.0  # a graph over very many paintings takes hours
+
+
+def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None) -> Pushed:
+    """Make the published generation of a folder the one that answers at an address. Raises BadIndex.
+
+    kind: how vectors are searched; by default the one for so many paintings.
+    """
+    started = monotonic()
+    generation = generations.read(index)
+    server = connected(address)
+    server.make_ready()
+    name = layout.table_name(address.name, generation.manifest.generation, generation.sha256)
+    with _alone(server):
+        before = server.published()
+        written = 0
+        if before != name or not _is_whole(server, name, generation):
+            kind = kind or layout.kind_for(len(generation), generation.manifest.model.dim)
+            written = _write(server, name, generation, bar)
+            _index(server, name, len(generation), kind, bar)
+            _write_about(server, name, generation, _checked(server, name, generation, kind, bar))
+            PostgresStore.of(server, name)  # what cannot be read back is not published
+            _publish(server, name, before)
+            _drop_older(server, kept={name, before})
+    about = PostgresStore.of(server, name).about
+    return Pushed(
+        len(generation),
+        generation.manifest.generation,
+        written,
+        about.kind.type,
+        about.recall_at_10,
+        monotonic() - started,
+    )
+
+
+@contextmanager
+def _alone(server: Server) -> Iterator[None]:
+    """While no other push writes to the address. The server lets go of a push that was killed. Raises IndexBusy."""
+    with server.connection_of_its_own() as connection:
+        found = connection.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"artidx {server.address.name}",)
+        ).fetchone()
+        if found != (True,):
+            raise IndexBusy(f"{server.address}: another push is writing there; wait until it is done")
+        yield
+
+
+def _is_whole(server: Server, name: str, generation: Generation) -> bool:
+    """Whether what answers has all its paintings, and is known to be what it is."""
+    try:
+        PostgresStore.of(server, name)
+    except IndexAway:
+        raise
+    except BadIndex:
+        return False
+    return _count(server, name) == len(generation)
+
+
+def _count(server: Server, name: str, first: int = 0, last: int = 1 << 62) -> int:
+    ((found,),) = server.rows(name, "SELECT count(*) FROM {table} WHERE number BETWEEN %s AND %s", (first, last))
+    return int(found)
+
+
+def _write(server: Server, name: str, generation: Generation, bar: Bar) -> int:
+    """Write the paintings that are not there yet; returns how many those were."""
+    server.ask("create a table", lambda connection: _make(connection, server.address.name, name, generation))
+    codes, hashed = generation.paintings.codes, ranks(generation, layout.NOBODY)
+    written = 0
+    with bar(len(generation), "pushing") as advance:
+        for start in range(0, len(generation), ROWS):
+            places = np.arange(start, min(start + ROWS, len(generation)))
+            part = generation.paintings.frame(places.tolist())
+            first, last = int(part["row"].iloc[0]), int(part["row"].iloc[-1])
+            if _count(server, name, first, last) < len(part):
+                rows = list(layout.rows_of(part, generation.vectors.at(places), codes[places], hashed[places]))
+                server.ask("write", _replacing(name, first, last, rows))
+                written += len(part)
+            advance(len(part))
+    return written
+
+
+def _make(connection: Connection, own: str, name: str, generation: Generation) -> None:
+    dim = generation.manifest.model.dim
+    connection.execute(statement(layout.PAINTINGS, table=name, dim=dim))
+    if dim <= layout.INLINE:  # every search reads them
+        connection.execute(statement("ALTER TABLE {table} ALTER COLUMN vector SET STORAGE PLAIN", table=name))
+    connection.execute(
+        statement(
+            "INSERT INTO {table} (called, generation, paintings) VALUES (%s, %s, %s) ON CONFLICT (called) DO NOTHING",
+            table=own,
+        ),
+        (name, generation.manifest.generation, len(generation)),
+    )
+
+
+def _replacing(name: str, first: int, last: int, rows: Sequence[tuple[Any, ...]]) -> Callable[[Connection], None]:
+    def work(connection: Connection) -> None:
+        connection.execute(statement("DELETE FROM {table} WHERE number BETWEEN %s AND %s", table=name), (first, last))
+        _copy(connection, name, layout.WRITTEN, layout.TYPES, rows)
+
+    return work
+
+
+def _copy(
+    connection: Connection, table: str, columns: Sequence[str], types: Sequence[str], rows: Iterable[tuple[Any, ...]]
+) -> None:
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    text = statement("COPY {table} ({names}) FROM STDIN (FORMAT BINARY)", table=table, names=names)
+    with connection.cursor() as cursor, cursor.copy(text) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _index(server: Server, name: str, paintings: int, kind: Kind, bar: Bar) -> None:
+    """Make what paintings are looked up by, and the graph over their vectors."""
+    wanted = layout.LOOKED_UP | ({} if kind.is_exact else {"_v": layout.GRAPH})
+    with bar(paintings, "indexing") as advance:
+        if (found := _count(server, name)) != paintings:
+            raise BadIndex(f"{server.address}: {found:,} of {paintings:,} paintings have arrived; push again")
+        for suffix, by in wanted.items():
+            made = statement(
+                "CREATE INDEX IF NOT EXISTS {index} ON {table} USING {by}",
+                table=name,
+                index=name + suffix,
+                by=sql.SQL(by),
+            )
+            server.ask("index", _doing(made), READY_S)
+        server.ask("index", _doing(statement("ANALYZE {table}", table=name)), READY_S)
+        advance(paintings)
+
+
+def _doing(made: sql.Composed) -> Callable[[Connection], object]:
+    return lambda connection: connection.execute(made)
+
+
+def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> About:
+    """What is to be kept beside the paintings, once some came back as they were and recall is measured."""
+    manifest = (generation.folder / "manifest.json").read_text(encoding="utf-8")
+    about = About(manifest, list(generation.paintings.names), kind, 1.0)
+    store = PostgresStore(server, name, about, generation.manifest, generation.sha256)
+    sample = generation.paintings.smallest(CHECKED)
+    numbers = [generation.paintings.row(place) for place in sample.tolist()]
+    vectors = generation.vectors.at(sample)
+    with bar(len(sample), "checking") as advance:
+        try:
+            is_same = np.array_equal(store.vectors_at(numbers).view(np.int32), vectors.view(np.int32))
+        except KeyError:
+            is_same = False
+        if not is_same:
+            raise BadIndex(f"{server.address}: a vector came back changed; drop the table {name}, and push again")
+        if not kind.is_exact:
+            near = nearest_rows(generation, sample)
+            found = store.nearest(vectors, [K] * len(sample))
+            hits = sum(
+                len({*ours.places.tolist()} & {*theirs.tolist()}) for ours, theirs in zip(found, near, strict=True)
+            )
+            about = replace(about, recall_at_10=round(hits / near.size, 4))
+        advance(len(sample))
+    return about
+
+
+def _write_about(server: Server, name: str, generation: Generation, about: About) -> None:
+    paintings, dim = generation.paintings, generation.manifest.model.dim
+    keys, names = paintings.artist_keys, paintings.artist_names
+    counts = np.bincount(paintings.codes + 1, minlength=len(keys) + 1)[1:].tolist()
+    centroids = centroids_of(generation.vectors.matrix, paintings.codes, keys)
+    rows = list(zip(range(len(keys)), keys, names, counts, centroids, strict=True))
+
+    def work(connection: Connection) -> None:
+        connection.execute(statement("DROP TABLE IF EXISTS {table}", table=name + ARTISTS))  # of an interrupted push
+        connection.execute(statement(layout.ARTISTS_TABLE, table=name + ARTISTS, dim=dim))
+        columns, types = ("number", "key", "name", "paintings", "centroid"), ("int4", "text", "text", "int8", "vector")
+        _copy(connection, name + ARTISTS, columns, types, rows)
+        connection.execute(
+            statement(
+                "UPDATE {table} SET manifest = %s, columns = %s, kind = %s, recall_at_10 = %s WHERE called = %s",
+                table=server.address.name,
+            ),
+            (about.manifest, Jsonb(about.columns), about.kind.type, about.recall_at_10, name),
+        )
+
+    server.ask("write", work)
+
+
+def _publish(server: Server, name: str, before: str | None) -> None:
+    """Make a generation the one that answers, in one transaction. Raises BadIndex where another one has been."""
+
+    def work(connection: Connection) -> None:
+        own = server.address.name
+        connection.execute(statement("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", table=own))  # readers read on
+        if server.published_by(connection) not in (before, name):  # ours, if the answer to a first try was lost
+            raise BadIndex(
+                f"{server.address}: another generation was published there in the meantime; push again to replace it "
+                f"with this one"
+            )
+        connection.execute(statement("UPDATE {table} SET answers = false WHERE answers", table=own))
+        connection.execute(statement("UPDATE {table} SET answers = true WHERE called = %s", table=own), (name,))
+
+    server.ask("publish", work)
+
+
+def _drop_older(server: Server, kept: set[str | None]) -> None:
+    """Drop the other generations; one that somebody is reading just now stays until the next push."""
+    own = server.address.name
+    for (name,) in server.rows(own, "SELECT called FROM {table} ORDER BY generation"):
+        if name not in kept:
+            with suppress(IndexBusy):
+                server.ask("drop a table", _dropping(own, name))
+
+
+def _dropping(own: str, name: str) -> Callable[[Connection], None]:
+    def work(connection: Connection) -> None:
+        set_for_now(connection, {"lock_timeout": str(round(UNLOCKED_S * 1000))})
+        for table in (name + ARTISTS, name):
+            connection.execute(statement("DROP TABLE IF EXISTS {table}", table=table))
+        connection.execute(statement("DELETE FROM {table} WHERE called = %s", table=own), (name,))
+
+    return work

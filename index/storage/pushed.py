@@ -1,0 +1,43 @@
+"""What every push of a generation to a server has in common, whatever the server is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..scoring.vectors import Integers, Vectors
+from .generations import Generation
+from .vector_store import SAMPLED
+
+CHECKED = 500  # randomly chosen paintings that are read back and compared
+K = 10  # neighbours of each, by which recall is measured
+EXHAUSTIVE = ("FLAT", "exact")  # kinds of index by which everything is looked at
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """The result of a push. written: paintings that it sent; recall_at_10: measured on CHECKED of them."""
+
+    paintings: int
+    generation: int
+    written: int
+    kind: str
+    recall_at_10: float
+    seconds: float
+
+
+def ranks(generation: Generation, unranked: int) -> Integers:
+    """(n,) the rank of each painting's hash (neighbourhood.smallest), for landmarks and for the sample of a map."""
+    few = generation.paintings.smallest(SAMPLED)
+    hashes = np.array(generation.paintings.cells("vector_sha256", few.tolist()), str)
+    found = np.full(len(generation), unranked)
+    found[few[np.argsort(hashes, kind="stable")]] = np.arange(len(few))
+    return found
+
+
+def nearest_rows(generation: Generation, places: Integers) -> Integers:
+    """(m, K) the numbers of the paintings that are nearest to those at these places (m,), themselves among them."""
+    vectors = generation.vectors.at(places)
+    exact = Vectors.of(generation.vectors.matrix).nearest(vectors, min(K, len(generation)))[0]
+    return generation.table["row"].to_numpy(np.int64)[exact]
