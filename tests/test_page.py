@@ -377,7 +377,7 @@ def test_the_reference_gallery_answers_without_pictures(open_page, gallery):
     expect(page.locator(".listed a[href^=https]").first).to_have_attribute("rel", "noopener noreferrer")
     photographed(page, "identify-gallery")
     page.goto(f"{gallery.url}/#/compare?a={monet}&b={monet}")
-    expect(page.get_by_text("The index has no image of one of them")).to_be_visible()
+    expect(page.get_by_text("The index has no image of either")).to_be_visible()
 
 
 def test_two_pictures_from_outside_come_with_a_caution_unless_such_pairs_were_measured(
@@ -506,13 +506,14 @@ def test_findings_are_decided_by_keyboard_and_kept_by_the_service_with_who_decid
     index = Index.open(tmp_path / "reviewed.artidx")
     works = [index.query(f"id:{each}").painting for each in ids(index)]
     one, other = works[0], next(each for each in works if each.artist != works[0].artist)
-    speaks = Candidate(other.artist, 0.9, (Witness(other, other.id, 0.2),))
 
-    def doubtful(work):
-        said = {"for_recorded": Candidate(work.artist, 0.05, ()), "doubt": 3.0, "expected_false": 0.25, "unknown": 0.05}
+    def doubtful(work, probability=0.9):
+        speaks = Candidate(other.artist, probability, (Witness(other, other.id, 0.2),))
+        said = {"doubt": 3.0, "expected_false": 0.25, "unknown": 0.95 - probability}
+        said["for_recorded"] = Candidate(work.artist, 0.05, ())
         return Finding("doubtful", (work.id,), (work,), work.artist, (work.artist,), (speaks,), **said)
 
-    found = tuple(doubtful(each) for each in works[:3])
+    found = (*map(doubtful, works[:2]), doubtful(works[2], 0.04))
     about = ("model", "base", 1, "2026-01-01 00:00", 24, "made up", ())
     service = serve(index, write_token=TOKEN)
     text = findings.text_of(Review(found, index.name, 24, 24, 7, *about), said=0)
@@ -541,6 +542,9 @@ def test_findings_are_decided_by_keyboard_and_kept_by_the_service_with_who_decid
     expect(finding).to_contain_text("The note is saved")
     page.keyboard.press("r")
     expect(listed.nth(1)).to_contain_text("left as it is")
+    expect(finding).to_contain_text("it looks like none of the artists here")
+    page.keyboard.press("a")
+    expect(page.get_by_role("alert")).to_contain_text("Select an artist first")
     page.keyboard.press("o")
     page.keyboard.type("Sofonisba Anguissola")
     page.keyboard.press("Enter")

@@ -224,7 +224,7 @@ function overTime(paintings) {
       h("h3", {}, decade),
       evidence(
         works.map((each) => [each]),
-        "small",
+        { isSmall: true, isOfOne: true },
       ),
     ),
   );
@@ -270,7 +270,7 @@ export function painting(parameters, signal) {
             h("p", { class: "quiet" }, "By any artist, with their distances."),
             evidence(
               found.paintings.map((each) => [each.painting, each.distance.toFixed(3)]),
-              "small",
+              { isSmall: true },
             ),
           ),
         (error) => signal.aborted || within(near, h("h2", {}, "Nearest"), problem(error)),

@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { beyond, distributions, isDrawable } from "./chart.js";
 import { sideBySide } from "./closely.js";
-import { asShown, bar, count, gauge, h, keep, link, nobody, percent, problem, waiting, within } from "./dom.js";
+import { bar, count, gauge, h, keep, link, percent, problem, ranked, waiting, within } from "./dom.js";
 import { artistLink, evidence } from "./paintings.js";
 import { asField, asParameters, chosen, isThere, slot } from "./slot.js";
 
@@ -144,11 +144,8 @@ function told(verdict, manifest, sides, slots, assumptions, isAssumed, signal) {
             "div",
             {},
             h("h3", {}, name === "a" ? "Painting A" : "Painting B"),
-            h(
-              "ul",
-              { class: "bars" },
-              verdict[name].artists.filter(asShown).map((each) => bar(artistLink(each.artist), each.probability)),
-              nobody(verdict[name].unknown),
+            ranked(verdict[name].artists, verdict[name].unknown, (each) =>
+              bar(artistLink(each.artist), each.probability),
             ),
           ),
         ),
@@ -248,7 +245,11 @@ function closely(sides, slots, signal) {
       );
     } else
       section.append(
-        h("p", { class: "quiet" }, "The index has no image of one of them, so they cannot be looked at side by side."),
+        h(
+          "p",
+          { class: "quiet" },
+          `The index has no image of ${slots.a.hasImage || slots.b.hasImage ? "one of them" : "either"}, so they cannot be looked at side by side.`,
+        ),
       );
   });
   return section;

@@ -80,6 +80,16 @@ export function nobody(probability) {
   return row;
 }
 
+// Artists and that it is none of them, the most probable first. rowOf(artist): the row of one.
+export function ranked(artists, unknown, rowOf) {
+  const rows = artists.filter(asShown).map((each) => [each.probability, rowOf(each)]);
+  return h(
+    "ul",
+    { class: "bars" },
+    [...rows, [unknown, nobody(unknown)]].sort(([one], [other]) => other - one).map(([, row]) => row),
+  );
+}
+
 export function waiting(words) {
   return h("p", { class: "waiting", role: "status" }, words);
 }

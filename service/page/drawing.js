@@ -20,9 +20,9 @@ const SQUARE = [0, 1, 2, 2, 1, 3]; // the two triangles of them
 const BYTES = 4; // of the number of a corner
 const LISTED = 64; // slots in a row of the texture that lists them
 // How a painting is shown: the fourth byte of its colour.
-const DIM = 0;
-const USUAL = 127;
-const LIT = 255;
+export const DIM = 0;
+export const USUAL = 127;
+export const LIT = 255;
 
 const VERTEX = `#version 300 es
 precision highp float;
@@ -194,11 +194,10 @@ export class Drawing {
     return LAYER / (ROW * (this.cell || LAYER / ROW));
   }
 
-  // colour(i): red, green and blue as a number, red its lowest byte; state(i): 0 dim, 1 usual, 2 lit.
+  // colour(i): red, green and blue as a number, red its lowest byte; state(i): DIM, USUAL or LIT.
   colour(colour, state) {
-    const states = [DIM, USUAL, LIT];
     for (let i = 0; i < this.count; i += 1)
-      this.colours.fill(colour(i) + states[state(i)] * 2 ** 24, CORNERS * i, CORNERS * (i + 1));
+      this.colours.fill(colour(i) + state(i) * 2 ** 24, CORNERS * i, CORNERS * (i + 1));
     setAttribInfoBufferFromArray(this.gl, this.buffers.attribs.colour, new Uint8Array(this.colours.buffer));
   }
 

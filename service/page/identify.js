@@ -1,13 +1,12 @@
 // Identify: who might have painted this?
 
 import { get, post } from "./api.js";
-import { asShown, bar, count, h, keep, link, nobody, problem, waiting, within } from "./dom.js";
-import { artistLink, evidence, named } from "./paintings.js";
+import { asShown, bar, count, h, keep, link, problem, ranked, waiting, within } from "./dom.js";
+import { artistLink, evidence, samePicture, witnesses } from "./paintings.js";
 import { asField, asParameters, chosen, isThere, slot } from "./slot.js";
 
 export function identify(parameters, signal, go) {
-  const choice = chosen(parameters, "image"),
-    where = parameters.get("where") || "";
+  const choice = chosen(parameters, "image");
   const put = (other) =>
     go(
       link("identify", {
@@ -29,96 +28,82 @@ export function identify(parameters, signal, go) {
   } else {
     answer.append(h("p", { class: "quiet" }, "The artists who might have painted it appear here."));
   }
-  const filter = h("input", {
-    value: where,
-    placeholder: "year < 1700 and style == 'Baroque'",
-    "aria-describedby": "filter-help",
-  });
-  const years = ["from", "to"].map((end) =>
-    h("input", { type: "number", value: parameters.get(end) || "", min: 1, max: 2100, class: "year" }),
-  );
-  const kinds = h("div", { class: "row" });
-  const applied = (event) => {
-    event.preventDefault();
-    go(
-      link("identify", {
-        ...asParameters("image", choice),
-        from: years[0].value,
-        to: years[1].value,
-        where: filter.value,
-        only: [...kinds.querySelectorAll("select")].map((each) => each.value),
-      }),
-    );
-  };
-  get("facets", signal).then(
-    (found) =>
-      within(
-        kinds,
-        found.facets
-          .filter((facet) => !["artist", "century"].includes(facet.name))
-          .map((facet) =>
-            h(
-              "label",
-              {},
-              h("span", {}, facet.name),
-              h(
-                "select",
-                {},
-                h("option", { value: "" }, "any"),
-                facet.values.map((each) =>
-                  h(
-                    "option",
-                    { value: each.where, selected: parameters.getAll("only").includes(each.where) },
-                    `${each.value} (${each.paintings.toLocaleString("en")})`,
-                  ),
-                ),
-              ),
-            ),
-          ),
-      ),
-    () => {},
-  );
+  const narrowed = (limits) => go(link("identify", { ...asParameters("image", choice), ...limits }));
   return {
     title: "Identify",
     paste: place.take,
     content: [
       h("h1", {}, "Who might have painted this?"),
-      h(
-        "div",
-        { class: "two turned" },
-        h(
-          "div",
-          {},
-          place,
-          h(
-            "form",
-            { class: "no-print", onsubmit: applied },
-            h("p", {}, "Look only among paintings"),
-            h(
-              "div",
-              { class: "row" },
-              h("label", {}, h("span", {}, "from the year"), years[0]),
-              h("label", {}, h("span", {}, "to the year"), years[1]),
-            ),
-            kinds,
-            h(
-              "div",
-              { class: "row" },
-              h("label", { class: "grow" }, h("span", {}, "and for which"), filter),
-              h("button", {}, "Apply"),
-            ),
-            h(
-              "p",
-              { class: "quiet", id: "filter-help" },
-              "An expression over the columns of the index; empty for all. Paintings without a year count only while no year is given.",
-            ),
-          ),
-        ),
-        answer,
-      ),
+      h("div", { class: "two turned" }, h("div", {}, place, limited(parameters, signal, narrowed)), answer),
     ],
   };
 }
+
+// Years, labels and an expression, to search only some paintings; narrowed(limits) is called with those that are given.
+function limited(parameters, signal, narrowed) {
+  const [from, to] = ["from", "to"].map((end) =>
+    h("input", { type: "number", value: parameters.get(end) || "", min: 1, max: 2100, class: "year" }),
+  );
+  const where = h("input", {
+    value: parameters.get("where") || "",
+    placeholder: "year < 1700 and style == 'Baroque'",
+    "aria-describedby": "filter-help",
+  });
+  const labels = h("div", { class: "row" });
+  get("facets", signal).then(
+    ({ facets }) =>
+      within(
+        labels,
+        facets
+          .filter((facet) => !["artist", "century"].includes(facet.name))
+          .map((facet) => labelOf(facet, parameters.getAll("only"))),
+      ),
+    () => {}, // years and the expression do without
+  );
+  const apply = (event) => {
+    event.preventDefault();
+    const only = [...labels.querySelectorAll("select")].map((each) => each.value);
+    narrowed({ from: from.value, to: to.value, where: where.value, only });
+  };
+  return h(
+    "form",
+    { class: "no-print", onsubmit: apply },
+    h("p", {}, "Look only among paintings"),
+    h(
+      "div",
+      { class: "row" },
+      h("label", {}, h("span", {}, "from the year"), from),
+      h("label", {}, h("span", {}, "to the year"), to),
+    ),
+    labels,
+    h(
+      "div",
+      { class: "row" },
+      h("label", { class: "grow" }, h("span", {}, "and for which"), where),
+      h("button", {}, "Apply"),
+    ),
+    h(
+      "p",
+      { class: "quiet", id: "filter-help" },
+      "An expression over the columns of the index; empty for all. Paintings without a year count only while no year is given.",
+    ),
+  );
+}
+
+const labelOf = ({ name, values }, chosen) =>
+  h(
+    "label",
+    {},
+    h("span", {}, name),
+    h(
+      "select",
+      {},
+      h("option", { value: "" }, "any"),
+      values.map(({ value, where, paintings }) =>
+        h("option", { value: where, selected: chosen.includes(where) }, `${value} (${paintings.toLocaleString("en")})`),
+      ),
+    ),
+  );
 
 // What the index is asked for, of the years, the kinds and the expression.
 function among(parameters) {
@@ -135,48 +120,22 @@ function among(parameters) {
 function told(found, choice) {
   const { headline, notes, details } = found.summary;
   const likely = found.artists.filter(asShown),
-    shown = new Set();
-  const artists = likely.map((each) => {
-    each.paintings.forEach((near) => shown.add(near.painting.id));
-    return {
-      probability: each.probability,
-      row: bar(
-        [artistLink(each.artist), h("span", { class: "quiet" }, ` ${count(each.works, "work")} here`)],
-        each.probability,
-        evidence(
-          each.paintings.map((near) => [near.painting, near.distance.toFixed(3)]),
-          "small",
-        ),
-      ),
-    };
-  });
-  const ranked = [...artists, { probability: found.unknown, row: nobody(found.unknown) }].sort(
-    (one, other) => other.probability - one.probability,
-  );
+    shown = new Set(likely.flatMap((each) => each.paintings.map((near) => near.painting.id)));
   const others = found.paintings.filter((near) => !shown.has(near.painting.id));
   return [
-    found.one_picture.map((twin) =>
-      h(
-        "section",
-        { class: "sheet", "aria-label": "The same picture" },
-        h(
-          "p",
-          { class: "lead" },
-          "This and ",
-          h("a", { href: link("painting", { id: twin.painting.id }) }, named(twin.painting)),
-          ` ${twin.how.says}.`,
-        ),
-      ),
-    ),
+    found.one_picture.length > 0 &&
+      h("section", { class: "sheet", "aria-label": "The same picture" }, samePicture(found.one_picture)),
     h(
       "section",
       { class: "sheet", "aria-label": "Artists" },
       h("h2", { id: "answer" }, headline),
       notes.map((note) => h("p", { class: "caution" }, note)),
-      h(
-        "ul",
-        { class: "bars" },
-        ranked.map((each) => each.row),
+      ranked(likely, found.unknown, (each) =>
+        bar(
+          [artistLink(each.artist), h("span", { class: "quiet" }, ` ${count(each.works, "work")} here`)],
+          each.probability,
+          witnesses(each.paintings),
+        ),
       ),
       likely.length < found.artists.length &&
         h(

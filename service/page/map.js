@@ -3,6 +3,7 @@
 
 import { all, get } from "./api.js";
 import { count, csv, h, link, problem, save, svg, waiting, within } from "./dom.js";
+import { DIM, LIT, USUAL } from "./drawing.js";
 import { card, named, picture } from "./paintings.js";
 import { Plane } from "./plane.js";
 
@@ -25,13 +26,16 @@ const LATER_MS = 2000;
 const BARS = 80;
 const LISTED = 48;
 const MOST_LIT = 1000;
+const CLOSER = 1.5; // by a button
+
+const inOrder = new Intl.Collator().compare;
 
 export function map(parameters, signal, go) {
   const content = h("div", {}, waiting("Fetching the map …"));
   const ask = async () => {
     try {
       const found = await get("map", signal);
-      if (found.ids) drawn(content, found, parameters, signal, go);
+      if (found.ids) new MapView(content, found, Object.fromEntries(parameters), signal, go).show();
       else {
         within(content, waiting(`${found.detail} …`));
         setTimeout(() => signal.aborted || ask(), LATER_MS);
@@ -44,76 +48,139 @@ export function map(parameters, signal, go) {
   return { title: "Map", content: [h("h1", {}, "The map of the index"), content] };
 }
 
-function drawn(content, found, parameters, signal, go) {
-  const asked = Object.fromEntries(parameters),
-    names = Object.keys(found.labels);
-  if (!found.labels[asked.by]) asked.by = names[0];
-  const keep = (changes) => {
-    // the link shows what is seen
-    Object.assign(asked, changes);
-    history.replaceState(null, "", link("map", asked));
-  };
-  const canvas = h("canvas", { tabindex: "0", role: "application" });
-  const tip = h("div", { class: "tip", hidden: true }),
-    legend = h("ul", { class: "legend" }),
-    one = h("span"),
-    changed = h("div", { role: "status" }),
-    list = h("section", { "aria-live": "polite", "aria-label": "Chosen" });
-  let lit = new Set(),
-    chosen = new Set(),
-    plane; // lit: by words; places on the map
-  const shown = () => {
-    const { values, codes } = found.labels[asked.by] || { values: [], codes: [] };
-    const only = values.indexOf(asked.only),
-      isInTime = inTime(found.years, asked),
-      hasWords = Boolean(asked.q);
-    const colours = [...COLOURS, GREY].map(asNumber);
-    plane.drawing.colour(
-      (i) =>
-        only >= 0
-          ? colours[codes[i] === only ? only % COLOURS.length : COLOURS.length]
-          : colours[codes[i] >= 0 ? Math.min(codes[i], COLOURS.length) : COLOURS.length],
-      (i) =>
-        !isInTime(i) || (only >= 0 && codes[i] !== only) || (hasWords && !lit.has(i))
-          ? 0
-          : hasWords || chosen.has(i)
-            ? 2
-            : 1,
-    );
-    plane.later();
-  };
-  const relabelled = () => {
-    const { values } = found.labels[asked.by] || { values: [] },
-      only = values.indexOf(asked.only);
-    const few = [...values.slice(0, COLOURS.length), ...(only >= COLOURS.length ? [asked.only] : [])];
-    const choose = (value) => {
-      keep({ only: value });
-      relabelled();
-      shown();
-    };
+class MapView {
+  // found: the map as the service gives it; asked: what stands in the link.
+  constructor(content, found, asked, signal, go) {
+    Object.assign(this, {
+      content,
+      found,
+      asked,
+      signal,
+      go,
+      lit: new Set(), // by words; both hold places on the map
+      chosen: new Set(),
+      canvas: h("canvas", { tabindex: "0", role: "application" }),
+      tip: h("div", { class: "tip", hidden: true }),
+      legend: h("ul", { class: "legend" }),
+      one: h("span"),
+      changed: h("div", { role: "status" }),
+      said: h("span", { class: "quiet", role: "status" }),
+      list: h("section", { "aria-live": "polite", "aria-label": "Chosen" }),
+    });
+    if (!found.labels[asked.by]) [asked.by] = Object.keys(found.labels);
+    // Throws where the browser cannot draw it.
+    this.plane = new Plane(this.canvas, found, found.ids.indexOf(asked.id), {
+      open: (i) => go(link("painting", { id: found.ids[i] })),
+      chosen: (places) => this.choose(places),
+      hover: (i) => tell(this.tip, this.plane, found, i),
+    });
+  }
+
+  show() {
+    const { canvas, plane, signal, found } = this;
+    const resized = new ResizeObserver(() => plane.later());
+    resized.observe(canvas);
+    signal.addEventListener("abort", () => {
+      resized.disconnect();
+      plane.rest();
+    });
     within(
-      legend,
-      few.map((value) => {
-        const dot = h("i", {});
-        dot.style.background = COLOURS[values.indexOf(value) % COLOURS.length];
-        return h(
-          "li",
-          {},
-          h(
-            "button",
-            {
-              type: "button",
-              "aria-pressed": String(value === asked.only),
-              onclick: () => choose(value === asked.only ? "" : value),
-            },
-            dot,
-            value,
-          ),
-        );
+      this.content,
+      h("div", { class: "row" }, this.search(), this.colouredBy(), this.one),
+      this.legend,
+      this.changed,
+      h("div", { class: "map" }, canvas, this.tip, this.controls()),
+      timeline(found.years, this.asked, (changes) => {
+        this.keep(changes);
+        this.colour();
       }),
+      this.list,
+      this.explained(),
     );
+    this.relabel();
+    this.light();
+    plane.drawing.load(
+      signal,
+      () => plane.later(),
+      () => within(this.changed, outdated(this.go)),
+    );
+  }
+
+  // The link shows what is seen.
+  keep(changes) {
+    Object.assign(this.asked, changes);
+    history.replaceState(null, "", link("map", this.asked));
+  }
+
+  get label() {
+    return this.found.labels[this.asked.by] || { values: [], codes: [] };
+  }
+
+  search() {
+    const words = h("input", { type: "search", value: this.asked.q || "", placeholder: "artist, title or id" });
+    const submit = (event) => {
+      event.preventDefault();
+      this.keep({ q: words.value.trim() });
+      this.light();
+    };
+    return h(
+      "form",
+      { role: "search", "aria-label": "The map", class: "row grow", onsubmit: submit },
+      h("label", { class: "grow" }, h("span", {}, "Highlight those with the words"), words),
+      h("button", {}, "Highlight"),
+      this.said,
+    );
+  }
+
+  // Light up the paintings with the words.
+  async light() {
+    const { asked, found, said, signal } = this;
+    this.lit = new Set();
+    said.textContent = "";
+    try {
+      if (asked.q) {
+        const places = new Map(found.ids.map((id, i) => [id, i]));
+        const has = await all(`paintings?q=${encodeURIComponent(asked.q)}`, "paintings", signal, MOST_LIT);
+        this.lit = new Set(has.map((each) => places.get(each.id)).filter((place) => place != null));
+        said.textContent =
+          has.total > has.length
+            ? `the first ${count(has.length, "painting")} of ${has.total.toLocaleString("en")}`
+            : count(has.total, "painting");
+      }
+      this.colour();
+    } catch (error) {
+      if (!signal.aborted) within(this.list, problem(error));
+    }
+  }
+
+  colouredBy() {
+    const names = Object.keys(this.found.labels);
+    const change = (event) => {
+      this.keep({ by: event.target.value, only: "" });
+      this.relabel();
+      this.colour();
+    };
+    return (
+      names.length > 1 &&
+      h(
+        "label",
+        {},
+        h("span", {}, "Colour by"),
+        h(
+          "select",
+          { onchange: change },
+          names.map((name) => h("option", { value: name, selected: name === this.asked.by }, name)),
+        ),
+      )
+    );
+  }
+
+  // Other values have colours now.
+  relabel() {
+    const { asked, found } = this,
+      { values } = this.label;
     within(
-      one,
+      this.one,
       values.length > COLOURS.length &&
         h(
           "label",
@@ -121,146 +188,101 @@ function drawn(content, found, parameters, signal, go) {
           h("span", {}, `Show one ${asked.by}`),
           h(
             "select",
-            { onchange: (event) => choose(event.target.value) },
+            { onchange: (event) => this.showOnly(event.target.value) },
             h("option", { value: "" }, "all"),
-            [...values]
-              .sort((a, b) => a.localeCompare(b))
-              .map((value) => h("option", { value, selected: value === asked.only }, value)),
+            [...values].sort(inOrder).map((value) => h("option", { value }, value)),
           ),
         ),
     );
-    canvas.setAttribute(
+    this.canvas.setAttribute(
       "aria-label",
       `${count(found.ids.length, "painting")}, coloured by ${asked.by || "nothing"}. Arrows move, plus and minus zoom, 0 shows all, Enter opens the painting nearest to the middle. The collection lists the same paintings.`,
     );
-  };
-  const said = h("span", { class: "quiet", role: "status" });
-  const light = async () => {
-    lit = new Set();
-    said.textContent = "";
-    if (asked.q) {
-      const places = new Map(found.ids.map((id, i) => [id, i]));
-      const has = await all(`paintings?q=${encodeURIComponent(asked.q)}`, "paintings", signal, MOST_LIT);
-      lit = new Set(has.map((each) => places.get(each.id)).filter((place) => place != null));
-      said.textContent =
-        has.total > has.length
-          ? `the first ${count(has.length, "painting")} of ${has.total.toLocaleString("en")}`
-          : count(has.total, "painting");
-    }
-    shown();
-  };
-  const choose = (places) => {
-    chosen = new Set(places);
-    within(list, ...(chosen.size ? listed(found, [...chosen], signal, () => choose([])) : []));
-    shown();
-  };
-  try {
-    plane = new Plane(canvas, found, found.ids.indexOf(asked.id), {
-      open: (i) => go(link("painting", { id: found.ids[i] })),
-      chosen: choose,
-      hover: (i) => tell(tip, plane, found, i),
-    });
-  } catch (error) {
-    within(content, problem(error));
-    return;
+    this.legendOf(values);
   }
-  const resized = new ResizeObserver(() => plane.later());
-  resized.observe(canvas);
-  signal.addEventListener("abort", () => {
-    resized.disconnect();
-    plane.rest();
-  });
-  const words = h("input", { type: "search", value: asked.q || "", placeholder: "artist, title or id" });
-  const lasso = h(
-    "button",
-    {
-      type: "button",
-      "aria-pressed": "false",
-      onclick: () => {
-        plane.isSelecting = !plane.isSelecting;
-        lasso.setAttribute("aria-pressed", plane.isSelecting);
-        canvas.classList.toggle("selecting", plane.isSelecting);
-      },
-    },
-    "Lasso",
-  );
-  within(
-    content,
-    h(
-      "div",
-      { class: "row" },
-      h(
-        "form",
-        {
-          role: "search",
-          "aria-label": "The map",
-          class: "row grow",
-          onsubmit: (event) => {
-            event.preventDefault();
-            keep({ q: words.value.trim() });
-            light();
-          },
-        },
-        h("label", { class: "grow" }, h("span", {}, "Highlight those with the words"), words),
-        h("button", {}, "Highlight"),
-        said,
-      ),
-      names.length > 1 &&
-        h(
-          "label",
+
+  showOnly(value) {
+    this.keep({ only: value });
+    this.legendOf(this.label.values);
+    this.colour();
+  }
+
+  legendOf(values) {
+    const { only } = this.asked;
+    const few = [...values.slice(0, COLOURS.length), ...(values.indexOf(only) >= COLOURS.length ? [only] : [])];
+    const all = this.one.querySelector("select");
+    if (all) all.value = only || "";
+    within(
+      this.legend,
+      few.map((value) => {
+        const dot = h("i", {}),
+          isOnly = value === only;
+        dot.style.background = COLOURS[values.indexOf(value) % COLOURS.length];
+        const choose = () => this.showOnly(isOnly ? "" : value);
+        return h(
+          "li",
           {},
-          h("span", {}, "Colour by"),
-          h(
-            "select",
-            {
-              onchange: (event) => {
-                keep({ by: event.target.value, only: "" });
-                relabelled();
-                shown();
-              },
-            },
-            names.map((name) => h("option", { value: name, selected: name === asked.by }, name)),
-          ),
-        ),
-      one,
-    ),
-    legend,
-    changed,
-    h(
+          h("button", { type: "button", "aria-pressed": String(isOnly), onclick: choose }, dot, value),
+        );
+      }),
+    );
+  }
+
+  colour() {
+    const { lit, chosen, asked } = this,
+      { values, codes } = this.label,
+      only = values.indexOf(asked.only),
+      isInTime = inTime(this.found.years, asked),
+      hasWords = Boolean(asked.q);
+    const grey = COLOURS.length,
+      colours = [...COLOURS, GREY].map(asNumber);
+    const colourOf = (code) => (code < 0 ? grey : only < 0 ? Math.min(code, grey) : code === only ? only % grey : grey);
+    const isOut = (i) => !isInTime(i) || (only >= 0 && codes[i] !== only) || (hasWords && !lit.has(i));
+    this.plane.drawing.colour(
+      (i) => colours[colourOf(codes[i] ?? -1)],
+      (i) => (isOut(i) ? DIM : hasWords || chosen.has(i) ? LIT : USUAL),
+    );
+    this.plane.later();
+  }
+
+  choose(places) {
+    this.chosen = new Set(places);
+    within(this.list, places.length > 0 && listed(this.found, places, this.signal, () => this.choose([])));
+    this.colour();
+  }
+
+  controls() {
+    const { plane, canvas } = this;
+    const button = (words, act, label) => h("button", { type: "button", "aria-label": label, onclick: act }, words);
+    const lasso = button("Lasso", () => {
+      plane.isSelecting = !plane.isSelecting;
+      lasso.setAttribute("aria-pressed", plane.isSelecting);
+      canvas.classList.toggle("selecting", plane.isSelecting);
+    });
+    lasso.setAttribute("aria-pressed", "false");
+    return h(
       "div",
-      { class: "map" },
-      canvas,
-      tip,
-      h(
-        "div",
-        { class: "over" },
-        h("button", { type: "button", "aria-label": "zoom in", onclick: () => plane.zoom(1.5) }, "+"),
-        h("button", { type: "button", "aria-label": "zoom out", onclick: () => plane.zoom(1 / 1.5) }, "−"),
-        h("button", { type: "button", onclick: () => plane.reset() }, "All"),
-        lasso,
-        h("button", { type: "button", onclick: () => choose(plane.seen()) }, "Choose what is visible"),
-      ),
-    ),
-    timeline(found.years, asked, (changes) => {
-      keep(changes);
-      shown();
-    }),
-    list,
-    h(
+      { class: "over" },
+      button("+", () => plane.zoom(CLOSER), "zoom in"),
+      button("−", () => plane.zoom(1 / CLOSER), "zoom out"),
+      button("All", () => plane.reset()),
+      lasso,
+      button("Choose what is visible", () => this.choose(plane.seen())),
+    );
+  }
+
+  explained() {
+    const { ids, total } = this.found;
+    return h(
       "p",
       { class: "quiet" },
-      `${count(found.ids.length, "painting")}${found.total > found.ids.length ? `, sampled at random, of ${found.total.toLocaleString("en")}` : ""}. Neighbours on the map are neighbours for the model; how far apart two groups lie means nothing. Shift and drag also draws a lasso. `,
+      count(ids.length, "painting"),
+      total > ids.length && `, sampled at random, of ${total.toLocaleString("en")}`,
+      ". Neighbours on the map are neighbours for the model; how far apart two groups lie means nothing. Shift and drag also draws a lasso. ",
       h("a", { href: link("collection") }, "The collection"),
       " lists the same paintings.",
-    ),
-  );
-  relabelled();
-  light().catch((error) => signal.aborted || within(list, problem(error)));
-  plane.drawing.load(
-    signal,
-    () => plane.later(),
-    () => within(changed, outdated(go)),
-  );
+    );
+  }
 }
 
 // "#rrggbb" with red as the lowest byte, as WebGL reads it.

@@ -4,10 +4,8 @@ import { blobOf, token } from "./api.js";
 import { h, link } from "./dom.js";
 import { isOnShortlist, toggle } from "./shortlist.js";
 
-export function named(painting) {
-  const title = painting.title || painting.id;
-  return `${painting.artist || "artist unknown"}, ${title}${painting.year ? ` (${painting.year})` : ""}`;
-}
+export const titled = ({ title, id, year }) => `${title || id}${year ? ` (${year})` : ""}`;
+export const named = (painting) => `${painting.artist || "artist unknown"}, ${titled(painting)}`;
 
 // The picture of a painting of the index, or words where there is none.
 export function picture(painting, kind = "thumbnails") {
@@ -59,7 +57,8 @@ function starOf(entry, name, words = "") {
   return button;
 }
 
-export function card(painting, ...notes) {
+// isOfOne: below the name of its artist, who is not named again.
+export function card(painting, note, isOfOne = false) {
   return h(
     "li",
     { class: "starred" },
@@ -71,9 +70,9 @@ export function card(painting, ...notes) {
       h(
         "div",
         { class: "words" },
-        h("b", {}, painting.artist || "artist unknown"),
-        `${painting.title || painting.id}${painting.year ? ` (${painting.year})` : ""}`,
-        notes.filter(Boolean).map((note) => h("div", { class: "apart" }, note)),
+        !isOfOne && h("b", {}, painting.artist || "artist unknown"),
+        titled(painting),
+        note && h("div", { class: "apart" }, note),
       ),
     ),
     painting.url && h("div", { class: "words" }, elsewhere(painting)),
@@ -91,13 +90,13 @@ export function elsewhere(painting, words) {
 }
 
 // Paintings with a note each, [[painting, note], ...]: as pictures, or as a list of links where the index has no
-// pictures.
-export function evidence(found, size = "") {
+// pictures. isOfOne: below the name of the artist of all of them.
+export function evidence(found, { isSmall, isOfOne } = {}) {
   if (found.some(([painting]) => painting.path))
     return h(
       "ul",
-      { class: `grid ${size}` },
-      found.map(([painting, note]) => card(painting, note)),
+      { class: `grid ${isSmall ? "small" : ""}` },
+      found.map(([painting, note]) => card(painting, note, isOfOne)),
     );
   return h(
     "ul",
@@ -112,13 +111,32 @@ export function evidence(found, size = "") {
           {},
           star(painting),
           " ",
-          h("a", { href: link("painting", { id: painting.id }) }, named(painting)),
+          h("a", { href: link("painting", { id: painting.id }) }, isOfOne ? titled(painting) : named(painting)),
           painting.url && [" · ", elsewhere(painting)],
         ),
       ),
     ),
   );
 }
+
+// Works of one artist that speak for the artist: [{ painting, distance }, ...].
+export const witnesses = (paintings) =>
+  evidence(
+    paintings.map((near) => [near.painting, near.distance.toFixed(3)]),
+    { isSmall: true, isOfOne: true },
+  );
+
+// What of the index shows the picture that was asked about.
+export const samePicture = (twins) =>
+  twins.map(({ painting, how }) =>
+    h(
+      "p",
+      { class: "lead" },
+      "This and ",
+      h("a", { href: link("painting", { id: painting.id }) }, named(painting)),
+      ` ${how.says}.`,
+    ),
+  );
 
 // All that the index says of a painting; its record where it is more than the artist's name.
 export function labelled({ painting, labels }) {

@@ -2,8 +2,8 @@
 // stands in the link, so that a colleague sees the same, but for pictures of one's own: those stay in this browser.
 
 import { all, get, post } from "./api.js";
-import { asShown, bar, count, csv, h, link, nobody, problem, save, waiting, within } from "./dom.js";
-import { artistLink, evidence, labelled, named, picture, shownOnce } from "./paintings.js";
+import { bar, count, csv, h, link, problem, ranked, save, waiting, within } from "./dom.js";
+import { artistLink, labelled, named, picture, samePicture, shownOnce, witnesses } from "./paintings.js";
 import { keepShortlist, shortlist, shortlisted } from "./shortlist.js";
 
 const AT_ONCE = 2;
@@ -169,7 +169,7 @@ async function ofOwn(name, signal) {
       "div",
       { class: "reported" },
       h("div", { class: "frame" }, image),
-      h("p", { class: "quiet" }, "A picture of one's own, not a painting of the index."),
+      h("p", { class: "quiet" }, "A picture given as a file."),
     ),
     ...answered(await post("nearest", { image: file }, signal)),
   ];
@@ -212,25 +212,11 @@ async function ofIndex(id, decided, signal) {
 // Who might have painted it, and what speaks for that.
 function answered(found) {
   return [
+    samePicture(found.one_picture),
     h("p", { class: "lead" }, found.summary.headline),
     found.summary.notes.map((note) => h("p", { class: "caution" }, note)),
-    h(
-      "ul",
-      { class: "bars" },
-      found.artists
-        .filter(asShown)
-        .slice(0, ARTISTS)
-        .map((each) =>
-          bar(
-            artistLink(each.artist),
-            each.probability,
-            evidence(
-              each.paintings.slice(0, WITNESSES).map((near) => [near.painting, near.distance.toFixed(3)]),
-              "small",
-            ),
-          ),
-        ),
-      nobody(found.unknown),
+    ranked(found.artists.slice(0, ARTISTS), found.unknown, (each) =>
+      bar(artistLink(each.artist), each.probability, witnesses(each.paintings.slice(0, WITNESSES))),
     ),
   ];
 }

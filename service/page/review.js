@@ -2,8 +2,8 @@
 // an artist who is accepted becomes a label of the index at once.
 
 import { all, get, put, token, useToken } from "./api.js";
-import { bar, csv, h, link, nobody, percent, problem, save, waiting, within } from "./dom.js";
-import { card, elsewhere, evidence, named } from "./paintings.js";
+import { asShown, bar, csv, h, link, nobody, percent, problem, save, waiting, within } from "./dom.js";
+import { card, elsewhere, named, witnesses } from "./paintings.js";
 
 const KINDS = { doubtful: "Doubtful", duplicate: "Duplicates", unattributed: "Without an artist" };
 const STATES = { accepted: "✓ accepted", left: "– left as it is" };
@@ -175,7 +175,11 @@ class WorkList {
 
   accept() {
     const artist = this.choices.find((each) => each.checked)?.value.trim();
-    return this.decide("accepted", artist || null); // of duplicates there is no artist to accept
+    if (!artist && this.choices.length) {
+      this.say(h("p", { class: "problem", role: "alert" }, "Select an artist first, or leave the record as it is."));
+      return;
+    }
+    this.decide("accepted", artist || null); // of duplicates there is no artist to accept
   }
 
   async decide(state, artist = null) {
@@ -439,7 +443,8 @@ class WorkList {
       },
     });
     const somebody = h("input", { type: "radio", name: "candidate", value: "" });
-    const rows = finding.candidates.map((each, number) => this.candidate(each, number));
+    const likely = finding.candidates.filter((each, number) => !number || asShown(each));
+    const rows = likely.map((each, number) => this.candidate(each, number, !number && isNamed(finding)));
     this.choices.push(somebody);
     return h(
       "fieldset",
@@ -455,8 +460,8 @@ class WorkList {
     );
   }
 
-  candidate(each, number) {
-    const choice = h("input", { type: "radio", name: "candidate", value: each.artist, checked: !number });
+  candidate(each, number, isChosen) {
+    const choice = h("input", { type: "radio", name: "candidate", value: each.artist, checked: isChosen });
     this.choices.push(choice);
     return bar(
       [
@@ -465,10 +470,7 @@ class WorkList {
         h("a", { class: "quiet", href: link("artist", { name: each.artist }) }, "works"),
       ],
       each.probability,
-      evidence(
-        each.paintings.map((near) => [near.painting, near.distance.toFixed(3)]),
-        "small",
-      ),
+      witnesses(each.paintings),
     );
   }
 
@@ -550,24 +552,19 @@ class WorkList {
   }
 }
 
+// Whether somebody is more probable than none of the artists.
+const isNamed = ({ candidates, unknown }) => candidates.length > 0 && candidates[0].probability >= (unknown ?? 0);
+
 function headingOf(finding) {
   if (finding.kind === "duplicate") return finding.objects.join(" and ");
   if (finding.kind === "doubtful")
-    return `Your record: ${finding.recorded}; it looks more like ${finding.candidates[0]?.artist ?? "nobody here"}`;
+    return `Your record: ${finding.recorded}; it looks ${isNamed(finding) ? `more like ${finding.candidates[0].artist}` : "like none of the artists here"}`;
   return finding.recorded ? `Your record: ${finding.recorded}` : "No artist is recorded";
 }
 
 const forRecorded = ({ for_recorded: recorded }) =>
   recorded?.paintings.length > 0 &&
-  h(
-    "div",
-    {},
-    h("h3", {}, `Nearest by ${recorded.artist}`),
-    evidence(
-      recorded.paintings.map((each) => [each.painting, each.distance.toFixed(3)]),
-      "small",
-    ),
-  );
+  h("div", {}, h("h3", {}, `Nearest by ${recorded.artist}`), witnesses(recorded.paintings));
 
 const inReference = ({ reference }) =>
   reference.length > 0 &&

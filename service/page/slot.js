@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { count, h, link, within } from "./dom.js";
 import { give, givenAs } from "./own.js";
-import { blank, named, ownStar, picture, shownOnce, star } from "./paintings.js";
+import { blank, elsewhere, named, ownStar, picture, shownOnce, star } from "./paintings.js";
 import { isOnShortlist } from "./shortlist.js";
 
 // What stands in a link: `id`, or `file` for a picture that only this page has.
@@ -111,6 +111,7 @@ function shown(choice, place) {
         h("a", { href: link("painting", { id: choice.id }) }, named(facts.painting)),
         " ",
         star(facts.painting),
+        facts.painting.url && [" ", elsewhere(facts.painting)],
       );
     },
     () => {
