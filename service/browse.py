@@ -286,7 +286,7 @@ async def the_map(state: SharedState, index: HeldIndex) -> Response:
     """All paintings on a plane, at most 100,000; paintings that look alike to the model are close together."""
     points = await _points(state, index)
     if points is None:
-        drawing = Drawing("the map is being drawn; of 20,000 paintings that takes a minute, of 100,000 five", *_names(index))
+        drawing = Drawing("the map is being drawn; of 100,000 paintings that takes five minutes", *_names(index))
         return answer(drawing, 202, {"retry-after": str(RETRY_AFTER_S)})
     places = await state.mapped(index, points)
     return answer(await state.searched(lambda: _map_of(index, places, points)))

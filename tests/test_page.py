@@ -332,7 +332,8 @@ def test_a_shortlist_becomes_a_report_whose_link_shows_the_same(open_page, museu
     page.reload()  # the picture of one's own is still there
     entries = page.locator(".entry")
     for entry, asked in zip(entries.all(), (f"id:{one}", f"id:{other}", own), strict=True):
-        expect(entry.locator(".lead")).to_have_text(museum_index.nearest(asked).summary.headline)
+        expect(entry.locator(".lead").last).to_have_text(museum_index.nearest(asked).summary.headline)
+    expect(entries.last.locator(".lead").first).to_contain_text("This and ")  # it is a picture of the index, too
     expect(entries.last.get_by_role("img", name="mine.jpg", exact=True)).to_be_visible()
     expect(page.get_by_text("1 picture of your own stays in this browser: the link leaves it out")).to_be_visible()
     tab_to(page, entries.first.get_by_label("Note"))
