@@ -50,7 +50,7 @@ def table(part: Part, names: list[str]) -> str:
 
 def as_markdown(found: Benchmark) -> str:
     names = [model.name for model in found.models]
-    about = ", ".join(f"{model.name} {model.sha256[:12]} ({model.dim} numbers)" for model in found.models)
+    about = ",\n".join(f"{model.name} {model.sha256[:12]} ({model.dim} numbers)" for model in found.models)
     return "\n\n".join([f"Models: {about}.", *(table(part, names) for part in found.parts)]) + "\n\n"
 
 
