@@ -76,7 +76,7 @@ def test_a_small_addition_writes_a_small_file_and_links_the_rest(tmp_path, colle
 
 
 @pytest.mark.full
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_index_answers_alike_however_it_came_to_hold_what_it_holds(tmp_path_factory, embedder, collection, data):
     """Adds and removes in any order against a plain list, and answers against a plain sort."""
