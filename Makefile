@@ -24,9 +24,9 @@ demo: $(DEMO)/installed
 	@$(DEMO)/bin/artidx nearest 437430 --index $(INDEX) -k 3
 	@echo; echo '$$ artidx nearest 459084.jpg -k 3   # the wife alone, asked of the reference gallery'
 	@$(DEMO)/bin/artidx nearest $$($(DEMO)/bin/python -c '$(MUSEUM)')/459084.jpg -k 3
-	@echo; echo "The index lies in $(CURDIR)/$(INDEX). Next, with paintings of your own:"
+	@echo; echo "The index is in $(CURDIR)/$(INDEX). Next, with paintings of your own:"
 	@echo "  $(DEMO)/bin/artidx nearest YOUR.jpg --index $(INDEX)"
-	@echo "  $(DEMO)/bin/artidx build YOUR_FOLDER -o mine.artidx     # one folder of images an artist"
+	@echo "  $(DEMO)/bin/artidx build YOUR_FOLDER -o mine.artidx     # one folder of images per artist"
 
 # In memory, where there is room for it: tests make hundreds of indexes, and each change of one waits for the disk a dozen
 # times. What passes leaves nothing there.

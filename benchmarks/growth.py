@@ -101,21 +101,21 @@ def measure(count: int, folder: Path) -> dict[str, str]:
     index.pair(names[0], names[1])
     found = {"FAISS, one exact search": ms(one)}
 
-    def told(what: str, seconds: float, of: float) -> None:
+    def show(what: str, seconds: float, of: float) -> None:
         found[what] = f"{ms(seconds)} ({seconds / of:.1f})"
 
-    told("pair", timed(lambda: index.pair(names[0], names[1]), 5), one)
-    told("nearest", timed(lambda: index.nearest(names[0]), 5), one)
+    show("pair", timed(lambda: index.pair(names[0], names[1]), 5), one)
+    show("nearest", timed(lambda: index.nearest(names[0]), 5), one)
     few = "year == 1510"  # about 1 % of them
-    told(f"nearest --where '{few}'", timed(lambda: index.only(few).nearest(names[0]), 5), one)
+    show(f"nearest --where '{few}'", timed(lambda: index.only(few).nearest(names[0]), 5), one)
     half = "year < 1700"
-    told(f"nearest --where '{half}'", timed(lambda: index.only(half).nearest(names[0]), 5), one)
+    show(f"nearest --where '{half}'", timed(lambda: index.only(half).nearest(names[0]), 5), one)
     asked = partial(answer_pairs, index, pairs, Decision(), MAX_PIXELS)
-    told(f"pair --pairs, {PAIRS} of {ASKED} paintings", timed(quietly(lambda: asked(False))), many)
-    told("the same, --json", timed(quietly(lambda: asked(True))), many)
+    show(f"pair --pairs, {PAIRS} of {ASKED} paintings", timed(quietly(lambda: asked(False))), many)
+    show("the same, --json", timed(quietly(lambda: asked(True))), many)
     listed = partial(answer_list, index, names, 10)
-    told(f"nearest --list, {ASKED}", timed(quietly(lambda: listed(False, MAX_PIXELS, False))), many)
-    told("the same, --paintings", timed(quietly(lambda: listed(True, MAX_PIXELS, False))), many)
+    show(f"nearest --list, {ASKED}", timed(quietly(lambda: listed(False, MAX_PIXELS, False))), many)
+    show("the same, --paintings", timed(quietly(lambda: listed(True, MAX_PIXELS, False))), many)
     found["look up an id"] = f"{timed(lambda: index.store.places('id', names[0][3:]), 50) * 1e6:,.0f} us"
 
     labels = pd.DataFrame({"id": [names[0][3:]], "title": ["another"]})

@@ -30,11 +30,11 @@ def cell(score: Score) -> str:
     if score.value != score.value:
         return "-"
     low, high = score.interval
-    told = f"{score.value:.3f} ({low:.3f} to {high:.3f})"
+    text = f"{score.value:.3f} ({low:.3f} to {high:.3f})"
     if score.difference is None or score.difference_interval is None:
-        return told
+        return text
     low, high = score.difference_interval
-    return f"{told}<br>{score.difference:+.3f} ({low:+.3f} to {high:+.3f})"
+    return f"{text}<br>{score.difference:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def table(part: Part, names: list[str]) -> str:

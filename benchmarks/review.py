@@ -96,9 +96,11 @@ def swapped(path: str, draws: int) -> None:
                 found[first].append((top[-1].expected_false, float(right)))
         for first, shares in found.items():
             expected, right = np.array(shares).T
-            told = f"precision {1 - right.mean():.2f} ({1 - right.max():.2f} to {1 - right.min():.2f})"
+            measured = f"precision {1 - right.mean():.2f} ({1 - right.max():.2f} to {1 - right.min():.2f})"
             share = f"{expected.mean():.2f} ({expected.min():.2f} to {expected.max():.2f})"
-            print(f"{whose}, first {first}: {told}; right ones expected {share}, found {right.mean():.2f}", flush=True)
+            print(
+                f"{whose}, first {first}: {measured}; right ones expected {share}, found {right.mean():.2f}", flush=True
+            )
 
 
 def _without(gallery: Index, ids: set[str]) -> Elsewhere:

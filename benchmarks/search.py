@@ -235,7 +235,7 @@ def publish_more(path: Path, before: generations.Generation, table: pd.DataFrame
         generations.publish(path, contents, generations.ModelFile.of(current), current)
 
 
-def told(seconds: float, found: Callable[[int], np.ndarray], exact: np.ndarray, size: float) -> str:
+def result_line(seconds: float, found: Callable[[int], np.ndarray], exact: np.ndarray, size: float) -> str:
     """A line about a graph that is searched with growing effort until it finds 98 %."""
     for effort in (16, 32, 64, 128, 256, 512):
         rate = QUERIES / timed(lambda effort=effort: found(effort))
@@ -258,7 +258,7 @@ def with_hnswlib(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, pa
         graph.set_ef(effort)
         return graph.knn_query(queries, K)[0]
 
-    return told(seconds, found, exact, path.stat().st_size / 1e6)
+    return result_line(seconds, found, exact, path.stat().st_size / 1e6)
 
 
 def with_usearch(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, path: Path) -> str:
@@ -272,7 +272,7 @@ def with_usearch(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, pa
         graph.expansion_search = effort
         return graph.search(queries, K).keys
 
-    return told(seconds, found, exact, path.stat().st_size / 1e6)
+    return result_line(seconds, found, exact, path.stat().st_size / 1e6)
 
 
 def with_qdrant(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, path: Path) -> str:
@@ -313,7 +313,7 @@ def with_qdrant(vectors: np.ndarray, queries: np.ndarray, exact: np.ndarray, pat
             ]
         )
 
-    text = told(seconds, found, exact, size_of(path))
+    text = result_line(seconds, found, exact, size_of(path))
     shard.close()
     return text
 

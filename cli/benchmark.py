@@ -92,7 +92,7 @@ def _show(found: Benchmark) -> None:
         say(_heading(part))
         for score, title in NAMES.items():
             for number, (name, value) in enumerate(zip(names, part.scores[score], strict=True)):
-                say(f"  {title if number == 0 else '':<36} {name:<{width}}  {_told(value)}")
+                say(f"  {title if number == 0 else '':<36} {name:<{width}}  {_cell(value)}")
 
 
 def _heading(part: Part) -> str:
@@ -103,10 +103,10 @@ def _heading(part: Part) -> str:
     )
 
 
-def _told(score: Score) -> str:
+def _cell(score: Score) -> str:
     low, high = score.interval
-    told = share(score.value) + (f" ({share(low)} to {share(high)})" if low == low else "")
+    text = share(score.value) + (f" ({share(low)} to {share(high)})" if low == low else "")
     if score.difference is None or score.difference_interval is None or score.difference != score.difference:
-        return told
+        return text
     low, high = score.difference_interval
-    return f"{told:<24}  {score.difference:+.3f} ({low:+.3f} to {high:+.3f})"
+    return f"{text:<24}  {score.difference:+.3f} ({low:+.3f} to {high:+.3f})"

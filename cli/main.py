@@ -100,7 +100,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> Non
 @click.command(
     cls=_Verbs,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=("Start with: artidx build FOLDER -o paintings.artidx, where FOLDER has one folder of images an artist."),
+    epilog=("Start with: artidx build FOLDER -o paintings.artidx, where FOLDER has one folder of images per artist."),
 )
 @click.option(
     "--version",

@@ -146,8 +146,8 @@ def _show(verdict: Verdict, artists: int) -> None:
     for letter, side in (("A", verdict.a), ("B", verdict.b)):
         say(f"{letter}  {named(side.painting) if side.painting else side.name}")
         say(
-            f"   nearest artists, the other left out: {ranked(side.artists)}; none of the {artists} artists here "
-            f"{percent(side.unknown)}"
+            f"   nearest artists, without the other painting: {ranked(side.artists)}; "
+            f"none of the {artists} artists here {percent(side.unknown)}"
         )
     say(f"neighbours of both: {len(verdict.shared) or 'none'}")
     for shared in verdict.shared[:SHARED]:

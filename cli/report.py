@@ -47,7 +47,7 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
         )
         return
     if report.dry_run:
-        say(f"{index.name}: nothing was changed; this would change, and leave {report.paintings:,} paintings:")
+        say(f"{index.name}: nothing was changed; this would change ({report.paintings:,} paintings afterwards):")
     else:
         say(
             f"{index.name}: {report.paintings:,} paintings by {index.manifest.artists:,} artists, generation "
@@ -58,14 +58,14 @@ def show_report(index: Index, report: Report, as_json: bool, pushed: Pushed | No
             f"embed {report.embedded:,}"
             if report.dry_run
             else f"embedded {report.embedded:,} in {report.seconds:.1f} s, {report.images_per_second:.1f} images/s; "
-            f"{report.reading:.0%} of the threads' time for reading"
+            f"{report.reading:.0%} of the threads' time for reading images"
         )
     for count, what in (
         (report.resumed, "taken from an interrupted run"),
-        (report.already_there, "already there, left with their labels"),
+        (report.already_there, "already in the index, unchanged"),
         (report.removed, "removed"),
         (report.corrected, "labels corrected"),
-        (report.outside, "read from elsewhere, for links lead out of the folder"),
+        (report.outside, "read from elsewhere, because links lead out of the folder"),
     ):
         if count:
             say(f"{what}: {count:,}")
@@ -110,7 +110,7 @@ def note_exact(index: Index, approximate: bool) -> None:
     if approximate and not any(segment.approximate for segment in index.manifest.segments):
         note(
             "no approximate index was made: there are fewer than 10,000 paintings, or they are too little clustered "
-            "for it to be faster; every search looks at all paintings"
+            "for it to be faster; every search is exhaustive"
         )
 
 
@@ -121,7 +121,7 @@ def pushed(index: Index, address: Address) -> Pushed:
 
 def show_push(address: Address, found: Pushed) -> None:
     """Print what a push has done."""
-    how = "all are looked at" if found.kind in EXHAUSTIVE else f"finds {found.recall_at_10:.1%} of the ten nearest"
+    how = "exhaustive search" if found.kind in EXHAUSTIVE else f"finds {found.recall_at_10:.1%} of the ten nearest"
     say(f"{address}: {found.paintings:,} paintings, generation {found.generation}; {found.kind}, {how}")
     say(
         f"written: {found.written:,} in {found.seconds:.1f} s" if found.written else "this generation was there already"

@@ -72,7 +72,7 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
                 f"at 10% false acceptance of {nearest.out_of_gallery:,} out of the gallery"
             )
             say(
-                f"  known told from out-of-gallery   AUC {found(nearest.known_auc, 'known_auc')}; calibration error of "
+                f"  in or out of the gallery         AUC {found(nearest.known_auc, 'known_auc')}; calibration error of "
                 f"'none of them' {share(nearest.unknown_error)}"
             )
             say(

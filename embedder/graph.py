@@ -119,11 +119,11 @@ def _check(model: memoryview) -> Constants:
     while waiting:
         kind, message, depth = waiting.pop()
         if kind in _REFUSED:
-            raise _Refused(f"has {_REFUSED[kind]}, which no way from a picture to a vector needs, and which is not run")
+            raise _Refused(f"has {_REFUSED[kind]}, which artidx does not run")
         fields = list(islice(_fields(message), left + 1))
         left -= len(fields)
         if left < 0 or depth > DEEPEST:
-            raise _Refused(f"has over {MOST_FIELDS:,} parts, or over {DEEPEST} of them in each other")
+            raise _Refused(f"has over {MOST_FIELDS:,} parts, or they are nested more than {DEEPEST} deep")
         if kind == "node":
             nodes.append(_Node(_check_operator(fields), *(_texts(fields, number) for number in (_INPUT, _OUTPUT))))
         elif kind == "tensor" and any(

@@ -40,25 +40,25 @@ def known(paths: Iterable[str]) -> dict[str, str]:
 def remember(files: Sequence[tuple[str, str, str]]) -> None:
     """(path, print, sha256) of files; prints by `print_of`, taken before the files were read."""
     with suppress(OSError, sqlite3.Error), closing(_database()) as database, database:
-        rows = [(os.fsencode(path), told, sha256) for path, told, sha256 in files if told]
+        rows = [(os.fsencode(path), mark, sha256) for path, mark, sha256 in files if mark]
         database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", rows)
 
 
 def known_by_print(files: Mapping[str, Fingerprint]) -> dict[str, str]:
     """name -> sha256 of those large files that were read with the same print."""
     found: dict[str, str] = {}
-    large = {name: _text(told) for name, told in files.items() if told.size >= LARGE}
+    large = {name: _text(mark) for name, mark in files.items() if mark.size >= LARGE}
     if large:
         with suppress(OSError, sqlite3.Error), closing(_database()) as database:
-            for name, told in large.items():
-                row = database.execute("SELECT sha256 FROM prints WHERE print = ?", [told]).fetchone()
+            for name, mark in large.items():
+                row = database.execute("SELECT sha256 FROM prints WHERE print = ?", [mark]).fetchone()
                 found |= {name: row[0]} if row else {}
     return found
 
 
 def remember_prints(files: Iterable[tuple[Fingerprint, str]]) -> None:
     """Prints of large files, taken before they were read, and their sha256."""
-    rows = [(_text(told), sha256) for told, sha256 in files if told.size >= LARGE and not _is_fresh(told)]
+    rows = [(_text(mark), sha256) for mark, sha256 in files if mark.size >= LARGE and not _is_fresh(mark)]
     if rows:
         with suppress(OSError, sqlite3.Error), closing(_database()) as database, database:
             database.executemany("INSERT OR REPLACE INTO prints VALUES (?, ?)", rows)

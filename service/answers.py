@@ -1,4 +1,4 @@
-"""Answers as JSON (told.py)."""
+"""Answers as JSON (public_json.py)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import Response
 
 from ..index.opened import Index
-from .told import told
+from .public_json import public_json
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """The response with a value of the index or of the service."""
-    return as_answer(told(value), status, headers)
+    return as_answer(public_json(value), status, headers)
 
 
 def as_answer(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

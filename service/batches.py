@@ -22,10 +22,10 @@ from ..index.opened import Index
 from .description import binary
 from .forms import described, form_of
 from .problems import Problem, body_of_problem, bug, documented, problem_of
+from .public_json import public_json
 from .questions import A_AND_B, AMONG, DECISION, answer_on, asked_among, decision_of, verdict_on
 from .rights import reader
 from .state import HeldIndex, SharedState
-from .told import told
 
 T = TypeVar("T")
 MOST = 1000  # questions
@@ -122,7 +122,7 @@ async def _lines(items: Sequence[T], answered: Callable[[T], Awaitable[object]],
 
 async def _line(number: int, item: T, answered: Callable[[T], Awaitable[object]], index: Index) -> str:
     try:
-        return told({"number": number, "answer": await answered(item), "problem": None}) + "\n"
+        return public_json({"number": number, "answer": await answered(item), "problem": None}) + "\n"
     except Problem as known:
         problem = known
     except ArtidxError as error:
@@ -130,4 +130,4 @@ async def _line(number: int, item: T, answered: Callable[[T], Awaitable[object]]
     except Exception:
         log.exception("a question of a batch failed")
         problem = bug()
-    return told({"number": number, "answer": None, "problem": body_of_problem(problem)}) + "\n"
+    return public_json({"number": number, "answer": None, "problem": body_of_problem(problem)}) + "\n"

@@ -33,7 +33,7 @@ IMAGE = 1600
 MOST_COLOURS = 60  # different values of a label by which the map can be coloured
 JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": binary("image/jpeg"), "description": "A JPEG."},
-    304: {"description": "It is as it was."},
+    304: {"description": "Not modified."},
 }
 
 Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1.")]
@@ -280,7 +280,7 @@ async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
     "/map",
     operation_id="getMap",
     response_model=MapOfPaintings,
-    responses={202: {"model": Drawing, "description": "It is being drawn; come again."}},
+    responses={202: {"model": Drawing, "description": "It is being drawn; try again."}},
 )
 async def the_map(state: SharedState, index: HeldIndex) -> Response:
     """All paintings on a plane, at most 100,000; paintings that look alike to the model are close together."""
@@ -295,10 +295,7 @@ async def the_map(state: SharedState, index: HeldIndex) -> Response:
 @router.get(
     "/map/sheets/{number}",
     response_class=Response,
-    responses={
-        200: {"content": binary("image/webp"), "description": "A WebP."},
-        304: {"description": "It is as it was."},
-    },
+    responses={200: {"content": binary("image/webp"), "description": "A WebP."}, 304: {"description": "Not modified."}},
     operation_id="getMapSheet",
 )
 async def map_sheet(
@@ -328,8 +325,8 @@ async def map_sheet(
 
 def words_of(history: pd.DataFrame) -> tuple[Word, ...]:
     """The entries of the index's history, or of a part of it."""
-    told = history[list(Word.__dataclass_fields__)]
-    return tuple(Word(*row) for row in told.astype(object).where(told.notna(), None).itertuples(index=False))
+    entries = history[list(Word.__dataclass_fields__)]
+    return tuple(Word(*row) for row in entries.astype(object).where(entries.notna(), None).itertuples(index=False))
 
 
 async def _points(state: AppState, index: Index) -> Array | None:

@@ -73,11 +73,11 @@ class Correction(BaseModel):
     ] = Field(
         min_length=1,
         max_length=MOST_LABELS,
-        description="Columns of the index, such as artist, title and year. An artist is taken away by `unknown`.",
+        description="Columns of the index, such as artist, title and year. `unknown` removes an artist.",
         examples=[{"artist": "Workshop of Titian", "year": 1540}],
     )
     by: str | None = Field(
-        None, min_length=1, max_length=LONGEST, description="Who says so; by default whom the token is named after."
+        None, min_length=1, max_length=LONGEST, description="Who makes the change; by default the name of the token."
     )
 
 
@@ -88,7 +88,8 @@ router = APIRouter(
     responses=documented(400, 403, 404, 408, 409, 412, 413, 415, 422, 429),
 )
 Key = Annotated[
-    str | None, Header(description="A name of yours for this request: sent again with it, nothing is added twice.")
+    str | None,
+    Header(description="A key of your choice: if the request is sent again with the same key, nothing is added twice."),
 ]
 Match = Annotated[
     str | None, Header(description="The ETag of an answer: change only what has not changed since (else 412).")
@@ -102,12 +103,12 @@ Match = Annotated[
     response_model=Changed,
     openapi_extra=described(
         "NewPainting",
-        {"image": "The painting's picture; it is kept."},
+        {"image": "The painting's picture, which is stored."},
         {
             "id": (TEXT, "Its id; by default the beginning of the sha256 of its picture."),
-            "artist": (TEXT, "Who painted it."),
-            "title": (TEXT, "What it is called."),
-            "year": (TEXT, "When it was painted."),
+            "artist": (TEXT, "Its artist."),
+            "title": (TEXT, "Its title."),
+            "year": (TEXT, "Its year."),
         },
         ids=False,
     ),

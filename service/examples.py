@@ -79,8 +79,7 @@ VERDICT: dict[str, Any] = {
             "distance_b": 0.5756,
         }
     ],
-    "measured_on": "all pairs of 1,059 paintings by 40 artists (val_unseen), whom the model had not learnt when it was "
-    "measured",
+    "measured_on": "all pairs of 1,059 paintings by 40 artists (val_unseen), held out when the model was measured",
     "model": "8c8f6fe00356dc74fcb2b6e93915d14deb844aec39af919dacfa8eba8c478f94",
     "generation": 2,
     "one_picture": None,

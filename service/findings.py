@@ -25,7 +25,7 @@ from ..index.review.decisions import key_of
 from ..index.review.findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED, Review
 from ..index.storage.folder_store import FolderStore
 from ..index.storage.generations import read_generation
-from .told import told
+from .public_json import public_json
 
 KINDS = (DUPLICATE, DOUBTFUL, UNATTRIBUTED)
 HEAD = 2  # lines before the findings
@@ -78,7 +78,7 @@ def text_of(review: Review, said: int) -> str:
     about = {name: getattr(review, name) for name in ("made", "judged", "measured_on", "notes", "model", "generation")}
     found = [finding for kind in KINDS for finding in review.of(kind)]
     more = {"keys": [key_of(each.kind, each.objects, each.records) for each in found], "said": said}
-    return "".join(f"{told(each)}\n" for each in (about | {"counts": counts}, more, *found))
+    return "".join(f"{public_json(each)}\n" for each in (about | {"counts": counts}, more, *found))
 
 
 def write(folder: Path, manifest_sha256: str, target: Path) -> None:

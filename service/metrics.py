@@ -34,13 +34,10 @@ class Metrics:
             registry=self.registry,
         )
         self.batch = Histogram(
-            "artidx_batch_images",
-            "Images the model took at once.",
-            buckets=(1, 2, 4, 8, 16, 32),
-            registry=self.registry,
+            "artidx_batch_images", "Images per run of the model.", buckets=(1, 2, 4, 8, 16, 32), registry=self.registry
         )
         self.in_flight = Gauge(
-            "artidx_in_flight", "Requests that send something and have no answer yet.", registry=self.registry
+            "artidx_in_flight", "Requests with a body that have no answer yet.", registry=self.registry
         )
         self.paintings = Gauge("artidx_paintings", "Paintings of the index.", registry=self.registry)
         self.generation = Gauge("artidx_generation", "Generation of the index.", registry=self.registry)

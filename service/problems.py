@@ -33,18 +33,18 @@ MEDIA_TYPE = "application/problem+json"
 REASONS = {
     400: "the request cannot be read",
     401: "a token is missing or wrong",
-    403: "writing is off, the token is only for reading, or a page from elsewhere asks",
+    403: "writing is off, the token is only for reading, or a page of another site asks",
     404: "nothing has this id",
     405: "not for this method",
     408: "the request came too slowly",
-    409: "the index cannot do that as it is",
+    409: "the index cannot do that in its current state",
     412: "the index has changed since",
-    413: "more bytes than are taken",
-    415: "no image, or of no format that is read",
+    413: "more bytes than allowed",
+    415: "not an image, or in a format that is not read",
     422: "a field or an image cannot be used",
     429: "this address has too many requests in flight",
     500: "a bug",
-    503: "too busy, or not ready; come again",
+    503: "too busy, or not ready; try again later",
 }
 STATUSES: dict[type[ArtidxError], int] = {
     NotAnImage: 415,
@@ -59,7 +59,7 @@ STATUSES: dict[type[ArtidxError], int] = {
     OutOfResources: 503,
 }
 RETRY_AFTER_S = 2
-NO_ROUTE = "nothing is here; /docs says what there is, /openapi.json for programs"
+NO_ROUTE = "nothing is here; see /docs or, for programs, /openapi.json"
 
 
 class ProblemDetails(BaseModel):

@@ -31,13 +31,13 @@ DECISION: dict[str, tuple[dict[str, Any], str]] = {
     "fpr": (SHARE, "Share of pairs by different artists that may pass: 0.1, 0.01 or 0.001; by default 0.1."),
     "threshold": (
         {"type": "number", "minimum": 0, "maximum": 2},
-        "Call the same what is nearer than this distance, instead of fpr.",
+        "Call a pair the same below this distance, instead of fpr.",
     ),
 }
 AMONG: dict[str, tuple[dict[str, Any], str]] = {
     "k": ({"type": "integer", "minimum": 1, "maximum": MOST, "default": 10}, "How many artists and paintings."),
-    "where": (EXPRESSION, "Look only among paintings for which it holds, such as year < 1700 and style == 'Baroque'."),
-    "exclude": (EXPRESSION, "Look only among paintings for which it does not hold."),
+    "where": (EXPRESSION, "Search only paintings for which it holds, such as year < 1700 and style == 'Baroque'."),
+    "exclude": (EXPRESSION, "Search only paintings for which it does not hold."),
 }
 
 router = APIRouter(

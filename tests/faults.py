@@ -1,7 +1,7 @@
-"""What test_faults.py breaks an index with: changes to be killed in their midst, and what an index then holds.
+"""Faults for test_faults.py: changes that are killed halfway, and the state of an index after that.
 
-The changes run in processes of their own, forked from one that has imported everything, so that a kill -9 falls into
-the change and not into Python's start.
+The changes run in separate processes, forked from one that has imported everything, so that a kill -9 hits the change
+and not Python's start.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def remove(at: Place) -> None:
 
 
 def compact(at: Place) -> None:
-    """So much is removed that the segments are written anew."""
+    """Remove so many paintings that segments are rewritten."""
     index = at.open()
     index.remove([name for name in index.generation.table["id"] if name.endswith(("0.png", "4.png", "8.png"))])
 
@@ -102,7 +102,7 @@ CHANGES: dict[str, Callable[[Place], None]] = {
 
 
 def prepare(change: str, root: Path, per_artist: int = 10) -> Place:
-    """A collection, an index of it where the change needs one, and what the change is about."""
+    """A collection, an index of it if the change needs one, and the data of the change."""
     at = Place(root / "paintings.artidx", root / "collection", root / "small.onnx")
     root.mkdir(exist_ok=True)
     at.model.write_bytes(small_model())
@@ -127,7 +127,7 @@ def prepare(change: str, root: Path, per_artist: int = 10) -> Place:
 
 @dataclass(frozen=True)
 class State:
-    """All that an index has published, without when. None for an index that has published nothing yet."""
+    """The published content of an index, without times. None if nothing has been published."""
 
     table: str | None
     vectors: bytes = b""
@@ -135,7 +135,7 @@ class State:
 
     @classmethod
     def of(cls, path: Path) -> State:
-        """Every file is checked, as is every vector."""
+        """The state of an index, after checking every file and vector."""
         if not generations.exists(path):
             with pytest.raises(BadIndex, match=r"has not finished|no such index|no file CURRENT"):
                 Index.open(path)
@@ -150,7 +150,7 @@ class State:
 
 
 def killed(change: str, at: Place, delay_s: float) -> bool:
-    """Run a change in a process of its own and kill it after so many seconds; whether it had not finished by then."""
+    """Run a change in a separate process and kill it after this many seconds; returns whether it was still running."""
     process, told = _started(change, at)
     time.sleep(delay_s)
     process.kill()
@@ -161,7 +161,7 @@ def killed(change: str, at: Place, delay_s: float) -> bool:
 
 
 def _started(change: str, at: Place) -> tuple[ForkServerProcess, Connection]:
-    """A change in a process of its own, about to begin."""
+    """A change in a separate process, just before it starts."""
     told, tells = PROCESSES.Pipe(duplex=False)
     process = PROCESSES.Process(target=_run, args=(change, at, tells))
     process.start()
@@ -186,7 +186,7 @@ def _run(change: str, at: Place, tells: Connection) -> None:
 
 
 def copied(place: Place, target: Path) -> Place:
-    """The same with a copy of the index, for a change to be made to."""
+    """The same place with a copy of the index."""
     shutil.rmtree(target, ignore_errors=True)
     if place.index.exists():
         shutil.copytree(place.index, target)
@@ -194,7 +194,7 @@ def copied(place: Place, target: Path) -> Place:
 
 
 def duration_s(change: str, place: Place, target: Path) -> float:
-    """How long a change takes in a process of its own."""
+    """The seconds that a change takes in a separate process."""
     process, told = _started(change, copied(place, target))
     started = time.perf_counter()
     with told:
@@ -206,10 +206,10 @@ def duration_s(change: str, place: Place, target: Path) -> float:
 
 
 def kill_at_random(change: str, root: Path, times: int, seed: int = 0) -> int:
-    """Kill a change at so many random moments, and check each time what is left; how many fell into the change.
+    """Kill a change at this many random moments, and check each time what is left; returns how many hit the change.
 
-    The moments are spread evenly: each has its own stretch of the time that an unbroken change usually takes.
-    What was published stays, and the same command again ends in the state of an unbroken one.
+    The moments are stratified over the usual duration of the change. What was published stays, and running the same
+    command again gives the state of an uninterrupted change.
     """
     place = prepare(change, root)
     before = State.of(place.index)
@@ -233,7 +233,8 @@ def kill_at_random(change: str, root: Path, times: int, seed: int = 0) -> int:
 
 
 def damage_everywhere(index: Path, flips: int, seed: int = 0) -> None:
-    """Cut every file of a generation, and flip a byte in so many places; each is found, and none answers wrongly."""
+    """Truncate every file of a generation, and flip a byte at this many places; each damage is found, and no answer is
+    wrong."""
     folder = Index.open(index).generation.folder
     files = sorted(folder.iterdir())
     chance = random.Random(seed)
@@ -268,7 +269,7 @@ def _flipped(data: bytes, at: int) -> bytes:
 
 
 def read_while_written(root: Path, publishes: int, readers: int) -> tuple[int, int]:
-    """Readers ask on while an index is changed; every answer is that of one of its generations, exactly.
+    """Readers ask while an index is changed; every answer is exactly that of one of its generations.
 
     Returns how many answers were given, from how many generations.
     """
@@ -321,7 +322,7 @@ def _exact(at: Place, asked: list[str]) -> dict[str, list[tuple[str, float]]]:
 
 
 def _ask(index: Path, asked: list[str], seed: int, stop: Any, results: Any) -> None:
-    """Open anew for most answers, and now and then go on with what was opened."""
+    """Open the index anew for most answers, and sometimes keep the open one."""
     chance = random.Random(seed)
     answers: list[tuple[int, str, list[tuple[str, float]]]] = []
     try:
@@ -340,7 +341,7 @@ def _ask(index: Path, asked: list[str], seed: int, stop: Any, results: Any) -> N
 
 
 def write_at_once(root: Path, each: int) -> int:
-    """Two writers add paintings one by one, each again where the other is writing; how often one was refused."""
+    """Two writers add paintings one by one, and retry while the other is writing; returns how often one was refused."""
     at = prepare("remove", root, per_artist=3)
     results = PROCESSES.Queue()
     processes = [

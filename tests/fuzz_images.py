@@ -1,9 +1,9 @@
-"""Bytes that are nearly images, without end: each gives a square or UnreadableImage, in bounded time and memory.
+"""Endless bytes that are nearly images: each gives a square or UnreadableImage, in bounded time and memory.
 
     python tests/fuzz_images.py SECONDS [SEED] [FOLDER]
 
-What was tried last lies in FOLDER/last, so that a crash of a decoder can be looked into. test_fuzz_images.py runs this
-in a process of its own.
+The last input is in FOLDER/last, so that a crash of a decoder can be examined. test_fuzz_images.py runs this in a
+separate process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RARE_SHARE = 0.01  # of formats that are decoded in a process apart
 
 
 def corpus() -> tuple[list[bytes], list[bytes]]:
-    """Sound files of all common formats in many layouts, hostile ones in small, and files of the rare formats."""
+    """Valid files of all common formats in many layouts, small hostile ones, and files of the rare formats."""
     chance = np.random.default_rng(0)
     common = [
         encoded(file_format, 24, **options)
@@ -106,7 +106,7 @@ def mutated(data: bytes, other: bytes, chance: random.Random) -> bytes:
 
 
 def run(seconds: float, seed: int, folder: Path) -> Counter[str]:
-    """How often what came of it, by its first words. Raises AssertionError, or whatever came through."""
+    """Counts of results, by their first words. Raises AssertionError, or any unexpected exception."""
     chance, outcomes = random.Random(seed), Counter[str]()
     common, rare = corpus()
     square(common[0], SIZE)

@@ -1,7 +1,7 @@
-"""Pictures that ask much of a decoder: few pixels or few bytes, and parts without end, or sizes that are not true.
+"""Pictures that are much work for a decoder: few pixels or bytes, but endless parts, or false sizes.
 
-Each kind is made in a size of choice: small for the tests, and 15 MB by `python tests/hostile_pictures.py`, which says
-what each costs.
+Each kind can be made in any size: small for the tests, and 15 MB by `python tests/hostile_pictures.py`, which prints
+the cost of each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def encoded(file_format: str, side: int = 64, **options: object) -> bytes:
 
 
 def scans(size: int, side: int = 1500) -> bytes:
-    """A progressive JPEG that comes again and again to its last scan."""
+    """A progressive JPEG that repeats its last scan."""
     data = encoded("JPEG", side, progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:-2] + data[last : last + 20] * (size // 20) + data[-2:]
@@ -41,7 +41,7 @@ def segments(size: int, body: bytes = b"\xff\xfe\0\2") -> bytes:
 
 
 def table(size: int) -> bytes:
-    """Quantisation tables, each of which Pillow takes apart."""
+    """Quantisation tables, each of which Pillow parses."""
     return segments(size, b"\xff\xdb" + struct.pack(">H", 2 + 65 * 1000) + (b"\0" + bytes([1]) * 64) * 1000)
 
 
@@ -57,7 +57,7 @@ def photoshop(size: int) -> bytes:
 
 
 def two_sizes(size: int) -> bytes:
-    """Of a JPEG that is small to who reads the last of its sizes, and large to who reads the first."""
+    """A JPEG that is small for decoders that read the last of its sizes, and large for those that read the first."""
     data = encoded("JPEG")
     at = data.index(b"\xff\xc0")
     length = int.from_bytes(data[at + 2 : at + 4], "big") + 2
@@ -88,7 +88,7 @@ def bursting_texts(size: int) -> bytes:
 
 
 def tags_of_exif(size: int) -> bytes:
-    """Each says that it holds most of the file."""
+    """EXIF tags that each claim to contain most of the file."""
     entries = min(65535, size // 24)
     length = size - 12 * entries
     exif = (
@@ -248,7 +248,7 @@ def webp_canvas(size: int) -> bytes:
 
 
 def precincts(size: int) -> bytes:
-    """A JPEG 2000 picture in the smallest of parts: a structure for each would be made before a pixel is."""
+    """A JPEG 2000 picture in the smallest parts: a structure for each is allocated before any pixel."""
     data = bytearray(encoded("JPEG2000", no_jp2=True))
     at = data.index(b"\xff\x51")
     data[at + 6 : at + 14] = struct.pack(">II", 10_000, 10_000)
@@ -304,7 +304,7 @@ KINDS: dict[str, Callable[[int], bytes]] = {
 
 
 def main() -> None:
-    """What each kind costs at 15 MB, in a process of its own: CPU seconds, MB more than before, and what is said."""
+    """Print the cost of each kind at 15 MB, in a separate process: CPU seconds, additional MB, and the message."""
     import multiprocessing
 
     from artidx.embedder.pictures.images import square

@@ -1,4 +1,4 @@
-"""A Milvus server in a process of its own, for tests: Milvus Lite, which speaks Milvus' protocol."""
+"""A Milvus server in a separate process, for tests: Milvus Lite, which has Milvus' protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class MilvusLite:
-    """Runs while it is entered; stop and start keep the data."""
+    """Runs within a with statement; stop and start keep the data."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

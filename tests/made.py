@@ -1,4 +1,4 @@
-"""A small true model and paintings, made by code; and where the real museum paintings lie."""
+"""A small working model and synthetic paintings; and the folder of the real museum paintings."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ CALIBRATION = Calibration(
 
 
 def among_its_nearest(vectors: Array) -> Doubles:
-    """(n, d) each vector of an index among its five nearest there, written out one by one (neighbourhood.py)."""
+    """(n, d) query expansion of each vector of an index by its five nearest there, as a plain loop
+    (neighbourhood.py)."""
     found = []
     for place, vector in enumerate(vectors.astype(np.float64)):
         others = sorted(
@@ -74,7 +75,7 @@ def small_model(
     calibration: Calibration | dict[str, Any] | None = CALIBRATION,
     **metadata: Any,
 ) -> bytes:
-    """A true model in miniature: pixels -> 4 x 4 grid of mean colours -> random projection -> unit vector."""
+    """A working model in miniature: pixels -> 4 x 4 grid of mean colours -> random projection -> unit vector."""
     weights = np.random.default_rng(seed).normal(size=(48, DIM)).astype(np.float32)
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
@@ -114,7 +115,7 @@ def curve_of(vectors: Any, artists: Any) -> PairCurve:
 
 
 def without_our_metadata(model: bytes) -> bytes:
-    """The same graph, as a stranger would have exported it."""
+    """The same graph without artidx' metadata."""
     found = onnx.load_from_string(model)
     kept = [entry for entry in found.metadata_props if entry.key != METADATA_KEY]
     del found.metadata_props[:]
@@ -124,7 +125,7 @@ def without_our_metadata(model: bytes) -> bytes:
 
 
 def painting(path: Path, seed: int, hue: tuple[int, int, int] = (128, 128, 128), side: int = 64) -> Path:
-    """A picture of random patches around a hue: two of one hue are near each other, no two are the same."""
+    """A picture of random patches around a hue: two of one hue are near each other, no two are equal."""
     chance = np.random.default_rng(seed)
     patches = np.clip(np.array(hue) + chance.normal(0, 40, (4, 4, 3)), 0, 255).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,12 +134,12 @@ def painting(path: Path, seed: int, hue: tuple[int, int, int] = (128, 128, 128),
 
 
 def pictures(folder: Path, count: int, size: int = 64) -> Pixels:
-    """(count, size, size, 3): paintings as a model sees them."""
+    """(count, size, size, 3): paintings as the input of a model."""
     return np.stack([square(painting(folder / f"{number}.png", number), size) for number in range(count)])
 
 
 def watched(advance: Callable[[int], None]) -> Bar:
-    """A bar that tells what was just done in any stage."""
+    """A bar that calls a function with what was just done in any stage."""
 
     @contextmanager
     def bar(total, what):
@@ -149,12 +150,12 @@ def watched(advance: Callable[[int], None]) -> Bar:
 
 @contextmanager
 def quiet(total, what):
-    """A bar that nobody sees."""
+    """A bar without output."""
     yield lambda done: None
 
 
 def interrupting(words: str) -> Bar:
-    """A bar that ends the run in the middle of the stage whose name has these words."""
+    """A bar that interrupts the run in the middle of the stage whose name contains these words."""
 
     @contextmanager
     def bar(total, what):
@@ -168,7 +169,7 @@ def interrupting(words: str) -> Bar:
 
 
 class Stages:
-    """A bar that keeps the names of the stages, and how far each went."""
+    """A bar that records the names of the stages, and how far each went."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, int, int]] = []

@@ -1,4 +1,4 @@
-"""A backbone for tests of training: made in no time, without any weights to fetch."""
+"""A tiny backbone for tests of training, without any weights to download."""
 
 from __future__ import annotations
 

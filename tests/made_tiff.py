@@ -1,4 +1,4 @@
-"""A writer of TIFFs in any layout, to be read again: known numbers in, a file out."""
+"""A writer of TIFFs in any layout, for tests that read them back."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def tiff(
 def whole(
     pieces: list[bytes], tags: dict[int, Any], order: str = "<", is_big: bool = False, is_tiled: bool = False
 ) -> bytes:
-    """The file around pieces that are compressed already."""
+    """The file around compressed pieces."""
     start = 16 if is_big else 8
     starts = np.cumsum([start, *map(len, pieces)]).tolist()
     word = "Q" if is_big else "I"
@@ -115,7 +115,7 @@ def compressed(data: bytes, compression: int, fill_order: int = 1) -> bytes:
         data = zlib.compress(data)
     elif compression == PACKBITS:
         data = b"".join(bytes([len(data[i : i + 128]) - 1]) + data[i : i + 128] for i in range(0, len(data), 128))
-    elif compression == LZW:  # every byte as it is, and the table begun anew before a code needs 10 bits
+    elif compression == LZW:  # literal bytes only; the table is reset before a code needs 10 bits
         codes = [code for i in range(0, len(data), 200) for code in (256, *data[i : i + 200])]
         text = "".join(f"{code:09b}" for code in [*codes, 257])
         data = int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8), "big")

@@ -1,4 +1,5 @@
-"""A Ray cluster of two nodes on loopback addresses of this machine, each with one core, that can be killed apart."""
+"""A Ray cluster of two nodes on loopback addresses of this machine, each with one core, that can be killed
+separately."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ HEAD, OTHER = "127.0.0.2", "127.0.0.3"
 
 
 class TwoNodes:
-    """Runs while it is entered. environment: for those who join it."""
+    """Runs within a with statement. environment: for processes that join it."""
 
     def __init__(self) -> None:
         with socket.create_server((HEAD, 0)) as free:
@@ -65,15 +66,15 @@ class TwoNodes:
         self._folder.cleanup()
 
     def start_other(self) -> None:
-        """The second node, at first or after it was killed."""
+        """Start the second node, initially or after it was killed."""
         self._start(f"--address={self.address}", f"--node-ip-address={OTHER}")
 
     def kill_other(self) -> None:
-        """At once, with all that runs on it."""
+        """Kill it at once, with everything that runs on it."""
         _kill_session(self.nodes[-1].pid)
 
     def wait_for_both(self) -> None:
-        """Until the second node has joined."""
+        """Wait until the second node has joined."""
         code = (
             f"import ray, time\nray.init('{self.address}', _node_ip_address='{HEAD}', log_to_driver=False)\n"
             "while sum(node['Alive'] for node in ray.nodes()) < 2: time.sleep(0.1)"
@@ -81,7 +82,7 @@ class TwoNodes:
         subprocess.run([sys.executable, "-c", code], env=self.environment, check=True, capture_output=True, timeout=60)
 
     def wait_for_workers(self, count: int) -> None:
-        """Until so many actors embed."""
+        """Wait until this many actors embed."""
         deadline = time.monotonic() + 60
         while sum(b"ray::MapWorker" in command for command in _commands()) < count:
             assert time.monotonic() < deadline
@@ -109,7 +110,7 @@ class TwoNodes:
 
 
 def _kill_session(session: int) -> None:
-    """What a node has started is in many groups of processes, and in one session."""
+    """A node's processes are in many process groups, but in one session."""
     for found in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if os.getsid(int(found.name)) == session:

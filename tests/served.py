@@ -24,7 +24,7 @@ TOKEN = "a-secret-for-writing"
 
 @dataclass
 class Service:
-    """Where it answers, and its inside."""
+    """The address of a service, and its internals."""
 
     port: int
     state: AppState
@@ -40,7 +40,7 @@ class Service:
 
 @contextmanager
 def served(index: Path | None, traces: Traces | None = None, **settings: Any) -> Iterator[Service]:
-    """The service of an index, answering in a thread until this is left."""
+    """A context with the service of an index, which answers in a thread."""
     app = create_app(IndexHolder(index), ServiceSettings(**settings), traces)
     listening = bound("127.0.0.1", 0)
     server = server_of(app)
@@ -67,10 +67,10 @@ def form(**fields: Any) -> dict[str, Any]:
     return {"files": {name: part(value) for name, value in fields.items()}}
 
 
-def told(value: Any) -> Any:
-    """What the service tells of an answer: of the path of an image the file's own name."""
+def as_served(value: Any) -> Any:
+    """An answer as the service returns it: of the path of an image, only the file name."""
     if isinstance(value, list):
-        return [told(each) for each in value]
+        return [as_served(each) for each in value]
     if not isinstance(value, dict):
         return value
-    return {name: Path(each).name if name == "path" else told(each) for name, each in value.items()}
+    return {name: Path(each).name if name == "path" else as_served(each) for name, each in value.items()}

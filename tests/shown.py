@@ -1,4 +1,4 @@
-"""What the documentation shows somebody type, and whether what is printed is as it shows."""
+"""The commands in the documentation, and whether their output is as shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ NUMBER = r"\d+(?:[.,]\d+)*"
 
 
 def is_as_shown(printed: str, shown: str) -> bool:
-    """Line by line, but for numbers; a line `...` stands for any lines, and `...` in a line for anything there."""
+    """Compares line by line, except numbers; a line `...` stands for any lines, and `...` within a line for
+    anything."""
     if not shown.strip():
         return True
     pattern = ""

@@ -1,4 +1,4 @@
-"""A storage that speaks S3 (moto's server), which can be made to refuse, and to give out bytes very slowly."""
+"""An S3 server (moto), which can be made to refuse requests, and to send bytes very slowly."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ BUCKET = "scans"
 
 
 class Storage:
-    """Runs while it is entered. expired: whether it knows the credentials no more; slow: keys of objects that drip."""
+    """Runs within a with statement. expired: whether it refuses the credentials; slow: keys of objects that are sent
+    slowly."""
 
     def __init__(self) -> None:
         self.expired = False

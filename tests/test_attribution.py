@@ -14,7 +14,7 @@ from artidx.embedder.catalogs.letters import folded
 
 fuzz = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 
-# One artist under each qualifier, as it is written in six languages; the name is always the same person's.
+# One artist with each qualifier, as written in six languages; the name is always the same person's.
 QUALIFIED = {
     "attributed to": [
         "attributed to Jan Steen",
@@ -289,7 +289,7 @@ NOBODY = [
     "xxx",
 ]
 
-SOMEBODY = [  # words that say something else in a name
+SOMEBODY = [  # words that mean something else in a name
     "Nan Goldin",
     "Otto Kreis",
     "Garfunkel, Art",
@@ -458,12 +458,12 @@ def test_a_title_of_honour_is_no_part_of_a_name() -> None:
 
 letters = st.text(st.sampled_from("bcdfghklmnprstvwzBCDFGHKLMNPRSTVWZéüñøßÉÅжЖ"), min_size=4, max_size=8)
 names = st.builds("{}on {}ov".format, letters, letters)
-# whatever stands in brackets, but for what says that the work is not simply the artist's
+# anything in brackets, except remarks that the work is not simply the artist's
 BRACKETS = "()[]{}<>?？（）［］｛｝〈〉《》【】〔〕;|\n"
 
 
 def is_aside(text: str) -> bool:
-    """Whether it says neither that the work is not simply the artist's, nor that the artist is a father or a son."""
+    """Whether a text neither qualifies the attribution nor names the artist as father or son."""
     found = attribution(f"Jan Steen ({text})")
     return found.qualifier is None and found.name == "Jan Steen"
 

@@ -58,7 +58,7 @@ def made_up(seed: int, spread: float = 0.7) -> np.ndarray:
 
 
 def made_up_task() -> Task:
-    """Six paintings of each of seven artists are in the gallery; the third source has one painting alone."""
+    """Six paintings of each of seven artists are in the gallery; the third source has a single painting."""
     artist, number = np.divmod(np.arange(9 * ARTISTS), 9)
     in_gallery = (number < 6) & (artist < ARTISTS - 2)
     sources = np.where(np.arange(len(artist)) == 8, "east", np.where(number % 2, "north", "south"))
@@ -190,7 +190,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tiny, tmp_path, monkeypatch):
 
 
 class Impatient:
-    """A stage whose user loses patience once so many are done."""
+    """A stage that is interrupted after this many items."""
 
     def __init__(self, most: int) -> None:
         self.left = most
@@ -222,7 +222,7 @@ def test_what_is_kept_answers_for_nothing_else(tiny, tmp_path, monkeypatch):
     assert run("one", "two") == {"one": 0, "two": len(table)}
     painting(moved, 9999)  # overwritten in place
     assert run("one") == {"one": 1}
-    table.loc[1, "artist"] = "Artist 5"  # a label goes into no vector
+    table.loc[1, "artist"] = "Artist 5"  # no vector depends on a label
     assert run("one") == {"one": 0}
     for kept in sorted((tmp_path / "work").glob("*/*.parquet"))[:1]:
         kept.write_bytes(kept.read_bytes()[:-20])

@@ -1,4 +1,4 @@
-"""Numbers from outside have bounds; limits of the system, and an output that nobody reads, are called so."""
+"""Bounds of numbers from users; errors for limits of the system, and for an output that nobody reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from made import painting
 from served import form, served
 
 COMMAND = [sys.executable, "-m", "artidx.cli"]
-# Without the rights of root, to whom a limit of processes does not apply, and yet able to read what is root's.
+# Without root's rights, since limits of processes do not apply to root, but able to read root's files.
 AS_SOMEBODY = [
     "setpriv",
     "--reuid=54321",

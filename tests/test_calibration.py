@@ -347,7 +347,7 @@ def test_open_set_weights_that_are_no_numbers_are_damage(change):
 
 @pytest.mark.parametrize("version", [1, 2, 5, None])
 def test_a_calibration_of_another_version_is_refused(version):
-    # Versions 1 and 2 were fitted to similarities of other kinds: its probabilities would be wrong without a word.
+    # Versions 1 and 2 were fitted to other similarities: their probabilities would be silently wrong.
     with pytest.raises(Uncalibrated, match=r"another version.*artidx calibrate"):
         Calibration.from_json(CALIBRATION.to_json() | {"version": version}, "test")
 

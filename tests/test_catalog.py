@@ -48,7 +48,7 @@ def rows(catalog: Catalog, *names: str) -> list[tuple[Any, ...]]:
 
 
 def image(path: Path) -> Path:
-    """A file that has the name of an image; a catalog never looks inside."""
+    """A file with the name of an image; a catalog never reads its content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"pixels of " + path.name.encode("utf-8", "surrogateescape"))
     return path
@@ -724,7 +724,7 @@ def test_case_spacing_and_composition_do_not_change_a_key(first: str, last: str)
         assert artist_key(variant) == artist_key(name)
 
 
-# Whatever comes
+# Arbitrary input
 
 
 def cleaned(text: str, lines: str = " ") -> str | None:

@@ -1,4 +1,4 @@
-"""The centre of a collection: what all of its photographs share is taken out, and nothing else."""
+"""The centre of a collection: what all of its photographs share is subtracted, and nothing else."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def built(run, tmp_path, collection, monkeypatch):
-    """The collection's index, under the name that queries look for first."""
+    """The collection's index, under the default name."""
     monkeypatch.chdir(tmp_path)
     status, _, err = run("build", collection, "-o", "paintings.artidx")
     assert status == 0, err
@@ -177,7 +177,7 @@ def test_add_and_remove_report_the_new_state(run, built, collection):
     status, out, _ = run("add", built, collection)
     assert status == 0
     assert "13 paintings by 3 artists, generation 2" in out
-    assert "already there, left with their labels: 12" in out
+    assert "already in the index, unchanged: 12" in out
     assert json.loads(run("add", built, collection, "--json")[1])["already_there"] == 13
     status, out, _ = run("remove", built, RED, BLUE)
     assert status == 0

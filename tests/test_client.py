@@ -32,7 +32,7 @@ def client(service):
 
 
 def without_paths(value):
-    """An answer as a client has it: where files lie on the server is not told."""
+    """An answer as a client gets it: without paths of files on the server."""
     if isinstance(value, list):
         return [without_paths(each) for each in value]
     if not isinstance(value, dict):
@@ -108,7 +108,7 @@ def test_the_command_line_asks_a_service(service, run, tmp_path, index):
 
 
 def test_files_of_questions_are_answered_by_a_service_as_by_the_index_here(service, run, tmp_path, index, monkeypatch):
-    """In several requests: by how many a service takes, and by how large they are."""
+    """In several requests, limited by number and by size."""
     monkeypatch.setattr("artidx.client.MOST", 2)
     new, large = painting(tmp_path / "new.png", 77), painting(tmp_path / "large.png", 78)
     monkeypatch.setattr("artidx.client.MOST_BYTES", large.stat().st_size)

@@ -1,4 +1,4 @@
-"""Looking through an index: words, artists, neighbours of artists, parts that look alike, the map."""
+"""Browsing an index: words, artists, neighbours of artists, parts that look alike, the map."""
 
 from __future__ import annotations
 

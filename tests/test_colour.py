@@ -1,4 +1,5 @@
-"""The profile in a file brings its pixels to sRGB, at every door; a damaged one is left out and costs no picture."""
+"""The profile in a file converts its pixels to sRGB, at every entry; a damaged one is ignored, and the picture is still
+read."""
 
 from __future__ import annotations
 

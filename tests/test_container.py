@@ -1,4 +1,4 @@
-"""The container, as far as it can be tried without an engine: its file is linted, and its steps are taken."""
+"""The container, as far as it can be tested without an engine: its file is linted, and its steps are run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_base_image_is_fixed_by_its_digest():
 
 
 def test_what_is_copied_is_what_the_package_needs(tmp_path):
-    """.dockerignore lets through all that a wheel is built of, and nothing that is not part of it."""
+    """.dockerignore allows everything from which a wheel is built, and nothing else."""
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")]
     for name in kept:
         source = ROOT / name
@@ -66,7 +66,7 @@ def test_what_is_copied_is_what_the_package_needs(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="root and setpriv are needed")
 @pytest.mark.parametrize("has_index", [True, False])
 def test_it_answers_without_rights_from_a_volume_that_cannot_be_written_to(has_index, index, tmp_path):
-    """The command of the file, with no capability, so that permissions count; a folder in the place of /index."""
+    """The command of the file, without capabilities, so that permissions count; a folder in place of /index."""
     words = json.loads(re.search(r"^CMD (\[.*\])$", DOCKERFILE.read_text(), re.MULTILINE)[1])
     volume = tmp_path / "volume"
     volume.mkdir()

@@ -1,4 +1,4 @@
-"""The documentation as a site: built strictly, with nothing from elsewhere, and with every public name in it."""
+"""The documentation as a site: built strictly, without external resources, and with every public name in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FETCHED = re.compile(
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Every link and anchor in it leads somewhere, or there is none."""
+    """The site; the build fails if a link or anchor is broken."""
     target = tmp_path_factory.mktemp("site")
     build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(target)))
     return target

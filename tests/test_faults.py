@@ -26,7 +26,7 @@ FULL = os.environ.get("ARTIDX_FAULTS") == "full"
 
 
 def full(many: int, few: int) -> int:
-    """How often, in full and in the short form."""
+    """A number of repetitions, in full or in the short form."""
     return many if FULL else few
 
 

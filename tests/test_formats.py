@@ -1,4 +1,4 @@
-"""Which files are images that are read, which are pictures that are not, and what a file is that is refused."""
+"""Which files are images that are read, which are pictures that are not, and what a refused file is."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def test_a_format_whose_library_is_missing_is_a_picture_that_is_not_read_and_say
         (b"\n<svg xmlns=", "an SVG drawing"),
         (b"<?xml version='1.0'?><!-- made by hand --><svg>", "an SVG drawing"),
         (b"<?xml version='1.0'?><a/>", "XML"),
-        (b"<!DOCTYPE html><title>404</title>", "a page of the web"),
-        (b"\xef\xbb\xbf<HTML>", "a page of the web"),
+        (b"<!DOCTYPE html><title>404</title>", "a web page"),
+        (b"\xef\xbb\xbf<HTML>", "a web page"),
         (b"Dear diary", None),
         (b"", None),
         (bytes(500), None),

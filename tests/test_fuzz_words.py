@@ -76,7 +76,7 @@ PIECES_OF_MANIFESTS = [
 
 
 def changed(text: str, pieces: Sequence[str], chance: random.Random) -> str:
-    """With some of it left out, doubled, or replaced by one of the pieces."""
+    """The text with a part removed, doubled, or replaced by one of the pieces."""
     for _ in range(chance.randrange(1, 5)):
         start = chance.randrange(len(text) + 1)
         end = min(len(text), start + chance.choice((0, 0, 1, 4, 12)))
@@ -85,7 +85,7 @@ def changed(text: str, pieces: Sequence[str], chance: random.Random) -> str:
 
 
 def tries(name: str) -> Iterator[random.Random]:
-    """One source of chance, again and again until the time is over."""
+    """A random generator, again and again until the time is over."""
     seed = 0 if SECONDS < 60 else time.time_ns() % 1_000_000
     chance, end, count = random.Random(seed), time.monotonic() + SECONDS, 0
     while count < 50 or time.monotonic() < end:

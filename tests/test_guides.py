@@ -1,8 +1,8 @@
-"""The guides, tried from the first line to the last: what they say to type works, and prints what they say it prints.
+"""The guides, tried from the first line to the last: their commands work, and print what is shown.
 
-A block with a title is a file to save. A block `console` has commands behind `$ ` and what they print: numbers may
-differ, and `...` stands for anything. A block `sh` needs what is not here (a container engine, a cluster, a package
-index) and is only held to the command line's own options, as every command in the documentation is.
+A block with a title is a file to save. A block `console` has commands after `$ ` and their output: numbers may differ,
+and `...` stands for anything. A block `sh` needs something that tests do not have (a container engine, a cluster, a
+package index), so only its options are checked, as for every command in the documentation.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WAIT_S = 60
 
 
 class Reader:
-    """Somebody who types what a guide says, in a folder of their own."""
+    """A reader who types the commands of a guide, in a separate folder."""
 
     def __init__(self, patch, capsys) -> None:
         self.patch, self.capsys = patch, capsys
@@ -42,7 +42,7 @@ class Reader:
         self.left_running: list[subprocess.Popen[bytes]] = []
 
     def follow(self, guide: str) -> None:
-        self.patch.setattr(sys, "stderr", sys.stdout)  # as on a terminal, each line in its turn
+        self.patch.setattr(sys, "stderr", sys.stdout)  # stdout and stderr in order, as on a terminal
         for kind, title, text in BLOCK.findall((ROOT / "docs" / "guides" / guide).read_text("utf-8")):
             if title:
                 Path(title).write_text(text, "utf-8")
@@ -52,7 +52,7 @@ class Reader:
                     assert is_as_shown(printed, shown), f"{guide}: $ {command}\n{printed}\nis not\n{shown}"
 
     def type(self, command: str) -> str:
-        """What a command prints. artidx and scripts run in this process: their imports would take seconds each time."""
+        """The output of a command. artidx and scripts run in this process: imports would take seconds each time."""
         words = shlex.split(command)
         if words[0] == "export":
             for word in words[1:]:
@@ -64,7 +64,7 @@ class Reader:
             try:
                 main()
             except SystemExit as stop:
-                if stop.code != 0 and words[1] != "pair":  # whose status says whether it is the same
+                if stop.code != 0 and words[1] != "pair":  # its exit status is the verdict
                     pytest.fail(self.capsys.readouterr().out)
         elif words[0] == "python" and words[1].endswith(".py"):
             runpy.run_path(words[1], run_name="__main__")
@@ -121,7 +121,7 @@ def test_an_engineer_serves_an_index_and_searches_it_on_milvus(reader):
 
 @pytest.fixture
 def pretrained(tmp_path, monkeypatch):
-    """A backbone of no size in the place of one that a reader fetches."""
+    """A tiny backbone in place of the one that a reader downloads."""
     (tmp_path / "backbones").mkdir()
     weights = {name: value for name, value in TinyBackbone().state_dict().items() if name not in ("mean", "std")}
     save_file(weights, tmp_path / "backbones" / "mobilenet_v2.safetensors")

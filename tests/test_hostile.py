@@ -1,4 +1,4 @@
-"""What others made: folders, indexes and models that were meant to do harm."""
+"""Hostile folders, indexes and models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STRANGERS = ("artidx/__init__.py", "artidx/index/map.py", "numpy.py", "onnxrunti
 
 
 def filled_with_code(folder):
-    """The folder with modules in it that tell when they are run, and where they tell it."""
+    """Fill a folder with modules that write to a file when they are run; returns that file."""
     told = folder / "told"
     for name in STRANGERS:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -370,7 +370,7 @@ def test_a_run_that_takes_too_long_is_ended(tmp_path, monkeypatch):
 
 
 def constants_to_compute(model, begin=("corner",), how_many=600):
-    """A chain of products that depends on nothing: folded when a session is made, and not to be ended."""
+    """A chain of products that depends on nothing: it would be folded when a session is created, without an end."""
     node = helper.make_node
     model.graph.initializer.append(numpy_helper.from_array(np.array([512, 512]), "corner"))
     model.graph.node.append(node("ConstantOfShape", begin, ["c0"]))
@@ -381,7 +381,7 @@ def constants_to_compute(model, begin=("corner",), how_many=600):
 
 
 def constants_of_a_shape(model):
-    """The same of the shape of something that is not constant itself."""
+    """The same with the shape of a tensor that is not constant."""
     for name, value in (("row", [1, DIM]), ("times", [40 * DIM, 40])):
         model.graph.initializer.append(numpy_helper.from_array(np.array(value), name))
     model.graph.node.append(helper.make_node("Reshape", ["vector", "row"], ["one"]))

@@ -1,4 +1,4 @@
-"""Pages from elsewhere, and clients that take all the connections there are."""
+"""Foreign pages, and clients that take all connections."""
 
 from __future__ import annotations
 

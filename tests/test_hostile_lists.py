@@ -1,4 +1,4 @@
-"""FAISS files that somebody else made: those that name other files, and those whose numbers do not fit."""
+"""Hostile FAISS files: those that name other files, and those with inconsistent numbers."""
 
 from __future__ import annotations
 

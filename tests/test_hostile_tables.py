@@ -1,4 +1,4 @@
-"""Tables that unfold to far more than they are on disk, and those whose cells are not what they should be."""
+"""Tables that unpack to far more than they are on disk, and tables with wrong cells."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from made import painting
 
 
 def resigned(index, name=None):
-    """The manifest of an index as its file is now, signed anew, as whoever made it could have."""
+    """The manifest of an index with new hashes for its changed files, as an attacker could write it."""
     folder = index.source / "generations" / "000001"
     manifest = json.loads((folder / "manifest.json").read_text())
     if name:
@@ -74,7 +74,7 @@ def test_one_long_text_in_many_rows_is_refused_before_it_is_unfolded(tmp_path):
     pq.write_table(pa.table({"id": text}), path, compression="zstd")
     assert path.stat().st_size < 100_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ValueError, match="unfold to over"):
+    with pytest.raises(ValueError, match="unpack to over"):
         read_frame(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB, of 20 GB
 
@@ -84,7 +84,7 @@ def test_many_rows_of_nothing_are_refused_before_they_are_read(tmp_path):
     rows = pa.array(np.zeros(3_000_000, np.int64))
     nothing = pa.array([""]).take(pa.array(np.zeros(3_000_000, np.int32)))
     pq.write_table(pa.table({"row": rows} | dict.fromkeys(history.COLUMNS[1:], nothing)), path, compression="zstd")
-    with pytest.raises(BadIndex, match="unfold to over"):
+    with pytest.raises(BadIndex, match="unpack to over"):
         history.read(path)
 
 
@@ -239,12 +239,12 @@ def test_columns_of_a_table_hold_what_they_should(index, column, values):
     path = index.source / "generations" / "000001" / "000001-0.parquet"
     pd.read_parquet(path).assign(**{column: values}).to_parquet(path)
     resigned(index, path.name)
-    with pytest.raises(BadIndex, match=f"its column {column} holds other things"):
+    with pytest.raises(BadIndex, match=f"its column {column} has the wrong type"):
         Index.open(index.source).table  # noqa: B018
 
 
 def changed(value, change, at):
-    """The value with the `at`-th of all that is in it replaced."""
+    """The value with its `at`-th part replaced."""
     count = 0
 
     def walk(part):

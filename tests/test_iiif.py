@@ -1,4 +1,4 @@
-"""IIIF: manifests and collections in the shapes that museums publish them in, and in those that nobody should."""
+"""IIIF: manifests and collections in the forms in which museums publish them, and in invalid ones."""
 
 from __future__ import annotations
 
@@ -199,7 +199,8 @@ def local(tmp_path, run):
 
 
 def is_presentation_3(manifest):
-    """What a viewer relies on: every part has an id and a type, canvases have a size, annotations a target in them."""
+    """Check what a viewer needs: every part has an id and a type, canvases have a size, annotations have a target in
+    them."""
     assert (manifest["@context"], manifest["type"]) == (P3, "Manifest")
     canvases = {canvas["id"]: canvas for canvas in manifest["items"]}
     assert len(canvases) == len(manifest["items"]) > 0
@@ -481,7 +482,7 @@ def test_metadata_are_bounded_and_the_most_common_are_kept(tmp_path, monkeypatch
     catalog = read_catalog(source, allowed=[f"{HOST}/"])
     assert catalog.table["artist"].tolist() == ["Jan Steen"] * 2
     assert "Rarer" not in catalog.table
-    assert ("2 headings", "too many metadata; the most common are kept") in catalog.skipped
+    assert ("2 headings", "too much metadata; the most common are kept") in catalog.skipped
     monkeypatch.setattr(iiif, "MAX_TEXT", 10)
     with pytest.raises(BadCatalog, match="characters of metadata"):
         read_catalog(source, allowed=[f"{HOST}/"])

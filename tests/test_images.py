@@ -1,4 +1,4 @@
-"""The door for images: every format and mode becomes the right square, everything else one reason."""
+"""Images: every format and mode becomes the right square, everything else one reason."""
 
 from __future__ import annotations
 
@@ -548,7 +548,7 @@ def test_a_file_larger_than_its_pixels_can_need_is_refused_unread(tmp_path: Path
     assert square(path, SIZE).shape == (SIZE, SIZE, 3)
 
 
-# What the rest of the program keeps
+# Global state is restored
 
 
 @pytest.mark.parametrize("theirs", [None, 1_000_000])
@@ -674,7 +674,7 @@ def test_an_array_of_anything_but_numbers_is_refused_with_its_type(dtype: str) -
         square(np.zeros((8, 8), dtype), SIZE)
 
 
-# Whatever comes
+# Arbitrary input
 
 
 def assert_a_square_or_a_reason(data: bytes) -> None:

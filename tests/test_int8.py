@@ -1,4 +1,4 @@
-"""Sums in 8 bits: which operations make them, from what ranges, and what a model does without."""
+"""Int8 activations: which operations have them, their ranges, and models without them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def tokens_file(squares):
 
 
 def eight_bit_weights(graph):
-    """Name of each weight of a sum in 8 bits, and its numbers."""
+    """The int8 weights, by name."""
     stored = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
     return {
         node.input[0]: stored[node.input[0]]

@@ -118,8 +118,8 @@ UNIT = np.eye(3, DIM, dtype=np.float32)
         (np.array([{"a": 1}]), {"id": ["a"]}, "cannot be read as vectors"),
         (UNIT, {"id": ["a", "b"]}, "2 paintings for 3 vectors"),
         (UNIT, {"name": ["a", "b", "c"]}, "has no column id"),
-        (UNIT, {"id": ["a", "b", "a"]}, "every painting needs an id of its own"),
-        (UNIT, {"id": ["a", "b", None]}, "every painting needs an id of its own"),
+        (UNIT, {"id": ["a", "b", "a"]}, "ids must be unique"),
+        (UNIT, {"id": ["a", "b", None]}, "ids must be unique"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, embedder, vectors, columns, reason):

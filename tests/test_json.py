@@ -1,4 +1,4 @@
-"""Answers as JSON: one line that any reader takes, whatever is in them."""
+"""Answers as JSON: one line that every parser accepts, whatever is in them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ plain = st.recursive(
 
 
 def expected(value):
-    """What a reader of the JSON should see."""
+    """The value that a parser should return."""
     if isinstance(value, Work):
         return {"title": value.title, "facts": expected(value.facts)}
     if isinstance(value, list | tuple):

@@ -1,4 +1,5 @@
-"""Work kept between runs of training: under a key of all that goes into it, whole, and one run at a time."""
+"""Intermediate results of training: stored under a key of everything they depend on, atomically, by one run at a
+time."""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def test_facts_have_one_key_if_and_only_if_they_are_the_same(one, other):
 
 
 def same(one, other):
-    """Equal, and of the same kinds: Python holds 1, 1.0 and True for equal."""
+    """Equal, and of the same types: in Python, 1, 1.0 and True are equal."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
@@ -95,7 +96,7 @@ def test_arrays_and_tensors_have_a_key_by_their_numbers_their_kind_and_their_sha
 
 
 def overwritten(path):
-    """Another picture of the same size in bytes and with the same time of change."""
+    """Another picture with the same size in bytes and the same modification time."""
     before, facts = path.read_bytes(), path.stat()
     painting(path, 99, (0, 0, 0))
     data = path.read_bytes()

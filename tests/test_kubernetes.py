@@ -1,4 +1,4 @@
-"""The examples for Kubernetes, as far as they can be tried without one: held to the schemas of what reads them."""
+"""The examples for Kubernetes, as far as they can be tested without a cluster: against the schemas of their readers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ VALUES = {
 
 @pytest.fixture(scope="module")
 def ray_jobs():
-    """Tells what is wrong with a RayJob."""
+    """A validator of RayJobs."""
     of_kubernetes = resources.files(kubernetes_validate) / "kubernetes-json-schema" / f"v{KUBERNETES}.0-local-strict"
     pods = json.loads((of_kubernetes / "_definitions.json").read_text())
     known = Registry().with_resource("_definitions.json", Resource.from_contents(pods, DRAFT202012))

@@ -1,7 +1,7 @@
-"""A painting of an index that is asked of the others: nothing but what they look like may tell whose it is.
+"""A painting of an index, searched among the others: only appearance may reveal its artist.
 
-Its artist has then one painting fewer to speak than stand in the index. A calibration once learnt to read the answer
-from that count: on artists with 12 paintings each it named the right one always, and nobody whose works were new.
+Its artist then has one painting fewer than in the index. A calibration once learned the answer from that count: for
+artists with 12 paintings each, it always named the right one, and nobody for new works.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def evaluated(vectors, artists, calibration):
 
 @pytest.fixture(scope="module", params=SIZES)
 def by_nobody(request):
-    """A set whose vectors say nothing of their artists, and what is fitted to it."""
+    """A set whose vectors are independent of their artists, and the calibration fitted to it."""
     vectors, artists = made_up(SIZES[request.param])
     cases = cases_within(vectors, artists, np.arange(len(artists)), "made-up paintings")
     return request.param, vectors, artists, cases
@@ -132,7 +132,7 @@ def test_works_from_elsewhere_are_judged_as_those_of_the_index_were(name):
 def test_a_fit_says_that_counts_were_not_measured_where_all_are_alike(name, is_told):
     vectors, artists = made_up(SIZES[name], hand=0.7)
     found = calibrate_artists(cases_within(vectors, artists, np.arange(len(artists)), "these"), "test")
-    assert ("alike many paintings" in found.measured_on) == is_told
+    assert ("equally many paintings" in found.measured_on) == is_told
     if is_told:
         assert found.count_penalty == pytest.approx(USUAL_COUNT_PENALTY, abs=0.2)
         assert found.prior_exponent == pytest.approx(0, abs=0.2)
@@ -192,7 +192,7 @@ def test_a_ranking_that_reads_the_answer_is_told_from_one_that_looks(monkeypatch
     # As artist_scores were before anybody stood in for the painting that is left out.
     monkeypatch.setattr("artidx.index.scoring.artist_scores.compensated", lambda heard, left_out: heard)
     (doubt,) = reads_the_answer(vectors, artists, COUNTING)
-    assert "100% even where the artists are shuffled" in doubt
+    assert "100% even if artists are shuffled" in doubt
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -206,7 +206,7 @@ def test_an_honest_evaluation_raises_no_doubt(name):
 def test_copies_of_pictures_raise_doubts_in_the_scores_and_on_the_page(tmp_path):
     vectors, artists = np.repeat(made_up([1] * 40)[0], 3, axis=0), np.repeat(np.arange(40), 3)
     found = evaluated(vectors, artists, CALIBRATION)
-    assert [doubt.split(" can")[0] for doubt in found.doubts] == [
+    assert [doubt.split(" is hardly")[0] for doubt in found.doubts] == [
         "an AUC of 1.000",
         "the right artist first for 100.0%",
     ]
@@ -219,5 +219,5 @@ def test_copies_of_pictures_raise_doubts_in_the_scores_and_on_the_page(tmp_path)
 
 def test_a_calibration_that_learnt_to_read_counts_is_no_calibration():
     leaked = replace(CALIBRATION, artists=COUNTING).to_json()
-    with pytest.raises(Uncalibrated, match=r"tells the artist from the number of paintings.*artidx calibrate"):
+    with pytest.raises(Uncalibrated, match=r"infers the artist from the number of paintings.*artidx calibrate"):
         Calibration.from_json(leaked, "old.artidx")

@@ -231,7 +231,7 @@ def test_links_that_lead_out_of_the_folder_are_followed_and_counted(run, museum,
     (museum / "photos" / "within.png").symlink_to("1_1.png")
     (museum / "a.csv").write_text("file,artist\nlinked/a.png,A\nlink.png,A\nwithin.png,B\n1_2.png,B\n")
     out = run("build", source, *(("--images", "photos") if source == "a.csv" else ()))[1]
-    assert "read from elsewhere, for links lead out of the folder: 2\n" in out
+    assert "read from elsewhere, because links lead out of the folder: 2\n" in out
     if source == "photos":
         shutil.rmtree(museum / "photos" / "sub")
         assert json.loads(run("sync", "paintings.artidx", "photos", "--json")[1])["outside"] == 2

@@ -27,7 +27,7 @@ from made import DIM, HUES, painting
 
 @pytest.fixture
 def frame(collection):
-    """The collection as somebody's own DataFrame: paths as Path objects, years with a gap, an odd index."""
+    """The collection as a user's DataFrame: paths as Path objects, years with a gap, an unusual index."""
     paths = sorted(collection.rglob("*.png"))
     return pd.DataFrame(
         {

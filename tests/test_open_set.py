@@ -1,4 +1,4 @@
-"""Known or stranger: the terms against plain loops, the fit against scikit-learn, and what it is for."""
+"""Known or unknown artist: the terms against plain loops, the fit against scikit-learn, and the purpose."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sklearn.metrics import roc_auc_score
 
 from artidx.errors import BadCatalog
 from artidx.index.measure.bootstrap import auc_interval, identified_interval
-from artidx.index.measure.fit_artists import Asked, Told, fit_artists, open_set_weights
+from artidx.index.measure.fit_artists import Asked, OpenSetCase, fit_artists, open_set_weights
 from artidx.index.measure.retrieval import nearest_scores
 from artidx.index.scoring.calibration import ArtistCalibration, GalleryScores
-from artidx.index.scoring.open_set import LEAST_DEVIATION, OpenSet, terms_of, told_apart
+from artidx.index.scoring.open_set import LEAST_DEVIATION, OpenSet, auc_of, terms_of
 
 WEIGHED = OpenSet(field=0.3, standing=0.8, tail=0.2, paintings=0.3, intercept=-1.5)
 CALIBRATED = ArtistCalibration(12, -4, 0.6, "", prior_exponent=0.4, open_set=WEIGHED)
@@ -103,7 +103,7 @@ def test_the_weights_are_scikit_learns_logistic_regression_where_there_is_much_t
     terms, wanted = chance.normal(size=(40_000, 4)), np.array([0.5, 0.9, -0.1, 0.2])
     is_known = chance.random(40_000) < 1 / (1 + np.exp(-(terms @ wanted) + 0.4))
     nobody = np.empty(0, np.int64)
-    found = open_set_weights([Told(terms[is_known], terms[~is_known], nobody, nobody)])
+    found = open_set_weights([OpenSetCase(terms[is_known], terms[~is_known], nobody, nobody)])
     fitted = LogisticRegression(C=np.inf, class_weight="balanced").fit(terms, is_known)
     np.testing.assert_allclose(found, np.append(fitted.coef_[0], fitted.intercept_), atol=0.01)
 
@@ -113,7 +113,7 @@ def test_cases_weigh_alike_however_many_queries_they_have():
     nobody = np.empty(0, np.int64)
 
     def case(known, unknown, times):
-        return Told(np.tile(known, (times, 1)), np.tile(unknown, (times, 1)), nobody, nobody)
+        return OpenSetCase(np.tile(known, (times, 1)), np.tile(unknown, (times, 1)), nobody, nobody)
 
     one, other = chance.normal(size=(2, 2, 500, 4)) + np.array([0.5, -0.5])[:, None, None]
     even = open_set_weights([case(*one, 4), case(*other, 4)])
@@ -124,15 +124,15 @@ def test_cases_weigh_alike_however_many_queries_they_have():
 def test_a_handful_of_queries_leaves_the_odds_near_bayes_rule():
     nobody = np.empty(0, np.int64)
     terms = np.array([[2.0, -0.1, 6, 1], [1, -2.0, 1, 3]])
-    found = open_set_weights([Told(terms[:1], terms[1:], nobody, nobody)])
+    found = open_set_weights([OpenSetCase(terms[:1], terms[1:], nobody, nobody)])
     assert np.abs(found[:4] - [1, 0, 0, 0]).max() < 1
     assert np.isfinite(found).all()
 
 
 def two_origins():
-    """A gallery of one origin, and queries of it and of others, which lie apart from all of the gallery, more or less.
+    """A gallery from one source, and queries from that and from other sources, which are apart from the gallery.
 
-    Of the artists half are strangers; some have a few paintings in the gallery, others many.
+    Half of the artists are unknown; some have a few paintings in the gallery, others many.
     """
     chance = np.random.default_rng(3)
     hands = chance.normal(size=(80, 48))
@@ -169,9 +169,9 @@ def test_where_origin_moves_the_field_what_compares_artists_with_each_other_coun
     origin, nobody = chance.normal(0, 3, (2, 2000)), np.empty(0, np.int64)
     signal = chance.normal(size=(2, 2000)) + np.array([0.7, -0.7])[:, None]
     terms = [np.column_stack([s + o, s, 0 * s, 0 * s]) for s, o in zip(signal, origin, strict=True)]
-    found = OpenSet(*open_set_weights([Told(*terms, nobody, nobody)]).tolist())
+    found = OpenSet(*open_set_weights([OpenSetCase(*terms, nobody, nobody)]).tolist())
     assert found.standing > 1 > 10 * abs(found.field)
-    apart = [told_apart(*(model.log_odds(kind) for kind in terms)) for model in (OpenSet(), found)]
+    apart = [auc_of(*(model.log_odds(kind) for kind in terms)) for model in (OpenSet(), found)]
     assert apart[0] < 0.7 < 0.8 < apart[1]
 
 
@@ -221,8 +221,8 @@ def test_evaluating_tells_how_well_the_known_are_told_from_strangers():
 
 
 def test_ties_between_known_and_strangers_are_worth_one_half():
-    assert told_apart(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == pytest.approx(0.875)
-    assert math.isnan(told_apart(np.array([]), np.array([1.0])))
+    assert auc_of(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == pytest.approx(0.875)
+    assert math.isnan(auc_of(np.array([]), np.array([1.0])))
 
 
 def test_intervals_of_open_sets_are_wide_where_artists_differ():

@@ -1,4 +1,4 @@
-"""The package as users get it: a wheel with nothing but artidx in it, which answers from any folder."""
+"""The package as users get it: a wheel with only artidx in it, which answers from any folder."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_package_index_would_take_the_wheel(wheel):
 
 
 def needed(name, extras=()):
-    """A package that is installed here, and all that it says it needs."""
+    """An installed package, and everything it requires."""
     found = distribution(name)
     yield found
     for line in found.requires or ():
@@ -110,7 +110,7 @@ def pip(python, *words):
 
 @pytest.fixture
 def environment(tmp_path, wheel):
-    """One with the wheel, and links to what it says it needs: copies of that would take half a minute."""
+    """An environment with the wheel, and links to its requirements: copies would take half a minute."""
     venv.create(tmp_path / "env")
     python = tmp_path / "env" / "bin" / "python"
     packages = next((tmp_path / "env" / "lib").glob("python*")) / "site-packages"

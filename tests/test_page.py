@@ -26,7 +26,7 @@ from artidx.index.review.findings import Candidate, Finding, Review, Witness
 from artidx.service import findings
 from artidx.service.projection import drawn
 from made import MUSEUM, painting, small_model
-from served import TOKEN, served, told
+from served import TOKEN, as_served, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; apt install chromium libatomic1")
@@ -160,7 +160,7 @@ def test_two_pictures_are_compared_and_looked_at_closely_side_by_side(open_page,
     with page.expect_download() as saved:
         page.get_by_role("link", name="Save as JSON").click()
     ours, sides = json.loads(as_json(verdict)), {"a": None, "b": None}  # these are named by their paths
-    assert json.loads(Path(saved.value.path()).read_text()) | sides == told(ours) | sides
+    assert json.loads(Path(saved.value.path()).read_text()) | sides == as_served(ours) | sides
 
 
 def test_where_a_few_paintings_calibrate_the_two_distributions_are_drawn(open_page, serve, tmp_path):
@@ -200,9 +200,9 @@ def test_the_verdict_is_above_the_fold_and_says_no_more_than_the_probability(ope
     a, b = ids(museum_index)[:2]
     page = open_page(museum, f"compare?a={a}&b={b}&prior=0.01")
     page.set_viewport_size({"width": 1280, "height": 800})
-    told = museum_index.pair(f"id:{a}", f"id:{b}", prior=0.01).summary
-    expect(page.locator("#verdict")).to_have_text(told.headline)
-    expect(page.get_by_text(told.details[0])).to_be_visible()
+    summary = museum_index.pair(f"id:{a}", f"id:{b}", prior=0.01).summary
+    expect(page.locator("#verdict")).to_have_text(summary.headline)
+    expect(page.get_by_text(summary.details[0])).to_be_visible()
     expect(page.locator(".frame img")).to_have_count(2)
     page.wait_for_function("[...document.querySelectorAll('.frame img')].every((each) => each.complete)")
     assert page.locator("#verdict").evaluate("each => each.getBoundingClientRect().bottom + scrollY") < 800

@@ -1,4 +1,4 @@
-"""A table that is looked at where it lies says of every painting what the same table says that is in memory."""
+"""A table that is read in place has the same content as the same table in memory."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def columns_of(index: Index):
 
 
 def published(index: Index, data: bytes) -> None:
-    """Let the file of columns hold this, and the manifest say so: what somebody may send."""
+    """Write this file of columns and a matching manifest, as an attacker could."""
     path = columns_of(index)
     manifest = index.generation.folder / "manifest.json"
     before = sha256_of(path)
@@ -177,13 +177,13 @@ def test_columns_that_are_packed_are_refused_before_they_are_unpacked(index, tmp
     ("change", "why"),
     [
         (lambda batch: batch.slice(1), "11 rows"),
-        (lambda batch: batch.set_column(0, "row", batch["row"].take(pa.array([*range(11, -1, -1)]))), "do not grow"),
-        (lambda batch: batch.set_column(0, "row", pa.array([None] * 12, pa.int64())), "column row holds other"),
+        (lambda batch: batch.set_column(0, "row", batch["row"].take(pa.array([*range(11, -1, -1)]))), "do not ascend"),
+        (lambda batch: batch.set_column(0, "row", pa.array([None] * 12, pa.int64())), "column row has the wrong type"),
         (
             lambda batch: batch.set_column(
                 batch.num_columns - 2, batch.schema.names[-2], pa.array([99] * 12, pa.uint32())
             ),
-            "an order that is none",
+            "an invalid order",
         ),
         (lambda batch: batch.drop_columns(["words"]), "other columns"),
         (lambda batch: batch.replace_schema_metadata({}), "columns"),

@@ -105,7 +105,7 @@ def test_what_takes_too_long_or_too_much_is_ended(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(apart, "SECONDS", 0.2)
     for program, reason in (
         ("import time; time.sleep(60)", "not decoded in 0.8 s"),
-        ("import os; os.abort()", "crashed, or went beyond its limits"),
+        ("import os; os.abort()", "crashed, or exceeded its limits"),
         ('print(\'{"problem": "MemoryError"}\')', "not enough memory"),
     ):
         (tmp_path / "program.py").write_text(program)

@@ -1,4 +1,4 @@
-"""Repairing: whatever can be made anew is, bit for bit; what cannot is named, and nothing is lost or dropped."""
+"""Repair: what can be rebuilt is rebuilt, bit for bit; what cannot is named, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from made import painting
 
 
 def damage(path, kind):
-    """In a file of its own: others may be links to the same one."""
+    """Damage a copy of the file, since other generations may link to it."""
     data = bytearray(path.read_bytes())
     path.unlink()
     if kind == "flipped":

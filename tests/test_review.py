@@ -1,4 +1,4 @@
-"""What artidx review finds, writes and reads back; and what never is a finding."""
+"""What artidx review finds, writes and reads back; and what is never a finding."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_work_is_likelier_by_an_artist_of_its_time_and_its_own_date_is_no_evid
     assert of["cranach"] > 0 > of["degas"]
     assert of["degas"] == pytest.approx(of["giotto"], abs=0.2)
     assert of["vermeer"] == 0  # none of theirs is dated
-    years[0] = 1880  # a wrong date speaks against the artist, though it stands in the artist's own record
+    years[0] = 1880  # a wrong date is evidence against the artist, though it is in the artist's own record
     moved = made_works(year=years)
     found = next(evidence(moved).of(moved.objects[:1])).evidence
     assert (found - without)[moved.keys.index("cranach")] < 0 < (found - without)[moved.keys.index("degas")]

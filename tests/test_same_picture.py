@@ -1,4 +1,5 @@
-"""Two photographs of one picture are told from two pictures, and how they differ, by bytes, pixels and geometry."""
+"""Photographs of one picture are distinguished from photographs of two, with their differences, by bytes, pixels and
+geometry."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ import artidx
 from artidx.cli.main import artidx as command
 from artidx.errors import OutOfResources
 from artidx.index.answers import geometry, twins
-from artidx.index.answers import same_picture as told
+from artidx.index.answers import same_picture as module
 from artidx.index.answers.same_picture import Reach, same_picture, seen
 from made import CALIBRATION, MUSEUM
 
@@ -68,7 +69,7 @@ def picture() -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def original(picture: Image.Image) -> told.Seen:
+def original(picture: Image.Image) -> module.Seen:
     return seen(picture)
 
 
@@ -132,7 +133,7 @@ def test_a_copy_by_another_hand_is_a_version_and_not_the_same_picture(picture, o
 
 
 def test_identical_pixels_and_bytes_are_told_without_opencv(picture, monkeypatch):
-    monkeypatch.setattr(told, "has_geometry", lambda: False)
+    monkeypatch.setattr(module, "has_geometry", lambda: False)
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     assert same_picture(seen(picture), seen(stream.getvalue())).kinds == ("identical pixels",)
@@ -145,7 +146,7 @@ def test_an_opencv_for_which_there_is_no_memory_is_not_called_missing(tmp_path, 
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "cv2", raising=False)
     with pytest.raises(OutOfResources, match="OpenCV: not enough memory"):
-        told.has_geometry()
+        module.has_geometry()
 
 
 def test_what_was_found_in_a_photograph_is_kept_for_who_asks_again(original, picture, monkeypatch):
@@ -198,7 +199,7 @@ def test_how_far_photographs_are_compared_follows_the_models_scale():
 
 
 def test_a_copy_that_a_model_finds_far_away_is_one_picture_still(photographs, picture, monkeypatch, tmp_path):
-    # One model had grey copies at a distance of 0.71, beyond what was looked at.
+    # One model had grey copies at a distance of 0.71, farther than was compared.
     folder, index = photographs
     monkeypatch.setattr(index, "reach", Reach(near=0.0))
     for how in ("grey", "mirrored", "recoloured", "smaller", "another photograph"):

@@ -1,4 +1,4 @@
-"""Segments: small changes stay small, many are joined, and what is stored is what is read, whatever was done."""
+"""Segments: small changes stay small, many are merged, and what is stored is what is read."""
 
 from __future__ import annotations
 

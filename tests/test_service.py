@@ -36,7 +36,7 @@ from artidx.service.metrics import Metrics
 from artidx.service.settings import is_loopback
 from artidx.service.traces import Traces
 from made import MUSEUM, painting, small_model
-from served import TOKEN, form, served, told
+from served import TOKEN, as_served, form, served
 
 RED, RED_TOO, BLUE = "Red Painter/R0.png", "Red Painter/R1.png", "Blue Painter/B0.png"
 
@@ -64,7 +64,7 @@ def said(*words):
     """What the command line prints, without where files lie."""
     found = CliRunner().invoke(artidx, [str(word) for word in words])
     assert found.exit_code in (0, 1), found.output
-    return told(json.loads(found.stdout))
+    return as_served(json.loads(found.stdout))
 
 
 def test_real_paintings_get_the_answers_of_the_command_line(museum, museum_index):
@@ -475,7 +475,7 @@ def test_a_painting_is_added_found_and_removed_with_its_picture(service, client,
         kept = list((tmp_path / "uploads").iterdir())
         assert [re.fullmatch(r"[0-9a-f]{64}\.image", path.name) is not None for path in kept] == [True]
         assert client.get("/v1/paintings/new/1").json()["has_image"]
-        known = told(json.loads(as_json(Index.open(index.source).nearest(new.read_bytes()))))
+        known = as_served(json.loads(as_json(Index.open(index.source).nearest(new.read_bytes()))))
         assert client.post("/v1/nearest", **form(image=new)).json() == known | {"query": "new.png"}
         for again, name in (
             (form(image=new, id="other"), "already-there"),

@@ -1,4 +1,4 @@
-"""Changes by HTTP: labels with who said so, a change meant for one generation, adding twice; who may do what."""
+"""Changes by HTTP: labels with their author, a change for one generation only, repeated additions; rights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from artidx.service.aside import forget
 from artidx.service.settings import ServiceSettings
 from artidx.service.tokens import Tokens
 from made import painting
-from served import TOKEN, form, served, told
+from served import TOKEN, as_served, form, served
 
 RED, BLUE = "Red Painter/R0.png", "Blue Painter/B0.png"
 PAGE = "https://museum.example"
@@ -82,7 +82,7 @@ def test_findings_are_told_page_by_page_and_decided_all_at_once(collection, embe
         assert (found["total"], found["generation"]) == (len(review.findings), 1)
         keys = [key_of(each.kind, each.objects, each.records) for each in review.findings]
         expected = [
-            told(json.loads(as_json(finding))) | {"key": key, "decision": None, "stale": None}
+            as_served(json.loads(as_json(finding))) | {"key": key, "decision": None, "stale": None}
             for key, finding in zip(keys, review.findings, strict=True)
         ]
         pages = [client.get(f"/v1/review?per_page=2&page={page}").json()["findings"] for page in (1, 2, 3)]

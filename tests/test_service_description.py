@@ -1,4 +1,4 @@
-"""The service's description of itself: generators of clients take it whole, and its examples are what it describes."""
+"""The OpenAPI description: client generators can use all of it, and its examples match it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_schemas_have_names_and_their_examples_are_of_the_form_that_they_describ
 def test_the_reference_is_a_page_of_its_own_with_all_operations(index):
     with served(index.source) as service, service.client() as client:
         page = client.get("/docs").text
-        assert client.get("/v1/nothing").json()["detail"].startswith("nothing is here; /docs")
+        assert client.get("/v1/nothing").json()["detail"].startswith("nothing is here; see /docs")
         for name in (name for methods in OPERATIONS.values() for name in methods.values()):
             assert f'id="{name}"' in page
         assert set(re.findall(r'href="#([^"]*)"', page)) <= set(re.findall(r'id="([^"]*)"', page))

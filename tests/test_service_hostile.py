@@ -63,7 +63,7 @@ def command(index):
 
 
 def talk(url, data, timeout=30):
-    """What a server says to these bytes: a status, or 0 where it hung up."""
+    """The status of a server's answer to these bytes, or 0 if it closed the connection."""
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout) as connection:
         try:

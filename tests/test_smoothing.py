@@ -1,4 +1,4 @@
-"""Transformers made ready for int8 activations: they compute what they did, and lose less by int8."""
+"""Transformers prepared for int8 activations: they compute the same, and lose less by int8."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_the_command_line_reads_what_it_is_allowed_to(storage, tmp_path, model_f
             env={"ARTIDX_ALLOW": ROOT},
             catch_exceptions=False,
         )
-        .output.count("already there, left with their labels: 6")
+        .output.count("already in the index, unchanged: 6")
         == 1
     )
 

@@ -50,7 +50,7 @@ from artidx.index.storage.vector_store import CANDIDATES
 from lite import MilvusLite
 from made import DIM, Stages, painting, small_model, watched
 from postgres import PostgresServer
-from served import TOKEN, form, served, told
+from served import TOKEN, as_served, form, served
 
 AWKWARD = ["Baroque", "", "ba'r\"o\\que", "100", "-2.5", "1e3", "Été\u0301", "%_\\", "b\tc", "日本", "inf"]
 
@@ -798,7 +798,7 @@ def said(*words, status=0):
 
 def test_the_command_line_takes_an_address_where_it_takes_an_index(there, museum_index):
     address = there.address()
-    assert f"24 paintings, generation 1; {there.all_are_looked_at}, all are looked at" in said(
+    assert f"24 paintings, generation 1; {there.all_are_looked_at}, exhaustive search" in said(
         "push", museum_index.source, address
     )
     assert json.loads(said("push", museum_index.source, address, "--json"))["written"] == 0
@@ -806,7 +806,7 @@ def test_the_command_line_takes_an_address_where_it_takes_an_index(there, museum
     assert said("evaluate", address) == said("evaluate", museum_index.source)
     told = said("info", address)
     assert f"{address}: 24 paintings by" in told
-    assert f"{there.all_are_looked_at}, all are looked at" in told
+    assert f"{there.all_are_looked_at}, exhaustive search" in told
     ours = json.loads(said("nearest", first, "--index", address, "--json", "--where", "year > 1000"))
     theirs = json.loads(said("nearest", first, "--index", museum_index.source, "--json", "--where", "year > 1000"))
     assert ours["paintings"] == theirs["paintings"]
@@ -843,7 +843,7 @@ def test_the_service_answers_from_a_server_and_takes_up_what_is_pushed(there, in
         answer = client.post("/v1/nearest", **form(image="Red Painter/R0.png"))
         assert answer.status_code == 200
         assert answer.headers["artidx-index"] == address.name
-        expected = told(json.loads(as_json(index.nearest("id:Red Painter/R0.png"))))
+        expected = as_served(json.loads(as_json(index.nearest("id:Red Painter/R0.png"))))
         assert answer.json()["paintings"] == expected["paintings"]
         assert client.get("/v1/artists/red painter").json()["artist"]["paintings"] == 4
         assert client.get("/v1/paintings?artist=Red Painter").json()["total"] == 4

@@ -1,4 +1,4 @@
-"""Tables: every encoding, separator, heading and spreadsheet that people have; what is hostile is bounded."""
+"""Tables: every encoding, separator, heading and spreadsheet that people have; hostile ones are bounded."""
 
 from __future__ import annotations
 

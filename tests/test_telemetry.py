@@ -1,4 +1,4 @@
-"""Nothing leaves the machine, and nothing is written into the home of whoever asks."""
+"""Nothing leaves the machine, and nothing is written into the user's home."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FACES = {
 
 
 def ran(face: str, picture: Path, home: str | Path, *before: str) -> subprocess.CompletedProcess[str]:
-    """A face of artidx in a process of its own, with nothing in its environment but a home."""
+    """An entry point of artidx in a separate process, with only HOME in its environment."""
     return subprocess.run(
         [*before, sys.executable, "-c", FACES[face], picture],
         cwd=picture.parent,

@@ -1,4 +1,4 @@
-"""What the documentation says to type of curl, typed: every route of the service answers as it is shown."""
+"""The curl commands of the documentation: every route of the service answers as shown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOST = re.compile(r"localhost:8000")
 
 @pytest.fixture
 def service(tmp_path, monkeypatch, embedder):
-    """A service of these paintings, in whose folder the pictures lie that are sent."""
+    """A service of these paintings, whose folder has the pictures that are sent."""
     monkeypatch.chdir(tmp_path)
     for number, name in enumerate(("one.jpg", "other.jpg", "two.jpg", "new.jpg")):
         painting(tmp_path / name, 40 + number)
@@ -54,7 +54,7 @@ def service(tmp_path, monkeypatch, embedder):
 
 
 def typed(service, command):
-    """A command as it was typed, but for the port."""
+    """The command as shown, with the port of this service."""
     command = HOST.sub(f"127.0.0.1:{service.port}", command)
     script = f"uuidgen() {{ cat /proc/sys/kernel/random/uuid; }}; {command}"
     environment = {"PATH": os.environ["PATH"], "AUTH": f"Authorization: Bearer {TOKEN}"}

@@ -1,4 +1,4 @@
-"""The transformer recipe: a backbone in two halves, tokens that are kept, origins drawn alike, and the model."""
+"""The transformer recipe: a backbone in two halves, cached tokens, equally sampled sources, and the model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory):
-    """Four artists who are learnt, two who are not; two origins, one of which has a split of its own."""
+    """Four training artists, two others; two sources, one of which has its own split."""
     folder, rows = tmp_path_factory.mktemp("paintings"), []
     for number in range(6):
         for i in range(8):
@@ -70,7 +70,7 @@ def table(catalog):
 
 
 class Whole(NamedTuple):
-    """A run from its beginning to its end. said: its lines."""
+    """A complete run. said: its messages."""
 
     work: Path
     model: torch.nn.Module

@@ -1,4 +1,4 @@
-"""Files of older formats are read: the same numbers under the keys they had then."""
+"""Files of older formats are read: the same numbers under older keys."""
 
 from __future__ import annotations
 

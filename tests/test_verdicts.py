@@ -39,7 +39,7 @@ from made import CALIBRATION, HUES, among_its_nearest, painting
 
 @pytest.fixture
 def few_are_enough(monkeypatch):
-    """Twelve paintings are landmarks enough."""
+    """Twelve landmarks are allowed to be enough."""
     monkeypatch.setattr(neighbourhood, "FEWEST", 3)
     monkeypatch.setattr("artidx.index.answers.search.FEWEST", 3)
 
@@ -256,38 +256,38 @@ PAIR = {
 def test_the_headline_says_the_probability_whatever_the_threshold_says(probability, words):
     # "The same artist: the probability that one artist painted both is 3 %" was once a headline.
     for same in (True, False):
-        told = wording.of_pair(**PAIR | {"same": same, "probability": probability})
-        assert told.words == words
-        assert told.headline.startswith(words.capitalize())
-        assert any("threshold says otherwise" in note for note in told.notes) == (same != (probability >= 0.5))
+        summary = wording.of_pair(**PAIR | {"same": same, "probability": probability})
+        assert summary.words == words
+        assert summary.headline.startswith(words.capitalize())
+        assert any("threshold says otherwise" in note for note in summary.notes) == (same != (probability >= 0.5))
 
 
 def test_what_is_known_to_be_too_sure_is_said_a_step_weaker_with_the_reason():
-    told = wording.of_pair(**PAIR | {"probability": 0.99, "is_too_sure": True})
-    assert told.words == "likely"
-    assert told.notes[0].startswith("The index holds neither")
+    summary = wording.of_pair(**PAIR | {"probability": 0.99, "is_too_sure": True})
+    assert summary.words == "likely"
+    assert summary.notes[0].startswith("The index holds neither")
 
 
 def test_one_picture_comes_before_one_hand():
-    told = wording.of_pair(
+    summary = wording.of_pair(
         **PAIR | {"probability": 0.99, "one_picture": "seem to show the same picture: the files are identical"}
     )
-    assert told.headline.startswith("A and B seem to show the same picture: the files are identical. Very likely")
+    assert summary.headline.startswith("A and B seem to show the same picture: the files are identical. Very likely")
 
 
 def test_a_ranking_is_told_against_the_record():
     cezanne, renoir = wording.Named("Cézanne", 0.75, 40), wording.Named("Renoir", 0.05, 3)
 
-    def told(recorded):
+    def summary(recorded):
         return wording.of_artists([cezanne, renoir], 0.2, 100, recorded, is_from_elsewhere=False)
 
-    assert told(None).headline == "Likely Cézanne: 75%."
-    assert told(None).notes == ()
-    assert told(wording.Recorded("Renoir", 1, 3)).notes == (
+    assert summary(None).headline == "Likely Cézanne: 75%."
+    assert summary(None).notes == ()
+    assert summary(wording.Recorded("Renoir", 1, 3)).notes == (
         "The record says Renoir (5%); it looks more like Cézanne (75%).",
     )
-    assert told(wording.Recorded("Cézanne", 0, 40)).notes == ("The record says Cézanne; the pictures agree.",)
-    assert "no other work" in told(wording.Recorded("Monet", None, 0)).notes[0]
+    assert summary(wording.Recorded("Cézanne", 0, 40)).notes == ("The record says Cézanne; the pictures agree.",)
+    assert "no other work" in summary(wording.Recorded("Monet", None, 0)).notes[0]
     nobody = wording.of_artists([renoir], 0.95, 100, wording.Recorded("Renoir", 0, 3), is_from_elsewhere=True)
     assert nobody.headline == "Very likely none of the artists here: 95%."
     assert nobody.notes == ("The record says Renoir (5%); it looks like none of the artists here (95%).",)
@@ -558,9 +558,9 @@ def test_a_pair_outside_the_index_is_judged_by_a_calibration_of_its_own(index, t
     assert index.pair(*paths).measured_on == "pairs from elsewhere"
     assert index.pair(paths[0], inside).measured_on == CALIBRATION.pairs.measured_on
     assert index.pair(inside, paths[0]).measured_on == CALIBRATION.pairs.measured_on
-    told_apart = [replace(CALIBRATION, outside=each) for each in (outside, None)]
+    calibrations = [replace(CALIBRATION, outside=each) for each in (outside, None)]
     probabilities = []
-    for calibration in told_apart:
+    for calibration in calibrations:
         monkeypatch.setattr(Index, "calibration", calibration)
         probabilities.append(index.pair(*paths).probability)
     assert probabilities[0] != probabilities[1]

@@ -1,4 +1,4 @@
-"""The small language of --where and --exclude: it means what Python would mean, and does nothing else."""
+"""The language of --where and --exclude: it means the same as in Python, and does nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks from elsewhere as models: held against the network run by itself, and what is wrong told in one line."""
+"""Wrapped networks: compared with the network alone, and errors in one line."""
 
 from __future__ import annotations
 

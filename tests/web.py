@@ -1,4 +1,4 @@
-"""A web server with a certificate that is trusted here: files, a IIIF image server, and the ways in which one fails."""
+"""A web server with a trusted certificate: files, a IIIF image server, and its possible failures."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ IMAGE = re.compile(r"/iiif/([^/]+)/(full|\d+,\d+,\d+,\d+)/(max|full|\d+),?(\d*)/
 
 
 class Web:
-    """Runs while it is entered. files: what is at each path; images: what the image server has; answers: statuses that
-    a path is answered with first; asked: paths, in the order of the questions; at_once: the most at one time."""
+    """Runs within a with statement. files: content by path; images: of the image server; answers: first statuses by
+    path; asked: requested paths, in order; at_once: maximal number of simultaneous requests."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.files: dict[str, bytes] = {}
@@ -81,7 +81,7 @@ class Web:
             image = image.crop((left, top, left + wide, top + high))
         if width.isdecimal():
             if int(width) > image.width:
-                return 400, b""  # a server that enlarges nothing, as version 3 has it
+                return 400, b""  # a server that does not enlarge, as in version 3
             image = image.resize((int(width), int(height or round(image.height * int(width) / image.width))))
         stream = io.BytesIO()
         image.save(stream, "JPEG", quality=90)

@@ -114,7 +114,9 @@ def read_catalog(
     found = _Found()
     if isinstance(source, pd.DataFrame):
         if source.empty:
-            raise BadCatalog(f"{FRAME}: has no rows, or no columns; give one row a painting and a column of file names")
+            raise BadCatalog(
+                f"{FRAME}: has no rows, or no columns; give one row per painting, with a column of file names"
+            )
         return _finish(FRAME, _described(table_of(source, FRAME), names, ".", found), names, found)
     if not isinstance(source, str | os.PathLike):
         raise BadCatalog(f"a catalog is read from a path or a DataFrame, not from {type(source).__name__}")
@@ -451,7 +453,7 @@ def _cleaned(column: pd.Series[Any]) -> list[Any]:
 
 def _why_none(found: _Found) -> str:
     counted = found.left.counted()
-    return f"; left alone: {', '.join(f'{files:,} {reason}' for reason, files in counted[:5])}" if counted else ""
+    return f"; ignored: {', '.join(f'{files:,} {reason}' for reason, files in counted[:5])}" if counted else ""
 
 
 def _reading(names: ColumnNames, found: _Found) -> dict[str, Any] | None:

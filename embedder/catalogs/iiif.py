@@ -210,8 +210,8 @@ def _address(said: str, where: str, walk: _Walk) -> tuple[str, str | None]:
 def _number(address: str) -> str:
     """A number for an object from the address of its manifest: the last part that is not the same for all."""
     parts = [unquote(part) for part in urlsplit(address).path.split("/")]
-    told = [re.sub(r"\.json(ld)?$", "", part) for part in parts if not NOT_IMAGES.fullmatch(part)]
-    return told[-1] if told else address
+    telling = [re.sub(r"\.json(ld)?$", "", part) for part in parts if not NOT_IMAGES.fullmatch(part)]
+    return telling[-1] if telling else address
 
 
 def _table(
@@ -269,7 +269,7 @@ def _frame(labels: Sequence[Mapping[str, str]], walk: _Walk) -> pd.DataFrame:
     most = MAX_CELLS // len(labels)
     if len(counts) >= most:
         common = {heading for heading, _ in counts.most_common(max(0, most - 1))}
-        walk.skipped.append((f"{len(counts) - len(common):,} headings", "too many metadata; the most common are kept"))
+        walk.skipped.append((f"{len(counts) - len(common):,} headings", "too much metadata; the most common are kept"))
         counts = Counter({heading: count for heading, count in counts.items() if heading in common})
     columns = {heading: [each.get(heading, "") for each in labels] for heading in (LABEL, *counts)}
     return pd.DataFrame(columns, dtype="str")

@@ -47,7 +47,7 @@ def decoded(stream: BinaryIO, kind: str, least: int, max_pixels: int) -> Image.I
         raise OSError(f"not decoded in {4 * SECONDS} s") from None
     head, _, pixels = ran.stdout.partition(b"\n")
     if not head:
-        raise OSError("its decoder crashed, or went beyond its limits of memory and time")
+        raise OSError("its decoder crashed, or exceeded its limits of memory and time")
     found = json.loads(head)
     if "problem" in found:
         raise MemoryError if found["problem"] == "MemoryError" else OSError(found["problem"])

@@ -51,7 +51,7 @@ FORMATS = (  # in the order in which they are tried; no EPS, PSD, ...: fewer dec
         "HEIC",
         (".heic", ".heif", ".hif", ".heics", ".heifs"),
         importlib.util.find_spec("pillow_heif") is not None,
-        "pip install 'artidx[heic]' to have it read",
+        "pip install 'artidx[heic]' to read it",
     ),
 )
 UNREAD = {  # names of other pictures, and of documents that contain pictures -> the endings of their files
@@ -151,7 +151,7 @@ def is_read(name: str) -> bool:
 def unread(name: str) -> str | None:
     """The format of a picture that is not read, and what to install if it could be; None if it is read, or no picture.
 
-    Such as "a PDF document", or "HEIC: pip install 'artidx[heic]' to have it read".
+    Such as "a PDF document", or "HEIC: pip install 'artidx[heic]' to read it".
     """
     found = _READ_BY_ENDING.get(ending(name))
     if found is not None:
@@ -199,5 +199,5 @@ def _markup(text: bytes) -> str | None:
     if b"<svg" in text and text.startswith(b"<"):
         return "an SVG drawing"
     if text.startswith((b"<!doctype html", b"<html")):
-        return "a page of the web"
+        return "a web page"
     return "XML" if text.startswith(b"<?xml") else None

@@ -253,11 +253,11 @@ def agreement(one: npt.NDArray[np.float32], two: npt.NDArray[np.float32], inside
     greys = [patches(each)[is_within] for each in (one, two)]
     x, y = (weights * (each - ((each * weights).sum(axis=1) / counts)[:, None]) for each in greys)
     spread_x, spread_y = (np.sqrt((each * each).sum(axis=1) / counts) for each in (x, y))
-    is_told = np.maximum(spread_x, spread_y) >= FLAT
-    if is_told.sum() < 4:
+    is_textured = np.maximum(spread_x, spread_y) >= FLAT
+    if is_textured.sum() < 4:
         return 0.0
     correlations = (x * y).sum(axis=1) / counts / np.maximum(spread_x * spread_y, 1e-6)
-    return float(np.median(correlations[is_told]))
+    return float(np.median(correlations[is_textured]))
 
 
 def _saturation(pixels: Any) -> float:

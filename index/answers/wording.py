@@ -108,7 +108,7 @@ def of_pair(
                 if false_positive_rate is None
                 else f"for these two, which {false_positive_rate:.1%} of pairs by different artists pass."
             ),
-            "By their distance alone: the index has too few paintings to compare their neighbourhoods."
+            "Judged by their distance alone: the index has too few paintings to compare their neighbourhoods."
             if neighbourhood_similarity is None
             else f"By their distance alone the probability is {percent(probability_by_distance)}; the similarity of "
             f"their neighbourhoods in the index is {neighbourhood_similarity:.2f} of 1.",

@@ -39,7 +39,7 @@ def write(generation: Generation, target: Path) -> None:
 
 def _annotations(generation: Generation) -> Iterator[dict[str, Any]]:
     model = generation.manifest.model
-    told = {
+    described = {
         "name": model.name,
         "version": model.sha256,
         "checksum": f"sha256:{model.sha256}",  # of the model file, which includes its preprocessing
@@ -62,7 +62,7 @@ def _annotations(generation: Generation) -> Iterator[dict[str, Any]]:
                     "type": "Annotation",
                     "motivation": "embedding",
                     "target": _target(row),
-                    "body": {"type": "EmbeddingVector", "vector": data, "vectorEncoding": "base64", "model": told},
+                    "body": {"type": "EmbeddingVector", "vector": data, "vectorEncoding": "base64", "model": described},
                 }
 
 

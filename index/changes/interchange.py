@@ -141,7 +141,9 @@ def _read_paintings(path: Path, length: int) -> pd.DataFrame:
         raise BadCatalog(f"{path}: has no column id")
     ids = found["id"].astype("str")
     if found["id"].isna().any() or ids.duplicated().any():
-        raise BadCatalog(f"{path}: every painting needs an id of its own, {ids[ids.duplicated()].iloc[:1].tolist()}")
+        raise BadCatalog(
+            f"{path}: ids must be unique, and none may be missing: {ids[ids.duplicated()].iloc[:1].tolist()}"
+        )
     empty = pd.Series([None] * length, dtype="str")
     text = {name: found[name].astype("str") if name in found else empty for name in ("artist", "title")}
     own = pd.DataFrame(

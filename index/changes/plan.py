@@ -268,13 +268,13 @@ def _contents(
         def content(location: str) -> str | None:
             if location in known:
                 return known[location]
-            told = hashed.print_of(location) if _is_plain(location) else ""
+            mark = hashed.print_of(location) if _is_plain(location) else ""
             try:
                 with reader.open(location) as stream:
                     sha256 = content_hash(stream)
             except UnreadableImage:
                 return None
-            read.append((location, told, sha256))
+            read.append((location, mark, sha256))
             return sha256
 
         found = []

@@ -175,7 +175,7 @@ class _Mending:
         else:
             found = Segment(table, np.array(pieces.read_vectors(self.folder / f"{name}.npy")))
         if f"{name}.arrow" in self.wrong:
-            self.done.append(f"{name}.arrow: made anew from the table")
+            self.done.append(f"{name}.arrow: rebuilt from the table")
         if f"{name}.faiss" in self.wrong:
             self.done.append(f"{name}.faiss: rebuilt from the vectors")
         return found

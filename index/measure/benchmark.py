@@ -26,7 +26,7 @@ from ..scoring.artists import artist_codes
 from ..scoring.calibration import GalleryScores
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import PairCurve, Pairs, blocks
-from ..scoring.open_set import told_apart
+from ..scoring.open_set import auc_of
 from ..scoring.vectors import Array, Doubles, Integers
 from .bootstrap import MOST_PAIRS, Interval, auc_draws, identified_draws, interval_of, mean_draws, pair_draws, thinned
 from .fit_artists import fit_held_out
@@ -157,7 +157,7 @@ def benchmark(
         gallery,
         int(task.in_gallery.sum()),
         int(task.table["artist_key"][task.in_gallery].nunique()),
-        _told_apart(about, models),
+        _with_distinct_names(about, models),
         parts,
         left_out,
     )
@@ -372,7 +372,7 @@ def _named(answers: _Answers, here: npt.NDArray[np.bool_]) -> dict[str, _Measure
         return found
     outside_by, best, outside_best = answers.by[outside], answers.best[known], answers.outside_best[outside]
     sure, outside_sure = -answers.unknown[known], -answers.outside_unknown[outside]
-    found["known_auc"] = _Measured(told_apart(sure, outside_sure), auc_draws(sure, outside_sure, by, outside_by))
+    found["known_auc"] = _Measured(auc_of(sure, outside_sure), auc_draws(sure, outside_sure, by, outside_by))
     limits = acceptance_limits(outside_best, np.array([*FALSE_ACCEPTANCES.values()]))
     for (name, rate), limit in zip(FALSE_ACCEPTANCES.items(), limits, strict=True):
         found[name] = _Measured(
@@ -382,7 +382,7 @@ def _named(answers: _Answers, here: npt.NDArray[np.bool_]) -> dict[str, _Measure
     return found
 
 
-def _told_apart(models: Sequence[BenchmarkedModel], files: Sequence[str]) -> tuple[BenchmarkedModel, ...]:
+def _with_distinct_names(models: Sequence[BenchmarkedModel], files: Sequence[str]) -> tuple[BenchmarkedModel, ...]:
     names = [model.name for model in models]
     return tuple(
         BenchmarkedModel(

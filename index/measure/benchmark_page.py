@@ -57,11 +57,11 @@ def _part(found: Benchmark, part: Part) -> str:
 def _cell(score: Score) -> str:
     if score.value != score.value:
         return "<td>-</td>"
-    told = f"{score.value:.3f}<small>{score.interval[0]:.3f} to {score.interval[1]:.3f}</small>"
+    text = f"{score.value:.3f}<small>{score.interval[0]:.3f} to {score.interval[1]:.3f}</small>"
     if score.difference is not None and score.difference_interval is not None:
         low, high = score.difference_interval
-        told += f"<small>{score.difference:+.3f}: {low:+.3f} to {high:+.3f}</small>"
-    return f"<td>{told}</td>"
+        text += f"<small>{score.difference:+.3f}: {low:+.3f} to {high:+.3f}</small>"
+    return f"<td>{text}</td>"
 
 
 def _drawn(found: Benchmark, part: Part) -> str:

@@ -20,7 +20,7 @@ from ..scoring.artist_scores import gallery_scores
 from ..scoring.artists import artist_codes
 from ..scoring.calibration import ArtistCalibration, ArtistCase, GalleryScores
 from ..scoring.centre import centre_of, centred
-from ..scoring.open_set import OpenSet, told_apart
+from ..scoring.open_set import OpenSet, auc_of
 from ..scoring.vectors import Array, Doubles, Integers
 from .groups import folds, halves, sampled
 from .likelihood import Case
@@ -67,13 +67,13 @@ def calibrate_artists(cases: Sequence[ArtistCase], measured_on: str) -> ArtistCa
     weights = needed("scipy.optimize").minimize(loss, BEGIN, jac=True, method="BFGS").x
     _, intercept, count_penalty, prior_exponent = weights.tolist()
     fitted = ArtistCalibration(_slope(weights), intercept, count_penalty, measured_on, prior_exponent)
-    fitted = replace(fitted, open_set=_open_set([Told.of(case, fitted) for case in cases]))
+    fitted = replace(fitted, open_set=_open_set([OpenSetCase.of(case, fitted) for case in cases]))
     if max(_spread_of_counts(case) for case in cases) >= ALIKE:
         return fitted
     return replace(
         fitted,
-        measured_on=f"{measured_on}; its artists have alike many paintings, so what their number "
-        f"says is not measured but taken as usual",
+        measured_on=f"{measured_on}; its artists have equally many paintings, so the usual effect of "
+        f"that number is assumed, not measured",
     )
 
 
@@ -82,7 +82,7 @@ def _slope(weights: Doubles) -> float:
 
 
 @dataclass(frozen=True)
-class Told:
+class OpenSetCase:
     """The terms of open_set.py for a case's known (k, 4) and unknown (u, 4) queries, and the queries' artists."""
 
     known: Doubles
@@ -91,15 +91,15 @@ class Told:
     unknown_by: Integers
 
     @classmethod
-    def of(cls, case: ArtistCase, calibration: ArtistCalibration) -> Told:
+    def of(cls, case: ArtistCase, calibration: ArtistCalibration) -> OpenSetCase:
         return cls(calibration.terms(case.known), calibration.terms(case.unknown), case.known_by, case.unknown_by)
 
-    def only(self, artists: Integers, is_in: bool) -> Told:
+    def only(self, artists: Integers, is_in: bool) -> OpenSetCase:
         known, unknown = (np.isin(by, artists) == is_in for by in (self.known_by, self.unknown_by))
-        return Told(self.known[known], self.unknown[unknown], self.known_by[known], self.unknown_by[unknown])
+        return OpenSetCase(self.known[known], self.unknown[unknown], self.known_by[known], self.unknown_by[unknown])
 
 
-def _open_set(cases: Sequence[Told]) -> OpenSet:
+def _open_set(cases: Sequence[OpenSetCase]) -> OpenSet:
     """Fit by maximum a posteriori; measured by cross-validation over artists."""
     model = OpenSet(*open_set_weights(cases).tolist())
     judged: list[list[tuple[Doubles, Doubles]]] = [[] for _ in cases]
@@ -115,12 +115,12 @@ def _open_set(cases: Sequence[Told]) -> OpenSet:
             here = case.only(fold, True)
             found.append((held_out.log_odds(here.known), held_out.log_odds(here.unknown)))
     odds = [tuple(np.concatenate(kind) for kind in zip(*found, strict=True)) for found in judged]
-    auc = float(np.mean([told_apart(known, unknown) for known, unknown in odds]))
+    auc = float(np.mean([auc_of(known, unknown) for known, unknown in odds]))
     error = float(np.mean([unknown_error(_unknown(known), _unknown(unknown)) for known, unknown in odds]))
     return replace(model, auc=auc, calibration_error=error)
 
 
-def open_set_weights(cases: Sequence[Told]) -> Doubles:
+def open_set_weights(cases: Sequence[OpenSetCase]) -> Doubles:
     """(5,) weights; cases have equal weights, and so have known and unknown queries in each."""
     queries = float(np.mean([len(case.known) for case in cases]))
     usual = OpenSet().weights

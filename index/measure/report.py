@@ -36,7 +36,7 @@ NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, field of the scores, n
     ("AUC by distance alone", "pairs", "auc_by_distance"),
     ("found at 1 % false positives", "pairs", "found_at_1_percent"),
     ("at 0.1 %", "pairs", "found_at_0_1_percent"),
-    ("pairs judged rightly", "pairs", "accuracy"),
+    ("pairs judged correctly", "pairs", "accuracy"),
     ("precision", "pairs", "precision"),
     ("calibration error", "pairs", "calibration_error"),
     ("Brier score", "pairs", "brier"),
@@ -48,7 +48,7 @@ NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, field of the scores, n
     ("R@5", "retrieval", "recall_at_5"),
     ("artist first", "nearest", "top_1"),
     ("in first five", "nearest", "top_5"),
-    ("known told from out_of_gallery (AUC)", "nearest", "known_auc"),
+    ("in or out of the gallery (AUC)", "nearest", "known_auc"),
     ("calibration error of none of them", "nearest", "unknown_error"),
 )
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..scoring.calibration import ArtistCalibration, GalleryScores
-from ..scoring.open_set import told_apart
+from ..scoring.open_set import auc_of
 from ..scoring.vectors import Array, Doubles, Integers
 from .bootstrap import Interval, auc_interval, identified_interval, mean_interval
 from .reliability import reliability
@@ -174,7 +174,7 @@ def nearest_scores(
             float(((best > limit) & ~wrong).mean()) if len(truth) else np.nan
             for limit in acceptance_limits(foreign.max(axis=1, initial=0), np.array(FALSE_ACCEPTANCES))
         ),
-        told_apart(-unknown, -foreign_unknown),
+        auc_of(-unknown, -foreign_unknown),
         unknown_error(unknown, foreign_unknown),
         _share(is_large[named[wrong]]),
         float(sizes[is_large].sum() / max(sizes.sum(), 1)),

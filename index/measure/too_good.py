@@ -30,7 +30,7 @@ def perfect_scores(auc: float, same_pairs: int, top_1: float, queries: int) -> l
     if queries >= FEWEST and top_1 >= PERFECT:
         found.append(f"the right artist first for {top_1:.1%}")
     return [
-        f"{what} can hardly be: look for copies of a picture under several names, and for paintings that "
+        f"{what} is hardly possible: look for copies of a picture under several names, and for paintings that "
         f"the model was trained on"
         for what in found
     ]
@@ -61,7 +61,7 @@ def reads_the_answer(vectors: Array, artists: Integers, calibration: ArtistCalib
     if right <= asked_in_all * most + DEVIATIONS * math.sqrt(asked_in_all * most * (1 - most)):
         return []
     return [
-        f"the right artist is named first for {right / asked_in_all:.0%} even where the artists are shuffled among "
-        f"the paintings, which is {most:.0%} at most by chance: the calibration reads the answer from something "
-        f"else than the paintings; calibrate again with artidx calibrate"
+        f"the right artist is named first for {right / asked_in_all:.0%} even if artists are shuffled among "
+        f"the paintings, where chance gives at most {most:.0%}: the calibration gets the answer from something "
+        f"other than the paintings; calibrate again with artidx calibrate"
     ]

@@ -119,7 +119,7 @@ class MilvusStore:
     def facts(self) -> list[str]:
         """How the paintings are stored and searched, in sentences."""
         kind = self.about.kind
-        found = "all are looked at" if kind.is_exact else f"finds {self.about.recall_at_10:.1%} of the ten nearest"
+        found = "exhaustive search" if kind.is_exact else f"finds {self.about.recall_at_10:.1%} of the ten nearest"
         return [f"kept in Milvus {self._server.version}, as {self._collection}; {kind.type}, {found}"]
 
     @property

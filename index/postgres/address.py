@@ -1,7 +1,7 @@
 """The address of an index in PostgreSQL: `postgresql://user@host:5432/database/name`.
 
-It holds no password: libpq takes that from PGPASSWORD or ~/.pgpass, and the settings of TLS from PGSSLMODE and
-PGSSLROOTCERT. For what an address leaves out, libpq has defaults.
+It has no password: libpq takes that from PGPASSWORD or ~/.pgpass, and the settings of TLS from PGSSLMODE and
+PGSSLROOTCERT. libpq has defaults for missing parts of an address.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .postgres_store import PostgresStore
 
 PREFIXES = ("postgresql://", "postgres://")
-LONGEST = 24  # characters of a name: PostgreSQL takes 63 for a table, and which generation it is comes after the name
+LONGEST = 24  # characters of a name: PostgreSQL allows 63 for a table, and the generation is appended
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Address(address.Address):
 
     @classmethod
     def of(cls, text: str) -> Address:
-        """Read an address. Raises BadSetting."""
+        """Parse an address. Raises BadSetting."""
         expected = "expected postgresql://USER@HOST:5432/DATABASE/NAME"
         try:
             found = urlsplit(text)
@@ -105,12 +105,12 @@ class Address(address.Address):
 
 
 def is_address(text: str | os.PathLike[str]) -> bool:
-    """Whether this means an index in PostgreSQL, and not a file."""
+    """Whether this is an index in PostgreSQL, not a file."""
     return isinstance(text, str) and text.startswith(PREFIXES)
 
 
 def _store() -> type[PostgresStore]:
-    """What speaks to the server. Raises MissingPackage."""
+    """The module that talks to the server. Raises MissingPackage."""
     try:
         from .postgres_store import PostgresStore
     except ImportError:

@@ -1,7 +1,7 @@
-"""A condition (where.py) in SQL, so that it means the same there as over a table.
+"""Translate a condition (where.py) into SQL, with the same meaning as on a table.
 
-No value of a user's stands in the text: it is a parameter, and so is the name of a column that not every index has. A
-comparison with what is missing is false, not NULL, so that what is not selected is what is excluded.
+The text contains no value of a user: values are parameters, and so are names of columns that not every index has. A
+comparison with a missing value is false, not NULL, so that what is not selected is what is excluded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ AND, OR = SQL(" AND "), SQL(" OR ")
 
 @dataclass(frozen=True)
 class Clause:
-    """A part of a statement, such as what is true or false of a painting, and its parameters in order."""
+    """A part of a statement, such as a condition on a painting, and its parameters in order."""
 
     text: Composable
     values: tuple[Any, ...] = ()
@@ -31,7 +31,7 @@ ALWAYS, NEVER = Clause(SQL("true")), Clause(SQL("false"))
 
 
 def clause(condition: Condition | None) -> Clause:
-    """The condition, to be evaluated by PostgreSQL; without one, what holds for all."""
+    """The condition in SQL; without one, a condition that always holds."""
     if condition is None:
         return ALWAYS
     if isinstance(condition, Comparison):
@@ -43,7 +43,7 @@ def clause(condition: Condition | None) -> Clause:
 
 
 def joined(by: SQL, *parts: Clause) -> Clause:
-    """Of several clauses one; of none, what holds for all by AND, for nothing by OR."""
+    """Join clauses; with no clauses, AND gives a condition that always holds, OR one that never does."""
     if not parts:
         return ALWAYS if by is AND else NEVER
     text = by.join(SQL("({})").format(part.text) for part in parts)
@@ -73,15 +73,15 @@ def _label(kept_in: str, column: str) -> Clause:
 
 
 def _text(text: Clause, op: str, value: str) -> Clause:
-    """PostgreSQL cannot be told of the character of code 0, which no painting has in a text: what comes after it, in
-    the order of characters, is what is longer than the text before it."""
+    """Comparison of text. PostgreSQL does not accept the character of code 0, which no painting has: what sorts after a
+    text with it is what is longer than the text before it."""
     before, zero, _ = value.partition("\0")
     if zero and op == "==":
         return NEVER
     if zero and op == "!=":
         return Clause(SQL("{} IS NOT NULL").format(text.text), text.values)
     sign = {"<": "<=", ">=": ">"}.get(op, op) if zero else op
-    found = SQL("{}" if before.isascii() else "normalize({})")  # of an index of before names were composed
+    found = SQL("{}" if before.isascii() else "normalize({})")  # from an index older than composed names
     return Clause(
         SQL('coalesce({} COLLATE "C" {} %s::text COLLATE "C", false)').format(found.format(text.text), OPERATORS[sign]),
         (*text.values, before),

@@ -1,12 +1,12 @@
-"""How an index lies in PostgreSQL: two tables a generation, and one that says which generation answers.
+"""The layout of an index in PostgreSQL: two tables per generation, and one with the generation that answers.
 
     paintings                                      one row per generation: its manifest, and whether it answers
     paintings_000003_0123456789abcdef              generation 3: one row per painting, its vector bit for bit
     paintings_000003_0123456789abcdef_artists      its artists and their centroids
 
 The digits are the first of the sha256 of the generation's manifest. `number` is the painting's row in the index, which
-only grows. What is missing is NULL. Every statement here is made of these names, which are checked when they are made
-or read (address.py), and never of what a user or a catalog says: that is passed beside it.
+only grows. Missing values are NULL. Statements contain only these names, which are checked when they are made or read
+(address.py), and never text from a user or a catalog: that is passed as parameters.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ..scoring.vectors import Array, Integers
 from ..storage.segments import OWN_COLUMNS
 from ..storage.words import searched_text
 
-MARK = "artidx 1"  # the comment on the table of generations: it is ours, in this layout
+MARK = "artidx 1"  # the comment on our table of generations, with the version of this layout
 TEXTS = ("id", "path", "artist", "artist_key", "title", "sha256", "vector_sha256")
 WHOLE = ("row", "year")
-NOBODY = -1  # the number of no artist
+NOBODY = -1  # the number of a painting without an artist
 ARTISTS = "_artists"
-INLINE = 1024  # numbers of a vector that lies in the painting's row; a longer one lies beside it, in a few pieces
-INDEXED = 2000  # numbers of a vector that pgvector can lay a graph over
+INLINE = 1024  # numbers of a vector in the painting's row; a longer one is stored separately, in a few pieces
+INDEXED = 2000  # numbers of a vector for which pgvector can build a graph
 
-EXACT_UP_TO = 20_000  # paintings that are all looked at
+EXACT_UP_TO = 20_000  # paintings up to which the search is exhaustive
 GRAPH: LiteralString = "hnsw (vector vector_ip_ops) WITH (m = 16, ef_construction = 200)"
-EFFORT = 128  # nodes looked at, at least
-MOST_EFFORT = 1000  # that pgvector takes
+EFFORT = 128  # minimal number of nodes to search
+MOST_EFFORT = 1000  # maximum of pgvector
 
 PAINTINGS = """
 CREATE TABLE IF NOT EXISTS {table} (
@@ -75,7 +75,7 @@ CREATE TABLE {table} (
     paintings bigint NOT NULL,
     centroid vector({dim}) NOT NULL
 )"""
-# What paintings are looked up by. A hash, for a text may be longer than PostgreSQL's trees take.
+# Indexes for lookups. Hash indexes, because a text may be too long for PostgreSQL's trees.
 LOOKED_UP: dict[str, LiteralString] = {
     "_i": "hash (id)",
     "_p": "hash (path)",
@@ -88,28 +88,28 @@ LOOKED_UP: dict[str, LiteralString] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """How the vectors are searched: all of them ("exact"), or by a graph ("HNSW")."""
+    """How vectors are searched: exhaustively ("exact"), or by a graph ("HNSW")."""
 
     type: str
 
     @property
     def is_exact(self) -> bool:
-        """Whether everything is looked at."""
+        """Whether the search is exhaustive."""
         return self.type == "exact"
 
 
 def kind_for(paintings: int, dim: int) -> Kind:
-    """The one for so many paintings with vectors of this length."""
+    """The kind for this many paintings with vectors of this length."""
     return Kind("exact" if paintings <= EXACT_UP_TO or dim > INDEXED else "HNSW")
 
 
 def table_name(name: str, generation: int, sha256: str) -> str:
-    """The table of a generation."""
+    """The name of a generation's table."""
     return f"{name}_{generation:06d}_{sha256[:16]}"
 
 
 def statement(text: LiteralString, **parts: str | int | sql.Composable) -> sql.Composed:
-    """A statement in whose braces stand names of tables, whole numbers, and what is a statement's part already."""
+    """A statement whose braces are filled with names of tables, integers, and parts of statements."""
     return sql.SQL(text).format(
         **{
             key: sql.Identifier(part) if isinstance(part, str) else sql.Literal(part) if isinstance(part, int) else part
@@ -120,7 +120,7 @@ def statement(text: LiteralString, **parts: str | int | sql.Composable) -> sql.C
 
 def rows_of(table: pd.DataFrame, vectors: Array, artists: Integers, ranks: Integers) -> Iterator[tuple[Any, ...]]:
     """Rows of a table (m,) in the order of WRITTEN. vectors: (m, d); artists: (m,) numbers; ranks: (m,) by hash, or
-    NOBODY. Raises BadIndex for the first painting with a character that PostgreSQL cannot keep.
+    NOBODY. Raises BadIndex for the first painting with a character that PostgreSQL cannot store.
     """
     from psycopg.types.json import Jsonb
 

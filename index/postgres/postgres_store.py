@@ -1,8 +1,8 @@
-"""A generation in PostgreSQL as a store of vectors: in memory are its artists, and the paintings read of late.
+"""A generation in PostgreSQL as a store of vectors: only its artists and recently read paintings are in memory.
 
-PostgreSQL proposes neighbours, their vectors come back bit for bit, and their distances are measured here as everywhere
-(vectors.distances), so that they are those of the folder that was pushed. Everything is looked at in a small
-generation, and under a filter in any; a graph proposes the neighbours in a large one.
+PostgreSQL proposes neighbours, their vectors come back bit for bit, and their distances are computed here as everywhere
+(vectors.distances), so that they equal those of the folder that was pushed. The search is exhaustive in a small
+generation, and with any filter; in a large one, a graph proposes the neighbours.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WHOLE_AT_MOST = 2_000_000  # paintings read into memory, for evaluation
 RECORD: LiteralString = (
     "SELECT number, id, path, artist, title, year, labels, sha256, vector FROM {table} WHERE {where}"
 )
-BY = {  # what paintings are looked up by
+BY = {  # columns for lookups
     **{name: Identifier(name) for name in ("id", "path", "sha256")},
     "object": SQL("(labels ->> 'object')"),
 }
@@ -48,9 +48,9 @@ ABOUT: LiteralString = (
 
 @dataclass(frozen=True)
 class About:
-    """What is kept beside the paintings. columns: of the table, in order.
+    """Facts stored beside the paintings. columns: of the table, in order.
 
-    recall_at_10: the share of the ten nearest paintings that the search finds, as measured when they were pushed.
+    recall_at_10: the share of the ten nearest paintings that the search finds, measured during the push.
     """
 
     manifest: str
@@ -60,7 +60,7 @@ class About:
 
 
 class PostgresStore:
-    """The paintings of one generation, or those that a condition allows."""
+    """The paintings of one generation, or those that satisfy a condition."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class PostgresStore:
 
     @classmethod
     def open(cls, address: Address) -> PostgresStore:
-        """The generation that answers at an address. Raises BadIndex."""
+        """The store of the generation that answers at an address. Raises BadIndex."""
         server = connected(address)
         table = server.published()
         if table is None:
@@ -98,12 +98,12 @@ class PostgresStore:
 
     @classmethod
     def check(cls, address: Address) -> None:
-        """Raises IndexAway where no server answers or it does not know us, BadIndex where the name is taken."""
+        """Raises IndexAway if no server answers or it refuses us, BadIndex if the name is taken."""
         connected(address).published()
 
     @classmethod
     def of(cls, server: Server, table: str) -> PostgresStore:
-        """The generation in a table. Raises BadIndex where what is known about it is not whole."""
+        """The store of the generation in a table. Raises BadIndex if its facts are incomplete."""
         try:
             ((manifest, columns, kind, recall),) = server.rows(server.address.name, ABOUT, (table,))
             about = About(manifest, columns, Kind(kind), recall)
@@ -122,14 +122,14 @@ class PostgresStore:
 
     @property
     def is_approximate(self) -> bool:
-        """Never among allowed paintings only, which are all looked at."""
+        """Never with a filter, since filtered searches are exhaustive."""
         return self._condition is None and not self.about.kind.is_exact
 
     @property
     def facts(self) -> list[str]:
-        """Where the paintings are, and how they are searched, in sentences."""
+        """How the paintings are stored and searched, in sentences."""
         kind = self.about.kind
-        found = "all are looked at" if kind.is_exact else f"finds {self.about.recall_at_10:.1%} of the ten nearest"
+        found = "exhaustive search" if kind.is_exact else f"finds {self.about.recall_at_10:.1%} of the ten nearest"
         return [f"kept in PostgreSQL {self._server.version}, as {self._table_name}; {kind.type}, {found}"]
 
     @property
@@ -180,7 +180,7 @@ class PostgresStore:
         ]
 
     def look(self, queries: Array, wanted: Sequence[int], excluded: Sequence[Collection[int]]) -> Iterator[Seen]:
-        """Where there are few paintings, all of them are compared, as in a folder."""
+        """If there are few paintings, all of them are compared, as in a folder."""
         most = EXACT_UP_TO if len(self) <= EXACT_UP_TO else CANDIDATES
         for query, k, own in zip(queries, wanted, excluded, strict=True):
             places, artists, cosines = self._proposed(query, max(k + MARGIN, most + len(own)))
@@ -287,7 +287,7 @@ class PostgresStore:
         """(c,) places, artists' numbers and cosines of the paintings nearest to a query, nearest first."""
         by_graph = self.is_approximate
         settings = {
-            "enable_sort": "off",  # only by the graph are they found in order
+            "enable_sort": "off",  # only the graph returns them in order
             "hnsw.ef_search": str(min(MOST_EFFORT, max(EFFORT, 2 * limit))),
             "hnsw.iterative_scan": "relaxed_order",
         }
@@ -302,7 +302,7 @@ class PostgresStore:
         return np.array(places, np.int64), np.array(artists, np.int64), np.array(cosines, np.float64)
 
     def _measured(self, query: Array, places: Integers, k: int) -> Near:
-        """The k nearest of the paintings at these places, by their true distances."""
+        """The k nearest of the paintings at these places, by their exact distances."""
         apart = distances(query[None], self.vectors_at(places.tolist())) if len(places) else np.empty(0)
         order = np.lexsort((places, apart))[:k]
         return Near(places[order], apart[order])
@@ -319,7 +319,7 @@ class PostgresStore:
         }
 
     def _framed(self, rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
-        """Rows as the folder's table has them. rows: beginning with the columns of ROW."""
+        """Rows in the form of the folder's table. rows: beginning with the columns of ROW."""
         columns: dict[str, Any] = {
             name: pd.Series([row[at] for row in rows], dtype="str") for at, name in enumerate(TEXTS, 1)
         }

@@ -1,7 +1,7 @@
-"""Bring the generation of a folder to PostgreSQL: written aside, checked, and then made the one that answers.
+"""Copy the generation of a folder to PostgreSQL: written aside, checked, then switched to.
 
-The readers of the generation before go on with it: it is dropped when the one after the next is pushed. A push that
-was interrupted, given again, goes on where it was; what answers is touched by its last transaction only.
+Readers of the previous generation continue with it: it is dropped when the one after the next is pushed. An interrupted
+push resumes when it is run again; only its last transaction changes what answers.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from .layout import ARTISTS, Kind, statement
 from .postgres_store import About, PostgresStore
 from .server import ROWS, UNLOCKED_S, Connection, Server, connected, set_for_now
 
-READY_S = 24 * 3600.0  # a graph over very many paintings takes hours
+READY_S = 24 * 3600.0  # a graph of very many paintings takes hours
 
 
 def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None) -> Pushed:
-    """Make the published generation of a folder the one that answers at an address. Raises BadIndex.
+    """Copy the published generation of a folder to PostgreSQL, where it then answers at an address. Raises BadIndex.
 
-    kind: how vectors are searched; by default the one for so many paintings.
+    kind: how vectors are searched; by default the one for this many paintings.
     """
     started = monotonic()
     generation = generations.read(index)
@@ -50,7 +50,7 @@ def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = N
             written = _write(server, name, generation, bar)
             _index(server, name, len(generation), kind, bar)
             _write_about(server, name, generation, _checked(server, name, generation, kind, bar))
-            PostgresStore.of(server, name)  # what cannot be read back is not published
+            PostgresStore.of(server, name)  # it is published only if it can be read back
             _publish(server, name, before)
             _drop_older(server, kept={name, before})
     about = PostgresStore.of(server, name).about
@@ -66,7 +66,7 @@ def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = N
 
 @contextmanager
 def _alone(server: Server) -> Iterator[None]:
-    """While no other push writes to the address. The server lets go of a push that was killed. Raises IndexBusy."""
+    """A lock against other pushes to the address, which the server releases if a push is killed. Raises IndexBusy."""
     with server.connection_of_its_own() as connection:
         found = connection.execute(
             "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"artidx {server.address.name}",)
@@ -77,7 +77,7 @@ def _alone(server: Server) -> Iterator[None]:
 
 
 def _is_whole(server: Server, name: str, generation: Generation) -> bool:
-    """Whether what answers has all its paintings, and is known to be what it is."""
+    """Whether the generation that answers has all its paintings and facts."""
     try:
         PostgresStore.of(server, name)
     except IndexAway:
@@ -93,7 +93,7 @@ def _count(server: Server, name: str, first: int = 0, last: int = 1 << 62) -> in
 
 
 def _write(server: Server, name: str, generation: Generation, bar: Bar) -> int:
-    """Write the paintings that are not there yet; returns how many those were."""
+    """Write the paintings that are not there yet; returns their number."""
     server.ask("create a table", lambda connection: _make(connection, server.address.name, name, generation))
     codes, hashed = generation.paintings.codes, ranks(generation, layout.NOBODY)
     written = 0
@@ -144,7 +144,7 @@ def _copy(
 
 
 def _index(server: Server, name: str, paintings: int, kind: Kind, bar: Bar) -> None:
-    """Make what paintings are looked up by, and the graph over their vectors."""
+    """Build the indexes for lookups, and the graph of the vectors."""
     wanted = layout.LOOKED_UP | ({} if kind.is_exact else {"_v": layout.GRAPH})
     with bar(paintings, "indexing") as advance:
         if (found := _count(server, name)) != paintings:
@@ -166,7 +166,7 @@ def _doing(made: sql.Composed) -> Callable[[Connection], object]:
 
 
 def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> About:
-    """What is to be kept beside the paintings, once some came back as they were and recall is measured."""
+    """Compare a sample of paintings bit by bit and measure the recall; returns the facts to store."""
     manifest = (generation.folder / "manifest.json").read_text(encoding="utf-8")
     about = About(manifest, list(generation.paintings.names), kind, 1.0)
     store = PostgresStore(server, name, about, generation.manifest, generation.sha256)
@@ -199,7 +199,9 @@ def _write_about(server: Server, name: str, generation: Generation, about: About
     rows = list(zip(range(len(keys)), keys, names, counts, centroids, strict=True))
 
     def work(connection: Connection) -> None:
-        connection.execute(statement("DROP TABLE IF EXISTS {table}", table=name + ARTISTS))  # of an interrupted push
+        connection.execute(
+            statement("DROP TABLE IF EXISTS {table}", table=name + ARTISTS)
+        )  # left by an interrupted push
         connection.execute(statement(layout.ARTISTS_TABLE, table=name + ARTISTS, dim=dim))
         columns, types = ("number", "key", "name", "paintings", "centroid"), ("int4", "text", "text", "int8", "vector")
         _copy(connection, name + ARTISTS, columns, types, rows)
@@ -215,12 +217,12 @@ def _write_about(server: Server, name: str, generation: Generation, about: About
 
 
 def _publish(server: Server, name: str, before: str | None) -> None:
-    """Make a generation the one that answers, in one transaction. Raises BadIndex where another one has been."""
+    """Switch to a generation in one transaction. Raises BadIndex if another one has been published."""
 
     def work(connection: Connection) -> None:
         own = server.address.name
-        connection.execute(statement("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", table=own))  # readers read on
-        if server.published_by(connection) not in (before, name):  # ours, if the answer to a first try was lost
+        connection.execute(statement("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", table=own))  # readers continue
+        if server.published_by(connection) not in (before, name):  # ours, if the answer to the first attempt was lost
             raise BadIndex(
                 f"{server.address}: another generation was published there in the meantime; push again to replace it "
                 f"with this one"
@@ -232,7 +234,7 @@ def _publish(server: Server, name: str, before: str | None) -> None:
 
 
 def _drop_older(server: Server, kept: set[str | None]) -> None:
-    """Drop the other generations; one that somebody is reading just now stays until the next push."""
+    """Drop the other generations; one that is being read stays until the next push."""
     own = server.address.name
     for (name,) in server.rows(own, "SELECT called FROM {table} ORDER BY generation"):
         if name not in kept:

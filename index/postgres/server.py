@@ -1,6 +1,6 @@
-"""One PostgreSQL server, spoken to through psycopg: every statement is bounded in time, and fails with a line of ours.
+"""A PostgreSQL server, through psycopg: every statement has a timeout, and fails with one of our errors.
 
-A call is one transaction, given again where the connection was lost: it must mean the same when it is done twice.
+A call is one transaction, repeated if the connection was lost: it must be idempotent.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from .layout import statement
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
-RETURN_S = 10.0  # for a server that is being restarted
+RETURN_S = 10.0  # to wait for a server that is being restarted
 CONNECT_S = 10
-CALL_S = 60.0  # an answer; longer and the server is not well
-UNLOCKED_S = 10.0  # for others to let go of what is to be dropped
-MOST_CONNECTIONS = 8  # of a process: PostgreSQL takes 100 of all
-OLDEST = (0, 8)  # of pgvector: before, a graph finds a thousand paintings at most
-ROWS = 1000  # read or written at once: of 512 numbers each, 2 MB
+CALL_S = 60.0  # for an answer; slower means that the server has a problem
+UNLOCKED_S = 10.0  # for others to release what is to be dropped
+MOST_CONNECTIONS = 8  # connections of a process: PostgreSQL allows 100 in all
+OLDEST = (0, 8)  # of pgvector: in older versions, a graph finds at most a thousand paintings
+ROWS = 1000  # rows read or written at once: 2 MB with 512 numbers each
 
 
 class Server:
-    """Connections to the database of an address, made by `connected`; safe to share between threads."""
+    """Connections to the database of an address, created by `connected`; safe to share between threads."""
 
     def __init__(self, address: Address) -> None:
-        """Raises IndexAway where nobody answers, or does not know us."""
+        """Raises IndexAway if the server does not answer, or refuses us."""
         self.address = address
         self._idle: list[Connection] = []
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
@@ -50,16 +50,16 @@ class Server:
                 f"the address or the password (PGPASSWORD, ~/.pgpass)"
             ) from None
         self._idle.append(connection)
-        atexit.register(self.close)  # else the server notes that somebody has vanished
+        atexit.register(self.close)  # otherwise the server logs a lost client
         self.version = str(connection.info.parameter_status("server_version")).split(" ")[0]
         if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
             self.close()
             raise BadIndex(f"{address}: a database in {encoding}; make one in UTF8")
 
     def ask(self, what: str, work: Callable[[Connection], T], seconds: float = CALL_S) -> T:
-        """Do `work` in a transaction; a server that has just gone is given some time.
+        """Do `work` in a transaction, with retries if the server has just gone away.
 
-        what: it is to do, for the message. Raises IndexAway where it does not come back, else BadIndex.
+        what: the task, for the message. Raises IndexAway if the server does not come back, else BadIndex.
         """
         deadline = monotonic() + RETURN_S
         while True:
@@ -80,7 +80,7 @@ class Server:
         settings: Mapping[str, str] | None = None,
         **parts: sql.Composable,
     ) -> list[tuple[Any, ...]]:
-        """What a question gives. text: with {table} and the other parts; settings: of the server, for this question."""
+        """The rows of a query. text: with {table} and the other parts; settings: of the server, for this query."""
 
         def work(connection: Connection) -> list[tuple[Any, ...]]:
             set_for_now(connection, settings or {})
@@ -90,9 +90,9 @@ class Server:
         return self.ask("read", work)
 
     def published(self) -> str | None:
-        """The table of the generation that answers; None where nothing goes by the address' name.
+        """The table of the generation that answers; None if the address' name does not exist.
 
-        Raises BadIndex where a table of another program has that name.
+        Raises BadIndex if a table of another program has that name.
         """
         return self.ask("read", self.published_by)
 
@@ -118,7 +118,7 @@ class Server:
         return bool(is_there)
 
     def make_ready(self) -> None:
-        """Have the extension, and the table of generations. Raises BadIndex where the database may not have them."""
+        """Create the extension and the table of generations. Raises BadIndex if the user may not do that."""
 
         def extension(connection: Connection) -> None:
             if not _has_vectors(connection):
@@ -145,13 +145,13 @@ class Server:
                 f"{problem}; install pgvector on the server, and have a superuser run CREATE EXTENSION vector in "
                 f"this database"
             ) from None
-        self.close()  # a connection of before the extension does not know its type
+        self.close()  # a connection older than the extension does not know its type
         self.ask("create its table", own_table)
         self.ask("read", _check_version(self.address))
 
     @contextmanager
     def connection_of_its_own(self) -> Iterator[Connection]:
-        """A connection that no question takes. Raises IndexAway."""
+        """A connection outside the pool. Raises IndexAway."""
         try:
             connection = self._connect()
         except psycopg.Error as problem:
@@ -160,7 +160,7 @@ class Server:
             yield connection
 
     def close(self) -> None:
-        """Let the connections go that nobody uses; the next question makes one."""
+        """Close idle connections; the next query opens one."""
         while self._idle:
             self._idle.pop().close()
 
@@ -190,7 +190,7 @@ class Server:
         connection = psycopg.connect(
             make_conninfo(**{name: value for name, value in given.items() if value is not None}),
             autocommit=True,
-            prepare_threshold=None,  # what stands between, such as PgBouncer, may not keep a statement
+            prepare_threshold=None,  # proxies such as PgBouncer may not keep prepared statements
             application_name="artidx",
             client_encoding="UTF8",
             connect_timeout=CONNECT_S,
@@ -216,15 +216,15 @@ class Server:
 
 
 def connected(address: Address) -> Server:
-    """The connections to an address; the same ones for all that this process asks of it. Raises BadIndex."""
+    """The connections to an address, shared by the whole process. Raises BadIndex."""
     return _connected(address)
 
 
-_connected = cache(Server)  # one that is lost comes back with the next question
+_connected = cache(Server)  # a lost one is replaced with the next query
 
 
 def set_for_now(connection: Connection, settings: Mapping[str, str]) -> None:
-    """Set parameters of the server, for this transaction."""
+    """Set parameters of the server for this transaction."""
     for name, value in settings.items():
         connection.execute("SELECT set_config(%s, %s, true)", (name, value))
 
@@ -244,7 +244,7 @@ def _check_version(address: Address) -> Callable[[Connection], None]:
 
 
 def _is_away(problem: Exception) -> bool:
-    """Whether nobody has heard the question, or the server is going or coming: not a mistake in what was asked."""
+    """Whether the server was not reached, or is stopping or starting: not an error of the query."""
     gone = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
     return isinstance(problem, gone) or (
         isinstance(problem, psycopg.OperationalError) and getattr(problem, "sqlstate", None) is None

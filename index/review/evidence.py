@@ -102,7 +102,7 @@ class Evidence:
 
     def of(self, asked: Sequence[Object]) -> Iterator[Weighed]:
         """The results in order, each as if the object had no record."""
-        with self._bar(len(asked), "weighing what speaks for each artist") as advance:
+        with self._bar(len(asked), "weighing the evidence for each artist") as advance:
             for block in self._works.scores(asked):
                 elsewhere = self._elsewhere_odds([one for one, _ in block])
                 for (one, scores), theirs in zip(block, elsewhere, strict=True):

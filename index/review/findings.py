@@ -143,34 +143,34 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
     alone = Works(table, vectors)
     same = duplicates(index.store, alone.names, vectors, index.centre, index.embedder, index.reach, bar)
     works = Works(table, vectors, ((each.a, each.b) for each in same.found if not each.how.is_version))
-    told = _Told(index, works, reference)
-    found = [*(told.duplicate(each) for each in _ranked(same.found, works))]
+    builder = _FindingBuilder(index, works, reference)
+    found = [*(builder.duplicate(each) for each in _ranked(same.found, works))]
     evidence = Evidence(works, calibration, index.centre, elsewhere, bar)
     for doubt in doubts(works, evidence):
         recorded = int(works.codes[doubt.one.places[0]])
         others = doubt.probabilities.copy()
         others[recorded] = 0
         found.append(
-            told.finding(
+            builder.finding(
                 DOUBTFUL,
                 doubt.one,
-                candidates=told.candidates(doubt.one, others),
+                candidates=builder.candidates(doubt.one, others),
                 unknown=doubt.unknown,
                 doubt=doubt.doubt,
                 expected_false=doubt.expected_false,
-                for_recorded=told.candidate(doubt.one, recorded, float(doubt.probabilities[recorded])),
+                for_recorded=builder.candidate(doubt.one, recorded, float(doubt.probabilities[recorded])),
             )
         )
     nameless = [each for each in works.objects if works.codes[each.places[0]] < 0 or works.is_qualified[each.places[0]]]
     answers = []
     for weighed in evidence.of(nameless):
         one = weighed.one
-        theirs, nobody = told.in_reference(one)
+        theirs, nobody = builder.in_reference(one)
         answers.append(
-            told.finding(
+            builder.finding(
                 UNATTRIBUTED,
                 one,
-                candidates=told.candidates(one, weighed.probabilities),
+                candidates=builder.candidates(one, weighed.probabilities),
                 unknown=weighed.unknown,
                 reference=theirs,
                 reference_unknown=nobody,
@@ -195,7 +195,7 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
     )
 
 
-class _Told:
+class _FindingBuilder:
     """Turns duplicates, doubts and works without an artist into findings."""
 
     def __init__(self, index: Opened, works: Works, reference: Opened | None) -> None:

@@ -185,7 +185,9 @@ def _sentence(finding: Finding) -> str:
 
 
 def _named(candidates: Sequence[Candidate]) -> str:
-    return ", ".join(f"{each.artist} {percent(each.probability)}" for each in candidates[:3]) or "nobody of the index"
+    return (
+        ", ".join(f"{each.artist} {percent(each.probability)}" for each in candidates[:3]) or "no artist of the index"
+    )
 
 
 def _sentences(summary: Summary | None) -> list[str]:

@@ -49,7 +49,7 @@ def write_pair(verdict: Verdict, images: Sequence[ImageLike], index: str, target
         ]
         sections += [
             Section(
-                f"Artists near to {letter}, the other left out",
+                f"Artists near to {letter}, without the other painting",
                 (),
                 (
                     Card(

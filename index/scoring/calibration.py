@@ -144,7 +144,7 @@ class PairCalibration:
     def from_json(cls, found: dict[str, Any]) -> PairCalibration:
         """Raises KeyError, TypeError or ValueError if it is malformed."""
         scales = {name: Scale.from_json(found[name]) for name in ("by_distance", "by_fused_distance")}
-        return cls(**(found | scales))
+        return cls(**(found | scales | {"measured_on": upgrades.measured_on(found["measured_on"])}))
 
     def scale(self, has_landmarks: bool) -> Scale:
         """The scale to use."""
@@ -298,7 +298,7 @@ class Calibration:
             ) from None
         if abs(artists.count_penalty) > MOST_COUNT_PENALTY:
             raise Uncalibrated(
-                f"{where}: its calibration tells the artist from the number of paintings, as that of artidx 0.1 "
+                f"{where}: its calibration infers the artist from the number of paintings, as that of artidx 0.1 "
                 f"could; calibrate it again with artidx calibrate"
             )
         return calibration

@@ -66,7 +66,7 @@ class OpenSet:
         return model
 
 
-def told_apart(known: Doubles, unknown: Doubles) -> float:
+def auc_of(known: Doubles, unknown: Doubles) -> float:
     """AUC: the probability that one of the known (k,) is above one of the unknown (u,), a tie counting one half."""
     if not len(known) or not len(unknown):
         return math.nan

@@ -14,6 +14,7 @@ from typing import Any
 PAIRS = {"by_separation": "by_fused_distance", "disagreement": "neighbourhood_weight"}
 ARTISTS = {"crowding": "count_penalty", "prominence": "prior_exponent"}
 CENTRE = {"centre_people": "centre_artists"}
+HELD_OUT = ", whom the model had not learnt when it was measured"  # in the first models; people read this text
 
 
 def calibration(found: Any) -> Any:
@@ -25,6 +26,11 @@ def calibration(found: Any) -> Any:
         "pairs": _renamed(found.get("pairs"), PAIRS),
         "artists": _renamed(found.get("artists"), ARTISTS),
     }
+
+
+def measured_on(found: Any) -> Any:
+    """What a calibration was fitted to, in today's words."""
+    return found.replace(HELD_OUT, ", held out when the model was measured") if isinstance(found, str) else found
 
 
 def manifest(found: Any) -> Any:

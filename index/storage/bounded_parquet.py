@@ -88,4 +88,4 @@ def _without_dictionary(types: Any, field: Any) -> Any:
 
 
 def _too_much(path: Path, limit: int) -> ValueError:
-    return ValueError(f"{path.stat().st_size / 1e6:,.1f} MB that unfold to over {limit / 1e6:,.0f} MB")
+    return ValueError(f"{path.stat().st_size / 1e6:,.1f} MB that unpack to over {limit / 1e6:,.0f} MB")

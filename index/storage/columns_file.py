@@ -133,14 +133,14 @@ def _check(batches: Sequence[Any], length: int) -> None:
         check_kinds(batch.schema, batch.columns[:own])
         rows = batch["row"].to_numpy()
         if len(rows) and (rows[0] <= last or (np.diff(rows) <= 0).any()):
-            raise ValueError("the numbers of the paintings do not grow")
+            raise ValueError("the numbers of the paintings do not ascend")
         last = rows[-1] if len(rows) else last
         for at in orders.values():
             order = batch.column(at)
             if order.type != pa.uint32() or order.null_count or (len(order) and pc.max(order).as_py() >= len(batch)):
-                raise ValueError("an order that is none")
+                raise ValueError("an invalid order")
         if batch.column(batch.num_columns - 1).type != pa.large_string():
-            raise ValueError("words that are none")
+            raise ValueError("invalid search words")
 
 
 def check_kinds(schema: Any, columns: Sequence[Any]) -> None:
@@ -152,7 +152,7 @@ def check_kinds(schema: Any, columns: Sequence[Any]) -> None:
         column = there[name]
         is_right = is_of(column.type) or (may_miss and column.null_count == len(column))
         if not is_right or (column.null_count and not may_miss):
-            raise ValueError(f"its column {name} holds other things than it should")
+            raise ValueError(f"its column {name} has the wrong type")
 
 
 def _is_said(kind: Any) -> bool:
@@ -203,7 +203,7 @@ def _is_packed(metadata: bytes) -> bool:
         batch = header if kind == RECORD_BATCH else followed(field(header, 1))
         return bool(field(batch, 3))
     except struct.error as problem:
-        raise ValueError(f"a message that is none: {problem}") from None
+        raise ValueError(f"an invalid message: {problem}") from None
 
 
 RECORD_BATCH = 3  # of the union MessageHeader; a dictionary batch contains a record batch

@@ -453,7 +453,7 @@ def read_generation(
     if not len(paintings) == len(vectors) == manifest.paintings:
         raise damaged(folder, f"{len(paintings):,} paintings, the manifest says {manifest.paintings:,}")
     if any(before.rows[-1] >= after.rows[0] for before, after in pairwise(filter(len, found))):
-        raise damaged(folder, "the numbers of the paintings do not grow")
+        raise damaged(folder, "the numbers of the paintings do not ascend")
     hashed.remember_prints([(seen[name], manifest.files[name]) for name in missing])
     return Generation(
         folder, manifest, vectors, inside, model_path or folder / "model.onnx", manifest_sha256, seen, hold
@@ -551,7 +551,7 @@ def _check_own(index: Path) -> None:
 
 def _strange(path: Path) -> BadIndex:
     return BadIndex(
-        f"{path}: a link, or no plain file, and an index has no such part; nothing was changed. Remove it, "
+        f"{path}: a link, or no plain file, which an index never has; nothing was changed. Remove it, "
         f"or ask for the index again"
     )
 

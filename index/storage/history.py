@@ -30,15 +30,15 @@ def read(path: Path) -> pd.DataFrame:
     """The history in a file. Raises BadIndex if the file is none."""
     try:
         found = read_frame(path)
-        told = {name: found[name] for name in COLUMNS}
-        if len(found.columns) != len(COLUMNS) or not pd.api.types.is_numeric_dtype(told["row"]):
+        table = {name: found[name] for name in COLUMNS}
+        if len(found.columns) != len(COLUMNS) or not pd.api.types.is_numeric_dtype(table["row"]):
             raise ValueError(f"not the columns {', '.join(COLUMNS)}")
-        rows = told["row"].astype("int64")  # concatenation with an empty table may have made them floats
-        if (rows != told["row"]).any():
-            raise ValueError("a number of a painting that is none")
-        if strange := {*told["column"].unique()} & UNSAID:
-            raise ValueError(f"it says something about {min(strange)}, which nobody can")
-        told["after"][told["column"] == "year"].dropna().map(_year)
+        rows = table["row"].astype("int64")  # concatenation with an empty table may have made them floats
+        if (rows != table["row"]).any():
+            raise ValueError("an invalid number of a painting")
+        if strange := {*table["column"].unique()} & UNSAID:
+            raise ValueError(f"it corrects {min(strange)}, which cannot be corrected")
+        table["after"][table["column"] == "year"].dropna().map(_year)
         return found.assign(row=rows)
     except FileNotFoundError:
         raise

@@ -98,7 +98,7 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
     try:
         found = upgrades.manifest(json.loads(data))
         if type(found["format"]) is not int:
-            raise ValueError("a format that is no number")
+            raise ValueError("a format that is not a number")
         if found["format"] != FORMAT:
             what = "update artidx" if found["format"] > FORMAT else "rebuild it with artidx build --replace"
             raise BadIndex(f"{path}: index format {found['format']}, this artidx reads {FORMAT}; {what}")
@@ -137,10 +137,10 @@ def _check_kinds(manifest: Manifest) -> None:
         *(facts.paintings for facts in manifest.segments),
     ]
     if not all(type(count) is int and 0 <= count <= MOST for count in counts) or not manifest.model.dim:
-        raise ValueError("a count that is none")
+        raise ValueError("an invalid count")
     shares = [manifest.storage.largest_error, manifest.storage.recall_at_10, *manifest.centre]
     if not all(type(share) in (int, float) and math.isfinite(share) for share in shares):
-        raise ValueError("a number that is none")
+        raise ValueError("an invalid number")
     texts = [
         manifest.created,
         manifest.artidx,
@@ -151,7 +151,7 @@ def _check_kinds(manifest: Manifest) -> None:
     ]
     texts += [facts.approximate.kind for facts in manifest.segments if facts.approximate]
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a text that is none")
+        raise TypeError("an invalid text")
     if not isinstance(manifest.calibration, dict | None):
         raise TypeError("calibration")
 

@@ -249,10 +249,10 @@ class Paintings:
         both = keys.astype(np.int64) * (len(numbers) + 1) + ids
         both[(keys == NONE) | (ids == NONE)] = NONE
         first, last = np.unique(both, return_index=True)[1], np.unique(both[::-1], return_index=True)[1]
-        told = np.unique([*first, *(len(both) - 1 - last)])  # by the first and last of each pair
-        told = told[both[told] != NONE]
-        known = [texts[key] for key in keys[told]]
-        found = merged(known, [numbers[id_] for id_ in ids[told]])
+        ends = np.unique([*first, *(len(both) - 1 - last)])  # by the first and last of each pair
+        ends = ends[both[ends] != NONE]
+        known = [texts[key] for key in keys[ends]]
+        found = merged(known, [numbers[id_] for id_ in ids[ends]])
         return {key: str(one) for key, one in zip(known, found, strict=True) if one != key}
 
     def _numbered(self, name: str) -> tuple[npt.NDArray[np.int32], list[str]]:

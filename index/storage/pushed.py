@@ -1,4 +1,4 @@
-"""What every push of a generation to a server has in common, whatever the server is."""
+"""Shared by pushes of a generation to servers of any kind."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .generations import Generation
 from .vector_store import SAMPLED
 
 CHECKED = 500  # randomly chosen paintings that are read back and compared
-K = 10  # neighbours of each, by which recall is measured
-EXHAUSTIVE = ("FLAT", "exact")  # kinds of index by which everything is looked at
+K = 10  # neighbours of each, for measuring the recall
+EXHAUSTIVE = ("FLAT", "exact")  # kinds of index with exhaustive search
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def ranks(generation: Generation, unranked: int) -> Integers:
 
 
 def nearest_rows(generation: Generation, places: Integers) -> Integers:
-    """(m, K) the numbers of the paintings that are nearest to those at these places (m,), themselves among them."""
+    """(m, K) the numbers of the paintings nearest to those at these places (m,), including themselves."""
     vectors = generation.vectors.at(places)
     exact = Vectors.of(generation.vectors.matrix).nearest(vectors, min(K, len(generation)))[0]
     return generation.table["row"].to_numpy(np.int64)[exact]

@@ -201,7 +201,7 @@ def _batches_in(path: Path, rows: int) -> list[Batch]:
     """The paintings of a segment without a file of columns."""
     table = _read_columns(path, rows)
     if (np.diff(table["row"].to_numpy()) <= 0).any():
-        raise damaged(path, "the numbers of the paintings do not grow")
+        raise damaged(path, "the numbers of the paintings do not ascend")
     try:
         return [Batch(part) for part in columns_file.batches_of(table)]
     except ValueError as problem:

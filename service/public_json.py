@@ -12,7 +12,7 @@ from ..as_json import as_json, members_of
 from ..index.storage.vector_store import Painting
 
 
-def told(value: Any) -> str:
+def public_json(value: Any) -> str:
     """The JSON of a value of the index or of the service."""
     return as_json(value, _members)
 
