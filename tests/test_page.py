@@ -536,7 +536,7 @@ def test_findings_are_decided_by_keyboard_and_kept_by_the_service_with_who_decid
     expect(page.get_by_text("more; they come at the end")).to_have_count(0)
     (word,) = Index.open(index.source).history.to_dict("records")
     assert (word["id"], word["by"], word["after"]) == (one.id, "Anna", other.artist)
-    expect(finding).to_contain_text("probabilities may be others by now")  # the record of the same artist was changed
+    expect(finding).to_contain_text("probabilities may have changed")  # the record of the same artist was changed
     page.keyboard.press("n")
     page.keyboard.type("ask the studio")
     page.keyboard.press("Enter")
