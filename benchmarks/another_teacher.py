@@ -35,14 +35,17 @@ from artidx.index.measured import Splits
 
 CENTRE, PROJECTION = "network.head.centre", "network.head.projection"
 SPLITS = Splits("train", "val_seen", "val_unseen", ("train_away",), ("strangers_away", "val_away"))
-MADE = """One `efficientnet_lite2`, pretrained under Apache-2.0 (Google), read at several depths (mean and standard
-deviation of every channel). Twice it has learnt to give the vectors of a larger model, its teacher. First all of it but
-the first 4 of its parts learnt those of the `base` before (four networks side by side, one origin learnt) for 9,450
-paintings: 14 epochs at a rate of 0.0004, on crops of 154 px of paintings re-digitised anew each time, 25% of them
-in another light and with a strip of background around them; the backbone has been as it was since. Then its projection
-alone was fitted to the vectors of `base` {teacher} by ridge regression (0.01 of the mean variance of a
-feature), for the {count:,} paintings of several origins that `base` has learnt, each as it is
-(`benchmarks/another_teacher.py`)."""
+MADE = """One `efficientnet_lite2` with pretrained weights (Google, Apache-2.0), read at several depths (mean and
+standard deviation of every channel). It was trained to reproduce the vectors of a larger model, its teacher, and has
+had two teachers:
+
+1. The previous `base` (four networks side by side, trained on one source). All but the first 4 parts were trained on
+   its vectors of 9,450 paintings: 14 epochs at a rate of 0.0004, on crops of 154 px of paintings that were re-
+   digitised at random, 25% of them in another light and with a strip of background around them. The backbone has
+   not changed since.
+2. `base` {teacher}. Only the projection was fitted to its vectors, by ridge regression (0.01 of the mean variance of a
+   feature), for the {count:,} paintings from several sources that `base` was trained on, each as it is
+   (`benchmarks/another_teacher.py`)."""
 
 
 def head_of(model: onnx.ModelProto) -> onnx.NodeProto:

@@ -134,7 +134,7 @@ def main() -> None:
         alone = tuple(float(at == number) for at in range(len(NAMES)))
         show(f"{name} alone", seen, whole, alone, 0, 0)
     show("all members", seen, whole, CHOSEN, 0, 0)
-    show("all members, nothing looked past", seen, None, CHOSEN, 0, 0)
+    show("all members, no nuisance directions shortened", seen, None, CHOSEN, 0, 0)
     for number, name in enumerate(NAMES):
         without = tuple(0.0 if at == number else weight for at, weight in enumerate(CHOSEN))
         show(f"all but {name}, with posteriors", seen, whole, without, SETTINGS.head.of_artist, SETTINGS.head.of_style)

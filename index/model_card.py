@@ -42,7 +42,7 @@ def model_card(
 
 sha256 `{embedder.sha256}`
 
-Turns a picture of a painting into a vector of {embedder.dim} numbers, at unit length. Vectors of paintings by one artist lie nearer
+Turns a picture of a painting into a vector of {embedder.dim} numbers, at unit length. Vectors of paintings by one artist are nearer
 to each other than to those of others. Preprocessing: the outermost {PREPROCESSING["inset"]:.0%} are cut off each side (less if fewer than {embedder.size} px
 would be left), and the rest is squashed to {embedder.size} x {embedder.size} px RGB and saved as a JPEG of quality {PREPROCESSING["jpeg_quality"]}, so that pictures from
 all collections are alike in sharpness. Everything after that is in the model file.

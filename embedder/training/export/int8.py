@@ -50,7 +50,7 @@ def with_int8_activations(
         chosen = _bear_int8(exact.graph, all_pointwise)
         if not chosen:
             return None
-        with bar(len(typical), "ranges of what is rounded, pictures") as advance:
+        with bar(len(typical), "activation ranges, pictures") as advance:
             quantize_static(
                 ready,
                 quantised,
@@ -117,7 +117,7 @@ def _round_anew(
     quantised: onnx.ModelProto, exact: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], pictures: Pixels, bar: Bar
 ) -> None:
     """Replace the weights of these operations by integers that lose less on these pictures."""
-    with bar(len(pictures), "what flows into products, pictures") as advance:
+    with bar(len(pictures), "inputs of products, pictures") as advance:
         moments = _moments(exact, nodes, pictures, advance)
     weights = {weight.name: numpy_helper.to_array(weight) for weight in exact.graph.initializer}
     stored = {weight.name: weight for weight in quantised.graph.initializer}

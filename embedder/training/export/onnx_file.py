@@ -82,7 +82,7 @@ def export(
     quantised = with_int8_activations(model, example[::2], bar, all_pointwise=all_pointwise)
     if quantised is not None:
         quantised = with_stored_weights(quantised)
-        lost = _cosines_lost(vectors_of(quantised, "with sums in 8 bits"), in_float)[1::2]
+        lost = _cosines_lost(vectors_of(quantised, "with int8 activations"), in_float)[1::2]
         if lost.mean() <= INT8_LIMIT:
             stored = quantised
             parity |= {
