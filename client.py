@@ -70,7 +70,7 @@ class Client:
     def nearest_of_each(
         self, images: Iterable[Image], *, k: int = 10, where: str | None = None, exclude: str | None = None
     ) -> Iterator[Answer | ArtidxError]:
-        """`nearest` for each, in order, many per request. Where one fails, the error stands in its place."""
+        """`nearest` for each, in order, many per request. If one fails, its result is the error."""
         sent = {"k": k, "where": where, "exclude": exclude}
         for some in _portions((image,) for image in images):
             form = _form({"images": [image for (image,) in some]}, sent)
@@ -85,7 +85,7 @@ class Client:
         false_positive_rate: float | None = None,
         threshold: float | None = None,
     ) -> Iterator[Verdict | ArtidxError]:
-        """`pair` for each, in order, many per request. Where one fails, the error stands in its place."""
+        """`pair` for each, in order, many per request. If one fails, its result is the error."""
         sent = {"prior": prior, "fpr": false_positive_rate, "threshold": threshold}
         for some in _portions(pairs):
             form = _form({"a": [a for a, _ in some], "b": [b for _, b in some]}, sent)

@@ -68,9 +68,9 @@ def checked(names: Sequence[str], wanted: int, listed: Path | None, option: str)
 def images(*names: str, max_pixels: int) -> list[str | bytes]:
     """Each name, or the bytes on stdin for `-`."""
     if names.count(STDIN) > 1:
-        raise BadSetting("- stands for the image on stdin, and there is only one")
+        raise BadSetting("- means the image on stdin, and there is only one")
     if STDIN in names and sys.stdin is None:
-        raise BadSetting("- stands for an image on stdin, which is closed")
+        raise BadSetting("- means an image on stdin, which is closed")
     return [sys.stdin.buffer.read(file_limit_bytes(max_pixels) + 1) if name == STDIN else name for name in names]
 
 

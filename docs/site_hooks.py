@@ -1,6 +1,6 @@
 """What the site has beside the pages in this folder: pages from the rest of the repository, and the HTTP reference.
 
-Every page is written once. A link is true where the page lies in the repository; here it is made true on the site, too.
+Every page is written once, with links that work in the repository; here they are adapted to the site.
 """
 
 from __future__ import annotations

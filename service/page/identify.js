@@ -68,7 +68,7 @@ function limited(parameters, signal, narrowed) {
   return h(
     "form",
     { class: "no-print", onsubmit: apply },
-    h("p", {}, "Look only among paintings"),
+    h("p", {}, "Search only paintings"),
     h(
       "div",
       { class: "row" },
