@@ -536,12 +536,14 @@ def test_any_name_can_be_qualified(name: str, record: str) -> None:
                 "1600",
                 "-",
                 "d'",
+                "&",
                 "\n",
             ]
         ),
         max_size=12,
     ).map(" ".join)
 )
+@example("&")  # once an IndexError, which stopped a build
 def test_any_text_is_an_attribution_and_its_key_is_its_own(text: str) -> None:
     found = attribution(text)
     key = artist_key(text)

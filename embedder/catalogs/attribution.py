@@ -385,7 +385,7 @@ def _name_parts(parts: Sequence[str]) -> tuple[list[str], list[str]]:
     is_turned = len(parts) == 2 and all(len(_plain(part)) == 1 for part in parts)
     for number, part in enumerate(parts):
         plain = _plain(part)
-        is_period = bool(PERIODS & set(plain)) or plain[0] in BORN
+        is_period = bool(PERIODS & set(plain)) or not BORN.isdisjoint(plain[:1])
         # the second of "Law, B." and of "Law, St" is a first name, as that of "Hals, Frans"
         is_dated = bool(re.search(r"\d{2}", part)) or (is_period and not is_turned)
         is_role = ROLES.issuperset(plain) and not is_turned
