@@ -230,6 +230,14 @@ note_option = click.option(
 
 query_options = _together(asked_index_option, same_model_option, device_option, pixels_option, json_option)
 
+ray_option = click.option(
+    "--ray",
+    "ray",
+    metavar="auto|HOST:PORT",
+    help="Let the workers of a Ray cluster do it; auto is the one running here, else this machine's cores.  Needs "
+    "artidx[ray], here and on all nodes.",
+)
+
 embedding_options = _together(
     device_option,
     click.option(
@@ -243,13 +251,7 @@ embedding_options = _together(
         help="Images per batch on a GPU; on a CPU, each thread takes one image at a time.",
     ),
     pixels_option,
-    click.option(
-        "--ray",
-        "ray",
-        metavar="auto|HOST:PORT",
-        help="Embed on a Ray cluster; auto is the one running here, else this machine's cores.  Needs "
-        "artidx[ray], here and on all nodes.",
-    ),
+    ray_option,
     click.option(
         "--gpu-share",
         type=real(bounds.GPU_SHARE),
@@ -347,6 +349,8 @@ def own_device(options: dict[str, Any], device: str) -> str:
 @contextmanager
 def settings(options: dict[str, Any], device: str) -> Iterator[Any]:
     """Take the embedding options out of a command's keyword arguments; a context that keeps a cluster joined."""
+    from dataclasses import replace
+
     from ..embedder.pictures.images import MAX_PIXELS
     from ..index.changes.build import Settings
 
@@ -358,18 +362,23 @@ def settings(options: dict[str, Any], device: str) -> Iterator[Any]:
         allowed=options.pop("allow", ()),
     )
     ray, share = options.pop("ray"), options.pop("gpu_share")
-    if ray is None:
-        yield found
-        return
-    from dataclasses import replace
+    with on_ray(ray) as cluster:
+        yield replace(found, cluster=cluster, gpu_share=share if cluster and device == "cuda" else 0.0)
 
+
+@contextmanager
+def on_ray(address: str | None) -> Iterator[Any]:
+    """A context that keeps the cluster of --ray joined; None without one."""
+    if address is None:
+        yield None
+        return
     from ..index.changes.cluster import joined
     from .output import note
 
-    with joined(ray) as cluster:
+    with joined(address) as cluster:
         gpus = f", {cluster.gpus:g} GPUs" if cluster.gpus else ""
         note(f"on Ray: {cluster.nodes} nodes, {cluster.cores:g} cores{gpus}")
-        yield replace(found, cluster=cluster, gpu_share=share if device == "cuda" else 0.0)
+        yield cluster
 
 
 def layout(half: bool, approximate: bool) -> Any:

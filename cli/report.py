@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..index.changes.build import Report
+from ..index.changes.cluster import Cluster
 from ..index.opened import Index
 from ..index.storage.address import Address
 from ..index.storage.pushed import EXHAUSTIVE, Pushed
@@ -114,9 +115,9 @@ def note_exact(index: Index, approximate: bool) -> None:
         )
 
 
-def pushed(index: Index, address: Address) -> Pushed:
+def pushed(index: Index, address: Address, cluster: Cluster | None = None) -> Pushed:
     """Push the index to a server, with a bar for each stage."""
-    return index.push(address, bar=progress)
+    return index.push(address, cluster=cluster, bar=progress)
 
 
 def show_push(address: Address, found: Pushed) -> None:

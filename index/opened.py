@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,7 @@ from .answers.verify import Decision, Judgement, Verdict, judge, verdict, verdic
 from .changes import build as building
 from .changes import edit, interchange
 from .changes.build import Layout, Report, Settings
+from .changes.cluster import Cluster
 from .model import Model
 from .review.findings import Review, review
 from .scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
@@ -45,11 +46,9 @@ from .storage import generations
 from .storage.address import Address
 from .storage.generations import check_model
 from .storage.manifest import Manifest, damaged_files
+from .storage.pushed import Pushed, written_here
 from .storage.vector_store import VectorStore
 from .storage.where import matching
-
-if TYPE_CHECKING:
-    from .storage.pushed import Pushed
 
 ID_PREFIX = "id:"
 CHECKED = 1 << 14  # paintings in memory at once while all are checked
@@ -147,10 +146,13 @@ class Index:
         """Write all vectors and paintings into a new folder, for other programs (interchange.py)."""
         interchange.export_vectors(self.generation, Path(folder))
 
-    def push(self, address: str | Address, *, bar: Bar = no_bar) -> Pushed:
-        """Copy the published generation to a server, where it then answers at `address`. Raises BadIndex."""
+    def push(self, address: str | Address, *, cluster: Cluster | None = None, bar: Bar = no_bar) -> Pushed:
+        """Copy the published generation to a server, where it then answers at `address`. Raises BadIndex.
+
+        cluster: whose workers write it there; they must have the index at the same path.
+        """
         where = address if isinstance(address, Address) else address_of(address)
-        return where.push(self._own_path(), bar)
+        return where.push(self._own_path(), bar, cluster.written if cluster else written_here)
 
     def add(
         self,

@@ -15,11 +15,17 @@ from test_hostile import filled_with_code
 
 from artidx import Embedder, Index
 from artidx.embedder.runtime import Embedding
-from artidx.errors import BadSetting, ClusterFailed
+from artidx.errors import BadIndex, BadSetting, ClusterFailed
+from artidx.index.addresses import address_of
 from artidx.index.changes import build as building
 from artidx.index.changes.build import SHARD
-from artidx.index.changes.cluster import PIECE, Piece, Work, _difference, _outcomes, _versions, _Worker, joined
+from artidx.index.changes.cluster import PIECE, Piece, Work, _difference, _outcomes, _versions, _Worker, _Writer, joined
+from artidx.index.postgres.layout import table_name
+from artidx.index.postgres.push import _make
+from artidx.index.postgres.server import connected
+from lite import MilvusLite
 from made import DIM, MUSEUM, painting, watched
+from postgres import PostgresServer
 from ray_nodes import TwoNodes
 
 ARTIDX = Path(sys.executable).with_name("artidx")
@@ -35,6 +41,16 @@ def cluster():
 def build(cluster, source, output, *words):
     return subprocess.Popen(
         [ARTIDX, "build", str(source), "-o", str(output), "--ray", cluster.address, "--json", *map(str, words)],
+        env=cluster.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def push(cluster, index, address):
+    return subprocess.Popen(
+        [ARTIDX, "push", str(index), str(address), "--ray", cluster.address, "--json"],
         env=cluster.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -196,6 +212,71 @@ def test_pieces_in_any_order_make_whole_shards(collection):
         (0, ["0-0", "0-1", "0-2"]),
     ]
     assert sum(seen) == 5
+
+
+@pytest.fixture
+def made_up(tmp_path, model_file):
+    """10,000 vectors, that go to a server in ten parts."""
+    vectors = np.random.default_rng(0).normal(size=(10_000, DIM)).astype(np.float32)
+    (tmp_path / "vectors").mkdir()
+    np.save(tmp_path / "vectors" / "vectors.npy", vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    artists = pd.DataFrame({"id": np.arange(10_000).astype(str), "artist": [f"artist {n % 50}" for n in range(10_000)]})
+    artists.to_parquet(tmp_path / "vectors" / "paintings.parquet")
+    embedder = Embedder.load(model_file)
+    return Index.import_vectors(tmp_path / "i.artidx", tmp_path / "vectors", embedder=embedder)[0]
+
+
+def test_workers_push_and_a_driver_and_a_node_that_are_killed_cost_time_and_no_painting(cluster, made_up):
+    with PostgresServer() as server:
+        address = address_of(server.address("paintings"))
+        there, generation = connected(address), made_up.generation
+        there.make_ready()
+        table = table_name(address.name, 1, generation.sha256)
+        body = "BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END"
+        with there.connection_of_its_own() as test:
+            _make(test, address.name, table, generation)
+            test.execute(f"CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS '{body}'")
+            test.execute(f"CREATE TRIGGER slowly BEFORE INSERT ON {table} EXECUTE FUNCTION slowly()")
+
+            def pushed_in_part(fewest):
+                process = push(cluster, made_up.source, address)
+                deadline = time.monotonic() + 120
+                while not fewest <= (count := test.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) < 10_000:
+                    assert process.poll() is None, process.communicate()
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                return process, count
+
+            driver, count = pushed_in_part(1000)
+            driver.kill()
+            driver.communicate()
+            with pytest.raises(BadIndex, match="no such index"):
+                Index.open(address)
+            process, _ = pushed_in_part(count + 1000)
+            cluster.kill_other()
+            try:
+                report = json.loads(finished(process)[0])
+            finally:
+                cluster.start_other()
+                cluster.wait_for_both()
+        assert 0 < report["written"] <= 10_000 - count
+        pushed = Index.open(address)
+        assert len(pushed) == 10_000
+        for name in ("5", "9999"):
+            ours, theirs = (index.nearest_paintings(f"id:{name}", k=20).paintings for index in (pushed, made_up))
+            assert ours == theirs
+
+
+def test_workers_push_to_milvus_what_one_process_does_and_say_what_is_wrong(cluster, real, tmp_path, model_file):
+    index, output = Index.build(tmp_path / "i.artidx", real, embedder=Embedder.load(model_file))[0], tmp_path / "milvus"
+    output.mkdir()
+    with MilvusLite(output) as server:
+        report = json.loads(finished(push(cluster, index.source, server.address("a")))[0])
+        assert (report["written"], report["paintings"]) == (48, 48)
+        pushed = Index.open(server.address("a"), embedder=index.embedder)
+        assert pushed.whole()[1].tobytes() == index.whole()[1].tobytes()
+    writer = _Writer([pushed.source], "/nowhere", index.generation.sha256, _versions())
+    assert "--ray needs the index in a folder that every node has" in writer({"start": 0, "stop": 1})["problems"][0]
 
 
 def test_workers_run_no_code_from_the_folder_the_build_was_started_in(cluster, tmp_path, model_file, monkeypatch):

@@ -14,10 +14,11 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,11 +27,14 @@ from ... import errors
 from ...embedder.locations import absolute
 from ...embedder.runtime import Embedder, Embedding
 from ...errors import ArtidxError, BadSetting, ClusterFailed, MissingPackage
+from ..storage.address import Address
+from ..storage.generations import Generation, read_generation
 
 AUTO = "auto"  # the cluster that runs here or that $RAY_ADDRESS names; else a new one on this machine
 PIECE = 32  # paintings: seconds of one core, so that little is repeated when a worker is lost
 CONNECT_S = 5.0
 GPU_CORES = 4  # in addition to a share of a GPU, for decoding
+MOST_BLOCKS = 100_000  # of Ray Data: rows that go out one by one
 PACKAGES = ("artidx", "onnxruntime", "pillow", "numpy")  # must have the same version everywhere, for the same bits
 
 
@@ -78,26 +82,55 @@ class Cluster:
             return
         room = int(self.gpus / work.gpu_share if on_gpu else self.cores)
         first = max(1, min(room, work.workers or room, len(rows)))
-        model = ray.put(embedder.data)
-        settings = data.DataContext.get_current()
-        settings.enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        done = data.from_items(rows, override_num_blocks=len(rows)).map(
+        done = _mapped(
+            rows,
             _Worker,
-            fn_constructor_args=[[model], embedder.source, "cuda" if on_gpu else "cpu", work, _versions()],
+            [[ray.put(embedder.data)], embedder.source, "cuda" if on_gpu else "cpu", work, _versions()],
             compute=data.ActorPoolStrategy(min_size=first, max_size=work.workers),
             num_cpus=GPU_CORES if on_gpu else 1,
             num_gpus=work.gpu_share if on_gpu else 0,
         )
-        try:
-            for row in done.iter_rows():
-                if row["error"]:
-                    raise getattr(errors, row["error"])(row["problems"][0])
-                yield Piece(int(row["shard"]), int(row["start"]), _outcomes(row, embedder.dim))
-        except ray.exceptions.RayError as problem:
-            raise ClusterFailed(
-                f"the Ray cluster failed: {_reason(problem)}; what is done is kept: run the same command again"
-            ) from None
+        for row in done:
+            yield Piece(int(row["shard"]), int(row["start"]), _outcomes(row, embedder.dim))
+
+    def written(self, address: Address, generation: Generation, parts: Sequence[range]) -> Iterator[int]:
+        """Parts of a generation, written to a server by workers that read it from its folder: how many paintings each
+        has, as they are done (pushed.Spread). Raises ClusterFailed, and what a worker raised.
+        """
+        if not parts:
+            return
+        data: Any = importlib.import_module("ray.data")
+        workers = max(1, min(int(self.cores), len(parts)))
+        done = _mapped(
+            [{"start": part.start, "stop": part.stop} for part in parts],
+            _Writer,
+            [[address], os.path.abspath(generation.folder), generation.sha256, _versions()],
+            compute=data.ActorPoolStrategy(min_size=1, max_size=workers),
+            num_cpus=1,
+        )
+        for row in done:
+            yield int(row["stop"]) - int(row["start"])
+
+
+def _mapped(rows: Sequence[dict[str, Any]], worker: type, arguments: list[Any], **how: Any) -> Iterator[dict[str, Any]]:
+    """What workers make of rows, as they are done. A row goes to another worker where one is lost.
+
+    Raises ClusterFailed, and the error of which a worker tells.
+    """
+    ray: Any = importlib.import_module("ray")
+    data: Any = importlib.import_module("ray.data")
+    data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    done = data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
+    try:
+        for row in done.map(worker, fn_constructor_args=arguments, **how).iter_rows():
+            if row["error"]:
+                raise getattr(errors, row["error"])(row["problems"][0])
+            yield row
+    except ray.exceptions.RayError as problem:
+        raise ClusterFailed(
+            f"the Ray cluster failed: {_reason(problem)}; what is done is kept: run the same command again"
+        ) from None
 
 
 @contextmanager
@@ -200,6 +233,36 @@ class _Worker:
             "embedding": [each.embedding for each in done],
             "vectors": np.array(vectors, "<f4").tobytes(),
         }
+
+
+class _Writer:
+    """Writes parts of a generation to a server, in a process of its own on some node."""
+
+    def __init__(self, address: list[Address], folder: str, sha256: str, versions: dict[str, str]) -> None:
+        self.address, self.folder, self.sha256 = address[0], Path(folder), sha256
+        self.problem = _difference(versions)
+        self.write: Callable[[range], None] | None = None
+
+    def __call__(self, part: dict[str, Any]) -> dict[str, Any]:
+        """The part, once it is written; or the one error that ends the push."""
+        try:
+            if self.problem:
+                raise ClusterFailed(self.problem)
+            if self.write is None:
+                self.write = self.address.writer(self._generation())
+            self.write(range(int(part["start"]), int(part["stop"])))
+        except ArtidxError as problem:
+            return part | {"error": type(problem).__name__, "problems": [str(problem)]}
+        return part | {"error": "", "problems": []}
+
+    def _generation(self) -> Generation:
+        try:
+            return read_generation(self.folder, self.sha256)
+        except FileNotFoundError:
+            raise ClusterFailed(
+                f"{self.folder}: not there on {socket.gethostname()}; --ray needs the index in a folder that every "
+                f"node has at this path"
+            ) from None
 
 
 def _outcomes(row: dict[str, Any], dim: int) -> list[Embedding]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ from ..storage import address
 
 if TYPE_CHECKING:
     from ...embedder.parallel import Bar
-    from ..storage.pushed import Pushed
+    from ..storage.generations import Generation
+    from ..storage.pushed import Pushed, Spread
     from ..storage.vector_store import VectorStore
 
 PREFIX = "milvus+"
@@ -87,10 +89,15 @@ class Address(address.Address):
 
         connected(self).published()
 
-    def push(self, index: Path, bar: Bar) -> Pushed:
+    def writer(self, generation: Generation) -> Callable[[range], None]:
+        from .push import Writer
+
+        return Writer(self, generation)
+
+    def push(self, index: Path, bar: Bar, spread: Spread) -> Pushed:
         from .push import push
 
-        return push(index, self, bar)
+        return push(index, self, bar, spread=spread)
 
     def __str__(self) -> str:
         return f"{PREFIX}{self.server}/{self.collection}"

@@ -19,7 +19,7 @@ from ..scoring.neighbourhood import smallest
 from ..scoring.vectors import Integers
 from ..storage import generations
 from ..storage.generations import Generation
-from ..storage.pushed import CHECKED, K, Pushed, nearest_rows, ranks
+from ..storage.pushed import CHECKED, K, Pushed, Spread, nearest_rows, ranks, written_here
 from ..storage.words import searched_text
 from . import layout
 from .address import Address
@@ -32,21 +32,23 @@ READY_S = 24 * 3600.0  # an index of very many paintings takes hours
 WAIT_S = 0.5
 
 
-def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None) -> Pushed:
+def push(
+    index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None, spread: Spread = written_here
+) -> Pushed:
     """Copy the published generation of a folder to Milvus, where it then answers at an address. Raises BadIndex.
 
-    kind: of the vector index; by default the one for this many paintings.
+    kind: of the vector index; by default the one for this many paintings. spread: who writes the paintings.
     """
     started = monotonic()
     generation = generations.read(index)
     server = connected(address)
     before = server.published()
-    name = layout.collection_name(address.collection, generation.manifest.generation, generation.sha256)
+    name = _name_of(address, generation)
     written = 0
     if before != name or not _is_whole(server, name, generation):
         layout.check_fits(generation.table)
         kind = kind or layout.kind_for(len(generation))
-        written = _write(server, name, generation, kind, bar)
+        written = _write(server, name, generation, kind, bar, spread)
         _wait_until_ready(server, name, len(generation), bar)
         recall = _checked(server, name, generation, kind, bar)
         if server.published() != before:
@@ -81,13 +83,34 @@ def _is_whole(server: Server, name: str, generation: Generation) -> bool:
     return server.count(name, is_exact=True) == len(generation)
 
 
-def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> int:
+class Writer:
+    """Writes paintings of a generation into its collection, which is there already."""
+
+    def __init__(self, address: Address, generation: Generation) -> None:
+        self._server, self._generation = connected(address), generation
+        self._name = _name_of(address, generation)
+        self._codes, self._ranks = generation.paintings.codes, ranks(generation, layout.UNRANKED)
+
+    def __call__(self, part: range) -> None:
+        places = np.array(part)
+        table = self._generation.paintings.frame(places.tolist())
+        vectors, words = self._generation.vectors.at(places), searched_text(table).to_pylist()
+        self._server.ask(
+            "upsert", self._name, layout.entities(table, vectors, self._codes[places], self._ranks[places], words)
+        )
+
+
+def _name_of(address: Address, generation: Generation) -> str:
+    return layout.collection_name(address.collection, generation.manifest.generation, generation.sha256)
+
+
+def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar, spread: Spread) -> int:
     """Write the paintings that are not there yet; returns their number."""
-    table, is_new = generation.table, not server.ask("has_collection", name)
+    paintings, is_new = len(generation), not server.ask("has_collection", name)
     if is_new:
         parameters = server.client.prepare_index_params()
-        parameters.add_index("vector", index_type=kind.type, metric_type="IP", params=kind.built_with(len(table)))
-        partitions = layout.partitions_for(len(table))
+        parameters.add_index("vector", index_type=kind.type, metric_type="IP", params=kind.built_with(paintings))
+        partitions = layout.partitions_for(paintings)
         server.ask(
             "create_collection",
             name,
@@ -98,29 +121,19 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
         )
     else:  # a restarted server does not load an incomplete collection
         server.load(name, READY_S)
-    codes = artist_codes(table["artist_key"])[0]
-    hashed = ranks(generation, layout.UNRANKED)
-    written = 0
-    with bar(len(table), "pushing") as advance:
-        for start in range(0, len(table), ROWS):
-            part = table.iloc[start : start + ROWS]
-            numbers = part["row"].tolist()
-            if is_new or server.count(name, f"row >= {numbers[0]} and row <= {numbers[-1]}", is_exact=True) < len(part):
-                places = np.arange(start, start + len(part))
-                server.ask(
-                    "upsert",
-                    name,
-                    layout.entities(
-                        part,
-                        generation.vectors.at(places),
-                        codes[places],
-                        hashed[places],
-                        searched_text(part).to_pylist(),
-                    ),
-                )
-                written += len(part)
-            advance(len(part))
-    return written
+    parts = [range(start, min(start + ROWS, paintings)) for start in range(0, paintings, ROWS)]
+    missing = parts if is_new else [part for part in parts if not _is_there(server, name, generation, part)]
+    wanted = sum(map(len, missing))
+    with bar(paintings, "pushing") as advance:
+        advance(paintings - wanted)
+        for written in spread(server.address, generation, missing):
+            advance(written)
+    return wanted
+
+
+def _is_there(server: Server, name: str, generation: Generation, part: range) -> bool:
+    first, last = generation.paintings.row(part[0]), generation.paintings.row(part[-1])
+    return server.count(name, f"row >= {first} and row <= {last}", is_exact=True) >= len(part)
 
 
 def _wait_until_ready(server: Server, name: str, paintings: int, bar: Bar) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ from ..storage import address
 
 if TYPE_CHECKING:
     from ...embedder.parallel import Bar
-    from ..storage.pushed import Pushed
+    from ..storage.generations import Generation
+    from ..storage.pushed import Pushed, Spread
     from ..storage.vector_store import VectorStore
     from .postgres_store import PostgresStore
 
@@ -91,11 +93,17 @@ class Address(address.Address):
     def check(self) -> None:
         _store().check(self)
 
-    def push(self, index: Path, bar: Bar) -> Pushed:
+    def writer(self, generation: Generation) -> Callable[[range], None]:
+        _store()
+        from .push import Writer
+
+        return Writer(self, generation)
+
+    def push(self, index: Path, bar: Bar, spread: Spread) -> Pushed:
         _store()
         from .push import push
 
-        return push(index, self, bar)
+        return push(index, self, bar, spread=spread)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if self.host and ":" in self.host else quote(self.host or "")

@@ -22,7 +22,7 @@ from ...errors import BadIndex, IndexAway, IndexBusy
 from ..scoring.artists import centroids_of
 from ..storage import generations
 from ..storage.generations import Generation
-from ..storage.pushed import CHECKED, K, Pushed, nearest_rows, ranks
+from ..storage.pushed import CHECKED, K, Pushed, Spread, nearest_rows, ranks, written_here
 from . import layout
 from .address import Address
 from .layout import ARTISTS, Kind, statement
@@ -32,22 +32,24 @@ from .server import ROWS, UNLOCKED_S, Connection, Server, connected, set_for_now
 READY_S = 24 * 3600.0  # a graph of very many paintings takes hours
 
 
-def push(index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None) -> Pushed:
+def push(
+    index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None, spread: Spread = written_here
+) -> Pushed:
     """Copy the published generation of a folder to PostgreSQL, where it then answers at an address. Raises BadIndex.
 
-    kind: how vectors are searched; by default the one for this many paintings.
+    kind: how vectors are searched; by default the one for this many paintings. spread: who writes the paintings.
     """
     started = monotonic()
     generation = generations.read(index)
     server = connected(address)
     server.make_ready()
-    name = layout.table_name(address.name, generation.manifest.generation, generation.sha256)
+    name = _name_of(address, generation)
     with _alone(server):
         before = server.published()
         written = 0
         if before != name or not _is_whole(server, name, generation):
             kind = kind or layout.kind_for(len(generation), generation.manifest.model.dim)
-            written = _write(server, name, generation, bar)
+            written = _write(server, name, generation, bar, spread)
             _index(server, name, len(generation), kind, bar)
             _write_about(server, name, generation, _checked(server, name, generation, kind, bar))
             PostgresStore.of(server, name)  # it is published only if it can be read back
@@ -92,22 +94,44 @@ def _count(server: Server, name: str, first: int = 0, last: int = 1 << 62) -> in
     return int(found)
 
 
-def _write(server: Server, name: str, generation: Generation, bar: Bar) -> int:
+class Writer:
+    """Writes paintings of a generation into its table, which is there already."""
+
+    def __init__(self, address: Address, generation: Generation) -> None:
+        self._server, self._generation = connected(address), generation
+        self._name = _name_of(address, generation)
+        self._codes, self._ranks = generation.paintings.codes, ranks(generation, layout.NOBODY)
+
+    def __call__(self, part: range) -> None:
+        places = np.array(part)
+        table = self._generation.paintings.frame(places.tolist())
+        vectors = self._generation.vectors.at(places)
+        rows = list(layout.rows_of(table, vectors, self._codes[places], self._ranks[places]))
+        first, last = int(table["row"].iloc[0]), int(table["row"].iloc[-1])
+        self._server.ask("write", _replacing(self._name, first, last, rows))
+
+
+def _name_of(address: Address, generation: Generation) -> str:
+    return layout.table_name(address.name, generation.manifest.generation, generation.sha256)
+
+
+def _write(server: Server, name: str, generation: Generation, bar: Bar, spread: Spread) -> int:
     """Write the paintings that are not there yet; returns their number."""
     server.ask("create a table", lambda connection: _make(connection, server.address.name, name, generation))
-    codes, hashed = generation.paintings.codes, ranks(generation, layout.NOBODY)
-    written = 0
-    with bar(len(generation), "pushing") as advance:
-        for start in range(0, len(generation), ROWS):
-            places = np.arange(start, min(start + ROWS, len(generation)))
-            part = generation.paintings.frame(places.tolist())
-            first, last = int(part["row"].iloc[0]), int(part["row"].iloc[-1])
-            if _count(server, name, first, last) < len(part):
-                rows = list(layout.rows_of(part, generation.vectors.at(places), codes[places], hashed[places]))
-                server.ask("write", _replacing(name, first, last, rows))
-                written += len(part)
-            advance(len(part))
-    return written
+    paintings = len(generation)
+    parts = [range(start, min(start + ROWS, paintings)) for start in range(0, paintings, ROWS)]
+    missing = [part for part in parts if not _is_there(server, name, generation, part)]
+    wanted = sum(map(len, missing))
+    with bar(paintings, "pushing") as advance:
+        advance(paintings - wanted)
+        for written in spread(server.address, generation, missing):
+            advance(written)
+    return wanted
+
+
+def _is_there(server: Server, name: str, generation: Generation, part: range) -> bool:
+    first, last = generation.paintings.row(part[0]), generation.paintings.row(part[-1])
+    return _count(server, name, first, last) >= len(part)
 
 
 def _make(connection: Connection, own: str, name: str, generation: Generation) -> None:

@@ -30,6 +30,7 @@ CONNECT_S = 10
 CALL_S = 60.0  # for an answer; slower means that the server has a problem
 UNLOCKED_S = 10.0  # for others to release what is to be dropped
 MOST_CONNECTIONS = 8  # connections of a process: PostgreSQL allows 100 in all
+MEANWHILE = (errors.UniqueViolation, errors.DeadlockDetected)  # a worker believed dead wrote the same rows
 OLDEST = (0, 8)  # of pgvector: in older versions, a graph finds at most a thousand paintings
 ROWS = 1000  # rows read or written at once: 2 MB with 512 numbers each
 
@@ -68,7 +69,7 @@ class Server:
                     set_for_now(connection, {"statement_timeout": str(round(seconds * 1000))})
                     return work(connection)
             except psycopg.Error as problem:
-                if not _is_away(problem) or monotonic() > deadline:
+                if not (_is_away(problem) or isinstance(problem, MEANWHILE)) or monotonic() > deadline:
                     raise self._refusal(what, problem) from None
             sleep(0.2)
 

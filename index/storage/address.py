@@ -6,12 +6,14 @@ Reading an address imports nothing of what speaks to the server; that waits unti
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from ...embedder.parallel import Bar
-    from .pushed import Pushed
+    from .generations import Generation
+    from .pushed import Pushed, Spread
     from .vector_store import VectorStore
 
 
@@ -42,5 +44,9 @@ class Address(ABC):
         """Whether a copy could be made there, as far as can be known at once."""
 
     @abstractmethod
-    def push(self, index: Path, bar: Bar) -> Pushed:
-        """Copy the generation that is published in a folder, which then answers there."""
+    def push(self, index: Path, bar: Bar, spread: Spread) -> Pushed:
+        """Copy the generation that is published in a folder, which then answers there. spread: who writes it."""
+
+    @abstractmethod
+    def writer(self, generation: Generation) -> Callable[[range], None]:
+        """What writes the paintings at some places of a generation, once a push has made a table for it."""

@@ -1,18 +1,36 @@
-"""Shared by pushes of a generation to servers of any kind."""
+"""Shared by pushes of a generation to servers of any kind.
+
+Paintings are written in parts, by this process or by the workers of a cluster (changes/cluster.py). Writing a part twice
+has the effect of writing it once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..scoring.vectors import Integers, Vectors
+from .address import Address
 from .generations import Generation
 from .vector_store import SAMPLED
 
 CHECKED = 500  # randomly chosen paintings that are read back and compared
 K = 10  # neighbours of each, for measuring the recall
 EXHAUSTIVE = ("FLAT", "exact")  # kinds of index with exhaustive search
+
+
+# Writes parts of a generation to an address, and yields how many paintings each has once it is there. Raises BadIndex.
+Spread = Callable[[Address, Generation, Sequence[range]], Iterator[int]]
+
+
+def written_here(address: Address, generation: Generation, parts: Sequence[range]) -> Iterator[int]:
+    """Write the parts in this process, one after the other."""
+    write = address.writer(generation)
+    for part in parts:
+        write(part)
+        yield len(part)
 
 
 @dataclass(frozen=True)
