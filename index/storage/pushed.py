@@ -1,7 +1,7 @@
 """Shared by pushes of a generation to servers of any kind.
 
-Paintings are written in parts, by this process or by the workers of a cluster (changes/cluster.py). Writing a part twice
-has the effect of writing it once.
+Paintings are written in parts, by this process or by the workers of a cluster (changes/cluster.py). A part may be
+written twice.
 """
 
 from __future__ import annotations
