@@ -270,9 +270,9 @@ def test_what_is_known_to_be_too_sure_is_said_a_step_weaker_with_the_reason():
 
 def test_one_picture_comes_before_one_hand():
     summary = wording.of_pair(
-        **PAIR | {"probability": 0.99, "one_picture": "seem to show the same picture: the files are identical"}
+        **PAIR | {"probability": 0.99, "one_picture": "show the same picture: the files are identical"}
     )
-    assert summary.headline.startswith("A and B seem to show the same picture: the files are identical. Very likely")
+    assert summary.headline.startswith("A and B show the same picture: the files are identical. Very likely")
 
 
 def test_a_ranking_is_told_against_the_record():

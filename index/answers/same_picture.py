@@ -97,12 +97,13 @@ class SamePicture:
     def __post_init__(self) -> None:
         object.__setattr__(self, "how", ", ".join(self.kinds))
         about = ", ".join(SAID[kind] for kind in self.kinds)
-        seem = "seem to be two versions of one composition" if self.is_version else "seem to show the same picture"
-        object.__setattr__(
-            self,
-            "says",
-            f"{seem}: {about}" if self.agreement is None or self.is_version else f"{seem}: the second is {about}",
-        )
+        if self.is_version:
+            says = f"seem to be two versions of one composition: {about}"
+        elif self.agreement is None:
+            says = f"show the same picture: {about}"
+        else:
+            says = f"seem to show the same picture: the second is {about}"
+        object.__setattr__(self, "says", says)
 
 
 @dataclass(frozen=True)

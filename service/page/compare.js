@@ -13,71 +13,44 @@ const PRIORS = {
   0.1: "one in ten",
   0.01: "one in a hundred (two works at random)",
 };
-let changing = ""; // the assumption that is being changed: it has the focus still when the answer comes
 const RATES = { 0.1: "10% of pairs by two artists", 0.01: "1%", 0.001: "0.1%" };
+const USUAL = { prior: "0.5", fpr: "0.1" };
+let changing = ""; // the assumption that is being changed: it has the focus still when the answer comes
 
 export function compare(parameters, signal, go) {
   const sides = { a: chosen(parameters, "a"), b: chosen(parameters, "b") };
-  const decision = { prior: parameters.get("prior") || "0.5", fpr: parameters.get("fpr") || "0.1" };
-  const moved = (changes) =>
+  const given = Object.fromEntries(Object.keys(USUAL).map((name) => [name, parameters.get(name) || USUAL[name]]));
+  const moved = (changes) => {
+    const assumed = Object.entries({ ...given, ...changes }).filter(([name, value]) => value !== USUAL[name]);
     go(
       link("compare", {
         ...asParameters("a", sides.a),
         ...asParameters("b", sides.b),
-        prior: decision.prior === "0.5" ? "" : decision.prior,
-        fpr: decision.fpr === "0.1" ? "" : decision.fpr,
-        ...changes,
+        ...Object.fromEntries(assumed),
       }),
     );
+  };
   const put = (name) => (choice) => {
     sides[name] = choice;
     moved({});
   };
   const slots = { a: slot("Painting A", sides.a, put("a")), b: slot("Painting B", sides.b, put("b")) };
   const answer = h("div", { "aria-live": "polite" });
-  const choose = (name, options, words) =>
-    h(
-      "label",
-      {},
-      h("span", {}, words),
-      h(
-        "select",
-        {
-          id: `assumed-${name}`,
-          onchange: (event) => {
-            changing = event.target.id;
-            moved({ [name]: event.target.value });
-          },
-        },
-        Object.entries(options).map(([value, text]) =>
-          h("option", { value, selected: value === decision[name] }, text),
-        ),
-      ),
-    );
-  const assumptions = h(
-    "div",
-    { class: "row no-print" },
-    choose("prior", PRIORS, "Share of pairs by one artist that you expect"),
-    choose("fpr", RATES, "The threshold lets pass"),
-  );
   if (isThere(sides.a) && isThere(sides.b)) {
     answer.append(waiting("Comparing the two …"));
+    const isAssumed = Boolean(changing) || Object.keys(USUAL).some((name) => parameters.has(name));
     Promise.all([
-      post("pair", { a: asField(sides.a), b: asField(sides.b), ...decision }, signal),
+      post("pair", { a: asField(sides.a), b: asField(sides.b), ...given }, signal),
       get("index?full", signal),
     ]).then(
-      ([verdict, manifest]) => {
+      ([verdict, { calibration }]) => {
         within(
           answer,
-          ...told(
-            verdict,
-            manifest,
-            sides,
-            slots,
-            assumptions,
-            Boolean(changing) || parameters.has("prior") || parameters.has("fpr"),
-            signal,
-          ),
+          decided(verdict, calibration, assumptions(given, moved), isAssumed),
+          closely(sides, slots, signal),
+          nearEach(verdict),
+          nearBoth(verdict),
+          keep(verdict, "verdict.json"),
         );
         if (changing) document.getElementById(changing).focus();
         changing = "";
@@ -98,73 +71,104 @@ export function compare(parameters, signal, go) {
   };
 }
 
-function told(verdict, manifest, sides, slots, assumptions, isAssumed, signal) {
-  const { outside } = manifest.calibration;
-  const pairs = !verdict.a.painting && !verdict.b.painting && outside ? outside : manifest.calibration.pairs;
-  const scale = verdict.neighbourhood_similarity == null ? pairs.by_distance : pairs.by_fused_distance;
-  const similarity = verdict.neighbourhood_similarity;
-  const shift = similarity == null ? 0 : pairs.neighbourhood_weight * (1 - similarity);
-  const { headline, notes, details } = verdict.summary;
-  return [
-    h(
-      "section",
-      { class: `sheet verdict${verdict.probability >= 0.5 ? " same" : ""}`, "aria-label": "Verdict" },
-      h("h2", { id: "verdict" }, headline),
-      gauge(verdict.probability),
-      notes.map((note) => h("p", { class: "caution" }, note)),
+// What the verdict assumes, to be changed; moved({ name: value }) is called with a change.
+function assumptions(given, moved) {
+  const choose = (name, options, words) => {
+    const change = (event) => {
+      changing = event.target.id;
+      moved({ [name]: event.target.value });
+    };
+    return h(
+      "label",
+      {},
+      h("span", {}, words),
       h(
-        "details",
-        { open: isAssumed },
-        h("summary", {}, "What this assumes, and the threshold"),
-        details.map((each) => h("p", {}, each)),
-        assumptions,
-        isDrawable(scale) && distributions(scale, verdict, shift),
-        h(
-          "p",
-          { class: "quiet" },
-          isDrawable(scale) &&
-            `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
-          isDrawable(scale) && shift && "shifted by the neighbourhood similarity of these two; ",
-          isDrawable(scale) && `${percent(beyond(scale))} of those by two lie farther out. `,
-          `Measured on ${verdict.measured_on}.`,
-        ),
+        "select",
+        { id: `assumed-${name}`, onchange: change },
+        Object.entries(options).map(([value, text]) => h("option", { value, selected: value === given[name] }, text)),
       ),
-    ),
-    closely(sides, slots, signal),
+    );
+  };
+  return h(
+    "div",
+    { class: "row no-print" },
+    choose("prior", PRIORS, "Share of pairs by one artist that you expect"),
+    choose("fpr", RATES, "The threshold lets pass"),
+  );
+}
+
+// The verdict in words, and what it assumes below; isAssumed: that is open.
+function decided(verdict, calibration, assumed, isAssumed) {
+  const { headline, notes, details } = verdict.summary;
+  return h(
+    "section",
+    { class: `sheet verdict${verdict.probability >= 0.5 ? " same" : ""}`, "aria-label": "Verdict" },
+    h("h2", { id: "verdict" }, headline),
+    gauge(verdict.probability),
+    notes.map((note) => h("p", { class: "caution" }, note)),
     h(
-      "section",
-      { class: "sheet" },
-      h("h2", {}, "Who is near to each"),
-      h("p", { class: "quiet" }, "The most probable artists of either, the other painting left out."),
-      h(
-        "div",
-        { class: "pair" },
-        ["a", "b"].map((name) =>
-          h(
-            "div",
-            {},
-            h("h3", {}, name === "a" ? "Painting A" : "Painting B"),
-            ranked(verdict[name].artists, verdict[name].unknown, (each) =>
-              bar(artistLink(each.artist), each.probability),
-            ),
+      "details",
+      { open: isAssumed },
+      h("summary", {}, "What this assumes, and the threshold"),
+      details.map((each) => h("p", {}, each)),
+      assumed,
+      measured(verdict, calibration),
+    ),
+  );
+}
+
+// Where these two are among the pairs that were measured.
+function measured(verdict, { outside, pairs: inside }) {
+  const pairs = !verdict.a.painting && !verdict.b.painting && outside ? outside : inside,
+    { neighbourhood_similarity: similarity } = verdict;
+  const scale = similarity == null ? pairs.by_distance : pairs.by_fused_distance,
+    shift = similarity == null ? 0 : pairs.neighbourhood_weight * (1 - similarity);
+  const source = `Measured on ${verdict.measured_on}.`;
+  if (!isDrawable(scale)) return h("p", { class: "quiet" }, source);
+  return [
+    distributions(scale, verdict, shift),
+    h(
+      "p",
+      { class: "quiet" },
+      `The curves are ${count(pairs.same_pairs, "pair")} by one artist and ${count(pairs.different_pairs, "pair")} by two, `,
+      shift > 0 && "shifted by the neighbourhood similarity of these two; ",
+      `${percent(beyond(scale))} of those by two lie farther out. `,
+      source,
+    ),
+  ];
+}
+
+const nearEach = (verdict) =>
+  h(
+    "section",
+    { class: "sheet" },
+    h("h2", {}, "Who is near to each"),
+    h("p", { class: "quiet" }, "The most probable artists of either, the other painting left out."),
+    h(
+      "div",
+      { class: "pair" },
+      ["a", "b"].map((name) =>
+        h(
+          "div",
+          {},
+          h("h3", {}, `Painting ${name.toUpperCase()}`),
+          ranked(verdict[name].artists, verdict[name].unknown, (each) =>
+            bar(artistLink(each.artist), each.probability),
           ),
         ),
       ),
     ),
-    h(
-      "section",
-      { class: "sheet" },
-      h("h2", {}, `Neighbours of both: ${verdict.shared.length || "none"}`),
-      evidence(
-        verdict.shared.map((each) => [
-          each.painting,
-          `${each.distance_a.toFixed(3)} and ${each.distance_b.toFixed(3)} away`,
-        ]),
-      ),
+  );
+
+const nearBoth = ({ shared }) =>
+  h(
+    "section",
+    { class: "sheet" },
+    h("h2", {}, `Neighbours of both: ${shared.length || "none"}`),
+    evidence(
+      shared.map((each) => [each.painting, `${each.distance_a.toFixed(3)} and ${each.distance_b.toFixed(3)} away`]),
     ),
-    keep(verdict, "verdict.json"),
-  ];
-}
+  );
 
 // The two side by side, to be looked into, and on them the parts that look most alike: these take some seconds.
 function closely(sides, slots, signal) {

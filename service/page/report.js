@@ -60,32 +60,33 @@ export function report(parameters, signal, go) {
       !entries.length &&
         h("p", {}, "Nothing is on the shortlist yet: the star beside a painting puts it there, on every view."),
       entries.length > 0 && row,
-      left > 0 &&
-        h(
-          "p",
-          { class: "quiet no-print" },
-          `${count(left, "picture")} of your own ${left === 1 ? "stays" : "stay"} in this browser: the link leaves ${left === 1 ? "it" : "them"} out.`,
-        ),
-      !isOwn &&
-        h(
-          "p",
-          { class: "no-print" },
-          "You opened this report by a link. ",
-          h(
-            "button",
-            {
-              type: "button",
-              onclick: () => {
-                keepShortlist(entries);
-                go(link("report"));
-              },
-            },
-            "Make it my shortlist",
-          ),
-        ),
+      left > 0 && leftOut(left),
+      !isOwn && byLink(entries, go),
       sections.map((each) => each.place),
     ],
   };
+}
+
+function leftOut(pictures) {
+  const [stay, them] = pictures === 1 ? ["stays", "it"] : ["stay", "them"];
+  return h(
+    "p",
+    { class: "quiet no-print" },
+    `${count(pictures, "picture")} of your own ${stay} in this browser: the link leaves ${them} out.`,
+  );
+}
+
+function byLink(entries, go) {
+  const take = () => {
+    keepShortlist(entries);
+    go(link("report"));
+  };
+  return h(
+    "p",
+    { class: "no-print" },
+    "You opened this report by a link. ",
+    h("button", { type: "button", onclick: take }, "Make it my shortlist"),
+  );
 }
 
 // What the link asks for, or the shortlist; the shortlist, too, where the link has all of it that a link can carry.
