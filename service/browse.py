@@ -172,6 +172,13 @@ class Drawing:
     generation: int
 
 
+WEBP: dict[int | str, dict[str, Any]] = {
+    200: {"content": binary("image/webp"), "description": "A WebP."},
+    304: {"description": "Not modified."},
+}
+BEING_DRAWN: dict[int | str, dict[str, Any]] = {
+    202: {"model": Drawing, "description": "The map is being drawn; try again."}
+}
 router = APIRouter(
     prefix="/v1", dependencies=[Depends(reader)], tags=["collection"], responses=documented(403, 404, 422, 429)
 )
@@ -276,35 +283,24 @@ async def artist(state: SharedState, index: HeldIndex, id: str) -> Response:
     return answer(ArtistFacts(found, await state.searched(lambda: index.collection.near(found)), *_names(index)))
 
 
-@router.get(
-    "/map",
-    operation_id="getMap",
-    response_model=MapOfPaintings,
-    responses={202: {"model": Drawing, "description": "It is being drawn; try again."}},
-)
+@router.get("/map", operation_id="getMap", response_model=MapOfPaintings, responses=BEING_DRAWN)
 async def the_map(state: SharedState, index: HeldIndex) -> Response:
     """All paintings on a plane, at most 100,000; paintings that look alike to the model are close together."""
     points = await _points(state, index)
     if points is None:
-        drawing = Drawing("the map is being drawn; of 100,000 paintings that takes five minutes", *_names(index))
-        return answer(drawing, 202, {"retry-after": str(RETRY_AFTER_S)})
+        return _being_drawn(index)
     places = await state.mapped(index, points)
     return answer(await state.searched(lambda: _map_of(index, places, points)))
 
 
-@router.get(
-    "/map/sheets/{number}",
-    response_class=Response,
-    responses={200: {"content": binary("image/webp"), "description": "A WebP."}, 304: {"description": "Not modified."}},
-    operation_id="getMapSheet",
-)
+@router.get("/map/sheets/{number}", response_class=Response, responses=WEBP | BEING_DRAWN, operation_id="getMapSheet")
 async def map_sheet(
     request: Request, state: SharedState, index: HeldIndex, number: Annotated[int, Path(ge=0, lt=1 << 16)]
 ) -> Response:
     """Small pictures of 64 paintings of the map, in its order: 8 in a row, in cells of the map's size."""
     points = await _points(state, index)
     if points is None:
-        raise Problem(503, "no-map", "the map of this generation is being drawn")
+        return _being_drawn(index)
     places = await state.mapped(index, points)
     some = places[number * sheets.ON_A_SHEET : (number + 1) * sheets.ON_A_SHEET]
     if not some:
@@ -334,6 +330,11 @@ async def _points(state: AppState, index: Index) -> Array | None:
         return await state.maps.of(index)
     except (OSError, ValueError):
         raise Problem(503, "no-map", "the map of this generation could not be drawn") from None
+
+
+def _being_drawn(index: Index) -> Response:
+    detail = "the map is being drawn; of 100,000 paintings that takes five minutes"
+    return answer(Drawing(detail, *_names(index)), 202, {"retry-after": str(RETRY_AFTER_S)})
 
 
 def _map_of(index: Index, places: Sequence[int], points: Array) -> MapOfPaintings:
