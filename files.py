@@ -129,9 +129,9 @@ class Fingerprint(NamedTuple):
     changed: int  # ns, time of the last change
 
 
-def fingerprint(path: Path) -> Fingerprint:
+def fingerprint(path: Path | str) -> Fingerprint:
     """The fingerprint of a file as it is now. Raises OSError."""
-    facts = path.stat()
+    facts = os.stat(path)
     return Fingerprint(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 

@@ -43,6 +43,7 @@ from artidx.index.changes import build
 from artidx.index.changes.build import Layout, new_contents
 from artidx.index.storage import generations
 from artidx.index.storage.manifest import Model
+from artidx.index.storage.segments import Tables
 
 DIM, ASKED, PAIRS = 256, 64, 300
 OPEN = """
@@ -67,7 +68,7 @@ def index_of(count: int, path: Path, vectors: np.ndarray, artist: np.ndarray) ->
     """An index of synthetic vectors with the calibration of the shipped model."""
     table = attributed(table_of(np.arange(count), artist))
     table = table.astype({name: "str" for name in table if name not in ("row", "year")})
-    contents = new_contents(table, vectors, np.zeros(DIM, np.float32), len(artist), Layout())
+    contents = new_contents(Tables.of(table), vectors, np.zeros(DIM, np.float32), len(artist), Layout())
     calibration = Embedder.load().metadata["calibration"]
     facts = Model(sha256(MODEL).hexdigest(), "made up", DIM)
     with generations.writer(path):

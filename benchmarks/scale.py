@@ -1,20 +1,25 @@
 """The cost of a painting, for estimates of ten million or a billion: bytes and recall by layout, and memory.
 
-    python benchmarks/scale.py            # 200,000 synthetic vectors of 256 numbers
-    python benchmarks/scale.py 1000000    # another number, and only memory
-    python benchmarks/scale.py reference  # those of the reference gallery, which are real
+    python benchmarks/scale.py                         # 200,000 made-up vectors of 256 numbers
+    python benchmarks/scale.py 10000 100000 500000     # so many, and memory alone
+    python benchmarks/scale.py 10000 100000 --beside BEFORE/bin/python      # ... and with artidx as it was
+    python benchmarks/scale.py reference               # those of the reference gallery, which are real
 
-Layouts are FAISS' codes, searched exhaustively, so that misses are due to the code alone; recall is of the ten nearest.
-Memory is the peak of a process that publishes an index of this many vectors, and of one that opens it and answers.
+Layouts are FAISS' own codes, all looked at, so that what is missed is the code's doing: recall is of the ten nearest.
+Memory is the peak of a process that publishes an index of so many vectors, and of one that opens it and answers: its
+own, and with it the files that are mapped, which the system takes back where it needs the room.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import faiss
@@ -25,6 +30,7 @@ from search import clustered
 from artidx import Index
 
 K, ASKED, DIM = 10, 500, 256
+SUFFIXES = ".parquet", ".arrow"
 LAYOUTS = {
     "float32": "Flat",
     "float16": "SQfp16",
@@ -33,9 +39,28 @@ LAYOUTS = {
     "product codes, 32 B": "PQ32",
     "product codes, 16 B": "PQ16",
 }
-PEAK = "print(next(int(line.split()[1]) // 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
 PUBLISH = "import sys; from artidx import Index; Index.import_vectors(sys.argv[2], sys.argv[1])"
 ANSWER = "import sys; from artidx import Index; Index.open(sys.argv[2]).nearest('id:0.jpg')"
+EVERY_S = 0.01
+
+
+def peaks(python: str, code: str, *words: Path) -> tuple[int, int, float]:
+    """MB at most of a process' own and with mapped files, looked at a hundred times a second; and its seconds of
+    processor time."""
+    before = os.times()
+    process = subprocess.Popen([python, "-c", code, *words], stdout=subprocess.DEVNULL)
+    own = whole = 0
+    while process.poll() is None:
+        told = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+        if "RssAnon" in told:
+            own = max(own, int(told["RssAnon"].split()[0]))
+            whole = max(whole, int(told["VmHWM"].split()[0]))
+        time.sleep(EVERY_S)
+    if process.returncode:
+        raise SystemExit(f"{python} -c {code!r} failed")
+    after = os.times()
+    busy = after.children_user + after.children_system - before.children_user - before.children_system
+    return own // 1024, whole // 1024, busy
 
 
 def layouts(vectors: np.ndarray) -> None:
@@ -61,50 +86,53 @@ def layouts(vectors: np.ndarray) -> None:
         )
 
 
-def memory(vectors: np.ndarray, artists: np.ndarray) -> None:
-    for count in (len(vectors) // 4, len(vectors)):
+def memory(counts: Sequence[int], pythons: Sequence[str]) -> None:
+    for count in counts:
         with tempfile.TemporaryDirectory() as folder:
-            source, target = Path(folder) / "from", Path(folder) / "i.artidx"
+            source = Path(folder) / "from"
             source.mkdir()
-            np.save(source / "vectors.npy", vectors[:count])
-            names = [f"{i}.jpg" for i in range(count)]
-            pd.DataFrame(
-                {
-                    "id": names,
-                    "path": [f"s3://scans/{name}" for name in names],
-                    "artist": [f"artist {a}" for a in artists[:count]],
-                    "title": [f"a title of some words {i}" for i in range(count)],
-                }
-            ).to_parquet(source / "paintings.parquet")
-            peaks = [
-                int(
-                    subprocess.run(
-                        [sys.executable, "-c", f"{code}\n{PEAK}", source, target],
-                        check=True,
-                        capture_output=True,
-                        text=True,
-                    ).stdout
+            write(source, count)
+            for number, python in enumerate(pythons):
+                target = Path(folder) / f"{number}.artidx"
+                published, answered = (peaks(python, code, source, target) for code in (PUBLISH, ANSWER))
+                files = [*target.glob("generations/*/*")]
+                sizes = [sum(file.stat().st_size for file in files if file.suffix == end) for end in SUFFIXES]
+                print(
+                    f"{count:,} paintings{', beside' if number else ''}: publishing takes {published[0]:,} MB of its "
+                    f"own ({published[1]:,} with mapped files) and {published[2]:.1f} s of processor time, opening and "
+                    f"answering {answered[0]:,} MB ({answered[1]:,}); on disk {sizes[0] / count:.0f} B a painting in "
+                    f"the table, {sizes[1] / count:.0f} B to be looked up",
+                    flush=True,
                 )
-                for code in (PUBLISH, ANSWER)
-            ]
-            generation = Index.open(target).generation
-            size = sum(file.stat().st_size for file in generation.folder.iterdir() if file.suffix == ".parquet")
-        print(
-            f"{count:,} paintings: {peaks[0]} MB to publish, {peaks[1]} MB to open and answer; table "
-            f"{size / count:.0f} B a painting on disk",
-            flush=True,
-        )
+                shutil.rmtree(target)
+
+
+def write(folder: Path, count: int) -> None:
+    """Vectors and paintings as another program exports them."""
+    vectors, artists = clustered(count, DIM, np.random.default_rng(0))
+    np.save(folder / "vectors.npy", vectors)
+    names = [f"{i}.jpg" for i in range(count)]
+    table = {
+        "id": names,
+        "path": [f"s3://scans/{name}" for name in names],
+        "artist": [f"artist {a}" for a in artists],
+        "title": [f"a title of some words {i}" for i in range(count)],
+    }
+    pd.DataFrame(table).to_parquet(folder / "paintings.parquet")
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", nargs="*", help="numbers of vectors, or reference")
+    parser.add_argument("--beside", action="append", default=[], help="a Python that has another artidx")
+    given = parser.parse_args()
     print(f"{os.cpu_count()} cores")
-    if "reference" in sys.argv:
+    if given.what == ["reference"]:
         layouts(np.array(Index.open().generation.vectors.matrix))
         return
-    vectors, artists = clustered(int(sys.argv[1]) if sys.argv[1:] else 200_000, DIM, np.random.default_rng(0))
-    memory(vectors, artists)
-    if not sys.argv[1:]:
-        layouts(vectors)
+    memory([int(each) for each in given.what] or [50_000, 200_000], [sys.executable, *given.beside])
+    if not given.what:
+        layouts(clustered(200_000, DIM, np.random.default_rng(0))[0])
 
 
 if __name__ == "__main__":

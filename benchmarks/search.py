@@ -38,6 +38,7 @@ from artidx.index.scoring.calibration import ArtistCalibration, Calibration
 from artidx.index.storage import approximate, generations
 from artidx.index.storage.folder_store import FolderStore
 from artidx.index.storage.manifest import Model
+from artidx.index.storage.segments import Tables
 
 QUERIES, K, SINGLE = 1024, 10, 100
 NEVER = 1 << 40  # no approximate index: it is measured separately
@@ -122,7 +123,7 @@ def measure(vectors: np.ndarray, artist: np.ndarray, folder: Path, beside: bool)
     queries = unit(queries).astype(np.float32)
     centre, path, table = np.zeros(dim, np.float32), folder / "i.artidx", table_of(np.arange(count), artist)
     people = len(np.unique(artist))
-    contents = replace(new_contents(table, vectors, centre, people, Layout()), approximate_from=NEVER)
+    contents = replace(new_contents(Tables.of(table), vectors, centre, people, Layout()), approximate_from=NEVER)
     print(f"{count:,} vectors of {dim}, {people:,} artists")
     seconds = timed(lambda: publish(path, contents))
     written = timed(lambda: np.save(folder / "plain.npy", vectors))

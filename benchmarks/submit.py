@@ -26,7 +26,7 @@ from artidx.index.scoring.neighbourhood import LANDMARKS
 from artidx.index.scoring.vectors import vector_hash
 from artidx.index.storage.generations import Contents, Generation
 from artidx.index.storage.manifest import FORMAT, Manifest, Model
-from artidx.index.storage.segments import Segment
+from artidx.index.storage.segments import Draft, Tables
 
 IMAGES, GROUPS, PAIRS, DIM, ARTISTS = 23_817, 13, 21_916_047, 512, 1_584
 ROUNDS = 5
@@ -78,7 +78,9 @@ def made_up(names: np.ndarray[tuple[int], np.dtype[np.str_]], folder: Path) -> G
             "artist_group": groups,
         }
     )
-    contents = Contents([Segment(table, vectors.astype(np.float32))], np.zeros(DIM, np.float32), ARTISTS, IMAGES)
+    contents = Contents(
+        [Draft(Tables.of(table), vectors.astype(np.float32))], np.zeros(DIM, np.float32), ARTISTS, IMAGES
+    )
     manifest = Manifest(
         FORMAT,
         1,

@@ -16,7 +16,6 @@ from ..errors import BadSetting
 from ..index.answers.search import RankedArtist
 from ..index.answers.wording import percent
 from ..index.opened import Index
-from ..index.review.findings import Candidate
 from ..index.sources import Source
 from ..index.storage.vector_store import Painting
 from .options import asked_index
@@ -24,6 +23,7 @@ from .output import note
 
 if TYPE_CHECKING:
     from ..client import Client
+    from ..index.review.findings import Candidate
 
 STDIN = "-"
 TOKEN = "ARTIDX_TOKEN"  # noqa: S105  # the name of a variable

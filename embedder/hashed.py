@@ -13,7 +13,6 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from pathlib import Path
 
 from ..files import Fingerprint, cache_folder, fingerprint
 
@@ -30,10 +29,11 @@ def known(paths: Iterable[str]) -> dict[str, str]:
     """path -> sha256 of those that have not changed since they were read."""
     found: dict[str, str] = {}
     with suppress(OSError, sqlite3.Error), closing(_database()) as database:
-        for path in paths:
-            row = database.execute("SELECT print, sha256 FROM files WHERE path = ?", [os.fsencode(path)]).fetchone()
-            if row and row[0] == print_of(path):
-                found[path] = row[1]
+        database.execute("CREATE TEMP TABLE asked (path BLOB)")
+        database.executemany("INSERT INTO asked VALUES (?)", ([os.fsencode(path)] for path in paths))
+        for name, told, sha256 in database.execute("SELECT path, print, sha256 FROM asked JOIN files USING (path)"):
+            if told == print_of(os.fsdecode(name)):
+                found[os.fsdecode(name)] = sha256
     return found
 
 
@@ -73,7 +73,7 @@ def _database() -> sqlite3.Connection:
 def print_of(path: str) -> str:
     """What identifies the content of a file without reading it; empty if it is too new, or missing."""
     try:
-        found = fingerprint(Path(path))
+        found = fingerprint(path)
     except (OSError, ValueError):
         return ""
     return "" if _is_fresh(found) else _text(found)

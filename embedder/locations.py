@@ -35,7 +35,7 @@ READ_BYTES = 1 << 20  # of a parquet file at once
 
 def split_location(location: str) -> tuple[str, str | None]:
     """`archive.zip::member` -> (archive.zip, member); a plain file -> (path, None)."""
-    found = re.search(rf"\.(zip|parquet){SEPARATOR}", location, re.IGNORECASE)
+    found = SEPARATOR in location and re.search(rf"\.(zip|parquet){SEPARATOR}", location, re.IGNORECASE)
     if found:
         return location[: found.end() - len(SEPARATOR)], location[found.end() :]
     return location, None

@@ -13,31 +13,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from ..embedder.catalogs.catalog import Catalog, ColumnNames, read_catalog
 from ..embedder.catalogs.photographs import nearest_name, spellings
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
 from ..embedder.pictures.images import MAX_PIXELS
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
-from . import notebook
 from .addresses import address_of
 from .answers import twins
 from .answers.collection import Collection
 from .answers.same_picture import Reach
 from .answers.search import Answer, Gallery, Neighbour, Query, RankedArtist
 from .answers.verify import Decision, Judgement, Verdict, judge, verdict, verdicts
-from .changes import build as building
-from .changes import edit, interchange
-from .changes.build import Layout, Report, Settings
-from .changes.cluster import Cluster
 from .model import Model
-from .review.findings import Review, review
 from .scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, Doubles, checked_vector, vector_hash
@@ -49,6 +41,15 @@ from .storage.manifest import Manifest, damaged_files
 from .storage.pushed import Pushed, written_here
 from .storage.vector_store import VectorStore
 from .storage.where import matching
+
+# What changes an index or makes tables is imported where that is done: pandas takes as long as a question.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..embedder.catalogs.catalog import Catalog, ColumnNames
+    from .changes.build import Layout, Report, Settings
+    from .changes.cluster import Cluster
+    from .review.findings import Review
 
 ID_PREFIX = "id:"
 CHECKED = 1 << 14  # paintings in memory at once while all are checked
@@ -108,6 +109,9 @@ class Index:
         bar: Bar = no_bar,
     ) -> tuple[Index, Report]:
         """Embed a catalog, or a source that `read_catalog` reads, into a new index."""
+        from .changes import build as building
+        from .changes.build import Layout, Settings
+
         settings = settings or Settings()
         embedder = embedder or Embedder.load()
         catalog = cls._catalog(source, embedder, settings, names, bar)
@@ -122,6 +126,8 @@ class Index:
         names: ColumnNames | None,
         bar: Bar,
     ) -> Catalog:
+        from ..embedder.catalogs.catalog import Catalog, read_catalog
+
         if isinstance(source, Catalog):
             return source
         return read_catalog(source, names, settings.allowed, least=embedder.preprocessing.least_side, bar=bar)
@@ -138,12 +144,17 @@ class Index:
     ) -> tuple[Index, Report]:
         """Make an index from vectors and paintings written by `export_vectors`, or by another program with the same
         model."""
+        from .changes import interchange
+        from .changes.build import Layout
+
         embedder = embedder or Embedder.load()
         report = interchange.import_vectors(Path(path), Path(folder), embedder, layout or Layout(), replace=replace)
         return cls.open(path, embedder=embedder), report
 
     def export_vectors(self, folder: str | os.PathLike[str]) -> None:
         """Write all vectors and paintings into a new folder, for other programs (interchange.py)."""
+        from .changes import interchange
+
         interchange.export_vectors(self.generation, Path(folder))
 
     def push(self, address: str | Address, *, cluster: Cluster | None = None, bar: Bar = no_bar) -> Pushed:
@@ -164,6 +175,9 @@ class Index:
         bar: Bar = no_bar,
     ) -> Report:
         """Add a catalog's paintings; afterwards, this object holds the new generation."""
+        from .changes import build as building
+        from .changes.build import Settings
+
         settings = settings or Settings()
         catalog = self._catalog(source, self.embedder, settings, names, bar)
         report = building.add(
@@ -188,6 +202,9 @@ class Index:
         size and time of the last sync is not read, unless rehash. Raises BadCatalog if the folder has no paintings at
         all, because then a disk is probably not mounted.
         """
+        from .changes import build as building
+        from .changes.build import Settings
+
         settings = settings or Settings()
         catalog = self._catalog(folder, self.embedder, settings, None, bar)
         if catalog.recognised is None and not os.path.isdir(catalog.source):
@@ -219,6 +236,8 @@ class Index:
 
         generation: if another one is published by now, raises IndexChanged.
         """
+        from .changes import edit
+
         report = edit.remove(
             self._own_path(), ids, artists, dry_run=dry_run, generation=generation, opened=self.generation
         )
@@ -233,6 +252,8 @@ class Index:
         labels: a column id and other columns of the index; a missing value leaves the label as it is. Also returns the
         new entries of `history`. generation: if another one is published by now, raises IndexChanged.
         """
+        from .changes import edit
+
         report, words = edit.label(
             self._own_path(), labels, by, dry_run=dry_run, generation=generation, opened=self.generation
         )
@@ -369,6 +390,8 @@ class Index:
 
         Raises BadIndex for a copy on a server, and Uncalibrated.
         """
+        from .review.findings import review
+
         gallery = Index.open()
         is_comparable = gallery.manifest.model.sha256 == self.manifest.model.sha256
         return review(self, gallery if is_comparable else None, bar)
@@ -446,6 +469,8 @@ class Index:
         model was trained on make probabilities too high. Raises BadCatalog if there are too few, BadSetting if there is
         no such split.
         """
+        from .changes import edit
+
         calibration = edit.recalibrate(self._own_path(), split, column)
         self._reopen()
         return calibration
@@ -495,6 +520,8 @@ class Index:
 
         Raises UnknownPainting, UnreadableImage.
         """
+        from . import notebook
+
         rows = notebook.asked(self, a)
         return notebook.distance_matrix(rows, rows if b is None else notebook.asked(self, b))
 
@@ -503,12 +530,18 @@ class Index:
 
         networkx.from_pandas_edgelist(graph, "a", "b", "distance") turns it into a graph.
         """
+        from . import notebook
+
         return notebook.neighbours(self, _checked(k))
 
     def __repr__(self) -> str:
+        from . import notebook
+
         return notebook.described(self)
 
     def _repr_html_(self) -> str:
+        from . import notebook
+
         return notebook.page(self)
 
     def __reduce__(self) -> tuple[Callable[..., Index], tuple[Any, ...]]:

@@ -19,11 +19,16 @@ class Kept(Generic[T]):
         self._there: OrderedDict[str, T] = OrderedDict()
         self._making: dict[str, asyncio.Future[T]] = {}
 
-    async def of(self, key: str, make: Callable[[], Awaitable[T]]) -> T:
-        """The result of this key, computed by the first caller. Raises what computing it raises."""
+    def there(self, key: str) -> T | None:
+        """The result of this key, if it was computed and is still kept."""
         if key in self._there:
             self._there.move_to_end(key)
-            return self._there[key]
+        return self._there.get(key)
+
+    async def of(self, key: str, make: Callable[[], Awaitable[T]]) -> T:
+        """The result of this key, computed by the first caller. Raises what computing it raises."""
+        if (known := self.there(key)) is not None:
+            return known
         if key not in self._making:
             self._making[key] = asyncio.ensure_future(make())
             self._making[key].add_done_callback(lambda done: self._keep(key, done))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from ..embedder import bounds
+from ..embedder.locations import content_hash
 from ..index.answers import regions
 from ..index.answers.regions import Regions
 from ..index.answers.search import Answer, Query
@@ -135,7 +137,7 @@ async def answer_on(state: AppState, index: Index, among: Index, asked: Asked, k
 )
 async def alike(request: Request, state: SharedState, index: HeldIndex) -> Response:
     """Which parts of a and b look most alike: nine parts of each in pairs, the nearest first.  They are not part of the
-    verdict, and take as long as embedding eighteen paintings."""
+    verdict, and take as long as embedding nine paintings for each picture about which nobody has asked lately."""
     async with form_of(request, ("a", "b")) as form:
         a, b = [await _parts(state, index, form.painting(name)) for name in ("a", "b")]
         return answer(await state.searched(lambda: regions.alike(index.manifest, a, b)))
@@ -154,10 +156,10 @@ async def _parts(state: AppState, index: Index, asked: Asked) -> Array:
     embedder, most = index.embedder, state.settings.max_pixels
     stream = asked.stream
     if stream is not None:
-        squares = await state.squares(asked, lambda: regions.parts(stream, embedder.size, most))
+        sha256 = await state.searched(lambda: content_hash(stream))
+        decoded = partial(state.squares, asked, lambda: regions.parts(stream, embedder.size, most))
     else:
         painting, sha256 = index.collection.painting(asked.name)
-        squares = await state.decoded(
-            lambda: state.pictures.use(painting, sha256, lambda opened: regions.parts(opened, embedder.size, most))
-        )
-    return await state.engine.embed(embedder, squares)
+        use = partial(state.pictures.use, painting, sha256, lambda opened: regions.parts(opened, embedder.size, most))
+        decoded = partial(state.decoded, use)
+    return await state.parts(embedder, sha256, decoded)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, TypeVar
 
@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 from ..embedder.locations import content_hash
 from ..embedder.pictures.images import Pixels, check_size
 from ..embedder.pictures.images import is_quick as is_quick_to_decode
-from ..embedder.runtime import available_cores
+from ..embedder.runtime import Embedder, available_cores
 from ..errors import UnreadableImage
 from ..index.answers.search import Query
 from ..index.opened import Index
@@ -37,6 +37,7 @@ from .tokens import Tokens
 from .traces import Traces
 
 T = TypeVar("T")
+PARTS_BYTES = 64 << 20  # vectors of the parts of some 3,500 pictures
 MAPPED = 2  # generations whose map is in use: before and after a change
 FILTERED = 8  # filtered indexes, whose results people scroll through
 
@@ -56,6 +57,8 @@ class AppState:
         self.pictures = Pictures(settings.max_pixels)
         self.pyramids: Kept[Pyramid] = Kept(TILES_BYTES, lambda pyramid: pyramid.size_bytes)
         self._filtered: Kept[Index] = Kept(FILTERED)
+        self._parts: Kept[Array] = Kept(PARTS_BYTES, lambda vectors: vectors.nbytes)
+        self._one_picture = asyncio.Semaphore(1)
         self.sheets: Kept[bytes] = Kept(SHEETS_BYTES, len)
         self.tokens = Tokens(settings)
         self.writing = asyncio.Lock()
@@ -107,6 +110,18 @@ class AppState:
             return await self.decoded(decode, asked)
         except UnreadableImage as problem:
             raise type(problem)(f"{asked.name}: {problem}") from None
+
+    async def parts(self, embedder: Embedder, sha256: str, decode: Callable[[], Awaitable[Pixels]]) -> Array:
+        """(p, d) vectors of the parts of a picture with this content, which are kept.
+
+        One picture's at a time: they take as long as so many questions, which have the other cores meanwhile.
+        """
+        key = f"{embedder.sha256} {sha256}"
+        if (known := self._parts.there(key)) is not None:
+            return known
+        async with self._one_picture:
+            squares = await decode()
+            return await self._parts.of(key, lambda: self.engine.embed(embedder, squares))
 
     async def query(self, index: Index, asked: Asked) -> Callable[[], Query]:
         """The query for a painting, embedded unless the index has it. Raises UnreadableImage.

@@ -18,7 +18,7 @@ from artidx.index.scoring.vectors import distances
 from artidx.index.storage.generations import Contents
 from artidx.index.storage.known import Known
 from artidx.index.storage.manifest import Storage
-from artidx.index.storage.segments import new_segment
+from artidx.index.storage.segments import Draft, Tables, hashes_of
 from made import painting
 
 
@@ -71,7 +71,10 @@ def test_an_index_in_segments_has_the_landmarks_of_the_whole():
     found = []
     for count in (1, 2, 7, 64):
         parts = [table.iloc[some].reset_index(drop=True) for some in np.array_split(rows, count)]
-        segments = [new_segment(part, vectors[part["row"]], "float32") for part in parts]
+        segments = [
+            Draft(Tables.of(part.assign(vector_sha256=hashes_of(vectors[part["row"]]))), vectors[part["row"]])
+            for part in parts
+        ]
         contents = Contents(segments, np.zeros(8, np.float32), 0, next_row=len(table), storage=Storage("float32"))
         found.append(Known(SimpleNamespace(paintings=contents.paintings, vectors=contents.vectors())).landmarks)
     assert len(found[0]) > 0.8 * LANDMARKS

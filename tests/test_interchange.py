@@ -12,10 +12,21 @@ import pytest
 
 from artidx import Embedder, Index
 from artidx.errors import BadCatalog, BadIndex, ModelMismatch
+from artidx.index.changes import interchange
 from artidx.index.scoring.centre import centred
+from artidx.index.storage import columns_file, segments
 from made import DIM, painting, small_model
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def in_blocks(monkeypatch):
+    """Two paintings at a time, as thousands are of many."""
+    for module in (interchange, segments):
+        monkeypatch.setattr(module, "AT_ONCE", 2)
+    monkeypatch.setattr(segments, "HASHED", 1)
+    monkeypatch.setattr(columns_file, "AT_ONCE", 5)
 
 
 def test_an_index_that_goes_out_and_comes_back_answers_to_the_bit(tmp_path, index, embedder):
@@ -43,7 +54,7 @@ def test_what_goes_out_can_be_read_with_numpy_and_pandas_alone(tmp_path, index):
     assert table["id"][near] == index.nearest_paintings(f"id:{table['id'][0]}", k=1).paintings[0].painting.id
 
 
-def test_vectors_straight_from_the_model_need_no_manifest(tmp_path, index, collection, embedder):
+def test_vectors_straight_from_the_model_need_no_manifest(tmp_path, index, collection, embedder, in_blocks):
     table = index.generation.table
     np.save(tmp_path / "vectors.npy", embedder.transform(table["path"]).astype(np.float64))
     table[["id", "artist"]].to_parquet(tmp_path / "paintings.parquet")
@@ -122,7 +133,7 @@ UNIT = np.eye(3, DIM, dtype=np.float32)
         (UNIT, {"id": ["a", "b", None]}, "ids must be unique"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, embedder, vectors, columns, reason):
+def test_what_does_not_fit_is_refused(tmp_path, embedder, in_blocks, vectors, columns, reason):
     write(tmp_path, vectors, **columns)
     with pytest.raises(BadCatalog, match=reason) as problem:
         Index.import_vectors(tmp_path / "i.artidx", tmp_path, embedder=embedder)

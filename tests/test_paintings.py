@@ -70,12 +70,12 @@ def contents_of(parts, removed, said, ids):
         table = table.assign(artist_key=keys, year=table["year"].astype("Int64"))
         table.insert(0, "row", np.arange(2 * start, 2 * (start + len(table)), 2))
         table = table.astype({name: "str" for name in table if name not in ("row", "year")})
-        made.append(segments.Segment(table, np.zeros((len(table), 2), np.float32)))
+        made.append(segments.Draft(segments.Tables.of(table), np.zeros((len(table), 2), np.float32)))
         start += len(table)
     words = pd.DataFrame(
         [(row, "", column, None, text, "me", "") for row, column, text in said], columns=list(history.COLUMNS)
     ).astype({"row": "int64"})
-    return Contents(made, np.zeros(2), 0, 0, removed=np.array(sorted(removed), np.int64), history=words)
+    return Contents(made, np.zeros(2), 0, 0, removed=np.array(sorted(removed), np.int64), said=words)
 
 
 @settings(max_examples=40, phases=[Phase.generate])
@@ -87,7 +87,7 @@ def contents_of(parts, removed, said, ids):
 )
 def test_what_is_looked_up_in_place_is_what_the_table_says(parts, removed, said, ids):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columns_file, "AT_ONCE", 4)
+        patch.setattr(segments, "AT_ONCE", 4)
         contents = contents_of(parts, removed, said, ids)
         paintings = contents.paintings
     table = contents.table()
@@ -213,7 +213,8 @@ def test_whatever_a_file_of_columns_holds_it_is_read_or_refused(tmp_path_factory
         None,
     ).table()
     path = tmp_path_factory.mktemp("c") / "c.arrow"
-    columns_file.write(path, columns_file.batches_of(pa.Table.from_pandas(table)))
+    table = pa.Table.from_pandas(table)
+    columns_file.write(path, columns_file.batches_of(table.schema, lambda: [table]))
     found = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         found[data.draw(st.integers(0, len(found) - 1))] = data.draw(st.integers(0, 255))

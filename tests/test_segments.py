@@ -18,7 +18,7 @@ from artidx.index.changes.build import Layout
 from artidx.index.changes.repair import repair
 from artidx.index.scoring.vectors import Part, Vectors, distances, vector_hash
 from artidx.index.storage import approximate, segments
-from artidx.index.storage.segments import DEAD, GROWTH, Segment, compacted, new_segment
+from artidx.index.storage.segments import DEAD, GROWTH, Draft, Tables, compacted, packed
 from made import DIM, painting
 
 
@@ -30,18 +30,22 @@ def table_of(rows):
     return pd.DataFrame({"row": np.array(rows, np.int64), "id": [f"{row}" for row in rows]})
 
 
+def draft_of(rows, vectors):
+    return Draft(Tables.of(table_of(rows)), vectors)
+
+
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.floats(0, 1), st.integers(0, 10))
 def test_compacting_keeps_every_painting_with_its_vector_and_leaves_few_segments(sizes, dead, seed):
     chance = np.random.default_rng(seed)
     rows = np.arange(sum(sizes), dtype=np.int64)
     vectors = unit(chance.normal(size=(len(rows), 4)))
-    made = [Segment(table_of(part), vectors[part]) for part in np.split(rows, np.cumsum(sizes)[:-1])]
+    made = [draft_of(part, vectors[part]) for part in np.split(rows, np.cumsum(sizes)[:-1])]
     removed = chance.random(len(rows)) < dead
     found = compacted(made, np.flatnonzero(removed))
     kept = {row for segment in found for row in segment.rows.tolist()}
     assert kept >= set(rows[~removed].tolist())
     for segment in found:
-        assert np.array_equal(segment.matrix, vectors[segment.rows])
+        assert np.array_equal(segment.part.matrix[:], vectors[segment.rows])
         assert removed[segment.rows].mean() <= DEAD if len(segment) else True
     assert sum(len(segment) > 0 for segment in found) == len(found) or len(found) == 1
     assert [row for segment in found for row in segment.rows.tolist()] == sorted(kept)
@@ -51,12 +55,10 @@ def test_compacting_keeps_every_painting_with_its_vector_and_leaves_few_segments
 
 def test_a_thousand_small_changes_leave_few_segments_and_rewrite_the_large_one_seldom():
     written = 0
-    parts = [Segment(table_of(range(1000)), np.zeros((1000, 2), np.float32))]
+    parts = [draft_of(range(1000), np.zeros((1000, 2), np.float32))]
     for number in range(1000):
         before = parts
-        parts = compacted(
-            [*parts, Segment(table_of([1000 + number]), np.zeros((1, 2), np.float32))], np.empty(0, np.int64)
-        )
+        parts = compacted([*parts, draft_of([1000 + number], np.zeros((1, 2), np.float32))], np.empty(0, np.int64))
         written += sum(len(part) for part in parts if not any(part is other for other in before))
     assert len(parts) <= 6
     assert sum(len(part) for part in parts) == 2000
@@ -114,6 +116,15 @@ def test_float16_is_stored_small_measured_and_read_back_the_same_after_any_chang
     assert 0 < half.manifest.storage.largest_error < 2e-3
     assert half.manifest.storage.recall_at_10 > 0.9
     assert whole.manifest.storage.largest_error == 0
+    with pytest.MonkeyPatch.context() as patch:  # of many, a block at a time is unpacked whenever they are read
+        patch.setattr(segments, "UNPACKED", 0)
+        patch.setattr("artidx.index.scoring.vectors.MADE_AT_ONCE", 5 * DIM)
+        in_blocks, at_once = Index.open(half.source).generation.vectors, half.generation.vectors
+        queries, some = at_once.at(range(3)), np.arange(12) % 3 > 0
+        for asked in ((queries, 4), (queries, 12), (queries, 9, some)):
+            for ours, theirs in zip(in_blocks.nearest(*asked), at_once.nearest(*asked), strict=True):
+                assert np.array_equal(ours, theirs)
+        assert np.array_equal(in_blocks.cosines(queries), at_once.cosines(queries))
     np.testing.assert_allclose(half.generation.vectors.matrix, whole.generation.vectors.matrix, atol=1e-3)
     before = half.generation.vectors.matrix[4:].tobytes()
     half.remove(half.generation.table["id"][:4])  # written anew, and from what was stored
@@ -303,6 +314,7 @@ def test_a_damaged_approximate_index_gives_no_answer_and_is_made_anew(tmp_path, 
 def test_a_new_segment_has_the_hashes_of_what_will_be_read_back():
     vectors = clustered(5)
     for storage in segments.TYPES:
-        segment = new_segment(table_of(range(5)), vectors, storage)
-        assert segment.table["vector_sha256"].tolist() == [vector_hash(vector) for vector in segment.matrix]
-        np.testing.assert_allclose(np.linalg.norm(segment.matrix, axis=1), 1, atol=1e-6)
+        draft = draft_of(range(5), packed(vectors, storage))
+        ((table, _),) = draft.written()
+        assert table["vector_sha256"].to_pylist() == [vector_hash(vector) for vector in draft.part.matrix]
+        np.testing.assert_allclose(np.linalg.norm(draft.part.matrix, axis=1), 1, atol=1e-6)

@@ -16,9 +16,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .letters import folded, is_hidden
 from .wording import (
@@ -43,6 +41,9 @@ from .wording import (
     SUFFIXES,
     TITLES,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOGETHER = "together with"
 # "Artist: ...", "painted by ..."
@@ -129,6 +130,8 @@ def attributed(table: pd.DataFrame, qualified: bool = False) -> pd.DataFrame:
 
 
 def _columns(records: Sequence[str | None], qualified: bool, index: Any) -> dict[str, pd.Series[Any]]:
+    import pandas as pd
+
     found = [None if record is None else attribution(record) for record in records]
     columns = {
         "artist": [each.name if each and (each.speaks or qualified) else None for each in found],

@@ -17,6 +17,8 @@ import unicodedata
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -241,16 +243,16 @@ def _rows(path: Path, names: ColumnNames, found: _Found) -> pd.DataFrame:
 
 def _folder(root: Path, found: _Found) -> pd.DataFrame:
     """One folder per artist; files directly in the root have no artist."""
-    rows: list[dict[str, str | None]] = []
-    for folder, name in walk(root, found.left, found.skipped):
-        path = Path(folder, name)
-        inside = path.relative_to(root)
-        if not is_text(str(path)):
-            found.skipped.append((ascii(str(inside)), NOT_UTF_8))
-            continue
-        artist = inside.parts[0] if len(inside.parts) > 1 else None
-        rows.append({"id": inside.as_posix(), "path": str(path), "artist": artist, "title": path.stem})
-    found.outside = led_outside((str(row["path"]) for row in rows), [str(root)])
+    rows: list[tuple[str, str, str | None, str]] = []
+    for folder, files in groupby(walk(root, found.left, found.skipped), key=itemgetter(0)):
+        below, parts = Path(folder), Path(folder).relative_to(root).parts  # once a folder: a path takes its time
+        for _, name in files:
+            inside, path = "/".join([*parts, name]), name if below == Path() else os.path.join(below, name)
+            if not is_text(path):
+                found.skipped.append((ascii(os.path.join(*parts, name)), NOT_UTF_8))
+                continue
+            rows.append((inside, path, parts[0] if parts else None, os.path.splitext(name)[0]))
+    found.outside = led_outside((path for _, path, _, _ in rows), [str(root)])
     return pd.DataFrame(rows, columns=["id", "path", "artist", "title"])
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from ...embedder.catalogs.catalog import artist_key
+from ...embedder.catalogs.attribution import artist_key
 from ...errors import UnknownArtist, UnknownPainting
 from ..storage.vector_store import Painting, VectorStore
 from ..storage.words import folded
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NEAR = 8  # artists shown beside one
 FEWEST_NEAR = 2  # paintings that an artist must have to be shown: the position of a single one means little
@@ -69,6 +72,8 @@ class Collection:
 
     def labels(self, painting: Painting) -> Mapping[str, str | None]:
         """Further columns of a painting, such as its style; None if empty."""
+        import pandas as pd
+
         row = self._store.rows(self._store.places("id", painting.id)[:1]).iloc[0]
         return {name: None if pd.isna(row[name]) else str(row[name]) for name in self.label_names}
 

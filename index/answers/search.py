@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from ...embedder.catalogs.catalog import artist_key
+from ...embedder.catalogs.attribution import artist_key
 from ..scoring.artist_scores import KERNEL, artist_scores, compensated, with_tail
 from ..scoring.calibration import ArtistCalibration
 from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
@@ -21,6 +21,9 @@ from ..storage.vector_store import Candidates, Near, Painting, Seen, VectorStore
 from . import wording
 from .same_picture import SamePicture
 from .wording import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN = 3  # paintings shown as the evidence for an artist
 
@@ -96,6 +99,8 @@ class Answer:
         The paintings are those that speak for each artist; if only paintings were asked for, the nearest, without a
         probability.
         """
+        import pandas as pd
+
         rows: list[tuple[str | None, float | None, Neighbour]] = [
             (ranked.artist, ranked.probability, near) for ranked in self.artists for near in ranked.paintings
         ]

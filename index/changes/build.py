@@ -11,10 +11,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,13 +35,13 @@ from ...embedder.web import FRESH_S
 from ...errors import BadIndex, UnreadableImage, damaged, exhausted
 from ...files import write_atomically
 from ..scoring.artists import artist_codes
-from ..scoring.centre import centre_of, centred, distinct_artists, uncentred
-from ..scoring.vectors import Array, Vectors
+from ..scoring.centre import centre_of, centred_rows, distinct_artists, uncentred
+from ..scoring.vectors import Array, Made, Part, Rows, Vectors
 from ..storage import approximate, generations, history
 from ..storage.bounded_parquet import read_frame
 from ..storage.manifest import Storage
 from ..storage.paintings import Paintings
-from ..storage.segments import OWN_COLUMNS, TYPES, Segment, new_segment
+from ..storage.segments import OWN_COLUMNS, Draft, Tables, hashes_of, joined, packed, unpacked
 from .cluster import Cluster, Piece, Work
 from .plan import Plan, plan
 
@@ -141,7 +143,8 @@ def build(
         with bar(len(table), "publishing") as advance:
             codes = artist_codes(table["artist_key"])[0]
             centre = centre_of(found.embeddings, codes)
-            contents = new_contents(table, centred(found.embeddings, centre), centre, distinct_artists(codes), layout)
+            vectors = centred_rows(found.embeddings, centre)
+            contents = new_contents(Tables.of(table), vectors, centre, distinct_artists(codes), layout)
             model = generations.ModelFile.of(embedder)
             generations.publish(index, dataclasses.replace(contents, skipped=skipped, reading=catalog.reading), model)
             advance(len(table))
@@ -208,8 +211,8 @@ def add(
         if report.published:
             with bar(report.paintings, "publishing") as advance:
                 contents = grown(change.contents(added, report.skipped), added, found.embeddings)
-                generations.publish(index, contents, generations.ModelFile.of(before), before)
-                twice = _twice_now(contents.paintings, {*added["row"], *change.relabelled["row"]})
+                paintings = generations.publish(index, contents, generations.ModelFile.of(before), before)
+                twice = _twice_now(paintings, {*added["row"], *change.relabelled["row"]})
                 report = dataclasses.replace(report, twice=twice)
                 advance(report.paintings)
         _clear(index / "building", embedder, before.paintings, {*added["sha256"]})
@@ -270,7 +273,7 @@ class _Change:
             next_row=self.before.manifest.next_row + len(added),
             removed=np.concatenate([old.removed, rows[self.todo.gone], rows[replaced]]),
             reading=self.catalog.reading or old.reading,
-            history=pd.concat([old.history, self.moves, self.relabelled, carried], ignore_index=True),
+            said=pd.concat([old.history, self.moves, self.relabelled, carried], ignore_index=True),
         )
 
 
@@ -309,47 +312,49 @@ def check_free(index: Path, replace: bool) -> None:
 
 
 def new_contents(
-    table: pd.DataFrame, vectors: Array, centre: Array, centre_artists: int, layout: Layout
+    tables: Tables, vectors: Rows, centre: Array, centre_artists: int, layout: Layout
 ) -> generations.Contents:
     """The contents of a new index: paintings, and their vectors (n, d) measured from the centre."""
     storage = _storage("float16" if layout.half else "float32", vectors)
     return generations.Contents(
-        [new_segment(table, vectors, storage.type)],
+        [Draft(tables, packed(vectors, storage.type))],
         centre,
         centre_artists,
-        next_row=len(table),
+        next_row=len(vectors),
         storage=storage,
         approximate_from=approximate.FEWEST if layout.approximate else approximate.AUTOMATIC,
     )
 
 
-def _storage(type_: str, vectors: Array) -> Storage:
+def _storage(type_: str, vectors: Rows) -> Storage:
     """The storage type, with the measured cost of storing vectors (n, d) in it."""
     if type_ == "float32" or len(vectors) < 2:
         return Storage(type_)
-    stored = Segment(None, vectors.astype(TYPES[type_])).matrix
     asked = np.sort(np.random.default_rng(0).choice(len(vectors), min(len(vectors), SAMPLE), replace=False))
     k = min(10, len(vectors) - 1) + 1  # each is nearest to itself
     (near, apart), (near_stored, apart_stored) = (
-        Vectors.of(each).nearest(each[asked], k) for each in (vectors, stored)
+        Vectors([Part(rows)]).nearest(rows[asked], k) for rows in (vectors, unpacked(packed(vectors, type_)))
     )
     stay = [len({*a} & {*b}) - 1 for a, b in zip(near.tolist(), near_stored.tolist(), strict=True)]
     return Storage(type_, float(np.abs(apart - apart_stored).max()), float(np.mean(stay)) / (k - 1))
 
 
-def grown(contents: generations.Contents, added: pd.DataFrame, embeddings: Array) -> generations.Contents:
+def grown(contents: generations.Contents, added: pd.DataFrame, embeddings: Rows) -> generations.Contents:
     """The contents with more paintings; around a new centre if there are twice as many artists as when it was set."""
     if len(added):
-        more = new_segment(added, centred(embeddings, contents.centre), contents.storage.type)
-        contents = dataclasses.replace(contents, segments=[*contents.segments, more])
+        more = packed(centred_rows(embeddings, contents.centre), contents.storage.type)
+        draft = Draft(Tables.of(added.assign(vector_sha256=hashes_of(more))), more)
+        contents = dataclasses.replace(contents, segments=[*contents.segments, draft])
     codes = contents.paintings.codes
     if distinct_artists(codes) < 2 * max(contents.centre_artists, 1):
         return contents
-    everything = uncentred(contents.vectors().matrix, contents.centre)
+    vectors = contents.vectors()
+    everything = Made(vectors.rows, partial(uncentred, centre=contents.centre), vectors.dim)
     centre = centre_of(everything, codes)
+    again = packed(centred_rows(everything, centre), contents.storage.type)
     return dataclasses.replace(
         contents,
-        segments=[new_segment(contents.table(), centred(everything, centre), contents.storage.type)],
+        segments=[joined(contents.segments, np.unique(contents.removed)).with_vectors(again)],
         removed=contents.removed[:0],
         centre=centre,
         centre_artists=distinct_artists(codes),
@@ -376,10 +381,10 @@ class _Embedded(NamedTuple):
     sha256: list[str]
     embeddings: Array
     skipped: tuple[tuple[str, str], ...]
-    embedded: int
-    resumed: int
-    seconds: float
-    reading: float
+    embedded: int = 0
+    resumed: int = 0
+    seconds: float = 0.0
+    reading: float = 0.0
 
 
 def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Settings, bar: Bar) -> _Embedded:
@@ -388,12 +393,13 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
     parts = [table.iloc[start : start + SHARD] for start in range(0, len(table), SHARD)]
     with Reader(settings.max_pixels) as reader:
         paths = [building / f"{_shard_prefix(embedder)}{_shard_digest(rows, reader)}.parquet" for rows in parts]
-    shards = [_usable_shard(path, rows, embedder) for path, rows in zip(paths, parts, strict=True)]
-    missing = [number for number, shard in enumerate(shards) if shard is None]
+    missing = []
+    for number, (path, rows) in enumerate(zip(paths, parts, strict=True)):
+        if (done := _usable_shard(path, rows, embedder)) is None:
+            missing.append(number)
+        else:
+            _check_strict(_problems(done), settings)
     embedded, reading, running = 0, 0.0, 0.0
-    for shard in shards:
-        if shard is not None:
-            _check_strict(_problems(shard), settings)
     with bar(sum(len(parts[number]) for number in missing), "embedding") as advance:
         for at, outcomes in _whole_shards(
             _pieces([parts[number] for number in missing], embedder, settings),
@@ -407,20 +413,31 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
             embedded += int((shard["problem"] == "").sum())
             reading += sum(outcome.reading for outcome in outcomes)
             running += sum(outcome.embedding for outcome in outcomes)
-            shards[number] = shard
-    found = pd.concat(shards, ignore_index=True) if shards else pd.DataFrame(columns=SHARD_COLUMNS)
-    kept = (found["problem"] == "").to_numpy(bool)
-    embeddings = np.frombuffer(b"".join(found["embedding"][kept]), np.float32).reshape(-1, embedder.dim)
-    return _Embedded(
-        kept,
-        found["sha256"][kept].tolist(),
-        embeddings,
-        _problems(found),
-        embedded,
-        int(kept.sum()) - embedded,
-        time.monotonic() - started,
-        reading / max(reading + running, 1e-9),
+    found = _gathered(paths, building, embedder.dim)
+    return found._replace(
+        embedded=embedded,
+        resumed=len(found.sha256) - embedded,
+        seconds=time.monotonic() - started,
+        reading=reading / max(reading + running, 1e-9),
     )
+
+
+def _gathered(shards: Sequence[Path], building: Path, dim: int) -> _Embedded:
+    """What is in some shards; the embeddings in a file that has no name and ends with its last reader."""
+    kept, sha256, problems = [np.empty(0, bool)], list[str](), list[tuple[str, str]]()
+    with tempfile.TemporaryFile(dir=building) as file:
+        for path in shards:
+            shard = read_shard(path)
+            if shard is None:
+                raise damaged(path, "cannot be read")
+            kept.append((shard["problem"] == "").to_numpy(bool))
+            sha256 += shard["sha256"][kept[-1]].tolist()
+            problems += _problems(shard)
+            file.writelines(shard["embedding"][kept[-1]])
+        file.flush()
+        shape = len(sha256), dim
+        embeddings = np.memmap(file, np.float32, "r", shape=shape) if sha256 else np.empty(shape, np.float32)
+    return _Embedded(np.concatenate(kept), sha256, np.asarray(embeddings), tuple(problems))
 
 
 def _pieces(parts: Sequence[pd.DataFrame], embedder: Embedder, settings: Settings) -> Iterator[Piece]:

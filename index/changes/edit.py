@@ -92,7 +92,7 @@ def label(
         )
         if len(words) and not dry_run:
             contents = dataclasses.replace(
-                before.contents, history=pd.concat([before.contents.history, words], ignore_index=True)
+                before.contents, said=pd.concat([before.contents.history, words], ignore_index=True)
             )
             generations.publish(index, contents, generations.ModelFile.of(before), before)
     return Report(len(before), corrected=len(words), dry_run=dry_run), words

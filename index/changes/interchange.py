@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from ...embedder.catalogs.catalog import COLUMNS, artist_key, year_of
 from ...embedder.locations import absolute
@@ -25,13 +29,12 @@ from ...embedder.runtime import Embedder
 from ...errors import BadCatalog, BadIndex, ModelMismatch, exhausted
 from ...files import open_plain, plain_size, write_atomically
 from ..scoring import upgrades
-from ..scoring.artists import artist_codes
-from ..scoring.centre import centre_of, centred, distinct_artists
-from ..scoring.vectors import Array
+from ..scoring.centre import centre_of, centred_rows, distinct_artists
+from ..scoring.vectors import Integers, Made, Rows, Vectors, blocks
 from ..storage import generations
-from ..storage.bounded_parquet import read_frame
+from ..storage.bounded_parquet import read_blocks
 from ..storage.manifest import Model
-from ..storage.segments import OWN_COLUMNS
+from ..storage.segments import AT_ONCE, OWN_COLUMNS, Tables
 from . import canvas_vectors
 from .build import Layout, Report, check_free, new_contents
 
@@ -53,13 +56,20 @@ def export_vectors(generation: generations.Generation, folder: Path) -> None:
             "centre_artists": manifest.centre_artists,
             "calibration": manifest.calibration,
         }
-        # The manifest first: without it, vectors would be taken for those of the model alone.
-        write_atomically(folder / "manifest.json", json.dumps(facts).encode())
-        generation.table.to_parquet(folder / "paintings.parquet", index=False)
-        np.save(folder / "vectors.npy", generation.vectors.matrix, allow_pickle=False)
+        write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
+        generation.table.to_parquet(folder / "paintings.parquet", index=False)  # something else
+        _save_vectors(folder / "vectors.npy", generation.vectors)
         canvas_vectors.write(generation, folder / "embeddings.json")
     except OSError as problem:
         raise generations.unwritable(folder, problem) from None
+
+
+def _save_vectors(path: Path, vectors: Vectors) -> None:
+    shape = len(vectors), vectors.dim
+    with path.open("xb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for some in blocks(len(vectors), AT_ONCE):
+            stream.write(np.ascontiguousarray(vectors.rows[some], "<f4").data)
 
 
 def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout, *, replace: bool = False) -> Report:
@@ -74,20 +84,33 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
             f"{embedder.sha256[:12]}; name the right one with --model"
         )
     vectors = _read_vectors(folder / "vectors.npy", embedder.dim)
-    table = _read_paintings(folder / "paintings.parquet", len(vectors))
-    codes = artist_codes(table["artist_key"])[0]
+    tables = _read_paintings(folder / "paintings.parquet", len(vectors))
     if facts:
         centre, centre_artists = np.array(facts["centre"], np.float32), facts["centre_artists"]
     else:
+        codes = _artists_in(tables)
         centre, centre_artists = centre_of(vectors, codes), distinct_artists(codes)
-        vectors = centred(vectors, centre)
+        vectors = centred_rows(vectors, centre)
     with generations.writer(index):
         check_free(index, replace)
         model = generations.ModelFile.of(embedder)
         if facts and facts["calibration"]:
             model = generations.ModelFile(model.facts, facts["calibration"], model.save)
-        generations.publish(index, new_contents(table, vectors, centre, centre_artists, layout), model)
-    return Report(len(table))
+        generations.publish(index, new_contents(tables, vectors, centre, centre_artists, layout), model)
+    return Report(len(vectors))
+
+
+def _artists_in(tables: Tables) -> Integers:
+    """(n,) a number for each painting's artist, in the order of their keys, -1 where there is none."""
+    number_of: dict[str | None, int] = {}
+    found = [
+        np.array([number_of.setdefault(key, len(number_of)) for key in part["artist_key"].to_pylist()], np.int64)
+        for part in tables.parts()
+    ]
+    keys = sorted(key for key in number_of if key is not None)
+    codes = np.full(len(number_of), -1)
+    codes[[number_of[key] for key in keys]] = np.arange(len(keys))
+    return codes[np.concatenate(found)]
 
 
 def _read_facts(path: Path) -> dict[str, Any] | None:
@@ -112,7 +135,7 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
         ) from None
 
 
-def _read_vectors(path: Path, dim: int) -> Array:
+def _read_vectors(path: Path, dim: int) -> Rows:
     try:
         plain_size(path)
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -121,37 +144,70 @@ def _read_vectors(path: Path, dim: int) -> Array:
         raise exhausted(problem, str(path)) or BadCatalog(f"{path}: cannot be read as vectors: {why}") from None
     if stored.ndim != 2 or stored.shape[1] != dim or stored.dtype.kind != "f" or not len(stored):
         raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
-    vectors: Array = np.ascontiguousarray(stored, np.float32)
-    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-    if wrong := np.flatnonzero(~(np.abs(lengths - 1) < 1e-3)).tolist():  # NaN is refused, too
+    vectors = Made(stored, partial(np.ascontiguousarray, dtype=np.float32), dim)
+    lengths = [np.sqrt(np.square(vectors[some], dtype=np.float64).sum(axis=1)) for some in blocks(len(stored), AT_ONCE)]
+    is_wrong = ~(np.abs(np.concatenate(lengths) - 1) < 1e-3)  # not a number is wrong, too
+    if wrong := np.flatnonzero(is_wrong).tolist():
         raise BadCatalog(f"{path}: {len(wrong):,} vectors are not of unit length, the first in row {wrong[0]}")
     return vectors
 
 
-def _read_paintings(path: Path, length: int) -> pd.DataFrame:
+def _read_paintings(path: Path, length: int) -> Tables:
+    """The paintings as an index keeps them, read again whenever they are gone through. Raises BadCatalog."""
+    count, hashes, some = 0, [np.empty(0, np.uint64)], None
+    for some in _blocks(path):
+        if "id" not in some:
+            raise BadCatalog(f"{path}: has no column id")
+        if some["id"].isna().any():
+            raise _not_unique(path, [])
+        count += len(some)
+        hashes.append(_id_hashes(some))
+    if some is None or count != length:
+        raise BadCatalog(f"{path}: {count:,} paintings for {length:,} vectors")
+    different, times = np.unique(np.concatenate(hashes), return_counts=True)
+    if len(again := different[times > 1]):  # by 8 bytes of each; if these say so, by the ids themselves
+        ids = pd.concat([each["id"].astype("str")[np.isin(_id_hashes(each), again)] for each in _blocks(path)])
+        if ids.duplicated().any():
+            raise _not_unique(path, ids[ids.duplicated()].iloc[:1].tolist())
+
+    def parts() -> Iterator[Any]:
+        start = 0
+        for found in _blocks(path):
+            yield pa.Table.from_pandas(_own(found, start, path.parent), preserve_index=False)
+            start += len(found)
+
+    return Tables(pa.Schema.from_pandas(_own(some, 0, path.parent), preserve_index=False), parts)
+
+
+def _blocks(path: Path) -> Iterator[pd.DataFrame]:
+    """A table as it is written, some rows at a time."""
     try:
-        found = read_frame(path).reset_index(drop=True)  # a pandas index would reorder the rows
-    except Exception as problem:  # pyarrow raises its own errors and OSError
+        for block in read_blocks(path, AT_ONCE):
+            yield block.to_pandas().reset_index(drop=True)  # an index of pandas' would sort the rows otherwise
+    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
         raise exhausted(problem, str(path)) or BadCatalog(
             f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}"
         ) from None
-    if len(found) != length:
-        raise BadCatalog(f"{path}: {len(found):,} paintings for {length:,} vectors")
-    if "id" not in found:
-        raise BadCatalog(f"{path}: has no column id")
-    ids = found["id"].astype("str")
-    if found["id"].isna().any() or ids.duplicated().any():
-        raise BadCatalog(
-            f"{path}: ids must be unique, and none may be missing: {ids[ids.duplicated()].iloc[:1].tolist()}"
-        )
-    empty = pd.Series([None] * length, dtype="str")
+
+
+def _id_hashes(table: pd.DataFrame) -> npt.NDArray[np.uint64]:
+    return pd.util.hash_array(table["id"].astype("str").to_numpy(object), categorize=False)
+
+
+def _not_unique(path: Path, ids: list[str]) -> BadCatalog:
+    return BadCatalog(f"{path}: ids must be unique, and none may be missing: {ids}")
+
+
+def _own(found: pd.DataFrame, start: int, folder: Path) -> pd.DataFrame:
+    """Some rows of a table as an index keeps them; start: the number of the first; folder: of relative paths."""
+    empty = pd.Series([None] * len(found), dtype="str")
     text = {name: found[name].astype("str") if name in found else empty for name in ("artist", "title")}
     own = pd.DataFrame(
         {
-            "row": np.arange(length, dtype=np.int64),
-            "id": ids,
+            "row": np.arange(start, start + len(found), dtype=np.int64),
+            "id": found["id"].astype("str"),
             "path": [
-                absolute(os.path.join(path.parent, name)) if isinstance(name, str) and name else ""
+                absolute(os.path.join(folder, name)) if isinstance(name, str) and name else ""
                 for name in found.get("path", empty)
             ],
             "artist": text["artist"],

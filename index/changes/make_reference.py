@@ -11,6 +11,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from ...embedder.runtime import DEFAULT_MODEL, Embedder
 from ...errors import ArtidxError
 from ...files import sha256_of
@@ -29,12 +33,13 @@ def write(generation: Generation, folder: Path = reference.FOLDER) -> None:
     folder.mkdir(exist_ok=True)
     table = generation.table[[name for name in COLUMNS if name in generation.table]]
     table = table.assign(row=range(len(table)), path="")
-    contents = new_contents(
-        table, generation.vectors.matrix, generation.centre, generation.manifest.centre_artists, Layout(half=True)
-    )
-    segment = contents.segments[0]
-    segment.table.to_parquet(folder / f"{SEGMENT}.parquet", index=False, compression="zstd", compression_level=19)
-    segments.save_vectors(folder / f"{SEGMENT}.npy", segment)
+    vectors, people = generation.vectors.matrix, generation.manifest.centre_artists
+    contents = new_contents(segments.Tables.of(table), vectors, generation.centre, people, Layout(half=True))
+    draft = segments.Draft(segments.Tables.of(table), segments.packed(vectors, contents.storage.type))
+    tables, stored = zip(*draft.written(), strict=True)
+    whole = pa.concat_tables(tables)
+    pq.write_table(whole, folder / f"{SEGMENT}.parquet", compression="zstd", compression_level=19)
+    np.save(folder / f"{SEGMENT}.npy", np.concatenate(stored), allow_pickle=False)
     manifest = dataclasses.replace(
         generation.manifest,
         next_row=len(table),

@@ -233,10 +233,11 @@ def plan(
                 moved[left] = number
             else:
                 copies[number] = places[content][0]
+    inside = tuple(os.path.join(absolute(folder), "") for folder in folders)
     gone = [
         place
         for place, path in enumerate(stored)
-        if place not in moved and _is_inside(path, folders) and path not in now and (is_table or _is_gone(path))
+        if place not in moved and path not in now and path.startswith(inside) and (is_table or _is_gone(path))
     ]
     return Plan(before, catalog, new, moved, np.array(gone, np.int64), (), same, copies).checked()
 
@@ -262,12 +263,11 @@ def _contents(
 ) -> list[str | None]:
     """sha256 of every file; None for one that cannot be read. remembers: use the cache of hashed.py."""
     known = hashed.known(filter(_is_plain, locations)) if remembers and not rehash else {}
+    left = [location for location in locations if location not in known]
     read: list[tuple[str, str, str]] = []
     with reader:
 
         def content(location: str) -> str | None:
-            if location in known:
-                return known[location]
             mark = hashed.print_of(location) if _is_plain(location) else ""
             try:
                 with reader.open(location) as stream:
@@ -277,13 +277,14 @@ def _contents(
             read.append((location, mark, sha256))
             return sha256
 
-        found = []
-        for each in ahead(content, locations, workers=workers, most=4 * workers):
-            found.append(each)
+        advance(len(locations) - len(left))
+        found: dict[str, str | None] = dict(known)
+        for location, each in zip(left, ahead(content, left, workers=workers, most=4 * workers), strict=True):
+            found[location] = each
             advance(1)
     if remembers:
         hashed.remember(read)
-    return found
+    return [found[location] for location in locations]
 
 
 def _is_plain(location: str) -> bool:
@@ -302,7 +303,3 @@ def _is_gone(location: str) -> bool:
         return True
     except (OSError, ValueError):
         return False
-
-
-def _is_inside(location: str, folders: Sequence[str]) -> bool:
-    return location.startswith(tuple(os.path.join(absolute(folder), "") for folder in folders))

@@ -28,12 +28,12 @@ from ...embedder.runtime import DEFAULT_MODEL, Embedder
 from ...errors import BadIndex
 from ...files import sha256_of, write_atomically
 from ..scoring.centre import centred
-from ..scoring.vectors import Array, Integers, vector_hash
+from ..scoring.vectors import Array, Integers
 from ..storage import generations, history
 from ..storage import segments as pieces
 from ..storage.generations import ModelFile
 from ..storage.manifest import Manifest, damaged_files, manifest_bytes, manifest_sha256_of, read_manifest
-from ..storage.segments import Segment
+from ..storage.segments import Draft, Tables, hashes_of
 from .build import read_shard
 
 
@@ -168,19 +168,19 @@ class _Mending:
             self.done.append("manifest.sha256: rebuilt")
         return generations.contents(self.folder, self.manifest, segments, self._skipped())
 
-    def _segment(self, name: str, before: generations.Contents) -> Segment:
+    def _segment(self, name: str, before: generations.Contents) -> Draft:
         table = pieces.read_table(self.folder / f"{name}.parquet")
         if f"{name}.npy" in self.wrong:
             found = self._with_vectors(name, table, before)
         else:
-            found = Segment(table, np.array(pieces.read_vectors(self.folder / f"{name}.npy")))
+            found = Draft(Tables.of(table), np.array(pieces.read_vectors(self.folder / f"{name}.npy")))
         if f"{name}.arrow" in self.wrong:
             self.done.append(f"{name}.arrow: rebuilt from the table")
         if f"{name}.faiss" in self.wrong:
             self.done.append(f"{name}.faiss: rebuilt from the vectors")
         return found
 
-    def _with_vectors(self, name: str, table: pd.DataFrame, before: generations.Contents) -> Segment:
+    def _with_vectors(self, name: str, table: pd.DataFrame, before: generations.Contents) -> Draft:
         """The segment without removed paintings, whose vectors nobody needs."""
         stays = ~table["row"].isin(before.removed).to_numpy(bool)
         now = history.applied(table, before.history)[stays].reset_index(drop=True)  # where the images are
@@ -194,7 +194,7 @@ class _Mending:
             f"{name}.npy: rebuilt"
             + (f", {changed:,} of them from their images, the same up to rounding" if changed else "")
         )
-        return Segment(table.assign(vector_sha256=recovery.hashes), recovery.stored)
+        return Draft(Tables.of(table.assign(vector_sha256=recovery.hashes)), recovery.stored)
 
     def _skipped(self) -> list[tuple[str, str]]:
         if "skipped.csv" not in self.wrong:
@@ -263,7 +263,7 @@ class _Recovery:
 
 
 def _hash(stored: Array) -> str:
-    return vector_hash(Segment(None, stored[None]).matrix[0])
+    return hashes_of(stored[None])[0]
 
 
 def _readable(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Iterator[tuple[int, Array]]:

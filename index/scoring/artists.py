@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from .sums import Sums
-from .vectors import NOBODY, Array, Integers
+from .vectors import NOBODY, Array, Integers, Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def artist_codes(keys: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[str]]:
     """(n,) a number for each painting's artist, -1 if there is none, and the artists' keys in that order."""
+    import pandas as pd
+
     codes, uniques = pd.factorize(keys.astype(object).where(keys.notna(), None), sort=True)
     return codes.astype(np.int64), [str(key) for key in uniques]
 
@@ -25,7 +29,7 @@ def artist_names(table: pd.DataFrame, codes: npt.NDArray[np.int64], keys: list[s
     return [str(first[code]) for code in range(len(keys))]
 
 
-def centroids_of(vectors: Array, codes: Integers, keys: Sequence[str]) -> Array:
+def centroids_of(vectors: Rows, codes: Integers, keys: Sequence[str]) -> Array:
     """(artists, d) at unit length: the mean of each artist's vectors (n, d)."""
     sums = Sums.of(vectors, codes)
     centroids = np.zeros((len(keys), vectors.shape[1]), np.float32)

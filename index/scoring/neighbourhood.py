@@ -28,9 +28,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from .vectors import Array, Doubles, Integers, searched
+from .vectors import Array, Doubles, Integers, nearest_rows
 
 LEAST_BANDWIDTH = 0.12  # with a smaller one, a single landmark gets nearly everything, and float32 loses the others
 LANDMARKS = 2000  # maximal number; 1,000 and 9,450 gave the same AUC to 0.0003
@@ -136,7 +135,7 @@ def expanded(vectors: Array, gallery: Array, own: Integers, copies: Integers) ->
         size = max(1, EXPANDED_AT_ONCE * (NEAREST + 1) // max(room, 1))
         for start in range(0, len(asked), size):
             some = asked[start : start + size]
-            _, near = searched(gallery, np.ascontiguousarray(vectors[some]), room)
+            near = nearest_rows(gallery, np.ascontiguousarray(vectors[some]), room)
             is_copy = copies[near] == copies[own[some], None]
             first = np.argsort(is_copy, axis=1, kind="stable")[:, :NEAREST]
             others = gallery[np.take_along_axis(near, first, axis=1)]
@@ -191,12 +190,16 @@ def first_of_copies(places: Integers, hashes: Sequence[str]) -> Integers:
 
 def landmark_numbers(hashes: npt.NDArray[np.object_], landmarks: Integers) -> Integers:
     """(n,) the landmark (of m) that each painting is, or of which it is a copy; -1 for none."""
+    import pandas as pd
+
     numbers: Integers = pd.Index(hashes[landmarks]).get_indexer(pd.Index(hashes)).astype(np.int64)
     return numbers
 
 
 def copies_of(hashes: npt.NDArray[np.object_]) -> Integers:
     """(n,) numbers, the same for copies: paintings with equal vectors, such as those of one file."""
+    import pandas as pd
+
     return pd.factorize(hashes)[0].astype(np.int64)
 
 

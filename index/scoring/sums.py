@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .vectors import Array, Doubles, Integers
+from .vectors import Doubles, Integers, Rows
 
 # Half of it, the most by which a number is changed, is 1/64 of the last bit of a float32 of 1/16, a usual number of a
 # vector of 256. Two billion paintings fill 63 bits.
@@ -34,7 +34,7 @@ class Sums:
     counts: Integers
 
     @classmethod
-    def of(cls, vectors: Array, artists: npt.NDArray[Any]) -> Sums:
+    def of(cls, vectors: Rows, artists: npt.NDArray[Any]) -> Sums:
         """Of vectors (n, d), no number of them beyond 1, by these artists (n,)."""
         known, codes, counts = np.unique(artists, return_inverse=True, return_counts=True)
         sums = np.zeros((len(known), vectors.shape[1]), np.int64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,15 +27,18 @@ Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MARGIN = 16  # extra candidates: float32 rounding may swap neighbours at the end of the list
-SWAPPED = 6  # the same for an approximate index; further swaps by its 8-bit codes count in the measured recall
-ROUNDING = 1e-5  # more than the rounding error between two float32 products of unit vectors
-REACH = 4  # minimal number of vectors in the lists that are read, per neighbour: long answers need more lists
-MOST_ON_GPU = 2048  # FAISS' limit of neighbours on a GPU
-IN_CACHE = 1 << 20  # bytes of vectors that are multiplied with all queries before the next are read
-BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which fit into a processor's cache
-FAISS_ROOM = 320 << 20  # bytes of address space for loading it
-NOBODY = -1  # the place of a missing neighbour
+MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
+SWAPPED = 6  # the same of an approximate index: what its 8-bit codes swap beyond that counts in its measured recall
+ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong against each other
+REACH = 4  # vectors at least in the lists that are read, for each neighbour asked for: long answers need more lists
+MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
+IN_CACHE = 1 << 20  # bytes of vectors that all queries are multiplied with before the next are read
+MADE_AT_ONCE = 1 << 22  # numbers: 16 MB of vectors made to be searched
+FEW = 1 << 11  # vectors, that numpy compares with as many in less time than it takes to import FAISS
+QUICK = 1 << 27  # products: 500,000 vectors of 256 numbers take 0.05 s, importing FAISS 0.2 s
+BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which stay in a processor's cache
+FAISS_ROOM = 320 << 20  # bytes of address space that it takes where it is loaded
+NOBODY = -1  # the place of a neighbour that is not there
 
 
 def distances(a: Array, b: Array) -> Doubles:
@@ -65,6 +68,37 @@ def checked_vector(vector: Any, dim: int, index: str) -> Array:
 
 
 @dataclass(frozen=True)
+class Made:
+    """Vectors (m, d) that are made of others whenever they are read, so that never all of them are in memory.
+
+    of: makes some, each of one row of the source and of nothing else, so that they are the same in any block.
+    """
+
+    source: Any  # (m, ...), of which a slice or an array of rows is taken
+    of: Callable[[Any], npt.NDArray[Any]]
+    dim: int
+    dtype: npt.DTypeLike = np.float32
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), self.dim
+
+    def __getitem__(self, rows: slice | Integers) -> npt.NDArray[Any]:
+        return self.of(self.source[rows])
+
+
+Rows = Array | Made  # (m, d) float32, all in an array or made as they are read
+
+
+def blocks(count: int, size: int) -> Iterator[slice]:
+    """Consecutive rows, `size` at a time."""
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+@dataclass(frozen=True)
 class Lists:
     """An approximate index over one matrix (approximate.py): FAISS' inverted lists, and how many of them are read."""
 
@@ -84,7 +118,7 @@ class Part:
     lists: the approximate index over them; gpu: a copy on the GPUs.
     """
 
-    matrix: Array
+    matrix: Rows
     lists: Lists | None = None
     gpu: Any = None
 
@@ -116,7 +150,8 @@ class Vectors:
 
         def copied(part: Part) -> Part:
             flat = faiss.IndexFlatIP(self.dim)
-            flat.add(np.ascontiguousarray(part.matrix))
+            for some in blocks(len(part.matrix), MADE_AT_ONCE // self.dim):
+                flat.add(np.ascontiguousarray(part.matrix[some]))
             return replace(part, gpu=faiss.index_cpu_to_all_gpus(flat))
 
         return Vectors([copied(part) for part in self.parts], self._kept)
@@ -148,9 +183,16 @@ class Vectors:
     def matrix(self) -> Array:
         """(n, d) float32 in the order of the table; the file's own memory if it has them in one block."""
         if len(self.parts) == 1 and self._kept is None:
-            return self.parts[0].matrix
-        whole = np.concatenate([part.matrix for part in self.parts])
+            return self.parts[0].matrix[:]
+        whole = np.concatenate([part.matrix[:] for part in self.parts])
         return whole if self._kept is None else whole[self._kept]
+
+    @property
+    def rows(self) -> Rows:
+        """The same, of which is read what is asked for."""
+        if len(self.parts) == 1 and self._kept is None:
+            return self.parts[0].matrix
+        return Made(np.arange(len(self)), self.at, self.dim)
 
     def at(self, places: npt.ArrayLike) -> Array:
         """(..., d): copies of the vectors at these places (...) of the table."""
@@ -203,6 +245,8 @@ class Vectors:
         if not len(self) or not len(queries):
             return np.full((len(queries), k), NOBODY), np.full((len(queries), k), np.inf)
         queries = np.ascontiguousarray(queries, np.float32)
+        if "faiss" not in sys.modules and allowed is None and self._is_quick(len(queries)):
+            return self.nearest_by(self.cosines(queries), queries, k)
         found = np.concatenate(
             [self._candidates(number, queries, k, allowed) for number in range(len(self.parts))], axis=1
         )  # (q, c)
@@ -216,6 +260,11 @@ class Vectors:
         blocks = ahead(ranked, range(0, len(queries), size), workers=available_cores(), most=len(queries))
         places, apart = (np.concatenate(each) for each in zip(*blocks, strict=True))
         return places, apart
+
+    def _is_quick(self, queries: int) -> bool:
+        """Whether numpy has looked at all vectors before FAISS would be imported: its answer is the same."""
+        is_exact = not self.is_approximate and all(part.gpu is None for part in self.parts)
+        return is_exact and queries * int(self._starts[-1]) * self.dim <= QUICK
 
     @cached_property
     def _stored(self) -> Integers:
@@ -276,12 +325,43 @@ def _largest(cosines: Doubles, k: int) -> Integers:
     return np.concatenate([np.flatnonzero(is_sure), np.flatnonzero(is_near)[: k + MARGIN]])
 
 
-def searched(matrix: Array, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Integers]:
-    """The rows of matrix (m, d) with the largest products with each query (q, d), by exhaustive search.
+def searched(matrix: Rows, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Integers]:
+    """The rows of matrix (m, d) with the largest products with each query (q, d), all looked at.
 
-    mask: (m,) rows that may be found. Returns products and rows, (q, k) each, largest first; NOBODY if there are no
-    more. This is FAISS' own search, on memory that FAISS does not own.
+    mask: (m,) rows that may be found. Returns products and rows, (q, k) each, largest first; NOBODY where there are no
+    more. FAISS' own exhaustive search, on memory that it does not own; of vectors that are made a block at a time.
     """
+    if isinstance(matrix, np.ndarray):
+        return _searched_at_once(matrix, queries, k, mask)
+    best = np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), NOBODY)
+    for some in blocks(len(matrix), max(1, MADE_AT_ONCE // matrix.dim)):
+        scores, found = _searched_at_once(matrix[some], queries, k, None if mask is None else mask[some])
+        found = np.where(found == NOBODY, NOBODY, found + some.start)
+        both = np.concatenate([best[0], scores], axis=1), np.concatenate([best[1], found], axis=1)
+        order = np.argsort(-both[0], axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(both[0], order, 1), np.take_along_axis(both[1], order, 1)
+    return best
+
+
+def nearest_rows(matrix: Array, queries: Array, k: int) -> Integers:
+    """(q, k) rows of a matrix (m, d), m at least k, by their products with queries (q, d), largest first.
+
+    Of a few, such as landmarks, numpy finds them; of equal ones the first. FAISS is not imported for that.
+    """
+    if len(matrix) > FEW:
+        return searched(matrix, queries, k)[1]
+    found = np.empty((len(queries), k), np.int64)
+    for some in blocks(len(queries), IN_CACHE // (4 * len(matrix))):
+        products = queries[some] @ matrix.T
+        edge = np.partition(products, len(matrix) - k, axis=1)[:, len(matrix) - k, None]
+        is_equal, room = products == edge, k - (products > edge).sum(axis=1, keepdims=True)
+        near = np.nonzero((products > edge) | (is_equal & (np.cumsum(is_equal, axis=1) <= room)))[1].reshape(-1, k)
+        order = np.argsort(-np.take_along_axis(products, near, 1), axis=1, kind="stable")
+        found[some] = np.take_along_axis(near, order, 1)
+    return found
+
+
+def _searched_at_once(matrix: Array, queries: Array, k: int, mask: Mask | None) -> tuple[Array, Integers]:
     faiss = load_faiss()
     scores, found = np.empty((len(queries), k), np.float32), np.full((len(queries), k), NOBODY)
     matrix = np.ascontiguousarray(matrix)

@@ -22,7 +22,7 @@ import numpy as np
 
 from ...errors import damaged, exhausted
 from ...files import sha256_of
-from ..scoring.vectors import Array, Lists, Part, Vectors, load_faiss
+from ..scoring.vectors import MADE_AT_ONCE, Array, Lists, Part, Rows, Vectors, blocks, load_faiss
 from .lists_file import check_lists
 
 AUTOMATIC = 1_000_000  # paintings: below this, exhaustive search takes less time than embedding the query
@@ -43,8 +43,8 @@ class Approximate:
     recall_at_10: float
 
 
-def made(matrix: Array, seed: int = 0) -> tuple[Approximate, Lists] | None:
-    """Build lists for a matrix (m, d), m at least FEWEST, and find how many to read for a recall of ENOUGH.
+def made(matrix: Rows, seed: int = 0) -> tuple[Approximate, Lists] | None:
+    """Lists over a matrix (m, d), m at least FEWEST, and how many to read for a recall of ENOUGH.
 
     None if that takes more than MOST of them.
     """
@@ -56,7 +56,8 @@ def made(matrix: Array, seed: int = 0) -> tuple[Approximate, Lists] | None:
     chance = np.random.default_rng(seed)
     some = np.sort(chance.choice(len(matrix), min(len(matrix), TRAINED_ON * count), replace=False))
     index.train(matrix[some])
-    index.add(np.ascontiguousarray(matrix))
+    for each in blocks(len(matrix), MADE_AT_ONCE // matrix.shape[1]):
+        index.add(np.ascontiguousarray(matrix[each]))
     asked = np.sort(chance.choice(len(matrix), min(len(matrix), SAMPLE), replace=False))
     nprobe = 1
     while nprobe <= MOST * count:
@@ -68,7 +69,7 @@ def made(matrix: Array, seed: int = 0) -> tuple[Approximate, Lists] | None:
     return None
 
 
-def recall_at(matrix: Array, lists: Lists, queries: Array, k: int = K) -> float:
+def recall_at(matrix: Rows, lists: Lists, queries: Array, k: int = K) -> float:
     """The share of the k nearest to queries (q, d), without the queries themselves, that are found."""
     exact, found = (Vectors([part]).nearest(queries, k + 1)[0] for part in (Part(matrix), Part(matrix, lists)))
     hits = [len({*near[1:].tolist()} & {*ours.tolist()}) for near, ours in zip(exact, found, strict=True)]

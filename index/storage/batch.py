@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..scoring.vectors import Integers, Mask
-from .columns_file import HASH, ordered, own_columns
+from .columns_file import HASH, OWN, numbers_of, ordered, own_columns
 
 if TYPE_CHECKING:
     from .where import Comparison
@@ -27,37 +27,38 @@ class Batch:
     """A record batch (n,)."""
 
     def __init__(self, columns: Any) -> None:
-        self._columns = columns
+        self.columns = columns
         self._orders = ordered(columns.schema)
         own = columns.schema.names[: own_columns(columns.schema)]
         self._at = {name: number for number, name in enumerate(own)}
         self.names: list[str] = list(self._at)
 
     def __len__(self) -> int:
-        return len(self._columns)
+        return len(self.columns)
 
     @property
     def schema(self) -> Any:
         """The schema of the table's own columns, before dictionary encoding."""
-        fields = [self._columns.schema.field(number) for number in range(len(self.names))]
-        return pa.schema([_plain(field) for field in fields], self._columns.schema.metadata)
+        fields = [self.columns.schema.field(number) for number in range(len(self.names))]
+        told = {key: value for key, value in self.columns.schema.metadata.items() if key != OWN}
+        return pa.schema([_plain(field) for field in fields], told)
 
     @cached_property
     def rows(self) -> Integers:
         """(n,) the paintings' numbers, which only grow."""
-        found: Integers = self._columns.column(self._at["row"]).to_numpy()
+        found: Integers = numbers_of(self.columns.column(self._at["row"]))
         return found
 
     def cell(self, name: str, at: int) -> Any:
         """The value; None if missing."""
         if name not in self._at:
             return None
-        found = self._columns.column(self._at[name])[at].as_py()
+        found = self.columns.column(self._at[name])[at].as_py()
         return found.decode() if isinstance(found, bytes) else found
 
     def table(self, rows: Integers) -> Any:
         """An Arrow table of these rows."""
-        chosen = [self._columns.column(number).take(pa.array(rows)) for number in range(len(self.names))]
+        chosen = [self.columns.column(number).take(pa.array(rows)) for number in range(len(self.names))]
         schema = self.schema
         return pa.Table.from_arrays([_unpacked(column) for column in chosen], schema=schema)
 
@@ -65,10 +66,10 @@ class Batch:
         """The rows in which an ordered column is this text, in order."""
         if name not in self._orders:
             return
-        column = self._columns.column(self._at[name])
+        column = self.columns.column(self._at[name])
         if not (pa.types.is_large_string(column.type) or pa.types.is_fixed_size_binary(column.type)):
             return
-        order = self._columns.column(self._orders[name]).to_numpy()[: len(self) - column.null_count]
+        order = numbers_of(self.columns.column(self._orders[name]))[: len(self) - column.null_count]
         wanted, first, last = text.encode(), 0, len(order)
         while first < last:  # binary search for the first that is not less
             middle = (first + last) // 2
@@ -82,24 +83,25 @@ class Batch:
 
     def first_by_hash(self, most: int) -> tuple[npt.NDArray[np.bytes_], Integers]:
         """The smallest hashes of vectors, and their rows: (most,), or all if there are no more."""
-        order = self._columns.column(self._orders["vector_sha256"]).to_numpy()[:most].astype(np.int64)
-        (_, data) = self._columns.column(self._at["vector_sha256"]).buffers()
-        start = self._columns.column(self._at["vector_sha256"]).offset
+        order = numbers_of(self.columns.column(self._orders["vector_sha256"]))[:most].astype(np.int64)
+        (_, data) = self.columns.column(self._at["vector_sha256"]).buffers()
+        start = self.columns.column(self._at["vector_sha256"]).offset
         hashes = np.frombuffer(data, f"S{HASH}")[start : start + len(self)]
         return hashes[order], order
 
-    def numbers(self, name: str) -> tuple[npt.NDArray[np.int32], list[str]]:
-        """A column's texts as numbers (n,), NONE if missing, and the text of each number."""
+    def numbers(self, name: str) -> tuple[npt.NDArray[np.int32], Any]:
+        """A column's texts as numbers (n,), NONE where there is none, and the text of each number in an array of
+        Arrow's."""
         if name not in self._at:
-            return np.full(len(self), NONE, np.int32), []
-        column = self._columns.column(self._at[name])
+            return np.full(len(self), NONE, np.int32), pa.array([], pa.large_string())
+        column = self.columns.column(self._at[name])
         if not pa.types.is_dictionary(column.type):
             column = _unpacked(column).cast(pa.large_string()).dictionary_encode()
-        return column.indices.fill_null(NONE).to_numpy().astype(np.int32), column.dictionary.to_pylist()
+        return numbers_of(column.indices, NONE).astype(np.int32), column.dictionary
 
     def holding(self, word: str) -> Mask:
         """(n,) whether a folded word occurs in the searched text."""
-        return np.asarray(pc.match_substring(self._columns.column(self._columns.num_columns - 1), word))
+        return np.asarray(pc.match_substring(self.columns.column(self.columns.num_columns - 1), word))
 
     def holds(self, comparison: Comparison, same: dict[str, str] | None) -> Mask:
         """(n,) whether a comparison holds. same: replacements for some of the column's texts."""
@@ -108,7 +110,7 @@ class Batch:
         name = comparison.column
         if name not in self._at:
             return np.full(len(self), comparison.value is None and comparison.operator == "==")
-        column = self._columns.column(self._at[name])
+        column = self.columns.column(self._at[name])
         if not pa.types.is_dictionary(column.type):
             return holds(_unpacked(column).to_pandas(), comparison.operator, comparison.value)
         texts = column.dictionary
@@ -116,7 +118,7 @@ class Batch:
             texts = pa.array([same.get(text, text) for text in texts.to_pylist()], texts.type)
         texts = pa.concat_arrays([texts, pa.nulls(1, texts.type)])  # NONE is the last element
         of_text: Mask = holds(texts.to_pandas(), comparison.operator, comparison.value)
-        found: Mask = of_text[column.indices.fill_null(NONE).to_numpy()]
+        found: Mask = of_text[numbers_of(column.indices, NONE)]
         return found
 
 

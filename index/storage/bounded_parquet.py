@@ -7,7 +7,7 @@ and a small one to LEAST. Does not know what the columns mean.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +27,48 @@ def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | 
     return found
 
 
+def is_empty(path: Path) -> bool:
+    """Whether a file is a table without rows; what is no table is not empty."""
+    import pyarrow.parquet as pq
+
+    try:
+        plain_size(path)
+        return bool(pq.read_metadata(path).num_rows == 0)
+    except Exception:  # pyarrow raises its own errors and plain OSError alike; who reads it says what is wrong
+        return False
+
+
 def read_columns(path: Path, *, rows: int | None = None, columns: Sequence[str] | None = None) -> Any:
     """All rows as an Arrow table, or the named columns. rows: the expected number.
 
     Raises ValueError if the file has more than it should, other types than numbers and text, or not the columns;
     OSError, and Arrow's errors for damage, if it cannot be read.
     """
+    import pyarrow.parquet as pq
+
+    schema, texts, limit = _checked(path, rows, columns)
+    with pq.ParquetFile(path, read_dictionary=texts) as opened:
+        table = opened.read(columns=None if columns is None else [*columns])
+    return _unfolded(path, table, schema, limit)[0]
+
+
+def read_blocks(
+    path: Path, size: int, *, rows: int | None = None, columns: Sequence[str] | None = None
+) -> Iterator[Any]:
+    """The same, `size` rows at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema, texts, limit = _checked(path, rows, columns)
+    with pq.ParquetFile(path, read_dictionary=texts) as opened:
+        for batch in opened.iter_batches(size, columns=None if columns is None else [*columns]):
+            table, taken = _unfolded(path, pa.Table.from_batches([batch]), schema, limit)
+            limit -= taken
+            yield table
+
+
+def _checked(path: Path, rows: int | None, columns: Sequence[str] | None) -> tuple[Any, list[str], int]:
+    """What a file holds: the schema, the columns of texts, and how many bytes these may be."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -51,13 +87,18 @@ def read_columns(path: Path, *, rows: int | None = None, columns: Sequence[str] 
         raise ValueError("two columns have one name")
     if missing := [name for name in columns or () if name not in schema.names]:
         raise ValueError(f"no column {missing[0]!r}")
-    texts = [field.name for field in schema if _is_text(pa.types, field.type)]
-    with pq.ParquetFile(path, read_dictionary=texts) as opened:
-        table = opened.read(columns=None if columns is None else [*columns])
-    if sum(_text_bytes(table[name]) for name in table.column_names if name in texts) > limit:
+    return schema, [field.name for field in schema if _is_text(pa.types, field.type)], limit
+
+
+def _unfolded(path: Path, table: Any, schema: Any, limit: int) -> tuple[Any, int]:
+    """A table whose texts stand as numbers, with the texts, and how many bytes they are. Raises ValueError."""
+    import pyarrow as pa
+
+    fields = [schema.field(name) for name in table.column_names]
+    taken = sum(_text_bytes(table[field.name]) for field in fields if _is_text(pa.types, field.type))
+    if taken > limit:
         raise _too_much(path, limit)
-    plain = pa.schema([schema.field(name) for name in table.column_names], schema.metadata)
-    return table.cast(plain)
+    return table.cast(pa.schema(fields, schema.metadata)), taken
 
 
 def _unpacked_bytes(facts: Any) -> int:

@@ -18,11 +18,13 @@ memory was 13, 136 and 5 MB, the file 279, 279 and 357 MB. Filters are what peop
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,28 +33,35 @@ from .words import searched_in
 
 ENDING = ".arrow"
 ORDERED = ("id", "path", "sha256", "vector_sha256", "object")
-AT_ONCE = 1 << 20  # rows per batch: some 300 MB, and ten lookups for an id among ten million
+ARTISTS = ("artist", "artist_key")  # always numbers, and those texts
+AT_ONCE = 1 << 17  # rows of a batch: some 100 MB while it is made, and eight questions to look up an id among a million
+MOST_TEXTS = 1 << 16  # different ones of a column that are few: some megabytes in every reader
 HASH = 16  # characters of `vector_sha256`
 MAGIC = b"ARROW1\0\0"
 OWN = b"columns"  # key in the schema's metadata: how many of the columns are the table's
 
 
-def batches_of(table: Any) -> list[Any]:
-    """Record batches of an Arrow table (n,). Raises ValueError if a painting has no hash of its vector."""
-    columns = [_column(name, table[name].combine_chunks()) for name in table.column_names]
-    schema = pa.schema(
-        [pa.field(name, column.type) for name, column in zip(table.column_names, columns, strict=True)],
-        (table.schema.metadata or {}) | {OWN: str(len(columns)).encode()},
-    )
-    whole = pa.Table.from_arrays(columns, schema=schema)
-    parts = [whole.slice(start, AT_ONCE).combine_chunks() for start in range(0, max(len(table), 1), AT_ONCE)]
-    return [_with_orders(part) for part in parts]
+def batches_of(schema: Any, tables: Callable[[], Iterable[Any]]) -> Iterator[Any]:
+    """A record batch for each of some Arrow tables, which are read twice. Raises ValueError if a painting has no hash
+    of its vector.
+
+    All batches share their dictionaries, which are collected first.
+    """
+    texts = _few_texts(tables())
+    is_empty = True
+    for table in tables():
+        is_empty = False
+        yield _batch(table, texts)
+    if is_empty:
+        yield _batch(schema.empty_table(), texts)
 
 
-def write(path: Path, batches: Sequence[Any]) -> None:
+def write(path: Path, batches: Iterable[Any]) -> None:
     """Write an Arrow file. Raises OSError if the disk is full."""
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batches[0].schema) as writer:
-        for batch in batches:
+    coming = iter(batches)
+    first = next(coming)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
+        for batch in chain([first], coming):
             writer.write_batch(batch)
 
 
@@ -89,15 +98,45 @@ def ordered(schema: Any) -> dict[str, int]:
     return {name: own + number for number, name in enumerate(names)}
 
 
-def _column(name: str, column: Any) -> Any:
+def _few_texts(tables: Iterable[Any]) -> dict[str, Any]:
+    """The texts of each column that has few different ones, as they first stand; of artists always."""
+    rows, found = 0, dict[str, Any]()
+    dropped = {*ORDERED}
+    for table in tables:
+        rows += len(table)
+        for field in table.schema:
+            if field.name in dropped or not _may_be_text(field.type):
+                continue
+            texts = pc.unique(_one(table[field.name].cast(pa.large_string())))
+            known = found.get(field.name, texts[:0])
+            found[field.name] = pc.unique(pa.concat_arrays([known, texts])).drop_null()
+            if field.name not in ARTISTS and len(found[field.name]) > MOST_TEXTS:
+                del found[field.name]
+                dropped.add(field.name)
+    return {name: texts for name, texts in found.items() if name in ARTISTS or 2 * len(texts) < rows}
+
+
+def _batch(table: Any, texts: dict[str, Any]) -> Any:
+    columns = [_column(name, _one(table[name]), texts.get(name)) for name in table.column_names]
+    schema = pa.schema(
+        [pa.field(name, column.type) for name, column in zip(table.column_names, columns, strict=True)],
+        (table.schema.metadata or {}) | {OWN: str(len(columns)).encode()},
+    )
+    return _with_orders(pa.RecordBatch.from_arrays(columns, schema=schema))
+
+
+def _column(name: str, column: Any, texts: Any | None) -> Any:
     if name == "vector_sha256":
         return column.cast(pa.large_binary()).cast(pa.binary(HASH))
-    is_few = name in ("artist", "artist_key")
-    if not (is_few or _is_text(column.type) or pa.types.is_null(column.type)):
+    if not _may_be_text(column.type):
         return column
     column = column.cast(pa.large_string())
-    packed = column.dictionary_encode()
-    return packed if is_few or (name not in ORDERED and 2 * len(packed.dictionary) < len(column)) else column
+    return column if texts is None else pa.DictionaryArray.from_arrays(pc.index_in(column, texts), texts)
+
+
+def _may_be_text(kind: Any) -> bool:
+    """Of a column without anything in it the kind is not known."""
+    return _is_text(kind) or bool(pa.types.is_null(kind))
 
 
 def _is_text(kind: Any) -> bool:
@@ -131,7 +170,10 @@ def _check(batches: Sequence[Any], length: int) -> None:
         if own + len(orders) + 1 != batch.num_columns or len({*batch.schema.names[:own]}) < own:
             raise ValueError("other columns than it says")
         check_kinds(batch.schema, batch.columns[:own])
-        rows = batch["row"].to_numpy()
+        for column in batch.columns[:own]:
+            if pa.types.is_fixed_size_binary(column.type):
+                column.cast(pa.large_binary()).cast(pa.large_string())  # raises for what is no text
+        rows = numbers_of(batch["row"])
         if len(rows) and (rows[0] <= last or (np.diff(rows) <= 0).any()):
             raise ValueError("the numbers of the paintings do not ascend")
         last = rows[-1] if len(rows) else last
@@ -141,6 +183,13 @@ def _check(batches: Sequence[Any], length: int) -> None:
                 raise ValueError("an invalid order")
         if batch.column(batch.num_columns - 1).type != pa.large_string():
             raise ValueError("invalid search words")
+
+
+def numbers_of(column: Any, missing: int = 0) -> npt.NDArray[Any]:
+    """A column of numbers as numpy has it, where it lies if none is missing. Arrow's own way imports pandas."""
+    every = pa.Array.from_buffers(column.type, len(column), [None, column.buffers()[1]], offset=column.offset)
+    found: npt.NDArray[Any] = np.from_dlpack(every)
+    return np.where(np.from_dlpack(column.is_valid().cast(pa.int8())), found, missing) if column.null_count else found
 
 
 def check_kinds(schema: Any, columns: Sequence[Any]) -> None:

@@ -31,7 +31,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -40,10 +40,9 @@ from functools import cached_property
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from ...embedder import hashed
@@ -65,12 +64,16 @@ from ...files import (
 from ...plain_text import cell, escaped, of_cell
 from ..scoring.centre import uncentred
 from ..scoring.vectors import Array, Integers, Mask, Vectors
-from . import approximate, columns_file, history
+from . import approximate, columns_file
 from . import segments as pieces
-from .batch import Batch, positions
+from .batch import Batch
+from .bounded_parquet import is_empty
 from .manifest import FORMAT, Manifest, Model, SegmentFacts, Storage, check_file, manifest_bytes, read_manifest
 from .paintings import Paintings
-from .segments import Segment
+from .segments import Draft, Segment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIX = ".artidx"
 LONGEST_SKIPPED = 100_000  # characters of a path or a reason
@@ -78,27 +81,42 @@ KEPT = 2  # minimal number of generations: the published one, and the one before
 OWN_FOLDERS = {"building", "generations"}
 DECISIONS = "decisions.jsonl"
 OWN_NAMES = {"CURRENT", "CURRENT.part", "LOCK", DECISIONS, f"{DECISIONS}.part", *OWN_FOLDERS}
-FILES = ("removed.npy", "history.parquet", "model.onnx", "skipped.csv")  # in addition to those of the segments
+MODEL = "model.onnx"
+FILES = ("removed.npy", "history.parquet", MODEL, "skipped.csv")  # in addition to those of the segments
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a generation is made of. skipped: (path, reason) pairs."""
+    """What a generation is made of. skipped: (path, reason) pairs; said: the history (history.py), if there is any.
 
-    segments: Sequence[Segment]
+    Only methods that need pandas import it: without, a question takes half as long.
+    """
+
+    segments: Sequence[Segment | Draft]
     centre: Array
     centre_artists: int
     next_row: int
     skipped: Sequence[tuple[str, str]] = ()
     removed: Integers = field(default_factory=lambda: np.empty(0, np.int64))  # numbers of paintings
-    history: pd.DataFrame = field(default_factory=history.none)
+    said: pd.DataFrame | None = None
     storage: Storage = field(default_factory=Storage)
     approximate_from: int = approximate.AUTOMATIC
     reading: dict[str, Any] | None = None  # of the last table
 
+    @property
+    def history(self) -> pd.DataFrame:
+        """All corrections (history.py)."""
+        from . import history
+
+        return history.none() if self.said is None else self.said
+
     def table(self, by: str | None = None) -> pd.DataFrame:
         """One row per painting, in the order of the vectors, with current labels, or only with corrections `by`
         somebody."""
+        import pandas as pd
+
+        from . import history
+
         tables = [segment.table for segment in self.segments]
         whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
         if len(self.removed):
@@ -118,11 +136,12 @@ class Contents:
         """The table, read in place."""
         batches = [batch for segment in self.segments for batch in segment.batches]
         is_old = not any("attribution" in batch.names for batch in batches)
-        if is_old and len(self.history):  # one correction then affects all paintings (history.applied)
-            found = columns_file.batches_of(pa.Table.from_pandas(self.table(), preserve_index=False))
+        if is_old and self.said is not None:  # one correction then affects all paintings (history.applied)
+            whole = pa.Table.from_pandas(self.table(), preserve_index=False)
+            found = columns_file.batches_of(whole.schema, lambda: [whole])
             return Paintings([Batch(part) for part in found], self.removed[:0], None)
         is_qualified = bool(self.reading and self.reading.get("qualified"))
-        return Paintings(batches, self.removed, self.history, is_qualified)
+        return Paintings(batches, self.removed, self.said, is_qualified)
 
     def vectors(self) -> Vectors:
         """The vectors, in the order of the table."""
@@ -130,10 +149,12 @@ class Contents:
 
     def _kept(self) -> Mask | None:
         """(m,) which of the segments' paintings were not removed; None for all."""
+        if not len(self.removed):
+            return None
         kept = np.ones(sum(map(len, self.segments)), bool)
         start, removed = 0, np.unique(self.removed)
         for segment in self.segments:
-            kept[start + positions(segment.rows, removed)] = False
+            kept[start + pieces.left_of(segment, removed)] = False
             start += len(segment)
         return None if kept.all() else kept
 
@@ -141,7 +162,7 @@ class Contents:
         """The same with fewer or smaller segments, if that pays."""
         removed = np.unique(self.removed)
         found = pieces.compacted(self.segments, removed)
-        left = [segment.rows[positions(segment.rows, removed)] for segment in found]
+        left = [segment.rows[pieces.left_of(segment, removed)] for segment in found] if len(removed) else [removed]
         return dataclasses.replace(self, segments=found, removed=np.concatenate(left))
 
 
@@ -338,8 +359,9 @@ def unwritable(index: Path, problem: OSError) -> ArtidxError:
     )
 
 
-def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> None:
-    """Write the next generation aside, then make it the current one. Call inside `writer`.
+def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> Paintings:
+    """Write the next generation aside, then make it the current one. Call inside `writer`. Returns its paintings, as
+    read back.
 
     before: the generation from which segments are reused.
     """
@@ -347,35 +369,40 @@ def publish(index: Path, contents: Contents, model: ModelFile, before: Generatio
     folder = generation_folder(index, number)
     aside = folder.with_name(f"{folder.name}.part")
     try:
-        manifest_sha256 = _write_generation(index, aside, number, contents.compacted(), model, before)
-        read_generation(aside, manifest_sha256, opened=before)  # it is published only if it can be read back
+        manifest_sha256, new = _write_generation(index, aside, number, contents.compacted(), model, before)
+        # What cannot be read back is not published.
+        paintings = read_generation(aside, manifest_sha256, opened=before, new=new).paintings
         os.replace(aside, folder)
         sync(folder.parent)
         make_current(index, number, manifest_sha256)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     _collect(index)
+    return paintings
 
 
 def _write_generation(
     index: Path, aside: Path, number: int, contents: Contents, model: ModelFile, before: Generation | None
-) -> str:
-    """Write all files of a generation. Returns the sha256 of its manifest."""
+) -> tuple[str, set[str]]:
+    """Write all files of a generation. Returns the sha256 of its manifest, and the names of new files of segments."""
     aside.mkdir(parents=True)
-    facts: list[SegmentFacts] = []
+    segments: list[Segment] = []
     files: dict[str, str] = {}
+    new: set[str] = set()
     for place, segment in enumerate(contents.segments):
         written, names = pieces.write(aside, f"{number:06d}-{place}", segment, contents.approximate_from)
-        facts.append(SegmentFacts(str(written.name), len(written), written.approximate))
-        # A link to a damaged file gets the sha256 that it should have, so that the damage is found.
-        known = before.manifest.files if before and segment.folder else {}
+        segments.append(written)
+        # A link to a damaged file gets the sha256 that it should have, so that it is found to be damaged.
+        known = before.manifest.files if before and written is segment else {}
         files |= {name: known.get(name) or sha256_of(aside / name) for name in names}
+        new |= set() if written is segment else {*names}
+    paintings = dataclasses.replace(contents, segments=segments).paintings
     np.save(aside / "removed.npy", contents.removed, allow_pickle=False)
     contents.history.to_parquet(aside / "history.parquet", index=False)
     _write_skipped(aside / "skipped.csv", contents.skipped)
-    _put_model(index, aside / "model.onnx", model)
-    files |= {name: sha256_of(aside / name) for name in FILES}
-    if files["model.onnx"] != model.facts.sha256:
+    files |= {name: sha256_of(aside / name) for name in FILES if name != MODEL}
+    files[MODEL] = _put_model(index, aside / MODEL, model)
+    if files[MODEL] != model.facts.sha256:
         raise damaged(index, "the model of the generation before is not the one that made its vectors")
     manifest = Manifest(
         format=FORMAT,
@@ -383,8 +410,8 @@ def _write_generation(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         artidx=version("artidx"),
         model=model.facts,
-        paintings=len(contents.paintings),
-        artists=len(contents.paintings.artist_keys),
+        paintings=len(paintings),
+        artists=len(paintings.artist_keys),
         skipped=len(contents.skipped),
         next_row=contents.next_row,
         centre=contents.centre.tolist(),
@@ -392,7 +419,7 @@ def _write_generation(
         calibration=model.calibration,
         storage=contents.storage,
         approximate_from=contents.approximate_from,
-        segments=facts,
+        segments=[SegmentFacts(each.name, len(each), each.approximate) for each in segments],
         files=files,
         reading=contents.reading,
     )
@@ -403,16 +430,21 @@ def _write_generation(
     for name in (*files, "manifest.json", "manifest.sha256"):
         sync(aside / name)
     sync(aside)
-    return manifest_sha256
+    return manifest_sha256, new
 
 
 def read_generation(
-    folder: Path, manifest_sha256: str, model_path: Path | None = None, opened: Generation | None = None
+    folder: Path,
+    manifest_sha256: str,
+    model_path: Path | None = None,
+    opened: Generation | None = None,
+    new: Collection[str] = (),
 ) -> Generation:
     """Open the generation in a folder. Raises BadIndex if a file that answers need is damaged.
 
-    model_path: of a model in another place; opened: a generation whose segments may be reused. The model and the
-    approximate index are checked when they are loaded. Raises FileNotFoundError if a file is missing.
+    model_path: of a model that lies elsewhere; opened: a generation whose segments may go on in this one; new: files
+    whose sha256 was taken from them just now, when they were written. The model and the approximate index are checked
+    when they are loaded. Raises FileNotFoundError where a file is missing.
     """
     hold = Hold(folder)
     if strange := [path for path in folder.iterdir() if not path.is_file()]:
@@ -425,10 +457,13 @@ def read_generation(
         for name in names
         if opened and opened.seen.get(name) == seen[name] and opened.manifest.files[name] == manifest.files[name]
     }
-    known = {segment.name: segment for segment in opened.contents.segments} if opened else {}
-    is_checked = is_same | {
-        name for name, sha256 in hashed.known_by_print(seen).items() if sha256 == manifest.files[name]
-    }
+    before = opened.contents.segments if opened else []
+    known = {segment.name: segment for segment in before if isinstance(segment, Segment)}
+    is_checked = (
+        is_same
+        | {*new}
+        | {name for name, sha256 in hashed.known_by_print(seen).items() if sha256 == manifest.files[name]}
+    )
     missing = [name for name in names if name not in is_checked]
     with ThreadPoolExecutor() as pool:  # vectors are hashed in parallel with tables
         for each in [pool.submit(check_file, folder, manifest, name) for name in missing]:
@@ -466,7 +501,7 @@ def _read_first(name: str, manifest: Manifest) -> set[str]:
 
 
 def contents(
-    folder: Path, manifest: Manifest, segments: Sequence[Segment], skipped: Sequence[tuple[str, str]]
+    folder: Path, manifest: Manifest, segments: Sequence[Segment | Draft], skipped: Sequence[tuple[str, str]]
 ) -> Contents:
     """The contents of a generation in a folder, given its segments."""
     return Contents(
@@ -494,9 +529,14 @@ def _read_removed(folder: Path) -> Integers:
     return removed
 
 
-def _read_history(folder: Path) -> pd.DataFrame:
+def _read_history(folder: Path) -> pd.DataFrame | None:
+    """None where nothing was said."""
     path = folder / "history.parquet"
-    return history.read(path) if path.exists() else history.none()
+    if not path.exists() or is_empty(path):
+        return None
+    from . import history
+
+    return history.read(path)
 
 
 def read_skipped(path: Path) -> list[tuple[str, str]]:
@@ -586,14 +626,25 @@ def _remove_unless_held(folder: Path) -> None:
     shutil.rmtree(aside)
 
 
-def _put_model(index: Path, target: Path, model: ModelFile) -> None:
-    """Write the model, or link to the one of the previous generation."""
+def _put_model(index: Path, target: Path, model: ModelFile) -> str:
+    """Write the model, or link to the one of the previous generation, which is not read again. Returns its sha256."""
     for number in reversed(numbers(index)):
-        before = generation_folder(index, number) / "model.onnx"
-        if before.is_file() and sha256_of(before) == model.facts.sha256:
+        before = generation_folder(index, number) / MODEL
+        if before.is_file() and _known_sha256(before) == model.facts.sha256:
             try:
                 os.link(before, target)
-                return
-            except OSError:  # no hard links
+                return model.facts.sha256
+            except OSError:  # a file system without links
                 break
     model.save(target)
+    return sha256_of(target)
+
+
+def _known_sha256(path: Path) -> str:
+    """Of a file that need not be read where it is as it was when it was."""
+    seen = fingerprint(path)
+    known = hashed.known_by_print({path.name: seen}).get(path.name)
+    if known is None:
+        known = sha256_of(path)
+        hashed.remember_prints([(seen, known)])
+    return known

@@ -76,7 +76,7 @@ class Known:
     @cached_property
     def centroids(self) -> Array:
         """(artists, d) at unit length."""
-        return centroids_of(self.vectors.matrix, self.codes, self.keys)
+        return centroids_of(self.vectors.rows, self.codes, self.keys)
 
 
 def _text(value: object) -> str | None:

@@ -258,10 +258,12 @@ class Paintings:
     def _numbered(self, name: str) -> tuple[npt.NDArray[np.int32], list[str]]:
         """A column's current texts as numbers (n,), NONE if missing, and the text of each number."""
         number_of: dict[str, int] = {}
-        parts = []
+        parts, known, ours = [], None, np.array([NONE], np.int32)
         for batch in self._batches:
             numbers, texts = batch.numbers(name)
-            ours = np.array([*(number_of.setdefault(text, len(number_of)) for text in texts), NONE], np.int32)
+            if known is None or not texts.equals(known):  # those of one file have the same
+                known, words = texts, texts.to_pylist()
+                ours = np.array([*(number_of.setdefault(text, len(number_of)) for text in words), NONE], np.int32)
             parts.append(ours[numbers])
         found = np.concatenate(parts)
         kept = self.kept

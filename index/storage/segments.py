@@ -5,18 +5,20 @@
     000003.npy        its vector in the same row, float32 or float16
     000003.faiss      an approximate index of these vectors, if there are many
 
-A generation has several segments; a change writes a small new one and links the others. Removed paintings are left out
-when a segment is read; if they are many, or if a segment is no longer small compared with the one before it, segments
-are rewritten as one. So small changes cost only what they add, and there are never many segments.
+A generation is some segments; a change writes a small new one beside them and links the others. What is removed is
+left out when a segment is read; when that is much, or when a segment is no longer small beside the one before it,
+they are written again as one. So thousands of small changes cost what they add, and there are never many segments.
+What is written is read a few paintings at a time, however many it has.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import damaged, exhausted
-from ..scoring.vectors import Array, Integers, Lists, Part, vector_hash
+from ..scoring.vectors import Array, Integers, Lists, Made, Part, Rows, blocks, vector_hash
 from . import approximate, columns_file
 from .approximate import Approximate
 from .batch import Batch, positions
@@ -36,25 +38,46 @@ if TYPE_CHECKING:
 GROWTH = 4  # a segment is merged with the one before it unless that is this many times as large
 DEAD = 0.25  # a segment with this share of removed paintings is rewritten
 OWN_COLUMNS = ("row", "id", "path", "artist", "artist_key", "title", "year", "sha256", "vector_sha256")
+HASHES = "vector_sha256"
 TYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16}
 Stored = npt.NDArray[Any]  # of either
+AT_ONCE = 1 << 14  # paintings in memory while a segment is written
+HASHED = 1 << 11  # vectors in memory: 2 MB of 256 numbers, and as much again while they are made
+UNPACKED = 64 << 20  # bytes: so much of float16 is unpacked once, and more whenever it is read
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A table of paintings, of which only a few need to be in memory.
+
+    schema: of all of it; parts: gives it in order, a few rows at a time and each time anew, as tables of Arrow's.
+    """
+
+    schema: Any
+    parts: Callable[[], Iterator[Any]]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> Tables:
+        """Of paintings in memory."""
+        import pyarrow as pa
+
+        whole = pa.Table.from_pandas(table, preserve_index=False)
+        return cls(whole.schema, lambda: (whole[some] for some in blocks(len(whole), AT_ONCE)))
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Paintings as first written, and their stored vectors (m, d).
+    """Paintings as first written, and their stored vectors (m, d), in files.
 
-    made: the paintings of a new segment; folder, name: of its files, if it has any yet; mapped: the columns of a
-    segment that was read.
+    folder, name: of the files; mapped: the columns in them.
     """
 
-    made: pd.DataFrame | None
     stored: Stored
-    folder: Path | None = None
-    name: str | None = None
+    folder: Path
+    name: str
+    mapped: Sequence[Batch]
     approximate: Approximate | None = None
     lists: Lists | None = None
-    mapped: Sequence[Batch] | None = None
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -62,37 +85,36 @@ class Segment:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The paintings, in memory. Raises BadIndex if the file has been damaged since."""
-        if self.made is not None:
-            return self.made
-        return read_table(Path(self.folder or "", f"{self.name}.parquet"), len(self))
+        return read_table(self.folder / f"{self.name}.parquet", len(self))
 
-    @cached_property
+    @property
     def batches(self) -> Sequence[Batch]:
         """The paintings, for reading in place."""
-        return self.mapped if self.mapped is not None else [Batch(part) for part in self.columns()]
+        return self.mapped
 
     @property
     def rows(self) -> Integers:
         """(m,) the paintings' numbers, which only grow."""
-        if self.made is not None:
-            return self.made["row"].to_numpy(np.int64)
-        parts = [batch.rows for batch in self.batches]
+        parts = [batch.rows for batch in self.mapped]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def columns(self) -> list[Any]:
-        """The paintings in the form of a file of columns."""
+    @property
+    def tables(self) -> Tables:
+        """The paintings, to be written again."""
         import pyarrow as pa
 
-        return columns_file.batches_of(pa.Table.from_pandas(self.table, preserve_index=False))
+        schema = pa.unify_schemas([batch.schema for batch in self.mapped], promote_options="permissive")
+        some = [
+            (batch, np.arange(*rows.indices(len(batch))))
+            for batch in self.mapped
+            for rows in blocks(len(batch), AT_ONCE)
+        ]
+        return Tables(schema, lambda: (batch.table(rows) for batch, rows in some))
 
     @cached_property
-    def matrix(self) -> Array:
+    def matrix(self) -> Rows:
         """(m, d) float32 at unit length: the mapped file, or converted from float16."""
-        if self.stored.dtype == np.float32:
-            return self.stored
-        whole = self.stored.astype(np.float32)
-        vectors: Array = whole / np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), np.float32(1e-12))
-        return vectors
+        return unpacked(self.stored)
 
     @property
     def part(self) -> Part:
@@ -100,14 +122,96 @@ class Segment:
         return Part(self.matrix, self.lists)
 
 
-def new_segment(table: pd.DataFrame, vectors: Array, storage: str) -> Segment:
-    """A new segment of float32 vectors (m, d); the table gets the hashes of the vectors as they will be read back."""
-    stored = vectors.astype(TYPES[storage], copy=False)
-    hashes = [vector_hash(vector) for vector in Segment(table, stored).matrix]
-    return Segment(table.assign(vector_sha256=hashes), stored)
+@dataclass(frozen=True)
+class Draft:
+    """A segment that is still to be written: paintings, and their vectors (m, d) as they will be stored."""
+
+    tables: Tables
+    stored: Stored | Made
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All the paintings, in memory."""
+        import pyarrow as pa
+
+        found: pd.DataFrame = pa.concat_tables([self.tables.schema.empty_table(), *self.tables.parts()]).to_pandas()
+        return found
+
+    @cached_property
+    def batches(self) -> Sequence[Batch]:
+        """The paintings, in memory, to be looked at as those of a segment."""
+        return [Batch(part) for part in columns_file.batches_of(self.tables.schema, self.tables.parts)]
+
+    @property
+    def rows(self) -> Integers:
+        """(m,) the paintings' numbers, which only grow."""
+        return np.concatenate([np.empty(0, np.int64), *(part["row"].to_numpy() for part in self.tables.parts())])
+
+    @property
+    def part(self) -> Part:
+        """Its vectors, as they will be searched."""
+        return Part(unpacked(self.stored))
+
+    def written(self) -> Iterator[tuple[Any, Stored]]:
+        """A few paintings at a time, with the hashes of their vectors, and these vectors."""
+        import pyarrow as pa
+
+        start = 0
+        for table in self.tables.parts():
+            parts = [self.stored[start + some.start : start + some.stop] for some in blocks(len(table), HASHED)]
+            start += len(table)
+            stored = np.concatenate([*parts, self.stored[:0]])
+            if HASHES not in table.column_names:
+                hashes = pa.array(hashes_of(stored), pa.large_string())
+                table = table.append_column(self.schema.field(HASHES), hashes)
+            yield table.cast(self.schema), stored
+
+    @property
+    def schema(self) -> Any:
+        """Of the table as it is written."""
+        import pyarrow as pa
+
+        schema = self.tables.schema
+        return schema if HASHES in schema.names else schema.append(pa.field(HASHES, pa.large_string()))
+
+    def with_vectors(self, stored: Stored | Made) -> Draft:
+        """The same paintings with other vectors, which get hashes of their own."""
+        schema = self.tables.schema.remove(self.tables.schema.get_field_index(HASHES))
+        return Draft(Tables(schema, lambda: (part.drop_columns(HASHES) for part in self.tables.parts())), stored)
 
 
-def compacted(segments: Sequence[Segment], removed: Integers) -> list[Segment]:
+def hashes_of(stored: Stored | Made) -> list[str]:
+    """Of each of some vectors (m, d), as it will be read back."""
+    return [vector_hash(vector) for some in blocks(len(stored), HASHED) for vector in unpacked(stored[some])[:]]
+
+
+def unpacked(stored: Stored | Made) -> Rows:
+    """(m, d) float32 of unit length: the same memory, or what float16 is unpacked to, row by row; much of it only when
+    it is read."""
+    if stored.dtype == np.float32:
+        return stored
+    found = Made(stored, _unpacked, stored.shape[1])
+    return found[:] if 4 * len(stored) * found.dim <= UNPACKED else found
+
+
+def _unpacked(stored: Stored) -> Array:
+    whole = stored.astype(np.float32)
+    vectors: Array = whole / np.maximum(np.linalg.norm(whole, axis=-1, keepdims=True), np.float32(1e-12))
+    return vectors
+
+
+def packed(vectors: Rows, storage: str) -> Stored | Made:
+    """float32 vectors (m, d) as they are stored."""
+    kind = TYPES[storage]
+    if isinstance(vectors, np.ndarray):
+        return vectors.astype(kind, copy=False)
+    return vectors if storage == "float32" else Made(vectors, lambda some: some.astype(kind), vectors.dim, kind)
+
+
+def compacted(segments: Sequence[Segment | Draft], removed: Integers) -> list[Segment | Draft]:
     """The segments to publish for these. removed: numbers of removed paintings, ascending.
 
     A segment that has lost more than the share DEAD is rewritten without the removed ones. Then, from the last to the
@@ -115,43 +219,111 @@ def compacted(segments: Sequence[Segment], removed: Integers) -> list[Segment]:
     GROWTH, there are few segments, and a painting is rewritten only a few times while the index grows. With GROWTH 4,
     sizes of 1000, 90 and 30 become 1000 and 120.
     """
-    found = []
+    found: list[Segment | Draft] = []
     for segment in segments:
-        if len(segment) and _lost(segment, removed) > DEAD * len(segment):
-            segment = _without(segment, removed)
+        if len(segment) and len(left_of(segment, removed)) > DEAD * len(segment):
+            segment = joined([segment], removed)
         if len(segment):
             found.append(segment)
     for at in range(len(found) - 1, 0, -1):
         before, last = found[at - 1 : at + 1]
         if len(before) < GROWTH * len(last):
-            found[at - 1 : at + 1] = [_joined([_without(before, removed), _without(last, removed)])]
-    return found or [_without(segments[0], removed)]
+            found[at - 1 : at + 1] = [joined([before, last], removed)]
+    return found or [joined(segments[:1], removed)]
 
 
-def _lost(segment: Segment, removed: Integers) -> int:
-    """How many of its paintings were removed."""
-    return len(positions(segment.rows, removed))
+def left_of(segment: Segment | Draft, removed: Integers) -> Integers:
+    """The positions in it of removed paintings."""
+    return positions(segment.rows, removed) if len(removed) else removed
 
 
-def write(folder: Path, name: str, segment: Segment, approximate_from: int) -> tuple[Segment, list[str]]:
-    """Write a segment into a folder, by links if it has files already; returns it with the names of its files."""
-    if segment.folder and segment.name:
+def joined(segments: Sequence[Segment | Draft], removed: Integers) -> Draft:
+    """Some segments as one, without what was removed. Drafts among them have their hashes."""
+    import pyarrow as pa
+
+    stays = [np.delete(np.arange(len(segment)), left_of(segment, removed)) for segment in segments]
+    ends = np.cumsum([0, *(len(segment) for segment in segments)])
+    places = np.concatenate([kept + start for kept, start in zip(stays, ends[:-1], strict=True)])
+    written = [segment.tables for segment in segments]
+    schema = pa.unify_schemas([tables.schema for tables in written], promote_options="permissive")
+
+    def parts() -> Iterator[Any]:
+        start = 0
+        for part in chain.from_iterable(tables.parts() for tables in written):
+            here = places[slice(*np.searchsorted(places, [start, start + len(part)]))] - start
+            start += len(part)
+            yield _with_all(part if len(here) == len(part) else part.take(here), schema)
+
+    def stored(at: Integers) -> Stored:
+        found = np.empty((len(at), dim), kind)
+        for segment, start, end in zip(segments, ends[:-1], ends[1:], strict=True):
+            is_here = (at >= start) & (at < end)
+            found[is_here] = segment.stored[at[is_here] - start]
+        return found
+
+    dim, kind = segments[0].stored.shape[1], segments[0].stored.dtype
+    return Draft(Tables(schema, parts), Made(places, stored, dim, kind))
+
+
+def _with_all(table: Any, schema: Any) -> Any:
+    """A table with the columns of a schema, those that it lacks without anything in them."""
+    import pyarrow as pa
+
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def write(folder: Path, name: str, segment: Segment | Draft, approximate_from: int) -> tuple[Segment, list[str]]:
+    """Write a segment into a folder, by links if it has files already; returns it as read from there, with the names of
+    its files."""
+    if isinstance(segment, Segment):
         files = file_names(segment.name, segment.approximate)
         columns = f"{segment.name}{columns_file.ENDING}"
         if not (segment.folder / columns).exists():  # of an index of an older format
-            columns_file.write(folder / columns, segment.columns())
+            columns_file.write(folder / columns, [batch.columns for batch in segment.batches])
         for file in files:
             if not (folder / file).exists():
                 _link(segment.folder / file, folder / file)
         return segment, files
-    segment.table.to_parquet(folder / f"{name}.parquet", index=False)
-    columns_file.write(folder / f"{name}{columns_file.ENDING}", segment.columns())
-    save_vectors(folder / f"{name}.npy", segment)
-    facts = None
-    if approximate.needed(len(segment), approximate_from) and (made := approximate.made(segment.matrix)):
+    _write_paintings(folder / f"{name}.parquet", folder / f"{name}.npy", segment)
+    parquet = partial(_tables_in, folder / f"{name}.parquet")
+    columns_file.write(folder / f"{name}{columns_file.ENDING}", columns_file.batches_of(segment.schema, parquet))
+    storage = str(np.dtype(segment.stored.dtype))
+    found = read(folder, name, len(segment), segment.stored.shape[1], storage, has_columns=True, is_checked=True)
+    if approximate.needed(len(segment), approximate_from) and (made := approximate.made(found.matrix)):
         facts, lists = made
         approximate.write(folder / f"{name}.faiss", lists)
-    return Segment(segment.table, segment.stored, folder, name, facts), file_names(name, facts)
+        found = replace(found, approximate=facts)
+    return found, file_names(name, found.approximate)
+
+
+def _write_paintings(table: Path, vectors: Path, draft: Draft) -> None:
+    """Both files of a segment, of which only a few paintings are in memory."""
+    import pyarrow.parquet as pq
+
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(draft.stored.dtype)),
+        "fortran_order": False,
+        "shape": draft.stored.shape,
+    }
+    with pq.ParquetWriter(table, draft.schema) as rows, vectors.open("xb") as numbers:
+        np.lib.format.write_array_header_1_0(numbers, header)
+        for some, stored in draft.written():
+            rows.write_table(some)
+            numbers.write(np.ascontiguousarray(stored).data)
+
+
+def _tables_in(path: Path) -> Iterator[Any]:
+    """The paintings in a file that we have just written, as many at a time as stand together in columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as opened:
+        for batch in opened.iter_batches(columns_file.AT_ONCE):
+            yield pa.Table.from_batches([batch])
 
 
 def read(
@@ -184,7 +356,7 @@ def read(
     else:
         mapped = _batches_in(folder / f"{name}.parquet", length)
     lists = approximate.read(folder / f"{name}.faiss", facts, length, dim, lists_sha256) if facts else None
-    found = Segment(None, stored, folder, name, facts, lists, mapped)
+    found = Segment(stored, folder, name, mapped, facts, lists)
     if known:
         found.__dict__.update({each: known.__dict__[each] for each in ("matrix", "table") if each in known.__dict__})
     return found
@@ -203,7 +375,8 @@ def _batches_in(path: Path, rows: int) -> list[Batch]:
     if (np.diff(table["row"].to_numpy()) <= 0).any():
         raise damaged(path, "the numbers of the paintings do not ascend")
     try:
-        return [Batch(part) for part in columns_file.batches_of(table)]
+        parts = [table[some] for some in blocks(len(table), columns_file.AT_ONCE)]
+        return [Batch(part) for part in columns_file.batches_of(table.schema, lambda: parts)]
     except ValueError as problem:
         raise damaged(path, " ".join(str(problem).split())[:200]) from None
 
@@ -219,29 +392,9 @@ def _read_columns(path: Path, rows: int | None) -> Any:
         raise exhausted(problem, str(path)) or damaged(path, " ".join(str(problem).split())[:200]) from None
 
 
-def save_vectors(path: Path, segment: Segment) -> None:
-    """Write the vectors of a segment."""
-    np.save(path, segment.stored, allow_pickle=False)
-
-
 def file_names(name: str, facts: Approximate | None) -> list[str]:
     """The names of a segment's files."""
     return [f"{name}.parquet", f"{name}{columns_file.ENDING}", f"{name}.npy", *([f"{name}.faiss"] if facts else [])]
-
-
-def _without(segment: Segment, removed: Integers) -> Segment:
-    """The segment without these paintings, in memory; unchanged if it has none of them."""
-    stays = ~np.isin(segment.rows, removed)
-    if stays.all():
-        return segment
-    return Segment(segment.table[stays].reset_index(drop=True), segment.stored[stays])
-
-
-def _joined(segments: Sequence[Segment]) -> Segment:
-    import pandas as pd
-
-    table = pd.concat([segment.table for segment in segments], ignore_index=True)
-    return Segment(table, np.concatenate([segment.stored for segment in segments]))
 
 
 def _link(source: Path, target: Path) -> None:

@@ -10,20 +10,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ...embedder.catalogs.attribution import attribution
 from ..scoring.neighbourhood import augmented, bandwidth_of
 from ..scoring.vectors import Array, Doubles, Integers, vector_hash
 from .manifest import Manifest
 
-SAMPLED = 100_000  # maximal number of paintings on a map
-CANDIDATES = 2000  # nearest paintings that are compared one by one, if not all are
-FURTHER = ("attribution", "object", "url")  # optional columns that are part of a Painting
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
+CANDIDATES = 2000  # paintings, the nearest, that are compared one by one where not all are
+FURTHER = ("attribution", "object", "url")  # columns that an index need not have, and that a painting is told by
 
 
 @dataclass(frozen=True)
