@@ -113,7 +113,7 @@ def with_posteriors(
     posteriors, scales = [], [np.ones(joined.axes.shape[1])]
     for question in questions:
         if len({*question.labels} - {""}) > 1:
-            posteriors.append(_learnt(question, features))
+            posteriors.append(_fitted(question, features))
             scales.append(np.full(posteriors[-1].classes, question.weight))
     with torch.inference_mode():
         parts = _side_by_side(torch.from_numpy(features), joined, posteriors).numpy()
@@ -127,7 +127,7 @@ def _side_by_side(features: Tensor, joined: nn.Module, posteriors: Iterable[nn.M
     )
 
 
-def _learnt(question: Question, features: npt.NDArray[np.float32]) -> MeanPosterior:
+def _fitted(question: Question, features: npt.NDArray[np.float32]) -> MeanPosterior:
     is_labelled = question.labels != ""
     known, labels = torch.from_numpy(features[is_labelled]), question.labels[is_labelled]
     posteriors, widths = [], [len(view.scales) for view in question.views]

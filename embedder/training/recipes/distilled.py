@@ -219,10 +219,10 @@ def _rates(student: Ensemble, settings: DistilledSettings) -> list[float]:
 def _trained(student: Ensemble, frozen: int) -> list[dict[str, Any]]:
     """The parameter groups of the optimizer; their rates are set before each step."""
     (backbone,), projection = student.members, student.head.get_parameter("projection")
-    learnt = fine_tuning.trainable(cast(PooledBackbone, backbone), frozen)
-    for weight in (*learnt, projection):
+    trained = fine_tuning.trainable(cast(PooledBackbone, backbone), frozen)
+    for weight in (*trained, projection):
         weight.requires_grad_(True)
-    return [{"params": learnt}, {"params": [projection], "weight_decay": 0.0}]
+    return [{"params": trained}, {"params": [projection], "weight_decay": 0.0}]
 
 
 class Student(Objective):

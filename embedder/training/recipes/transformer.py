@@ -116,24 +116,24 @@ def train_transformer(
     table = table[table["split"] != ""].reset_index(drop=True)
     key = kept.key_of(weights_key(settings.backbone, weights, SIZE), settings.frozen)
     copies = _copies(first, key, table, settings, work, bar)
-    learnt = training_set_of(table, learn, settings.evenness)
-    half = Half(last, _first_head(last, copies, learnt, cast(TimmBackbone, backbone).widths, settings, fabric, bar))
+    samples = training_set_of(table, learn, settings.evenness)
+    half = Half(last, _first_head(last, copies, samples, cast(TimmBackbone, backbone).widths, settings, fabric, bar))
     facts = {"begin": key, "table": labels_sha256(table), "settings": settings.model_dump()}
 
-    def taught(learnt: TrainingSet, cycle: range, name: str) -> None:
-        vectors = torch.from_numpy(vectors_of(half, copies[0], learnt.places, fabric))
-        proxies = fine_tuning.means_of(vectors, learnt.artists)
+    def train(samples: TrainingSet, cycle: range, name: str) -> None:
+        vectors = torch.from_numpy(vectors_of(half, copies[0], samples.places, fabric))
+        proxies = fine_tuning.means_of(vectors, samples.artists)
         softmax = artist_softmax(proxies, settings.scale, settings.margin).to(fabric.device)
-        objective = Blocks(settings, table, copies, learnt, softmax, fabric, score)
+        objective = Blocks(settings, table, copies, samples, softmax, fabric, score)
         _train_cycle(
-            half, objective, cycle, work / name, {**facts, "learnt": [learnt.places, learnt.artists]}, note, bar
+            half, objective, cycle, work / name, {**facts, "learnt": [samples.places, samples.artists]}, note, bar
         )
 
-    taught(learnt, range(1, settings.epochs + 1), FOLDER)
+    train(samples, range(1, settings.epochs + 1), FOLDER)
     if more:
-        learnt = training_set_of(table, [*learn, *more], settings.evenness)
+        samples = training_set_of(table, [*learn, *more], settings.evenness)
         after = settings.epochs + 1
-        taught(learnt, range(after, after + settings.rest), f"{FOLDER}-all-splits")
+        train(samples, range(after, after + settings.rest), f"{FOLDER}-all-splits")
     return _joined(backbone, half, copies, table, [*learn, *more], settings, fabric, bar)
 
 
@@ -201,15 +201,15 @@ class Blocks(Objective):
         settings: TransformerSettings,
         table: pd.DataFrame,
         copies: Sequence[Tokens],
-        learnt: TrainingSet,
+        samples: TrainingSet,
         softmax: Any,
         fabric: Fabric,
         score: Score,
     ) -> None:
-        self.settings, self.copies, self.learnt = settings, copies, learnt
+        self.settings, self.copies, self.samples = settings, copies, samples
         self.softmax, self.fabric, self.score = softmax, fabric, score
-        self.steps = len(learnt.places) // settings.batch
-        self.validation = _validation(table, learnt)
+        self.steps = len(samples.places) // settings.batch
+        self.validation = _validation(table, samples)
 
     def begin(self, network: nn.Module, number: int) -> None:
         """Evaluation mode: a transformer has no batch normalisation, and hidden patches regularise enough without
@@ -219,10 +219,10 @@ class Blocks(Objective):
         """As many samples as there are paintings, or a few less."""
         for step in range(self.steps):
             chance = np.random.default_rng((self.settings.seed, number, step))
-            chosen = chance.choice(len(self.learnt.places), self.settings.batch, replace=False, p=self.learnt.weights)
+            chosen = chance.choice(len(self.samples.places), self.settings.batch, replace=False, p=self.samples.weights)
             copy = self.copies[int(chance.integers(len(self.copies)))]
             shown = np.sort(chance.permutation(copy.patches)[: max(1, round(copy.patches * self.settings.patches))])
-            yield Examples(copy.at(self.learnt.places[chosen], shown), self.learnt.artists[chosen])
+            yield Examples(copy.at(self.samples.places[chosen], shown), self.samples.artists[chosen])
 
     def loss(self, vectors: Tensor, examples: Examples, number: int) -> Tensor:
         found: Tensor = self.softmax(vectors, self.fabric.to_device(torch.from_numpy(examples.artists)))
@@ -237,10 +237,10 @@ class Blocks(Objective):
         return float(loss), self.score(vectors, artists)
 
 
-def _validation(table: pd.DataFrame, learnt: TrainingSet) -> TrainingSet:
+def _validation(table: pd.DataFrame, samples: TrainingSet) -> TrainingSet:
     """The paintings of SEEN by training artists, with their codes."""
     keys = [artist_key(name) for name in table["artist"]]
-    codes = {keys[place]: code for place, code in zip(learnt.places.tolist(), learnt.artists.tolist(), strict=True)}
+    codes = {keys[place]: code for place, code in zip(samples.places.tolist(), samples.artists.tolist(), strict=True)}
     places = np.array(
         [place for place, split in enumerate(table["split"]) if split == SEEN and keys[place] in codes], np.int64
     )
@@ -270,7 +270,7 @@ def vectors_of(
 def _first_head(
     last: LastBlocks,
     copies: Sequence[Tokens],
-    learnt: TrainingSet,
+    samples: TrainingSet,
     widths: Sequence[int],
     settings: TransformerSettings,
     fabric: Fabric,
@@ -282,11 +282,11 @@ def _first_head(
     with (
         torch.inference_mode(),
         fabric.autocast(),
-        bar(len(copies) * len(learnt.places), f"{settings.backbone}, as it is, paintings") as advance,
+        bar(len(copies) * len(samples.places), f"{settings.backbone}, as it is, paintings") as advance,
     ):
         for copy in copies:
-            for start in range(0, len(learnt.places), EMBEDDED_AT_ONCE):
-                tokens, statistics = copy.at(learnt.places[start : start + EMBEDDED_AT_ONCE])
+            for start in range(0, len(samples.places), EMBEDDED_AT_ONCE):
+                tokens, statistics = copy.at(samples.places[start : start + EMBEDDED_AT_ONCE])
                 found.append(torch.cat([last(fabric.to_device(tokens)).float().cpu(), statistics], dim=1))
                 advance(len(tokens))
     features = torch.cat(found)
@@ -294,7 +294,7 @@ def _first_head(
     parts = centred_or_rooted(features, widths, is_rooted, means).numpy()
     centre, projection = discriminants(
         parts,
-        np.tile(learnt.artists, len(copies)),
+        np.tile(samples.artists, len(copies)),
         LinearSettings(components=settings.components, shrinkage=settings.shrinkage, dim=settings.dim),
     )
     head = CentredHead(widths, is_rooted, means, torch.from_numpy(centre).float(), torch.from_numpy(projection).float())

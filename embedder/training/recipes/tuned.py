@@ -118,8 +118,8 @@ def train_tuned(
     for each in settings.members:  # report missing weights now, not after hours
         trainable(load_backbone(each.backbone, weights), each.frozen)
     data = data_of(table, work, note, bar)
-    learnt = pd.concat([table[(table["split"] == split) & data.packed.is_read] for split in learn], ignore_index=True)
-    linear = train_linear(learnt, settings.linear, weights, work, note, bar)
+    labelled = pd.concat([table[(table["split"] == split) & data.packed.is_read] for split in learn], ignore_index=True)
+    linear = train_linear(labelled, settings.linear, weights, work, note, bar)
     named = {"linear": linear}
     more = data_of(table, work, note, bar, learn) if {*learn} != {TRAIN} else None
     for recipe in settings.recipes():
@@ -146,7 +146,7 @@ def train_tuned(
     shifts = [moved - part[some] for moved, part in zip(whole, seen, strict=True)]
     relative = [settings.linear_weight, *(each.weight for each in settings.members)]
     head = head_of(seen, shifts, known, relative, settings.head)
-    linear_made = describe_linear(len(learnt), learnt["artist"].nunique(), settings.linear, weights)
+    linear_made = describe_linear(len(labelled), labelled["artist"].nunique(), settings.linear, weights)
     made = _described(settings, data, more, linear_made, known, learn)
     with torch.inference_mode():
         given = nn.functional.normalize(head(torch.from_numpy(np.hstack(seen))), dim=1).numpy()
@@ -172,7 +172,7 @@ were averaged over before and after it."""
         else ""
     )
     artists, styles = (len({*labels} - {""}) for labels in (known.artists, known.styles))
-    learnt = int(((known.artists != "") | (known.styles != "")).sum())
+    labelled = int(((known.artists != "") | (known.styles != "")).sum())
     said = f"one of {artists:,}\nartists, with weight {head.of_artist:g}" + (
         f", the other of {styles} styles, with weight {head.of_style:g}" if styles > 1 else ""
     )
@@ -192,7 +192,7 @@ The vectors are concatenated, each times its weight. Directions in which another
 the canvas, shift them are shortened, and PCA reduces them to {head.joined_dim} numbers. Appended are the square roots
 of the probabilities of classifiers (multinomial logistic regression; for artists, the mean of one classifier per
 member): {said}. They were fitted to
-{learnt:,} paintings ({", ".join(learn)}). PCA reduces all of it to {head.dim} numbers."""
+{labelled:,} paintings ({", ".join(learn)}). PCA reduces all of it to {head.dim} numbers."""
 
 
 def parts(count: int) -> str:
