@@ -1,11 +1,11 @@
 """The cost of a painting, for estimates of ten million or a billion: bytes and recall by layout, and memory.
 
-    python benchmarks/scale.py                         # 200,000 made-up vectors of 256 numbers
+    python benchmarks/scale.py                         # 200,000 synthetic vectors of 256 numbers
     python benchmarks/scale.py 10000 100000 500000     # so many, and memory alone
     python benchmarks/scale.py 10000 100000 --beside BEFORE/bin/python      # ... and with artidx as it was
     python benchmarks/scale.py reference               # those of the reference gallery, which are real
 
-Layouts are FAISS' own codes, all looked at, so that what is missed is the code's doing: recall is of the ten nearest.
+Layouts are FAISS' codes, searched exhaustively, so that misses are due to the code alone; recall is of the ten nearest.
 Memory is the peak of a process that publishes an index of so many vectors, and of one that opens it and answers: its
 own, and with it the files that are mapped, which the system takes back where it needs the room.
 """
@@ -45,8 +45,8 @@ EVERY_S = 0.01
 
 
 def peaks(python: str, code: str, *words: Path) -> tuple[int, int, float]:
-    """MB at most of a process' own and with mapped files, looked at a hundred times a second; and its seconds of
-    processor time."""
+    """Peak MB of a process, private and with mapped files, sampled a hundred times per second; and its processor
+    seconds."""
     before = os.times()
     process = subprocess.Popen([python, "-c", code, *words], stdout=subprocess.DEVNULL)
     own = whole = 0

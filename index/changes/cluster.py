@@ -113,9 +113,9 @@ class Cluster:
 
 
 def _mapped(rows: Sequence[dict[str, Any]], worker: type, arguments: list[Any], **how: Any) -> Iterator[dict[str, Any]]:
-    """What workers make of rows, as they are done. A row goes to another worker where one is lost.
+    """The results of workers for rows, as they are done. The rows of a lost worker go to another.
 
-    Raises ClusterFailed, and the error of which a worker tells.
+    Raises ClusterFailed, and the error that a worker reports.
     """
     ray: Any = importlib.import_module("ray")
     data: Any = importlib.import_module("ray.data")
@@ -236,7 +236,7 @@ class _Worker:
 
 
 class _Writer:
-    """Writes parts of a generation to a server, in a process of its own on some node."""
+    """Writes parts of a generation to a server, in a separate process on some node."""
 
     def __init__(self, address: list[Address], folder: str, sha256: str, versions: dict[str, str]) -> None:
         self.address, self.folder, self.sha256 = address[0], Path(folder), sha256
@@ -244,7 +244,7 @@ class _Writer:
         self.write: Callable[[range], None] | None = None
 
     def __call__(self, part: dict[str, Any]) -> dict[str, Any]:
-        """The part, once it is written; or the one error that ends the push."""
+        """The part, once it is written, or the error that ends the push."""
         try:
             if self.problem:
                 raise ClusterFailed(self.problem)

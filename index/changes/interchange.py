@@ -146,14 +146,14 @@ def _read_vectors(path: Path, dim: int) -> Rows:
         raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
     vectors = Made(stored, partial(np.ascontiguousarray, dtype=np.float32), dim)
     lengths = [np.sqrt(np.square(vectors[some], dtype=np.float64).sum(axis=1)) for some in blocks(len(stored), AT_ONCE)]
-    is_wrong = ~(np.abs(np.concatenate(lengths) - 1) < 1e-3)  # not a number is wrong, too
+    is_wrong = ~(np.abs(np.concatenate(lengths) - 1) < 1e-3)  # NaN is refused, too
     if wrong := np.flatnonzero(is_wrong).tolist():
         raise BadCatalog(f"{path}: {len(wrong):,} vectors are not of unit length, the first in row {wrong[0]}")
     return vectors
 
 
 def _read_paintings(path: Path, length: int) -> Tables:
-    """The paintings as an index keeps them, read again whenever they are gone through. Raises BadCatalog."""
+    """The paintings in the columns of an index, read anew in each iteration. Raises BadCatalog."""
     count, hashes, some = 0, [np.empty(0, np.uint64)], None
     for some in _blocks(path):
         if "id" not in some:
@@ -165,7 +165,7 @@ def _read_paintings(path: Path, length: int) -> Tables:
     if some is None or count != length:
         raise BadCatalog(f"{path}: {count:,} paintings for {length:,} vectors")
     different, times = np.unique(np.concatenate(hashes), return_counts=True)
-    if len(again := different[times > 1]):  # by 8 bytes of each; if these say so, by the ids themselves
+    if len(again := different[times > 1]):  # by 8 bytes of each; then by the ids themselves
         ids = pd.concat([each["id"].astype("str")[np.isin(_id_hashes(each), again)] for each in _blocks(path)])
         if ids.duplicated().any():
             raise _not_unique(path, ids[ids.duplicated()].iloc[:1].tolist())
@@ -180,11 +180,11 @@ def _read_paintings(path: Path, length: int) -> Tables:
 
 
 def _blocks(path: Path) -> Iterator[pd.DataFrame]:
-    """A table as it is written, some rows at a time."""
+    """A table as it is written, several rows at a time."""
     try:
         for block in read_blocks(path, AT_ONCE):
-            yield block.to_pandas().reset_index(drop=True)  # an index of pandas' would sort the rows otherwise
-    except Exception as problem:  # pyarrow raises its own errors and plain OSError alike
+            yield block.to_pandas().reset_index(drop=True)  # a pandas index would reorder the rows
+    except Exception as problem:  # pyarrow raises its own errors and OSError
         raise exhausted(problem, str(path)) or BadCatalog(
             f"{path}: cannot be read: {' '.join(str(problem).split())[:200]}"
         ) from None
@@ -199,7 +199,7 @@ def _not_unique(path: Path, ids: list[str]) -> BadCatalog:
 
 
 def _own(found: pd.DataFrame, start: int, folder: Path) -> pd.DataFrame:
-    """Some rows of a table as an index keeps them; start: the number of the first; folder: of relative paths."""
+    """Rows of a table in the columns of an index; start: the number of the first; folder: of relative paths."""
     empty = pd.Series([None] * len(found), dtype="str")
     text = {name: found[name].astype("str") if name in found else empty for name in ("artist", "title")}
     own = pd.DataFrame(

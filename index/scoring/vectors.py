@@ -27,18 +27,18 @@ Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MARGIN = 16  # candidates beyond those asked for: float32 rounding may swap neighbours at the edge of the list
-SWAPPED = 6  # the same of an approximate index: what its 8-bit codes swap beyond that counts in its measured recall
-ROUNDING = 1e-5  # more than two float32 products of unit vectors can be wrong against each other
-REACH = 4  # vectors at least in the lists that are read, for each neighbour asked for: long answers need more lists
-MOST_ON_GPU = 2048  # neighbours that FAISS finds on a GPU
-IN_CACHE = 1 << 20  # bytes of vectors that all queries are multiplied with before the next are read
-MADE_AT_ONCE = 1 << 22  # numbers: 16 MB of vectors made to be searched
-FEW = 1 << 11  # vectors, that numpy compares with as many in less time than it takes to import FAISS
+MARGIN = 16  # extra candidates: float32 rounding may swap neighbours at the end of the list
+SWAPPED = 6  # the same for an approximate index; further swaps by its 8-bit codes count in the measured recall
+ROUNDING = 1e-5  # more than the rounding error between two float32 products of unit vectors
+REACH = 4  # minimal number of vectors in the lists that are read, per neighbour: long answers need more lists
+MOST_ON_GPU = 2048  # FAISS' limit of neighbours on a GPU
+IN_CACHE = 1 << 20  # bytes of vectors that are multiplied with all queries before the next are read
+MADE_AT_ONCE = 1 << 22  # numbers: 16 MB of vectors that are computed for a search
+FEW = 1 << 11  # vectors: numpy compares so many with as many in less time than importing FAISS takes
 QUICK = 1 << 27  # products: 500,000 vectors of 256 numbers take 0.05 s, importing FAISS 0.2 s
-BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which stay in a processor's cache
-FAISS_ROOM = 320 << 20  # bytes of address space that it takes where it is loaded
-NOBODY = -1  # the place of a neighbour that is not there
+BLOCK = 1 << 19  # numbers compared at once: 4 MB of float64, which fit into a processor's cache
+FAISS_ROOM = 320 << 20  # bytes of address space for loading it
+NOBODY = -1  # the place of a missing neighbour
 
 
 def distances(a: Array, b: Array) -> Doubles:
@@ -69,12 +69,12 @@ def checked_vector(vector: Any, dim: int, index: str) -> Array:
 
 @dataclass(frozen=True)
 class Made:
-    """Vectors (m, d) that are made of others whenever they are read, so that never all of them are in memory.
+    """Vectors (m, d) that are computed from others when they are read, so that never all of them are in memory.
 
     of: makes some, each of one row of the source and of nothing else, so that they are the same in any block.
     """
 
-    source: Any  # (m, ...), of which a slice or an array of rows is taken
+    source: Any  # (m, ...), indexed by a slice or an array of rows
     of: Callable[[Any], npt.NDArray[Any]]
     dim: int
     dtype: npt.DTypeLike = np.float32
@@ -90,7 +90,7 @@ class Made:
         return self.of(self.source[rows])
 
 
-Rows = Array | Made  # (m, d) float32, all in an array or made as they are read
+Rows = Array | Made  # (m, d) float32, in an array or computed when read
 
 
 def blocks(count: int, size: int) -> Iterator[slice]:
@@ -189,7 +189,7 @@ class Vectors:
 
     @property
     def rows(self) -> Rows:
-        """The same, of which is read what is asked for."""
+        """The same, of which only the needed part is read."""
         if len(self.parts) == 1 and self._kept is None:
             return self.parts[0].matrix
         return Made(np.arange(len(self)), self.at, self.dim)
@@ -262,7 +262,7 @@ class Vectors:
         return places, apart
 
     def _is_quick(self, queries: int) -> bool:
-        """Whether numpy has looked at all vectors before FAISS would be imported: its answer is the same."""
+        """Whether numpy can compare all vectors in less time than importing FAISS takes; the answer is the same."""
         is_exact = not self.is_approximate and all(part.gpu is None for part in self.parts)
         return is_exact and queries * int(self._starts[-1]) * self.dim <= QUICK
 
@@ -326,7 +326,7 @@ def _largest(cosines: Doubles, k: int) -> Integers:
 
 
 def searched(matrix: Rows, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Integers]:
-    """The rows of matrix (m, d) with the largest products with each query (q, d), all looked at.
+    """The rows of matrix (m, d) with the largest products with each query (q, d), by exhaustive search.
 
     mask: (m,) rows that may be found. Returns products and rows, (q, k) each, largest first; NOBODY where there are no
     more. FAISS' own exhaustive search, on memory that it does not own; of vectors that are made a block at a time.
@@ -346,7 +346,7 @@ def searched(matrix: Rows, queries: Array, k: int, mask: Mask | None = None) -> 
 def nearest_rows(matrix: Array, queries: Array, k: int) -> Integers:
     """(q, k) rows of a matrix (m, d), m at least k, by their products with queries (q, d), largest first.
 
-    Of a few, such as landmarks, numpy finds them; of equal ones the first. FAISS is not imported for that.
+    For a few vectors, such as landmarks, numpy finds them, without importing FAISS; of equal ones the first.
     """
     if len(matrix) > FEW:
         return searched(matrix, queries, k)[1]

@@ -44,7 +44,7 @@ class Approximate:
 
 
 def made(matrix: Rows, seed: int = 0) -> tuple[Approximate, Lists] | None:
-    """Lists over a matrix (m, d), m at least FEWEST, and how many to read for a recall of ENOUGH.
+    """Build lists for a matrix (m, d), m at least FEWEST, and find how many to read for a recall of ENOUGH.
 
     None if that takes more than MOST of them.
     """

@@ -28,13 +28,13 @@ def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | 
 
 
 def is_empty(path: Path) -> bool:
-    """Whether a file is a table without rows; what is no table is not empty."""
+    """Whether a file is a table without rows; False if it is no table."""
     import pyarrow.parquet as pq
 
     try:
         plain_size(path)
         return bool(pq.read_metadata(path).num_rows == 0)
-    except Exception:  # pyarrow raises its own errors and plain OSError alike; who reads it says what is wrong
+    except Exception:  # pyarrow raises its own errors and OSError; the reader reports them
         return False
 
 
@@ -68,7 +68,7 @@ def read_blocks(
 
 
 def _checked(path: Path, rows: int | None, columns: Sequence[str] | None) -> tuple[Any, list[str], int]:
-    """What a file holds: the schema, the columns of texts, and how many bytes these may be."""
+    """The schema of a file, its columns of text, and how many bytes these may have."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -91,7 +91,7 @@ def _checked(path: Path, rows: int | None, columns: Sequence[str] | None) -> tup
 
 
 def _unfolded(path: Path, table: Any, schema: Any, limit: int) -> tuple[Any, int]:
-    """A table whose texts stand as numbers, with the texts, and how many bytes they are. Raises ValueError."""
+    """A dictionary-encoded table, with its texts, and their size in bytes. Raises ValueError."""
     import pyarrow as pa
 
     fields = [schema.field(name) for name in table.column_names]

@@ -33,17 +33,17 @@ from .words import searched_in
 
 ENDING = ".arrow"
 ORDERED = ("id", "path", "sha256", "vector_sha256", "object")
-ARTISTS = ("artist", "artist_key")  # always numbers, and those texts
-AT_ONCE = 1 << 17  # rows of a batch: some 100 MB while it is made, and eight questions to look up an id among a million
-MOST_TEXTS = 1 << 16  # different ones of a column that are few: some megabytes in every reader
+ARTISTS = ("artist", "artist_key")  # always dictionary-encoded
+AT_ONCE = 1 << 17  # rows per batch: some 100 MB while it is made, and eight lookups for an id among a million
+MOST_TEXTS = 1 << 16  # maximal number of different texts of a dictionary: some megabytes in every reader
 HASH = 16  # characters of `vector_sha256`
 MAGIC = b"ARROW1\0\0"
 OWN = b"columns"  # key in the schema's metadata: how many of the columns are the table's
 
 
 def batches_of(schema: Any, tables: Callable[[], Iterable[Any]]) -> Iterator[Any]:
-    """A record batch for each of some Arrow tables, which are read twice. Raises ValueError if a painting has no hash
-    of its vector.
+    """A record batch for each of several Arrow tables, which are read twice. Raises ValueError if a painting has no
+    hash of its vector.
 
     All batches share their dictionaries, which are collected first.
     """
@@ -99,7 +99,7 @@ def ordered(schema: Any) -> dict[str, int]:
 
 
 def _few_texts(tables: Iterable[Any]) -> dict[str, Any]:
-    """The texts of each column that has few different ones, as they first stand; of artists always."""
+    """The texts of each column with few different ones, in order of appearance; of artists always."""
     rows, found = 0, dict[str, Any]()
     dropped = {*ORDERED}
     for table in tables:
@@ -135,7 +135,7 @@ def _column(name: str, column: Any, texts: Any | None) -> Any:
 
 
 def _may_be_text(kind: Any) -> bool:
-    """Of a column without anything in it the kind is not known."""
+    """The type of an empty column is not known."""
     return _is_text(kind) or bool(pa.types.is_null(kind))
 
 
@@ -172,7 +172,7 @@ def _check(batches: Sequence[Any], length: int) -> None:
         check_kinds(batch.schema, batch.columns[:own])
         for column in batch.columns[:own]:
             if pa.types.is_fixed_size_binary(column.type):
-                column.cast(pa.large_binary()).cast(pa.large_string())  # raises for what is no text
+                column.cast(pa.large_binary()).cast(pa.large_string())  # raises if it is not text
         rows = numbers_of(batch["row"])
         if len(rows) and (rows[0] <= last or (np.diff(rows) <= 0).any()):
             raise ValueError("the numbers of the paintings do not ascend")
@@ -186,7 +186,7 @@ def _check(batches: Sequence[Any], length: int) -> None:
 
 
 def numbers_of(column: Any, missing: int = 0) -> npt.NDArray[Any]:
-    """A column of numbers as numpy has it, where it lies if none is missing. Arrow's own way imports pandas."""
+    """A column of numbers as a NumPy array, without a copy if none is missing. Arrow's own method imports pandas."""
     every = pa.Array.from_buffers(column.type, len(column), [None, column.buffers()[1]], offset=column.offset)
     found: npt.NDArray[Any] = np.from_dlpack(every)
     return np.where(np.from_dlpack(column.is_valid().cast(pa.int8())), found, missing) if column.null_count else found

@@ -87,9 +87,9 @@ FILES = ("removed.npy", "history.parquet", MODEL, "skipped.csv")  # in addition 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a generation is made of. skipped: (path, reason) pairs; said: the history (history.py), if there is any.
+    """The contents of a generation. skipped: (path, reason) pairs; said: the history (history.py), if there is any.
 
-    Only methods that need pandas import it: without, a question takes half as long.
+    Only methods that need pandas import it: without it, a question takes half as long.
     """
 
     segments: Sequence[Segment | Draft]
@@ -370,7 +370,7 @@ def publish(index: Path, contents: Contents, model: ModelFile, before: Generatio
     aside = folder.with_name(f"{folder.name}.part")
     try:
         manifest_sha256, new = _write_generation(index, aside, number, contents.compacted(), model, before)
-        # What cannot be read back is not published.
+        # It is published only if it can be read back.
         paintings = read_generation(aside, manifest_sha256, opened=before, new=new).paintings
         os.replace(aside, folder)
         sync(folder.parent)
@@ -392,7 +392,7 @@ def _write_generation(
     for place, segment in enumerate(contents.segments):
         written, names = pieces.write(aside, f"{number:06d}-{place}", segment, contents.approximate_from)
         segments.append(written)
-        # A link to a damaged file gets the sha256 that it should have, so that it is found to be damaged.
+        # A link to a damaged file gets the sha256 that it should have, so that the damage is found.
         known = before.manifest.files if before and written is segment else {}
         files |= {name: known.get(name) or sha256_of(aside / name) for name in names}
         new |= set() if written is segment else {*names}
@@ -530,7 +530,7 @@ def _read_removed(folder: Path) -> Integers:
 
 
 def _read_history(folder: Path) -> pd.DataFrame | None:
-    """None where nothing was said."""
+    """None without corrections."""
     path = folder / "history.parquet"
     if not path.exists() or is_empty(path):
         return None
@@ -634,14 +634,14 @@ def _put_model(index: Path, target: Path, model: ModelFile) -> str:
             try:
                 os.link(before, target)
                 return model.facts.sha256
-            except OSError:  # a file system without links
+            except OSError:  # no hard links
                 break
     model.save(target)
     return sha256_of(target)
 
 
 def _known_sha256(path: Path) -> str:
-    """Of a file that need not be read where it is as it was when it was."""
+    """The known sha256 of a file that has not changed since it was read."""
     seen = fingerprint(path)
     known = hashed.known_by_print({path.name: seen}).get(path.name)
     if known is None:

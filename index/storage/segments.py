@@ -5,10 +5,10 @@
     000003.npy        its vector in the same row, float32 or float16
     000003.faiss      an approximate index of these vectors, if there are many
 
-A generation is some segments; a change writes a small new one beside them and links the others. What is removed is
-left out when a segment is read; when that is much, or when a segment is no longer small beside the one before it,
-they are written again as one. So thousands of small changes cost what they add, and there are never many segments.
-What is written is read a few paintings at a time, however many it has.
+A generation has several segments; a change writes a small new one and links the others. Removed paintings are left out
+when a segment is read; if they are many, or if a segment is no longer small compared with the one before it, segments
+are rewritten as one. So small changes cost only what they add, and there are never many segments. What is written is
+read a few paintings at a time, however many it has.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ HASHES = "vector_sha256"
 TYPES: dict[str, Any] = {"float32": np.float32, "float16": np.float16}
 Stored = npt.NDArray[Any]  # of either
 AT_ONCE = 1 << 14  # paintings in memory while a segment is written
-HASHED = 1 << 11  # vectors in memory: 2 MB of 256 numbers, and as much again while they are made
-UNPACKED = 64 << 20  # bytes: so much of float16 is unpacked once, and more whenever it is read
+HASHED = 1 << 11  # vectors in memory: 2 MB of 256 numbers, and as much again while they are computed
+UNPACKED = 64 << 20  # bytes of float16: up to this, vectors are unpacked once; more are unpacked whenever they are read
 
 
 @dataclass(frozen=True)
 class Tables:
-    """A table of paintings, of which only a few need to be in memory.
+    """A table of paintings that need not all be in memory.
 
     schema: of all of it; parts: gives it in order, a few rows at a time and each time anew, as tables of Arrow's.
     """
@@ -124,7 +124,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Draft:
-    """A segment that is still to be written: paintings, and their vectors (m, d) as they will be stored."""
+    """A segment that is not written yet: paintings, and their vectors (m, d) as they will be stored."""
 
     tables: Tables
     stored: Stored | Made
@@ -142,7 +142,7 @@ class Draft:
 
     @cached_property
     def batches(self) -> Sequence[Batch]:
-        """The paintings, in memory, to be looked at as those of a segment."""
+        """The paintings, in memory, for reading in place."""
         return [Batch(part) for part in columns_file.batches_of(self.tables.schema, self.tables.parts)]
 
     @property
@@ -152,7 +152,7 @@ class Draft:
 
     @property
     def part(self) -> Part:
-        """Its vectors, as they will be searched."""
+        """Its vectors, for searching."""
         return Part(unpacked(self.stored))
 
     def written(self) -> Iterator[tuple[Any, Stored]]:
@@ -171,26 +171,26 @@ class Draft:
 
     @property
     def schema(self) -> Any:
-        """Of the table as it is written."""
+        """Columns of the table as it is written."""
         import pyarrow as pa
 
         schema = self.tables.schema
         return schema if HASHES in schema.names else schema.append(pa.field(HASHES, pa.large_string()))
 
     def with_vectors(self, stored: Stored | Made) -> Draft:
-        """The same paintings with other vectors, which get hashes of their own."""
+        """The same paintings with other vectors, which get new hashes."""
         schema = self.tables.schema.remove(self.tables.schema.get_field_index(HASHES))
         return Draft(Tables(schema, lambda: (part.drop_columns(HASHES) for part in self.tables.parts())), stored)
 
 
 def hashes_of(stored: Stored | Made) -> list[str]:
-    """Of each of some vectors (m, d), as it will be read back."""
+    """Hashes of vectors (m, d), as they will be read back."""
     return [vector_hash(vector) for some in blocks(len(stored), HASHED) for vector in unpacked(stored[some])[:]]
 
 
 def unpacked(stored: Stored | Made) -> Rows:
-    """(m, d) float32 of unit length: the same memory, or what float16 is unpacked to, row by row; much of it only when
-    it is read."""
+    """(m, d) float32 at unit length: the same memory, or converted from float16; if there is much of it, only when it
+    is read."""
     if stored.dtype == np.float32:
         return stored
     found = Made(stored, _unpacked, stored.shape[1])
@@ -204,7 +204,7 @@ def _unpacked(stored: Stored) -> Array:
 
 
 def packed(vectors: Rows, storage: str) -> Stored | Made:
-    """float32 vectors (m, d) as they are stored."""
+    """float32 vectors (m, d) in the stored type."""
     kind = TYPES[storage]
     if isinstance(vectors, np.ndarray):
         return vectors.astype(kind, copy=False)
@@ -233,12 +233,12 @@ def compacted(segments: Sequence[Segment | Draft], removed: Integers) -> list[Se
 
 
 def left_of(segment: Segment | Draft, removed: Integers) -> Integers:
-    """The positions in it of removed paintings."""
+    """The positions of removed paintings in a segment."""
     return positions(segment.rows, removed) if len(removed) else removed
 
 
 def joined(segments: Sequence[Segment | Draft], removed: Integers) -> Draft:
-    """Some segments as one, without what was removed. Drafts among them have their hashes."""
+    """Several segments as one, without removed paintings. Drafts among them have their hashes."""
     import pyarrow as pa
 
     stays = [np.delete(np.arange(len(segment)), left_of(segment, removed)) for segment in segments]
@@ -266,7 +266,7 @@ def joined(segments: Sequence[Segment | Draft], removed: Integers) -> Draft:
 
 
 def _with_all(table: Any, schema: Any) -> Any:
-    """A table with the columns of a schema, those that it lacks without anything in them."""
+    """A table with the columns of a schema; missing ones are empty."""
     import pyarrow as pa
 
     columns = [
@@ -301,7 +301,7 @@ def write(folder: Path, name: str, segment: Segment | Draft, approximate_from: i
 
 
 def _write_paintings(table: Path, vectors: Path, draft: Draft) -> None:
-    """Both files of a segment, of which only a few paintings are in memory."""
+    """Write both files of a segment, with only a few paintings in memory."""
     import pyarrow.parquet as pq
 
     header = {
@@ -317,7 +317,7 @@ def _write_paintings(table: Path, vectors: Path, draft: Draft) -> None:
 
 
 def _tables_in(path: Path) -> Iterator[Any]:
-    """The paintings in a file that we have just written, as many at a time as stand together in columns."""
+    """The paintings in a file that has just been written, one batch of columns at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -23,9 +23,9 @@ from .manifest import Manifest
 if TYPE_CHECKING:
     import pandas as pd
 
-SAMPLED = 20_000  # paintings at most: as many as are drawn on a map
-CANDIDATES = 2000  # paintings, the nearest, that are compared one by one where not all are
-FURTHER = ("attribution", "object", "url")  # columns that an index need not have, and that a painting is told by
+SAMPLED = 100_000  # maximal number of paintings on a map
+CANDIDATES = 2000  # nearest paintings that are compared one by one, if not all are
+FURTHER = ("attribution", "object", "url")  # optional columns that are part of a Painting
 
 
 @dataclass(frozen=True)
