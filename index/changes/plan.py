@@ -15,7 +15,7 @@ A painting is its content: a file whose content the index knows is not embedded 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -205,7 +205,14 @@ def plan(
     contents = _contents(paths, reader, threads, advance, remembers=is_sync, rehash=rehash)
     paths = [absolute(path) for path in catalog["path"]]
     now = dict(zip(paths, contents, strict=True))
-    before = index.table if is_sync else _concerned(index.paintings, paths, contents, catalog["id"].tolist())
+    inside = tuple(os.path.join(absolute(folder), "") for folder in folders)
+    unchanged: set[str] = set()
+    if is_table and is_sync:  # any painting may have other labels
+        before = index.table
+    else:
+        affected, unchanged = _affected(index.paintings, now, inside) if is_sync else ([], unchanged)
+        left = [row for row in zip(paths, contents, catalog["id"], strict=True) if row[0] not in unchanged]
+        before = index.paintings.frame(sorted({*affected, *_concerned(index.paintings, left)}))
     stored = before["path"].tolist()
     places: dict[str, list[int]] = {}
     for place, content in enumerate(before["sha256"]):
@@ -221,6 +228,8 @@ def plan(
     copies: dict[int, int] = {}
     by_path = {path: place for place, path in enumerate(stored)}
     for number, (path, content) in enumerate(zip(paths, contents, strict=True)):
+        if path in unchanged:
+            continue
         if content is None or content not in places:  # unreadable files are reported when they are embedded
             new.append(number)
             if content is None and path in by_path:
@@ -228,12 +237,11 @@ def plan(
         elif path in (stored[place] for place in places[content]):
             same |= {place: number for place in places[content] if stored[place] == path}
         else:
-            left = next((p for p in places[content] if p not in moved and has_left(p, content)), None)
-            if left is not None:
-                moved[left] = number
+            old = next((p for p in places[content] if p not in moved and has_left(p, content)), None)
+            if old is not None:
+                moved[old] = number
             else:
                 copies[number] = places[content][0]
-    inside = tuple(os.path.join(absolute(folder), "") for folder in folders)
     gone = [
         place
         for place, path in enumerate(stored)
@@ -242,14 +250,27 @@ def plan(
     return Plan(before, catalog, new, moved, np.array(gone, np.int64), (), same, copies).checked()
 
 
-def _concerned(
-    paintings: Paintings, paths: Sequence[str], contents: Sequence[str | None], ids: Sequence[str]
-) -> pd.DataFrame:
-    """The paintings of an index with one of the paths, contents or ids: all that added ones can affect."""
-    asked = [("path", paths), ("sha256", [content for content in contents if content]), ("id", ids)]
-    known = [(name, text) for name, texts in asked for text in texts if is_text(text)]
-    places = {place for name, text in known for place in paintings.places(name, text)}
-    return paintings.frame(sorted(places)).reset_index(drop=True)
+def _affected(
+    paintings: Paintings, now: Mapping[str, str | None], inside: tuple[str, ...]
+) -> tuple[list[int], set[str]]:
+    """The places of paintings whose files are missing or have changed, and the paths of those that have not.
+
+    now: path -> content of the files that are there; inside: where files may be missing.
+    """
+    affected, unchanged = list[int](), set[str]()
+    for place, (path, content) in enumerate(zip(paintings.texts("path"), paintings.texts("sha256"), strict=True)):
+        if path in now and now[path] == content:
+            unchanged.add(path)
+        elif path in now or path.startswith(inside):
+            affected.append(place)
+    return affected, unchanged
+
+
+def _concerned(paintings: Paintings, catalog: Sequence[tuple[str, str | None, str]]) -> set[int]:
+    """The places of paintings with a path, a content or an id of the catalog: all that added ones can affect."""
+    asked = zip(("path", "sha256", "id"), zip(*catalog, strict=True), strict=False)
+    known = [(name, text) for name, texts in asked for text in texts if text and is_text(text)]
+    return {place for name, text in known for place in paintings.places(name, text)}
 
 
 def _contents(

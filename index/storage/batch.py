@@ -81,6 +81,11 @@ class Batch:
             yield int(order[first])
             first += 1
 
+    def texts(self, name: str) -> list[str | None]:
+        """A column of texts, None if missing."""
+        found: list[str | None] = _unpacked(self.columns.column(self._at[name])).to_pylist()
+        return found
+
     def first_by_hash(self, most: int) -> tuple[npt.NDArray[np.bytes_], Integers]:
         """The smallest hashes of vectors, and their rows: (most,), or all if there are no more."""
         order = numbers_of(self.columns.column(self._orders["vector_sha256"]))[:most].astype(np.int64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +94,14 @@ class Paintings:
         batch, at = self._at(place)
         found = batch.cell(name, at)
         return self._same.get(found, found) if name == "artist_key" and self._same else found
+
+    def texts(self, name: str) -> list[Any]:
+        """(n,) a column of texts, None if missing."""
+        found = list(chain.from_iterable(batch.texts(name) for batch in self._batches))
+        found = found if self.kept is None else list(compress(found, self.kept))
+        for place, said in self._corrected.items():
+            found[place] = said.get(name)
+        return found
 
     def places(self, name: str, text: str) -> list[int]:
         """The places at which an ordered column (columns_file.py) is this text."""
@@ -249,7 +257,7 @@ class Paintings:
         both = keys.astype(np.int64) * (len(numbers) + 1) + ids
         both[(keys == NONE) | (ids == NONE)] = NONE
         first, last = np.unique(both, return_index=True)[1], np.unique(both[::-1], return_index=True)[1]
-        ends = np.unique([*first, *(len(both) - 1 - last)])  # by the first and last of each pair
+        ends = np.unique(np.concatenate([first, len(both) - 1 - last]))  # by the first and last of each pair
         ends = ends[both[ends] != NONE]
         known = [texts[key] for key in keys[ends]]
         found = merged(known, [numbers[id_] for id_ in ids[ends]])
