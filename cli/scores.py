@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ..index.measure.evaluate import SplitScores
@@ -75,17 +76,13 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
                 f"  in or out of the gallery         AUC {found(nearest.known_auc, 'known_auc')}; calibration error of "
                 f"'none of them' {share(nearest.unknown_error)}"
             )
-            say(
-                f"  wrong first answers              {percent(nearest.large_named)} name the tenth of artists with "
-                f"most paintings, who hold {nearest.large_hold:.0%} of them"
-                + "".join(
-                    f"; {artist} taken for {other} {count} times" for artist, other, count in nearest.confusions[:3]
+            if not math.isnan(nearest.large_named):  # some were wrong
+                say(
+                    f"  wrong first answers              {nearest.large_named:.0%} name the tenth of artists with "
+                    f"most paintings, who have {nearest.large_hold:.0%} of the paintings"
+                    + "".join(
+                        f"; {artist} taken for {other} {count} times" for artist, other, count in nearest.confusions[:3]
+                    )
                 )
-            )
         for doubt in split.doubts:
             say(f"  too good to be true              {doubt}")
-
-
-def percent(value: float) -> str:
-    """Whole percents, or a dash if there was nothing to count."""
-    return "-" if value != value else f"{value:.0%}"
