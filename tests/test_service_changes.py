@@ -146,7 +146,7 @@ def test_a_decision_on_a_finding_is_kept_with_who_and_when_and_touches_no_other(
         one, two, three = listed()  # no other review, though there is another generation
         assert [one["decision"][name] for name in ("state", "artist", "by")] == ["accepted", blue.artist, "Anna"]
         assert (two["decision"], three["decision"]["state"]) == (None, "left")
-        assert "probabilities may be others" in two["stale"]  # by the artist whose work red was, and is
+        assert "probabilities may have changed" in two["stale"]  # by the artist whose work red was, and is
         assert client.get(f"/v1/review/findings/{second}").json() == two
         assert [each["key"] for each in listed("?undecided")] == [second]
         noted = client.put(address, json={"state": "accepted", "artist": blue.artist, "note": "seen", "by": "Ben"})
