@@ -27,7 +27,7 @@ from ..storage.folder_store import nothing_left
 from ..storage.manifest import Manifest, read_manifest
 from ..storage.remembered import Record, Remembered
 from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Near, Painting, Seen
-from ..storage.where import All, Condition, Not, condition_of
+from ..storage.where import Condition, narrowed
 from .address import Address
 from .filters import ALWAYS, expression, quoted
 from .layout import ABOUT, CENTROIDS, NO_YEAR, PIECES, TEXTS, WHOLE, Kind, plain_words, spread_of
@@ -127,12 +127,8 @@ class MilvusStore:
         return [name for name in self.about.columns if name not in (*TEXTS, *WHOLE)]
 
     def only(self, where: str | None, exclude: str | None) -> MilvusStore:
-        parts = [] if self._condition is None else [self._condition]
-        if where is not None:
-            parts.append(condition_of(where, self.about.columns, WHOLE))
-        if exclude is not None:
-            parts.append(Not(condition_of(exclude, self.about.columns, WHOLE)))
-        chosen = MilvusStore(self._server, self._collection, self.about, self.manifest, self.sha256, All(tuple(parts)))
+        condition = narrowed(self._condition, where, exclude, self.about.columns, WHOLE)
+        chosen = MilvusStore(self._server, self._collection, self.about, self.manifest, self.sha256, condition)
         if not len(chosen):
             raise nothing_left(self.name, where, exclude)
         return chosen

@@ -26,7 +26,7 @@ from ..storage.folder_store import nothing_left
 from ..storage.manifest import Manifest, read_manifest
 from ..storage.remembered import Record, Remembered
 from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Near, Painting, Seen
-from ..storage.where import All, Condition, Not, condition_of
+from ..storage.where import Condition, narrowed
 from .address import Address
 from .filters import AND, NEVER, Clause, clause, joined
 from .layout import ARTISTS, EFFORT, EXACT_UP_TO, MOST_EFFORT, NOBODY, TEXTS, WHOLE, Kind
@@ -137,12 +137,7 @@ class PostgresStore:
         return [name for name in self.about.columns if name not in (*TEXTS, *WHOLE)]
 
     def only(self, where: str | None, exclude: str | None) -> PostgresStore:
-        parts = [] if self._condition is None else [self._condition]
-        if where is not None:
-            parts.append(condition_of(where, self.about.columns, WHOLE))
-        if exclude is not None:
-            parts.append(Not(condition_of(exclude, self.about.columns, WHOLE)))
-        chosen = self._with(All(tuple(parts)))
+        chosen = self._with(narrowed(self._condition, where, exclude, self.about.columns, WHOLE))
         if not len(chosen):
             raise nothing_left(self.name, where, exclude)
         return chosen

@@ -81,6 +81,23 @@ class Not:
 Condition = Comparison | All | Some | Not
 
 
+def narrowed(
+    condition: Condition | None,
+    where: str | None,
+    exclude: str | None,
+    columns: Collection[str],
+    numbers: Collection[str],
+) -> All:
+    """The rows of a condition, or all, that also satisfy `where` and not `exclude`; columns and numbers as in
+    condition_of. Raises BadSetting."""
+    parts = [] if condition is None else [condition]
+    if where is not None:
+        parts.append(condition_of(where, columns, numbers))
+    if exclude is not None:
+        parts.append(Not(condition_of(exclude, columns, numbers)))
+    return All(tuple(parts))
+
+
 def condition_of(expression: str, columns: Collection[str], numbers: Collection[str]) -> Condition:
     """Parse an expression over these columns; numbers: the numeric ones. Raises BadSetting with the problem."""
     if len(expression) > LONGEST:
