@@ -122,7 +122,7 @@ def measure(count: int, folder: Path) -> dict[str, str]:
     labels = pd.DataFrame({"id": [names[0][3:]], "title": ["another"]})
     found["label 1 of an open index"] = ms(busy(lambda: index.label(labels, by="somebody")))
     found["remove 1"] = ms(busy(lambda: index.remove([names[1][3:]])))
-    found["add 1, its vector made already"] = ms(busy(lambda: add(index, folder / str(count), vectors[0])))
+    found["add 1, its vector made already"] = ms(busy(lambda: add(index, folder / str(count), vectors[:1])))
     time.sleep(2)  # files that were just written are not trusted by their time
     for times in ("the first time", "again"):
         words = [sys.executable, "-c", OPEN, path, names[2], names[3]]
@@ -134,22 +134,24 @@ def measure(count: int, folder: Path) -> dict[str, str]:
 
 
 class Made:
-    """An embedder that returns the same vector for any picture."""
+    """An embedder that returns one of these vectors (n, d) for each picture, in order."""
 
     source = name = "made up"
 
-    def __init__(self, index: Index, vector: np.ndarray) -> None:
-        self.sha256, self.dim, self._vector = index.manifest.model.sha256, DIM, vector
+    def __init__(self, index: Index, vectors: np.ndarray) -> None:
+        self.sha256, self.dim, self._vectors = index.manifest.model.sha256, DIM, vectors
 
     def embed(self, paths: Iterable[str], **_: Any) -> Iterator[Embedding]:
-        for path in paths:
-            yield Embedding(self._vector, sha256_of(Path(path)), "")
+        for path, vector in zip(paths, self._vectors, strict=True):
+            yield Embedding(vector, sha256_of(Path(path)), "")
 
 
-def add(index: Index, folder: Path, vector: np.ndarray) -> None:
+def add(index: Index, folder: Path, vectors: np.ndarray) -> None:
+    """Add a small picture for each of these vectors (n, d)."""
     folder.mkdir()
-    Image.new("RGB", (64, 64)).save(folder / "new.png")
-    build.add(index.source, read_catalog(folder), Made(index, vector), build.Settings(), opened=index.generation)
+    for number in range(len(vectors)):
+        Image.new("RGB", (64, 64), number).save(folder / f"new {number}.png")
+    build.add(index.source, read_catalog(folder), Made(index, vectors), build.Settings(), opened=index.generation)
 
 
 def busy(work: Callable[[], Any]) -> float:

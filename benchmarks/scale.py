@@ -24,10 +24,13 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 from search import clustered
 
 from artidx import Index
+from artidx.index.scoring.vectors import blocks
 
 K, ASKED, DIM = 10, 500, 256
 SUFFIXES = ".parquet", ".arrow"
@@ -44,11 +47,11 @@ ANSWER = "import sys; from artidx import Index; Index.open(sys.argv[2]).nearest(
 EVERY_S = 0.01
 
 
-def peaks(python: str, code: str, *words: Path) -> tuple[int, int, float]:
+def peaks(command: Sequence[str | Path]) -> tuple[int, int, float]:
     """Peak MB of a process, private and with mapped files, sampled a hundred times per second; and its processor
     seconds."""
     before = os.times()
-    process = subprocess.Popen([python, "-c", code, *words], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     own = whole = 0
     while process.poll() is None:
         told = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
@@ -57,7 +60,7 @@ def peaks(python: str, code: str, *words: Path) -> tuple[int, int, float]:
             whole = max(whole, int(told["VmHWM"].split()[0]))
         time.sleep(EVERY_S)
     if process.returncode:
-        raise SystemExit(f"{python} -c {code!r} failed")
+        raise SystemExit(f"{' '.join(map(str, command))} failed")
     after = os.times()
     busy = after.children_user + after.children_system - before.children_user - before.children_system
     return own // 1024, whole // 1024, busy
@@ -90,11 +93,10 @@ def memory(counts: Sequence[int], pythons: Sequence[str]) -> None:
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "from"
-            source.mkdir()
             write(source, count)
             for number, python in enumerate(pythons):
                 target = Path(folder) / f"{number}.artidx"
-                published, answered = (peaks(python, code, source, target) for code in (PUBLISH, ANSWER))
+                published, answered = (peaks([python, "-c", code, source, target]) for code in (PUBLISH, ANSWER))
                 files = [*target.glob("generations/*/*")]
                 sizes = [sum(file.stat().st_size for file in files if file.suffix == end) for end in SUFFIXES]
                 print(
@@ -107,18 +109,26 @@ def memory(counts: Sequence[int], pythons: Sequence[str]) -> None:
                 shutil.rmtree(target)
 
 
-def write(folder: Path, count: int) -> None:
-    """Vectors and paintings as another program exports them."""
-    vectors, artists = clustered(count, DIM, np.random.default_rng(0))
-    np.save(folder / "vectors.npy", vectors)
-    names = [f"{i}.jpg" for i in range(count)]
-    table = {
-        "id": names,
-        "path": [f"s3://scans/{name}" for name in names],
-        "artist": [f"artist {a}" for a in artists],
-        "title": [f"a title of some words {i}" for i in range(count)],
-    }
-    pd.DataFrame(table).to_parquet(folder / "paintings.parquet")
+def write(folder: Path, count: int, kind: npt.DTypeLike = np.float32) -> None:
+    """Vectors and paintings as another program exports them, with only some of them in memory."""
+    folder.mkdir()
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", kind, (count, DIM))
+    artists = clustered(count, DIM, np.random.default_rng(0), vectors)[1]
+    writer = None
+    for some in blocks(count, 1 << 16):
+        names = [f"{i}.jpg" for i in range(some.start, some.stop)]
+        table = pa.table(
+            {
+                "id": names,
+                "path": [f"s3://scans/{name}" for name in names],
+                "artist": [f"artist {a}" for a in artists[some]],
+                "title": [f"a title of some words {i}" for i in range(some.start, some.stop)],
+                "year": 1500 + artists[some] % 400,
+            }
+        )
+        writer = writer or pq.ParquetWriter(folder / "paintings.parquet", table.schema)
+        writer.write_table(table)
+    writer.close()
 
 
 def main() -> None:

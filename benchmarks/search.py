@@ -55,14 +55,16 @@ print(opened, int(facts["Rss"].split()[0]) // 1024, int(facts["Private_Dirty"].s
 """
 
 
-def clustered(count: int, dim: int, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(n, d) unit vectors and (n,) their artists."""
+def clustered(
+    count: int, dim: int, chance: np.random.Generator, vectors: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, d) unit vectors, written into `vectors` if given, and (n,) their artists."""
     artists = max(count // 50, 10)
     schools = chance.normal(size=(200, dim))
     centres = 0.8 * schools[chance.integers(0, 200, artists)] + chance.normal(size=(artists, dim))
     shares = 1 / np.sqrt(np.arange(1, artists + 1))
     artist = chance.choice(artists, count, p=shares / shares.sum())
-    vectors = np.empty((count, dim), np.float32)
+    vectors = np.empty((count, dim), np.float32) if vectors is None else vectors
     for start in range(0, count, 1 << 16):
         some = artist[start : start + (1 << 16)]
         vectors[start : start + len(some)] = unit(centres[some] + chance.normal(size=(len(some), dim)))

@@ -88,7 +88,7 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
     if facts:
         centre, centre_artists = np.array(facts["centre"], np.float32), facts["centre_artists"]
     else:
-        codes = _artists_in(tables)
+        codes = _artists_in(tables, len(vectors))
         centre, centre_artists = centre_of(vectors, codes), distinct_artists(codes)
         vectors = centred_rows(vectors, centre)
     with generations.writer(index):
@@ -100,17 +100,21 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
     return Report(len(vectors))
 
 
-def _artists_in(tables: Tables) -> Integers:
-    """(n,) a number for each painting's artist, in the order of their keys, -1 where there is none."""
+def _artists_in(tables: Tables, length: int) -> Integers:
+    """(length,) a number for each painting's artist, in the order of their keys, -1 where there is none."""
     number_of: dict[str | None, int] = {}
-    found = [
-        np.array([number_of.setdefault(key, len(number_of)) for key in part["artist_key"].to_pylist()], np.int64)
-        for part in tables.parts()
-    ]
+    found, start = np.empty(length, np.int64), 0
+    for part in tables.parts():
+        found[start : start + len(part)] = [
+            number_of.setdefault(key, len(number_of)) for key in part["artist_key"].to_pylist()
+        ]
+        start += len(part)
     keys = sorted(key for key in number_of if key is not None)
     codes = np.full(len(number_of), -1)
     codes[[number_of[key] for key in keys]] = np.arange(len(keys))
-    return codes[np.concatenate(found)]
+    for some in blocks(length, AT_ONCE):
+        found[some] = codes[found[some]]
+    return found
 
 
 def _read_facts(path: Path) -> dict[str, Any] | None:
@@ -145,27 +149,31 @@ def _read_vectors(path: Path, dim: int) -> Rows:
     if stored.ndim != 2 or stored.shape[1] != dim or stored.dtype.kind != "f" or not len(stored):
         raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
     vectors = Made(stored, partial(np.ascontiguousarray, dtype=np.float32), dim)
-    lengths = [np.sqrt(np.square(vectors[some], dtype=np.float64).sum(axis=1)) for some in blocks(len(stored), AT_ONCE)]
-    is_wrong = ~(np.abs(np.concatenate(lengths) - 1) < 1e-3)  # NaN is refused, too
-    if wrong := np.flatnonzero(is_wrong).tolist():
+    wrong = list[int]()
+    for some in blocks(len(stored), AT_ONCE):
+        lengths = np.sqrt(np.square(vectors[some], dtype=np.float64).sum(axis=1))
+        is_wrong = ~(np.abs(lengths - 1) < 1e-3)  # NaN is refused, too
+        wrong += (some.start + np.flatnonzero(is_wrong)).tolist()
+    if wrong:
         raise BadCatalog(f"{path}: {len(wrong):,} vectors are not of unit length, the first in row {wrong[0]}")
     return vectors
 
 
 def _read_paintings(path: Path, length: int) -> Tables:
     """The paintings in the columns of an index, read anew in each iteration. Raises BadCatalog."""
-    count, hashes, some = 0, [np.empty(0, np.uint64)], None
+    count, hashes, some = 0, np.empty(length, np.uint64), None
     for some in _blocks(path):
         if "id" not in some:
             raise BadCatalog(f"{path}: has no column id")
         if some["id"].isna().any():
             raise _not_unique(path, [])
+        room = hashes[count : count + len(some)]
+        room[:] = _id_hashes(some)[: len(room)]
         count += len(some)
-        hashes.append(_id_hashes(some))
     if some is None or count != length:
         raise BadCatalog(f"{path}: {count:,} paintings for {length:,} vectors")
-    different, times = np.unique(np.concatenate(hashes), return_counts=True)
-    if len(again := different[times > 1]):  # by 8 bytes of each; then by the ids themselves
+    hashes.sort()
+    if len(again := hashes[1:][hashes[1:] == hashes[:-1]]):  # by 8 bytes of each; then by the ids themselves
         ids = pd.concat([each["id"].astype("str")[np.isin(_id_hashes(each), again)] for each in _blocks(path)])
         if ids.duplicated().any():
             raise _not_unique(path, ids[ids.duplicated()].iloc[:1].tolist())

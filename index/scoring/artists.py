@@ -34,6 +34,6 @@ def centroids_of(vectors: Rows, codes: Integers, keys: Sequence[str]) -> Array:
     sums = Sums.of(vectors, codes)
     centroids = np.zeros((len(keys), vectors.shape[1]), np.float32)
     is_known = sums.artists != NOBODY
-    centroids[sums.artists[is_known]] = sums.means[is_known]
+    centroids[sums.artists[is_known]] = sums.means()[is_known]
     unit: Array = centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
     return unit

