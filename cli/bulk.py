@@ -29,7 +29,7 @@ from .output import check_stdout, note, plain, say_json
 
 NOWHERE = np.empty(0, np.float32)
 SEARCHED = 256  # paintings of pairs that are searched together
-PAIRS = 16  # pairs that are answered together: with evidence, more would be no faster
+PAIRS = 512  # pairs that are answered together, each of their paintings once; their evidence takes some 10 MB
 IMAGES = 32  # images likewise; two cores embed them in 2 s
 
 PAIR_COLUMNS = (

@@ -8,7 +8,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,8 @@ from artidx.index.scoring.neighbourhood import (
     neighbourhoods_among,
     similarity,
 )
+from artidx.index.storage.folder_store import FolderStore
+from artidx.index.storage.vector_store import Candidates, Seen
 from made import CALIBRATION, HUES, among_its_nearest, painting
 
 
@@ -208,15 +210,27 @@ def test_a_pair_is_judged_by_its_neighbourhoods_as_all_pairs_of_an_index_are(lar
 def test_many_asked_at_once_are_answered_as_one_by_one(larger):
     for index in (larger, larger.only("artist != 'Artist 2'")):
         queries = [index.query_of_id(name) for name in larger.generation.table["id"][[0, 3, 90, 207, 120, 3]]]
-        pairs = list(pairwise(queries))
+        pairs = list(combinations(queries, 2))
         assert list(index.answers(queries, k=4)) == [index.answer(query, k=4) for query in queries]
         assert list(index.all_nearest_to(queries, k=4)) == [index.nearest_to(query, k=4) for query in queries]
         verdicts = [index.verdict(a, b, Decision()) for a, b in pairs]
         assert list(index.verdicts(pairs, Decision())) == verdicts
-        for pair, verdict in zip(pairwise(index.expanded(queries)), verdicts, strict=True):
+        for pair, verdict in zip(combinations(index.expanded(queries), 2), verdicts, strict=True):
             judgement = index.judge(*pair, Decision())
             assert judgement == index.judge(*(replace(query, expanded=None) for query in pair), Decision())
             assert vars(judgement).items() <= vars(verdict).items()
+
+
+def test_pairs_are_answered_as_one_by_one_where_only_the_nearest_are_compared(larger, monkeypatch):
+    def look(self, queries, wanted, excluded):  # as a server does under a filter
+        for near, all_ in whole(self, queries, wanted, excluded):
+            first = np.sort(np.argsort(-all_.cosines, kind="stable")[:60])
+            yield Seen(near, Candidates(*(each[first] for each in all_[:3]), are_all=False))
+
+    whole = FolderStore.look
+    monkeypatch.setattr(FolderStore, "look", look)
+    pairs = list(combinations([larger.query_of_id(name) for name in larger.generation.table["id"][[0, 3, 90]]], 2))
+    assert list(larger.verdicts(pairs, Decision())) == [larger.verdict(a, b, Decision()) for a, b in pairs]
 
 
 def test_neither_a_filter_nor_a_picture_saved_anew_changes_a_neighbourhood(larger):

@@ -6,17 +6,17 @@ corrects an artist's score for the number of paintings. Whether two paintings sh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ...embedder.catalogs.attribution import artist_key
 from ..scoring.artist_scores import KERNEL, artist_scores, compensated, with_tail
-from ..scoring.calibration import ArtistCalibration
+from ..scoring.calibration import ArtistCalibration, GalleryScores
 from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
-from ..scoring.vectors import Array, distances
+from ..scoring.vectors import Array, Integers, Mask, distances
 from ..storage.vector_store import Candidates, Near, Painting, Seen, VectorStore
 from . import wording
 from .same_picture import SamePicture
@@ -129,11 +129,23 @@ class Query:
     expanded: Array | None = None
 
 
+class Scored(NamedTuple):
+    """All artists by how near they are to a query.
+
+    is_near: (artists,) who has a painting among the candidates; left_out: (artists,) how many of theirs are the query.
+    """
+
+    scores: GalleryScores
+    is_near: Mask
+    left_out: Integers
+
+
 class Gallery:
     """A store's paintings as evidence: which are near, and by which artists."""
 
     def __init__(self, store: VectorStore) -> None:
         self.store = store
+        self._landmark_cosines: dict[bytes, Array] = {}  # of queries that were compared, by their expanded vectors
 
     def __len__(self) -> int:
         return len(self.store)
@@ -148,22 +160,29 @@ class Gallery:
             return None
         excluded = [number for query in (a, b) for number in landmarks.of_painting(query.own, query.vector)]
         near_a, near_b = (
-            (landmarks.augmented @ np.asarray(query.expanded)).astype(np.float64) for query in self.expanded((a, b))
+            self._to_landmarks(np.asarray(query.expanded)).astype(np.float64) for query in self.expanded((a, b))
         )
         near_a[excluded] = near_b[excluded] = -np.inf
         return similarity(near_a, near_b, landmarks.bandwidth)
 
-    def expanded(self, queries: Sequence[Query], seen: Sequence[Seen] | None = None) -> list[Query]:
+    def _to_landmarks(self, expanded: Array) -> Array:
+        """(m,) cosines of a vector (d,) to the landmarks."""
+        key = expanded.tobytes()
+        if key not in self._landmark_cosines:
+            self._landmark_cosines[key] = self.store.landmarks.augmented @ expanded
+        return self._landmark_cosines[key]
+
+    def expanded(self, queries: Sequence[Query], near: Sequence[Near] = ()) -> list[Query]:
         """The same queries: a painting of the index is expanded by its nearest there, one from elsewhere is unchanged.
 
-        A picture that was saved again at a painting's path counts as from elsewhere. All are searched at once, except
-        those that have been searched in the whole index already.
+        A picture that was saved again at a painting's path counts as from elsewhere. All are searched at once, unless
+        the nearest of each in this store are known.
         """
         found = [query if query.painting or query.expanded is not None else _as_it_is(query) for query in queries]
         missing = [number for number, query in enumerate(found) if query.expanded is None]
         every = self.store.everything
-        if seen and every is self.store and all(each.candidates.are_all for each in seen):
-            near = [seen[number].near for number in missing]
+        if near and every is self.store:
+            near = [near[number] for number in missing]
         else:
             near = every.nearest(_vectors(found[n] for n in missing), [NEAREST + len(found[n].own) for n in missing])
         for number, those in zip(missing, near, strict=True):
@@ -208,22 +227,50 @@ class Gallery:
         candidates: the result of a pass over the paintings. Artists whose only painting is the query itself are left
         out.
         """
+        return self.artists_ranked(query, candidates, self.artists_scored(query, candidates), k, calibration)
+
+    def artists_scored(self, query: Query, candidates: Candidates) -> Scored:
+        """All artists by how near their candidates are to a query."""
         artists = self.store.artists
         scored = artist_scores(candidates.cosines, candidates.artists, len(artists))
         own = self.store.artists_at(list(query.own))
         left_out = np.bincount(own + 1, minlength=len(artists) + 1)[1:]
         uncounted = artists.paintings - left_out - scored.paintings
-        all_scores = compensated(with_tail(scored, uncounted, self._tail_estimate(query, candidates)), left_out)
-        probabilities, unknown = calibration.posterior(all_scores)
-        ranked = [code for code in np.argsort(-probabilities, kind="stable").tolist() if scored.paintings[code]][:k]
-        shown = [_nearest_of(candidates, code) for code in ranked]
+        whole = with_tail(scored, uncounted, self._tail_estimate(query, candidates))
+        return Scored(compensated(whole, left_out), scored.paintings > 0, left_out)
+
+    def scored_without(self, query: Query, candidates: Candidates, scored: Scored) -> Scored:
+        """`artists_scored` of a query that excludes more paintings than when it was scored.
+
+        candidates: all paintings. Only the artists of those excluded are scored again.
+        """
+        codes = np.unique(self.store.artists_at(list(query.own)))
+        codes = codes[codes >= 0]
+        numbers = np.flatnonzero(np.isin(candidates.artists, codes, kind="sort"))
+        places, cosines = candidates.places[numbers], candidates.cosines[numbers]
+        cosines[np.isin(places, list(query.own))] = -np.inf
+        again = self.artists_scored(query, Candidates(places, candidates.artists[numbers], cosines, are_all=True))
+        scores, paintings, is_near = scored.scores.scores.copy(), scored.scores.paintings.copy(), scored.is_near.copy()
+        scores[codes], paintings[codes] = again.scores.scores[codes], again.scores.paintings[codes]
+        is_near[codes] = again.is_near[codes]
+        return Scored(GalleryScores(scores, paintings), is_near, again.left_out)
+
+    def artists_ranked(
+        self, query: Query, candidates: Candidates, scored: Scored, k: int, calibration: ArtistCalibration
+    ) -> tuple[tuple[RankedArtist, ...], float]:
+        """`nearest_artists` by known scores."""
+        artists = self.store.artists
+        probabilities, unknown = calibration.posterior(scored.scores)
+        near = np.flatnonzero(scored.is_near)
+        ranked = near[np.argsort(-probabilities[near], kind="stable")][:k].tolist()
+        shown = [_nearest_of(candidates, code, query.own) for code in ranked]
         neighbours = self._by_distance(query, [place for places in shown for place in places])
         return tuple(
             RankedArtist(
                 artists.names[code],
                 float(probabilities[code]),
                 tuple(sorted((neighbours[place] for place in places), key=lambda n: n.distance)),
-                int(artists.paintings[code] - left_out[code]),
+                int(artists.paintings[code] - scored.left_out[code]),
             )
             for code, places in zip(ranked, shown, strict=True)
         ), float(unknown)
@@ -267,9 +314,9 @@ def _vectors(queries: Iterable[Query]) -> Array:
     return np.array([query.vector for query in queries], np.float32)
 
 
-def _nearest_of(candidates: Candidates, artist: int) -> list[int]:
-    """The places of an artist's nearest paintings, in the order of the places."""
+def _nearest_of(candidates: Candidates, artist: int, excluded: Collection[int]) -> list[int]:
+    """The places of an artist's nearest paintings, in the order of the places, without those excluded."""
     numbers = np.flatnonzero(candidates.artists == artist)
-    numbers = numbers[np.isfinite(candidates.cosines[numbers])]
+    numbers = numbers[~np.isin(candidates.places[numbers], list(excluded))]
     nearest = numbers[np.argsort(-candidates.cosines[numbers], kind="stable")[:SHOWN]]
     return sorted(candidates.places[nearest].tolist())

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from ...embedder import bounds
 from ..scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
 from ..scoring.vectors import distances
-from ..storage.vector_store import Painting, Seen
+from ..storage.vector_store import Near, Painting, Seen
 from . import wording
 from .same_picture import SamePicture
-from .search import Gallery, Neighbour, Query, RankedArtist
+from .search import Gallery, Neighbour, Query, RankedArtist, Scored
 from .wording import Summary
 
 NEIGHBOURS = 15  # nearest paintings of each side, among which shared ones are found
@@ -129,33 +130,85 @@ def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, deci
 def verdicts(
     gallery: Gallery, pairs: Sequence[tuple[Query, Query]], calibration: Calibration, decision: Decision
 ) -> Iterator[Verdict]:
-    """`verdict` on several pairs; their paintings are searched for together."""
-    # Neither painting of a pair is evidence for the other.
-    apart = [replace(query, own=a.own | b.own) for a, b in pairs for query in (a, b)]
-    seen = gallery.look(apart, NEIGHBOURS)
-    for number, pair in enumerate(pairs):
-        yield _verdict(
-            gallery, pair, apart[2 * number : 2 * number + 2], [next(seen), next(seen)], calibration, decision
-        )
+    """`verdict` on several pairs; each of their paintings is searched for once, all together."""
+    found = _evidence(gallery, pairs, calibration)
+    for pair in pairs:
+        yield _verdict(gallery, pair, found, calibration, decision)
+
+
+class _Evidence(NamedTuple):
+    """What is near to one side of a pair. near: with paintings that do not count; None if not all were compared."""
+
+    near: Near | None
+    neighbours: tuple[Neighbour, ...]
+    artists: tuple[RankedArtist, ...]
+    unknown: float
+
+
+_Key = tuple[bytes, frozenset[int], frozenset[int]]  # of a side: its vector, itself, and the other side
+
+
+def _key(query: Query, other: Query) -> _Key:
+    return query.vector.tobytes(), query.own, other.own - query.own
+
+
+def _evidence(
+    gallery: Gallery, pairs: Sequence[tuple[Query, Query]], calibration: Calibration
+) -> dict[_Key, _Evidence]:
+    """Of both sides of all pairs. Neither painting of a pair is evidence for the other."""
+    asked: dict[tuple[Any, ...], tuple[Query, dict[frozenset[int], _Key]]] = {}
+    for pair in pairs:
+        for query, partner in (pair, pair[::-1]):
+            key = _key(query, partner)
+            # An approximate search is short, and made for each pair.
+            asked.setdefault(key if gallery.store.is_approximate else key[:2], (query, {}))[1][key[2]] = key
+    # If there is only one other side, a painting is searched for without it.
+    alone = [_without(query, *others) if len(others) == 1 else query for query, others in asked.values()]
+    most = max((len(other) for _, others in asked.values() if len(others) > 1 for other in others), default=0)
+    found: dict[_Key, _Evidence] = {}
+    for query, (_, others), seen in zip(alone, asked.values(), gallery.look(alone, NEIGHBOURS + most), strict=True):
+        scored = gallery.artists_scored(query, seen.candidates)
+        for other, key in others.items():
+            apart = _without(query, other)
+            if apart.own == query.own:
+                found[key] = _told(gallery, apart, seen, scored, calibration)
+            elif seen.candidates.are_all:
+                again = gallery.scored_without(apart, seen.candidates, scored)
+                found[key] = _told(gallery, apart, seen, again, calibration)
+            else:
+                (afresh,) = gallery.look([apart], NEIGHBOURS)
+                again = gallery.artists_scored(apart, afresh.candidates)
+                found[key] = _told(gallery, apart, afresh, again, calibration)
+    return found
+
+
+def _without(query: Query, other: frozenset[int]) -> Query:
+    return replace(query, own=query.own | other)
+
+
+def _told(gallery: Gallery, apart: Query, seen: Seen, scored: Scored, calibration: Calibration) -> _Evidence:
+    return _Evidence(
+        seen.near if seen.candidates.are_all else None,
+        gallery.neighbours(apart, seen.near, NEIGHBOURS),
+        *gallery.artists_ranked(apart, seen.candidates, scored, ARTISTS, calibration.artists),
+    )
 
 
 def _verdict(
     gallery: Gallery,
     pair: tuple[Query, Query],
-    apart: Sequence[Query],
-    seen: Sequence[Seen],
+    found: dict[_Key, _Evidence],
     calibration: Calibration,
     decision: Decision,
 ) -> Verdict:
-    """apart: the two queries, each without the other; seen: their results."""
-    a, b = gallery.expanded(pair, seen)
+    of_a, of_b = found[_key(*pair)], found[_key(*pair[::-1])]
+    a, b = gallery.expanded(pair, [of_a.near, of_b.near] if of_a.near and of_b.near else ())
     manifest = gallery.store.manifest
-    side_a, side_b = (_side(gallery, *each, calibration) for each in zip(apart, seen, strict=True))
     return Verdict(
         **vars(judge(gallery, a, b, calibration, decision)),
-        a=side_a,
-        b=side_b,
-        shared=_shared(*(gallery.neighbours(q, each.near, NEIGHBOURS) for q, each in zip(apart, seen, strict=True))),
+        a=Side(a.name, a.painting, of_a.artists, of_a.unknown),
+        b=Side(b.name, b.painting, of_b.artists, of_b.unknown),
+        shared=_shared(of_a.neighbours, of_b.neighbours),
         measured_on=_calibration_for(a, b, calibration).measured_on,
         model=manifest.model.sha256,
         generation=manifest.generation,
@@ -165,11 +218,6 @@ def _verdict(
 
 def _calibration_for(a: Query, b: Query, calibration: Calibration) -> PairCalibration:
     return calibration.pairs_where(is_any_inside=bool(a.own or b.own))
-
-
-def _side(gallery: Gallery, query: Query, seen: Seen, calibration: Calibration) -> Side:
-    artists, unknown = gallery.nearest_artists(query, seen.candidates, ARTISTS, calibration.artists)
-    return Side(query.name, query.painting, artists, unknown)
 
 
 def _shared(near_a: Iterable[Neighbour], near_b: Iterable[Neighbour]) -> tuple[SharedNeighbour, ...]:

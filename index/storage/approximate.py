@@ -73,7 +73,7 @@ def made(matrix: Rows, seed: int = 0) -> tuple[Approximate, Lists] | None:
 def recall_at(exact: Integers, found: Integers) -> float:
     """The share of the nearest to each query (q, K) that were found (q, K + 1)."""
     hits = [len({*near} & {*ours}) for near, ours in zip(exact.tolist(), found.tolist(), strict=True)]
-    return float(np.mean(hits)) / exact.shape[1]
+    return float(np.mean(hits) / exact.shape[1])
 
 
 def write(path: Path, lists: Lists) -> None:
