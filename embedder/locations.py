@@ -55,7 +55,7 @@ class Reader:
     def __init__(self, max_pixels: int = MAX_PIXELS, allowed: Sequence[str] = (), fresh_s: float = FRESH_S) -> None:
         """allowed: prefixes of object storage that may be read; fresh_s: maximal age of what is cached from the web."""
         self.max_pixels = bounds.PIXELS.checked("max pixels", max_pixels)
-        self._remote = Remote(allowed)
+        self._remote = Remote(allowed) if allowed else None
         self._fresh_s = fresh_s
         self._lock = threading.Lock()
         self._archives: dict[str, zipfile.ZipFile] = {}
@@ -80,7 +80,8 @@ class Reader:
     def open(self, location: str) -> Iterator[BinaryIO]:
         """The bytes at `location` as a seekable stream. Raises UnreadableImage; UnreachableStorage."""
         if is_remote(location):
-            data = self._remote.read(location, file_limit_bytes(self.max_pixels), fresh_s=self._fresh_s)
+            remote = self._remote or Remote()  # with nothing allowed, it has only the cache
+            data = remote.read(location, file_limit_bytes(self.max_pixels), fresh_s=self._fresh_s)
             check_size(len(data), self.max_pixels)
             yield io.BytesIO(data)
             return

@@ -15,8 +15,8 @@ from artidx.index.scoring.centre import DOUBT, centre_of, centre_of_sums, centre
 from artidx.index.scoring.neighbourhood import LANDMARKS
 from artidx.index.scoring.sums import Sums
 from artidx.index.scoring.vectors import distances
+from artidx.index.storage.folder_store import Known
 from artidx.index.storage.generations import Contents
-from artidx.index.storage.known import Known
 from artidx.index.storage.manifest import Storage
 from artidx.index.storage.segments import Draft, Tables, hashes_of
 from made import painting

@@ -9,17 +9,85 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import BadSetting
+from ...plain_text import is_text
+from ..scoring.artists import centroids_of
+from ..scoring.neighbourhood import LANDMARKS, first_of_copies
 from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask
 from .generations import Generation
-from .known import Known
 from .manifest import Manifest
 from .segments import OWN_COLUMNS
-from .vector_store import CANDIDATES, Artists, Candidates, Landmarks, Near, Painting, Seen
+from .vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Near, Painting, Seen
 
 if TYPE_CHECKING:
     import pandas as pd
 
+REMEMBERED = 20_000  # paintings in the cache: some megabytes
 COMPARED = 1 << 23  # cosines in memory at once: 64 MB, or those of a single query if they are more
+
+
+class Known:
+    """Facts about all paintings of a generation, computed once, when first needed.
+
+    The store of all paintings shares them with filtered ones.
+    """
+
+    def __init__(self, generation: Generation) -> None:
+        self.paintings, self.vectors = generation.paintings, generation.vectors
+        self._read: dict[int, Painting] = {}
+
+    def places(self, column: str, value: str) -> list[int]:
+        """The places at which an ordered column of text is this value."""
+        return self.paintings.places(column, value) if is_text(value) else []
+
+    def painting(self, place: int) -> Painting:
+        """The painting at a place."""
+        known = self._read.get(place)
+        if known is None:
+            cell = self.paintings.cell
+            year = cell("year", place)
+            known = Painting(
+                cell("id", place),
+                cell("path", place),
+                _text(cell("artist", place)),
+                _text(cell("title", place)),
+                None if year is None else int(year),
+                *(_text(cell(name, place)) for name in FURTHER),
+            )
+            if len(self._read) >= REMEMBERED:
+                self._read.clear()
+            self._read[place] = known
+        return known
+
+    def content(self, place: int) -> str:
+        """The sha256 of the image at a place, empty if unknown."""
+        return str(self.paintings.cell("sha256", place))
+
+    @property
+    def codes(self) -> Integers:
+        """(n,) the artists' numbers, -1 for nobody."""
+        return self.paintings.codes
+
+    @property
+    def keys(self) -> list[str]:
+        """The artists' keys, by number."""
+        return self.paintings.artist_keys
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The artists' names as first given, by number."""
+        return self.paintings.artist_names
+
+    @cached_property
+    def landmarks(self) -> Landmarks:
+        """The landmarks, by which neighbourhoods are compared."""
+        places = self.paintings.smallest(LANDMARKS)
+        places = first_of_copies(places, self.paintings.cells("vector_sha256", places.tolist()))
+        return Landmarks.of(places.tolist(), self.vectors.at(places))
+
+    @cached_property
+    def centroids(self) -> Array:
+        """(artists, d) at unit length."""
+        return centroids_of(self.vectors.rows, self.codes, self.keys)
 
 
 class FolderStore:
@@ -181,3 +249,7 @@ def nothing_left(name: str, where: str | None, exclude: str | None) -> BadSettin
     given = {"--where": where, "--exclude": exclude}
     asked = " ".join(f"{option} {said!r}" for option, said in given.items() if said is not None)
     return BadSetting(f"{name}: no painting is left by {asked}")
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
