@@ -17,7 +17,7 @@ from artidx.files import sha256_of
 from artidx.index.scoring.artists import artist_codes, artist_names
 from artidx.index.scoring.neighbourhood import smallest
 from artidx.index.storage import columns_file, generations, history, segments
-from artidx.index.storage.batch import Batch
+from artidx.index.storage.batch import ORDERED, Batch
 from artidx.index.storage.generations import Contents
 from artidx.index.storage.where import matching
 from artidx.index.storage.words import folded, searched_text
@@ -98,7 +98,7 @@ def test_what_is_looked_up_in_place_is_what_the_table_says(parts, removed, said,
         cells = table[name].astype(object).where(table[name].notna(), None).tolist()
         assert paintings.cells(name, everywhere) == cells
         assert name not in ("id", "path", "sha256", "artist") or paintings.texts(name) == cells
-        if name in columns_file.ORDERED:
+        if name in ORDERED:
             for text in {"nowhere", *(cell for cell in cells if cell is not None)}:
                 assert paintings.places(name, text) == [place for place, cell in enumerate(cells) if cell == text]
     some = [*everywhere][::-2]

@@ -16,7 +16,6 @@ import pandas as pd
 from ...embedder.catalogs.attribution import artist_key
 from ...embedder.catalogs.catalog import year_of
 from ...errors import BadCatalog, BadSetting, IndexChanged, UnknownArtist, UnknownPainting
-from ...plain_text import is_text
 from ..measure.splits import split_names
 from ..scoring.calibration import Calibration
 from ..storage import generations, history
@@ -161,7 +160,7 @@ def _label(column: str, value: object) -> str:
 
 def places_of(index: Path, paintings: Paintings, ids: set[str], done: str) -> list[int]:
     """The places of the paintings with these ids. Raises UnknownPainting if one is missing; done: for its message."""
-    found = {name: paintings.places("id", name) if is_text(name) else [] for name in ids}
+    found = {name: paintings.places("id", name) for name in ids}
     if unknown := sorted(name for name, places in found.items() if not places):
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise UnknownPainting(f"{index}: no painting with the id {unknown[0]!r}{more}; nothing was {done}")

@@ -29,7 +29,6 @@ from ...embedder.parallel import ahead
 from ...embedder.remote import is_remote
 from ...embedder.runtime import available_cores
 from ...errors import UnreadableImage
-from ...plain_text import is_text
 from ..scoring.vectors import Integers
 from ..storage import history
 from ..storage.generations import Generation
@@ -269,7 +268,7 @@ def _affected(
 def _concerned(paintings: Paintings, catalog: Sequence[tuple[str, str | None, str]]) -> set[int]:
     """The places of paintings with a path, a content or an id of the catalog: all that added ones can affect."""
     asked = zip(("path", "sha256", "id"), zip(*catalog, strict=True), strict=False)
-    known = [(name, text) for name, texts in asked for text in texts if text and is_text(text)]
+    known = [(name, text) for name, texts in asked for text in texts if text]
     return {place for name, text in known for place in paintings.places(name, text)}
 
 

@@ -21,12 +21,12 @@ import pandas as pd
 
 from ...errors import BadIndex, BadSetting
 from ...plain_text import is_text
-from ..scoring.neighbourhood import LANDMARKS
+from ..scoring.neighbourhood import LANDMARKS, Landmarks
 from ..scoring.vectors import MARGIN, Array, Integers, distances
 from ..storage.folder_store import nothing_left
 from ..storage.manifest import Manifest, read_manifest
 from ..storage.remembered import Record, Remembered
-from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Near, Painting, Seen
+from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Near, Painting, Seen
 from ..storage.where import Condition, narrowed
 from .address import Address
 from .filters import ALWAYS, expression, quoted

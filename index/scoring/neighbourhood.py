@@ -23,19 +23,62 @@ its nearest are others' works.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from .vectors import Array, Doubles, Integers, nearest_rows
+from .vectors import Array, Doubles, Integers, nearest_rows, vector_hash
 
 LEAST_BANDWIDTH = 0.12  # with a smaller one, a single landmark gets nearly everything, and float32 loses the others
 LANDMARKS = 2000  # maximal number; 1,000 and 9,450 gave the same AUC to 0.0003
 FEWEST = 100  # landmarks: with 30 the verdict was worse than with distance alone, with 100 better
 NEAREST = 5  # paintings by which one of the index is expanded; 3 and 10 gave the same on validation, within noise
 EXPANDED_AT_ONCE = 4096  # paintings at once, whose nearest are 20 MB of vectors
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The paintings over which neighbourhoods are compared: their vectors (m, d), all different.
+
+    by_place and by_hash: the landmark's number, for the painting at a place, and for any painting whose vector has this
+    hash.
+    """
+
+    vectors: Array
+    by_place: dict[int, int]
+    by_hash: dict[str, int]
+
+    @classmethod
+    def of(cls, places: Sequence[int], vectors: Array) -> Landmarks:
+        """Of paintings at these places (p,) with vectors (p, d); of copies the first."""
+        by_hash: dict[str, int] = {}
+        hashes = [vector_hash(vector) for vector in vectors]
+        numbers = [by_hash.setdefault(found, len(by_hash)) for found in hashes]
+        first = np.unique(np.array(numbers, np.int64), return_index=True)[1]
+        return cls(vectors[first], dict(zip(places, numbers, strict=True)), by_hash)
+
+    def of_painting(self, own: Collection[int], vector: Array) -> list[int]:
+        """The numbers of the landmarks that are a painting at these places with this vector (d,), or a copy of it."""
+        found = {self.by_place[place] for place in own if place in self.by_place}
+        if (number := self.by_hash.get(vector_hash(vector))) is not None:
+            found.add(number)
+        return sorted(found)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def augmented(self) -> Array:
+        """(m, d) each expanded by the nearest of the others."""
+        return augmented(self.vectors)
+
+    @cached_property
+    def bandwidth(self) -> float:
+        """Of two or more, expanded."""
+        return bandwidth_of(self.augmented)
 
 
 @dataclass(frozen=True)

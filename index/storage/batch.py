@@ -1,4 +1,4 @@
-"""Paintings in Arrow columns, read in place (columns_file.py): lookups and filters on one record batch.
+"""Paintings in Arrow columns, read in place: lookups and filters on one record batch of a file (columns_file.py).
 
 Does not know what was removed or corrected since: that is paintings.py.
 """
@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..scoring.vectors import Integers, Mask
-from .columns_file import HASH, OWN, numbers_of, ordered, own_columns
 
 if TYPE_CHECKING:
     from .where import Comparison
 
 NONE = -1  # the number for a missing text
+ORDERED = ("id", "path", "sha256", "vector_sha256", "object")
+HASH = 16  # characters of `vector_sha256`
+OWN = b"columns"  # key in the schema's metadata: how many of the columns are the table's
 
 
 class Batch:
@@ -70,7 +72,8 @@ class Batch:
         if not (pa.types.is_large_string(column.type) or pa.types.is_fixed_size_binary(column.type)):
             return
         order = numbers_of(self.columns.column(self._orders[name]))[: len(self) - column.null_count]
-        wanted, first, last = text.encode(), 0, len(order)
+        wanted = text.encode("utf-8", "surrogatepass")  # the name of a file need not be text, and then equals none
+        first, last = 0, len(order)
         while first < last:  # binary search for the first that is not less
             middle = (first + last) // 2
             if _bytes(column, order[middle]) < wanted:
@@ -125,6 +128,25 @@ class Batch:
         of_text: Mask = holds(texts.to_pandas(), comparison.operator, comparison.value)
         found: Mask = of_text[numbers_of(column.indices, NONE)]
         return found
+
+
+def own_columns(schema: Any) -> int:
+    """How many of the first columns are the table's."""
+    return int(schema.metadata[OWN])
+
+
+def ordered(schema: Any) -> dict[str, int]:
+    """The index of the order of each ordered column."""
+    own = own_columns(schema)
+    names = [name for name in ORDERED if name in schema.names[:own]]
+    return {name: own + number for number, name in enumerate(names)}
+
+
+def numbers_of(column: Any, missing: int = 0) -> npt.NDArray[Any]:
+    """A column of numbers as a NumPy array, without a copy if none is missing. Arrow's own method imports pandas."""
+    every = pa.Array.from_buffers(column.type, len(column), [None, column.buffers()[1]], offset=column.offset)
+    found: npt.NDArray[Any] = np.from_dlpack(every)
+    return np.where(np.from_dlpack(column.is_valid().cast(pa.int8())), found, missing) if column.null_count else found
 
 
 def positions(rows: Integers, wanted: Integers) -> Integers:

@@ -24,21 +24,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...errors import damaged, exhausted
+from .batch import HASH, ORDERED, OWN, numbers_of, ordered, own_columns
 from .words import searched_in
 
 ENDING = ".arrow"
-ORDERED = ("id", "path", "sha256", "vector_sha256", "object")
 ARTISTS = ("artist", "artist_key")  # always dictionary-encoded
 AT_ONCE = 1 << 17  # rows per batch: some 100 MB while it is made, and eight lookups for an id among a million
 MOST_TEXTS = 1 << 16  # maximal number of different texts of a dictionary: some megabytes in every reader
-HASH = 16  # characters of `vector_sha256`
 MAGIC = b"ARROW1\0\0"
-OWN = b"columns"  # key in the schema's metadata: how many of the columns are the table's
 
 
 def batches_of(schema: Any, tables: Callable[[], Iterable[Any]]) -> Iterator[Any]:
@@ -84,18 +81,6 @@ def read(path: Path, length: int, *, is_checked: bool) -> list[Any]:
         raise exhausted(problem, str(path)) or damaged(
             path, f"not the columns of {length:,} paintings: {' '.join(str(problem).split())[:200]}"
         ) from None
-
-
-def own_columns(schema: Any) -> int:
-    """How many of the first columns are the table's."""
-    return int(schema.metadata[OWN])
-
-
-def ordered(schema: Any) -> dict[str, int]:
-    """The index of the order of each ordered column."""
-    own = own_columns(schema)
-    names = [name for name in ORDERED if name in schema.names[:own]]
-    return {name: own + number for number, name in enumerate(names)}
 
 
 def _few_texts(tables: Iterable[Any]) -> dict[str, Any]:
@@ -183,13 +168,6 @@ def _check(batches: Sequence[Any], length: int) -> None:
                 raise ValueError("an invalid order")
         if batch.column(batch.num_columns - 1).type != pa.large_string():
             raise ValueError("invalid search words")
-
-
-def numbers_of(column: Any, missing: int = 0) -> npt.NDArray[Any]:
-    """A column of numbers as a NumPy array, without a copy if none is missing. Arrow's own method imports pandas."""
-    every = pa.Array.from_buffers(column.type, len(column), [None, column.buffers()[1]], offset=column.offset)
-    found: npt.NDArray[Any] = np.from_dlpack(every)
-    return np.where(np.from_dlpack(column.is_valid().cast(pa.int8())), found, missing) if column.null_count else found
 
 
 def check_kinds(schema: Any, columns: Sequence[Any]) -> None:

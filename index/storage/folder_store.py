@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import BadSetting
-from ...plain_text import is_text
 from ..scoring.artists import centroids_of
-from ..scoring.neighbourhood import LANDMARKS, first_of_copies
+from ..scoring.neighbourhood import LANDMARKS, Landmarks, first_of_copies
 from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask
 from .generations import Generation
 from .manifest import Manifest
 from .segments import OWN_COLUMNS
-from .vector_store import CANDIDATES, FURTHER, Artists, Candidates, Landmarks, Near, Painting, Seen
+from .vector_store import CANDIDATES, FURTHER, Artists, Candidates, Near, Painting, Seen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +33,6 @@ class Known:
     def __init__(self, generation: Generation) -> None:
         self.paintings, self.vectors = generation.paintings, generation.vectors
         self._read: dict[int, Painting] = {}
-
-    def places(self, column: str, value: str) -> list[int]:
-        """The places at which an ordered column of text is this value."""
-        return self.paintings.places(column, value) if is_text(value) else []
 
     def painting(self, place: int) -> Painting:
         """The painting at a place."""
@@ -62,16 +57,6 @@ class Known:
         """The sha256 of the image at a place, empty if unknown."""
         return str(self.paintings.cell("sha256", place))
 
-    @property
-    def codes(self) -> Integers:
-        """(n,) the artists' numbers, -1 for nobody."""
-        return self.paintings.codes
-
-    @property
-    def keys(self) -> list[str]:
-        """The artists' keys, by number."""
-        return self.paintings.artist_keys
-
     @cached_property
     def names(self) -> list[str]:
         """The artists' names as first given, by number."""
@@ -87,7 +72,7 @@ class Known:
     @cached_property
     def centroids(self) -> Array:
         """(artists, d) at unit length."""
-        return centroids_of(self.vectors.rows, self.codes, self.keys)
+        return centroids_of(self.vectors.rows, self.paintings.codes, self.paintings.artist_keys)
 
 
 class FolderStore:
@@ -136,7 +121,7 @@ class FolderStore:
         return self if self._everything is None else self._everything
 
     def places(self, column: str, value: str) -> list[int]:
-        return self._known.places(column, value)
+        return self._paintings.places(column, value)
 
     def paintings(self, places: Sequence[int]) -> list[Painting]:
         return [self._known.painting(place) for place in places]
@@ -145,7 +130,7 @@ class FolderStore:
         return [self._known.content(place) for place in places]
 
     def artists_at(self, places: Sequence[int]) -> Integers:
-        return self._known.codes[self._found_among(places)]
+        return self._paintings.codes[self._found_among(places)]
 
     def vectors_at(self, places: Sequence[int]) -> Array:
         return self._vectors.at(places)
@@ -164,7 +149,7 @@ class FolderStore:
             return
         among = self._allowed_places
         places = np.arange(len(self._paintings)) if among is None else among
-        artists = self._known.codes if among is None else self._known.codes[among]
+        artists = self._paintings.codes if among is None else self._paintings.codes[among]
         size = max(1, COMPARED // len(places))
         for start in range(0, len(queries), size):
             some = slice(start, start + size)
@@ -178,7 +163,7 @@ class FolderStore:
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
         is_found = np.ones(len(self._paintings), bool) if self.allowed is None else self.allowed.copy()
         if artist is not None:
-            is_found &= self._known.codes == artist
+            is_found &= self._paintings.codes == artist
         for word in words:
             is_found &= self._paintings.holding(word)
         places = np.flatnonzero(is_found)
@@ -211,7 +196,7 @@ class FolderStore:
 
     @cached_property
     def artists(self) -> Artists:
-        codes, keys = self._known.codes, self._known.keys
+        codes, keys = self._paintings.codes, self._paintings.artist_keys
         found = codes if self._allowed_places is None else codes[self._allowed_places]
         return Artists(keys, self._known.names, np.bincount(found + 1, minlength=len(keys) + 1)[1:])
 
@@ -235,7 +220,7 @@ class FolderStore:
         near = self._nearest_by_lists(query, CANDIDATES + len(excluded))
         counts = ~np.isin(near.places, [*excluded])
         places, apart = near.places[counts][:CANDIDATES], near.distances[counts][:CANDIDATES]
-        return Candidates(places, self._known.codes[places], 1 - apart, are_all=False)
+        return Candidates(places, self._paintings.codes[places], 1 - apart, are_all=False)
 
 
 def _near(places: Integers, apart: Doubles, wanted: int) -> Near:

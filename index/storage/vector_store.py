@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...embedder.catalogs.attribution import attribution
-from ..scoring.neighbourhood import augmented, bandwidth_of
-from ..scoring.vectors import Array, Doubles, Integers, vector_hash
+from ..scoring.neighbourhood import Landmarks
+from ..scoring.vectors import Array, Doubles, Integers
 from .manifest import Manifest
 
 if TYPE_CHECKING:
@@ -91,48 +91,6 @@ class Seen(NamedTuple):
 
     near: Near
     candidates: Candidates
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """The paintings over which neighbourhoods are compared (neighbourhood.py): their vectors (m, d), all different.
-
-    by_place and by_hash: the landmark's number, for the painting at a place, and for any painting whose vector has this
-    hash.
-    """
-
-    vectors: Array
-    by_place: dict[int, int]
-    by_hash: dict[str, int]
-
-    @classmethod
-    def of(cls, places: Sequence[int], vectors: Array) -> Landmarks:
-        """Of paintings at these places (p,) with vectors (p, d); of copies the first."""
-        by_hash: dict[str, int] = {}
-        hashes = [vector_hash(vector) for vector in vectors]
-        numbers = [by_hash.setdefault(found, len(by_hash)) for found in hashes]
-        first = np.unique(np.array(numbers, np.int64), return_index=True)[1]
-        return cls(vectors[first], dict(zip(places, numbers, strict=True)), by_hash)
-
-    def of_painting(self, own: Collection[int], vector: Array) -> list[int]:
-        """The numbers of the landmarks that are a painting at these places with this vector (d,), or a copy of it."""
-        found = {self.by_place[place] for place in own if place in self.by_place}
-        if (number := self.by_hash.get(vector_hash(vector))) is not None:
-            found.add(number)
-        return sorted(found)
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    @cached_property
-    def augmented(self) -> Array:
-        """(m, d) each expanded by the nearest of the others."""
-        return augmented(self.vectors)
-
-    @cached_property
-    def bandwidth(self) -> float:
-        """Of two or more, expanded."""
-        return bandwidth_of(self.augmented)
 
 
 class VectorStore(Protocol):
