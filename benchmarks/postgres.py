@@ -21,7 +21,7 @@ from search import clustered
 
 from artidx import Index
 
-WHERE = "row < 1000"
+FILTERS = "row < 1000", "year == 1510", "artist == 'artist 3'", "year < 1510"
 
 
 def main() -> None:
@@ -31,9 +31,12 @@ def main() -> None:
         vectors, artists = clustered(count, 256, np.random.default_rng(0))
         (folder / "from").mkdir()
         np.save(folder / "from" / "vectors.npy", vectors)
-        pd.DataFrame({"id": [f"{i}.jpg" for i in range(count)], "artist": [f"artist {a}" for a in artists]}).to_parquet(
-            folder / "from" / "paintings.parquet"
-        )
+        table = {
+            "id": [f"{i}.jpg" for i in range(count)],
+            "artist": [f"artist {a}" for a in artists],
+            "year": 1500 + artists % 400,
+        }
+        pd.DataFrame(table).to_parquet(folder / "from" / "paintings.parquet")
         here = Index.import_vectors(folder / "i.artidx", folder / "from")[0]
         names = [f"{i}.jpg" for i in np.random.default_rng(1).choice(count, ASKED, replace=False)]
         pushed = here.push(address)
@@ -42,10 +45,8 @@ def main() -> None:
             f"{pushed.seconds:.0f} s; finds {pushed.recall_at_10:.2%} of the ten nearest"
         )
         there = Index.open(address)
-        for what, ours, theirs in (
-            ("nearest", here, there),
-            (f"nearest --where '{WHERE}'", here.only(WHERE), there.only(WHERE)),
-        ):
+        filtered = ((f'nearest --where "{each}"', here.only(each), there.only(each)) for each in FILTERS)
+        for what, ours, theirs in (("nearest", here, there), *filtered):
             (told, first), (told_there, first_there) = timed(ours, names), timed(theirs, names)
             alike = sum(a == b for a, b in zip(first, first_there, strict=True))
             print(f"{what}: folder {told}; PostgreSQL {told_there}; same first artist {alike} of {len(names)}")

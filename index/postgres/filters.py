@@ -6,8 +6,9 @@ comparison with a missing value is false, not NULL, so that what is not selected
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg.sql import SQL, Composable, Identifier
 
@@ -16,6 +17,7 @@ from .layout import TEXTS, WHOLE
 
 COLUMNS = {name: name for name in TEXTS} | {"row": "number", "year": "year"}
 OPERATORS = {"==": SQL("="), "!=": SQL("<>"), "<": SQL("<"), "<=": SQL("<="), ">": SQL(">"), ">=": SQL(">=")}
+EXACT = 1 << 53  # up to this, whole numbers are compared as doubles are
 AND, OR = SQL(" AND "), SQL(" OR ")
 
 
@@ -57,11 +59,28 @@ def _compared(comparison: Comparison) -> Clause:
         return Clause(SQL("{} IS NULL" if op == "==" else "{} IS NOT NULL").format(text.text), text.values)
     if isinstance(value, str):
         return _text(_text_of(column), op, value)
+    if column in WHOLE and abs(value) < EXACT:
+        return _whole(column, op, value)
     number = Clause(Identifier(COLUMNS[column])) if column in WHOLE else _label("numbers", column)
-    return Clause(
-        SQL("coalesce({}::double precision {} %s::double precision, false)").format(number.text, OPERATORS[op]),
-        (*number.values, float(value)),
+    return _holds(
+        Clause(SQL("{}::double precision").format(number.text), number.values), op, "double precision", float(value)
     )
+
+
+def _whole(column: str, op: str, value: int | float) -> Clause:
+    """Comparison of a column of whole numbers with a number, as whole numbers, so that an index helps."""
+    is_whole = value == int(value)
+    if not is_whole and op in ("==", "!="):
+        return NEVER if op == "==" else Clause(SQL("{} IS NOT NULL").format(Identifier(COLUMNS[column])))
+    if not is_whole:  # above 3.5 is from 4 on
+        op, value = ("<=", math.floor(value)) if op[0] == "<" else (">=", math.ceil(value))
+    return _holds(Clause(Identifier(COLUMNS[column])), op, "bigint", int(value))
+
+
+def _holds(left: Clause, op: str, kind: LiteralString, value: str | float) -> Clause:
+    """Comparison that is false, not NULL, where the left side is missing; in a form that lets an index help."""
+    text = SQL("{0} IS NOT NULL AND {0} {1} %s::{2}").format(left.text, OPERATORS[op], SQL(kind))
+    return Clause(text, (*left.values, *left.values, value))
 
 
 def _text_of(column: str) -> Clause:
@@ -82,7 +101,4 @@ def _text(text: Clause, op: str, value: str) -> Clause:
         return Clause(SQL("{} IS NOT NULL").format(text.text), text.values)
     sign = {"<": "<=", ">=": ">"}.get(op, op) if zero else op
     found = SQL("{}" if before.isascii() else "normalize({})")  # from an index older than composed names
-    return Clause(
-        SQL('coalesce({} COLLATE "C" {} %s::text COLLATE "C", false)').format(found.format(text.text), OPERATORS[sign]),
-        (*text.values, before),
-    )
+    return _holds(Clause(found.format(text.text), text.values), sign, 'text COLLATE "C"', before)

@@ -75,12 +75,14 @@ CREATE TABLE {table} (
     paintings bigint NOT NULL,
     centroid vector({dim}) NOT NULL
 )"""
-# Indexes for lookups. Hash indexes, because a text may be too long for PostgreSQL's trees.
+# Indexes for lookups and filters. Hash indexes, because a text may be too long for PostgreSQL's trees.
 LOOKED_UP: dict[str, LiteralString] = {
     "_i": "hash (id)",
     "_p": "hash (path)",
     "_s": "hash (sha256)",
     "_o": "hash ((labels ->> 'object'))",
+    "_k": "hash (artist_key)",
+    "_y": "btree (year)",
     "_a": "btree (artist_number)",
     "_r": "btree (rank) WHERE rank IS NOT NULL",
 }
