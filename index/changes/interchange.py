@@ -84,11 +84,10 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
             f"{embedder.sha256[:12]}; name the right one with --model"
         )
     vectors = _read_vectors(folder / "vectors.npy", embedder.dim)
-    tables = _read_paintings(folder / "paintings.parquet", len(vectors))
+    tables, codes = _read_paintings(folder / "paintings.parquet", len(vectors))
     if facts:
         centre, centre_artists = np.array(facts["centre"], np.float32), facts["centre_artists"]
     else:
-        codes = _artists_in(tables, len(vectors))
         centre, centre_artists = centre_of(vectors, codes), distinct_artists(codes)
         vectors = centred_rows(vectors, centre)
     with generations.writer(index):
@@ -98,23 +97,6 @@ def import_vectors(index: Path, folder: Path, embedder: Embedder, layout: Layout
             model = generations.ModelFile(model.facts, facts["calibration"], model.save)
         generations.publish(index, new_contents(tables, vectors, centre, centre_artists, layout), model)
     return Report(len(vectors))
-
-
-def _artists_in(tables: Tables, length: int) -> Integers:
-    """(length,) a number for each painting's artist, in the order of their keys, -1 where there is none."""
-    number_of: dict[str | None, int] = {}
-    found, start = np.empty(length, np.int64), 0
-    for part in tables.parts():
-        found[start : start + len(part)] = [
-            number_of.setdefault(key, len(number_of)) for key in part["artist_key"].to_pylist()
-        ]
-        start += len(part)
-    keys = sorted(key for key in number_of if key is not None)
-    codes = np.full(len(number_of), -1)
-    codes[[number_of[key] for key in keys]] = np.arange(len(keys))
-    for some in blocks(length, AT_ONCE):
-        found[some] = codes[found[some]]
-    return found
 
 
 def _read_facts(path: Path) -> dict[str, Any] | None:
@@ -159,17 +141,20 @@ def _read_vectors(path: Path, dim: int) -> Rows:
     return vectors
 
 
-def _read_paintings(path: Path, length: int) -> Tables:
-    """The paintings in the columns of an index, read anew in each iteration. Raises BadCatalog."""
-    count, hashes, some = 0, np.empty(length, np.uint64), None
+def _read_paintings(path: Path, length: int) -> tuple[Tables, Integers]:
+    """The paintings in the columns of an index, read anew in each iteration; and (length,) a number for each one's
+    artist, in the order of their keys, -1 where there is none. Raises BadCatalog."""
+    count, hashes, artists, some = 0, np.empty(length, np.uint64), np.empty(length, np.int64), None
+    number_of: dict[str | None, int] = {}
     for some in _blocks(path):
         if "id" not in some:
             raise BadCatalog(f"{path}: has no column id")
         if some["id"].isna().any():
             raise _not_unique(path, [])
-        room = hashes[count : count + len(some)]
-        room[:] = _id_hashes(some)[: len(room)]
-        count += len(some)
+        start, count = count, count + len(some)
+        if count <= length:
+            hashes[start:count] = _id_hashes(some)
+            artists[start:count] = [number_of.setdefault(key, len(number_of)) for key in _artist_keys(some)]
     if some is None or count != length:
         raise BadCatalog(f"{path}: {count:,} paintings for {length:,} vectors")
     hashes.sort()
@@ -184,7 +169,18 @@ def _read_paintings(path: Path, length: int) -> Tables:
             yield pa.Table.from_pandas(_own(found, start, path.parent), preserve_index=False)
             start += len(found)
 
-    return Tables(pa.Schema.from_pandas(_own(some, 0, path.parent), preserve_index=False), parts)
+    schema = pa.Schema.from_pandas(_own(some, 0, path.parent), preserve_index=False)
+    return Tables(schema, parts), _in_order(artists, number_of)
+
+
+def _in_order(artists: Integers, number_of: dict[str | None, int]) -> Integers:
+    """Numbers of artists (n,), changed to those in the order of their keys, -1 for None."""
+    codes = np.full(len(number_of), -1)
+    keys = sorted(key for key in number_of if key is not None)
+    codes[[number_of[key] for key in keys]] = np.arange(len(keys))
+    for some in blocks(len(artists), AT_ONCE):
+        artists[some] = codes[artists[some]]
+    return artists
 
 
 def _blocks(path: Path) -> Iterator[pd.DataFrame]:
@@ -206,6 +202,11 @@ def _not_unique(path: Path, ids: list[str]) -> BadCatalog:
     return BadCatalog(f"{path}: ids must be unique, and none may be missing: {ids}")
 
 
+def _artist_keys(found: pd.DataFrame) -> list[str | None]:
+    """Of rows of a table as it is written."""
+    return [artist_key(name) for name in found["artist"].astype("str")] if "artist" in found else [None] * len(found)
+
+
 def _own(found: pd.DataFrame, start: int, folder: Path) -> pd.DataFrame:
     """Rows of a table in the columns of an index; start: the number of the first; folder: of relative paths."""
     empty = pd.Series([None] * len(found), dtype="str")
@@ -219,7 +220,7 @@ def _own(found: pd.DataFrame, start: int, folder: Path) -> pd.DataFrame:
                 for name in found.get("path", empty)
             ],
             "artist": text["artist"],
-            "artist_key": pd.Series([artist_key(name) for name in text["artist"]], dtype="str"),
+            "artist_key": pd.Series(_artist_keys(found), dtype="str"),
             "title": text["title"],
             "year": pd.array([year_of(year) for year in found.get("year", empty)], dtype="Int64"),
             "sha256": found["sha256"].astype("str").fillna("") if "sha256" in found else "",
