@@ -101,7 +101,7 @@ class Embedder(AsTransformer):
         "base" and "small" ship with artidx. Raises BadModel, and BadSetting if the device is not available.
         """
         path = model_file(path) if path else default_model()
-        return cls(read_model(path), str(path), device or os.environ.get("ARTIDX_DEVICE") or "cpu")
+        return cls(read_model(path), str(path), device or default_device())
 
     def __repr__(self) -> str:
         return f"<Embedder {self.name} {self.sha256[:12]}: {self.dim} numbers, on {self.device}>"
@@ -155,7 +155,7 @@ class Embedder(AsTransformer):
         with Reader(max_pixels, allowed) as reader:
 
             def whole(image: ImageLike) -> Embedding:
-                return self._embed_one(image, reader)
+                return self.embed_one(image, reader)
 
             def first_half(image: ImageLike) -> _Decoded:
                 return _decode(image, reader, self.preprocessing)
@@ -184,7 +184,8 @@ class Embedder(AsTransformer):
         found = list(ahead(self._run, parts, workers=workers or 1, most=2 * (workers or 1)))
         return np.concatenate(found) if found else np.empty((0, self.dim), np.float32)
 
-    def _embed_one(self, image: ImageLike, reader: Reader) -> Embedding:
+    def embed_one(self, image: ImageLike, reader: Reader) -> Embedding:
+        """`embed` for one image, in the caller's thread."""
         found = _decode(image, reader, self.preprocessing)
         started = monotonic()
         vector = None if found.pixels is None else self._run(found.pixels[None])[0]
@@ -206,6 +207,11 @@ class Embedder(AsTransformer):
         if not np.allclose((found * found).sum(axis=1), 1, atol=1e-3):
             raise BadModel(f"{self.source}: gives vectors that are not of unit length; the model file is damaged")
         return found
+
+
+def default_device() -> str:
+    """$ARTIDX_DEVICE, else cpu."""
+    return os.environ.get("ARTIDX_DEVICE") or "cpu"
 
 
 def default_model() -> Path:

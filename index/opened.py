@@ -29,11 +29,10 @@ from .answers.collection import Collection
 from .answers.same_picture import Reach
 from .answers.search import Answer, Gallery, Neighbour, Query, RankedArtist
 from .answers.verify import Decision, Judgement, Verdict, judge, verdict, verdicts
-from .model import Model
 from .scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, Doubles, checked_vector, vector_hash
-from .sources import Source, folder_store, model_path, open_store, published, source_of
+from .sources import Model, Source, folder_store, open_store, published, source_of
 from .storage import generations
 from .storage.address import Address
 from .storage.generations import check_model
@@ -412,19 +411,23 @@ class Index:
                     name = nearest_name(name) or ""
                 if not name:
                     raise UnknownPainting(f"{os.fspath(image)}: neither a file nor the id of a painting in {self.name}")
-            with Reader(max_pixels) as reader:
-                try:
-                    with reader.open(name) as stream:
-                        sha256 = content_hash(stream)
-                except UnreadableImage as problem:
-                    raise UnreadableImage(f"{name}: {problem}") from None
+            return self._query_of_file(name, max_pixels)
+        sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
+        with Reader(max_pixels) as reader:
+            return self.query_of_content(sha256, "image") or self._embedded(image, "image", reader)
+
+    def _query_of_file(self, name: str, max_pixels: int) -> Query:
+        with Reader(max_pixels) as reader:
+            try:
+                with reader.open(name) as stream:
+                    sha256 = content_hash(stream)
+            except UnreadableImage as problem:
+                raise UnreadableImage(f"{name}: {problem}") from None
             own = self.store.places("path", absolute(name))  # it may have been saved again since
-        else:
-            name, own = "image", []
-            sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else ""
-        if known := self.query_of_content(sha256, name):
-            return known
-        found = next(self.embedder.embed([image], workers=1, max_pixels=max_pixels))
+            return self.query_of_content(sha256, name) or self._embedded(name, name, reader, own)
+
+    def _embedded(self, image: ImageLike, name: str, reader: Reader, own: Iterable[int] = ()) -> Query:
+        found = self.embedder.embed_one(image, reader)
         if found.vector is None:
             raise UnreadableImage(f"{name}: {found.problem}")
         return self.query_of_vector(found.vector, name, own)
@@ -588,7 +591,7 @@ class Index:
     @property
     def embedder(self) -> Embedder:
         """The model that made this index's vectors, loaded when first needed."""
-        return self._model.loaded(lambda: model_path(self.source, self.store))
+        return self._model.loaded(self.source, self.store)
 
     @property
     def _gallery(self) -> Gallery:

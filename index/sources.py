@@ -1,14 +1,18 @@
-"""Where an index is kept, and how it is opened: a folder, a copy on a server, or the reference gallery."""
+"""Where an index is kept, and how it is opened: a folder, a copy on a server, or the reference gallery.
+
+Its model is loaded once, when an image must first be embedded.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from pathlib import Path
+from threading import Lock
 
-from ..embedder.runtime import default_model
+from ..embedder.runtime import Embedder, default_device, default_model, read_model
 from ..errors import BadIndex, BadModel
-from ..files import sha256_of
 from .addresses import address_of, is_address
 from .storage import generations, reference
 from .storage.address import Address
@@ -46,29 +50,51 @@ def published(source: Source) -> str | None:
     return None if source is None else generations.current(source)[1]
 
 
-def model_path(source: Source, opened: VectorStore) -> Path:
-    """The file of the model that made the vectors. Raises BadModel if it is not available.
+class Model:
+    """The model that made an index's vectors, shared with filtered views of it and newer generations of the same
+    model."""
 
-    It is the index's own copy; a server keeps none, so there it is the default model, or none.
-    """
-    wanted = opened.manifest.model.sha256
+    def __init__(self, device: str | None, embedder: Embedder | None = None) -> None:
+        """device: where it runs; with cuda, vectors are searched there, too; embedder: of the caller, already
+        loaded."""
+        self.device = device
+        self.embedder = embedder  # the loaded one, if any
+        self._lock = Lock()
+
+    def loaded(self, source: Source, opened: VectorStore) -> Embedder:
+        """The model of an opened generation. Raises BadModel if its file is not available.
+
+        The file is the index's own copy; a server keeps none, so there it is the default model, or none.
+        """
+        with self._lock:
+            if self.embedder is None:
+                path = _model_path(source, opened)
+                data = read_model(path) if path.is_file() else b""
+                if hashlib.sha256(data).hexdigest() != opened.manifest.model.sha256:
+                    raise _not_its_model(path, opened)
+                self.embedder = Embedder(data, str(path), self.device or default_device())
+            return self.embedder
+
+
+def _model_path(source: Source, opened: VectorStore) -> Path:
     if not isinstance(opened, FolderStore):
-        path = default_model()
-        if not path.is_file() or sha256_of(path) != wanted:
-            raise BadModel(
-                f"{opened.name}: built with model {wanted[:12]}, which is not the default one ({path}); "
-                f"give it with --model or ARTIDX_MODEL: it is model.onnx in the folder of the index"
-            )
-        return path
+        return default_model()
     path = opened.generation.model_path
     if isinstance(source, Path) and not path.is_file():  # collected: writers are two generations ahead
         path = generations.read(source).model_path
-    if not path.is_file() or sha256_of(path) != wanted:
-        raise BadModel(
+    return path
+
+
+def _not_its_model(path: Path, opened: VectorStore) -> BadModel:
+    if isinstance(opened, FolderStore):
+        return BadModel(
             f"{path}: not the model that this index was opened with: damaged, or replaced since; open the "
             f"index again, try artidx check --repair, or restore it from a copy"
         )
-    return path
+    return BadModel(
+        f"{opened.name}: built with model {opened.manifest.model.sha256[:12]}, which is not the default one ({path}); "
+        f"give it with --model or ARTIDX_MODEL: it is model.onnx in the folder of the index"
+    )
 
 
 def folder_store(opened: VectorStore) -> FolderStore:

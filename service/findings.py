@@ -19,10 +19,10 @@ from typing import Any
 
 from ..errors import ArtidxError
 from ..files import write_atomically
-from ..index.model import Model
 from ..index.opened import Index
 from ..index.review.decisions import key_of
 from ..index.review.findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED, Review
+from ..index.sources import Model
 from ..index.storage.folder_store import FolderStore
 from ..index.storage.generations import read_generation
 from .public_json import public_json

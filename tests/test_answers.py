@@ -153,20 +153,20 @@ def test_a_stored_painting_needs_no_model(index, monkeypatch):
         raise AssertionError("the model was loaded")
 
     again = Index.open(index.source)
-    monkeypatch.setattr(Embedder, "load", refuse)
+    monkeypatch.setattr(Embedder, "__init__", refuse)
     assert again.pair("Red Painter/R0.png", index.generation.table["path"][5]).distance > 0
 
 
 def test_a_model_is_loaded_once_for_an_index_and_all_that_filters_make_of_it(index, tmp_path, monkeypatch):
     """One index and two filters loaded it three times."""
-    loads, load = [], Embedder.load
+    loads, load = [], Embedder.__init__
 
-    def counted(*args, **more):
+    def counted(self, *args, **more):
         loads.append(args)
-        return load(*args, **more)
+        load(self, *args, **more)
 
     again = Index.open(index.source)
-    monkeypatch.setattr(Embedder, "load", counted)
+    monkeypatch.setattr(Embedder, "__init__", counted)
     strange = painting(tmp_path / "strange.png", 77)
     for asked in (
         again.only("artist == 'Red Painter'"),

@@ -9,6 +9,7 @@ import unicodedata
 import pandas as pd
 import pytest
 from openpyxl import Workbook
+from PIL import Image
 
 from artidx import ColumnNames, Index, read_catalog
 from artidx.embedder.catalogs.leftovers import reason_for_file, reason_for_folder
@@ -319,6 +320,15 @@ def test_several_photographs_may_stand_in_one_cell(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "t.csv").write_text("Object Number,Artist,Photo\n1,x,a.jpg; b.jpg\n")
     assert read_catalog(tmp_path / "t.csv").table["id"].tolist() == ["1", "1/b.jpg"]
+
+
+def test_a_file_that_the_index_does_not_hold_is_embedded_however_its_name_is_written(tmp_path, index):
+    """It was found and hashed, and then read under the name as it was written: no such file."""
+    file = painting(tmp_path / unicodedata.normalize("NFD", "Dürer.png"), 90)
+    written = str(tmp_path / unicodedata.normalize("NFC", "Dürer.png"))
+    assert (index.query(written).vector == index.query(file).vector).all()
+    Image.open(file).save(tmp_path / "again.png", compress_level=1)
+    assert index.pair(written, tmp_path / "again.png").one_picture.how == "identical pixels"
 
 
 def test_ids_are_found_however_they_are_written(run, tmp_path, embedder, monkeypatch):

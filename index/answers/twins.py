@@ -58,7 +58,7 @@ def _of_image(
         return _of_painting(query.painting, _content(store, query.painting), reader, use)
     try:
         if isinstance(image, str | os.PathLike):
-            with reader.open(os.fspath(image)) as stream:
+            with reader.open(query.name) as stream:  # the file that was found for it
                 return use(stream, content_hash(stream))
         return use(image, hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else "")
     except UnreadableImage:
