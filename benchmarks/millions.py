@@ -17,7 +17,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ import faiss
 import numpy as np
 from growth import OPEN, add
 from scale import DIM, peaks, write
-from search import NEVER, recall, unit
+from search import NEVER, unit
 
 from artidx import Index
 from artidx.index.changes.build import Layout
-from artidx.index.scoring.vectors import Part, Vectors, blocks
+from artidx.index.scoring.vectors import Vectors, blocks
 from artidx.index.storage import approximate, generations
+from artidx.index.storage.segments import Draft
 
 K, ASKED, CHANGED, SEED = 10, 64, 100, 1
 FEW, HALF = "year == 1510", "year < 1700"
@@ -47,26 +49,15 @@ def source(folder: Path) -> Facts:
 
 
 def build(folder: Path) -> Facts:
-    """Import, with an approximate index, whose share of the time is told apart."""
-    lists, made = 0.0, approximate.made
-
-    def measured(*words: Any) -> Any:
-        nonlocal lists
-        started = time.process_time()
-        found = made(*words)
-        lists += time.process_time() - started
-        return found
-
-    approximate.made = measured
+    """Import, without an approximate index."""
+    approximate.AUTOMATIC = NEVER
     shutil.rmtree(index_of(folder), ignore_errors=True)
-    layout = Layout(half=True, approximate=True)
-    index = Index.import_vectors(index_of(folder), folder / "from", layout=layout)[0]
-    facts = index.manifest.segments[0].approximate
-    return {"lists_s": lists, "recall": facts.recall_at_10 if facts else 1.0, **sizes(folder)}
+    Index.import_vectors(index_of(folder), folder / "from", layout=Layout(half=True))
+    return sizes(folder)
 
 
 def sizes(folder: Path) -> Facts:
-    """Bytes of the published generation, by kind of file."""
+    """Bytes of the published generation by kind of file."""
     files = [*Index.open(index_of(folder)).generation.folder.iterdir()]
     kinds = {"vectors": ".npy", "table": ".parquet", "columns": ".arrow", "lists": ".faiss"}
     return {name: sum(file.stat().st_size for file in files if file.suffix == end) for name, end in kinds.items()}
@@ -80,10 +71,10 @@ def opened(folder: Path) -> Facts:
 
 
 def questions(folder: Path) -> Facts:
+    """Answered exhaustively, and compared with FAISS' search of its own half precision, which fits into memory."""
     index, asked = Index.open(index_of(folder)), names(folder)
     vectors = index.generation.vectors
-    exact = Vectors([Part(part.matrix) for part in vectors.parts])
-    queries = np.array(vectors.at(np.arange(ASKED) * (len(vectors) // ASKED)))
+    queries = queries_of(vectors)
     flat = faiss.IndexScalarQuantizer(DIM, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     for some in blocks(len(vectors), 1 << 16):
         flat.add(vectors.parts[0].matrix[some])
@@ -91,22 +82,13 @@ def questions(folder: Path) -> Facts:
     found = {
         "faiss_one_s": busy(lambda: flat.search(queries[:1], K)),
         "faiss_many_s": busy(lambda: flat.search(queries, K)),
-        "exact_one_s": busy(lambda: exact.nearest(queries[:1], K)),
+        "one_s": busy(lambda: vectors.nearest(queries[:1], K)),
+        "many_s": busy(lambda: vectors.nearest(queries, K)),
     }
-    started = time.process_time()
-    known = exact.nearest(queries, K)[0]
-    found["exact_many_s"] = time.process_time() - started
-    vectors.nearest(queries[:1], K)  # opens the lists
-    found |= {
-        "one_s": busy(lambda: vectors.nearest(queries[:1], K), 20),
-        "many_s": busy(lambda: vectors.nearest(queries, K), 5),
-        "found": recall(vectors.nearest(queries, K)[0], known),
-    }
-    index.pair(asked[0], asked[1])
+    index.nearest(asked[0])
     few, half = index.only(FEW), index.only(HALF)
     return found | {
-        "pair_s": busy(lambda: index.pair(asked[2], asked[3]), 5),
-        "nearest_s": busy(lambda: index.nearest(asked[2]), 5),
+        "nearest_s": busy(lambda: index.nearest(asked[2])),
         "filter_s": busy(lambda: index.only(HALF)),
         "few_s": busy(lambda: few.nearest(asked[2])),
         "few": len(few.store),
@@ -128,19 +110,53 @@ def changes(folder: Path) -> Facts:
 
 
 def compaction(folder: Path) -> Facts:
-    """So many are removed that the rest is written anew; without lists, which take as long as in a build."""
-    path, current = index_of(folder), generations.read(index_of(folder))
+    """So many are removed, in a copy, that the rest is written anew."""
+    path, current = folder / "compacted.artidx", generations.read(index_of(folder))
+    shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(index_of(folder) / "generations", path / "generations", copy_function=os.link)
+    shutil.copy(index_of(folder) / "CURRENT", path)
     removed = np.arange(CHANGED, int(REMOVED * len(current)), dtype=np.int64)
     removed = np.concatenate([current.contents.removed, removed])
-    contents = replace(current.contents, removed=removed, approximate_from=NEVER)
-    with generations.writer(path):
-        generations.publish(path, contents, generations.ModelFile.of(current), current)
-    return {"segments": len(generations.read(path).manifest.segments), **sizes(folder)}
+    publish(path, replace(current.contents, removed=removed))
+    found = {"segments": len(generations.read(path).manifest.segments)}
+    shutil.rmtree(path)
+    return found
+
+
+def lists(folder: Path) -> Facts:
+    """The same paintings, written again with an approximate index, and asked through it."""
+    path, current = index_of(folder), generations.read(index_of(folder))
+    first = current.contents.segments[0]
+    drafts = [Draft(first.tables, first.stored), *current.contents.segments[1:]]
+    publish(path, replace(current.contents, segments=drafts, approximate_from=0))
+    index, asked = Index.open(path), names(folder)
+    vectors, facts = index.generation.vectors, index.manifest.segments[0].approximate
+    queries = queries_of(vectors)
+    vectors.nearest(queries[:1], K)
+    index.pair(asked[0], asked[1])
+    return {
+        "recall": facts.recall_at_10 if facts else 1.0,
+        "one_s": busy(lambda: vectors.nearest(queries[:1], K), 20),
+        "many_s": busy(lambda: vectors.nearest(queries, K), 5),
+        "nearest_s": busy(lambda: index.nearest(asked[2]), 5),
+        "pair_s": busy(lambda: index.pair(asked[2], asked[3]), 5),
+        **sizes(folder),
+    }
 
 
 STEPS: dict[str, Callable[[Path], Facts]] = {
-    step.__name__: step for step in (source, build, opened, questions, changes, compaction)
+    step.__name__: step for step in (source, build, opened, questions, changes, compaction, lists)
 }
+
+
+def publish(path: Path, contents: generations.Contents) -> None:
+    current = generations.read(path)
+    with generations.writer(path):
+        generations.publish(path, contents, generations.ModelFile.of(current), current)
+
+
+def queries_of(vectors: Vectors) -> np.ndarray:
+    return np.array(vectors.at(np.arange(ASKED) * (len(vectors) // ASKED)))
 
 
 def index_of(folder: Path) -> Path:
@@ -159,18 +175,16 @@ def busy(work: Callable[[], Any], times: int = 1) -> float:
     return (time.process_time() - started) / times
 
 
-def measured(folder: Path, count: int) -> dict[str, Facts]:
-    """The results of all steps for so many paintings."""
-    kept = folder / f"{count}.json"
+def measured(folder: Path, count: int, steps: Sequence[str]) -> dict[str, Facts]:
+    """The results of steps for so many paintings, and of those before."""
+    kept, place = folder / f"{count}.json", folder / str(count)
     found: dict[str, Facts] = json.loads(kept.read_text()) if kept.exists() else {}
-    place = folder / str(count)
-    for step in STEPS:
+    for step in steps:
         if step not in found:
             place.mkdir(exist_ok=True)
             started = time.monotonic()
             own, whole, seconds = peaks([sys.executable, __file__, "--step", step, str(place)])
-            facts = json.loads((place / f"{step}.json").read_text())
-            found[step] = facts | {
+            found[step] = json.loads((place / f"{step}.json").read_text()) | {
                 "own_mb": own,
                 "mapped_mb": whole,
                 "processor_s": seconds,
@@ -178,7 +192,6 @@ def measured(folder: Path, count: int) -> dict[str, Facts]:
             }
             kept.write_text(json.dumps(found, indent=1))
             print(f"{count:,} {step}: {json.dumps(found[step])}", flush=True)
-    shutil.rmtree(place, ignore_errors=True)
     return found
 
 
@@ -190,15 +203,21 @@ def lists_work(count: float) -> float:
 
 Sized = dict[int, dict[str, Facts]]
 COSTS: dict[str, tuple[Callable[[dict[str, Facts]], float], Callable[[float], float]]] = {
-    "disk, GB": (lambda of: sum(of["build"][each] for each in ("vectors", "table", "columns", "lists")) / 1e9, float),
-    "build without lists, s": (lambda of: of["build"]["processor_s"] - of["build"]["lists_s"], float),
-    "lists, s": (lambda of: of["build"]["lists_s"], lists_work),
+    "disk, GB": (lambda of: sum(of["build"][each] for each in ("vectors", "table", "columns")) / 1e9, float),
+    "disk of lists, GB": (lambda of: of["lists"]["lists"] / 1e9, float),
+    "build, s": (lambda of: of["build"]["processor_s"], float),
+    "lists, s": (lambda of: of["lists"]["processor_s"], lists_work),
     "memory to build, GB": (lambda of: of["build"]["own_mb"] / 1e3, float),
+    "memory for lists, GB": (lambda of: of["lists"]["own_mb"] / 1e3, float),
+    "memory to change, GB": (lambda of: of["changes"]["own_mb"] / 1e3, float),
     "memory to compact, GB": (lambda of: of["compaction"]["own_mb"] / 1e3, float),
     "memory of a reader, GB": (lambda of: of["opened"]["asked_mb"] / 1e3, float),
-    "exact search, s": (lambda of: of["questions"]["exact_one_s"], float),
-    "approximate search, ms": (lambda of: 1e3 * of["questions"]["one_s"], np.sqrt),
+    "open, s": (lambda of: of["opened"]["open_s"], float),
+    "exact search, s": (lambda of: of["questions"]["one_s"], float),
+    "approximate search, ms": (lambda of: 1e3 * of["lists"]["one_s"], np.sqrt),
     "add 100, s": (lambda of: of["changes"]["add_s"], float),
+    "remove 100, s": (lambda of: of["changes"]["remove_s"], float),
+    "compact, s": (lambda of: of["compaction"]["processor_s"], float),
 }
 
 
@@ -214,11 +233,13 @@ def line(sizes_: list[int], costs: list[float], work: Callable[[float], float]) 
 
 
 def fitted(results: Sized) -> None:
-    """Each cost: as measured, as extrapolated from sizes a tenth and below, and by the line through all."""
-    counts = sorted(results)
+    """Each cost: as measured, as expected from sizes of three tenths and below, and by the line through all."""
     for name, (cost, work) in COSTS.items():
-        costs = {count: cost(results[count]) for count in counts}
-        checks = []
+        costs, checks = {}, []
+        for count, of in sorted(results.items()):
+            with suppress(KeyError):  # not measured yet
+                costs[count] = cost(of)
+        counts = [*costs]
         for count in counts:
             below = [each for each in counts if 10 * each <= 3 * count]
             if len(below) > 1:
@@ -238,16 +259,19 @@ def drawn(results: Sized, path: Path) -> None:
 
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
-    counts = sorted(results)
-    for label, step, key in (
-        ("building", "build", "own_mb"),
-        ("compacting", "compaction", "own_mb"),
-        ("adding and removing 100", "changes", "own_mb"),
-        ("a reader, after a question", "opened", "asked_mb"),
+    for name, label, style in (
+        ("disk, GB", "the index on disk", {"color": "0.6", "linestyle": "--"}),
+        ("memory for lists, GB", "building an approximate index", {}),
+        ("memory to build, GB", "importing", {}),
+        ("memory to compact, GB", "compacting", {}),
+        ("memory to change, GB", "adding and removing 100", {}),
+        ("memory of a reader, GB", "a reader, after a question", {}),
     ):
-        axes.plot(counts, [results[count][step][key] / 1e3 for count in counts], marker="o", label=label)
-    disk = [COSTS["disk, GB"][0](results[count]) for count in counts]
-    axes.plot(counts, disk, color="0.5", linestyle="--", label="the index on disk")
+        cost, points = COSTS[name][0], []
+        for count, of in sorted(results.items()):
+            with suppress(KeyError):
+                points.append((count, cost(of)))
+        axes.plot(*zip(*points, strict=True), marker="o", label=label, **style)
     axes.set(xscale="log", yscale="log", xlabel="paintings", ylabel="GB")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -261,10 +285,14 @@ def main() -> None:
         return
     folder, counts = Path(sys.argv[1]).absolute(), [int(each) for each in sys.argv[2:]]
     folder.mkdir(parents=True, exist_ok=True)
-    results = {count: measured(folder, count) for count in counts}
-    print(f"{os.cpu_count()} cores")
-    fitted(results)
-    drawn(results, folder / PICTURE)
+    *first, last = STEPS
+    for steps in (first, [last]):  # what takes longest comes last
+        results = {count: measured(folder, count, steps) for count in counts}
+        print(f"{os.cpu_count()} cores")
+        fitted(results)
+        drawn(results, folder / PICTURE)
+    for count in counts:
+        shutil.rmtree(folder / str(count), ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from PIL import Image
 from artidx import ColumnNames, Index, read_catalog
 from artidx.embedder.catalogs.leftovers import reason_for_file, reason_for_folder
 from artidx.errors import BadCatalog
+from artidx.index.storage.generations import Contents
 from made import HUES, painting
 
 HEADINGS = ["Object Number", "Artist/Maker", "Date", "Title", "Photo file"]
@@ -116,7 +117,7 @@ def test_another_photograph_of_an_object_is_no_neighbour_of_it(run, museum):
     assert {each.painting.object for each in index.nearest_paintings("1.1").paintings} >= {"1.2"}
 
 
-def test_december_brings_new_works_and_labels_and_keeps_what_was_corrected_by_hand(run, museum):
+def test_december_brings_new_works_and_labels_and_keeps_what_was_corrected_by_hand(run, museum, monkeypatch):
     run("build", "november.xlsx", "--images", "photos/")
     index = Index.open("paintings.artidx")
     index.label(pd.DataFrame({"id": ["2.2", "2.1", "4.2"], "artist": ["Green Painter"] * 3}), by="me")
@@ -126,7 +127,10 @@ def test_december_brings_new_works_and_labels_and_keeps_what_was_corrected_by_ha
     december = [row for row in december if row[0] != "4.1"] + [["5.1", "Blue Painter", "", "New", "5_1.png"]]
     table(museum / "december.xlsx", december)
     painting(museum / "new" / "5_1.png", 50, HUES["Blue Painter"])
-    status, out, _ = run("sync", "paintings.artidx", "december.xlsx", "--images", "photos", "new", "--dry-run")
+    with monkeypatch.context() as bound:  # labels are compared a few at a time: the whole table is never read
+        bound.setattr("artidx.index.changes.plan.COMPARED", 2)
+        bound.delattr(Contents, "table")
+        status, out, _ = run("sync", "paintings.artidx", "december.xlsx", "--images", "photos", "new", "--dry-run")
     assert status == 0
     for words in ("2.1: artist: Green Painter -> Red Painter", "1.1: title: Noon -> Midday", "+ 5.1", "- 4.1"):
         assert words in out

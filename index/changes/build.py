@@ -43,7 +43,7 @@ from ..storage.manifest import Storage
 from ..storage.paintings import Paintings
 from ..storage.segments import OWN_COLUMNS, Draft, Tables, hashes_of, joined, packed, unpacked
 from .cluster import Cluster, Piece, Work
-from .plan import Plan, plan
+from .plan import Plan, labels_of_tables, plan
 
 SHARD = 512  # paintings: lost work after a kill stays under a minute, 100,000 paintings make 200 files
 SAMPLE = 500  # paintings on which the cost of float16 is measured
@@ -235,7 +235,10 @@ class _Change:
     @classmethod
     def of(cls, before: generations.Generation, catalog: Catalog, todo: Plan, *, is_relabelling: bool) -> _Change:
         moves = todo.moves(before.contents.history)
-        relabelled = todo.relabelled(before.contents.table(history.SYNC), moves) if is_relabelling else moves[:0]
+        relabelled = moves[:0]
+        if is_relabelling:
+            places = before.paintings.places_of_rows(todo.before["row"].to_numpy(np.int64))
+            relabelled = todo.relabelled(labels_of_tables(before.contents).frame(places.tolist()), moves)
         return cls(before, catalog, todo, moves, relabelled)
 
     def is_any(self, added: pd.DataFrame) -> bool:

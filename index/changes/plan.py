@@ -29,11 +29,12 @@ from ...embedder.parallel import ahead
 from ...embedder.remote import is_remote
 from ...embedder.runtime import available_cores
 from ...errors import UnreadableImage
-from ..scoring.vectors import Integers
+from ..scoring.vectors import Integers, blocks
 from ..storage import history
-from ..storage.generations import Generation
+from ..storage.generations import Contents, Generation
 from ..storage.paintings import Paintings
 
+COMPARED = 1 << 14  # paintings whose labels are compared at once
 # Columns of a catalog that give the location of a painting, or are derived from others.
 NOT_LABELS = {*history.FIXED, "id", "attribution", "qualifier"}
 
@@ -110,7 +111,7 @@ class Plan:
     def relabelled(self, base: pd.DataFrame, made: pd.DataFrame) -> pd.DataFrame:
         """How the catalog's table has changed for known paintings since last time, in the form of a history.
 
-        base: the index's table without manual corrections. A manual correction stays unless the table has changed
+        base: `before` without manual corrections. A manual correction stays unless the table has changed
         since. made: changes of moved paintings so far.
         """
         known = set(zip(made["row"], made["column"], strict=True))
@@ -205,13 +206,13 @@ def plan(
     paths = [absolute(path) for path in catalog["path"]]
     now = dict(zip(paths, contents, strict=True))
     inside = tuple(os.path.join(absolute(folder), "") for folder in folders)
-    unchanged: set[str] = set()
-    if is_table and is_sync:  # any painting may have other labels
-        before = index.table
-    else:
-        affected, unchanged = _affected(index.paintings, now, inside) if is_sync else ([], unchanged)
-        left = [row for row in zip(paths, contents, catalog["id"], strict=True) if row[0] not in unchanged]
-        before = index.paintings.frame(sorted({*affected, *_concerned(index.paintings, left)}))
+    affected, unchanged = _affected(index.paintings, now, inside) if is_sync else ([], {})
+    left = [row for row in zip(paths, contents, catalog["id"], strict=True) if row[0] not in unchanged]
+    concerned = {*affected, *_concerned(index.paintings, left)}
+    if is_table and is_sync:
+        concerned |= (others := _relabelled(index.contents, catalog.set_axis(paths), unchanged))
+        unchanged = {path: at for path, at in unchanged.items() if others.isdisjoint(at)}
+    before = index.paintings.frame(sorted(concerned))
     stored = before["path"].tolist()
     places: dict[str, list[int]] = {}
     for place, content in enumerate(before["sha256"]):
@@ -251,18 +252,43 @@ def plan(
 
 def _affected(
     paintings: Paintings, now: Mapping[str, str | None], inside: tuple[str, ...]
-) -> tuple[list[int], set[str]]:
-    """The places of paintings whose files are missing or have changed, and the paths of those that have not.
+) -> tuple[list[int], dict[str, list[int]]]:
+    """The places of paintings whose files are missing or have changed, and by path the places of those that have not.
 
     now: path -> content of the files that are there; inside: where files may be missing.
     """
-    affected, unchanged = list[int](), set[str]()
+    affected, unchanged = list[int](), dict[str, list[int]]()
     for place, (path, content) in enumerate(zip(paintings.texts("path"), paintings.texts("sha256"), strict=True)):
         if path in now and now[path] == content:
-            unchanged.add(path)
+            unchanged.setdefault(path, []).append(place)
         elif path in now or path.startswith(inside):
             affected.append(place)
     return affected, unchanged
+
+
+def _relabelled(contents: Contents, catalog: pd.DataFrame, unchanged: Mapping[str, list[int]]) -> set[int]:
+    """The places of unchanged paintings that may get other labels (`Plan.relabelled`), compared some at a time.
+
+    catalog: by path; the last row of a path counts.
+    """
+    paintings, base = contents.paintings, labels_of_tables(contents)
+    labels = [name for name in catalog if name in paintings.names and name not in NOT_LABELS]
+    last = catalog[~catalog.index.duplicated(keep="last")]
+    places = sorted((place, path) for path, at in unchanged.items() for place in at)
+    found = set[int]()
+    for some in blocks(len(places), COMPARED):
+        here, of = zip(*places[some], strict=True)
+        tables = paintings.frame(here), base.frame(here), last.loc[list(of)]
+        for column in labels:
+            words = zip(here, *(history.words(table, str(column)) for table in tables), strict=True)
+            found |= {place for place, now, then, new in words if new not in (then, now)}
+    return found
+
+
+def labels_of_tables(contents: Contents) -> Paintings:
+    """The paintings without manual corrections."""
+    said = contents.history
+    return replace(contents, said=said[said["by"] == history.SYNC]).paintings
 
 
 def _concerned(paintings: Paintings, catalog: Sequence[tuple[str, str | None, str]]) -> set[int]:

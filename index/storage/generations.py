@@ -110,9 +110,8 @@ class Contents:
 
         return history.none() if self.said is None else self.said
 
-    def table(self, by: str | None = None) -> pd.DataFrame:
-        """One row per painting, in the order of the vectors, with current labels, or only with corrections `by`
-        somebody."""
+    def table(self) -> pd.DataFrame:
+        """One row per painting, in the order of the vectors, with current labels."""
         import pandas as pd
 
         from . import history
@@ -121,8 +120,7 @@ class Contents:
         whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
         if len(self.removed):
             whole = whole[~whole["row"].isin(self.removed)].reset_index(drop=True)
-        said = self.history if by is None else self.history[self.history["by"] == by]
-        table = history.applied(whole, said, bool(self.reading and self.reading.get("qualified")))
+        table = history.applied(whole, self.history, bool(self.reading and self.reading.get("qualified")))
         if "artist_id" not in table:
             return table
         keys = merged(
