@@ -34,7 +34,9 @@ from artidx.files import write_atomically
 from artidx.index.answers.search import Gallery, Query
 from artidx.index.changes import build, edit
 from artidx.index.changes.build import Layout, new_contents
-from artidx.index.scoring.calibration import ArtistCalibration, Calibration
+from artidx.index.scoring import upgrades
+from artidx.index.scoring.artist_scores import ArtistCalibration
+from artidx.index.scoring.calibration import Calibration
 from artidx.index.storage import approximate, generations
 from artidx.index.storage.folder_store import FolderStore
 from artidx.index.storage.manifest import Model
@@ -209,7 +211,7 @@ def opening(path: Path) -> str:
 def named(generation: generations.Generation, queries: np.ndarray) -> str:
     """Artists named with the lists compared with those named by exhaustive search, with the calibration of the shipped
     model."""
-    calibration = Calibration.from_json(Embedder.load().metadata["calibration"], "").artists
+    calibration = Calibration.from_json(upgrades.calibration(Embedder.load().metadata["calibration"]), "").artists
     by_lists, by_all = (
         Gallery(FolderStore(generation, "", allowed)) for allowed in (None, np.ones(len(generation.table), bool))
     )

@@ -20,8 +20,7 @@ import numpy as np
 import pandas as pd
 
 from artidx.index.answers.submit import submit
-from artidx.index.scoring.calibration import PairCalibration, Scale
-from artidx.index.scoring.curve import OperatingPoint
+from artidx.index.scoring.calibration import OperatingPoint, PairCalibration, Scale
 from artidx.index.scoring.neighbourhood import LANDMARKS
 from artidx.index.scoring.vectors import vector_hash
 from artidx.index.storage.generations import Contents, Generation

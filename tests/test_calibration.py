@@ -25,10 +25,11 @@ from artidx.index.measure.groups import thinned
 from artidx.index.measure.likelihood import Case, Said
 from artidx.index.measure.reliability import brier, even_odds, reliability
 from artidx.index.measure.retrieval import triplet_accuracy
-from artidx.index.scoring.calibration import ArtistCalibration, ArtistCase, Calibration, GalleryScores, Scale
+from artidx.index.scoring import upgrades
+from artidx.index.scoring.artist_scores import ArtistCalibration, ArtistCase, GalleryScores, OpenSet
+from artidx.index.scoring.calibration import Calibration, Scale
 from artidx.index.scoring.curve import Pairs
 from artidx.index.scoring.neighbourhood import FEWEST
-from artidx.index.scoring.open_set import OpenSet
 from made import CALIBRATION, curve_of
 
 
@@ -332,7 +333,7 @@ def test_a_calibration_survives_json():
 def test_a_calibration_of_version_3_is_read_and_means_what_it_did():
     found = CALIBRATION.to_json() | {"version": 3}
     found["artists"].pop("open_set")
-    read = Calibration.from_json(found, "test")
+    read = Calibration.from_json(upgrades.calibration(found), "test")
     assert read.artists.open_set == OpenSet()
     assert Calibration.from_json(read.to_json(), "test") == read
 

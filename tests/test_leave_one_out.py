@@ -19,9 +19,16 @@ from artidx.index.measure.fit_artists import USUAL_COUNT_PENALTY, calibrate_arti
 from artidx.index.measure.report import write_report
 from artidx.index.measure.retrieval import nearest_scores
 from artidx.index.measure.too_good import reads_the_answer
-from artidx.index.scoring.artist_scores import KERNEL, compensated, gallery_scores, without_own_artists
+from artidx.index.scoring.artist_scores import (
+    KERNEL,
+    ArtistCalibration,
+    GalleryScores,
+    compensated,
+    gallery_scores,
+    without_own_artists,
+)
 from artidx.index.scoring.artists import artist_codes
-from artidx.index.scoring.calibration import ArtistCalibration, Calibration, GalleryScores
+from artidx.index.scoring.calibration import Calibration
 from made import CALIBRATION
 
 SIZES = {

@@ -16,8 +16,14 @@ from artidx.errors import BadCatalog
 from artidx.index.measure.bootstrap import auc_interval, identified_interval
 from artidx.index.measure.fit_artists import Asked, OpenSetCase, fit_artists, open_set_weights
 from artidx.index.measure.retrieval import nearest_scores
-from artidx.index.scoring.calibration import ArtistCalibration, GalleryScores
-from artidx.index.scoring.open_set import LEAST_DEVIATION, OpenSet, auc_of, terms_of
+from artidx.index.scoring.artist_scores import (
+    LEAST_DEVIATION,
+    ArtistCalibration,
+    GalleryScores,
+    OpenSet,
+    auc_of,
+    terms_of,
+)
 
 WEIGHED = OpenSet(field=0.3, standing=0.8, tail=0.2, paintings=0.3, intercept=-1.5)
 CALIBRATED = ArtistCalibration(12, -4, 0.6, "", prior_exponent=0.4, open_set=WEIGHED)

@@ -21,8 +21,7 @@ from artidx.errors import BadCatalog
 from artidx.index.review.doubtful import doubts, false_discoveries, share_above
 from artidx.index.review.evidence import Elsewhere, Evidence
 from artidx.index.review.works import Works
-from artidx.index.scoring.artist_scores import compensated, gallery_scores
-from artidx.index.scoring.calibration import GalleryScores
+from artidx.index.scoring.artist_scores import GalleryScores, compensated, gallery_scores
 from made import CALIBRATION, HUES, painting, small_model
 
 PAINTERS = ("Cranach", "Degas", "Giotto", "Manet", "Titian", "Vermeer")

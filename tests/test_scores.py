@@ -14,7 +14,7 @@ from artidx.index.answers.verify import Decision
 from artidx.index.measure.bootstrap import interval_of, mean_interval, pair_draws, pair_intervals, thinned
 from artidx.index.measure.evaluate import evaluate
 from artidx.index.measure.retrieval import nearest_scores, retrieval_scores
-from artidx.index.scoring.calibration import ArtistCalibration, GalleryScores
+from artidx.index.scoring.artist_scores import ArtistCalibration, GalleryScores
 from artidx.index.scoring.curve import Pairs, blocks
 from artidx.index.scoring.neighbourhood import FEWEST
 from made import CALIBRATION, curve_of, painting, small_model

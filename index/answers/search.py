@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ...embedder.catalogs.attribution import artist_key
-from ..scoring.artist_scores import KERNEL, artist_scores, compensated, with_tail
-from ..scoring.calibration import ArtistCalibration, GalleryScores
+from ..scoring.artist_scores import KERNEL, ArtistCalibration, GalleryScores, artist_scores, compensated, with_tail
 from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
 from ..scoring.vectors import Array, Integers, Mask, distances
 from ..storage.vector_store import Candidates, Near, Painting, Seen, VectorStore

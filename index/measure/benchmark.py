@@ -21,12 +21,10 @@ from ...embedder.catalogs.catalog import Catalog
 from ...embedder.parallel import Bar, no_bar
 from ...embedder.runtime import Embedder
 from ...errors import BadCatalog, BadSetting
-from ..scoring.artist_scores import gallery_scores, without_own_artists
+from ..scoring.artist_scores import GalleryScores, auc_of, gallery_scores, without_own_artists
 from ..scoring.artists import artist_codes
-from ..scoring.calibration import GalleryScores
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import PairCurve, Pairs, blocks
-from ..scoring.open_set import auc_of
 from ..scoring.vectors import Array, Doubles, Integers
 from .bootstrap import MOST_PAIRS, Interval, auc_draws, identified_draws, interval_of, mean_draws, pair_draws, thinned
 from .fit_artists import fit_held_out

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..scoring.artist_scores import gallery_scores, without_own_artists
+from ..scoring.artist_scores import GalleryScores, gallery_scores, without_own_artists
 from ..scoring.artists import artist_codes, artist_names
-from ..scoring.calibration import DEFAULT_PRIOR, Calibration, GalleryScores, PairCalibration
+from ..scoring.calibration import DEFAULT_PRIOR, Calibration, OperatingPoint, PairCalibration
 from ..scoring.centre import centre_of, centred
-from ..scoring.curve import BINS, SPAN, OperatingPoint, PairCurve, Pairs, blocks
+from ..scoring.curve import BINS, SPAN, PairCurve, Pairs, blocks
 from ..scoring.neighbourhood import Neighbourhoods, neighbourhoods_among
 from ..scoring.vectors import Array, Integers
 from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...errors import BadCatalog
-from ..scoring.artist_scores import gallery_scores
+from ..scoring.artist_scores import ArtistCalibration, ArtistCase, gallery_scores
 from ..scoring.artists import artist_codes
-from ..scoring.calibration import ArtistCalibration, ArtistCase, Calibration
+from ..scoring.calibration import Calibration
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import Pairs
 from ..scoring.vectors import Array, Integers

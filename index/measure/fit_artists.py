@@ -1,7 +1,7 @@
 """Fit the calibration of artists: what scores say about who painted a picture, and whether any artist of a gallery did.
 
 Fitted by maximum a posteriori with a prior from other collections, which decides what the data leave open. The formulas
-are described, and used, in calibration.py and open_set.py.
+are described, and used, in calibration.py and artist_scores.py.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ import pandas as pd
 
 from ...embedder.catalogs.catalog import artist_key
 from ...errors import BadCatalog
-from ..scoring.artist_scores import gallery_scores
+from ..scoring.artist_scores import ArtistCalibration, ArtistCase, GalleryScores, OpenSet, auc_of, gallery_scores
 from ..scoring.artists import artist_codes
-from ..scoring.calibration import ArtistCalibration, ArtistCase, GalleryScores
 from ..scoring.centre import centre_of, centred
-from ..scoring.open_set import OpenSet, auc_of
 from ..scoring.vectors import Array, Doubles, Integers
 from .groups import folds, halves, sampled
 from .likelihood import Case
@@ -83,7 +81,7 @@ def _slope(weights: Doubles) -> float:
 
 @dataclass(frozen=True)
 class OpenSetCase:
-    """The terms of open_set.py for a case's known (k, 4) and unknown (u, 4) queries, and the queries' artists."""
+    """The terms of OpenSet for a case's known (k, 4) and unknown (u, 4) queries, and the queries' artists."""
 
     known: Doubles
     unknown: Doubles

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..scoring.calibration import ArtistCase, GalleryScores
+from ..scoring.artist_scores import ArtistCase, GalleryScores
 from ..scoring.vectors import Doubles
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..scoring.calibration import ArtistCalibration, GalleryScores
-from ..scoring.open_set import auc_of
+from ..scoring.artist_scores import ArtistCalibration, GalleryScores, auc_of
 from ..scoring.vectors import Array, Doubles, Integers
 from .bootstrap import Interval, auc_interval, identified_interval, mean_interval
 from .reliability import reliability

@@ -12,8 +12,7 @@ import math
 
 import numpy as np
 
-from ..scoring.artist_scores import gallery_scores
-from ..scoring.calibration import ArtistCalibration
+from ..scoring.artist_scores import ArtistCalibration, gallery_scores
 from ..scoring.vectors import Array, Integers
 
 PERFECT = 0.995  # of AUC and artists named first; the best valid measurement so far is 0.95

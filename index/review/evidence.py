@@ -24,9 +24,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...embedder.parallel import Bar, no_bar
-from ..scoring.artist_scores import KERNEL
+from ..scoring.artist_scores import KERNEL, ArtistCalibration, GalleryScores
 from ..scoring.artists import artist_codes
-from ..scoring.calibration import ArtistCalibration, GalleryScores
 from ..scoring.centre import centred, uncentred
 from ..scoring.vectors import Array, Doubles
 from .works import Object, Works

@@ -16,9 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...embedder.catalogs.attribution import attribution
-from ..scoring.artist_scores import KERNEL, compensated
+from ..scoring.artist_scores import KERNEL, GalleryScores, compensated
 from ..scoring.artists import artist_codes, artist_names
-from ..scoring.calibration import GalleryScores
 from ..scoring.vectors import Array, Doubles
 
 BLOCK = 1 << 26  # numbers in memory at once

@@ -1,20 +1,55 @@
-"""How near a query is to each artist: sums over the artist's paintings under an exponential kernel.
+"""From a query's cosines to artists' scores, and from scores to probabilities: which artist, and whether any of them.
+
+An artist's score is a sum over the artist's paintings under an exponential kernel:
 
     score(artist) = 1 + log(sum over the artist's paintings v of exp(KERNEL * (q.v - 1))) / KERNEL
 
 It is in units of cosine, and equal to the cosine if an artist has one painting; more paintings raise it, near ones
-most. calibration.py turns scores into probabilities.
+most. Which artist is decided by the likelihood ratios of the scores and by the artists' shares (ArtistCalibration).
+Whether it is any is decided from the scores alone, whatever the source of the photograph (OpenSet): the log odds of
+known against unknown are a weighted sum of four terms, and an intercept:
+
+    field      log sum over artists of exp(ratio + share): the evidence of all together
+    standing   log of the first artist's share among the first ten: 0 if nobody else comes near
+    tail       how far the first artist's ratio is above the mean of the next ten, in their standard deviations
+    paintings  log of the first artist's number of paintings
+
+A photograph from another source is far from all artists, and one from the gallery's source is near to many; the field
+alone would call the one unknown and the other known. Standing and tail compare artists with each other, so they do not
+depend on the source. With a weight of 1 for the field and 0 for the rest, this is Bayes' rule on the artists'
+likelihood ratios.
+
+fit_artists.py fits both.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from .calibration import GalleryScores
 from .vectors import Array, Doubles
 
 KERNEL = 24.0  # 20 and 28 gave the same on validation, within noise
+TERMS = ("field", "standing", "tail", "paintings")
+NEXT = 10  # artists with whom the first one is compared
+UNKNOWN_SHARE = 0.5  # of queries by artists whom the index does not hold; assumed, not measured
+LEAST_DEVIATION = 0.3  # nats: lower bound of the next artists' deviation, if there are few or all are equal
+
+
+@dataclass(frozen=True)
+class GalleryScores:
+    """The artist scores of some queries in a gallery.
+
+    scores: (q, a), -inf for an artist without a painting that counts; paintings: (q, a) how many of the artist's
+    paintings counted.
+    """
+
+    scores: Doubles
+    paintings: Doubles
 
 
 def artist_scores(cosines: Doubles, codes: npt.NDArray[np.int64], artists: int) -> GalleryScores:
@@ -78,3 +113,157 @@ def without_own_artists(known: GalleryScores, artists: npt.NDArray[np.int64]) ->
     scores[np.arange(len(artists)), artists] = -np.inf
     paintings[np.arange(len(artists)), artists] = 0
     return GalleryScores(scores, paintings)
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """The weights. auc and calibration_error: on held-out artists in and out of the gallery; None if there were too
+    few, or nothing was fitted."""
+
+    field: float = 1.0
+    standing: float = 0.0
+    tail: float = 0.0
+    paintings: float = 0.0
+    intercept: float = 0.0
+    auc: float | None = None
+    calibration_error: float | None = None
+
+    @property
+    def weights(self) -> Doubles:
+        """(5,) weights of the terms, and the intercept."""
+        return np.array([self.field, self.standing, self.tail, self.paintings, self.intercept])
+
+    def log_odds(self, terms: Doubles) -> Doubles:
+        """(q,) log odds of known against unknown, both being equally frequent; terms: (q, 4). -inf if no artist has a
+        score."""
+        is_counted = np.asarray(np.isfinite(terms).all(axis=-1))
+        finite = np.where(is_counted[..., None], terms, 0)
+        odds: Doubles = np.where(is_counted, finite @ self.weights[:-1] + self.intercept, -np.inf)
+        return odds
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> OpenSet:
+        """Raises KeyError, TypeError or ValueError if it is malformed."""
+        model = cls(**found)
+        if not all(math.isfinite(value) for value in asdict(model).values() if value is not None):
+            raise ValueError("not finite")
+        return model
+
+
+def auc_of(known: Doubles, unknown: Doubles) -> float:
+    """AUC: the probability that one of the known (k,) is above one of the unknown (u,), a tie counting one half."""
+    if not len(known) or not len(unknown):
+        return math.nan
+    ranked = np.sort(unknown)
+    below = (np.searchsorted(ranked, known, "left") + np.searchsorted(ranked, known, "right")) / 2
+    return float(below.mean() / len(unknown))
+
+
+def terms_of(ratios: Doubles, shares: Doubles, paintings: Doubles) -> Doubles:
+    """(..., 4) TERMS of queries; each argument (..., a).
+
+    ratios: log(p(score | this artist) / p(score | somebody unknown)); shares: log of the artist's prior share; both
+    -inf for an artist without a painting that counts. -inf if no artist has a score.
+    """
+    if not ratios.shape[-1]:
+        return np.full((*ratios.shape[:-1], len(TERMS)), -np.inf)
+    evidence = ratios + shares
+    order = np.argsort(-evidence, axis=-1, kind="stable")[..., : NEXT + 1]
+    best, near = (np.take_along_axis(values, order, -1) for values in (evidence, ratios))
+    first = order[..., :1]
+    has_any = np.isfinite(best[..., :1])
+    standing = np.where(has_any, best[..., :1], 0)[..., 0] - np.logaddexp.reduce(best[..., :NEXT], axis=-1)
+    counts = np.log(np.maximum(np.take_along_axis(paintings, first, -1), 1))[..., 0]
+    terms = np.stack([np.logaddexp.reduce(evidence, axis=-1), standing, _tail(near), counts], axis=-1)
+    return np.where(has_any, terms, -np.inf)
+
+
+def _tail(near: Doubles) -> Doubles:
+    """(...,) the tail of the first and the next artists' ratios (..., 11), -inf for missing ones."""
+    others = near[..., 1:]
+    is_there = np.isfinite(others)
+    count = np.maximum(is_there.sum(axis=-1), 1)
+    mean = np.where(is_there, others, 0).sum(axis=-1) / count
+    spread = np.sqrt(
+        np.where(is_there, (np.where(is_there, others, 0) - mean[..., None]) ** 2, 0).sum(axis=-1) / count
+        + LEAST_DEVIATION**2
+    )
+    first = np.where(np.isfinite(near[..., 0]), near[..., 0], 0)
+    return np.where(is_there.any(axis=-1), (first - mean) / spread, 0.0)
+
+
+@dataclass(frozen=True)
+class ArtistCalibration:
+    """Turns artist scores into probabilities. With n the paintings of an artist in the gallery:
+
+        log(p(score | this artist) / p(score | somebody unknown)) = slope * score + intercept - count_penalty * log(n)
+        prior of an artist, among those known, in proportion to n ** prior_exponent
+
+    The penalty corrects for one of many paintings being near by chance. open_set decides whether the query is by any of
+    the artists; these ratios and shares decide by which.
+    """
+
+    slope: float
+    intercept: float
+    count_penalty: float
+    measured_on: str
+    prior_exponent: float = 0.0  # all artists alike
+    open_set: OpenSet = field(default_factory=OpenSet)
+
+    def evidence(self, artist_scores: GalleryScores) -> Doubles:
+        """(q, a) log of likelihood ratio times share of the known; -inf for an artist without a painting."""
+        ratios, shares = self._scored(artist_scores)
+        return ratios + shares
+
+    def terms(self, artist_scores: GalleryScores) -> Doubles:
+        """(q, 4) the terms of open_set."""
+        return terms_of(*self._scored(artist_scores), artist_scores.paintings)
+
+    def posterior(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
+        """(q, a) probabilities of the artists and (q,) of somebody unknown; together they sum to 1."""
+        known, unknown = self.log_posterior(artist_scores, unknown_share)
+        return np.exp(known), np.exp(unknown)
+
+    def log_posterior(
+        self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE
+    ) -> tuple[Doubles, Doubles]:
+        """The logarithms of `posterior`, which stay finite if a probability underflows."""
+        odds = self._log_odds(artist_scores, unknown_share)
+        evidence = self.evidence(artist_scores)
+        among_known = evidence - np.maximum(np.logaddexp.reduce(evidence, axis=-1, keepdims=True), -1e6)
+        return among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
+
+    def unknown(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
+        """(q,) only the second part of `posterior`, in half the time."""
+        found: Doubles = np.exp(-np.logaddexp(0, self._log_odds(artist_scores, unknown_share)))
+        return found
+
+    def _log_odds(self, artist_scores: GalleryScores, unknown_share: float) -> Doubles:
+        """(q,) of known against unknown."""
+        odds: Doubles = self.open_set.log_odds(self.terms(artist_scores))
+        return odds + math.log((1 - unknown_share) / unknown_share)
+
+    def _scored(self, artist_scores: GalleryScores) -> tuple[Doubles, Doubles]:
+        """(q, a) log-likelihood ratios and log shares, -inf for an artist without a painting that counts."""
+        has_paintings = artist_scores.paintings > 0
+        paintings = np.log(np.where(has_paintings, artist_scores.paintings, 1))
+        scores = np.where(has_paintings, artist_scores.scores, 0)
+        ratios = self.slope * scores + self.intercept - self.count_penalty * paintings
+        shares = np.where(has_paintings, self.prior_exponent * paintings, -np.inf)
+        shares = shares - np.maximum(np.logaddexp.reduce(shares, axis=-1, keepdims=True), -1e6)
+        return np.where(has_paintings, ratios, -np.inf), shares
+
+
+@dataclass(frozen=True)
+class ArtistCase:
+    """A gallery, queries by its artists with the right one, truth (q,), and queries by somebody else.
+
+    known_by, unknown_by: the queries' artists as numbers that are the same in all cases, so that artists can be held
+    out.
+    """
+
+    known: GalleryScores
+    truth: npt.NDArray[np.int64]
+    unknown: GalleryScores
+    known_by: npt.NDArray[np.int64]
+    unknown_by: npt.NDArray[np.int64]

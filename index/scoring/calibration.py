@@ -8,7 +8,8 @@ fits; using a calibration needs only numpy.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,27 @@ import numpy.typing as npt
 
 from ...embedder import bounds
 from ...errors import BadSetting, Uncalibrated
-from . import upgrades
-from .curve import OperatingPoint, steps
-from .open_set import OpenSet, terms_of
-from .vectors import Doubles
+from .artist_scores import ArtistCalibration, OpenSet
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
 DEFAULT_PRIOR = 0.5  # people ask about two works for a reason
 VERSION = 4  # if similarities (neighbourhood.py) or scores (artist_scores.py) change, older fits must not be upgraded
 MOST_COUNT_PENALTY = 5.0  # either way; 1 means that twice the paintings need twice the evidence
-UNKNOWN_SHARE = 0.5  # of queries by artists whom the index does not hold; assumed, not measured
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Pairs below `distance` are called same; the rates were counted on labelled pairs."""
+
+    distance: float
+    false_positive_rate: float
+    true_positive_rate: float
+
+
+def steps(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
+    """The points in order, each distance once, so that there is a slope between any two."""
+    return tuple({point.distance: point for point in points}.values())
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,7 @@ class PairCalibration:
     def from_json(cls, found: dict[str, Any]) -> PairCalibration:
         """Raises KeyError, TypeError or ValueError if it is malformed."""
         scales = {name: Scale.from_json(found[name]) for name in ("by_distance", "by_fused_distance")}
-        return cls(**(found | scales | {"measured_on": upgrades.measured_on(found["measured_on"])}))
+        return cls(**(found | scales))
 
     def scale(self, has_landmarks: bool) -> Scale:
         """The scale to use."""
@@ -153,95 +164,6 @@ class PairCalibration:
     def fused_distances(self, distances: npt.NDArray[Any], similarities: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Fused distances of pairs with these distances and similarities, of any shape."""
         return distances + self.neighbourhood_weight * (1 - similarities)
-
-
-@dataclass(frozen=True)
-class GalleryScores:
-    """The artist scores of some queries in a gallery (artist_scores.py).
-
-    scores: (q, a), -inf for an artist without a painting that counts; paintings: (q, a) how many of the artist's
-    paintings counted.
-    """
-
-    scores: Doubles
-    paintings: Doubles
-
-
-@dataclass(frozen=True)
-class ArtistCalibration:
-    """Turns artist scores into probabilities. With n the paintings of an artist in the gallery:
-
-        log(p(score | this artist) / p(score | somebody unknown)) = slope * score + intercept - count_penalty * log(n)
-        prior of an artist, among those known, in proportion to n ** prior_exponent
-
-    The penalty corrects for one of many paintings being near by chance. open_set decides whether the query is by any of
-    the artists (open_set.py); these ratios and shares decide by which.
-    """
-
-    slope: float
-    intercept: float
-    count_penalty: float
-    measured_on: str
-    prior_exponent: float = 0.0  # all artists alike
-    open_set: OpenSet = field(default_factory=OpenSet)
-
-    def evidence(self, artist_scores: GalleryScores) -> Doubles:
-        """(q, a) log of likelihood ratio times share of the known; -inf for an artist without a painting."""
-        ratios, shares = self._scored(artist_scores)
-        return ratios + shares
-
-    def terms(self, artist_scores: GalleryScores) -> Doubles:
-        """(q, 4) the terms of open_set."""
-        return terms_of(*self._scored(artist_scores), artist_scores.paintings)
-
-    def posterior(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> tuple[Doubles, Doubles]:
-        """(q, a) probabilities of the artists and (q,) of somebody unknown; together they sum to 1."""
-        known, unknown = self.log_posterior(artist_scores, unknown_share)
-        return np.exp(known), np.exp(unknown)
-
-    def log_posterior(
-        self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE
-    ) -> tuple[Doubles, Doubles]:
-        """The logarithms of `posterior`, which stay finite if a probability underflows."""
-        odds = self._log_odds(artist_scores, unknown_share)
-        evidence = self.evidence(artist_scores)
-        among_known = evidence - np.maximum(np.logaddexp.reduce(evidence, axis=-1, keepdims=True), -1e6)
-        return among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
-
-    def unknown(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
-        """(q,) only the second part of `posterior`, in half the time."""
-        found: Doubles = np.exp(-np.logaddexp(0, self._log_odds(artist_scores, unknown_share)))
-        return found
-
-    def _log_odds(self, artist_scores: GalleryScores, unknown_share: float) -> Doubles:
-        """(q,) of known against unknown."""
-        odds: Doubles = self.open_set.log_odds(self.terms(artist_scores))
-        return odds + math.log((1 - unknown_share) / unknown_share)
-
-    def _scored(self, artist_scores: GalleryScores) -> tuple[Doubles, Doubles]:
-        """(q, a) log-likelihood ratios and log shares, -inf for an artist without a painting that counts."""
-        has_paintings = artist_scores.paintings > 0
-        paintings = np.log(np.where(has_paintings, artist_scores.paintings, 1))
-        scores = np.where(has_paintings, artist_scores.scores, 0)
-        ratios = self.slope * scores + self.intercept - self.count_penalty * paintings
-        shares = np.where(has_paintings, self.prior_exponent * paintings, -np.inf)
-        shares = shares - np.maximum(np.logaddexp.reduce(shares, axis=-1, keepdims=True), -1e6)
-        return np.where(has_paintings, ratios, -np.inf), shares
-
-
-@dataclass(frozen=True)
-class ArtistCase:
-    """A gallery, queries by its artists with the right one, truth (q,), and queries by somebody else.
-
-    known_by, unknown_by: the queries' artists as numbers that are the same in all cases, so that artists can be held
-    out.
-    """
-
-    known: GalleryScores
-    truth: npt.NDArray[np.int64]
-    unknown: GalleryScores
-    known_by: npt.NDArray[np.int64]
-    unknown_by: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -266,14 +188,13 @@ class Calibration:
 
     @classmethod
     def from_json(cls, found: dict[str, Any] | None, where: str) -> Calibration:
-        """Raises Uncalibrated if there is none, or it cannot be read."""
+        """Of this version (upgrades.py). Raises Uncalibrated if there is none, or it cannot be read."""
         if found is None:
             raise Uncalibrated(
                 f"{where}: not calibrated, so there is no threshold and no probability; run artidx calibrate, "
                 f"or ask for distances with artidx nearest --paintings"
             )
         try:
-            found = upgrades.calibration(found)
             if found["version"] != VERSION:
                 raise ValueError("version")
             pairs = PairCalibration.from_json(found["pairs"])

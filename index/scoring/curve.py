@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .calibration import OperatingPoint, steps
 from .neighbourhood import Neighbourhoods
 from .vectors import Array, Doubles, Integers
 
@@ -16,20 +17,6 @@ SPAN = 4.0  # the largest possible distance, plain or fused (calibration.py)
 BINS = 1 << 17  # over the span: the AUC is then accurate to the fifth digit
 BLOCK = 1 << 22  # pairs in memory at once: some 100 MB
 ROC_RATES = np.geomspace(1e-4, 1, 60)  # false-positive rates at which a curve is stored
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """Pairs below `distance` are called same; the rates were counted on labelled pairs."""
-
-    distance: float
-    false_positive_rate: float
-    true_positive_rate: float
-
-
-def steps(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
-    """The points in order, each distance once, so that there is a slope between any two."""
-    return tuple({point.distance: point for point in points}.values())
 
 
 @dataclass(frozen=True)

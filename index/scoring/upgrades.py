@@ -18,19 +18,16 @@ HELD_OUT = ", whom the model had not learnt when it was measured"  # in the firs
 
 
 def calibration(found: Any) -> Any:
-    """The calibration in version 4."""
-    if not isinstance(found, dict) or found.get("version") != 3:
+    """The calibration in version 4, and what it was measured on in today's words."""
+    if not isinstance(found, dict):
         return found
-    return found | {
-        "version": 4,
-        "pairs": _renamed(found.get("pairs"), PAIRS),
-        "artists": _renamed(found.get("artists"), ARTISTS),
-    }
-
-
-def measured_on(found: Any) -> Any:
-    """What a calibration was fitted to, in today's words."""
-    return found.replace(HELD_OUT, ", held out when the model was measured") if isinstance(found, str) else found
+    if found.get("version") == 3:
+        found = found | {
+            "version": 4,
+            "pairs": _renamed(found.get("pairs"), PAIRS),
+            "artists": _renamed(found.get("artists"), ARTISTS),
+        }
+    return found | {name: _reworded(part) for name, part in found.items() if name in ("pairs", "outside", "artists")}
 
 
 def manifest(found: Any) -> Any:
@@ -54,6 +51,12 @@ def _with_calibration(found: Any) -> Any:
     if isinstance(found, dict) and "calibration" in found:
         return found | {"calibration": calibration(found["calibration"])}
     return found
+
+
+def _reworded(part: Any) -> Any:
+    if not isinstance(part, dict) or not isinstance(part.get("measured_on"), str):
+        return part
+    return part | {"measured_on": part["measured_on"].replace(HELD_OUT, ", held out when the model was measured")}
 
 
 def _renamed(found: Any, keys: dict[str, str]) -> Any:

@@ -62,6 +62,7 @@ from ...files import (
     write_atomically,
 )
 from ...plain_text import cell, escaped, of_cell
+from ..scoring import upgrades
 from ..scoring.centre import uncentred
 from ..scoring.vectors import Array, Integers, Mask, Vectors
 from . import approximate, columns_file
@@ -238,7 +239,8 @@ class ModelFile:
                 source.manifest.calibration,
                 lambda target: write_atomically(target, read_model(source.model_path)),
             )
-        return cls(Model(source.sha256, source.name, source.dim), source.metadata.get("calibration"), source.save)
+        calibration = upgrades.calibration(source.metadata.get("calibration"))
+        return cls(Model(source.sha256, source.name, source.dim), calibration, source.save)
 
 
 def read(index: Path, opened: Generation | None = None) -> Generation:
