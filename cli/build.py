@@ -58,12 +58,13 @@ def build(
     """
     from ..embedder.catalogs.catalog import read_catalog
     from ..embedder.runtime import Embedder
+    from ..index.addresses import check
     from ..index.opened import Index
     from .recognised import note_recognised
     from .report import note_exact, pushed, show_push, show_report
 
     if push:  # checked now, hours before it is needed
-        push.check()
+        check(push)
     embedder = Embedder.load(model, device=own_device(options, device))
     least = embedder.preprocessing.least_side
     catalog = read_catalog(source, column_names(options), options["allow"], least=least, bar=progress)

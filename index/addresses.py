@@ -1,13 +1,26 @@
-"""What a user's word for an index on a server means: `milvus+http://...` or `postgresql://...`."""
+"""Indexes on a server: what a user's word for one means, and what can be done there.
+
+An address is only data (milvus/address.py, postgres/address.py). What speaks to its server is imported when that is
+asked. Asking raises BadIndex, IndexAway where no server answers or it does not know us, and MissingPackage.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..errors import BadSetting
+from ..errors import BadSetting, MissingPackage
 from .milvus import address as milvus
 from .postgres import address as postgres
 from .storage.address import Address
+
+if TYPE_CHECKING:
+    from ..embedder.parallel import Bar
+    from .storage.generations import Generation
+    from .storage.pushed import Pushed, Spread
+    from .storage.vector_store import VectorStore
 
 EXPECTED = f"{milvus.PREFIX}http://HOST:{milvus.PORT}/COLLECTION or {postgres.PREFIXES[0]}HOST/DATABASE/NAME"
 
@@ -24,3 +37,59 @@ def address_of(text: str) -> Address:
     if milvus.is_address(text):
         return milvus.Address.of(text)
     raise BadSetting(f"{text}: not an address; expected {EXPECTED}")
+
+
+def open_copy(address: Address) -> VectorStore:
+    """The generation that answers there."""
+    found: VectorStore = _store(address).open(address)
+    return found
+
+
+def published_sha256(address: Address) -> str:
+    """The beginning of the sha256 of the manifest of the generation that answers there."""
+    return str(_store(address).published_sha256(address))
+
+
+def check(address: Address) -> None:
+    """Raises its error if no copy could be made there, as far as can be known at once."""
+    _store(address).check(address)
+
+
+def push(index: Path, address: Address, bar: Bar, spread: Spread | None = None) -> Pushed:
+    """Copy the generation that is published in a folder, which then answers there. spread: who writes it, if not this
+    process."""
+    found: Pushed = _pushing(address).push(index, address, bar, spread=spread)
+    return found
+
+
+def writer(address: Address, generation: Generation) -> Callable[[range], None]:
+    """What writes the paintings at some places of a generation, once a push has made a table for it."""
+    found: Callable[[range], None] = _pushing(address).Writer(address, generation)
+    return found
+
+
+def _store(address: Address) -> Any:
+    """The class of stores on the address's server."""
+    if isinstance(address, milvus.Address):
+        from .milvus.milvus_store import MilvusStore
+
+        return MilvusStore
+    try:
+        from .postgres.postgres_store import PostgresStore
+    except ImportError:
+        raise MissingPackage(
+            "an index in PostgreSQL needs psycopg and pgvector; pip install 'artidx[postgres]'"
+        ) from None
+    return PostgresStore
+
+
+def _pushing(address: Address) -> Any:
+    """The module that writes to the address's server."""
+    _store(address)  # what cannot be imported is said there
+    if isinstance(address, milvus.Address):
+        from .milvus import push as to_milvus
+
+        return to_milvus
+    from .postgres import push as to_postgres
+
+    return to_postgres

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ..embedder.locations import Reader
 from ..embedder.parallel import batches
@@ -21,10 +20,10 @@ from ..embedder.remote import is_remote
 from ..errors import ArtidxError
 from .answers.search import Gallery, Query
 from .scoring.vectors import Doubles, distances
-from .storage.vector_store import Painting
+from .storage.vector_store import Painting, VectorStore
 
 if TYPE_CHECKING:
-    from .opened import Index
+    import pandas as pd
 
 SHOWN = 12  # paintings on the page of an index
 AT_ONCE = 256  # paintings whose neighbours are searched together
@@ -40,57 +39,56 @@ def distance_matrix(a: Sequence[Query], b: Sequence[Query]) -> Doubles:
     return np.stack([distances(query.vector[None], others) for query in a])
 
 
-def asked(index: Index, images: object) -> list[Query]:
-    """The paintings of a list. Raises the error of the first that cannot be used; BadSetting if it is not a list."""
-    from ..embedder.inputs import several
-
+def usable(queries: Iterable[Query | ArtidxError]) -> list[Query]:
+    """All of them. Raises the first error among them."""
     found = []
-    for query in index.queries(several(images)):
+    for query in queries:
         if isinstance(query, ArtidxError):
             raise query
         found.append(query)
     return found
 
 
-def neighbours(index: Index, k: int) -> pd.DataFrame:
+def neighbours(store: VectorStore, ids: Iterable[str], query_of: Callable[[str], Query], k: int) -> pd.DataFrame:
     """The k nearest others of each painting, one row per edge: `a` and `b` (ids) and `distance`, nearest first."""
-    gallery, table = Gallery(index.store), index.table
+    import pandas as pd
+
     rows: list[tuple[str, str, float]] = []
-    for names in batches(table["id"], AT_ONCE):
-        found = gallery.nearest_paintings([index.query_of_id(name) for name in names], k)
+    for names in batches(ids, AT_ONCE):
+        found = Gallery(store).nearest_paintings([query_of(name) for name in names], k)
         rows += [
             (name, near.painting.id, near.distance) for name, all_ in zip(names, found, strict=True) for near in all_
         ]
     return pd.DataFrame(rows, columns=["a", "b", "distance"])
 
 
-def page(index: Index) -> str:
-    """A few lines of self-contained HTML with some of the paintings."""
+def page(name: str, store: VectorStore, ids: Sequence[str] | None) -> str:
+    """A few lines of self-contained HTML with some of the paintings. ids: of those that a filter selects; None for
+    all."""
     with Reader(PICTURE_PIXELS) as reader:
-        cells = [_cell(painting, reader) for painting in index.store.paintings(_some(index))]
+        cells = [_cell(painting, reader) for painting in store.paintings(_some(store, ids))]
     return (
-        f"<div><p><b>{escape(index.public_name)}</b>: {_summary(index)}</p>"
+        f"<div><p><b>{escape(name)}</b>: {_summary(store)}</p>"
         f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(cells)}</div></div>'
     )
 
 
-def described(index: Index) -> str:
+def described(store: VectorStore) -> str:
     """One line: its name and content."""
-    return f"<Index {index.name}: {_summary(index)}>"
+    return f"<Index {store.name}: {_summary(store)}>"
 
 
-def _some(index: Index) -> list[int]:
+def _some(store: VectorStore, ids: Sequence[str] | None) -> list[int]:
     """Places of at most SHOWN paintings, spread over the index."""
-    if not index.filters:
-        return [int(place) for place in index.store.sample(SHOWN)]
-    ids = index.table["id"]
-    return [index.store.places("id", name)[0] for name in ids[:: max(1, len(ids) // SHOWN)][:SHOWN]]
+    if ids is None:
+        return [int(place) for place in store.sample(SHOWN)]
+    return [store.places("id", name)[0] for name in ids[:: max(1, len(ids) // SHOWN)][:SHOWN]]
 
 
-def _summary(index: Index) -> str:
-    manifest = index.manifest
+def _summary(store: VectorStore) -> str:
+    manifest, artists = store.manifest, int((store.artists.paintings > 0).sum())
     return (
-        f"{len(index):,} paintings by {index.artists:,} artists, generation {manifest.generation}, model "
+        f"{len(store):,} paintings by {artists:,} artists, generation {manifest.generation}, model "
         f"{escape(manifest.model.name)}"
     )
 

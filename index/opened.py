@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..embedder.catalogs.photographs import nearest_name, spellings
+from ..embedder.inputs import several
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
 from ..embedder.pictures.images import MAX_PIXELS
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
-from .addresses import address_of
+from . import addresses, notebook
 from .answers import twins
 from .answers.collection import Collection
 from .answers.same_picture import Reach
@@ -37,7 +38,7 @@ from .storage import generations
 from .storage.address import Address
 from .storage.generations import check_model
 from .storage.manifest import Manifest, damaged_files
-from .storage.pushed import Pushed, written_here
+from .storage.pushed import Pushed
 from .storage.vector_store import VectorStore
 from .storage.where import matching
 
@@ -161,8 +162,8 @@ class Index:
 
         cluster: whose workers write it there; they must have the index at the same path.
         """
-        where = address if isinstance(address, Address) else address_of(address)
-        return where.push(self._own_path(), bar, cluster.written if cluster else written_here)
+        where = address if isinstance(address, Address) else addresses.address_of(address)
+        return addresses.push(self._own_path(), where, bar, cluster.written if cluster else None)
 
     def add(
         self,
@@ -523,29 +524,21 @@ class Index:
 
         Raises UnknownPainting, UnreadableImage.
         """
-        from . import notebook
-
-        rows = notebook.asked(self, a)
-        return notebook.distance_matrix(rows, rows if b is None else notebook.asked(self, b))
+        rows = notebook.usable(self.queries(several(a)))
+        return notebook.distance_matrix(rows, rows if b is None else notebook.usable(self.queries(several(b))))
 
     def knn_graph(self, k: int = 10) -> pd.DataFrame:
         """The k nearest others of each painting, as in `nearest_paintings`: a table of `a`, `b` (ids) and `distance`.
 
         networkx.from_pandas_edgelist(graph, "a", "b", "distance") turns it into a graph.
         """
-        from . import notebook
-
-        return notebook.neighbours(self, _checked(k))
+        return notebook.neighbours(self.store, self.table["id"].tolist(), self.query_of_id, _checked(k))
 
     def __repr__(self) -> str:
-        from . import notebook
-
-        return notebook.described(self)
+        return notebook.described(self.store)
 
     def _repr_html_(self) -> str:
-        from . import notebook
-
-        return notebook.page(self)
+        return notebook.page(self.public_name, self.store, self.table["id"].tolist() if self.filters else None)
 
     def __reduce__(self) -> tuple[Callable[..., Index], tuple[Any, ...]]:
         """A pickle has its location, not its content: loading opens the same generation again, or raises BadIndex."""

@@ -13,6 +13,7 @@ from threading import Lock
 
 from ..embedder.runtime import Embedder, default_device, default_model, read_model
 from ..errors import BadIndex, BadModel
+from . import addresses
 from .addresses import address_of, is_address
 from .storage import generations, reference
 from .storage.address import Address
@@ -35,7 +36,7 @@ def open_store(source: Source, device: str | None, before: VectorStore | None = 
     before: a store opened earlier, from which unchanged parts are reused.
     """
     if isinstance(source, Address):
-        return source.open()
+        return addresses.open_copy(source)
     opened = before.generation if isinstance(before, FolderStore) else None
     generation = reference.read() if source is None else generations.read(source, opened)
     if device == "cuda":
@@ -46,7 +47,7 @@ def open_store(source: Source, device: str | None, before: VectorStore | None = 
 def published(source: Source) -> str | None:
     """The beginning of the sha256 of the manifest that is published there now; None for a source that never changes."""
     if isinstance(source, Address):
-        return source.published_sha256()
+        return addresses.published_sha256(source)
     return None if source is None else generations.current(source)[1]
 
 

@@ -27,6 +27,7 @@ from ... import errors
 from ...embedder.locations import absolute
 from ...embedder.runtime import Embedder, Embedding
 from ...errors import ArtidxError, BadSetting, ClusterFailed, MissingPackage
+from ..addresses import writer
 from ..storage.address import Address
 from ..storage.generations import Generation, read_generation
 
@@ -249,7 +250,7 @@ class _Writer:
             if self.problem:
                 raise ClusterFailed(self.problem)
             if self.write is None:
-                self.write = self.address.writer(self._generation())
+                self.write = writer(self.address, self._generation())
             self.write(range(int(part["start"]), int(part["stop"])))
         except ArtidxError as problem:
             return part | {"error": type(problem).__name__, "problems": [str(problem)]}

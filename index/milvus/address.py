@@ -7,20 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ...errors import BadSetting
 from ..storage import address
-
-if TYPE_CHECKING:
-    from ...embedder.parallel import Bar
-    from ..storage.generations import Generation
-    from ..storage.pushed import Pushed, Spread
-    from ..storage.vector_store import VectorStore
 
 PREFIX = "milvus+"
 TOKEN = "ARTIDX_MILVUS_TOKEN"  # noqa: S105  the name of a variable
@@ -73,31 +64,6 @@ class Address(address.Address):
         """The address without the collection."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
-
-    def open(self) -> VectorStore:
-        from .milvus_store import MilvusStore
-
-        return MilvusStore.open(self)
-
-    def published_sha256(self) -> str:
-        from .milvus_store import MilvusStore
-
-        return MilvusStore.published_sha256(self)
-
-    def check(self) -> None:
-        from .server import connected
-
-        connected(self).published()
-
-    def writer(self, generation: Generation) -> Callable[[range], None]:
-        from .push import Writer
-
-        return Writer(self, generation)
-
-    def push(self, index: Path, bar: Bar, spread: Spread) -> Pushed:
-        from .push import push
-
-        return push(index, self, bar, spread=spread)
 
     def __str__(self) -> str:
         return f"{PREFIX}{self.server}/{self.collection}"

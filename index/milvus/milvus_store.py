@@ -89,6 +89,11 @@ class MilvusStore:
         return collection[-16:]
 
     @classmethod
+    def check(cls, address: Address) -> None:
+        """Raises IndexAway if no server answers or it refuses us, BadIndex if the name is taken."""
+        connected(address).published()
+
+    @classmethod
     def of(cls, server: Server, collection: str) -> MilvusStore:
         """The store of the generation in a collection. Raises BadIndex if its facts are incomplete."""
         for name in (collection, collection + ABOUT):  # a restarted server may load it only on request

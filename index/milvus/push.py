@@ -33,11 +33,12 @@ WAIT_S = 0.5
 
 
 def push(
-    index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None, spread: Spread = written_here
+    index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None, spread: Spread | None = None
 ) -> Pushed:
     """Copy the published generation of a folder to Milvus, where it then answers at an address. Raises BadIndex.
 
-    kind: of the vector index; by default the one for this many paintings. spread: who writes the paintings.
+    kind: of the vector index; by default the one for this many paintings. spread: who writes the paintings, if
+    not this process.
     """
     started = monotonic()
     generation = generations.read(index)
@@ -104,7 +105,7 @@ def _name_of(address: Address, generation: Generation) -> str:
     return layout.collection_name(address.collection, generation.manifest.generation, generation.sha256)
 
 
-def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar, spread: Spread) -> int:
+def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar, spread: Spread | None) -> int:
     """Write the paintings that are not there yet; returns their number."""
     paintings, is_new = len(generation), not server.ask("has_collection", name)
     if is_new:
@@ -126,7 +127,11 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
     wanted = sum(map(len, missing))
     with bar(paintings, "pushing") as advance:
         advance(paintings - wanted)
-        for written in spread(server.address, generation, missing):
+        if spread is None:
+            sent = written_here(Writer(server.address, generation), missing)
+        else:
+            sent = spread(server.address, generation, missing)
+        for written in sent:
             advance(written)
     return wanted
 

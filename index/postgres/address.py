@@ -8,21 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-from ...errors import BadSetting, MissingPackage
+from ...errors import BadSetting
 from ..storage import address
-
-if TYPE_CHECKING:
-    from ...embedder.parallel import Bar
-    from ..storage.generations import Generation
-    from ..storage.pushed import Pushed, Spread
-    from ..storage.vector_store import VectorStore
-    from .postgres_store import PostgresStore
 
 PREFIXES = ("postgresql://", "postgres://")
 LONGEST = 24  # characters of a name: PostgreSQL allows 63 for a table, and the generation is appended
@@ -84,27 +74,6 @@ class Address(address.Address):
     def name(self) -> str:
         return self.table
 
-    def open(self) -> VectorStore:
-        return _store().open(self)
-
-    def published_sha256(self) -> str:
-        return _store().published_sha256(self)
-
-    def check(self) -> None:
-        _store().check(self)
-
-    def writer(self, generation: Generation) -> Callable[[range], None]:
-        _store()
-        from .push import Writer
-
-        return Writer(self, generation)
-
-    def push(self, index: Path, bar: Bar, spread: Spread) -> Pushed:
-        _store()
-        from .push import push
-
-        return push(index, self, bar, spread=spread)
-
     def __str__(self) -> str:
         host = f"[{self.host}]" if self.host and ":" in self.host else quote(self.host or "")
         user = "" if self.user is None else f"{quote(self.user, safe='')}@"
@@ -115,14 +84,3 @@ class Address(address.Address):
 def is_address(text: str | os.PathLike[str]) -> bool:
     """Whether this is an index in PostgreSQL, not a file."""
     return isinstance(text, str) and text.startswith(PREFIXES)
-
-
-def _store() -> type[PostgresStore]:
-    """The module that talks to the server. Raises MissingPackage."""
-    try:
-        from .postgres_store import PostgresStore
-    except ImportError:
-        raise MissingPackage(
-            "an index in PostgreSQL needs psycopg and pgvector; pip install 'artidx[postgres]'"
-        ) from None
-    return PostgresStore

@@ -33,11 +33,12 @@ READY_S = 24 * 3600.0  # a graph of very many paintings takes hours
 
 
 def push(
-    index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None, spread: Spread = written_here
+    index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None, spread: Spread | None = None
 ) -> Pushed:
     """Copy the published generation of a folder to PostgreSQL, where it then answers at an address. Raises BadIndex.
 
-    kind: how vectors are searched; by default the one for this many paintings. spread: who writes the paintings.
+    kind: how vectors are searched; by default the one for this many paintings. spread: who writes the paintings, if
+    not this process.
     """
     started = monotonic()
     generation = generations.read(index)
@@ -115,7 +116,7 @@ def _name_of(address: Address, generation: Generation) -> str:
     return layout.table_name(address.name, generation.manifest.generation, generation.sha256)
 
 
-def _write(server: Server, name: str, generation: Generation, bar: Bar, spread: Spread) -> int:
+def _write(server: Server, name: str, generation: Generation, bar: Bar, spread: Spread | None) -> int:
     """Write the paintings that are not there yet; returns their number."""
     server.ask("create a table", lambda connection: _make(connection, server.address.name, name, generation))
     paintings = len(generation)
@@ -124,7 +125,11 @@ def _write(server: Server, name: str, generation: Generation, bar: Bar, spread: 
     wanted = sum(map(len, missing))
     with bar(paintings, "pushing") as advance:
         advance(paintings - wanted)
-        for written in spread(server.address, generation, missing):
+        if spread is None:
+            sent = written_here(Writer(server.address, generation), missing)
+        else:
+            sent = spread(server.address, generation, missing)
+        for written in sent:
             advance(written)
     return wanted
 

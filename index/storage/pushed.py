@@ -25,9 +25,8 @@ EXHAUSTIVE = ("FLAT", "exact")  # kinds of index with exhaustive search
 Spread = Callable[[Address, Generation, Sequence[range]], Iterator[int]]
 
 
-def written_here(address: Address, generation: Generation, parts: Sequence[range]) -> Iterator[int]:
-    """Write the parts in this process, one after the other."""
-    write = address.writer(generation)
+def written_here(write: Callable[[range], None], parts: Sequence[range]) -> Iterator[int]:
+    """Write the parts in this process, one after the other, and yield how many paintings each has."""
     for part in parts:
         write(part)
         yield len(part)
