@@ -26,12 +26,10 @@ from PIL import Image
 from ..errors import BadModel, BadSetting, MissingPackage, UnreadableImage, exhausted
 from . import bounds
 from .as_transformer import AsTransformer
-from .deadline import Deadline, Loading
-from .graph import check_graph
-from .inputs import one, several
 from .locations import Reader, content_hash
+from .model_limits import Deadline, Loading, check_graph
 from .parallel import ahead, batches
-from .pictures.images import MAX_PIXELS, Pixels, Source, check_size
+from .pictures.images import MAX_PIXELS, Pixels, Source, check_size, one, several
 from .pictures.preprocessing import Preprocessing
 from .resources import available_cores as available_cores
 
@@ -146,7 +144,7 @@ class Embedder(AsTransformer):
         """One Embedding for each image, in order; a bad image carries its problem and does not stop the others.
 
         workers: threads, by default one per core; batch_size: images per batch, on a GPU only; allowed: prefixes of
-        object storage that may be read (remote.py). Raises UnreachableStorage.
+        object storage that may be read (locations.py). Raises UnreachableStorage.
         """
         images = several(images)
         workers = available_cores() if workers is None else workers

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..embedder.locations import Reader
+from ..embedder.locations import Reader, is_remote
 from ..embedder.parallel import batches
 from ..embedder.pictures.images import picture
-from ..embedder.remote import is_remote
 from ..errors import ArtidxError
 from .answers.search import Gallery, Query
 from .scoring.vectors import Doubles, distances

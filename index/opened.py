@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..embedder.catalogs.photographs import nearest_name, spellings
-from ..embedder.inputs import several
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
-from ..embedder.pictures.images import MAX_PIXELS
+from ..embedder.pictures.images import MAX_PIXELS, several
 from ..embedder.runtime import Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
 from . import addresses, notebook

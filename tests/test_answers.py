@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import artidx
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
 from artidx.index.scoring.artist_scores import KERNEL, artist_scores
@@ -155,6 +159,29 @@ def test_a_stored_painting_needs_no_model(index, monkeypatch):
     again = Index.open(index.source)
     monkeypatch.setattr(Embedder, "__init__", refuse)
     assert again.pair("Red Painter/R0.png", index.generation.table["path"][5]).distance > 0
+
+
+def test_a_question_about_two_files_enters_only_what_the_architecture_names(index, tmp_path):
+    """It entered 40 files, among them those that fetch from the web and those that read older formats."""
+    root, entered = Path(artidx.__file__).parent, set()
+
+    def note(frame, event, _):
+        if event == "call":
+            entered.add(frame.f_code.co_filename)
+
+    pictures = [painting(tmp_path / f"{seed}.jpg", seed, HUES["Red Painter"]) for seed in (88, 89)]
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        index.pair(*pictures)
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    text = (root / "ARCHITECTURE.md").read_text("utf-8")
+    named = text[text.index("## From a picture") : text.index("## Where to add")]
+    ours = {path.name for path in map(Path, entered) if {root / "embedder", root / "index"} & {*path.parents}}
+    assert len(ours) > 20
+    assert {name for name in ours if name not in named} == set()
 
 
 def test_a_model_is_loaded_once_for_an_index_and_all_that_filters_make_of_it(index, tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 import artidx as package
 from artidx import Embedder, Index
 from artidx.cli.main import artidx
-from artidx.embedder.graph import check_graph
+from artidx.embedder.model_limits import check_graph
 from artidx.embedder.runtime import SHIPPED, model_file
 from artidx.errors import BadIndex, BadModel
 from artidx.files import write_atomically
@@ -325,7 +325,7 @@ def test_a_graph_in_two_parts_is_looked_at_in_both():
 
 
 def test_a_model_of_endless_small_parts_is_refused(monkeypatch):
-    monkeypatch.setattr("artidx.embedder.graph.MOST_FIELDS", 1000)
+    monkeypatch.setattr("artidx.embedder.model_limits.MOST_FIELDS", 1000)
     with pytest.raises(BadModel, match="parts"):
         check_graph(field(7, 2, field(10, 2, b"") * 1100), "model.onnx")
 

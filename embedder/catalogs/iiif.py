@@ -25,9 +25,9 @@ import pandas as pd
 
 from ...errors import BadCatalog, UnreadableImage
 from ...files import open_plain
+from ..locations import Remote, is_remote
 from ..parallel import Bar, ahead
 from ..pictures.formats import is_read
-from ..remote import Remote, is_remote
 from ..web import AT_ONCE, FRESH_S
 from .described import ColumnNames, Recognised, found_columns, renamed
 from .headings import columns_of

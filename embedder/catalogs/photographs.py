@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from urllib.parse import unquote
 
+from ..locations import is_remote
 from ..pictures.formats import is_read, unread
-from ..remote import is_remote
 from .leftovers import LeftAlone, walk
 from .letters import composed, folded
 

@@ -1,6 +1,7 @@
 """The one entry for every image: a file, bytes, a PIL image or an array becomes a small RGB square.
 
-Parts of an image can become such squares, too, and thumbnails are made here.
+Arrays of other libraries (torch, jax, ...) become NumPy arrays. Parts of an image can become such squares, too, and
+thumbnails are made here.
 
 Any problem with an image is raised as UnreadableImage with one reason, never as another exception. Does not know where
 bytes come from (locations.py) nor what a network does with the pixels (runtime.py). An image is squashed to the square,
@@ -18,7 +19,7 @@ import math
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -35,7 +36,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from ...errors import NotAnImage, UnreadableImage
+from ...errors import BadSetting, NotAnImage, UnreadableImage
 from . import apart, formats, structure, tiff
 from .colour import to_srgb
 from .samples import Pixels as Pixels  # re-exported
@@ -47,6 +48,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares o
 T = TypeVar("T")
 
 INSET = 0.04  # of width and of height, left out on each side; 0.03 to 0.06 gave the same on a museum's photographs
+CHANNELS = (1, 3, 4)  # grey, RGB, and with alpha
 JPEG_QUALITY, JPEG_SUBSAMPLING = 75, "4:2:0"  # of the squares: that of the shipped model's training paintings
 PLUGINS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImageFile,
@@ -72,6 +74,42 @@ QUICK_PIXELS_OF_SCANS = 40_000_000  # of a JPEG, which is decoded at reduced siz
 
 _globals = threading.Lock()
 _inside: list[Any] = []  # what restores Pillow's settings, then one entry per decoding thread
+
+
+def several(images: Any) -> Iterable[Any]:
+    """The images one by one. Raises BadSetting for a single image, and for what is no sequence of images.
+
+    These are probably mistakes: a path would be iterated letter by letter, an image row by row, a table by its column
+    names.
+    """
+    if isinstance(images, str | os.PathLike | bytes | Image.Image):
+        what = repr(os.fspath(images)) if isinstance(images, str | os.PathLike) else f"of type {type(images).__name__}"
+        raise BadSetting(f"expected several images, this is one ({what}); pass it in a list: [image]")
+    if hasattr(images, "columns"):
+        raise BadSetting("expected several images, this is a DataFrame; pass its column of paths: table['path']")
+    if _is_array(images):
+        array = _array(images)
+        if array.dtype.kind in "buif" and array.ndim < 4 and (array.ndim < 3 or _is_one_image(array.shape)):
+            raise BadSetting(
+                f"expected several images, this is one array of shape {array.shape}; pass it in a list: [image]"
+            )
+        return list(array)
+    if not isinstance(images, Iterable):
+        raise BadSetting(f"expected several images, this is of type {type(images).__name__}; pass a list")
+    return images
+
+
+def one(image: Any) -> Any:
+    """A path, bytes, a PIL image or an array (h, w) or (h, w, channels). Raises UnreadableImage."""
+    if _is_array(image):
+        array = _array(image)
+        is_channels_first = array.ndim == 3 and array.shape[0] in CHANNELS and array.shape[2] not in CHANNELS
+        return np.moveaxis(array, 0, -1) if is_channels_first else array
+    if isinstance(image, str | os.PathLike | bytes | Image.Image) or hasattr(image, "read"):
+        return image
+    if isinstance(image, bytearray | memoryview):
+        return bytes(image)
+    raise UnreadableImage(f"of type {type(image).__name__}; expected a path, bytes, a PIL image or an array")
 
 
 def square(image: Source, size: int, *, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -126,6 +164,25 @@ def picture(image: Source, side: int, *, max_pixels: int = MAX_PIXELS) -> Image.
         return rgb
 
     return _opened(image, side, max_pixels, reduced)
+
+
+def _is_array(image: Any) -> bool:
+    return hasattr(image, "__array__") and not isinstance(image, str | bytes | Image.Image)
+
+
+def _array(image: Any) -> np.ndarray[Any, Any]:
+    try:
+        if callable(getattr(image, "detach", None)):  # a tensor that is being trained, or on a GPU
+            image = image.detach().cpu()
+        return np.asarray(image)
+    except Exception as problem:  # other libraries raise anything
+        raise UnreadableImage(
+            f"of type {type(image).__name__}, which cannot be read as an array: {' '.join(str(problem).split())[:200]}"
+        ) from None
+
+
+def _is_one_image(shape: tuple[int, ...]) -> bool:
+    return shape[2] in CHANNELS or shape[0] in CHANNELS
 
 
 def _opened(image: Source, least: int, max_pixels: int, use: Callable[[Image.Image], T]) -> T:

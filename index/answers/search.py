@@ -231,9 +231,9 @@ class Gallery:
     def artists_scored(self, query: Query, candidates: Candidates) -> Scored:
         """All artists by how near their candidates are to a query."""
         artists = self.store.artists
-        scored = artist_scores(candidates.cosines, candidates.artists, len(artists))
+        scored = artist_scores(candidates.cosines, candidates.artists, len(artists.keys))
         own = self.store.artists_at(list(query.own))
-        left_out = np.bincount(own + 1, minlength=len(artists) + 1)[1:]
+        left_out = np.bincount(own + 1, minlength=len(artists.keys) + 1)[1:]
         uncounted = artists.paintings - left_out - scored.paintings
         whole = with_tail(scored, uncounted, self._tail_estimate(query, candidates))
         return Scored(compensated(whole, left_out), scored.paintings > 0, left_out)

@@ -26,10 +26,9 @@ import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key, attributed
 from ...embedder.catalogs.catalog import COLUMNS, Catalog
-from ...embedder.locations import Reader, absolute
+from ...embedder.locations import Reader, absolute, is_remote
 from ...embedder.parallel import Bar, no_bar
 from ...embedder.pictures.images import MAX_PIXELS
-from ...embedder.remote import is_remote
 from ...embedder.runtime import BATCH_SIZE, Embedder, Embedding
 from ...embedder.web import FRESH_S
 from ...errors import BadIndex, UnreadableImage, damaged, exhausted

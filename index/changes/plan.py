@@ -24,9 +24,8 @@ import pandas as pd
 
 from ...embedder import hashed
 from ...embedder.catalogs.attribution import artist_key
-from ...embedder.locations import Reader, absolute, content_hash, split_location
+from ...embedder.locations import Reader, absolute, content_hash, is_remote, split_location
 from ...embedder.parallel import ahead
-from ...embedder.remote import is_remote
 from ...embedder.runtime import available_cores
 from ...errors import UnreadableImage
 from ..scoring.vectors import Integers, blocks

@@ -228,7 +228,7 @@ class PostgresStore:
         )
         if self._condition is None:
             return known
-        counts = np.zeros(len(known), np.int64)
+        counts = np.zeros(len(known.keys), np.int64)
         for number, paintings in self._rows(
             "SELECT artist_number, count(*) FROM {table} WHERE {where} GROUP BY artist_number",
             self._filter.values,

@@ -58,9 +58,6 @@ class Artists:
     names: Sequence[str]
     paintings: npt.NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.keys)
-
     @cached_property
     def numbers(self) -> dict[str, int]:
         """An artist's number by the key."""

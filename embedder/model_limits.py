@@ -1,21 +1,29 @@
-"""Check the graph of a model file before anything runs it, since a model may come from anywhere.
+"""What a model may have in its graph, and how long it may run, since it may come from anywhere.
 
 ONNX Runtime would read the files that a tensor names, run a loop for years and load operators that others wrote. So a
 graph may have only the operators that lead from a picture to a vector, each run once, and its weights must be in the
 file itself. Reads as much of protobuf's wire format as that takes, without the package onnx. Does not check that the
 graph is valid: ONNX Runtime does.
+
+Runs of a model, and its loading, that take too long are terminated: one thread checks every second while anything runs.
+A run can be ended between two operators, not within one. Loading can be ended between two steps, and computing the
+constants of a graph is a single step: if that is much work, it is left to the runs.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple
+from time import monotonic
+from typing import Any, NamedTuple
 
 from ..errors import BadModel
 
 MOST_FIELDS = 1_000_000  # of names, numbers and parts: many times those of a large network; checked in seconds
 MOST_CONSTANTS, MOST_PRODUCTS = 2000, 20  # of operators that depend on no picture; exporters leave hundreds, and none
+LOOK_S = 1.0  # between two checks of what runs
 DEEPEST = 32  # of nested messages: a graph without subgraphs is half as deep
 
 # Of opset 23 of ONNX: all that map tensors to tensors without control flow, sequences, strings, randomness or training.
@@ -183,7 +191,8 @@ def _check_operator(fields: list[_Field]) -> str:
     if name not in OPERATORS.get(domain, ()):
         called = f"{domain}::{name}" if domain else name
         raise _Refused(
-            f"has the operator {called[:80]!r}, which is not among those that are run (embedder/graph.py lists them)"
+            f"has the operator {called[:80]!r}, which is not among those that are run "
+            f"(embedder/model_limits.py lists them)"
         )
     return name
 
@@ -222,3 +231,59 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         if byte < 128:
             return found, at + place + 1
     raise ValueError("a number without an end")
+
+
+class Loading:
+    """The creation of a session, with the interface by which a run is terminated."""
+
+    def __init__(self, options: Any) -> None:
+        """options: ONNX Runtime's SessionOptions."""
+        self._options = options
+        self._is_ended = False
+
+    @property
+    def terminate(self) -> bool:
+        """Whether it has been told to terminate."""
+        return self._is_ended
+
+    @terminate.setter
+    def terminate(self, is_ended: bool) -> None:
+        self._is_ended = is_ended
+        self._options.set_load_cancellation_flag(is_ended)
+
+
+class Deadline:
+    """So many seconds for each run; safe to share between threads."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._running: dict[int, tuple[float, Any]] = {}  # when it must end, and what to terminate
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def of(self, run: Any) -> Iterator[None]:
+        """A context in which the run may take this long; after that it is told to terminate. run: RunOptions or a
+        Loading."""
+        with self._changed:
+            self._running[id(run)] = monotonic() + self.seconds, run
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, name="deadline", daemon=True)
+                self._thread.start()
+            elif len(self._running) == 1:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._running[id(run)]
+
+    def _look(self) -> None:
+        while True:
+            with self._changed:
+                while not self._running:
+                    self._changed.wait()
+                for ends, run in self._running.values():
+                    if monotonic() > ends:
+                        run.terminate = True
+                self._changed.wait(min(LOOK_S, self.seconds))
