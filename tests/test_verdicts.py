@@ -461,10 +461,10 @@ def test_each_image_is_embedded_once(tmp_path, index, monkeypatch):
     strangers = [painting(tmp_path / f"s{i}.png", 900 + i) for i in range(3)]
     (tmp_path / "p.csv").write_text("a,b\n" + "".join(f"{a},{b}\n" for a in strangers for b in strangers))
     embedded = []
-    plain = index.embedder.embed
+    plain = index.embedder.embed_one
     monkeypatch.setattr(
-        "artidx.embedder.runtime.Embedder.embed",
-        lambda self, images, **how: embedded.extend(images) or plain(images, **how),
+        "artidx.embedder.runtime.Embedder.embed_one",
+        lambda self, image, reader: embedded.append(image) or plain(image, reader),
     )
     status, out = bulk("pair", "--pairs", tmp_path / "p.csv", "-i", index.source)
     assert status == 0
