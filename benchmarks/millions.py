@@ -6,7 +6,7 @@ Each step is a process of its own, whose peak of private memory is sampled. Its 
 step that has them is not run again: the same command resumes. Vectors are synthetic, with 256 numbers, and cluster as
 artists do (benchmarks/search.py). Ten million need 45 GB of disk. Times are processor times, since such a run is long
 and seldom alone; those of questions are compared with FAISS' own half precision in the same process. At the end, the
-costs of all sizes are fitted, checked, extrapolated and drawn (FOLDER/memory.svg).
+costs of all sizes are fitted, checked, extrapolated and drawn (FOLDER/memory.png).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from artidx.index.storage.segments import Draft
 K, ASKED, CHANGED, SEED = 10, 64, 100, 1
 FEW, HALF = "year == 1510", "year < 1700"
 REMOVED = 0.26  # of the paintings: a little more than makes a segment be written anew
-PICTURE = "memory.svg"
+PICTURE = "memory.png"
 
 Facts = dict[str, float]
 
@@ -275,7 +275,7 @@ def drawn(results: Sized, path: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel="paintings", ylabel="GB")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, dpi=140)
 
 
 def main() -> None:
