@@ -257,7 +257,7 @@ def drawn(results: Sized, path: Path) -> None:
     """Memory by size, both logarithmic."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
     axes = figure.add_subplot()
     for name, label, style in (
         ("disk, GB", "the index on disk", {"color": "0.6", "linestyle": "--"}),
@@ -274,7 +274,7 @@ def drawn(results: Sized, path: Path) -> None:
         axes.plot(*zip(*points, strict=True), marker="o", label=label, **style)
     axes.set(xscale="log", yscale="log", xlabel="paintings", ylabel="GB")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=140)
 
 
