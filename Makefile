@@ -48,10 +48,11 @@ pytest: $(DEV)/installed
 	TMPDIR=$(TEMPORARY) $(DEV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # An index broken on purpose, at length: 300 kills, 500 flipped bytes, 200 publishes, 5,000 bad images; and a service
-# among bad clients: 2,000 malformed uploads, 50 generations under load. Minutes.
+# among bad clients: 2,000 malformed uploads, 50 generations under load; a cluster whose driver and nodes are killed.
+# Minutes.
 faults: $(DEV)/installed
 	ARTIDX_FAULTS=full ARTIDX_FUZZ_S=60 $(DEV)/bin/python -m pytest -s tests/test_faults.py tests/test_service_hostile.py \
-		tests/test_hostile*.py tests/test_fuzz*.py
+		tests/test_hostile*.py tests/test_fuzz*.py tests/test_cluster.py
 
 # An hour, a quarter each for pictures, tables, expressions and manifests; each with a seed of its own, which it prints.
 MINUTES = 60

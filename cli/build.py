@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import (
+    INDEX,
+    NEW_INDEX,
     catalog_options,
     column_names,
     embedding_options,
     layout,
     layout_options,
     model_option,
-    output_option,
     own_device,
     push_option,
     replace_option,
@@ -23,12 +23,22 @@ from .options import (
 from .output import note, progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..index.storage.address import Address
 
 
 @click.command()
 @click.argument("source")
-@output_option
+@click.option(
+    "-o",
+    "--output",
+    type=NEW_INDEX,
+    default=INDEX,
+    show_default=True,
+    metavar="NAME.artidx",
+    help="The index to make; or its address in Milvus or PostgreSQL, to make it there and keep no folder.",
+)
 @replace_option
 @layout_options
 @push_option
@@ -37,7 +47,7 @@ if TYPE_CHECKING:
 @embedding_options
 def build(
     source: str,
-    output: Path,
+    output: Path | Address,
     replace: bool,
     half: bool,
     approximate: bool,
@@ -60,9 +70,14 @@ def build(
     from ..embedder.runtime import Embedder
     from ..index.addresses import check
     from ..index.opened import Index
+    from ..index.storage.address import Address
     from .recognised import note_recognised
     from .report import note_exact, pushed, show_push, show_report
 
+    if isinstance(output, Address):
+        if half or approximate or push:
+            raise click.UsageError("--half, --approximate and --push are for an index in a folder")
+        check(output)
     if push:  # checked now, hours before it is needed
         check(push)
     embedder = Embedder.load(model, device=own_device(options, device))
@@ -71,17 +86,26 @@ def build(
     note_recognised(catalog)
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
     with settings(options, device) as chosen:
-        index, report = Index.build(
-            output,
-            catalog,
-            embedder=embedder,
-            settings=chosen,
-            layout=layout(half, approximate),
-            replace=replace,
-            bar=progress,
-        )
-    found = pushed(index, push) if push and as_json else None
-    show_report(index, report, as_json, found)
+        if isinstance(output, Address):
+            index, report, found = Index.build_there(
+                output, catalog, embedder=embedder, settings=chosen, replace=replace, bar=progress
+            )
+        else:
+            index, report = Index.build(
+                output,
+                catalog,
+                embedder=embedder,
+                settings=chosen,
+                layout=layout(half, approximate),
+                replace=replace,
+                bar=progress,
+            )
+    if isinstance(output, Address):
+        show_report(index, report, as_json, found)
+        if not as_json:
+            show_push(output, found)
+        return
+    show_report(index, report, as_json, pushed(index, push) if push and as_json else None)
     note_exact(index, approximate)
     if push and not as_json:  # the report first: a push takes a while
         show_push(push, pushed(index, push))

@@ -78,8 +78,8 @@ class _FolderType(click.ParamType[Any]):
 
         if is_address(value):
             self.fail(
-                f"{value} is a copy on a server of an index in a folder; name the folder, and bring what is new "
-                f"there with artidx push",
+                f"{value} is on a server, where nothing is changed: name the folder that was pushed there, and push it "
+                f"again with artidx push; what was built there is built again with artidx build --replace",
                 param,
                 ctx,
             )
@@ -105,6 +105,7 @@ class _AskedType(_IndexType):
 
 
 ADDRESS = _AddressType()
+NEW_INDEX = _IndexType()  # to make in a folder or on a server
 INDEX_FOLDER = _FolderType()  # for commands that change it, or need its files
 ANY_INDEX = _IndexType()  # for commands that only ask
 INDEX = Path("paintings.artidx")

@@ -7,8 +7,7 @@ asked. Asking raises BadIndex, IndexAway where no server answers or it does not 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadSetting, MissingPackage
@@ -19,7 +18,8 @@ from .storage.address import Address
 if TYPE_CHECKING:
     from ..embedder.parallel import Bar
     from .storage.generations import Generation
-    from .storage.pushed import Pushed, Spread
+    from .storage.pushed import Entries, Original, Pushed
+    from .storage.stage import Stage
     from .storage.vector_store import VectorStore
 
 EXPECTED = f"{milvus.PREFIX}http://HOST:{milvus.PORT}/COLLECTION or {postgres.PREFIXES[0]}HOST/DATABASE/NAME"
@@ -55,16 +55,42 @@ def check(address: Address) -> None:
     _store(address).check(address)
 
 
-def push(index: Path, address: Address, bar: Bar, spread: Spread | None = None) -> Pushed:
-    """Copy the generation that is published in a folder, which then answers there. spread: who writes it, if not this
-    process."""
-    found: Pushed = _pushing(address).push(index, address, bar, spread=spread)
+def published_generation(address: Address) -> int | None:
+    """The number of the generation that answers there; None for none."""
+    found: int | None = _store(address).published_generation(address)
     return found
+
+
+def push(original: Original, address: Address, bar: Bar) -> Pushed:
+    """Copy a generation, which then answers there."""
+    found: Pushed = _pushing(address).push(original, address, bar)
+    return found
+
+
+def write(address: Address, generation: int, sha256: str, entries: Entries) -> None:
+    """Write paintings of the generation with this number and sha256, for which a push has made a table."""
+    _pushing(address).write(address, generation, sha256, entries)
 
 
 def writer(address: Address, generation: Generation) -> Callable[[range], None]:
     """What writes the paintings at some places of a generation, once a push has made a table for it."""
-    found: Callable[[range], None] = _pushing(address).Writer(address, generation)
+    from .storage.pushed import EntriesOf
+
+    entries_of = EntriesOf(generation)
+    return lambda part: write(address, generation.manifest.generation, generation.sha256, entries_of(part))
+
+
+def written_here(address: Address, generation: Generation, parts: Sequence[range]) -> Iterator[int]:
+    """Write the parts in this process, one after the other, and yield how many paintings each has (pushed.Spread)."""
+    write_part = writer(address, generation)
+    for part in parts:
+        write_part(part)
+        yield len(part)
+
+
+def stage(address: Address, dim: int) -> Stage:
+    """Where embeddings of this length are while an index is built there."""
+    found: Stage = _staging(address).Stage(address, dim)
     return found
 
 
@@ -93,3 +119,15 @@ def _pushing(address: Address) -> Any:
     from .postgres import push as to_postgres
 
     return to_postgres
+
+
+def _staging(address: Address) -> Any:
+    """The module of embeddings on the address's server."""
+    _store(address)
+    if isinstance(address, milvus.Address):
+        from .milvus import stage as in_milvus
+
+        return in_milvus
+    from .postgres import stage as in_postgres
+
+    return in_postgres

@@ -37,7 +37,7 @@ from .storage import generations
 from .storage.address import Address
 from .storage.generations import check_model
 from .storage.manifest import Manifest, damaged_files
-from .storage.pushed import Pushed
+from .storage.pushed import Folder, Pushed
 from .storage.vector_store import VectorStore
 from .storage.where import matching
 
@@ -117,6 +117,29 @@ class Index:
         report = building.build(Path(path), catalog, embedder, settings, layout or Layout(), replace=replace, bar=bar)
         return cls.open(path, embedder=embedder), report
 
+    @classmethod
+    def build_there(
+        cls,
+        address: str | Address,
+        source: str | os.PathLike[str] | Catalog | pd.DataFrame,
+        *,
+        embedder: Embedder | None = None,
+        names: ColumnNames | None = None,
+        settings: Settings | None = None,
+        replace: bool = False,
+        bar: Bar = no_bar,
+    ) -> tuple[Index, Report, Pushed]:
+        """Embed a catalog into a new index on a server, with no folder of it anywhere. Raises BadIndex."""
+        from .changes.build import Settings
+        from .changes.build_there import build_there
+
+        settings = settings or Settings()
+        embedder = embedder or Embedder.load()
+        where = address if isinstance(address, Address) else addresses.address_of(address)
+        catalog = cls._catalog(source, embedder, settings, names, bar)
+        report, pushed = build_there(where, catalog, embedder, settings, replace=replace, bar=bar)
+        return cls.open(where, embedder=embedder), report, pushed
+
     @staticmethod
     def _catalog(
         source: str | os.PathLike[str] | Catalog | pd.DataFrame,
@@ -162,7 +185,8 @@ class Index:
         cluster: whose workers write it there; they must have the index at the same path.
         """
         where = address if isinstance(address, Address) else addresses.address_of(address)
-        return addresses.push(self._own_path(), where, bar, cluster.written if cluster else None)
+        original = Folder(generations.read(self._own_path()), cluster.written if cluster else addresses.written_here)
+        return addresses.push(original, where, bar)
 
     def add(
         self,

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from artidx.index.scoring.centre import DOUBT, centre_of, centre_of_sums, centred, uncentred
-from artidx.index.scoring.neighbourhood import LANDMARKS
+from artidx.index.scoring.neighbourhood import LANDMARKS, smallest
+from artidx.index.scoring.parts import Nearest, Smallest, Summary, joined
 from artidx.index.scoring.sums import Sums
-from artidx.index.scoring.vectors import distances
+from artidx.index.scoring.vectors import Vectors, distances
 from artidx.index.storage.folder_store import Known
 from artidx.index.storage.generations import Contents
 from artidx.index.storage.manifest import Storage
@@ -59,6 +60,27 @@ def test_sums_of_parts_have_the_bits_of_the_whole_however_it_is_divided_and_join
     assert parts[0].means().tobytes() == whole.means().tobytes()
     for artist, mean in zip(whole.artists, whole.means(), strict=True):  # and they are the means
         np.testing.assert_allclose(mean, vectors[artists == artist].astype(np.float64).mean(axis=0), atol=2e-10)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=10)
+def test_what_parts_say_has_the_bits_of_the_whole(count, seed):
+    chance = np.random.default_rng(seed)
+    vectors, artists = unit(chance.normal(size=(200, 8))), chance.integers(-1, 5, 200)
+    vectors[::9] = vectors[3]  # copies
+    hashes, numbers = np.array(hashes_of(vectors)), np.arange(200)
+    parts = np.array_split(numbers, count)
+    found = joined(
+        Summary(Sums.of(vectors[some], artists[some]), Smallest.of(hashes[some], some, 20)) for some in parts
+    )
+    centre = centre_of_sums(found.sums, -1)
+    assert centre.tobytes() == centre_of(vectors, artists).tobytes()
+    assert sorted(found.smallest.numbers) == smallest(hashes, 20).tolist()
+    near = joined(Nearest.of(vectors[some], some, vectors[:9], 10) for some in parts)
+    places, apart = Vectors.of(vectors).nearest(vectors[:9], 10)
+    assert near.numbers.tolist() == places.tolist()
+    assert near.distances.tobytes() == apart.tobytes()
 
 
 def test_an_index_in_segments_has_the_landmarks_of_the_whole():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,11 +17,11 @@ from test_hostile import filled_with_code
 from artidx import Embedder, Index
 from artidx.embedder.runtime import Embedding
 from artidx.errors import BadIndex, BadSetting, ClusterFailed
-from artidx.index.addresses import address_of
+from artidx.index.addresses import address_of, stage
 from artidx.index.changes import build as building
 from artidx.index.changes.build import SHARD
 from artidx.index.changes.cluster import PIECE, Piece, Work, _difference, _outcomes, _versions, _Worker, _Writer, joined
-from artidx.index.postgres.layout import table_name
+from artidx.index.postgres.layout import stage_name, table_name
 from artidx.index.postgres.push import _make
 from artidx.index.postgres.server import connected
 from lite import MilvusLite
@@ -28,6 +29,7 @@ from made import DIM, MUSEUM, painting, watched
 from postgres import PostgresServer
 from ray_nodes import TwoNodes
 
+STAGE = stage_name("paintings")
 ARTIDX = Path(sys.executable).with_name("artidx")
 
 
@@ -58,8 +60,8 @@ def push(cluster, index, address):
     )
 
 
-def finished(process, status=0):
-    out, err = process.communicate(timeout=120)
+def finished(process, status=0, seconds=120):
+    out, err = process.communicate(timeout=seconds)
     assert process.returncode == status, err
     return out, err
 
@@ -265,6 +267,51 @@ def test_workers_push_and_a_driver_and_a_node_that_are_killed_cost_time_and_no_p
         for name in ("5", "9999"):
             ours, theirs = (index.nearest_paintings(f"id:{name}", k=20).paintings for index in (pushed, made_up))
             assert ours == theirs
+
+
+@pytest.mark.skipif(os.environ.get("ARTIDX_FAULTS") != "full", reason="a minute: make faults")
+def test_workers_build_in_a_database_and_a_driver_and_a_node_that_are_killed_cost_time_and_no_painting(
+    cluster, tmp_path, model_file
+):
+    for number in range(12 * PIECE):
+        painting(tmp_path / "many" / f"artist {number % 9}" / f"{number:03d}.png", number, side=16)
+    local = Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file))[0]
+    with PostgresServer() as server:
+        address = address_of(server.address("paintings"))
+        stage(address, DIM).make()
+        body = "BEGIN PERFORM pg_sleep(1); RETURN NULL; END"
+        with connected(address).connection_of_its_own() as test:
+            test.execute(f"CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS '{body}'")
+            test.execute(f"CREATE TRIGGER slowly BEFORE INSERT ON {STAGE} EXECUTE FUNCTION slowly()")
+
+            def built_in_part(fewest):
+                process = build(cluster, tmp_path / "many", address, "--model", model_file)
+                deadline = time.monotonic() + 240
+                while (count := test.execute(f"SELECT count(*) FROM {STAGE} WHERE number >= 0").fetchone()[0]) < fewest:
+                    assert process.poll() is None, process.communicate()
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                return process, count
+
+            driver, count = built_in_part(2 * PIECE)
+            driver.kill()
+            driver.communicate()
+            with pytest.raises(BadIndex, match="no such index"):
+                Index.open(address)
+            process, _ = built_in_part(count + 2 * PIECE)
+            cluster.kill_other()
+            try:
+                report = json.loads(finished(process, seconds=300)[0])
+            finally:
+                cluster.start_other()
+                cluster.wait_for_both()
+            assert test.execute("SELECT to_regclass(%s)", (STAGE,)).fetchone() == (None,)
+        assert (report["paintings"], report["pushed"]["written"]) == (12 * PIECE, 12 * PIECE)
+        assert report["resumed"] >= count
+        there = Index.open(address)
+        assert there.whole()[1].tobytes() == local.whole()[1].tobytes()
+        assert there.whole()[0].equals(local.generation.table)
+        assert there.manifest.centre == local.manifest.centre
 
 
 def test_workers_push_to_milvus_what_one_process_does_and_say_what_is_wrong(cluster, real, tmp_path, model_file):

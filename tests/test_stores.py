@@ -35,7 +35,8 @@ from artidx.errors import (
     ModelMismatch,
     UnknownPainting,
 )
-from artidx.index.addresses import address_of
+from artidx.index.addresses import address_of, written_here
+from artidx.index.changes import build_there
 from artidx.index.milvus import layout, milvus_store
 from artidx.index.milvus import push as pushing
 from artidx.index.milvus.address import Address
@@ -46,6 +47,7 @@ from artidx.index.postgres import postgres_store
 from artidx.index.postgres import push as postgres_push
 from artidx.index.postgres import server as postgres_server
 from artidx.index.postgres.address import Address as PostgresAddress
+from artidx.index.storage.pushed import Folder
 from artidx.index.storage.vector_store import CANDIDATES
 from lite import MilvusLite
 from made import DIM, Stages, painting, small_model, watched
@@ -395,6 +397,46 @@ def test_a_push_is_published_at_once_and_readers_keep_what_they_opened(there, in
     assert (again.written, again.generation) == (0, 2)
 
 
+def test_an_index_that_is_built_there_is_that_of_a_folder_however_often_the_build_was_interrupted(
+    there, index, collection, monkeypatch
+):
+    pushed, address, embedder = there.address(), there.address(), index.embedder
+    (collection / "Red Painter" / "R9.png").write_text("no image")
+    index = Index.build(index.source, collection, embedder=embedder, replace=True)[0]
+    index.push(pushed)
+    for module, name in ((build_there, "PIECE"), (build_there, "SUMMED"), (there.pushing, "ROWS")):
+        monkeypatch.setattr(module, name, 5)
+    for module in (layout, postgres_layout):
+        monkeypatch.setattr(module, "EXACT_UP_TO", 5)  # so that recall is measured
+
+    def stopping(done):
+        stopping.seen += done
+        if stopping.seen >= stopping.most:
+            raise KeyboardInterrupt
+
+    for stopping.most in (5, 13 + 2 * 12 + 5):  # while it embeds, and while it writes what will answer
+        stopping.seen = 0
+        with pytest.raises(KeyboardInterrupt):
+            Index.build_there(address, collection, embedder=embedder, bar=watched(stopping))
+        with pytest.raises(BadIndex, match="no such index"):
+            Index.open(address)
+    built, report, written = Index.build_there(address, collection, embedder=embedder)
+    assert (report.embedded, report.resumed, len(report.skipped), written.written) == (0, 12, 1, 7)
+    expected = Index.open(pushed, embedder=embedder)
+    for ours, theirs in zip(built.whole(), expected.whole(), strict=True):
+        assert ours.equals(theirs) if isinstance(ours, pd.DataFrame) else ours.tobytes() == theirs.tobytes()
+    ours, theirs = built.store, expected.store
+    assert ours.centroids.tobytes() == theirs.centroids.tobytes()
+    assert ours.landmarks.vectors.tobytes() == theirs.landmarks.vectors.tobytes()
+    assert (ours.artists.keys, ours.artists.names) == (theirs.artists.keys, theirs.artists.names)
+    assert (ours.manifest.centre, ours.manifest.calibration) == (theirs.manifest.centre, theirs.manifest.calibration)
+    assert (written.kind, written.recall_at_10) == ("HNSW", 1.0)
+    with pytest.raises(BadIndex, match="there is an index already; --replace"):
+        Index.build_there(address, collection, embedder=embedder)
+    again, report, _ = Index.build_there(address, collection / "Blue Painter", embedder=embedder, replace=True)
+    assert (len(again), again.manifest.generation, report.embedded) == (4, 2, 4)
+
+
 def test_generations_before_the_last_are_dropped(there, index):
     address = there.address()
     for removed in (None, "Red Painter/R0.png", "Red Painter/R1.png"):
@@ -510,7 +552,7 @@ def test_many_paintings_are_searched_by_lists_or_a_graph_and_measured_anew(
     table = pd.DataFrame({"id": [str(i) for i in range(rows)], "artist": [f"artist {i % 50}" for i in range(rows)]})
     index = imported(tmp_path / "x", small_embedder, table)
     address = place.address()
-    found = place.pushing.push(index.source, address, kind=kind)
+    found = place.pushing.push(Folder(index.generation, written_here), address, kind=kind)
     assert found.kind == kind.type
     assert found.recall_at_10 > 0.9
     there = Index.open(address, embedder=small_embedder)
@@ -822,17 +864,24 @@ def test_build_brings_the_index_to_a_store(there, collection, model_file, tmp_pa
     out = said("build", collection, "-o", tmp_path / "i.artidx", "--model", model_file, "--push", address)
     assert f"{address}: 12 paintings, generation 1; {there.all_are_looked_at}" in out
     assert len(Index.open(address)) == 12
+    other = there.address()
+    out = said("build", collection, "-o", other, "--model", model_file)
+    assert f"{other}: 12 paintings by 3 artists, generation 1\n" in out
+    assert f"{other}: 12 paintings, generation 1; {there.all_are_looked_at}" in out
+    refused = CliRunner().invoke(artidx, ["build", "x", "-o", str(address), "--half"])
+    assert refused.exit_code == 2
+    assert "--half, --approximate and --push are for an index in a folder" in refused.output
 
 
 def test_a_verb_that_changes_a_folder_says_what_to_do_about_an_address(museum_there):
     for words in (
         ["remove", str(museum_there.source), "x"],
-        ["build", "x", "-o", str(museum_there.source)],
+        ["import-vectors", "x", "-o", str(museum_there.source)],
         ["submit", "x.csv", "-o", "y.csv", "--index", str(museum_there.source)],
     ):
         found = CliRunner().invoke(artidx, words)
         assert found.exit_code == 2
-        assert "is a copy on a server of an index in a folder; name the folder" in found.output
+        assert "is on a server, where nothing is changed: name the folder that was pushed there" in found.output
 
 
 def test_the_service_answers_from_a_server_and_takes_up_what_is_pushed(there, index, tmp_path, monkeypatch):

@@ -132,9 +132,9 @@ def build(
     """
     with generations.writer(index):
         check_free(index, replace)
-        _check_strict(catalog.skipped, settings)
+        check_strict(catalog.skipped, settings)
         found = _embed(catalog.table, embedder, index / "building", settings, bar)
-        table = _rows(catalog.table, found, first_row=0)
+        table = rows_of(catalog.table, found.kept, found.sha256, first_row=0)
         skipped = (*catalog.skipped, *found.skipped)
         if table.empty:
             shutil.rmtree(index / "building")
@@ -157,7 +157,7 @@ def build(
         reading=found.reading,
         published=True,
         twice=_twice(table),
-        **_said_of(catalog),
+        **said_of(catalog),
     )
 
 
@@ -186,19 +186,19 @@ def add(
     with nullcontext() if dry_run else generations.writer(index):
         before = generations.read(index, opened)
         generations.check_model(index, before.manifest, embedder)
-        _check_strict(catalog.skipped, settings)
+        check_strict(catalog.skipped, settings)
         reader = Reader(settings.max_pixels, settings.allowed, 0 if rehash else FRESH_S)
         with bar(len(catalog), "comparing") as advance:
             is_table = catalog.recognised is not None
             looked = reader, settings.workers, advance
             todo = plan(before, catalog.table, folders, is_table, *looked, rehash=rehash)
-        _check_strict(todo.skipped, settings)
+        check_strict(todo.skipped, settings)
         change = _Change.of(before, catalog, todo, is_relabelling=is_table and bool(folders))
         fresh = todo.to_embed()
         if dry_run:
             return dataclasses.replace(change.report(fresh), dry_run=True)
         found = _embed(fresh, embedder, index / "building", settings, bar)
-        added = _rows(fresh, found, first_row=before.manifest.next_row)
+        added = rows_of(fresh, found.kept, found.sha256, first_row=before.manifest.next_row)
         report = dataclasses.replace(
             change.report(added, found.skipped),
             embedded=found.embedded,
@@ -261,7 +261,7 @@ class _Change:
             gone=tuple(ids.iloc[self.todo.gone]),
             relabelled=tuple(labels.where(labels.notna(), None).itertuples(index=False, name=None)),
             copies=self.todo.copies_by_others(),
-            **_said_of(self.catalog),
+            **said_of(self.catalog),
         )
 
     def contents(self, added: pd.DataFrame, skipped: tuple[tuple[str, str], ...]) -> generations.Contents:
@@ -279,7 +279,7 @@ class _Change:
         )
 
 
-def _said_of(catalog: Catalog) -> dict[str, Any]:
+def said_of(catalog: Catalog) -> dict[str, Any]:
     """Fields of a report that come from its catalog."""
     without = catalog.recognised.without if catalog.recognised else ()
     return {"left_alone": catalog.left_alone, "without": without, "outside": catalog.outside}
@@ -400,7 +400,7 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
         if (done := _usable_shard(path, rows, embedder)) is None:
             missing.append(number)
         else:
-            _check_strict(_problems(done), settings)
+            check_strict(_problems(done), settings)
     embedded, reading, running = 0, 0.0, 0.0
     with bar(sum(len(parts[number]) for number in missing), "embedding") as advance:
         for at, outcomes in _whole_shards(
@@ -473,7 +473,7 @@ def _whole_shards(
         paths = parts[piece.shard]["path"]
         for place, outcome in enumerate(piece.outcomes, start=piece.start):
             if outcome.vector is None:
-                _check_strict([(paths.iloc[place], outcome.problem)], settings)
+                check_strict([(paths.iloc[place], outcome.problem)], settings)
             done[place] = outcome
         advance(len(piece.outcomes))
         if len(done) == len(paths):
@@ -542,14 +542,15 @@ def _shard_digest(rows: pd.DataFrame, reader: Reader) -> str:
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
 
 
-def _check_strict(problems: Sequence[tuple[str, str]], settings: Settings) -> None:
+def check_strict(problems: Sequence[tuple[str, str]], settings: Settings) -> None:
+    """Raises UnreadableImage for the first (path, reason) of what could not be read, if settings are strict."""
     if settings.strict and problems:
         raise UnreadableImage(f"{problems[0][0]}: {problems[0][1]}; without --strict it would be skipped")
 
 
-def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame:
-    """The catalog's kept paintings in the columns of the index."""
-    kept = attributed(table[found.kept].reset_index(drop=True))
+def rows_of(table: pd.DataFrame, is_kept: npt.NDArray[np.bool_], sha256: Sequence[str], first_row: int) -> pd.DataFrame:
+    """A catalog's kept paintings (k of n) in the columns of an index. is_kept: (n,); sha256: (k,) of their contents."""
+    kept = attributed(table[is_kept].reset_index(drop=True))
     own = pd.DataFrame(
         {
             "row": np.arange(first_row, first_row + len(kept), dtype=np.int64),
@@ -559,7 +560,7 @@ def _rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame
             "artist_key": [artist_key(name) for name in kept["artist"]],
             "title": kept["title"],
             "year": kept["year"].astype("Int64"),
-            "sha256": found.sha256,
+            "sha256": sha256,
         }
     )
     reserved = {*COLUMNS, *OWN_COLUMNS}

@@ -12,11 +12,13 @@ import contextlib
 import importlib
 import logging
 import os
+import pickle
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,10 +72,6 @@ class Cluster:
         """The results of all locations in some shards, as they are done. Raises ClusterFailed, and what a worker
         raised."""
         ray: Any = importlib.import_module("ray")
-        data: Any = importlib.import_module("ray.data")
-        on_gpu = work.gpu_share > 0
-        if on_gpu and not self.gpus:
-            raise ClusterFailed("the Ray cluster has no GPU; leave out --device cuda")
         rows = [
             {"shard": number, "start": start, "paths": [absolute(path) for path in paths[start : start + PIECE]]}
             for number, paths in enumerate(shards)
@@ -81,18 +79,42 @@ class Cluster:
         ]
         if not rows:
             return
-        room = int(self.gpus / work.gpu_share if on_gpu else self.cores)
-        first = max(1, min(room, work.workers or room, len(rows)))
-        done = _mapped(
-            rows,
-            _Worker,
-            [[ray.put(embedder.data)], embedder.source, "cuda" if on_gpu else "cpu", work, _versions()],
-            compute=data.ActorPoolStrategy(min_size=first, max_size=work.workers),
-            num_cpus=GPU_CORES if on_gpu else 1,
-            num_gpus=work.gpu_share if on_gpu else 0,
-        )
-        for row in done:
+        model = [ray.put(embedder.data)], embedder.source, _device(work)
+        for row in _mapped(rows, _Worker, [*model, work, _versions()], **self._pool(work, len(rows))):
             yield Piece(int(row["shard"]), int(row["start"]), _outcomes(row, embedder.dim))
+
+    def _pool(self, work: Work, pieces: int) -> dict[str, Any]:
+        """How Ray Data grows a pool of workers that embed. Raises ClusterFailed."""
+        data: Any = importlib.import_module("ray.data")
+        on_gpu = work.gpu_share > 0
+        if on_gpu and not self.gpus:
+            raise ClusterFailed("the Ray cluster has no GPU; leave out --device cuda")
+        room = int(self.gpus / work.gpu_share if on_gpu else self.cores)
+        first = max(1, min(room, work.workers or room, pieces))
+        return {
+            "compute": data.ActorPoolStrategy(min_size=first, max_size=work.workers),
+            "num_cpus": GPU_CORES if on_gpu else 1,
+            "num_gpus": work.gpu_share if on_gpu else 0,
+        }
+
+    def model(self, embedder: Embedder, work: Work) -> Callable[[], tuple[Embedder, int]]:
+        """What loads a model in a worker, with the number of its threads there."""
+        ray: Any = importlib.import_module("ray")
+        return partial(_loaded, [ray.put(embedder.data)], embedder.source, _device(work))
+
+    def done(self, job: Callable[[Any], Any], items: Sequence[Any], work: Work | None = None) -> Iterator[Any]:
+        """What a job returns for each item, in any order; both must be such that pickle can send them.
+
+        work: for a job that embeds. Raises ClusterFailed, and what the job raised.
+        """
+        if not items:
+            return
+        data: Any = importlib.import_module("ray.data")
+        workers = max(1, min(int(self.cores), len(items)))
+        one_core = {"compute": data.ActorPoolStrategy(min_size=1, max_size=workers), "num_cpus": 1}
+        pool = self._pool(work, len(items)) if work else one_core
+        for row in _mapped([{"item": pickle.dumps(item)} for item in items], _Doer, [[job], _versions()], **pool):
+            yield pickle.loads(row["done"])  # noqa: S301  from a worker, which runs our code
 
     def written(self, address: Address, generation: Generation, parts: Sequence[range]) -> Iterator[int]:
         """Parts of a generation, written to a server by workers that read it from its folder: how many paintings each
@@ -194,12 +216,9 @@ class _Worker:
     """Embeds pieces, in a separate process on some node."""
 
     def __init__(self, model: list[Any], source: str, device: str, work: Work, versions: dict[str, str]) -> None:
-        import ray
-
         self.work, self.problem = work, _difference(versions)
         if not self.problem:
-            self.embedder = Embedder(ray.get(model[0]), source, device)
-            self.cores = GPU_CORES if device == "cuda" else 1
+            self.embedder, self.cores = _loaded(model, source, device)
 
     def __call__(self, piece: dict[str, Any]) -> dict[str, Any]:
         """One row with vectors, contents and problems, or with the error that ends the build."""
@@ -236,6 +255,23 @@ class _Worker:
         }
 
 
+class _Doer:
+    """Does a job, in a separate process on some node."""
+
+    def __init__(self, job: list[Callable[[Any], Any]], versions: dict[str, str]) -> None:
+        self.job, self.problem = job[0], _difference(versions)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """One row with what the job returns, or with the error that ends the work."""
+        try:
+            if self.problem:
+                raise ClusterFailed(self.problem)
+            done = self.job(pickle.loads(row["item"]))  # noqa: S301  from the driver
+        except ArtidxError as problem:
+            return {"done": b"", "error": type(problem).__name__, "problems": [str(problem)]}
+        return {"done": pickle.dumps(done), "error": "", "problems": []}
+
+
 class _Writer:
     """Writes parts of a generation to a server, in a separate process on some node."""
 
@@ -264,6 +300,16 @@ class _Writer:
                 f"{self.folder}: not there on {socket.gethostname()}; --ray needs the index in a folder that every "
                 f"node has at this path"
             ) from None
+
+
+def _device(work: Work) -> str:
+    return "cuda" if work.gpu_share > 0 else "cpu"
+
+
+def _loaded(model: list[Any], source: str, device: str) -> tuple[Embedder, int]:
+    import ray
+
+    return Embedder(ray.get(model[0]), source, device), GPU_CORES if device == "cuda" else 1
 
 
 def _outcomes(row: dict[str, Any], dim: int) -> list[Embedding]:

@@ -3,6 +3,7 @@
     paintings                                      the alias: the name in the address
     paintings_000003_0123456789abcdef              generation 3: one row per painting, its vector bit for bit
     paintings_000003_0123456789abcdef_about        its manifest with the calibration, its artists and their centroids
+    paintings_000000_build                         embeddings, while an index is built here and not pushed (stage.py)
 
 The digits are the first of the sha256 of the generation's manifest. `row` is the painting's number, which only grows;
 `spread`, derived from the id, is its partition, so that partitions have equal sizes and an id is searched in one.
@@ -90,6 +91,11 @@ def partitions_for(paintings: int) -> int:
 def collection_name(name: str, generation: int, sha256: str) -> str:
     """The name of a generation's collection."""
     return f"{name}_{generation:06d}_{sha256[:16]}"
+
+
+def stage_name(name: str) -> str:
+    """The name of the collection of embeddings while an index is built."""
+    return f"{name}_000000_build"
 
 
 def generation_of(name: str, collection: str) -> int | None:

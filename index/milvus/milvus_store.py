@@ -30,7 +30,7 @@ from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Nea
 from ..storage.where import Condition, narrowed
 from .address import Address
 from .filters import ALWAYS, expression, quoted
-from .layout import ABOUT, CENTROIDS, NO_YEAR, PIECES, TEXTS, WHOLE, Kind, plain_words, spread_of
+from .layout import ABOUT, CENTROIDS, NO_YEAR, PIECES, TEXTS, WHOLE, Kind, generation_of, plain_words, spread_of
 from .server import MOST_FOUND, ROWS, Server, connected
 
 WHOLE_AT_MOST = 2_000_000  # paintings read into memory, for evaluation
@@ -87,6 +87,12 @@ class MilvusStore:
         if collection is None:
             raise BadIndex(f"{address}: no index with this name any more")
         return collection[-16:]
+
+    @classmethod
+    def published_generation(cls, address: Address) -> int | None:
+        """The number of the generation that answers; None for none. Raises BadIndex."""
+        published = connected(address).published()
+        return generation_of(address.collection, published) if published else None
 
     @classmethod
     def check(cls, address: Address) -> None:

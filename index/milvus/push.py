@@ -1,4 +1,4 @@
-"""Copy the generation of a folder to Milvus: written aside, checked, then switched to.
+"""Copy a generation to Milvus: written aside, checked, then switched to.
 
 Readers of the previous generation continue with it: it is dropped when the one after the next is pushed. An interrupted
 push resumes when it is run again; only its last step, which is atomic, changes what answers.
@@ -7,19 +7,14 @@ push resumes when it is run again; only its last step, which is atomic, changes 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from time import monotonic, sleep
 
 import numpy as np
 
 from ...embedder.parallel import Bar, no_bar
 from ...errors import BadIndex, IndexAway
-from ..scoring.artists import artist_codes, artist_names, centroids_of
-from ..scoring.neighbourhood import smallest
-from ..scoring.vectors import Integers
-from ..storage import generations
-from ..storage.generations import Generation
-from ..storage.pushed import CHECKED, K, Pushed, Spread, nearest_rows, ranks, written_here
+from ..scoring.vectors import Array
+from ..storage.pushed import UNRANKED, Entries, K, Original, Pushed
 from ..storage.words import searched_text
 from . import layout
 from .address import Address
@@ -32,48 +27,39 @@ READY_S = 24 * 3600.0  # an index of very many paintings takes hours
 WAIT_S = 0.5
 
 
-def push(
-    index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None, spread: Spread | None = None
-) -> Pushed:
-    """Copy the published generation of a folder to Milvus, where it then answers at an address. Raises BadIndex.
+def push(original: Original, address: Address, bar: Bar = no_bar, kind: Kind | None = None) -> Pushed:
+    """Copy a generation to Milvus, where it then answers at an address. Raises BadIndex.
 
-    kind: of the vector index; by default the one for this many paintings. spread: who writes the paintings, if
-    not this process.
+    kind: of the vector index; by default the one for this many paintings.
     """
     started = monotonic()
-    generation = generations.read(index)
     server = connected(address)
     before = server.published()
-    name = _name_of(address, generation)
+    name = layout.collection_name(address.collection, original.manifest.generation, original.sha256)
     written = 0
-    if before != name or not _is_whole(server, name, generation):
-        layout.check_fits(generation.table)
-        kind = kind or layout.kind_for(len(generation))
-        written = _write(server, name, generation, kind, bar, spread)
-        _wait_until_ready(server, name, len(generation), bar)
-        recall = _checked(server, name, generation, kind, bar)
+    if before != name or not _is_whole(server, name, original):
+        layout.check_fits(original.table)
+        kind = kind or layout.kind_for(len(original))
+        written = _write(server, name, original, kind, bar)
+        _wait_until_ready(server, name, len(original), bar)
+        recall = _checked(server, name, original, kind, bar)
         if server.published() != before:
             raise BadIndex(
                 f"{address}: another generation was published there in the meantime; push again to replace it "
                 f"with this one"
             )
-        _write_about(server, name, generation, kind, recall)
+        _write_about(server, name, original, kind, recall)
         MilvusStore.of(server, name)  # what cannot be read back is not published
         if before != name:
             server.ask("create_alias" if before is None else "alter_alias", name, address.collection)
         _drop_older(server, kept={name, before})
     about = MilvusStore.of(server, name).about
     return Pushed(
-        len(generation),
-        generation.manifest.generation,
-        written,
-        about.kind.type,
-        about.recall_at_10,
-        monotonic() - started,
+        len(original), original.manifest.generation, written, about.kind.type, about.recall_at_10, monotonic() - started
     )
 
 
-def _is_whole(server: Server, name: str, generation: Generation) -> bool:
+def _is_whole(server: Server, name: str, original: Original) -> bool:
     """Whether the generation that answers has all its paintings and facts."""
     try:
         MilvusStore.of(server, name)
@@ -81,33 +67,23 @@ def _is_whole(server: Server, name: str, generation: Generation) -> bool:
         raise
     except BadIndex:
         return False
-    return server.count(name, is_exact=True) == len(generation)
+    return server.count(name, is_exact=True) == len(original)
 
 
-class Writer:
-    """Writes paintings of a generation into its collection, which is there already."""
-
-    def __init__(self, address: Address, generation: Generation) -> None:
-        self._server, self._generation = connected(address), generation
-        self._name = _name_of(address, generation)
-        self._codes, self._ranks = generation.paintings.codes, ranks(generation, layout.UNRANKED)
-
-    def __call__(self, part: range) -> None:
-        places = np.array(part)
-        table = self._generation.paintings.frame(places.tolist())
-        vectors, words = self._generation.vectors.at(places), searched_text(table).to_pylist()
-        self._server.ask(
-            "upsert", self._name, layout.entities(table, vectors, self._codes[places], self._ranks[places], words)
-        )
+def write(address: Address, generation: int, sha256: str, entries: Entries) -> None:
+    """Write paintings of a generation into its collection, which is there already. Raises BadIndex."""
+    ranks = np.where(entries.ranks == UNRANKED, layout.UNRANKED, entries.ranks)
+    words = searched_text(entries.table).to_pylist()
+    connected(address).ask(
+        "upsert",
+        layout.collection_name(address.collection, generation, sha256),
+        layout.entities(entries.table, entries.vectors, entries.artists, ranks, words),
+    )
 
 
-def _name_of(address: Address, generation: Generation) -> str:
-    return layout.collection_name(address.collection, generation.manifest.generation, generation.sha256)
-
-
-def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar, spread: Spread | None) -> int:
+def _write(server: Server, name: str, original: Original, kind: Kind, bar: Bar) -> int:
     """Write the paintings that are not there yet; returns their number."""
-    paintings, is_new = len(generation), not server.ask("has_collection", name)
+    paintings, is_new = len(original), not server.ask("has_collection", name)
     if is_new:
         parameters = server.client.prepare_index_params()
         parameters.add_index("vector", index_type=kind.type, metric_type="IP", params=kind.built_with(paintings))
@@ -115,7 +91,7 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
         server.ask(
             "create_collection",
             name,
-            schema=layout.schema(server.client, generation.manifest.model.dim),
+            schema=layout.schema(server.client, original.manifest.model.dim),
             num_partitions=partitions,
             index_params=parameters,
             consistency_level="Bounded",
@@ -123,21 +99,17 @@ def _write(server: Server, name: str, generation: Generation, kind: Kind, bar: B
     else:  # a restarted server does not load an incomplete collection
         server.load(name, READY_S)
     parts = [range(start, min(start + ROWS, paintings)) for start in range(0, paintings, ROWS)]
-    missing = parts if is_new else [part for part in parts if not _is_there(server, name, generation, part)]
+    missing = parts if is_new else [part for part in parts if not _is_there(server, name, original, part)]
     wanted = sum(map(len, missing))
     with bar(paintings, "pushing") as advance:
         advance(paintings - wanted)
-        if spread is None:
-            sent = written_here(Writer(server.address, generation), missing)
-        else:
-            sent = spread(server.address, generation, missing)
-        for written in sent:
+        for written in original.written(server.address, missing):
             advance(written)
     return wanted
 
 
-def _is_there(server: Server, name: str, generation: Generation, part: range) -> bool:
-    first, last = generation.paintings.row(part[0]), generation.paintings.row(part[-1])
+def _is_there(server: Server, name: str, original: Original, part: range) -> bool:
+    first, last = original.number(part[0]), original.number(part[-1])
     return server.count(name, f"row >= {first} and row <= {last}", is_exact=True) >= len(part)
 
 
@@ -157,38 +129,35 @@ def _wait_until_ready(server: Server, name: str, paintings: int, bar: Bar) -> No
         advance(paintings - done)
 
 
-def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> float:
+def _checked(server: Server, name: str, original: Original, kind: Kind, bar: Bar) -> float:
     """Check the number of paintings, and a sample of them bit by bit; returns the recall of the search.
 
     Raises BadIndex.
     """
     there = server.count(name, is_exact=True)
-    if there != len(generation):
-        raise BadIndex(f"{server.address}: {there:,} of {len(generation):,} paintings have arrived; push again")
-    sample = smallest(generation.table["vector_sha256"].to_numpy(object), CHECKED)
-    vectors = generation.vectors.at(sample)
-    numbers = generation.table["row"].to_numpy(np.int64)
+    if there != len(original):
+        raise BadIndex(f"{server.address}: {there:,} of {len(original):,} paintings have arrived; push again")
+    sample, vectors = original.sample()
     with bar(len(sample), "checking") as advance:
         found = {
-            row["row"]: np.array(row["vector"], np.float32)
-            for row in server.rows(name, f"row in {numbers[sample].tolist()}", ["vector"])
+            row["row"]: np.array(row["vector"], np.float32) for row in server.rows(name, f"row in {sample}", ["vector"])
         }
         if not all(
             number in found and np.array_equal(found[number], vector)
-            for number, vector in zip(numbers[sample].tolist(), vectors, strict=True)
+            for number, vector in zip(sample, vectors, strict=True)
         ):
             raise BadIndex(f"{server.address}: a vector came back changed; drop the collection {name}, and push again")
-        recall = 1.0 if kind.is_exact else _recall(server, name, generation, kind, sample)
+        recall = 1.0 if kind.is_exact else _recall(server, name, original, kind, vectors)
         advance(len(sample))
     return recall
 
 
-def _recall(server: Server, name: str, generation: Generation, kind: Kind, sample: Integers) -> float:
-    """The share of the ten nearest to the sampled paintings, including themselves, that Milvus finds."""
-    vectors, numbers = generation.vectors.at(sample), nearest_rows(generation, sample)
+def _recall(server: Server, name: str, original: Original, kind: Kind, vectors: Array) -> float:
+    """The share of the ten nearest to the sampled paintings (m, d), including themselves, that Milvus finds."""
+    numbers = original.nearest(vectors)
     parameters = {"metric_type": "IP", "params": kind.asked_with(K)}
     hits = 0
-    for start in range(0, len(sample), ASKED):
+    for start in range(0, len(vectors), ASKED):
         found = server.ask(
             "search",
             name,
@@ -204,21 +173,12 @@ def _recall(server: Server, name: str, generation: Generation, kind: Kind, sampl
     return round(hits / numbers.size, 4)
 
 
-def _write_about(server: Server, name: str, generation: Generation, kind: Kind, recall: float) -> None:
-    table, dim = generation.table, generation.manifest.model.dim
-    codes, keys = artist_codes(table["artist_key"])
-    counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:].tolist()
-    manifest = (generation.folder / "manifest.json").read_text(encoding="utf-8")
-    about = About(
-        manifest,
-        list(table.columns),
-        list(zip(keys, artist_names(table, codes, keys), counts, strict=True)),
-        kind,
-        recall,
-    )
+def _write_about(server: Server, name: str, original: Original, kind: Kind, recall: float) -> None:
+    dim = original.manifest.model.dim
+    about = About(original.manifest_text, original.columns, original.artists(), kind, recall)
     rows = layout.pieces(dataclasses.asdict(about), dim) + [
         {"row": layout.CENTROIDS + number, "text": "", "vector": centroid}
-        for number, centroid in enumerate(centroids_of(generation.vectors.matrix, codes, keys))
+        for number, centroid in enumerate(original.centroids())
     ]
     parameters = server.client.prepare_index_params()
     parameters.add_index("vector", index_type="FLAT", metric_type="IP")

@@ -3,6 +3,7 @@
     paintings                                      one row per generation: its manifest, and whether it answers
     paintings_000003_0123456789abcdef              generation 3: one row per painting, its vector bit for bit
     paintings_000003_0123456789abcdef_artists      its artists and their centroids
+    paintings_000000_build                         embeddings, while an index is built here and not pushed (stage.py)
 
 The digits are the first of the sha256 of the generation's manifest. `number` is the painting's row in the index, which
 only grows. Missing values are NULL. Statements contain only these names, which are checked when they are made or read
@@ -75,6 +76,12 @@ CREATE TABLE {table} (
     paintings bigint NOT NULL,
     centroid vector({dim}) NOT NULL
 )"""
+STAGE_TABLE = """
+CREATE TABLE IF NOT EXISTS {table} (
+    number bigint PRIMARY KEY,
+    text text COLLATE "C" NOT NULL,
+    vector vector({dim}) NOT NULL
+)"""
 # Indexes for lookups and filters. Hash indexes, because a text may be too long for PostgreSQL's trees.
 LOOKED_UP: dict[str, LiteralString] = {
     "_i": "hash (id)",
@@ -108,6 +115,16 @@ def kind_for(paintings: int, dim: int) -> Kind:
 def table_name(name: str, generation: int, sha256: str) -> str:
     """The name of a generation's table."""
     return f"{name}_{generation:06d}_{sha256[:16]}"
+
+
+def generation_of(name: str, table: str) -> int:
+    """The generation of a table."""
+    return int(table.removeprefix(f"{name}_").split("_")[0])
+
+
+def stage_name(name: str) -> str:
+    """The name of the table of embeddings while an index is built."""
+    return f"{name}_000000_build"
 
 
 def statement(text: LiteralString, **parts: str | int | sql.Composable) -> sql.Composed:

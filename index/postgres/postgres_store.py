@@ -29,7 +29,7 @@ from ..storage.vector_store import CANDIDATES, FURTHER, Artists, Candidates, Nea
 from ..storage.where import Condition, narrowed
 from .address import Address
 from .filters import AND, NEVER, Clause, clause, joined
-from .layout import ARTISTS, EFFORT, EXACT_UP_TO, MOST_EFFORT, NOBODY, TEXTS, WHOLE, Kind
+from .layout import ARTISTS, EFFORT, EXACT_UP_TO, MOST_EFFORT, NOBODY, TEXTS, WHOLE, Kind, generation_of
 from .server import Server, connected
 
 WHOLE_AT_MOST = 2_000_000  # paintings read into memory, for evaluation
@@ -95,6 +95,12 @@ class PostgresStore:
         if table is None:
             raise BadIndex(f"{address}: no index with this name any more")
         return table[-16:]
+
+    @classmethod
+    def published_generation(cls, address: Address) -> int | None:
+        """The number of the generation that answers; None for none. Raises BadIndex."""
+        published = connected(address).published()
+        return generation_of(address.name, published) if published else None
 
     @classmethod
     def check(cls, address: Address) -> None:

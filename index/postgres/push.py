@@ -1,4 +1,4 @@
-"""Copy the generation of a folder to PostgreSQL: written aside, checked, then switched to.
+"""Copy a generation to PostgreSQL: written aside, checked, then switched to.
 
 Readers of the previous generation continue with it: it is dropped when the one after the next is pushed. An interrupted
 push resumes when it is run again; only its last transaction changes what answers.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -19,10 +18,7 @@ from psycopg.types.json import Jsonb
 
 from ...embedder.parallel import Bar, no_bar
 from ...errors import BadIndex, IndexAway, IndexBusy
-from ..scoring.artists import centroids_of
-from ..storage import generations
-from ..storage.generations import Generation
-from ..storage.pushed import CHECKED, K, Pushed, Spread, nearest_rows, ranks, written_here
+from ..storage.pushed import Entries, K, Original, Pushed
 from . import layout
 from .address import Address
 from .layout import ARTISTS, Kind, statement
@@ -32,38 +28,29 @@ from .server import ROWS, UNLOCKED_S, Connection, Server, connected, set_for_now
 READY_S = 24 * 3600.0  # a graph of very many paintings takes hours
 
 
-def push(
-    index: Path, address: Address, bar: Bar = no_bar, kind: Kind | None = None, spread: Spread | None = None
-) -> Pushed:
-    """Copy the published generation of a folder to PostgreSQL, where it then answers at an address. Raises BadIndex.
+def push(original: Original, address: Address, bar: Bar = no_bar, kind: Kind | None = None) -> Pushed:
+    """Copy a generation to PostgreSQL, where it then answers at an address. Raises BadIndex.
 
-    kind: how vectors are searched; by default the one for this many paintings. spread: who writes the paintings, if
-    not this process.
+    kind: how vectors are searched; by default the one for this many paintings.
     """
     started = monotonic()
-    generation = generations.read(index)
     server = connected(address)
     server.make_ready()
-    name = _name_of(address, generation)
+    name = layout.table_name(address.name, original.manifest.generation, original.sha256)
     with _alone(server):
         before = server.published()
         written = 0
-        if before != name or not _is_whole(server, name, generation):
-            kind = kind or layout.kind_for(len(generation), generation.manifest.model.dim)
-            written = _write(server, name, generation, bar, spread)
-            _index(server, name, len(generation), kind, bar)
-            _write_about(server, name, generation, _checked(server, name, generation, kind, bar))
+        if before != name or not _is_whole(server, name, original):
+            kind = kind or layout.kind_for(len(original), original.manifest.model.dim)
+            written = _write(server, name, original, bar)
+            _index(server, name, len(original), kind, bar)
+            _write_about(server, name, original, _checked(server, name, original, kind, bar))
             PostgresStore.of(server, name)  # it is published only if it can be read back
             _publish(server, name, before)
             _drop_older(server, kept={name, before})
     about = PostgresStore.of(server, name).about
     return Pushed(
-        len(generation),
-        generation.manifest.generation,
-        written,
-        about.kind.type,
-        about.recall_at_10,
-        monotonic() - started,
+        len(original), original.manifest.generation, written, about.kind.type, about.recall_at_10, monotonic() - started
     )
 
 
@@ -79,7 +66,7 @@ def _alone(server: Server) -> Iterator[None]:
         yield
 
 
-def _is_whole(server: Server, name: str, generation: Generation) -> bool:
+def _is_whole(server: Server, name: str, original: Original) -> bool:
     """Whether the generation that answers has all its paintings and facts."""
     try:
         PostgresStore.of(server, name)
@@ -87,7 +74,7 @@ def _is_whole(server: Server, name: str, generation: Generation) -> bool:
         raise
     except BadIndex:
         return False
-    return _count(server, name) == len(generation)
+    return _count(server, name) == len(original)
 
 
 def _count(server: Server, name: str, first: int = 0, last: int = 1 << 62) -> int:
@@ -95,52 +82,35 @@ def _count(server: Server, name: str, first: int = 0, last: int = 1 << 62) -> in
     return int(found)
 
 
-class Writer:
-    """Writes paintings of a generation into its table, which is there already."""
-
-    def __init__(self, address: Address, generation: Generation) -> None:
-        self._server, self._generation = connected(address), generation
-        self._name = _name_of(address, generation)
-        self._codes, self._ranks = generation.paintings.codes, ranks(generation, layout.NOBODY)
-
-    def __call__(self, part: range) -> None:
-        places = np.array(part)
-        table = self._generation.paintings.frame(places.tolist())
-        vectors = self._generation.vectors.at(places)
-        rows = list(layout.rows_of(table, vectors, self._codes[places], self._ranks[places]))
-        first, last = int(table["row"].iloc[0]), int(table["row"].iloc[-1])
-        self._server.ask("write", _replacing(self._name, first, last, rows))
+def write(address: Address, generation: int, sha256: str, entries: Entries) -> None:
+    """Write paintings of a generation into its table, which is there already. Raises BadIndex."""
+    rows = list(layout.rows_of(entries.table, entries.vectors, entries.artists, entries.ranks))
+    first, last = (int(entries.table["row"].iloc[at]) for at in (0, -1))
+    name = layout.table_name(address.name, generation, sha256)
+    connected(address).ask("write", _replacing(name, first, last, rows))
 
 
-def _name_of(address: Address, generation: Generation) -> str:
-    return layout.table_name(address.name, generation.manifest.generation, generation.sha256)
-
-
-def _write(server: Server, name: str, generation: Generation, bar: Bar, spread: Spread | None) -> int:
+def _write(server: Server, name: str, original: Original, bar: Bar) -> int:
     """Write the paintings that are not there yet; returns their number."""
-    server.ask("create a table", lambda connection: _make(connection, server.address.name, name, generation))
-    paintings = len(generation)
+    server.ask("create a table", lambda connection: _make(connection, server.address.name, name, original))
+    paintings = len(original)
     parts = [range(start, min(start + ROWS, paintings)) for start in range(0, paintings, ROWS)]
-    missing = [part for part in parts if not _is_there(server, name, generation, part)]
+    missing = [part for part in parts if not _is_there(server, name, original, part)]
     wanted = sum(map(len, missing))
     with bar(paintings, "pushing") as advance:
         advance(paintings - wanted)
-        if spread is None:
-            sent = written_here(Writer(server.address, generation), missing)
-        else:
-            sent = spread(server.address, generation, missing)
-        for written in sent:
+        for written in original.written(server.address, missing):
             advance(written)
     return wanted
 
 
-def _is_there(server: Server, name: str, generation: Generation, part: range) -> bool:
-    first, last = generation.paintings.row(part[0]), generation.paintings.row(part[-1])
+def _is_there(server: Server, name: str, original: Original, part: range) -> bool:
+    first, last = original.number(part[0]), original.number(part[-1])
     return _count(server, name, first, last) >= len(part)
 
 
-def _make(connection: Connection, own: str, name: str, generation: Generation) -> None:
-    dim = generation.manifest.model.dim
+def _make(connection: Connection, own: str, name: str, original: Original) -> None:
+    dim = original.manifest.model.dim
     connection.execute(statement(layout.PAINTINGS, table=name, dim=dim))
     if dim <= layout.INLINE:  # every search reads them
         connection.execute(statement("ALTER TABLE {table} ALTER COLUMN vector SET STORAGE PLAIN", table=name))
@@ -149,21 +119,22 @@ def _make(connection: Connection, own: str, name: str, generation: Generation) -
             "INSERT INTO {table} (called, generation, paintings) VALUES (%s, %s, %s) ON CONFLICT (called) DO NOTHING",
             table=own,
         ),
-        (name, generation.manifest.generation, len(generation)),
+        (name, original.manifest.generation, len(original)),
     )
 
 
 def _replacing(name: str, first: int, last: int, rows: Sequence[tuple[Any, ...]]) -> Callable[[Connection], None]:
     def work(connection: Connection) -> None:
         connection.execute(statement("DELETE FROM {table} WHERE number BETWEEN %s AND %s", table=name), (first, last))
-        _copy(connection, name, layout.WRITTEN, layout.TYPES, rows)
+        copy(connection, name, layout.WRITTEN, layout.TYPES, rows)
 
     return work
 
 
-def _copy(
+def copy(
     connection: Connection, table: str, columns: Sequence[str], types: Sequence[str], rows: Iterable[tuple[Any, ...]]
 ) -> None:
+    """Write rows into columns of these types of a table."""
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     text = statement("COPY {table} ({names}) FROM STDIN (FORMAT BINARY)", table=table, names=names)
     with connection.cursor() as cursor, cursor.copy(text) as copy:
@@ -194,23 +165,20 @@ def _doing(made: sql.Composed) -> Callable[[Connection], object]:
     return lambda connection: connection.execute(made)
 
 
-def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar: Bar) -> About:
+def _checked(server: Server, name: str, original: Original, kind: Kind, bar: Bar) -> About:
     """Compare a sample of paintings bit by bit and measure the recall; returns the facts to store."""
-    manifest = (generation.folder / "manifest.json").read_text(encoding="utf-8")
-    about = About(manifest, list(generation.paintings.names), kind, 1.0)
-    store = PostgresStore(server, name, about, generation.manifest, generation.sha256)
-    sample = generation.paintings.smallest(CHECKED)
-    numbers = [generation.paintings.row(place) for place in sample.tolist()]
-    vectors = generation.vectors.at(sample)
+    about = About(original.manifest_text, original.columns, kind, 1.0)
+    store = PostgresStore(server, name, about, original.manifest, original.sha256)
+    sample, vectors = original.sample()
     with bar(len(sample), "checking") as advance:
         try:
-            is_same = np.array_equal(store.vectors_at(numbers).view(np.int32), vectors.view(np.int32))
+            is_same = np.array_equal(store.vectors_at(sample).view(np.int32), vectors.view(np.int32))
         except KeyError:
             is_same = False
         if not is_same:
             raise BadIndex(f"{server.address}: a vector came back changed; drop the table {name}, and push again")
         if not kind.is_exact:
-            near = nearest_rows(generation, sample)
+            near = original.nearest(vectors)
             found = store.nearest(vectors, [K] * len(sample))
             hits = sum(
                 len({*ours.places.tolist()} & {*theirs.tolist()}) for ours, theirs in zip(found, near, strict=True)
@@ -220,12 +188,10 @@ def _checked(server: Server, name: str, generation: Generation, kind: Kind, bar:
     return about
 
 
-def _write_about(server: Server, name: str, generation: Generation, about: About) -> None:
-    paintings, dim = generation.paintings, generation.manifest.model.dim
-    keys, names = paintings.artist_keys, paintings.artist_names
-    counts = np.bincount(paintings.codes + 1, minlength=len(keys) + 1)[1:].tolist()
-    centroids = centroids_of(generation.vectors.matrix, paintings.codes, keys)
-    rows = list(zip(range(len(keys)), keys, names, counts, centroids, strict=True))
+def _write_about(server: Server, name: str, original: Original, about: About) -> None:
+    dim = original.manifest.model.dim
+    facts = enumerate(zip(original.artists(), original.centroids(), strict=True))
+    rows = [(number, *artist, centroid) for number, (artist, centroid) in facts]
 
     def work(connection: Connection) -> None:
         connection.execute(
@@ -233,7 +199,7 @@ def _write_about(server: Server, name: str, generation: Generation, about: About
         )  # left by an interrupted push
         connection.execute(statement(layout.ARTISTS_TABLE, table=name + ARTISTS, dim=dim))
         columns, types = ("number", "key", "name", "paintings", "centroid"), ("int4", "text", "text", "int8", "vector")
-        _copy(connection, name + ARTISTS, columns, types, rows)
+        copy(connection, name + ARTISTS, columns, types, rows)
         connection.execute(
             statement(
                 "UPDATE {table} SET manifest = %s, columns = %s, kind = %s, recall_at_10 = %s WHERE called = %s",

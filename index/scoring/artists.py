@@ -31,8 +31,12 @@ def artist_names(table: pd.DataFrame, codes: npt.NDArray[np.int64], keys: list[s
 
 def centroids_of(vectors: Rows, codes: Integers, keys: Sequence[str]) -> Array:
     """(artists, d) at unit length: the mean of each artist's vectors (n, d)."""
-    sums = Sums.of(vectors, codes)
-    centroids = np.zeros((len(keys), vectors.shape[1]), np.float32)
+    return centroids_of_sums(Sums.of(vectors, codes), len(keys))
+
+
+def centroids_of_sums(sums: Sums, artists: int) -> Array:
+    """The same (artists, d) of sums of vectors by artists' numbers, whatever parts these were joined from."""
+    centroids = np.zeros((artists, sums.sums.shape[1]), np.float32)
     is_known = sums.artists != NOBODY
     centroids[sums.artists[is_known]] = sums.means()[is_known]
     unit: Array = centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)

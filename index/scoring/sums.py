@@ -6,9 +6,7 @@ whole numbers are added. A part of an index gives its sums, any tree joins them,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -54,11 +52,6 @@ class Sums:
             sums[at] += each.sums
             counts[at] += each.counts
         return Sums(known, sums, counts)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Sums]) -> Sums:
-        """Of one part or more, all of them."""
-        return reduce(cls.__add__, parts)
 
     def means(self, some: slice = slice(None)) -> Doubles:
         """(a, d) of each artist, or of some."""

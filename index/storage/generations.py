@@ -450,6 +450,8 @@ def read_generation(
     if strange := [path for path in folder.iterdir() if not path.is_file()]:
         raise damaged(strange[0], "not a plain file")
     manifest = read_manifest(manifest_bytes(folder), folder / "manifest.json", manifest_sha256)
+    if not manifest.segments:
+        raise damaged(folder / "manifest.json", "not a manifest (segments)")
     names = [name for name in manifest.files if name.endswith((".npy", ".parquet", ".arrow", ".csv"))]
     seen = {name: fingerprint(folder / name) for name in names}
     is_same = {

@@ -73,8 +73,8 @@ class Manifest:
     calibration: dict[str, Any] | None
     storage: Storage
     approximate_from: int  # segments with this many paintings get an approximate index
-    segments: list[SegmentFacts]
-    files: dict[str, str]  # name -> sha256
+    segments: list[SegmentFacts]  # none if it was built on a server
+    files: dict[str, str]  # name -> sha256; of what was built on a server, one of its sums
     reading: dict[str, Any] | None = None  # how the last table of paintings was read: columns, images, qualified
 
     @property
@@ -113,8 +113,8 @@ def read_manifest(data: bytes, path: Path, sha256: str | None) -> Manifest:
         names = {name for name in names if not name.endswith(columns_file.ENDING)}  # format 3 did not have it
         if not names <= set(manifest.files) or not all(re.fullmatch(r"[\w.-]+", name) for name in manifest.files):
             raise KeyError("files")
-        if not segments or manifest.storage.type not in pieces.TYPES:
-            raise ValueError("segments")
+        if manifest.storage.type not in pieces.TYPES:
+            raise ValueError("storage")
         if np.array(manifest.centre, np.float32).shape != (manifest.model.dim,):
             raise ValueError("centre")
         _check_kinds(manifest)

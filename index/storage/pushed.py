@@ -1,4 +1,4 @@
-"""Shared by pushes of a generation to servers of any kind.
+"""Shared by pushes to servers of any kind: what is copied, and the paintings as they are written.
 
 Paintings are written in parts, by this process or by the workers of a cluster (changes/cluster.py). A part may be
 written twice.
@@ -6,30 +6,162 @@ written twice.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..scoring.vectors import Integers, Vectors
+from ..scoring.artists import centroids_of
+from ..scoring.vectors import Array, Integers, Vectors
 from .address import Address
 from .generations import Generation
+from .manifest import Manifest, manifest_bytes
 from .vector_store import SAMPLED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CHECKED = 500  # randomly chosen paintings that are read back and compared
 K = 10  # neighbours of each, for measuring the recall
 EXHAUSTIVE = ("FLAT", "exact")  # kinds of index with exhaustive search
+UNRANKED = -1
 
 
-# Writes parts of a generation to an address, and yields how many paintings each has once it is there. Raises BadIndex.
+@dataclass(frozen=True)
+class Entries:
+    """Some paintings as they are written. table: (m,) their rows; vectors: (m, d); artists: (m,) numbers, -1 for
+    nobody; ranks: (m,) of their hashes (neighbourhood.smallest), UNRANKED beyond SAMPLED."""
+
+    table: pd.DataFrame
+    vectors: Array
+    artists: Integers
+    ranks: Integers
+
+
+class Original(ABC):
+    """A generation that is copied to a server. manifest_text: as published; sha256: of that.
+
+    Its paintings have places, from 0 on, and numbers, which ascend with them.
+    """
+
+    manifest: Manifest
+    manifest_text: str
+    sha256: str
+
+    def __len__(self) -> int:
+        return self.manifest.paintings
+
+    @property
+    @abstractmethod
+    def table(self) -> pd.DataFrame:
+        """Its table, in memory."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> list[str]:
+        """The columns of the table, in order."""
+
+    @abstractmethod
+    def number(self, place: int) -> int:
+        """The number of the painting at a place."""
+
+    @abstractmethod
+    def written(self, address: Address, parts: Sequence[range]) -> Iterator[int]:
+        """Write the paintings at some places, and yield how many each part has once it is there. Raises BadIndex."""
+
+    @abstractmethod
+    def artists(self) -> list[tuple[str, str, int]]:
+        """The key, the name and the number of paintings of each artist, by number."""
+
+    @abstractmethod
+    def centroids(self) -> Array:
+        """(artists, d) the centroid of each artist."""
+
+    @abstractmethod
+    def sample(self) -> tuple[list[int], Array]:
+        """The numbers of CHECKED paintings, those with the smallest hashes, and their vectors (m, d)."""
+
+    @abstractmethod
+    def nearest(self, queries: Array) -> Integers:
+        """(q, K) the numbers of the paintings nearest to vectors of paintings (q, d), including themselves."""
+
+
+# Writes the paintings at some places of a generation to an address, as `Original.written`.
 Spread = Callable[[Address, Generation, Sequence[range]], Iterator[int]]
 
 
-def written_here(write: Callable[[range], None], parts: Sequence[range]) -> Iterator[int]:
-    """Write the parts in this process, one after the other, and yield how many paintings each has."""
-    for part in parts:
-        write(part)
-        yield len(part)
+class Folder(Original):
+    """A generation that is published in a folder."""
+
+    def __init__(self, generation: Generation, spread: Spread) -> None:
+        """spread: who writes the paintings."""
+        self._generation, self._spread = generation, spread
+        self.manifest, self.sha256 = generation.manifest, generation.sha256
+        self.manifest_text = manifest_bytes(generation.folder).decode()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        return self._generation.table
+
+    @property
+    def columns(self) -> list[str]:
+        return self._generation.paintings.names
+
+    def number(self, place: int) -> int:
+        return self._generation.paintings.row(place)
+
+    def written(self, address: Address, parts: Sequence[range]) -> Iterator[int]:
+        return self._spread(address, self._generation, parts)
+
+    def artists(self) -> list[tuple[str, str, int]]:
+        paintings = self._generation.paintings
+        return named_artists(paintings.codes, paintings.artist_keys, paintings.artist_names)
+
+    def centroids(self) -> Array:
+        paintings = self._generation.paintings
+        return centroids_of(self._generation.vectors.rows, paintings.codes, paintings.artist_keys)
+
+    def sample(self) -> tuple[list[int], Array]:
+        places = self._generation.paintings.smallest(CHECKED)
+        return [self.number(place) for place in places.tolist()], self._generation.vectors.at(places)
+
+    def nearest(self, queries: Array) -> Integers:
+        exact = Vectors.of(self._generation.vectors.matrix).nearest(queries, min(K, len(self)))[0]
+        return np.array([[self.number(place) for place in places] for places in exact.tolist()], np.int64)
+
+
+def named_artists(codes: Integers, keys: Sequence[str], names: Sequence[str]) -> list[tuple[str, str, int]]:
+    """The key, the name and the number of paintings of each artist. codes: (n,) of the paintings."""
+    counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:].tolist()
+    return list(zip(keys, names, counts, strict=True))
+
+
+class EntriesOf:
+    """The paintings at some places of a generation, as they are written."""
+
+    def __init__(self, generation: Generation) -> None:
+        self._generation = generation
+        self._codes, self._ranks = generation.paintings.codes, _ranks(generation)
+
+    def __call__(self, part: range) -> Entries:
+        places = np.array(part)
+        return Entries(
+            self._generation.paintings.frame(places.tolist()),
+            self._generation.vectors.at(places),
+            self._codes[places],
+            self._ranks[places],
+        )
+
+
+def _ranks(generation: Generation) -> Integers:
+    """(n,) the rank of each painting's hash, for landmarks and for the sample of a map."""
+    few = generation.paintings.smallest(SAMPLED)
+    hashes = np.array(generation.paintings.cells("vector_sha256", few.tolist()), str)
+    found = np.full(len(generation), UNRANKED)
+    found[few[np.argsort(hashes, kind="stable")]] = np.arange(len(few))
+    return found
 
 
 @dataclass(frozen=True)
@@ -42,19 +174,3 @@ class Pushed:
     kind: str
     recall_at_10: float
     seconds: float
-
-
-def ranks(generation: Generation, unranked: int) -> Integers:
-    """(n,) the rank of each painting's hash (neighbourhood.smallest), for landmarks and for the sample of a map."""
-    few = generation.paintings.smallest(SAMPLED)
-    hashes = np.array(generation.paintings.cells("vector_sha256", few.tolist()), str)
-    found = np.full(len(generation), unranked)
-    found[few[np.argsort(hashes, kind="stable")]] = np.arange(len(few))
-    return found
-
-
-def nearest_rows(generation: Generation, places: Integers) -> Integers:
-    """(m, K) the numbers of the paintings nearest to those at these places (m,), including themselves."""
-    vectors = generation.vectors.at(places)
-    exact = Vectors.of(generation.vectors.matrix).nearest(vectors, min(K, len(generation)))[0]
-    return generation.table["row"].to_numpy(np.int64)[exact]
