@@ -93,7 +93,10 @@ def test_a_changed_byte_or_length_is_refused_or_harmless(tmp_path_factory, writt
         return
     assert longer == 0
     lists = approximate.read(path, FACTS, LENGTH, DIM, sha256_of(path))
-    found = Vectors([Part(vectors(), lists)]).nearest(vectors()[:5], 3)[0]  # how many are read is not the file's to say
+    try:  # how many lists are read is not the file's to say
+        found = Vectors([Part(vectors(), lists)]).nearest(vectors()[:5], 3)[0]
+    except BadIndex:  # FAISS refuses it
+        return
     assert ((found >= -1) & (found < LENGTH)).all()
 
 
