@@ -146,6 +146,7 @@ def _read_paintings(path: Path, length: int) -> tuple[Tables, Integers]:
     artist, in the order of their keys, -1 where there is none. Raises BadCatalog."""
     count, hashes, artists, some = 0, np.empty(length, np.uint64), np.empty(length, np.int64), None
     number_of: dict[str | None, int] = {}
+    keys = _Keys()
     for some in _blocks(path):
         if "id" not in some:
             raise BadCatalog(f"{path}: has no column id")
@@ -154,7 +155,7 @@ def _read_paintings(path: Path, length: int) -> tuple[Tables, Integers]:
         start, count = count, count + len(some)
         if count <= length:
             hashes[start:count] = _id_hashes(some)
-            artists[start:count] = [number_of.setdefault(key, len(number_of)) for key in _artist_keys(some)]
+            artists[start:count] = [number_of.setdefault(key, len(number_of)) for key in keys.of(some)]
     if some is None or count != length:
         raise BadCatalog(f"{path}: {count:,} paintings for {length:,} vectors")
     hashes.sort()
@@ -166,10 +167,10 @@ def _read_paintings(path: Path, length: int) -> tuple[Tables, Integers]:
     def parts() -> Iterator[Any]:
         start = 0
         for found in _blocks(path):
-            yield pa.Table.from_pandas(_own(found, start, path.parent), preserve_index=False)
+            yield pa.Table.from_pandas(_own(found, start, path.parent, keys), preserve_index=False)
             start += len(found)
 
-    schema = pa.Schema.from_pandas(_own(some, 0, path.parent), preserve_index=False)
+    schema = pa.Schema.from_pandas(_own(some, 0, path.parent, keys), preserve_index=False)
     return Tables(schema, parts), _in_order(artists, number_of)
 
 
@@ -202,12 +203,20 @@ def _not_unique(path: Path, ids: list[str]) -> BadCatalog:
     return BadCatalog(f"{path}: ids must be unique, and none may be missing: {ids}")
 
 
-def _artist_keys(found: pd.DataFrame) -> list[str | None]:
-    """Of rows of a table as it is written."""
-    return [artist_key(name) for name in found["artist"].astype("str")] if "artist" in found else [None] * len(found)
+class _Keys(dict[Any, str | None]):
+    """The keys of artists by their names, each name parsed once: `artist_key` remembers fewer than a large table has,
+    and the table is read several times."""
+
+    def __missing__(self, name: Any) -> str | None:
+        found = self[name] = artist_key(name)
+        return found
+
+    def of(self, table: pd.DataFrame) -> list[str | None]:
+        """Of rows of a table as it is written."""
+        return [self[name] for name in table["artist"].astype("str")] if "artist" in table else [None] * len(table)
 
 
-def _own(found: pd.DataFrame, start: int, folder: Path) -> pd.DataFrame:
+def _own(found: pd.DataFrame, start: int, folder: Path, keys: _Keys) -> pd.DataFrame:
     """Rows of a table in the columns of an index; start: the number of the first; folder: of relative paths."""
     empty = pd.Series([None] * len(found), dtype="str")
     text = {name: found[name].astype("str") if name in found else empty for name in ("artist", "title")}
@@ -220,7 +229,7 @@ def _own(found: pd.DataFrame, start: int, folder: Path) -> pd.DataFrame:
                 for name in found.get("path", empty)
             ],
             "artist": text["artist"],
-            "artist_key": pd.Series(_artist_keys(found), dtype="str"),
+            "artist_key": pd.Series(keys.of(found), dtype="str"),
             "title": text["title"],
             "year": pd.array([year_of(year) for year in found.get("year", empty)], dtype="Int64"),
             "sha256": found["sha256"].astype("str").fillna("") if "sha256" in found else "",
