@@ -233,7 +233,7 @@ def line(sizes_: list[int], costs: list[float], work: Callable[[float], float]) 
 
 
 def fitted(results: Sized) -> None:
-    """Each cost: as measured, as expected from sizes of three tenths and below, and by the line through all."""
+    """Each cost: as measured, as expected from the smaller sizes, and by the line through all."""
     for name, (cost, work) in COSTS.items():
         costs, checks = {}, []
         for count, of in sorted(results.items()):
@@ -241,7 +241,7 @@ def fitted(results: Sized) -> None:
                 costs[count] = cost(of)
         counts = [*costs]
         for count in counts:
-            below = [each for each in counts if 10 * each <= 3 * count]
+            below = [each for each in counts if each < count]
             if len(below) > 1:
                 told = line(below, [costs[each] for each in below], work)(count)
                 checks.append(f"{costs[count]:.3g} at {count:,} ({told:.3g} expected)")
