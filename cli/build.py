@@ -87,7 +87,7 @@ def build(
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
     with settings(options, device) as chosen:
         if isinstance(output, Address):
-            index, report, found = Index.build_there(
+            index, report, found = Index.build_on_server(
                 output, catalog, embedder=embedder, settings=chosen, replace=replace, bar=progress
             )
         else:

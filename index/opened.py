@@ -118,7 +118,7 @@ class Index:
         return cls.open(path, embedder=embedder), report
 
     @classmethod
-    def build_there(
+    def build_on_server(
         cls,
         address: str | Address,
         source: str | os.PathLike[str] | Catalog | pd.DataFrame,
@@ -131,13 +131,13 @@ class Index:
     ) -> tuple[Index, Report, Pushed]:
         """Embed a catalog into a new index on a server, with no folder of it anywhere. Raises BadIndex."""
         from .changes.build import Settings
-        from .changes.build_there import build_there
+        from .changes.build_on_server import build_on_server
 
         settings = settings or Settings()
         embedder = embedder or Embedder.load()
         where = address if isinstance(address, Address) else addresses.address_of(address)
         catalog = cls._catalog(source, embedder, settings, names, bar)
-        report, pushed = build_there(where, catalog, embedder, settings, replace=replace, bar=bar)
+        report, pushed = build_on_server(where, catalog, embedder, settings, replace=replace, bar=bar)
         return cls.open(where, embedder=embedder), report, pushed
 
     @staticmethod

@@ -36,7 +36,7 @@ from artidx.errors import (
     UnknownPainting,
 )
 from artidx.index.addresses import address_of, written_here
-from artidx.index.changes import build_there
+from artidx.index.changes import build_on_server
 from artidx.index.milvus import layout, milvus_store
 from artidx.index.milvus import push as pushing
 from artidx.index.milvus.address import Address
@@ -404,7 +404,7 @@ def test_an_index_that_is_built_there_is_that_of_a_folder_however_often_the_buil
     (collection / "Red Painter" / "R9.png").write_text("no image")
     index = Index.build(index.source, collection, embedder=embedder, replace=True)[0]
     index.push(pushed)
-    for module, name in ((build_there, "PIECE"), (build_there, "SUMMED"), (there.pushing, "ROWS")):
+    for module, name in ((build_on_server, "PIECE"), (build_on_server, "SUMMED"), (there.pushing, "ROWS")):
         monkeypatch.setattr(module, name, 5)
     for module in (layout, postgres_layout):
         monkeypatch.setattr(module, "EXACT_UP_TO", 5)  # so that recall is measured
@@ -417,10 +417,10 @@ def test_an_index_that_is_built_there_is_that_of_a_folder_however_often_the_buil
     for stopping.most in (5, 13 + 2 * 12 + 5):  # while it embeds, and while it writes what will answer
         stopping.seen = 0
         with pytest.raises(KeyboardInterrupt):
-            Index.build_there(address, collection, embedder=embedder, bar=watched(stopping))
+            Index.build_on_server(address, collection, embedder=embedder, bar=watched(stopping))
         with pytest.raises(BadIndex, match="no such index"):
             Index.open(address)
-    built, report, written = Index.build_there(address, collection, embedder=embedder)
+    built, report, written = Index.build_on_server(address, collection, embedder=embedder)
     assert (report.embedded, report.resumed, len(report.skipped), written.written) == (0, 12, 1, 7)
     expected = Index.open(pushed, embedder=embedder)
     for ours, theirs in zip(built.whole(), expected.whole(), strict=True):
@@ -432,8 +432,8 @@ def test_an_index_that_is_built_there_is_that_of_a_folder_however_often_the_buil
     assert (ours.manifest.centre, ours.manifest.calibration) == (theirs.manifest.centre, theirs.manifest.calibration)
     assert (written.kind, written.recall_at_10) == ("HNSW", 1.0)
     with pytest.raises(BadIndex, match="there is an index already; --replace"):
-        Index.build_there(address, collection, embedder=embedder)
-    again, report, _ = Index.build_there(address, collection / "Blue Painter", embedder=embedder, replace=True)
+        Index.build_on_server(address, collection, embedder=embedder)
+    again, report, _ = Index.build_on_server(address, collection / "Blue Painter", embedder=embedder, replace=True)
     assert (len(again), again.manifest.generation, report.embedded) == (4, 2, 4)
 
 

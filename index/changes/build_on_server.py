@@ -77,7 +77,7 @@ class _Done(NamedTuple):
     running: float = 0.0
 
 
-def build_there(
+def build_on_server(
     address: Address,
     catalog: Catalog,
     embedder: Embedder,
@@ -177,7 +177,7 @@ def _measured(
     generation: int,
     created: str,
     bar: Bar,
-) -> _There:
+) -> _OnServer:
     """The generation, of which all is known that needs all paintings."""
     address, embedder = building.address, building.embedder
     table = rows_of(catalog.table, is_kept, [""] * int(is_kept.sum()), first_row=0).assign(vector_sha256="")
@@ -226,10 +226,10 @@ def _measured(
         files={"sums": hashlib.sha256(found.sums.sums.tobytes()).hexdigest()},
         reading=catalog.reading,
     )
-    return _There(building, manifest, table, (artists, keys), staged, centre, found)
+    return _OnServer(building, manifest, table, (artists, keys), staged, centre, found)
 
 
-class _There(Original):
+class _OnServer(Original):
     """A generation whose embeddings are on the server.
 
     artists: (n,) numbers, and the key of each; staged: (n,) the rows of the paintings in the stage; found: of vectors.
