@@ -75,8 +75,8 @@ def test_a_long_batch_has_its_time_for_each_line_and_ends_when_the_client_leaves
         return answer(self, query, k=k)
 
     monkeypatch.setattr(Index, "answer", slowly)
-    with served(index.source, answer_s=1) as service, service.client() as client:
-        assert len(lines(client.post("/v1/nearest:batch", json={"images": [RED] * 40}))) == 40  # two seconds
+    with served(index.source, answer_s=2) as service, service.client() as client:
+        assert len(lines(client.post("/v1/nearest:batch", json={"images": [RED] * 60}))) == 60  # three seconds
         begun.clear()
         with client.stream("POST", "/v1/nearest:batch", json={"images": [RED] * 1000}) as answer:
             assert json.loads(next(answer.iter_lines()))["number"] == 0
