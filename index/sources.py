@@ -94,7 +94,7 @@ def _not_its_model(path: Path, opened: VectorStore) -> BadModel:
         )
     return BadModel(
         f"{opened.name}: built with model {opened.manifest.model.sha256[:12]}, which is not the default one ({path}); "
-        f"give it with --model or ARTIDX_MODEL: it is model.onnx in the folder of the index"
+        f"give it with --model or ARTIDX_MODEL; an index in a folder has it there as model.onnx"
     )
 
 
