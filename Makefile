@@ -52,7 +52,7 @@ pytest: $(DEV)/installed
 # Minutes.
 faults: $(DEV)/installed
 	ARTIDX_FAULTS=full ARTIDX_FUZZ_S=60 $(DEV)/bin/python -m pytest -s tests/test_faults.py tests/test_service_hostile.py \
-		tests/test_hostile*.py tests/test_fuzz*.py tests/test_cluster.py
+		tests/test_hostile*.py tests/test_fuzz*.py tests/test_cluster.py tests/test_build_on_server.py
 
 # An hour, a quarter each for pictures, tables, expressions and manifests; each with a seed of its own, which it prints.
 MINUTES = 60

@@ -16,6 +16,8 @@ from .postgres import address as postgres
 from .storage.address import Address
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..embedder.parallel import Bar
     from .storage.generations import Generation
     from .storage.pushed import Entries, Original, Pushed
@@ -55,9 +57,9 @@ def check(address: Address) -> None:
     _store(address).check(address)
 
 
-def published_generation(address: Address) -> int | None:
-    """The number of the generation that answers there; None for none."""
-    found: int | None = _store(address).published_generation(address)
+def published(address: Address) -> tuple[int, str] | None:
+    """The number of the generation that answers there, and the beginning of its manifest's sha256; None for none."""
+    found: tuple[int, str] | None = _store(address).published(address)
     return found
 
 
@@ -65,6 +67,11 @@ def push(original: Original, address: Address, bar: Bar) -> Pushed:
     """Copy a generation, which then answers there."""
     found: Pushed = _pushing(address).push(original, address, bar)
     return found
+
+
+def check_fits(address: Address, table: pd.DataFrame, again: str) -> None:
+    """Raises BadIndex if the server cannot keep a text of these paintings. again: what to do then, once corrected."""
+    _pushing(address).layout.check_fits(table, again)
 
 
 def write(address: Address, generation: int, sha256: str, entries: Entries) -> None:

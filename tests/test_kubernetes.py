@@ -19,7 +19,6 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from artidx.cli.build import build
-from artidx.cli.push import push
 from artidx.cli.serve import serve
 from artidx.index.milvus.address import Address
 from artidx.service import health
@@ -29,10 +28,9 @@ from artidx.service.tokens import read_tokens
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "kubernetes"
 KUBERNETES = "1.32"
-DOCUMENTS = list(yaml.safe_load_all((FOLDER / "build.yaml").read_text()))
-JOB = next(document for document in DOCUMENTS if document["kind"] == "RayJob")
+JOB = yaml.safe_load((FOLDER / "build.yaml").read_text())
 CLUSTER = JOB["spec"]["rayClusterSpec"]
-COMMANDS = [shlex.split(part) for part in re.split(r"\|\||;", shlex.split(JOB["spec"]["entrypoint"])[2])]
+COMMAND = shlex.split(JOB["spec"]["entrypoint"])
 GROUPS = [CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]]
 # Of the values that Milvus' chart reads: those that are set here.
 VALUES = {
@@ -76,8 +74,8 @@ def test_the_job_is_one_that_kuberay_takes(ray_jobs):
         (("rayClusterSpec", "workerGroupSpecs", 0, "maxReplicas"), -1),
         (("rayClusterSpec", "workerGroupSpecs", 0, "template", "spec", "containers", 0, "img"), "artidx"),
         (
-            ("rayClusterSpec", "headGroupSpec", "template", "spec", "volumes", 0, "persistentVolumeClaim"),
-            "artidx-index",
+            ("rayClusterSpec", "headGroupSpec", "template", "spec", "containers", 0, "envFrom", 0, "secretRef"),
+            "storage",
         ),
     ],
 )
@@ -90,21 +88,18 @@ def test_a_wrong_field_anywhere_in_the_job_is_found(ray_jobs, path, value):
     assert ray_jobs(job)
 
 
-def test_the_volume_is_one_and_the_head_mounts_it():
-    volume = next(document for document in DOCUMENTS if document["kind"] == "PersistentVolumeClaim")
-    kubernetes_validate.validate(volume, KUBERNETES, strict=True)
-    spec = CLUSTER["headGroupSpec"]["template"]["spec"]
-    assert spec["volumes"][0]["persistentVolumeClaim"]["claimName"] == volume["metadata"]["name"]
-    assert COMMANDS[1][COMMANDS[1].index("-o") + 1] == COMMANDS[2][2]
-    assert COMMANDS[2][2].startswith(spec["containers"][0]["volumeMounts"][0]["mountPath"] + "/")
-
-
-def test_the_job_calls_artidx_as_it_can_be_called():
-    assert [command[:2] for command in COMMANDS] == [["test", "-f"], ["artidx", "build"], ["artidx", "push"]]
-    found = build.make_context("build", COMMANDS[1][2:]).params
+def test_the_job_calls_artidx_as_it_can_be_called_and_all_nodes_know_what_it_needs():
+    assert COMMAND[:2] == ["artidx", "build"]
+    found = build.make_context("build", COMMAND[2:]).params
     assert found["ray"] == "auto"
     assert found["source"].startswith(found["allow"][0])
-    assert isinstance(push.make_context("push", COMMANDS[2][2:]).params["address"], Address)
+    assert isinstance(found["output"], Address)
+    for group in GROUPS:
+        spec = group["template"]["spec"]
+        (container,) = spec["containers"]
+        secrets = {source["secretRef"]["name"] for source in container["envFrom"]}
+        assert secrets == {"artidx-storage", "artidx-milvus"}
+        assert "volumes" not in spec
 
 
 SERVICE = {document["kind"]: document for document in yaml.safe_load_all((FOLDER / "serve.yaml").read_text())}
@@ -115,7 +110,7 @@ POD = SERVICE["Deployment"]["spec"]["template"]
 def test_the_service_is_one_that_kubernetes_takes():
     for document in SERVICE.values():
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
-    assert {*SERVICE} == {"Deployment", "Service", "PodDisruptionBudget"}
+    assert {*SERVICE} == {"PersistentVolumeClaim", "Deployment", "Service", "PodDisruptionBudget"}
     labels = POD["metadata"]["labels"]
     for selected in (
         SERVICE["Deployment"]["spec"]["selector"]["matchLabels"],
@@ -137,10 +132,8 @@ def test_the_service_is_called_as_it_can_be_called_and_can_write_nowhere_but_in_
     assert {path for path, mount in mounts.items() if not mount.get("readOnly")} == {"/tmp"}
     assert (str(found["index"].parent), str(found["tokens"].parent)) == ("/index", "/tokens")
     assert {mount["name"] for mount in mounts.values()} == {volume["name"] for volume in POD["spec"]["volumes"]}
-    assert COMMANDS[1][COMMANDS[1].index("-o") + 1] == str(found["index"])  # that build.yaml makes
-    volume = next(document for document in DOCUMENTS if document["kind"] == "PersistentVolumeClaim")
     assert POD["spec"]["volumes"][0]["persistentVolumeClaim"] == {
-        "claimName": volume["metadata"]["name"],
+        "claimName": SERVICE["PersistentVolumeClaim"]["metadata"]["name"],
         "readOnly": True,
     }
     assert CONTAINER["ports"][0]["containerPort"] == found["port"]

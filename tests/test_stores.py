@@ -1,14 +1,9 @@
-"""Stores of vectors, one meaning: what a folder searched by FAISS answers, Milvus and PostgreSQL answer, too.
-
-Milvus is Milvus Lite, in a process of its own; or the server that ARTIDX_TEST_MILVUS names, as in 127.0.0.1:19530.
-PostgreSQL is a real one with pgvector; or the database that ARTIDX_TEST_POSTGRES names, as in me@127.0.0.1/test.
-"""
+"""Stores of vectors, one meaning: what a folder searched by FAISS answers, Milvus and PostgreSQL answer, too."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import socket
 import sys
@@ -36,9 +31,7 @@ from artidx.errors import (
     UnknownPainting,
 )
 from artidx.index.addresses import address_of, written_here
-from artidx.index.changes import build_on_server
 from artidx.index.milvus import layout, milvus_store
-from artidx.index.milvus import push as pushing
 from artidx.index.milvus.address import Address
 from artidx.index.milvus.layout import Kind
 from artidx.index.milvus.server import connected
@@ -46,115 +39,13 @@ from artidx.index.postgres import layout as postgres_layout
 from artidx.index.postgres import postgres_store
 from artidx.index.postgres import push as postgres_push
 from artidx.index.postgres import server as postgres_server
-from artidx.index.postgres.address import Address as PostgresAddress
 from artidx.index.storage.pushed import Folder
 from artidx.index.storage.vector_store import CANDIDATES
 from lite import MilvusLite
 from made import DIM, Stages, painting, small_model, watched
-from postgres import PostgresServer
 from served import TOKEN, as_served, form, served
 
 AWKWARD = ["Baroque", "", "ba'r\"o\\que", "100", "-2.5", "1e3", "Été\u0301", "%_\\", "b\tc", "日本", "inf"]
-
-
-class InMilvus:
-    """A server, names on it that nobody else has, and what is done there that no push does."""
-
-    all_are_looked_at, pushing, rows_made_by = "FLAT", pushing, (layout, "entities")
-
-    def __init__(self, where):
-        self.where = where
-
-    def address(self):
-        return Address.of(f"milvus+http://{self.where}/t{uuid.uuid4().hex[:12]}")
-
-    def generations(self, address):
-        """Of each collection that there is of an index."""
-        names = [name for name in connected(address).ask("list_collections") if name.startswith(f"{address.name}_")]
-        return sorted(layout.generation_of(address.name, name) for name in names)
-
-    def restart(self, address):
-        """A server that is restarted does not load what is not published."""
-        server = connected(address)
-        for name in server.ask("list_collections"):
-            if name.startswith(f"{address.name}_") and name.removesuffix(layout.ABOUT) != server.published():
-                server.ask("release_collection", name)
-
-    def bend(self, rows):
-        rows[0]["vector"] = rows[0]["vector"] * np.float32(0.5)
-        return rows
-
-    def lose(self, address, rows):
-        server = connected(address)
-        server.ask("delete", server.published(), ids=rows)
-
-    def damage(self, address):
-        server = connected(address)
-        about = server.published() + layout.ABOUT
-        row = server.rows(about, "row == 0", ["text", "vector"])[0]
-        server.ask("upsert", about, [{**row, "text": row["text"].replace("small", "large")}])
-        server.count(about, is_exact=True)
-
-
-class InPostgres:
-    """The same of a database."""
-
-    all_are_looked_at, pushing, rows_made_by = "exact", postgres_push, (postgres_layout, "rows_of")
-
-    def __init__(self, where, server=None):
-        self.where = where
-        self.server = server
-
-    def address(self):
-        return PostgresAddress.of(f"postgresql://{self.where}/t{uuid.uuid4().hex[:12]}")
-
-    def do(self, address, text, values=()):
-        """A statement with {own}, the table of generations, and {table}, what answers; how many rows it was about."""
-        server = postgres_server.connected(address)
-        statement = postgres_layout.statement(text, own=address.name, table=server.published() or address.name)
-        return server.ask("test", lambda connection: connection.execute(statement, values).rowcount)
-
-    def generations(self, address):
-        found = postgres_server.connected(address).rows(
-            "pg_class", "SELECT relname FROM {table} WHERE relkind = 'r' AND relname ~ %s", (f"^{address.name}_",)
-        )
-        return sorted(int(name.split("_")[1]) for (name,) in found)
-
-    def restart(self, address):
-        postgres_server.connected(address).close()
-
-    def bend(self, rows):
-        return [(*rows[0][:-1], rows[0][-1] * np.float32(0.5)), *rows[1:]]
-
-    def lose(self, address, rows):
-        assert self.do(address, "DELETE FROM {table} WHERE number = ANY(%s)", (rows,)) == len(rows)
-
-    def damage(self, address):
-        assert self.do(address, "UPDATE {own} SET manifest = replace(manifest, 'small', 'large')") == 1
-
-
-@pytest.fixture(scope="session")
-def milvus(tmp_path_factory):
-    if named := os.environ.get("ARTIDX_TEST_MILVUS"):
-        yield InMilvus(named)
-    else:
-        with MilvusLite(tmp_path_factory.mktemp("milvus")) as server:
-            yield InMilvus(f"127.0.0.1:{server.port}")
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    if named := os.environ.get("ARTIDX_TEST_POSTGRES"):
-        yield InPostgres(named)
-    else:
-        with PostgresServer() as server:
-            yield InPostgres(f"me@127.0.0.1:{server.port}/postgres", server)
-
-
-@pytest.fixture(scope="session", params=["milvus", "postgres"])
-def there(request):
-    """Either server."""
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -397,46 +288,6 @@ def test_a_push_is_published_at_once_and_readers_keep_what_they_opened(there, in
     assert (again.written, again.generation) == (0, 2)
 
 
-def test_an_index_that_is_built_there_is_that_of_a_folder_however_often_the_build_was_interrupted(
-    there, index, collection, monkeypatch
-):
-    pushed, address, embedder = there.address(), there.address(), index.embedder
-    (collection / "Red Painter" / "R9.png").write_text("no image")
-    index = Index.build(index.source, collection, embedder=embedder, replace=True)[0]
-    index.push(pushed)
-    for module, name in ((build_on_server, "PIECE"), (build_on_server, "SUMMED"), (there.pushing, "ROWS")):
-        monkeypatch.setattr(module, name, 5)
-    for module in (layout, postgres_layout):
-        monkeypatch.setattr(module, "EXACT_UP_TO", 5)  # so that recall is measured
-
-    def stopping(done):
-        stopping.seen += done
-        if stopping.seen >= stopping.most:
-            raise KeyboardInterrupt
-
-    for stopping.most in (5, 13 + 2 * 12 + 5):  # while it embeds, and while it writes what will answer
-        stopping.seen = 0
-        with pytest.raises(KeyboardInterrupt):
-            Index.build_on_server(address, collection, embedder=embedder, bar=watched(stopping))
-        with pytest.raises(BadIndex, match="no such index"):
-            Index.open(address)
-    built, report, written = Index.build_on_server(address, collection, embedder=embedder)
-    assert (report.embedded, report.resumed, len(report.skipped), written.written) == (0, 12, 1, 7)
-    expected = Index.open(pushed, embedder=embedder)
-    for ours, theirs in zip(built.whole(), expected.whole(), strict=True):
-        assert ours.equals(theirs) if isinstance(ours, pd.DataFrame) else ours.tobytes() == theirs.tobytes()
-    ours, theirs = built.store, expected.store
-    assert ours.centroids.tobytes() == theirs.centroids.tobytes()
-    assert ours.landmarks.vectors.tobytes() == theirs.landmarks.vectors.tobytes()
-    assert (ours.artists.keys, ours.artists.names) == (theirs.artists.keys, theirs.artists.names)
-    assert (ours.manifest.centre, ours.manifest.calibration) == (theirs.manifest.centre, theirs.manifest.calibration)
-    assert (written.kind, written.recall_at_10) == ("HNSW", 1.0)
-    with pytest.raises(BadIndex, match="there is an index already; --replace"):
-        Index.build_on_server(address, collection, embedder=embedder)
-    again, report, _ = Index.build_on_server(address, collection / "Blue Painter", embedder=embedder, replace=True)
-    assert (len(again), again.manifest.generation, report.embedded) == (4, 2, 4)
-
-
 def test_generations_before_the_last_are_dropped(there, index):
     address = there.address()
     for removed in (None, "Red Painter/R0.png", "Red Painter/R1.png"):
@@ -513,7 +364,7 @@ def test_what_is_kept_about_a_generation_is_checked(there, index):
     address = there.address()
     index.push(address)
     there.damage(address)
-    with pytest.raises(BadIndex, match=r"is damaged .*; push the index again"):
+    with pytest.raises(BadIndex, match=r"is damaged .*; push or build it again"):
         Index.open(address)
     assert index.push(address).written == 0  # the paintings are there
     assert len(Index.open(address)) == 12
@@ -754,9 +605,9 @@ def test_the_character_of_code_0_is_compared_as_python_does_and_never_kept(postg
         with pytest.raises(UnknownPainting):
             index.pair("id:a\0", "id:b")
         assert index.collection.search("a\0").total == 0
-    table, vectors, numbers = labelled.whole()[0].iloc[:2], np.zeros((2, 3), np.float32), np.zeros(2, np.int64)
-    with pytest.raises(BadIndex, match=r"p 1 .*: its 'title' holds the character of code 0, which PostgreSQL cannot"):
-        list(postgres_layout.rows_of(table.assign(title=["a", "b\0c"]), vectors, numbers, numbers))
+    table = labelled.whole()[0].iloc[:2]
+    with pytest.raises(BadIndex, match=r"p 1 .*: its 'title' holds the character of code 0, .* it, and push again"):
+        postgres_layout.check_fits(table.assign(title=["a", "b\0"]), Folder.again)
 
 
 def test_a_database_that_lacks_pgvector_gets_one_line_that_says_what_to_do(postgres, index):

@@ -143,8 +143,8 @@ def about_schema(client: Any, dim: int) -> Any:
     return made
 
 
-def check_fits(table: pd.DataFrame) -> None:
-    """Raises BadIndex for the first painting with more text in one field than Milvus allows."""
+def check_fits(table: pd.DataFrame, again: str) -> None:
+    """Raises BadIndex for the first painting with more text in one field than Milvus allows. again: what to do then."""
     others = [name for name in table.columns if name not in OWN_COLUMNS]
     names = [*TEXTS, *others]
     texts = table[names].fillna("")
@@ -159,7 +159,7 @@ def check_fits(table: pd.DataFrame) -> None:
             if len(text.encode("utf-8", "surrogatepass")) > LONGEST_TEXT:
                 raise BadIndex(
                     f"{row['id'][:200]}: its {name} is more than the 64 KB that Milvus keeps in a field; "
-                    f"shorten it, and push again"
+                    f"shorten it, and {again}"
                 )
 
 

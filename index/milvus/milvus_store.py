@@ -89,10 +89,13 @@ class MilvusStore:
         return collection[-16:]
 
     @classmethod
-    def published_generation(cls, address: Address) -> int | None:
-        """The number of the generation that answers; None for none. Raises BadIndex."""
-        published = connected(address).published()
-        return generation_of(address.collection, published) if published else None
+    def published(cls, address: Address) -> tuple[int, str] | None:
+        """The number of the generation that answers, and the beginning of its manifest's sha256; None for none.
+
+        Raises BadIndex.
+        """
+        found = connected(address).published()
+        return (generation_of(address.collection, found) or 0, found[-16:]) if found else None
 
     @classmethod
     def check(cls, address: Address) -> None:
@@ -115,7 +118,7 @@ class MilvusStore:
             manifest = read_manifest(data, Path(collection), sha256)
         except (ValueError, TypeError, KeyError, AttributeError, BadIndex) as problem:
             raise BadIndex(
-                f"{server.address}: what is kept about {collection} is damaged ({problem}); push the index again"
+                f"{server.address}: what is kept about {collection} is damaged ({problem}); push or build it again"
             ) from None
         return cls(server, collection, about, manifest, sha256)
 
@@ -245,7 +248,7 @@ class MilvusStore:
         if len(found) != self.manifest.paintings:
             raise BadIndex(
                 f"{self.name}: {len(found):,} paintings, its manifest says {self.manifest.paintings:,}; "
-                f"push the index again"
+                f"push or build it again"
             )
         return self._table(found), _vectors(found, self.manifest.model.dim)
 
@@ -276,7 +279,7 @@ class MilvusStore:
         pages = self._server.windows(self._collection + ABOUT, numbers, ["vector"])
         found = [row for page in pages for row in page]
         if len(found) != len(self.about.artists):
-            raise BadIndex(f"{self.name}: what is kept about {self._collection} is damaged; push the index again")
+            raise BadIndex(f"{self.name}: what is kept about {self._collection} is damaged; push or build it again")
         return _vectors(found, self.manifest.model.dim)
 
     @cached_property

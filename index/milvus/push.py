@@ -38,16 +38,14 @@ def push(original: Original, address: Address, bar: Bar = no_bar, kind: Kind | N
     name = layout.collection_name(address.collection, original.manifest.generation, original.sha256)
     written = 0
     if before != name or not _is_whole(server, name, original):
-        layout.check_fits(original.table)
+        for frame in original.frames():
+            layout.check_fits(frame, original.again)
         kind = kind or layout.kind_for(len(original))
         written = _write(server, name, original, kind, bar)
-        _wait_until_ready(server, name, len(original), bar)
+        _wait_until_ready(server, name, original, bar)
         recall = _checked(server, name, original, kind, bar)
         if server.published() != before:
-            raise BadIndex(
-                f"{address}: another generation was published there in the meantime; push again to replace it "
-                f"with this one"
-            )
+            raise BadIndex(f"{address}: another generation was published there in the meantime; {original.to_replace}")
         _write_about(server, name, original, kind, recall)
         MilvusStore.of(server, name)  # what cannot be read back is not published
         if before != name:
@@ -113,14 +111,16 @@ def _is_there(server: Server, name: str, original: Original, part: range) -> boo
     return server.count(name, f"row >= {first} and row <= {last}", is_exact=True) >= len(part)
 
 
-def _wait_until_ready(server: Server, name: str, paintings: int, bar: Bar) -> None:
+def _wait_until_ready(server: Server, name: str, original: Original, bar: Bar) -> None:
     """Wait until all segments are sealed, and their index is built and loaded. Raises BadIndex."""
+    paintings = len(original)
     with bar(paintings, "indexing") as advance:
         server.ask("flush", name, seconds=READY_S)
         deadline, done = monotonic() + READY_S, 0
         while pending := int(server.ask("describe_index", name, "vector").get("pending_index_rows", 0)):
             if monotonic() > deadline:
-                raise BadIndex(f"{server.address}: the index is not ready after {READY_S / 3600:.0f} hours; push again")
+                hours = f"{READY_S / 3600:.0f} hours"
+                raise BadIndex(f"{server.address}: the index is not ready after {hours}; {original.again}")
             if paintings - pending > done:
                 advance(paintings - pending - done)
                 done = paintings - pending
@@ -136,7 +136,7 @@ def _checked(server: Server, name: str, original: Original, kind: Kind, bar: Bar
     """
     there = server.count(name, is_exact=True)
     if there != len(original):
-        raise BadIndex(f"{server.address}: {there:,} of {len(original):,} paintings have arrived; push again")
+        raise BadIndex(f"{server.address}: {there:,} of {len(original):,} paintings have arrived; {original.again}")
     sample, vectors = original.sample()
     with bar(len(sample), "checking") as advance:
         found = {
@@ -146,7 +146,9 @@ def _checked(server: Server, name: str, original: Original, kind: Kind, bar: Bar
             number in found and np.array_equal(found[number], vector)
             for number, vector in zip(sample, vectors, strict=True)
         ):
-            raise BadIndex(f"{server.address}: a vector came back changed; drop the collection {name}, and push again")
+            raise BadIndex(
+                f"{server.address}: a vector came back changed; drop the collection {name}, and {original.again}"
+            )
         recall = 1.0 if kind.is_exact else _recall(server, name, original, kind, vectors)
         advance(len(sample))
     return recall
@@ -195,7 +197,7 @@ def _write_about(server: Server, name: str, original: Original, kind: Kind, reca
         server.ask("insert", name + ABOUT, rows[start : start + ROWS])
     server.ask("flush", name + ABOUT, seconds=READY_S)
     if server.count(name + ABOUT, is_exact=True) != len(rows):
-        raise BadIndex(f"{server.address}: the description of {name} is incomplete; push again")
+        raise BadIndex(f"{server.address}: the description of {name} is incomplete; {original.again}")
 
 
 def _drop_older(server: Server, kept: set[str | None]) -> None:

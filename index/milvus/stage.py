@@ -16,11 +16,14 @@ class Stage(stage.Stage):
     """Of an index of vectors of this length."""
 
     def __init__(self, address: Address, dim: int) -> None:
-        self._server, self._dim = connected(address), dim
+        self._server, self.dim = connected(address), dim
         self._name = stage_name(address.collection)
 
+    def is_there(self) -> bool:
+        return bool(self._server.ask("has_collection", self._name))
+
     def make(self) -> None:
-        if self._server.ask("has_collection", self._name):
+        if self.is_there():
             self._server.load(self._name, READY_S)
             return
         parameters = self._server.client.prepare_index_params()
@@ -28,7 +31,7 @@ class Stage(stage.Stage):
         self._server.ask(
             "create_collection",
             self._name,
-            schema=about_schema(self._server.client, self._dim),
+            schema=about_schema(self._server.client, self.dim),
             index_params=parameters,
             consistency_level="Strong",
         )
@@ -53,7 +56,7 @@ class Stage(stage.Stage):
         return Staged(
             np.array([row["row"] for row in found], np.int64),
             [row["text"] for row in found],
-            np.array([row["vector"] for row in found], np.float32).reshape(len(found), -1 if found else self._dim),
+            np.array([row["vector"] for row in found], np.float32).reshape(len(found), -1 if found else self.dim),
         )
 
     def drop(self) -> None:

@@ -137,21 +137,25 @@ def statement(text: LiteralString, **parts: str | int | sql.Composable) -> sql.C
     )
 
 
+def check_fits(table: pd.DataFrame, again: str) -> None:
+    """Raises BadIndex for the first painting with a character that PostgreSQL cannot store. again: what to do then."""
+    for name in (name for name in table.columns if name not in WHOLE):
+        for id_, cell in zip(table["id"], table[name], strict=True):
+            if isinstance(cell, str) and "\0" in cell + name:
+                raise BadIndex(
+                    f"{id_!r}: its {name!r} holds the character of code 0, which PostgreSQL cannot keep; correct it, "
+                    f"and {again}"
+                )
+
+
 def rows_of(table: pd.DataFrame, vectors: Array, artists: Integers, ranks: Integers) -> Iterator[tuple[Any, ...]]:
     """Rows of a table (m,) in the order of WRITTEN. vectors: (m, d); artists: (m,) numbers; ranks: (m,) by hash, or
-    NOBODY. Raises BadIndex for the first painting with a character that PostgreSQL cannot store.
+    NOBODY. The texts are such that PostgreSQL can store them (`check_fits`).
     """
     from psycopg.types.json import Jsonb
 
     others = [name for name in table.columns if name not in OWN_COLUMNS]
     texts = {name: table[name].astype(object).where(table[name].notna(), None).tolist() for name in (*TEXTS, *others)}
-    for name, cells in texts.items():
-        for at, cell in enumerate(cells):
-            if isinstance(cell, str) and "\0" in cell + name:
-                raise BadIndex(
-                    f"{texts['id'][at]!r}: its {name!r} holds the character of code 0, which PostgreSQL cannot keep; "
-                    f"correct it, and push again"
-                )
     values = {
         name: pd.to_numeric(table[name], errors="coerce").clip(-1.7e308, 1.7e308).tolist() for name in (*TEXTS, *others)
     }

@@ -97,10 +97,13 @@ class PostgresStore:
         return table[-16:]
 
     @classmethod
-    def published_generation(cls, address: Address) -> int | None:
-        """The number of the generation that answers; None for none. Raises BadIndex."""
-        published = connected(address).published()
-        return generation_of(address.name, published) if published else None
+    def published(cls, address: Address) -> tuple[int, str] | None:
+        """The number of the generation that answers, and the beginning of its manifest's sha256; None for none.
+
+        Raises BadIndex.
+        """
+        found = connected(address).published()
+        return (generation_of(address.name, found), found[-16:]) if found else None
 
     @classmethod
     def check(cls, address: Address) -> None:
@@ -120,7 +123,7 @@ class PostgresStore:
             return cls(server, table, about, read_manifest(data, Path(table), sha256), sha256)
         except (ValueError, TypeError, AttributeError) as problem:
             raise BadIndex(
-                f"{server.address}: what is kept about {table} is damaged ({problem}); push the index again"
+                f"{server.address}: what is kept about {table} is damaged ({problem}); push or build it again"
             ) from None
 
     def __len__(self) -> int:
@@ -222,7 +225,7 @@ class PostgresStore:
         if len(found) != self.manifest.paintings:
             raise BadIndex(
                 f"{self.name}: {len(found):,} paintings, its manifest says {self.manifest.paintings:,}; "
-                f"push the index again"
+                f"push or build it again"
             )
         return self._framed(found), self._stacked([row[-1].to_numpy() for row in found])
 

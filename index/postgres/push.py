@@ -41,12 +41,14 @@ def push(original: Original, address: Address, bar: Bar = no_bar, kind: Kind | N
         before = server.published()
         written = 0
         if before != name or not _is_whole(server, name, original):
+            for frame in original.frames():
+                layout.check_fits(frame, original.again)
             kind = kind or layout.kind_for(len(original), original.manifest.model.dim)
             written = _write(server, name, original, bar)
-            _index(server, name, len(original), kind, bar)
+            _index(server, name, original, kind, bar)
             _write_about(server, name, original, _checked(server, name, original, kind, bar))
             PostgresStore.of(server, name)  # it is published only if it can be read back
-            _publish(server, name, before)
+            _publish(server, name, before, original.to_replace)
             _drop_older(server, kept={name, before})
     about = PostgresStore.of(server, name).about
     return Pushed(
@@ -143,12 +145,13 @@ def copy(
             copy.write_row(row)
 
 
-def _index(server: Server, name: str, paintings: int, kind: Kind, bar: Bar) -> None:
+def _index(server: Server, name: str, original: Original, kind: Kind, bar: Bar) -> None:
     """Build the indexes for lookups, and the graph of the vectors."""
+    paintings = len(original)
     wanted = layout.LOOKED_UP | ({} if kind.is_exact else {"_v": layout.GRAPH})
     with bar(paintings, "indexing") as advance:
         if (found := _count(server, name)) != paintings:
-            raise BadIndex(f"{server.address}: {found:,} of {paintings:,} paintings have arrived; push again")
+            raise BadIndex(f"{server.address}: {found:,} of {paintings:,} paintings have arrived; {original.again}")
         for suffix, by in wanted.items():
             made = statement(
                 "CREATE INDEX IF NOT EXISTS {index} ON {table} USING {by}",
@@ -176,7 +179,7 @@ def _checked(server: Server, name: str, original: Original, kind: Kind, bar: Bar
         except KeyError:
             is_same = False
         if not is_same:
-            raise BadIndex(f"{server.address}: a vector came back changed; drop the table {name}, and push again")
+            raise BadIndex(f"{server.address}: a vector came back changed; drop the table {name}, and {original.again}")
         if not kind.is_exact:
             near = original.nearest(vectors)
             found = store.nearest(vectors, [K] * len(sample))
@@ -211,17 +214,14 @@ def _write_about(server: Server, name: str, original: Original, about: About) ->
     server.ask("write", work)
 
 
-def _publish(server: Server, name: str, before: str | None) -> None:
-    """Switch to a generation in one transaction. Raises BadIndex if another one has been published."""
+def _publish(server: Server, name: str, before: str | None, to_replace: str) -> None:
+    """Switch to a generation in one transaction. Raises BadIndex if another one has been published, with what to do."""
 
     def work(connection: Connection) -> None:
         own = server.address.name
         connection.execute(statement("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE", table=own))  # readers continue
         if server.published_by(connection) not in (before, name):  # ours, if the answer to the first attempt was lost
-            raise BadIndex(
-                f"{server.address}: another generation was published there in the meantime; push again to replace it "
-                f"with this one"
-            )
+            raise BadIndex(f"{server.address}: another generation was published there in the meantime; {to_replace}")
         connection.execute(statement("UPDATE {table} SET answers = false WHERE answers", table=own))
         connection.execute(statement("UPDATE {table} SET answers = true WHERE called = %s", table=own), (name,))
 

@@ -210,7 +210,7 @@ class Server:
         if isinstance(problem, errors.UndefinedTable):
             return BadIndex(f"{self.address}: this generation is not kept there any more; open the index again")
         if isinstance(problem, errors.LockNotAvailable):
-            return IndexBusy(f"{self.address}: somebody is reading what PostgreSQL is to {what}; push again later")
+            return IndexBusy(f"{self.address}: somebody is reading what PostgreSQL is to {what}; try again later")
         if isinstance(problem, errors.QueryCanceled):
             return IndexAway(f"{self.address}: PostgreSQL took too long to {what}; is it busy?")
         return BadIndex(f"{self.address}: PostgreSQL cannot {what}: {_reason(problem)}")

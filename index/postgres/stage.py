@@ -16,12 +16,19 @@ class Stage(stage.Stage):
     """Of an index of vectors of this length."""
 
     def __init__(self, address: Address, dim: int) -> None:
-        self._server, self._dim = connected(address), dim
+        self._server, self.dim = connected(address), dim
         self._name = stage_name(address.name)
+
+    def is_there(self) -> bool:
+        def work(connection: Connection) -> bool:
+            found = connection.execute("SELECT to_regclass(quote_ident(%s)) IS NOT NULL", (self._name,)).fetchone()
+            return found == (True,)
+
+        return self._server.ask("read", work)
 
     def make(self) -> None:
         self._server.make_ready()
-        made = statement(STAGE_TABLE, table=self._name, dim=self._dim)
+        made = statement(STAGE_TABLE, table=self._name, dim=self.dim)
         self._server.ask("create a table", lambda connection: connection.execute(made))
 
     def put(self, rows: Staged) -> None:
@@ -46,7 +53,7 @@ class Stage(stage.Stage):
             np.array([number for number, _, _ in found], np.int64),
             [text for _, text, _ in found],
             np.array([vector.to_numpy() for _, _, vector in found], np.float32).reshape(
-                len(found), -1 if found else self._dim
+                len(found), -1 if found else self.dim
             ),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHECKED = 500  # randomly chosen paintings that are read back and compared
+FRAME = 10_000  # rows of a table that are in memory together
 K = 10  # neighbours of each, for measuring the recall
 EXHAUSTIVE = ("FLAT", "exact")  # kinds of index with exhaustive search
 UNRANKED = -1
@@ -43,9 +44,12 @@ class Entries:
 class Original(ABC):
     """A generation that is copied to a server. manifest_text: as published; sha256: of that.
 
+    again, to_replace: what to do, in an error, when something was wrong; and when another one was published meanwhile.
     Its paintings have places, from 0 on, and numbers, which ascend with them.
     """
 
+    again: ClassVar[str]
+    to_replace: ClassVar[str]
     manifest: Manifest
     manifest_text: str
     sha256: str
@@ -53,10 +57,9 @@ class Original(ABC):
     def __len__(self) -> int:
         return self.manifest.paintings
 
-    @property
     @abstractmethod
-    def table(self) -> pd.DataFrame:
-        """Its table, in memory."""
+    def frames(self) -> Iterator[pd.DataFrame]:
+        """Its table, at most FRAME paintings at a time."""
 
     @property
     @abstractmethod
@@ -95,15 +98,17 @@ Spread = Callable[[Address, Generation, Sequence[range]], Iterator[int]]
 class Folder(Original):
     """A generation that is published in a folder."""
 
+    again, to_replace = "push again", "push again to replace it with this one"
+
     def __init__(self, generation: Generation, spread: Spread) -> None:
         """spread: who writes the paintings."""
         self._generation, self._spread = generation, spread
         self.manifest, self.sha256 = generation.manifest, generation.sha256
         self.manifest_text = manifest_bytes(generation.folder).decode()
 
-    @property
-    def table(self) -> pd.DataFrame:
-        return self._generation.table
+    def frames(self) -> Iterator[pd.DataFrame]:
+        for start in range(0, len(self), FRAME):
+            yield self._generation.paintings.frame(range(start, min(start + FRAME, len(self))))
 
     @property
     def columns(self) -> list[str]:

@@ -22,7 +22,13 @@ class Staged(NamedTuple):
 
 
 class Stage(ABC):
-    """The table of an index that is being built; all methods raise BadIndex."""
+    """The table of an index that is being built; all methods raise BadIndex. dim: the vectors' length."""
+
+    dim: int
+
+    @abstractmethod
+    def is_there(self) -> bool:
+        """Whether there is one, of vectors of any length."""
 
     @abstractmethod
     def make(self) -> None:
