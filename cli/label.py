@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import INDEX_FOLDER, PATH, dry_run_option, encoding_option, json_option
-from .output import say, say_json
+from .output import note, say, say_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,11 +36,16 @@ def label(
 
     An empty cell leaves a label as it is; write unknown to remove an artist. The history keeps the old labels, who
     corrected them, and when; --history shows it. If one id is not in the index, nothing is corrected.
+
+    From review.xlsx, its column decision is read. The current attribution there means that it is right: artidx review
+    does not list that finding again.
     """
     if history == bool(table):
         raise click.UsageError("give FILE.csv, or --history, not both")
     from ..embedder.catalogs.catalog import read_labels
     from ..index.opened import Index
+    from ..index.review import decisions
+    from ..index.review.sheet import left_in
     from .recognised import note_guess
     from .report import show_report
 
@@ -49,7 +54,14 @@ def label(
         _show(opened.history, as_json)
         return
     note_guess(table, encoding)
-    report, words = opened.label(read_labels(table, encoding), by=by or _own_name(), dry_run=dry_run)
+    by = by or _own_name()
+    report, words = opened.label(read_labels(table, encoding), by=by, dry_run=dry_run)
+    if left := left_in(table, by, decisions.now(), encoding):
+        if not dry_run:
+            decisions.note(index, *left)
+        note(
+            f"{len(left):,} {'finding is' if len(left) == 1 else 'findings are'} left as recorded, and not listed again"
+        )
     show_report(opened, report, as_json)
     if not as_json:
         _show(words, as_json)

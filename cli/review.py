@@ -30,25 +30,31 @@ def review(index: Path, output: Path | None, as_json: bool) -> None:
     """List what a curator should look at in INDEX: records that show the same picture, doubtful attributions, and works
     without an artist or with a qualified attribution. Each list is ranked.
 
-    Write decisions into review.xlsx, then read them back with artidx label INDEX review.xlsx.
+    Write decisions into review.xlsx, then read them back with artidx label INDEX review.xlsx. What was decided on the
+    page is not listed again while the record is the same; --json and review.xlsx have it, with the decision.
     """
     from ..index.opened import Index
+    from ..index.review import decisions
     from .query import note_shown
 
     opened = Index.open(index)
-    found = opened.review(bar=progress)
+    known = decisions.read(index)  # first: a review takes minutes
+    everything = opened.review(bar=progress)
+    found, decided = decisions.parted(everything, known)
     if as_json:
-        for finding in found.findings:
-            say_json(finding)
+        for finding in everything.findings:
+            say_json(vars(finding) | {"decision": decisions.decision_on(finding, known)})
     else:
         _show(found)
+        if decided:
+            say(f"Decided before, and not listed: {len(decided):,}; --json and -o FOLDER have them")
     for each in found.notes:
         note(each)
     if output:
         from ..index.review.folder import write
         from ..index.review.iiif import write_review
 
-        write(found, output)
+        write(found, output, decided)
         note(
             f"{output / 'review.html'} and review.xlsx; write decisions there, then artidx label {index} "
             f"{output / 'review.xlsx'}"

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import openpyxl
@@ -18,8 +19,10 @@ import artidx
 from artidx.cli.main import artidx as command
 from artidx.embedder.catalogs.catalog import read_labels
 from artidx.errors import BadCatalog
+from artidx.index.review import decisions
 from artidx.index.review.doubtful import doubts, false_discoveries, share_above
 from artidx.index.review.evidence import Elsewhere, Evidence
+from artidx.index.review.findings import Finding, Review
 from artidx.index.review.works import Works
 from artidx.index.scoring.artist_scores import GalleryScores, compensated, gallery_scores
 from made import CALIBRATION, HUES, painting, small_model
@@ -208,6 +211,40 @@ def test_decisions_in_the_spreadsheet_are_read_back_for_all_photographs_of_an_ob
     report, _ = index.label(read_labels(folder / "decided.xlsx"), by="curator")
     assert report.corrected == 2
     assert index.table.set_index("id")["artist"][["2.2", "2.2/second.png"]].tolist() == ["Cyan Painter"] * 2
+
+
+def test_a_finding_whose_record_is_confirmed_in_the_spreadsheet_is_not_listed_again(museum):
+    folder, _ = museum
+    index, book = folder / "i.artidx", openpyxl.load_workbook(folder / "out" / "review.xlsx")
+    headings = [cell.value for cell in book.active[1]]
+    for row in book.active.iter_rows(min_row=2):
+        cell = dict(zip(headings, row, strict=True))
+        if (cell["kind"].value, cell["object number"].value) == ("doubtful", "0.1"):
+            cell["decision"].value, cell["remark"].value = "Painter, Blue (1600-1650)", "signed"
+    book.save(folder / "confirmed.xlsx")
+    label = ["label", str(index), str(folder / "confirmed.xlsx"), "--by", "Anna"]
+    assert "1 finding is left as recorded" in CliRunner().invoke(command, label, catch_exceptions=False).stderr
+
+    asked = CliRunner().invoke(command, ["review", str(index), "-o", str(folder / "again")], catch_exceptions=False)
+    assert "  0.1: " not in asked.stdout
+    assert "Decided before, and not listed: 1;" in asked.stdout
+    assert "0.1: Blue Painter" not in (folder / "again" / "review.html").read_text()
+    headings, *rows = openpyxl.load_workbook(folder / "again" / "review.xlsx").active.iter_rows(values_only=True)
+    last, is_decided = dict(zip(headings, rows[-1], strict=True)), headings.index("decided before")
+    assert last["object number"] == "0.1"
+    assert re.fullmatch(r"left as it is by Anna, \d{4}-\d\d-\d\d: signed", last["decided before"])
+    assert all(row[is_decided] is None for row in rows[:-1])
+
+
+def test_a_decision_stands_until_it_is_taken_back_or_the_record_changes():
+    finding = Finding("doubtful", ("1",), (), "Titian", ("Titian",))
+    review = Review((finding,), "i", 1, 1, 1, "model", "small", 1, "2026-01-01 00:00", 1, "made up", ())
+    key = decisions.key_of("doubtful", ("1",), ("Titian",))
+    left = decisions.Decision(key, "doubtful", ("1",), ("Titian",), "left", None, None, "Anna", "2026-11-30T09:00:00")
+    assert decisions.parted(review, {key: left}) == (replace(review, findings=()), ((finding, left),))
+    assert decisions.parted(review, {key: replace(left, state="open")}) == (review, ())
+    corrected = replace(review, findings=(replace(finding, records=("Giorgione",)),))
+    assert decisions.parted(corrected, {key: left}) == (corrected, ())
 
 
 def test_two_decisions_on_one_work_are_refused(tmp_path):

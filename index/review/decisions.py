@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...as_json import as_json
 from ...errors import BadIndex
 from ...files import open_plain, write_atomically
 from ..storage.generations import DECISIONS, writer
+
+if TYPE_CHECKING:
+    from .findings import Finding, Review
 
 ACCEPTED, LEFT, OPEN = STATES = ("accepted", "left", "open")
 MAX_BYTES = 16 << 20  # some 50,000 decisions
@@ -47,6 +50,19 @@ def key_of(kind: str, objects: Sequence[str], records: Sequence[str | None]) -> 
     return hashlib.sha256(as_json([kind, objects, records]).encode()).hexdigest()[:16]
 
 
+def decision_on(finding: Finding, decided: Mapping[str, Decision]) -> Decision | None:
+    """The decision that stands, of those in `read`; None if there is none, or if it was taken back."""
+    found = decided.get(key_of(finding.kind, finding.objects, finding.records))
+    return None if found is None or found.state == OPEN else found
+
+
+def parted(review: Review, decided: Mapping[str, Decision]) -> tuple[Review, tuple[tuple[Finding, Decision], ...]]:
+    """A review of the undecided findings alone, and the others with their decisions."""
+    judged = [(finding, decision_on(finding, decided)) for finding in review.findings]
+    undecided = replace(review, findings=tuple(finding for finding, decision in judged if not decision))
+    return undecided, tuple((finding, decision) for finding, decision in judged if decision)
+
+
 def read(index: Path) -> dict[str, Decision]:
     """The last decision on each finding of an index in a folder, by its key, the latest first. Raises BadIndex."""
     found: dict[str, Decision] = {}
@@ -60,10 +76,10 @@ def read(index: Path) -> dict[str, Decision]:
     return dict(reversed(found.items()))
 
 
-def note(index: Path, decision: Decision) -> None:
-    """Store a decision. Raises BadIndex if the file is full or cannot be written; IndexBusy."""
+def note(index: Path, *decided: Decision) -> None:
+    """Store decisions. Raises BadIndex if the file is full or cannot be written; IndexBusy."""
     with writer(index):
-        lines = [*_lines(index / DECISIONS), as_json(decision).encode()]
+        lines = [*_lines(index / DECISIONS), *(as_json(decision).encode() for decision in decided)]
         text = b"".join(line + b"\n" for line in lines)
         if len(text) > MAX_BYTES:
             raise BadIndex(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...embedder.locations import Reader
 from ..answers.wording import percent
+from .decisions import Decision
 from .findings import DOUBTFUL, DUPLICATE, UNATTRIBUTED, Candidate, Finding, Review
 from .page import LARGE, LIMITS, SMALL, Card, Group, Page, Pictures, Section, described, titled, write_page
 from .sheet import write_sheet
@@ -35,20 +37,22 @@ ABOUT = {
 }
 
 
-def write(review: Review, folder: Path) -> None:
-    """Create the folder and write both files. Raises MissingPackage."""
+def write(review: Review, folder: Path, decided: Sequence[tuple[Finding, Decision]] = ()) -> None:
+    """Create the folder and write both files. decided: findings that are only in the spreadsheet, at its end. Raises
+    MissingPackage."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_sheet(review, folder / "review.xlsx")
+    write_sheet(review, folder / "review.xlsx", decided)
     with Reader() as reader:
-        write_page(_page(review, Pictures(reader)), folder / "review.html")
+        write_page(_page(review, Pictures(reader), len(decided)), folder / "review.html")
 
 
-def _page(review: Review, pictures: Pictures) -> Page:
+def _page(review: Review, pictures: Pictures, decided: int) -> Page:
     facts = (
         ("Index", f"{review.index}, generation {review.generation}"),
         ("Made", f"{review.made} UTC"),
         ("Holds", f"{review.objects:,} objects, {review.paintings:,} photographs, {review.artists:,} artists"),
         ("Model", f"{review.model_name} {review.model[:12]}"),
+        *([("Decided before", f"{decided:,} findings, at the end of review.xlsx")] if decided else []),
     )
     counts = ", ".join(
         f"{len(review.of(kind)):,} {word}"
