@@ -289,7 +289,10 @@ class Index:
         return self.generation.contents.history
 
     def check(self) -> list[str]:
-        """Everything that is wrong with the generation, one line each; empty if every file is as it was written."""
+        """Everything that is wrong with the generation and with decisions about a review, one line each; empty if
+        nothing is."""
+        from .review import decisions
+
         wrong = [
             f"{self.generation.folder / name}: not as it was written"
             for name in damaged_files(self.generation.folder, self.manifest)
@@ -301,7 +304,12 @@ class Index:
             for name, expected, vector in zip(table["id"], table["vector_sha256"], vectors.at(places), strict=True):
                 if vector_hash(vector) != expected:
                     wrong.append(f"{name}: its vector is not the one that was computed for it")
-        return wrong or vectors.unreadable_lists()  # the author of a hostile file also wrote its hash
+        wrong = wrong or vectors.unreadable_lists()  # the author of a hostile file also wrote its hash
+        try:
+            _ = isinstance(self.source, Path) and decisions.read(self.source)
+        except BadIndex as problem:
+            wrong.append(str(problem))
+        return wrong
 
     def only(self, where: str | None = None, exclude: str | None = None) -> Index:
         """The same index, searching only the paintings for which `where` holds and `exclude` does not.

@@ -289,6 +289,14 @@ def test_check_finds_a_damaged_model_and_asking_it_is_refused(tmp_path, index):
         Index.open(index.source).nearest(painting(tmp_path / "q.png", 500))
 
 
+def test_check_finds_decisions_that_cannot_be_read(index):
+    assert index.check() == []
+    path = index.source / "decisions.jsonl"
+    path.write_text("[]\n")
+    assert index.check() == [f"{path}: not decisions of a review; move the file away"]
+    assert Index.open().check() == []  # it has none
+
+
 def test_check_finds_a_vector_under_the_wrong_painting(index):
     swapped = np.array(index.generation.vectors.matrix)
     swapped[[0, 1]] = swapped[[1, 0]]
