@@ -82,22 +82,25 @@ def read_list(path: Path, encoding: str | None = None) -> Iterator[str]:
 
 
 class Remembered:
-    """Queries for names, each image opened, embedded and searched once; their vectors are in a file, not in memory."""
+    """Queries for names, each image opened and embedded once; their vectors are in a file, not in memory."""
 
-    def __init__(self, index: Index, names: Iterable[str], max_pixels: int) -> None:
+    def __init__(self, index: Index, names: Iterable[str], max_pixels: int, *, expanded: bool) -> None:
+        """expanded: search for all of them, each once (`Index.expanded`)."""
         self._place = {name: place for place, name in enumerate(dict.fromkeys(names))}
         self._found: list[Query | str] = []  # queries without their vectors, or the problem
-        self._dim = index.manifest.model.dim
+        self._is_expanded, self._dim = expanded, index.manifest.model.dim
         self._vectors = tempfile.TemporaryFile()  # noqa: SIM115  (closed on exit)
         for some in batches(index.queries(self._place, max_pixels=max_pixels), SEARCHED):
-            expanded = iter(index.expanded([query for query in some if not isinstance(query, ArtidxError)]))
+            queries = [query for query in some if isinstance(query, Query)]
+            coming = iter(index.expanded(queries) if expanded else queries)
             for found in some:
                 if isinstance(found, ArtidxError):
                     self._vectors.write(bytes(8 * self._dim))
                     self._found.append(str(found))
                     continue
-                query = next(expanded)
-                self._vectors.write(np.array([query.vector, query.expanded], np.float32).tobytes())
+                query = next(coming)
+                both = [query.vector, query.vector if query.expanded is None else query.expanded]
+                self._vectors.write(np.array(both, np.float32).tobytes())
                 self._found.append(replace(query, vector=NOWHERE, expanded=None))
 
     def __enter__(self) -> Remembered:
@@ -114,7 +117,7 @@ class Remembered:
             return found
         self._vectors.seek(8 * self._dim * place)
         vector, expanded = np.frombuffer(self._vectors.read(8 * self._dim), np.float32).reshape(2, self._dim)
-        return replace(found, vector=vector, expanded=expanded)
+        return replace(found, vector=vector, expanded=expanded if self._is_expanded else None)
 
 
 def answer_pairs(
@@ -123,7 +126,9 @@ def answer_pairs(
     """Write a judgement (CSV) or a verdict (JSON) for each pair of the file; returns how many failed."""
     writer = None if as_json else _writer(PAIR_COLUMNS)
     failed = 0
-    with Remembered(index, (name for pair in read_pairs(path, encoding) for name in pair), max_pixels) as remembered:
+    every = (name for pair in read_pairs(path, encoding) for name in pair)
+    expanded = not (as_json and index.expands_by_looking)
+    with Remembered(index, every, max_pixels, expanded=expanded) as remembered:
         for some in batches(read_pairs(path, encoding), PAIRS):
             sides = [(remembered.query(a), remembered.query(b)) for a, b in some]
             whole = [(a, b) for a, b in sides if isinstance(a, Query) and isinstance(b, Query)]

@@ -28,6 +28,8 @@ REFRESH_S, LOGGED_S = 0.1, 60.0  # seconds between two updates of progress, on a
 
 def plain(text: object) -> str:
     """The text without control characters."""
+    if isinstance(text, str) and text.isprintable():
+        return text
     return "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in str(text))
 
 

@@ -618,6 +618,11 @@ class Index:
         return self._model.loaded(self.source, self.store)
 
     @property
+    def expands_by_looking(self) -> bool:
+        """Whether `verdicts` finds by itself, at no cost, what `expanded` searches for."""
+        return self._gallery.expands_by_looking
+
+    @cached_property
     def _gallery(self) -> Gallery:
         return Gallery(self.store)
 
@@ -660,7 +665,7 @@ class Index:
         if newer.manifest.model.sha256 != self.manifest.model.sha256:
             self._model = Model(self._model.device)
         self.store = newer
-        for known in ("calibration", "collection", "centre"):
+        for known in ("calibration", "collection", "centre", "_gallery"):
             self.__dict__.pop(known, None)
 
 

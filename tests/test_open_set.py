@@ -22,6 +22,7 @@ from artidx.index.scoring.artist_scores import (
     GalleryScores,
     OpenSet,
     auc_of,
+    largest,
     terms_of,
 )
 
@@ -241,6 +242,14 @@ def test_intervals_of_open_sets_are_wide_where_artists_differ():
     assert widths[0] > 1.5 * widths[1]
     low, high = identified_interval(apart, apart > 0.5, strangers, 0.1, by, by)
     assert low < ((apart > np.quantile(strangers, 0.9)) & (apart > 0.5)).mean() + 0.02 < high + 0.04
+
+
+@given(st.lists(st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0]), min_size=7, max_size=7)), st.integers(1, 9))
+def test_the_largest_are_in_order_and_equal_ones_as_they_came(rows, most):
+    values = np.reshape(rows, (len(rows), 7)).astype(np.float64)
+    expected = np.argsort(-values, axis=-1, kind="stable")[:, :most]
+    assert np.array_equal(largest(values, most), expected)
+    assert all(np.array_equal(largest(row, most), places) for row, places in zip(values, expected, strict=True))
 
 
 def test_terms_of_nobody_are_no_terms():

@@ -225,7 +225,9 @@ def test_pairs_are_answered_as_one_by_one_where_only_the_nearest_are_compared(la
     def look(self, queries, wanted, excluded):  # as a server does under a filter
         for near, all_ in whole(self, queries, wanted, excluded):
             first = np.sort(np.argsort(-all_.cosines, kind="stable")[:60])
-            yield Seen(near, Candidates(*(each[first] for each in all_[:3]), are_all=False))
+            yield Seen(
+                near, Candidates(*(each[first] for each in (all_.places, all_.artists, all_.cosines)), are_all=False)
+            )
 
     whole = FolderStore.look
     monkeypatch.setattr(FolderStore, "look", look)
@@ -455,6 +457,34 @@ def test_pairs_in_bulk_say_what_pair_says(index, pairs_file):
     lines = [json.loads(line) for line in out.splitlines()]
     assert lines[0]["distance"] == index.pair("Red Painter/R0.png", "Red Painter/R1.png").distance
     assert lines[2].keys() == {"a", "b", "problem"}
+
+
+def test_pairs_with_their_evidence_take_one_search_of_each_painting(index, pairs_file, monkeypatch):
+    # They once took two, because the paintings were expanded before their neighbours were known.
+    looked, look = [], FolderStore.look
+    monkeypatch.setattr(FolderStore, "nearest", lambda *_: pytest.fail("searched once more"))
+    monkeypatch.setattr(
+        FolderStore, "look", lambda self, queries, *wanted: looked.append(len(queries)) or look(self, queries, *wanted)
+    )
+    assert bulk("pair", "--pairs", pairs_file, "-i", index.source, "--json")[0] == 2, "one could not be answered"
+    assert looked == [3]
+
+
+def test_pairs_compare_each_painting_with_the_landmarks_once(larger, monkeypatch):
+    # Each pair once had a gallery of its own, which knew nothing of the pairs before.
+    asked, compared = larger.generation.table["id"][[0, 3, 90, 207]].tolist(), []
+    queries = larger.expanded([larger.query_of_id(name) for name in asked])
+    landmarks, _ = larger.store.landmarks.augmented, larger.store.landmarks.bandwidth
+
+    class Counted:
+        def __matmul__(self, vector):
+            compared.append(vector.tobytes())
+            return landmarks @ vector
+
+    monkeypatch.setitem(larger.store.landmarks.__dict__, "augmented", Counted())
+    for a, b in combinations(queries, 2):
+        larger.judge(a, b, Decision())
+    assert sorted(compared) == sorted(query.expanded.tobytes() for query in queries)
 
 
 def test_each_image_is_embedded_once(tmp_path, index, monkeypatch):

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ...embedder.catalogs.attribution import artist_key
-from ..scoring.artist_scores import KERNEL, ArtistCalibration, GalleryScores, artist_scores, compensated, with_tail
+from ..scoring.artist_scores import (
+    KERNEL,
+    ArtistCalibration,
+    GalleryScores,
+    artist_scores,
+    compensated,
+    largest,
+    with_tail,
+)
 from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
 from ..scoring.vectors import Array, Integers, Mask, distances
 from ..storage.vector_store import Candidates, Near, Painting, Seen, VectorStore
@@ -24,6 +33,7 @@ from .wording import Summary
 if TYPE_CHECKING:
     import pandas as pd
 
+COMPARED = 1024  # paintings whose cosines to the landmarks are remembered: 8 MB
 SHOWN = 3  # paintings shown as the evidence for an artist
 
 
@@ -144,7 +154,7 @@ class Gallery:
 
     def __init__(self, store: VectorStore) -> None:
         self.store = store
-        self._landmark_cosines: dict[bytes, Array] = {}  # of queries that were compared, by their expanded vectors
+        self._landmark_cosines: dict[bytes, Array] = {}  # of queries compared last, by their expanded vectors
 
     def __len__(self) -> int:
         return len(self.store)
@@ -164,12 +174,21 @@ class Gallery:
         near_a[excluded] = near_b[excluded] = -np.inf
         return similarity(near_a, near_b, landmarks.bandwidth)
 
+    @property
+    def expands_by_looking(self) -> bool:
+        """Whether `look` finds all that `expanded` needs."""
+        return self.store.everything is self.store and not self.store.is_approximate
+
     def _to_landmarks(self, expanded: Array) -> Array:
         """(m,) cosines of a vector (d,) to the landmarks."""
         key = expanded.tobytes()
-        if key not in self._landmark_cosines:
-            self._landmark_cosines[key] = self.store.landmarks.augmented @ expanded
-        return self._landmark_cosines[key]
+        found = self._landmark_cosines.get(key)
+        if found is None:
+            found = self.store.landmarks.augmented @ expanded
+            if len(self._landmark_cosines) >= COMPARED:
+                self._landmark_cosines.clear()
+            self._landmark_cosines[key] = found
+        return found
 
     def expanded(self, queries: Sequence[Query], near: Sequence[Near] = ()) -> list[Query]:
         """The same queries: a painting of the index is expanded by its nearest there, one from elsewhere is unchanged.
@@ -215,8 +234,9 @@ class Gallery:
 
     def neighbours(self, query: Query, near: Near, k: int) -> tuple[Neighbour, ...]:
         """The first k of those near to a query, without itself."""
-        is_other = ~np.isin(near.places, list(query.own))
-        return self._neighbours(near.places[is_other][:k].tolist(), near.distances[is_other][:k].tolist())
+        found = zip(near.places.tolist(), near.distances.tolist(), strict=True)
+        others = [(place, distance) for place, distance in found if place not in query.own][:k]
+        return self._neighbours([place for place, _ in others], [distance for _, distance in others])
 
     def nearest_artists(
         self, query: Query, candidates: Candidates, k: int, calibration: ArtistCalibration
@@ -230,29 +250,30 @@ class Gallery:
 
     def artists_scored(self, query: Query, candidates: Candidates) -> Scored:
         """All artists by how near their candidates are to a query."""
-        artists = self.store.artists
-        scored = artist_scores(candidates.cosines, candidates.artists, len(artists.keys))
-        own = self.store.artists_at(list(query.own))
-        left_out = np.bincount(own + 1, minlength=len(artists.keys) + 1)[1:]
-        uncounted = artists.paintings - left_out - scored.paintings
-        whole = with_tail(scored, uncounted, self._tail_estimate(query, candidates))
-        return Scored(compensated(whole, left_out), scored.paintings > 0, left_out)
+        tail = self._tail_estimate(query, candidates)
+        return _scored(candidates, self.store.artists.paintings, self._left_out(query), tail)
 
     def scored_without(self, query: Query, candidates: Candidates, scored: Scored) -> Scored:
         """`artists_scored` of a query that excludes more paintings than when it was scored.
 
         candidates: all paintings. Only the artists of those excluded are scored again.
         """
-        codes = np.unique(self.store.artists_at(list(query.own)))
-        codes = codes[codes >= 0]
-        numbers = np.flatnonzero(np.isin(candidates.artists, codes, kind="sort"))
-        places, cosines = candidates.places[numbers], candidates.cosines[numbers]
-        cosines[np.isin(places, list(query.own))] = -np.inf
-        again = self.artists_scored(query, Candidates(places, candidates.artists[numbers], cosines, are_all=True))
+        left_out = self._left_out(query)
         scores, paintings, is_near = scored.scores.scores.copy(), scored.scores.paintings.copy(), scored.is_near.copy()
-        scores[codes], paintings[codes] = again.scores.scores[codes], again.scores.paintings[codes]
-        is_near[codes] = again.is_near[codes]
-        return Scored(GalleryScores(scores, paintings), is_near, again.left_out)
+        for code in np.flatnonzero(left_out).tolist():
+            numbers, this = candidates.by(code), slice(code, code + 1)
+            places, cosines = candidates.places[numbers], candidates.cosines[numbers]
+            cosines[[place in query.own for place in places.tolist()]] = -np.inf
+            theirs = Candidates(places, np.zeros(len(places), np.int64), cosines, are_all=True)
+            again = _scored(theirs, self.store.artists.paintings[this], left_out[this], 0.0)
+            scores[this], paintings[this] = again.scores.scores, again.scores.paintings
+            is_near[this] = again.is_near
+        return Scored(GalleryScores(scores, paintings), is_near, left_out)
+
+    def _left_out(self, query: Query) -> Integers:
+        """(artists,) how many of their paintings are the query."""
+        own = self.store.artists_at(list(query.own))
+        return np.bincount(own + 1, minlength=len(self.store.artists.keys) + 1)[1:]
 
     def artists_ranked(
         self, query: Query, candidates: Candidates, scored: Scored, k: int, calibration: ArtistCalibration
@@ -261,7 +282,7 @@ class Gallery:
         artists = self.store.artists
         probabilities, unknown = calibration.posterior(scored.scores)
         near = np.flatnonzero(scored.is_near)
-        ranked = near[np.argsort(-probabilities[near], kind="stable")][:k].tolist()
+        ranked = near[largest(probabilities[near], k)].tolist()
         shown = [_nearest_of(candidates, code, query.own) for code in ranked]
         neighbours = self._by_distance(query, [place for places in shown for place in places])
         return tuple(
@@ -304,6 +325,13 @@ class Gallery:
         )
 
 
+def _scored(candidates: Candidates, paintings: Integers, left_out: Integers, tail: float) -> Scored:
+    """Artists (a,), as the candidates number them, of so many paintings; left_out and tail: as in artist_scores.py."""
+    scored = artist_scores(candidates.cosines, candidates.artists, len(paintings))
+    whole = with_tail(scored, paintings - left_out - scored.paintings, tail)
+    return Scored(compensated(whole, left_out), scored.paintings > 0, left_out)
+
+
 def _as_it_is(query: Query) -> Query:
     return replace(query, expanded=query.vector)
 
@@ -315,7 +343,6 @@ def _vectors(queries: Iterable[Query]) -> Array:
 
 def _nearest_of(candidates: Candidates, artist: int, excluded: Collection[int]) -> list[int]:
     """The places of an artist's nearest paintings, in the order of the places, without those excluded."""
-    numbers = np.flatnonzero(candidates.artists == artist)
-    numbers = numbers[~np.isin(candidates.places[numbers], list(excluded))]
-    nearest = numbers[np.argsort(-candidates.cosines[numbers], kind="stable")[:SHOWN]]
-    return sorted(candidates.places[nearest].tolist())
+    numbers = candidates.by(artist)
+    nearest_first = candidates.places[numbers[np.argsort(-candidates.cosines[numbers], kind="stable")]].tolist()
+    return sorted(islice((place for place in nearest_first if place not in excluded), SHOWN))

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from ...embedder import bounds
 from ..scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
-from ..scoring.vectors import distances
-from ..storage.vector_store import Near, Painting, Seen
+from ..scoring.vectors import Array, distances
+from ..storage.vector_store import Painting, Seen
 from . import wording
 from .same_picture import SamePicture
 from .search import Gallery, Neighbour, Query, RankedArtist, Scored
@@ -137,19 +137,20 @@ def verdicts(
 
 
 class _Evidence(NamedTuple):
-    """What is near to one side of a pair. near: with paintings that do not count; None if not all were compared."""
+    """What is near to one side of a pair, and (d,) its vector expanded (search.py)."""
 
-    near: Near | None
+    expanded: Array | None
     neighbours: tuple[Neighbour, ...]
     artists: tuple[RankedArtist, ...]
     unknown: float
 
 
-_Key = tuple[bytes, frozenset[int], frozenset[int]]  # of a side: its vector, itself, and the other side
+# Of a side: its vector, itself, whether it is from elsewhere, and the other side.
+_Key = tuple[bytes, frozenset[int], bool, frozenset[int]]
 
 
 def _key(query: Query, other: Query) -> _Key:
-    return query.vector.tobytes(), query.own, other.own - query.own
+    return query.vector.tobytes(), query.own, query.painting is None, other.own - query.own
 
 
 def _evidence(
@@ -161,24 +162,31 @@ def _evidence(
         for query, partner in (pair, pair[::-1]):
             key = _key(query, partner)
             # An approximate search is short, and made for each pair.
-            asked.setdefault(key if gallery.store.is_approximate else key[:2], (query, {}))[1][key[2]] = key
+            asked.setdefault(key if gallery.store.is_approximate else key[:3], (query, {}))[1][key[3]] = key
+    sides, others_of = [side for side, _ in asked.values()], [others for _, others in asked.values()]
+    if not gallery.expands_by_looking:
+        sides = gallery.expanded(sides)
     # If there is only one other side, a painting is searched for without it.
-    alone = [_without(query, *others) if len(others) == 1 else query for query, others in asked.values()]
-    most = max((len(other) for _, others in asked.values() if len(others) > 1 for other in others), default=0)
+    queries = [
+        _without(side, *others) if len(others) == 1 else side for side, others in zip(sides, others_of, strict=True)
+    ]
+    most = max((len(other) for others in others_of if len(others) > 1 for other in others), default=0)
+    looked = gallery.look(queries, NEIGHBOURS + most)
     found: dict[_Key, _Evidence] = {}
-    for query, (_, others), seen in zip(alone, asked.values(), gallery.look(alone, NEIGHBOURS + most), strict=True):
+    for side, query, others, seen in zip(sides, queries, others_of, looked, strict=True):
+        expanded = gallery.expanded([side], [seen.near])[0].expanded
         scored = gallery.artists_scored(query, seen.candidates)
         for other, key in others.items():
             apart = _without(query, other)
             if apart.own == query.own:
-                found[key] = _told(gallery, apart, seen, scored, calibration)
+                found[key] = _evidence_of(gallery, apart, expanded, seen, scored, calibration)
             elif seen.candidates.are_all:
                 again = gallery.scored_without(apart, seen.candidates, scored)
-                found[key] = _told(gallery, apart, seen, again, calibration)
+                found[key] = _evidence_of(gallery, apart, expanded, seen, again, calibration)
             else:
                 (afresh,) = gallery.look([apart], NEIGHBOURS)
                 again = gallery.artists_scored(apart, afresh.candidates)
-                found[key] = _told(gallery, apart, afresh, again, calibration)
+                found[key] = _evidence_of(gallery, apart, expanded, afresh, again, calibration)
     return found
 
 
@@ -186,9 +194,11 @@ def _without(query: Query, other: frozenset[int]) -> Query:
     return replace(query, own=query.own | other)
 
 
-def _told(gallery: Gallery, apart: Query, seen: Seen, scored: Scored, calibration: Calibration) -> _Evidence:
+def _evidence_of(
+    gallery: Gallery, apart: Query, expanded: Array | None, seen: Seen, scored: Scored, calibration: Calibration
+) -> _Evidence:
     return _Evidence(
-        seen.near if seen.candidates.are_all else None,
+        expanded,
         gallery.neighbours(apart, seen.near, NEIGHBOURS),
         *gallery.artists_ranked(apart, seen.candidates, scored, ARTISTS, calibration.artists),
     )
@@ -202,7 +212,7 @@ def _verdict(
     decision: Decision,
 ) -> Verdict:
     of_a, of_b = found[_key(*pair)], found[_key(*pair[::-1])]
-    a, b = gallery.expanded(pair, [of_a.near, of_b.near] if of_a.near and of_b.near else ())
+    a, b = (replace(side, expanded=of.expanded) for side, of in zip(pair, (of_a, of_b), strict=True))
     manifest = gallery.store.manifest
     return Verdict(
         **vars(judge(gallery, a, b, calibration, decision)),

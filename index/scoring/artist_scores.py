@@ -159,6 +159,18 @@ def auc_of(known: Doubles, unknown: Doubles) -> float:
     return float(below.mean() / len(unknown))
 
 
+def largest(values: Doubles, most: int) -> npt.NDArray[np.int64]:
+    """(..., m) where the `most` largest of values (..., a) are, largest first, equal ones in order; all if there are no
+    more."""
+    if values.ndim > 1:
+        rows = [largest(row, most) for row in values]
+        return np.reshape(rows, (*values.shape[:-1], min(most, values.shape[-1]))).astype(np.int64)
+    found = np.arange(len(values))
+    if len(values) > most:
+        found = np.flatnonzero(values >= np.partition(values, -most)[-most])
+    return found[np.argsort(-values[found], kind="stable")[:most]]
+
+
 def terms_of(ratios: Doubles, shares: Doubles, paintings: Doubles) -> Doubles:
     """(..., 4) TERMS of queries; each argument (..., a).
 
@@ -168,7 +180,7 @@ def terms_of(ratios: Doubles, shares: Doubles, paintings: Doubles) -> Doubles:
     if not ratios.shape[-1]:
         return np.full((*ratios.shape[:-1], len(TERMS)), -np.inf)
     evidence = ratios + shares
-    order = np.argsort(-evidence, axis=-1, kind="stable")[..., : NEXT + 1]
+    order = largest(evidence, NEXT + 1)
     best, near = (np.take_along_axis(values, order, -1) for values in (evidence, ratios))
     first = order[..., :1]
     has_any = np.isfinite(best[..., :1])
@@ -228,19 +240,20 @@ class ArtistCalibration:
         self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE
     ) -> tuple[Doubles, Doubles]:
         """The logarithms of `posterior`, which stay finite if a probability underflows."""
-        odds = self._log_odds(artist_scores, unknown_share)
-        evidence = self.evidence(artist_scores)
+        ratios, shares = self._scored(artist_scores)
+        odds = self._log_odds(terms_of(ratios, shares, artist_scores.paintings), unknown_share)
+        evidence = ratios + shares
         among_known = evidence - np.maximum(np.logaddexp.reduce(evidence, axis=-1, keepdims=True), -1e6)
         return among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
 
     def unknown(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
         """(q,) only the second part of `posterior`, in half the time."""
-        found: Doubles = np.exp(-np.logaddexp(0, self._log_odds(artist_scores, unknown_share)))
+        found: Doubles = np.exp(-np.logaddexp(0, self._log_odds(self.terms(artist_scores), unknown_share)))
         return found
 
-    def _log_odds(self, artist_scores: GalleryScores, unknown_share: float) -> Doubles:
+    def _log_odds(self, terms: Doubles, unknown_share: float) -> Doubles:
         """(q,) of known against unknown."""
-        odds: Doubles = self.open_set.log_odds(self.terms(artist_scores))
+        odds: Doubles = self.open_set.log_odds(terms)
         return odds + math.log((1 - unknown_share) / unknown_share)
 
     def _scored(self, artist_scores: GalleryScores) -> tuple[Doubles, Doubles]:

@@ -58,6 +58,13 @@ class Batch:
         found = self.columns.column(self._at[name])[at].as_py()
         return found.decode() if isinstance(found, bytes) else found
 
+    def cells(self, name: str, rows: Integers) -> list[Any]:
+        """The values of a column in these rows."""
+        if name not in self._at:
+            return [None] * len(rows)
+        found: list[Any] = _unpacked(self.columns.column(self._at[name]).take(pa.array(rows))).to_pylist()
+        return found
+
     def table(self, rows: Integers) -> Any:
         """An Arrow table of these rows."""
         chosen = [self.columns.column(number).take(pa.array(rows)) for number in range(len(self.names))]

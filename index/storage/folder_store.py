@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REMEMBERED = 20_000  # paintings in the cache: some megabytes
+COLUMNS = ("id", "path", "artist", "title", "year", *FURTHER)  # of a Painting
 COMPARED = 1 << 23  # cosines in memory at once: 64 MB, or those of a single query if they are more
 
 
@@ -38,15 +39,9 @@ class Known:
         """The painting at a place."""
         known = self._read.get(place)
         if known is None:
-            cell = self.paintings.cell
-            year = cell("year", place)
+            id_, path, artist, title, year, *further = self.paintings.row_at(place, COLUMNS)
             known = Painting(
-                cell("id", place),
-                cell("path", place),
-                _text(cell("artist", place)),
-                _text(cell("title", place)),
-                None if year is None else int(year),
-                *(_text(cell(name, place)) for name in FURTHER),
+                id_, path, _text(artist), _text(title), None if year is None else int(year), *map(_text, further)
             )
             if len(self._read) >= REMEMBERED:
                 self._read.clear()

@@ -85,15 +85,31 @@ class Paintings:
 
     def cells(self, name: str, places: Sequence[int]) -> list[Any]:
         """The values of a column at these places; None if missing."""
-        return [self.cell(name, place) for place in places]
+        positions = self._positions_of(np.asarray(places, np.int64))
+        found = np.empty(len(positions), object)
+        for start, batch in zip(self._starts.tolist(), self._batches, strict=False):
+            is_here = (positions >= start) & (positions < start + len(batch))
+            found[is_here] = batch.cells(name, positions[is_here] - start)
+        if name == "artist_key" and self._same:
+            found[:] = [self._same.get(key, key) for key in found]
+        for number, place in enumerate(places if self._corrected else ()):
+            if (said := self._corrected.get(place)) is not None:
+                found[number] = said.get(name)
+        return found.tolist()
 
     def cell(self, name: str, place: int) -> Any:
         """The same for one place."""
+        return self.row_at(place, (name,))[0]
+
+    def row_at(self, place: int, names: Sequence[str]) -> list[Any]:
+        """The values of several columns at one place."""
         if (said := self._corrected.get(place)) is not None:
-            return said.get(name)
+            return [said.get(name) for name in names]
         batch, at = self._at(place)
-        found = batch.cell(name, at)
-        return self._same.get(found, found) if name == "artist_key" and self._same else found
+        return [
+            self._same.get(cell, cell) if name == "artist_key" else cell
+            for name, cell in ((name, batch.cell(name, at)) for name in names)
+        ]
 
     def texts(self, name: str) -> list[Any]:
         """(n,) a column of texts, None if missing."""
@@ -158,9 +174,14 @@ class Paintings:
 
     def _at(self, place: int) -> tuple[Batch, int]:
         """The position of a place."""
-        position = place + int(np.searchsorted(self._gone_before, place, side="right"))
-        number = int(np.searchsorted(self._starts, position, side="right")) - 1
+        position = place + int(self._gone_before.searchsorted(place, side="right"))
+        number = int(self._starts.searchsorted(position, side="right")) - 1
         return self._batches[number], position - int(self._starts[number])
+
+    def _positions_of(self, places: Integers) -> Integers:
+        """The positions of these places."""
+        found: Integers = places + self._gone_before.searchsorted(places, side="right")
+        return found
 
     @cached_property
     def _gone_before(self) -> Integers:
@@ -181,7 +202,7 @@ class Paintings:
 
     def _as_written(self, places: Integers) -> pd.DataFrame:
         """Rows at ascending places, without corrections."""
-        positions = places + np.searchsorted(self._gone_before, places, side="right")
+        positions = self._positions_of(places)
         tables = [
             batch.table(positions[(positions >= start) & (positions < start + len(batch))] - start)
             for start, batch in zip(self._starts.tolist(), self._batches, strict=False)

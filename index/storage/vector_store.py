@@ -8,7 +8,7 @@ paintings were added. A store does not judge what it finds (search.py, verify.py
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -71,7 +71,8 @@ class Near(NamedTuple):
     distances: Doubles
 
 
-class Candidates(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Candidates:
     """Paintings compared with a query one by one: (c,) places, artists' numbers (-1 for nobody), cosines to it.
 
     A cosine of -inf marks one that must not count. are_all: no other can be found.
@@ -81,6 +82,13 @@ class Candidates(NamedTuple):
     artists: Integers
     cosines: Doubles
     are_all: bool
+    _by: dict[int, Integers] = field(default_factory=dict)  # artists that were asked for
+
+    def by(self, artist: int) -> Integers:
+        """(a,) which of these are by an artist."""
+        if artist not in self._by:
+            self._by[artist] = np.flatnonzero(self.artists == artist)
+        return self._by[artist]
 
 
 class Seen(NamedTuple):
