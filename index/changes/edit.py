@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key
@@ -131,21 +132,27 @@ def _places_by(index: Path, paintings: Paintings, artists: Iterable[str]) -> lis
 
 
 def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
-    """Publish the same paintings with a calibration fitted to their labels (fit.py)."""
-    from ..measure.fit import calibrate_index  # needs packages that answering does not
+    """Publish the same paintings with a calibration fitted to their labels (fit_index.py)."""
+    from ..measure.fit_index import Divided, calibrate_index  # needs packages that answering does not
 
     with generations.writer(index):
         before = generations.read(index)
-        if split is not None and column not in before.table:
-            raise BadSetting(f"{index}: has no column {column!r} to take the split {split!r} from")
-        names = split_names(before.table, column)
-        if split is not None and split not in set(names):
-            raise BadSetting(f"{index}: no painting has {column} {split!r}; there are {', '.join(sorted(set(names)))}")
-        chosen = np.ones(len(names), bool) if split is None else (names == split).to_numpy(bool)
-        calibration = calibrate_index(before, chosen, split or "all of this index")
+        chosen = np.ones(len(before), bool) if split is None else _in_split(index, before.table, split, column)
+        calibration = calibrate_index(Divided.of(before, chosen), split or "all of this index")
         model = dataclasses.replace(generations.ModelFile.of(before), calibration=calibration.to_json())
         generations.publish(index, before.contents, model, before)
     return calibration
+
+
+def _in_split(index: Path, table: pd.DataFrame, split: str, column: str) -> npt.NDArray[np.bool_]:
+    """(n,) which paintings of the table are in a split. Raises BadSetting if none is."""
+    if column not in table:
+        raise BadSetting(f"{index}: has no column {column!r} to take the split {split!r} from")
+    names = split_names(table, column)
+    if split not in set(names):
+        raise BadSetting(f"{index}: no painting has {column} {split!r}; there are {', '.join(sorted(set(names)))}")
+    found: npt.NDArray[np.bool_] = (names == split).to_numpy(bool)
+    return found
 
 
 def _label(column: str, value: object) -> str:

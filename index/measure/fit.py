@@ -1,6 +1,6 @@
 """Fit calibrations to labelled paintings, and measure them on artists that the fit has not seen.
 
-A model's is fitted to splits of a catalog (`calibrate_model`), an index's to its own paintings (`calibrate_index`).
+A model's is fitted to splits of a catalog (`calibrate_model`), an index's to its own paintings (fit_index.py).
 fit_pairs.py fits pairs, fit_artists.py artists' scores. Needs scikit-learn (artidx[calibrate]). The fitted formulas are
 described, and used, in calibration.py.
 """
@@ -21,10 +21,9 @@ from ..scoring.calibration import Calibration
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import Pairs
 from ..scoring.vectors import Array, Integers
-from ..storage.generations import Generation
-from .fit_artists import calibrate_artists, cases_within
-from .fit_pairs import calibrate_pairs, pairs_among, setting_asked, setting_within
-from .groups import halves, sampled, thinned
+from .fit_artists import calibrate_artists
+from .fit_pairs import calibrate_pairs, setting_asked, setting_within
+from .groups import thinned
 
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # mean paintings per artist; really slightly more, since all have at least one
 
@@ -133,36 +132,4 @@ def _artists_of(
         f"{described(seen)} as known and {described(unseen)} as unknown"
         + "".join(f", and {described(name)}, known or not" for name in elsewhere)
         + f", against {described(gallery)} and against {means} paintings of each on average",
-    )
-
-
-def calibrate_index(generation: Generation, chosen: npt.NDArray[np.bool_], name: str) -> Calibration:
-    """Calibrate on the index's own labelled paintings, those chosen (n,); all others are the gallery.
-
-    Pairs are judged with their artists' other works in the index and, in two halves, without. Artists are ranked as in
-    `cases_within`.
-    """
-    table, vectors = generation.table, generation.vectors.matrix
-    codes, _ = artist_codes(table["artist_key"])
-    hashes = table["vector_sha256"].to_numpy(object)
-    places = sampled(np.flatnonzero(chosen & (codes >= 0)), codes)
-    with_others = pairs_among(vectors[places], codes[places], vectors, hashes, places)
-    if not with_others.is_same.any() or with_others.is_same.all():
-        raise BadCatalog(f"calibrating needs two artists or more, one of them with two paintings, in {name}")
-    apart = []
-    for half in halves(codes[places]):
-        here, there = places[np.isin(codes[places], half)], np.flatnonzero(~np.isin(codes, half))
-        apart.append(pairs_among(vectors[here], codes[here], vectors[there], hashes[there], np.full(len(here), -1)))
-    without_others = Pairs.joined(apart)
-    # Otherwise too few landmarks are left.
-    is_alike = len(without_others.similarities) > 0 or not len(with_others.similarities)
-    settings = [with_others, without_others] if without_others.is_same.any() and is_alike else [with_others]
-
-    described = f"{len(places):,} paintings by {len(np.unique(codes[places]))} artists ({name})"
-    return Calibration(
-        calibrate_pairs(settings, f"all pairs of {described}"),
-        calibrate_artists(
-            cases_within(vectors, codes, places, name),
-            f"{described}, each left out of the index, and a fifth of the artists unknown to it in turn",
-        ),
     )

@@ -204,32 +204,36 @@ def _spread_of_counts(case: ArtistCase) -> float:
 
 
 def cases_within(vectors: Array, codes: Integers, places: Integers, name: str) -> list[ArtistCase]:
-    """Cases within an index (n, d) with artists (n,): its own paintings at these places (q,) are the queries, the
-    others the gallery.
+    """`cases_of` an index (n, d) with artists (n,), -1 for nobody: its own paintings at these places (q,) are asked."""
+    counts = np.bincount(codes[codes >= 0])
+    scored = gallery_scores(vectors, codes, len(counts), vectors[places], own=places)
+    return cases_of(scored, codes[places], counts, name)
+
+
+def cases_of(scored: GalleryScores, truth: Integers, counts: Integers, name: str) -> list[ArtistCase]:
+    """Cases within an index whose artists have so many paintings (a,): queries by artists truth (q,) are its own
+    paintings, each scored (q, a) in a gallery of the others.
 
     A fifth of the artists at a time is unknown to a gallery of all others. For each query of a case, counts of
     paintings are the same as for the others, so that no count reveals its artist, nor whether the artist is known.
     Artists with a single painting could never be the answer and are left out. Raises BadCatalog, naming `name`, if
     fewer than two are left.
     """
-    artists = int(codes.max(initial=-1)) + 1
-    may_be_right = np.bincount(codes[codes >= 0], minlength=artists) > 1
-    places = places[may_be_right[codes[places]]]
-    truth = codes[places]
-    if len(np.unique(truth)) < 2:
+    may_be_right = counts > 1
+    is_asked = may_be_right[truth]
+    if len(np.unique(truth[is_asked])) < 2:
         raise BadCatalog(f"calibrating needs two artists or more with two paintings each, in {name}")
-    scored = gallery_scores(vectors, codes, artists, vectors[places], own=places)
     cases = []
-    for fold in folds(truth, FOLDS):
-        is_here = may_be_right & ~np.isin(np.arange(artists), fold)
-        is_known = is_here[truth]
+    for fold in folds(truth[is_asked], FOLDS):
+        is_here = may_be_right & ~np.isin(np.arange(len(counts)), fold)
+        is_known, is_unknown = is_asked & is_here[truth], is_asked & ~is_here[truth]
         cases.append(
             ArtistCase(
                 _only(scored, is_known, is_here),
                 (np.cumsum(is_here) - 1)[truth[is_known]],
-                _only(scored, ~is_known, is_here),
+                _only(scored, is_unknown, is_here),
                 truth[is_known],
-                truth[~is_known],
+                truth[is_unknown],
             )
         )
     return cases

@@ -25,6 +25,15 @@ def folds(artists: Integers, most: int) -> list[Integers]:
     return [ranked[(turns == fold) | (turns == 2 * folds - 1 - fold)] for fold in range(folds)]
 
 
+def some_artists(codes: Integers) -> Integers:
+    """Of artists (n,), -1 for nobody, some with MOST_PAINTINGS together, at random, the same ones in every run; all if
+    they have no more. No more than MOST_OF_ONE count for one."""
+    artists, counts = np.unique(codes[codes >= 0], return_counts=True)
+    order = np.random.default_rng(0).permutation(len(artists))
+    together = np.cumsum(np.minimum(counts[order], MOST_OF_ONE))
+    return artists[order[: np.searchsorted(together, MOST_PAINTINGS) + 1]]
+
+
 def sampled(places: Integers, codes: Integers) -> Integers:
     """All places or, if there are too many, those of some artists, sampled at random, the same ones in every run."""
     chance, kept, count = np.random.default_rng(0), [], 0
