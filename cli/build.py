@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     help="The index to make; or its address in Milvus or PostgreSQL, to make it there and keep no folder.",
 )
 @replace_option
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Fit thresholds and probabilities to the labels, for an index on a server; for a folder: artidx calibrate.",
+)
 @layout_options
 @push_option
 @catalog_options
@@ -49,6 +54,7 @@ def build(
     source: str,
     output: Path | Address,
     replace: bool,
+    calibrate: bool,
     half: bool,
     approximate: bool,
     push: Address | None,
@@ -78,6 +84,8 @@ def build(
         if half or approximate or push:
             raise click.UsageError("--half, --approximate and --push are for an index in a folder")
         check(output)
+    elif calibrate:
+        raise click.UsageError("--calibrate is for an index on a server; in a folder, run artidx calibrate afterwards")
     if push:  # checked now, hours before it is needed
         check(push)
     embedder = Embedder.load(model, device=own_device(options, device))
@@ -88,7 +96,7 @@ def build(
     with settings(options, device) as chosen:
         if isinstance(output, Address):
             index, report, found = Index.build_on_server(
-                output, catalog, embedder=embedder, settings=chosen, replace=replace, bar=progress
+                output, catalog, embedder=embedder, settings=chosen, replace=replace, calibrate=calibrate, bar=progress
             )
         else:
             index, report = Index.build(

@@ -127,9 +127,13 @@ class Index:
         names: ColumnNames | None = None,
         settings: Settings | None = None,
         replace: bool = False,
+        calibrate: bool = False,
         bar: Bar = no_bar,
     ) -> tuple[Index, Report, Pushed]:
-        """Embed a catalog into a new index on a server, with no folder of it anywhere. Raises BadIndex."""
+        """Embed a catalog into a new index on a server, with no folder of it anywhere. Raises BadIndex.
+
+        calibrate: as `calibrate` does in a folder; raises BadCatalog if there are too few labels.
+        """
         from .changes.build import Settings
         from .changes.build_on_server import build_on_server
 
@@ -137,7 +141,9 @@ class Index:
         embedder = embedder or Embedder.load()
         where = address if isinstance(address, Address) else addresses.address_of(address)
         catalog = cls._catalog(source, embedder, settings, names, bar)
-        report, pushed = build_on_server(where, catalog, embedder, settings, replace=replace, bar=bar)
+        report, pushed = build_on_server(
+            where, catalog, embedder, settings, replace=replace, calibrate=calibrate, bar=bar
+        )
         return cls.open(where, embedder=embedder), report, pushed
 
     @staticmethod

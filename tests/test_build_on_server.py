@@ -13,12 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from built_there import killed
+from click import UsageError
 
 from artidx import Embedder, Index
-from artidx.errors import BadIndex, IndexBusy, IndexChanged
+from artidx.cli.main import artidx
+from artidx.errors import BadCatalog, BadIndex, IndexBusy, IndexChanged
 from artidx.index import addresses
 from artidx.index.changes import begun, build_on_server
 from artidx.index.changes.begun import Build, running
+from artidx.index.measure import fit_index
 from artidx.index.milvus import layout
 from artidx.index.postgres import layout as postgres_layout
 from artidx.index.storage.stage import Staged
@@ -91,6 +94,26 @@ def test_an_index_that_is_built_there_is_that_of_a_folder_however_often_the_buil
         Index.build_on_server(address, collection, embedder=embedder)
     again, report, _ = Index.build_on_server(address, collection / "Blue Painter", embedder=embedder, replace=True)
     assert (len(again), again.manifest.generation, report.embedded) == (4, 2, 4)
+
+
+def test_an_index_that_is_built_there_is_calibrated_as_in_a_folder_however_it_is_divided(
+    there, index, collection, monkeypatch
+):
+    monkeypatch.setattr(fit_index, "FEWEST", 3)  # so that neighbourhoods count
+    monkeypatch.setattr(build_on_server, "SUMMED", 5)
+    address, expected = there.address(), index.calibrate()
+    assert expected.pairs.by_fused_distance != expected.pairs.by_distance
+    asked = {"embedder": index.embedder, "calibrate": True}
+    bar = before("pushing", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        Index.build_on_server(address, collection, **asked, bar=bar)
+    built, report, _ = Index.build_on_server(address, collection, **asked)
+    assert (built.calibration, report.embedded) == (expected, 0)
+    with pytest.raises(BadCatalog, match="needs two artists or more"):
+        Index.build_on_server(address, collection / "Blue Painter", **asked, replace=True)
+    assert Index.open(address).calibration == expected
+    with pytest.raises(UsageError, match="in a folder, run artidx calibrate"):
+        artidx(["build", str(collection), "--calibrate"], standalone_mode=False)
 
 
 def test_a_build_that_was_killed_after_it_had_published_is_finished_by_the_same_command(

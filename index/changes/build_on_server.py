@@ -3,6 +3,7 @@
     embed       each worker writes the embeddings of its paintings into a table beside the index (storage/stage.py)
     sum         the sums of these by artist give the centre
     measure     with the centre, sums of vectors by artist give the centroids, the smallest hashes the landmarks
+    calibrate   if that is wanted: part by part, as a folder (measure/fit_index.py)
     push        as from a folder: written, counted, a sample compared, recall measured, then switched to
 
 Of each part, a worker returns what scoring/parts.py joins, so that the index is that of a folder to the last bit. Which
@@ -16,7 +17,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -32,7 +33,10 @@ from ...embedder.parallel import Bar, no_bar
 from ...embedder.runtime import Embedder
 from ...errors import BadIndex, IndexChanged
 from .. import addresses
+from ..measure.fit_index import ALL, Divided, Some, calibrate_index
+from ..measure.packages import needed
 from ..scoring.artists import artist_codes, artist_names, centroids_of_sums
+from ..scoring.calibration import Calibration
 from ..scoring.centre import centre_of_sums, distinct_artists
 from ..scoring.parts import Nearest, Summary, joined
 from ..scoring.vectors import NOBODY, Array, Integers
@@ -44,7 +48,7 @@ from ..storage.pushed import CHECKED, FRAME, UNRANKED, Original, Pushed, named_a
 from .begun import Build, left_in, running
 from .build import Report, Settings, check_strict, rows_of, said_of
 from .cluster import PIECE, Work
-from .stage_jobs import Checks, Done, Embedding, Job, Part, Searching, Summing, Writing
+from .stage_jobs import Calibrating, Checks, Done, Embedding, Job, Part, Searching, Summing, Writing
 
 SUMMED = 16_384  # paintings whose sums are returned together: by far fewer artists, in a usual catalog
 
@@ -56,16 +60,21 @@ def build_on_server(
     settings: Settings,
     *,
     replace: bool = False,
+    calibrate: bool = False,
     bar: Bar = no_bar,
 ) -> tuple[Report, Pushed]:
     """Embed a whole catalog into an index on a server. Raises BadIndex if one answers there, unless `replace`, and
     IndexBusy if another build writes there.
 
-    With replace, the old generation answers until the new one is published.
+    With replace, the old generation answers until the new one is published. calibrate: on its own labels, and not as
+    the model is; raises BadCatalog if there are too few.
     """
+    if calibrate:
+        needed("sklearn.linear_model")  # checked now, hours before it is needed
     stage = addresses.stage(address, embedder.dim)
     left, before = left_in(stage, address), addresses.published(address)
-    build = _build(address, left, before[0] if before else 0, embedder, catalog, replace=replace)
+    digest = _digest(catalog, calibrate)
+    build = _build(address, left, before[0] if before else 0, embedder, digest, replace=replace)
     check_strict(catalog.skipped, settings)
     _check_fits(address, catalog.table)
     started = time.monotonic()
@@ -79,7 +88,7 @@ def build_on_server(
         if not found.is_kept.any():
             first = ": ".join(found.skipped[0])
             raise BadIndex(f"{address}: no image of {catalog.source} could be read; the first: {first}")
-        original = _measured(building, catalog, found, build, bar)
+        original = _measured(building, catalog, found, build, bar, calibrate=calibrate)
         if addresses.published(address) != before:
             raise IndexChanged(
                 f"{address}: another generation was published there in the meantime; {original.to_replace}"
@@ -98,15 +107,13 @@ def build_on_server(
 
 
 def _build(
-    address: Address, left: Build | None, answers: int, embedder: Embedder, catalog: Catalog, *, replace: bool
+    address: Address, left: Build | None, answers: int, embedder: Embedder, digest: str, *, replace: bool
 ) -> Build:
     """The build that is to be done: the one that was left there, if it is of the same. answers: the generation that
-    does, or 0.
+    does, or 0; digest: of the catalog.
 
     One that was killed after it had published is gone through again, which changes nothing.
     """
-    rows = pd.util.hash_pandas_object(catalog.table, index=False, categorize=False).to_numpy()
-    digest = hashlib.sha256(json.dumps([*catalog.table.columns]).encode() + rows.tobytes()).hexdigest()
     is_same = left is not None and (left.model, left.catalog) == (embedder.sha256, digest)
     if left and is_same and left.generation == answers and _has_published(address, left):
         return left
@@ -115,6 +122,13 @@ def _build(
     if left and is_same and left.generation == answers + 1:
         return left
     return Build(embedder.sha256, digest, answers + 1, datetime.now(UTC).isoformat("T", "seconds"))
+
+
+def _digest(catalog: Catalog, calibrate: bool) -> str:
+    """The sha256 of what is built."""
+    rows = pd.util.hash_pandas_object(catalog.table, index=False, categorize=False).to_numpy()
+    asked = json.dumps([*catalog.table.columns, *(["calibrate"] if calibrate else [])])
+    return hashlib.sha256(asked.encode() + rows.tobytes()).hexdigest()
 
 
 def _has_published(address: Address, build: Build) -> bool:
@@ -184,7 +198,9 @@ def _embedded(building: _Building, catalog: Catalog, bar: Bar) -> _Embedded:
     return found
 
 
-def _measured(building: _Building, catalog: Catalog, embedded: _Embedded, build: Build, bar: Bar) -> _OnServer:
+def _measured(
+    building: _Building, catalog: Catalog, embedded: _Embedded, build: Build, bar: Bar, *, calibrate: bool
+) -> _OnServer:
     """The generation, of which all is known that needs all paintings."""
     address, embedder = building.address, building.embedder
     is_kept = embedded.is_kept
@@ -210,6 +226,8 @@ def _measured(building: _Building, catalog: Catalog, embedded: _Embedded, build:
         centre = centre_of_sums(summary(codes, None, advance).sums, NOBODY)
         found = summary(artists, centre, advance)
     model = ModelFile.of(embedder)
+    if calibrate:
+        model = replace(model, calibration=_calibrated(building, artists, staged, centre, bar).to_json())
     manifest = Manifest(
         format=FORMAT,
         generation=build.generation,
@@ -232,6 +250,24 @@ def _measured(building: _Building, catalog: Catalog, embedded: _Embedded, build:
     return _OnServer(building, manifest, table, (artists, keys), staged, centre, found)
 
 
+def _calibrated(building: _Building, artists: Integers, staged: _Staged, centre: Array, bar: Bar) -> Calibration:
+    """The calibration on all paintings by artists (n,)."""
+    address, dim = building.address, building.embedder.dim
+    with bar(2 * len(artists), "calibrating") as advance:
+
+        def done(job: Callable[[Some], Any]) -> Iterator[Any]:
+            parts = (staged.part(places, artists) for places in staged.cut(SUMMED))
+            for count, found in building.done(Calibrating(address, dim, centre, job), parts):
+                advance(count)
+                yield found
+
+        def vectors_at(numbers: Integers) -> Array:
+            known, at = np.unique(numbers, return_inverse=True)
+            return staged.vectors(Job(address, dim), known.tolist(), artists, centre)[at.reshape(numbers.shape)]
+
+        return calibrate_index(Divided(artists, np.ones(len(artists), bool), done, vectors_at), ALL)
+
+
 class _Staged(NamedTuple):
     """Where paintings are in the stage. rows: (n,) of these; checks: of all rows."""
 
@@ -246,6 +282,11 @@ class _Staged(NamedTuple):
         """The paintings at some places. artists: (n,) of all."""
         staged = range(int(self.rows[places[0]]), int(self.rows[places[-1]]) + 1)
         return Part(staged, self.checks[staged.start : staged.stop], places.start, artists[places.start : places.stop])
+
+    def vectors(self, job: Job, places: Sequence[int], artists: Integers, centre: Array) -> Array:
+        """(m, d) of the paintings at single places."""
+        parts = (self.part(range(place, place + 1), artists) for place in places)
+        return np.concatenate([job.vectors(part, centre) for part in parts])
 
 
 class _OnServer(Original):
@@ -301,8 +342,7 @@ class _OnServer(Original):
     def sample(self) -> tuple[list[int], Array]:
         numbers = sorted(self._found.smallest.numbers[:CHECKED].tolist())
         job = Job(self._building.address, self.manifest.model.dim)
-        parts = (self._part(range(number, number + 1)) for number in numbers)
-        return numbers, np.concatenate([job.vectors(part, self._centre) for part in parts])
+        return numbers, self._staged.vectors(job, numbers, self._codes, self._centre)
 
     def nearest(self, queries: Array) -> Integers:
         job = Searching(self._building.address, self.manifest.model.dim, self._centre, queries)

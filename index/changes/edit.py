@@ -133,12 +133,12 @@ def _places_by(index: Path, paintings: Paintings, artists: Iterable[str]) -> lis
 
 def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
     """Publish the same paintings with a calibration fitted to their labels (fit_index.py)."""
-    from ..measure.fit_index import Divided, calibrate_index  # needs packages that answering does not
+    from ..measure.fit_index import ALL, Divided, calibrate_index  # needs packages that answering does not
 
     with generations.writer(index):
         before = generations.read(index)
         chosen = np.ones(len(before), bool) if split is None else _in_split(index, before.table, split, column)
-        calibration = calibrate_index(Divided.of(before, chosen), split or "all of this index")
+        calibration = calibrate_index(Divided.of(before, chosen), split or ALL)
         model = dataclasses.replace(generations.ModelFile.of(before), calibration=calibration.to_json())
         generations.publish(index, before.contents, model, before)
     return calibration

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +22,7 @@ from ...embedder.locations import Reader, is_remote
 from ...embedder.runtime import Embedder
 from ...errors import BadIndex
 from .. import addresses
+from ..measure.fit_index import Some
 from ..scoring.centre import centred
 from ..scoring.parts import Nearest, Smallest, Summary
 from ..scoring.sums import Sums
@@ -155,6 +156,19 @@ class Summing(Job):
         hashes = np.array([] if self.centre is None else hashes_of(vectors), str)
         numbers = part.numbers[: len(hashes)]
         return Summary(Sums.of(vectors, part.artists), Smallest.of(hashes, numbers, SAMPLED))
+
+
+@dataclass(frozen=True)
+class Calibrating(Job):
+    """What a part says to the calibration (fit_index.py), and how many paintings it has."""
+
+    centre: Array
+    job: Callable[[Some], Any]
+
+    def __call__(self, part: Part) -> tuple[int, Any]:
+        vectors = self.vectors(part, self.centre)
+        every, hashes = np.ones(len(vectors), bool), np.array(hashes_of(vectors), str)
+        return len(vectors), self.job(Some(part.numbers, part.artists, every, hashes, vectors))
 
 
 @dataclass(frozen=True)

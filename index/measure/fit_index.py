@@ -36,6 +36,7 @@ GRID = 2.0**-24
 # Kernels are rounded to multiples of it, at least 1: that of a painting at a cosine of -0.3. A quarter of a million
 # copies of one painting fill 63 bits.
 QUANTUM = 2.0**-45
+ALL = "all of this index"  # the name of its paintings in `measured_on`
 AT_ONCE = 1 << 14  # paintings of a part
 COMPARED = 1 << 11  # of those compared at once: 32 MB of cosines to a sample of 2,000
 
