@@ -93,6 +93,8 @@ def build(
     catalog = read_catalog(source, column_names(options), options["allow"], least=least, bar=progress)
     note_recognised(catalog)
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
+    if isinstance(output, Address):
+        catalog = catalog.on_disk()
     with settings(options, device) as chosen:
         if isinstance(output, Address):
             index, report, found = Index.build_on_server(

@@ -14,16 +14,23 @@ import pandas as pd
 import pytest
 from built_there import killed
 from click import UsageError
+from hypothesis import given
+from hypothesis import strategies as st
+from there import same
 
 from artidx import Embedder, Index
 from artidx.cli.main import artidx
+from artidx.embedder.catalogs.attribution import merged
+from artidx.embedder.catalogs.catalog import Catalog
 from artidx.errors import BadCatalog, BadIndex, IndexBusy, IndexChanged
 from artidx.index import addresses
-from artidx.index.changes import begun, build_on_server
+from artidx.index.changes import begun, build_on_server, catalog_rows
 from artidx.index.changes.begun import Build, running
+from artidx.index.changes.catalog_rows import artists_of
 from artidx.index.measure import fit_index
 from artidx.index.milvus import layout
 from artidx.index.postgres import layout as postgres_layout
+from artidx.index.scoring.artists import artist_codes, artist_names
 from artidx.index.storage.stage import Staged
 from made import DIM, HUES, painting, quiet, small_model, watched
 
@@ -49,17 +56,6 @@ def before(words, do):
 
 def stage(there, address):
     return there.stage(address, DIM)
-
-
-def same(built, expected):
-    """To the last bit."""
-    for ours, theirs in zip(built.whole(), expected.whole(), strict=True):
-        assert ours.equals(theirs) if isinstance(ours, pd.DataFrame) else ours.tobytes() == theirs.tobytes()
-    ours, theirs = built.store, expected.store
-    assert ours.centroids.tobytes() == theirs.centroids.tobytes()
-    assert ours.landmarks.vectors.tobytes() == theirs.landmarks.vectors.tobytes()
-    assert (ours.artists.keys, ours.artists.names) == (theirs.artists.keys, theirs.artists.names)
-    assert (ours.manifest.centre, ours.manifest.calibration) == (theirs.manifest.centre, theirs.manifest.calibration)
 
 
 def test_an_index_that_is_built_there_is_that_of_a_folder_however_often_the_build_was_interrupted(
@@ -114,6 +110,53 @@ def test_an_index_that_is_built_there_is_calibrated_as_in_a_folder_however_it_is
     assert Index.open(address).calibration == expected
     with pytest.raises(UsageError, match="in a folder, run artidx calibrate"):
         artidx(["build", str(collection), "--calibrate"], standalone_mode=False)
+
+
+@pytest.mark.parametrize("is_on_disk", [False, True])
+def test_a_table_becomes_the_index_of_a_folder_wherever_its_rows_are(
+    there, is_on_disk, collection, embedder, tmp_path, monkeypatch
+):
+    (collection / "Red Painter" / "R2.png").write_text("no image")
+    paths = sorted(map(str, collection.rglob("*.png")))
+    names = [None, "Monet", "Claude Monet", "Édouard Manet", "circle of Monet", "Manet"]
+    catalog = Catalog(
+        "a table",
+        pd.DataFrame(
+            {
+                "id": [f"{number} é" for number in range(12)],
+                "path": paths,
+                "artist": [names[number % 6] for number in range(12)],
+                "year": pd.array([1800, None, 1850] * 4, "Int64"),
+                "artist_id": [None, "Q296", "ulan|Q296", "Q296", "Q40599", "Q40599"] * 2,
+                "weight": [1.5, None, 2.0] * 4,
+                "style": ["", "x", None] * 4,
+            }
+        ),
+    )
+    pushed = there.address()
+    Index.build(tmp_path / "i.artidx", catalog, embedder=embedder)[0].push(pushed)
+    for module, name in ((build_on_server, "PIECE"), (build_on_server, "SUMMED"), (catalog_rows, "FRAME")):
+        monkeypatch.setattr(module, name, 5)
+    catalog = catalog.on_disk() if is_on_disk else catalog
+    built, report, _ = Index.build_on_server(there.address(), catalog, embedder=embedder)
+    assert [path for path, _ in report.skipped] == [path for path in paths if "R2" in path]
+    same(built, Index.open(pushed, embedder=embedder))
+
+
+@given(
+    rows=st.lists(st.tuples(st.sampled_from("abcAB"), st.sampled_from([None, "1", "2", "3", "1|2"])), min_size=1),
+    most=st.integers(1, 5),
+)
+def test_artists_of_some_rows_at_a_time_are_those_of_the_whole_table(rows, most):
+    names, ids = zip(*rows, strict=True)
+    keys = [None if name == "a" else name.lower() for name in names]
+    table = pd.DataFrame({"row": range(len(rows)), "artist": names, "artist_key": keys, "artist_id": ids})
+    found = artists_of([table.iloc[start : start + most] for start in range(0, len(rows), most)], len(rows))
+    assert found.own.tolist() == artist_codes(table["artist_key"])[0].tolist()
+    table["artist_key"] = pd.Series(merged(keys, ids), dtype="str")
+    codes, expected = artist_codes(table["artist_key"])
+    assert (found.codes.tolist(), found.keys) == (codes.tolist(), expected)
+    assert found.names == artist_names(table, codes, expected)
 
 
 def test_a_build_that_was_killed_after_it_had_published_is_finished_by_the_same_command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import numpy as np
+import pandas as pd
 
 from artidx.index.milvus import layout
 from artidx.index.milvus import push as pushing
@@ -93,3 +94,14 @@ class InPostgres:
 
     def damage(self, address):
         assert self.do(address, "UPDATE {own} SET manifest = replace(manifest, 'small', 'large')") == 1
+
+
+def same(built, expected):
+    """Two indexes on servers, to the last bit."""
+    for ours, theirs in zip(built.whole(), expected.whole(), strict=True):
+        assert ours.equals(theirs) if isinstance(ours, pd.DataFrame) else ours.tobytes() == theirs.tobytes()
+    ours, theirs = built.store, expected.store
+    assert ours.centroids.tobytes() == theirs.centroids.tobytes()
+    assert ours.landmarks.vectors.tobytes() == theirs.landmarks.vectors.tobytes()
+    assert (ours.artists.keys, ours.artists.names) == (theirs.artists.keys, theirs.artists.names)
+    assert (ours.manifest.centre, ours.manifest.calibration) == (theirs.manifest.centre, theirs.manifest.calibration)

@@ -141,19 +141,30 @@ def _columns(records: Sequence[str | None], qualified: bool, index: Any) -> dict
     return {name: pd.Series(values, index=index, dtype=object) for name, values in columns.items()}
 
 
-def merged(keys: Sequence[str | None], ids: Sequence[str | None]) -> list[str | None]:
-    """Keys of artists, the same for all names with the same number of an authority file (ULAN, Wikidata).
+class Merging:
+    """Keys of artists, the same for all names with the same number of an authority file (ULAN, Wikidata): that of the
+    first name. A key with several numbers has the last."""
 
-    The key of the first name is used for all. A work without a key gets none.
-    """
-    first: dict[str, str] = {}
-    for key, id_ in zip(keys, ids, strict=True):
-        if key is not None and (known := authority(id_)):
-            first.setdefault(known, key)
-    same = {
-        key: first[known] for key, id_ in zip(keys, ids, strict=True) if key is not None and (known := authority(id_))
-    }
-    return [None if key is None else same.get(key, key) for key in keys]
+    def __init__(self) -> None:
+        self._first, self._last = dict[str, str](), dict[str, str]()
+
+    def add(self, keys: Sequence[str | None], ids: Sequence[str | None]) -> None:
+        """Works in their order; without a key, one says nothing."""
+        for key, id_ in zip(keys, ids, strict=True):
+            if key is not None and (known := authority(id_)):
+                self._first.setdefault(known, key)
+                self._last[key] = known
+
+    def of(self, key: str) -> str:
+        """The key that is used for this one, once all works were added."""
+        return self._first[self._last[key]] if key in self._last else key
+
+
+def merged(keys: Sequence[str | None], ids: Sequence[str | None]) -> list[str | None]:
+    """The same (`Merging`) for works that are all at hand. A work without a key gets none."""
+    merging = Merging()
+    merging.add(keys, ids)
+    return [None if key is None else merging.of(key) for key in keys]
 
 
 def authority(id_: object) -> str | None:

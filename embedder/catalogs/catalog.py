@@ -37,6 +37,7 @@ from .encodings import CERTAIN, encoding_of
 from .iiif import is_document, paintings
 from .leftovers import LeftAlone, led_outside, reason_for_path, walk
 from .letters import composed
+from .on_disk import on_disk
 from .tables import FRAME, MAX_TABLE_BYTES, Table, is_table, open_table, table_of
 
 COLUMNS = ("id", "path", "artist", "title", "year")
@@ -93,6 +94,10 @@ class Catalog:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def on_disk(self) -> Catalog:
+        """The same, whose text is not in memory (on_disk.py)."""
+        return replace(self, table=on_disk(self.table))
 
 
 def read_catalog(

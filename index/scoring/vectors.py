@@ -25,6 +25,7 @@ from ...errors import BadIndex, BadSetting, MissingPackage, exhausted
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]  # numbers of artists, where there are very many paintings
 Mask = npt.NDArray[np.bool_]
 
 MARGIN = 16  # extra candidates: float32 rounding may swap neighbours at the end of the list

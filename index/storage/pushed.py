@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..scoring.artists import centroids_of
-from ..scoring.vectors import Array, Integers, Vectors
+from ..scoring.vectors import Array, Codes, Integers, Vectors
 from .address import Address
 from .generations import Generation
 from .manifest import Manifest, manifest_bytes
@@ -137,7 +137,7 @@ class Folder(Original):
         return np.array([[self.number(place) for place in places] for places in exact.tolist()], np.int64)
 
 
-def named_artists(codes: Integers, keys: Sequence[str], names: Sequence[str]) -> list[tuple[str, str, int]]:
+def named_artists(codes: Integers | Codes, keys: Sequence[str], names: Sequence[str]) -> list[tuple[str, str, int]]:
     """The key, the name and the number of paintings of each artist. codes: (n,) of the paintings."""
     counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:].tolist()
     return list(zip(keys, names, counts, strict=True))
