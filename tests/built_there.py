@@ -68,16 +68,21 @@ class Slowly:
         return self.job(item)
 
 
+def say(line: str) -> None:
+    """On the standard output, which Ray keeps free otherwise."""
+    print(line, file=sys.__stdout__, flush=True)
+
+
 def main(address: str, folder: str, model: str, where: str) -> None:
     in_small_parts()
     done = cluster.Cluster.done
     cluster.Cluster.done = lambda self, job, items, work=None: done(self, Slowly(job), items, work)
     with cluster.joined(where) as joined:
-        settings, bar = Settings(cluster=joined), halfway("", lambda what: print(what, flush=True))
+        settings, bar = Settings(cluster=joined), halfway("", say)
         _, report, pushed = Index.build_on_server(
             address, folder, embedder=Embedder.load(model), settings=settings, bar=bar
         )
-    print(json.dumps([report.paintings, report.resumed, pushed.written]), flush=True)
+    say(json.dumps([report.paintings, report.resumed, pushed.written]))
 
 
 if __name__ == "__main__":

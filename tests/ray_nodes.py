@@ -29,6 +29,7 @@ class TwoNodes:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": uuid.uuid4().hex,
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # else workers wait for everything else on a busy machine
             "RAY_enable_metrics_collection": "0",
             "RAY_health_check_initial_delay_ms": "0",
             "RAY_health_check_period_ms": "500",

@@ -13,15 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from test_hostile import filled_with_code
+from there import same as same_there
 
 from artidx import Embedder, Index
 from artidx.embedder.runtime import Embedding
 from artidx.errors import BadIndex, BadSetting, ClusterFailed
-from artidx.index.addresses import address_of, stage
+from artidx.index.addresses import address_of
 from artidx.index.changes import build as building
 from artidx.index.changes.build import SHARD
 from artidx.index.changes.cluster import PIECE, Piece, Work, _difference, _outcomes, _versions, _Worker, _Writer, joined
-from artidx.index.postgres.layout import stage_name, table_name
+from artidx.index.postgres.layout import table_name
 from artidx.index.postgres.push import _make
 from artidx.index.postgres.server import connected
 from lite import MilvusLite
@@ -29,7 +30,6 @@ from made import DIM, MUSEUM, painting, watched
 from postgres import PostgresServer
 from ray_nodes import TwoNodes
 
-STAGE = stage_name("paintings")
 ARTIDX = Path(sys.executable).with_name("artidx")
 
 
@@ -269,49 +269,46 @@ def test_workers_push_and_a_driver_and_a_node_that_are_killed_cost_time_and_no_p
             assert ours == theirs
 
 
-@pytest.mark.skipif(os.environ.get("ARTIDX_FAULTS") != "full", reason="a minute: make faults")
-def test_workers_build_in_a_database_and_a_driver_and_a_node_that_are_killed_cost_time_and_no_painting(
-    cluster, tmp_path, model_file
+@pytest.mark.skipif(os.environ.get("ARTIDX_FAULTS") != "full", reason="minutes: make faults")
+def test_workers_build_there_and_drivers_and_nodes_that_are_killed_at_any_stage_cost_time_and_no_painting(
+    cluster, there, tmp_path, model_file
 ):
-    for number in range(12 * PIECE):
-        painting(tmp_path / "many" / f"artist {number % 9}" / f"{number:03d}.png", number, side=16)
-    local = Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file))[0]
-    with PostgresServer() as server:
-        address = address_of(server.address("paintings"))
-        stage(address, DIM).make()
-        body = "BEGIN PERFORM pg_sleep(1); RETURN NULL; END"
-        with connected(address).connection_of_its_own() as test:
-            test.execute(f"CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS '{body}'")
-            test.execute(f"CREATE TRIGGER slowly BEFORE INSERT ON {STAGE} EXECUTE FUNCTION slowly()")
+    address, pushed, script = there.address(), there.address(), Path(__file__).with_name("built_there.py")
+    for number in range(40):
+        painting(tmp_path / "many" / f"artist {number % 3}" / f"{number}.png", number, side=16)
+    Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file))[0].push(pushed)
 
-            def built_in_part(fewest):
-                process = build(cluster, tmp_path / "many", address, "--model", model_file)
-                deadline = time.monotonic() + 240
-                while (count := test.execute(f"SELECT count(*) FROM {STAGE} WHERE number >= 0").fetchone()[0]) < fewest:
-                    assert process.poll() is None, process.communicate()
-                    assert time.monotonic() < deadline
-                    time.sleep(0.05)
-                return process, count
+    def reached(process, stage):
+        assert any(line.strip() == stage for line in process.stdout), process.stderr.read()
 
-            driver, count = built_in_part(2 * PIECE)
-            driver.kill()
-            driver.communicate()
-            with pytest.raises(BadIndex, match="no such index"):
-                Index.open(address)
-            process, _ = built_in_part(count + 2 * PIECE)
+    for node, driver in ((None, "embedding"), ("embedding", "measuring"), ("measuring", "pushing"), ("pushing", None)):
+        process = subprocess.Popen(
+            [sys.executable, script, str(address), tmp_path / "many", model_file, cluster.address],
+            env=cluster.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if node:
+            reached(process, node)
             cluster.kill_other()
-            try:
-                report = json.loads(finished(process, seconds=300)[0])
-            finally:
+        try:
+            if driver:
+                reached(process, driver)
+                process.kill()
+            out, err = process.communicate(timeout=300)
+        finally:
+            if node:
                 cluster.start_other()
                 cluster.wait_for_both()
-            assert test.execute("SELECT to_regclass(%s)", (STAGE,)).fetchone() == (None,)
-        assert (report["paintings"], report["pushed"]["written"]) == (12 * PIECE, 12 * PIECE)
-        assert report["resumed"] >= count
-        there = Index.open(address)
-        assert there.whole()[1].tobytes() == local.whole()[1].tobytes()
-        assert there.whole()[0].equals(local.generation.table)
-        assert there.manifest.centre == local.manifest.centre
+        if driver:
+            with pytest.raises(BadIndex, match="no such index"):
+                Index.open(address)
+    assert process.returncode == 0, err
+    paintings, resumed, written = json.loads(out.splitlines()[-1])
+    assert (paintings, resumed) == (40, 40)
+    assert 0 < written < 40
+    same_there(*(Index.open(each, embedder=Embedder.load(model_file)) for each in (address, pushed)))
 
 
 def test_workers_push_to_milvus_what_one_process_does_and_say_what_is_wrong(cluster, real, tmp_path, model_file):
