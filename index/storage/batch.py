@@ -62,7 +62,9 @@ class Batch:
         """The values of a column in these rows."""
         if name not in self._at:
             return [None] * len(rows)
-        found: list[Any] = _unpacked(self.columns.column(self._at[name]).take(pa.array(rows))).to_pylist()
+        # From a buffer: Arrow's own method imports pandas.
+        wanted = pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows))])
+        found: list[Any] = _unpacked(self.columns.column(self._at[name]).take(wanted)).to_pylist()
         return found
 
     def table(self, rows: Integers) -> Any:
