@@ -445,7 +445,7 @@ artists_per_member = 2
 freeze_members = {frozen}
 [network]
 channels = [4, 4]
-hidden = 8
+hidden = 32
 dim = 6
 [member_training]
 batches_per_epoch = 4
