@@ -444,14 +444,14 @@ members = 2
 artists_per_member = 2
 freeze_members = {frozen}
 [network]
-channels = [4, 4]
+channels = [8, 8]
 hidden = 32
 dim = 6
 [member_training]
-batches_per_epoch = 4
+batches_per_epoch = 12
 epochs = 2
 [super_training]
-batches_per_epoch = 4
+batches_per_epoch = 12
 epochs = 2
 """
 
