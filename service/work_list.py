@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ..embedder.catalogs.attribution import artist_key, attribution
-from ..index.review.decisions import OPEN, Decision
+from ..index.review.decisions import Decision, standing
 from .findings import Found
 
 WEIGHED = ("artist", "year", "object")  # columns on which a review depends
@@ -45,7 +45,7 @@ class WorkList:
         return {"key": key, "decision": self._decided.get(key), "stale": stale}
 
     def _is_open(self, key: str) -> bool:
-        return key not in self._decided or self._decided[key].state == OPEN
+        return standing(self._decided, key) is None
 
     def _stale(self, finding: Mapping[str, Any]) -> str | None:
         if any(painting["id"] in self._changed for painting in finding["paintings"]):

@@ -50,10 +50,15 @@ def key_of(kind: str, objects: Sequence[str], records: Sequence[str | None]) -> 
     return hashlib.sha256(as_json([kind, objects, records]).encode()).hexdigest()[:16]
 
 
-def decision_on(finding: Finding, decided: Mapping[str, Decision]) -> Decision | None:
+def standing(decided: Mapping[str, Decision], key: str) -> Decision | None:
     """The decision that stands, of those in `read`; None if there is none, or if it was taken back."""
-    found = decided.get(key_of(finding.kind, finding.objects, finding.records))
+    found = decided.get(key)
     return None if found is None or found.state == OPEN else found
+
+
+def decision_on(finding: Finding, decided: Mapping[str, Decision]) -> Decision | None:
+    """The same for a finding."""
+    return standing(decided, key_of(finding.kind, finding.objects, finding.records))
 
 
 def parted(review: Review, decided: Mapping[str, Decision]) -> tuple[Review, tuple[tuple[Finding, Decision], ...]]:

@@ -1,6 +1,7 @@
 """review.xlsx: one row per photograph in question, with an empty column for the decision, which artidx label reads.
 
-Whoever writes the current attribution there has decided to leave the record as it is (`left_in`)."""
+Whoever writes the current attribution there has decided to leave the record as it is (`left_in`).
+"""
 
 from __future__ import annotations
 
@@ -92,16 +93,15 @@ def write_sheet(review: Review, target: Path, decided: Sequence[tuple[Finding, D
 
 
 def left_in(sheet: Path, by: str, at: str, encoding: str | None = None) -> list[Decision]:
-    """The findings of a review's table whose records somebody has confirmed, all of each one's; none in another table.
-
-    Raises BadCatalog.
+    """The findings of a review's table in which somebody has written the current attribution for every record; none of
+    another table. Raises BadCatalog.
     """
     rows = read_table(sheet, encoding).fillna("")
     if not {"kind", "rank", "object number", "current attribution", DECISION} <= {*rows.columns}:
         return []
     left = []
     for _, finding in rows.groupby(["kind", "rank"], sort=False):
-        said, records = finding[DECISION].tolist(), finding["current attribution"].tolist()
+        said, records = finding[DECISION].str.strip().tolist(), finding["current attribution"].tolist()
         if all(one and _is_same(one, record) for one, record in zip(said, records, strict=True)):
             kind, objects = str(finding["kind"].iloc[0]), finding["object number"].tolist()
             now = [one if attribution(one).name else None for one in said]  # the records, once they are labels
