@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import tee
+from itertools import chain, tee
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +93,15 @@ class Remembered:
         for some in batches(index.queries(self._place, max_pixels=max_pixels), SEARCHED):
             queries = [query for query in some if isinstance(query, Query)]
             coming = iter(index.expanded(queries) if expanded else queries)
-            for found in some:
+            both = np.zeros((len(some), 2, self._dim), np.float32)
+            for found, vectors in zip(some, both, strict=True):
                 if isinstance(found, ArtidxError):
-                    self._vectors.write(bytes(8 * self._dim))
                     self._found.append(str(found))
                     continue
                 query = next(coming)
-                both = [query.vector, query.vector if query.expanded is None else query.expanded]
-                self._vectors.write(np.array(both, np.float32).tobytes())
+                vectors[:] = query.vector, query.vector if query.expanded is None else query.expanded
                 self._found.append(replace(query, vector=NOWHERE, expanded=None))
+            self._vectors.write(both.tobytes())
 
     def __enter__(self) -> Remembered:
         return self
@@ -130,9 +130,10 @@ def answer_pairs(
     expanded = not (as_json and index.expands_by_looking)
     with Remembered(index, every, max_pixels, expanded=expanded) as remembered:
         for some in batches(read_pairs(path, encoding), PAIRS):
-            sides = [(remembered.query(a), remembered.query(b)) for a, b in some]
+            asked = {name: remembered.query(name) for name in dict.fromkeys(chain.from_iterable(some))}
+            sides = [(asked[a], asked[b]) for a, b in some]
             whole = [(a, b) for a, b in sides if isinstance(a, Query) and isinstance(b, Query)]
-            found = iter([index.judge(a, b, decision) for a, b in whole]) if writer else index.verdicts(whole, decision)
+            found = iter(index.judgements(whole, decision) if writer else index.verdicts(whole, decision))
             for names, (a, b) in zip(some, sides, strict=True):
                 problem = next((side for side in (a, b) if isinstance(side, str)), None)
                 judgement = None if problem else next(found)

@@ -28,7 +28,7 @@ from .answers import twins
 from .answers.collection import Collection
 from .answers.same_picture import Reach
 from .answers.search import Answer, Gallery, Neighbour, Query, RankedArtist
-from .answers.verify import Decision, Judgement, Verdict, judge, verdict, verdicts
+from .answers.verify import Decision, Judgement, Verdict, judge, judgements, verdict, verdicts
 from .scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration
 from .scoring.centre import centred, uncentred
 from .scoring.vectors import Array, Doubles, checked_vector, vector_hash
@@ -372,6 +372,10 @@ class Index:
     def judge(self, a: Query, b: Query, decision: Decision) -> Judgement:
         """`verdict` without the evidence, which takes most of the time."""
         return judge(self._gallery, a, b, self.calibration, decision)
+
+    def judgements(self, pairs: Sequence[tuple[Query, Query]], decision: Decision) -> list[Judgement]:
+        """`judge` on several pairs; what belongs to one painting is computed once."""
+        return judgements(self._gallery, pairs, self.calibration, decision)
 
     def expanded(self, queries: Sequence[Query]) -> list[Query]:
         """The same queries with what `judge` has to search for, so that this is done once for all of them."""

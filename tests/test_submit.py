@@ -22,7 +22,7 @@ from artidx.index.answers.pair_file import PairFile, Side, ten_digits
 from artidx.index.answers.pair_judge import PairJudge
 from artidx.index.answers.submit import PRIOR, submit
 from artidx.index.scoring.curve import BINS
-from artidx.index.scoring.neighbourhood import FEWEST, bandwidth_of, similarity
+from artidx.index.scoring.neighbourhood import FEWEST, bandwidth_of, nearness, similarity
 from artidx.index.scoring.vectors import distances, vector_hash
 from made import CALIBRATION, among_its_nearest
 
@@ -90,12 +90,10 @@ def test_gram_matrix_and_gathering_agree_with_the_one_distance_and_agreement(pai
     expected = distances(matrix[a], matrix[b])
     if paintings >= FEWEST:
         standing = among_its_nearest(matrix)
-        near = standing @ standing.T
+        near = nearness(standing @ standing.T, bandwidth_of(standing))
         for pair, (one, other) in enumerate(zip(a, b, strict=True)):
-            heard = [
-                np.where(np.isin(np.arange(paintings), (one, other)), -np.inf, near[place]) for place in (one, other)
-            ]
-            expected[pair] += CALIBRATION.pairs.neighbourhood_weight * (1 - similarity(*heard, bandwidth_of(standing)))
+            heard = [np.where(np.isin(np.arange(paintings), (one, other)), 0, near[place]) for place in (one, other)]
+            expected[pair] += CALIBRATION.pairs.neighbourhood_weight * (1 - similarity(*heard))
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
@@ -151,12 +149,12 @@ def test_many_paintings_in_many_blocks_are_answered_to_the_bit_whichever_is_read
         assert (done.pairs, done.unanswered) == (len(asked), 130)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
     found, standing = pd.read_csv(tmp_path / "one")["sameArtist"], among_its_nearest(matrix)
-    near = standing @ standing.T
+    near = nearness(standing @ standing.T, bandwidth_of(standing))
     for number in chance.choice(np.arange(130, len(asked)), 50, replace=False):
         a, b = (int(name.removesuffix(".png")) for name in asked[number])
-        heard = [np.where(np.isin(np.arange(130), (a, b)), -np.inf, near[place]) for place in (a, b)]
+        heard = [np.where(np.isin(np.arange(130), (a, b)), 0, near[place]) for place in (a, b)]
         apart = float(distances(matrix[a], matrix[b])) + CALIBRATION.pairs.neighbourhood_weight * (
-            1 - similarity(*heard, bandwidth_of(standing))
+            1 - similarity(*heard)
         )
         assert found[number] == pytest.approx(CALIBRATION.pairs.by_fused_distance.probability(apart, PRIOR), rel=1e-3)
 

@@ -10,6 +10,7 @@ import shutil
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -27,10 +28,12 @@ from artidx.index.answers.verify import Decision
 from artidx.index.scoring import neighbourhood
 from artidx.index.scoring.calibration import Calibration
 from artidx.index.scoring.neighbourhood import (
+    Landmarks,
     Neighbourhoods,
     bandwidth_of,
     expanded,
     landmark_places,
+    nearness,
     neighbourhoods_among,
     similarity,
 )
@@ -57,11 +60,12 @@ def unit(chance, *shape):
 def test_agreement_equals_the_sum_written_out():
     a, b = np.array([0.9, 0.2, -0.5]), np.array([0.7, 0.3, -0.9])
     p, q = (np.exp(x / 0.2) / np.exp(x / 0.2).sum() for x in (a, b))
-    assert similarity(a, b, 0.2) == pytest.approx(sum((p * q) ** 0.5))
-    assert similarity(a, a, 0.2) == pytest.approx(1)
-    silent = np.array([0.9, -np.inf, -0.5])
+    near_a, near_b = nearness(a, 0.2), nearness(b, 0.2)
+    assert similarity(near_a, near_b) == pytest.approx(sum((p * q) ** 0.5))
+    assert similarity(near_a, near_a) == pytest.approx(1)
+    near_a[1] = near_b[1] = 0
     p, q = (np.exp(x[[0, 2]] / 0.2) / np.exp(x[[0, 2]] / 0.2).sum() for x in (a, b))
-    assert similarity(silent, np.where(np.isinf(silent), silent, b), 0.2) == pytest.approx(sum((p * q) ** 0.5))
+    assert similarity(near_a, near_b) == pytest.approx(sum((p * q) ** 0.5))
 
 
 def test_scatter_is_the_root_mean_square_of_the_cosines_of_two_different_witnesses():
@@ -89,9 +93,9 @@ def test_two_of_the_same_painting_among_far_witnesses_agree_in_float32_as_exactl
     vectors = unit(np.random.default_rng(0), 400, 512)
     vectors[1] = vectors[0]
     bandwidth = bandwidth_of(vectors)
-    near = vectors.astype(np.float64) @ vectors[0]
-    near[:2] = -np.inf
-    assert similarity(near, near, bandwidth) == pytest.approx(1)
+    near = nearness(vectors.astype(np.float64) @ vectors[0], bandwidth)
+    near[:2] = 0
+    assert similarity(near, near) == pytest.approx(1)
     found = Neighbourhoods.of(vectors, vectors, bandwidth, np.arange(400))
     assert found.similarity(np.arange(2), np.arange(2))[0, 1] == pytest.approx(1, abs=1e-3)
 
@@ -117,9 +121,9 @@ def test_agreements_of_many_equal_those_of_each_pair_with_neither_of_the_two_spe
     np.testing.assert_allclose(found.similarity_of_pairs(a, b), together[a, b], atol=1e-4)
     for i, j in zip(a[:20].tolist(), b[:20].tolist(), strict=True):
         is_silent = np.isin(landmarks, (i, j))
-        near = [np.where(is_silent, -np.inf, vectors[landmarks].astype(float) @ vectors[k]) for k in (i, j)]
-        if np.isfinite(near[0]).any():
-            assert together[i, j] == pytest.approx(similarity(*near, bandwidth), abs=1e-3)
+        near = [nearness(vectors[landmarks].astype(float) @ vectors[k], bandwidth) * ~is_silent for k in (i, j)]
+        if near[0].any():
+            assert together[i, j] == pytest.approx(similarity(*near), abs=1e-3)
 
 
 def test_witnesses_are_few_drawn_by_hash_and_stay_when_others_come():
@@ -219,6 +223,29 @@ def test_many_asked_at_once_are_answered_as_one_by_one(larger):
             judgement = index.judge(*pair, Decision())
             assert judgement == index.judge(*(replace(query, expanded=None) for query in pair), Decision())
             assert vars(judgement).items() <= vars(verdict).items()
+        assert index.judgements(pairs, Decision()) == [index.judge(*pair, Decision()) for pair in pairs]
+    assert larger.judgements([], Decision()) == []
+
+
+def test_of_pairs_inside_and_outside_an_index_each_is_judged_by_its_calibration(larger, monkeypatch):
+    calibration = replace(larger.calibration, outside=replace(larger.calibration.pairs, neighbourhood_weight=0.9))
+    monkeypatch.setitem(vars(larger), "calibration", calibration)
+    inside = [larger.query_of_id(name) for name in larger.generation.table["id"][[0, 90]]]
+    outside = [replace(query, own=frozenset(), painting=None) for query in inside]
+    pairs = list(combinations([*outside, *inside], 2))
+    together = larger.judgements(pairs, Decision())
+    assert together == [larger.judge(*pair, Decision()) for pair in pairs]
+    assert together[0].threshold < together[1].threshold
+
+
+def test_what_belongs_to_one_painting_is_computed_once_however_many_pairs_it_is_in(larger, monkeypatch):
+    near = Mock(wraps=neighbourhood.nearness)
+    monkeypatch.setattr("artidx.index.answers.search.nearness", near)
+    of_painting = Mock(wraps=Landmarks.of_painting)
+    monkeypatch.setattr(Landmarks, "of_painting", lambda *asked: of_painting(*asked))
+    queries = [larger.query_of_id(name) for name in larger.generation.table["id"][[0, 3, 90, 207]]]
+    larger.judgements(list(combinations(queries, 2)), Decision())
+    assert near.call_count == of_painting.call_count == 4
 
 
 def test_pairs_are_answered_as_one_by_one_where_only_the_nearest_are_compared(larger, monkeypatch):

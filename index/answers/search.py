@@ -23,8 +23,8 @@ from ..scoring.artist_scores import (
     largest,
     with_tail,
 )
-from ..scoring.neighbourhood import FEWEST, NEAREST, query_expansion, similarity
-from ..scoring.vectors import Array, Integers, Mask, distances
+from ..scoring.neighbourhood import FEWEST, NEAREST, nearness, query_expansion, similarity
+from ..scoring.vectors import Array, Doubles, Integers, Mask, distances
 from ..storage.vector_store import Candidates, Near, Painting, Seen, VectorStore
 from . import wording
 from .same_picture import SamePicture
@@ -33,7 +33,7 @@ from .wording import Summary
 if TYPE_CHECKING:
     import pandas as pd
 
-COMPARED = 1024  # paintings whose cosines to the landmarks are remembered: 8 MB
+COMPARED = 1024  # paintings whose nearness to the landmarks is remembered: 16 MB
 SHOWN = 3  # paintings shown as the evidence for an artist
 
 
@@ -154,40 +154,41 @@ class Gallery:
 
     def __init__(self, store: VectorStore) -> None:
         self.store = store
-        self._landmark_cosines: dict[bytes, Array] = {}  # of queries compared last, by their expanded vectors
+        self._near_landmarks: dict[bytes, Doubles] = {}  # of queries compared last, by their expanded vectors
 
     def __len__(self) -> int:
         return len(self.store)
 
-    def neighbourhood_similarity(self, a: Query, b: Query) -> float | None:
-        """Of two paintings, 0 to 1 (neighbourhood.py); None if there are too few landmarks.
+    def neighbourhood_similarities(self, pairs: Sequence[tuple[Query, Query]]) -> Doubles | None:
+        """(p,) of the two paintings of each pair, 0 to 1 (neighbourhood.py); None if there are too few landmarks.
 
         Neither painting, nor a copy of one, counts as a landmark.
         """
         landmarks = self.store.landmarks
         if len(landmarks) < FEWEST:
             return None
-        excluded = [number for query in (a, b) for number in landmarks.of_painting(query.own, query.vector)]
-        near_a, near_b = (
-            self._to_landmarks(np.asarray(query.expanded)).astype(np.float64) for query in self.expanded((a, b))
-        )
-        near_a[excluded] = near_b[excluded] = -np.inf
-        return similarity(near_a, near_b, landmarks.bandwidth)
+        queries = {id(query): query for pair in pairs for query in pair}
+        near = {
+            key: (self._nearness(np.asarray(query.expanded)), landmarks.of_painting(query.own, query.vector))
+            for key, query in zip(queries, self.expanded([*queries.values()]), strict=True)
+        }
+        return np.array([_similarity(*near[id(a)], *near[id(b)]) for a, b in pairs])
 
     @property
     def expands_by_looking(self) -> bool:
         """Whether `look` finds all that `expanded` needs."""
         return self.store.everything is self.store and not self.store.is_approximate
 
-    def _to_landmarks(self, expanded: Array) -> Array:
-        """(m,) cosines of a vector (d,) to the landmarks."""
+    def _nearness(self, expanded: Array) -> Doubles:
+        """(m,) of a vector (d,) to the landmarks."""
         key = expanded.tobytes()
-        found = self._landmark_cosines.get(key)
+        found = self._near_landmarks.get(key)
         if found is None:
-            found = self.store.landmarks.augmented @ expanded
-            if len(self._landmark_cosines) >= COMPARED:
-                self._landmark_cosines.clear()
-            self._landmark_cosines[key] = found
+            landmarks = self.store.landmarks
+            found = nearness((landmarks.augmented @ expanded).astype(np.float64), landmarks.bandwidth)
+            if len(self._near_landmarks) >= COMPARED:
+                self._near_landmarks.clear()
+            self._near_landmarks[key] = found
         return found
 
     def expanded(self, queries: Sequence[Query], near: Sequence[Near] = ()) -> list[Query]:
@@ -323,6 +324,14 @@ class Gallery:
             Neighbour(painting, distance)
             for painting, distance in zip(self.store.paintings(places), apart, strict=True)
         )
+
+
+def _similarity(near_a: Doubles, own_a: list[int], near_b: Doubles, own_b: list[int]) -> float:
+    """Of two paintings with this nearness (m,) to the landmarks, of which some are themselves."""
+    if own := own_a + own_b:
+        near_a, near_b = near_a.copy(), near_b.copy()
+        near_a[own] = near_b[own] = 0
+    return similarity(near_a, near_b)
 
 
 def _scored(candidates: Candidates, paintings: Integers, left_out: Integers, tail: float) -> Scored:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ...embedder import bounds
 from ..scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
-from ..scoring.vectors import Array, distances
+from ..scoring.vectors import Array, Doubles, distances
 from ..storage.vector_store import Painting, Seen
 from . import wording
 from .same_picture import SamePicture
@@ -101,25 +104,55 @@ class Decision:
             bounds.DISTANCE.checked("threshold", self.threshold)
 
 
-def judge(gallery: Gallery, a: Query, b: Query, calibrations: Calibration, decision: Decision) -> Judgement:
+def judge(gallery: Gallery, a: Query, b: Query, calibration: Calibration, decision: Decision) -> Judgement:
     """Compare two paintings, without collecting evidence."""
-    calibration = _calibration_for(a, b, calibrations)
-    distance = float(distances(a.vector, b.vector))
-    similarity = gallery.neighbourhood_similarity(a, b)
-    scale = calibration.scale(similarity is not None)
+    return judgements(gallery, [(a, b)], calibration, decision)[0]
+
+
+def judgements(
+    gallery: Gallery, pairs: Sequence[tuple[Query, Query]], calibration: Calibration, decision: Decision
+) -> list[Judgement]:
+    """`judge` on several pairs; what belongs to one painting is computed once."""
+    if not pairs:
+        return []
+    apart = distances(*(np.array([pair[side].vector for pair in pairs]) for side in (0, 1)))
+    similarities = gallery.neighbourhood_similarities(pairs)
+    is_inside = np.array([_is_any_inside(*pair) for pair in pairs])
+    found: dict[int, Judgement] = {}
+    for inside in (True, False):
+        these = np.flatnonzero(is_inside == inside)
+        similar = None if similarities is None else similarities[these]
+        judged = _judged(apart[these], similar, calibration.pairs_where(is_any_inside=inside), decision)
+        found.update(zip(these.tolist(), judged, strict=True))
+    return [found[number] for number in range(len(pairs))]
+
+
+def _judged(
+    apart: Doubles, similarities: Doubles | None, calibration: PairCalibration, decision: Decision
+) -> Iterator[Judgement]:
+    """By distances (p,) and neighbourhood similarities (p,)."""
+    scale = calibration.scale(similarities is not None)
     point = scale.point(decision.false_positive_rate)
-    added = 0.0 if similarity is None else calibration.neighbourhood_weight * (1 - similarity)
-    threshold = point.distance - added if decision.threshold is None else decision.threshold
-    return Judgement(
-        same=distance < threshold,
-        distance=distance,
-        threshold=threshold,
-        false_positive_rate=point.false_positive_rate if decision.threshold is None else None,
-        probability=scale.probability(distance + added, decision.prior),
-        probability_by_distance=calibration.by_distance.probability(distance, decision.prior),
-        neighbourhood_similarity=similarity,
-        prior=decision.prior,
-    )
+    added = np.zeros(len(apart)) if similarities is None else calibration.neighbourhood_weight * (1 - similarities)
+    thresholds = point.distance - added if decision.threshold is None else np.full(len(apart), decision.threshold)
+    for distance, threshold, probability, by_distance, similarity in zip(
+        apart.tolist(),
+        thresholds.tolist(),
+        scale.probabilities(apart + added, decision.prior).tolist(),
+        calibration.by_distance.probabilities(apart, decision.prior).tolist(),
+        repeat(None) if similarities is None else similarities.tolist(),
+        strict=False,
+    ):
+        yield Judgement(
+            same=distance < threshold,
+            distance=distance,
+            threshold=threshold,
+            false_positive_rate=point.false_positive_rate if decision.threshold is None else None,
+            probability=probability,
+            probability_by_distance=by_distance,
+            neighbourhood_similarity=similarity,
+            prior=decision.prior,
+        )
 
 
 def verdict(gallery: Gallery, a: Query, b: Query, calibration: Calibration, decision: Decision) -> Verdict:
@@ -219,15 +252,15 @@ def _verdict(
         a=Side(a.name, a.painting, of_a.artists, of_a.unknown),
         b=Side(b.name, b.painting, of_b.artists, of_b.unknown),
         shared=_shared(of_a.neighbours, of_b.neighbours),
-        measured_on=_calibration_for(a, b, calibration).measured_on,
+        measured_on=calibration.pairs_where(is_any_inside=_is_any_inside(a, b)).measured_on,
         model=manifest.model.sha256,
         generation=manifest.generation,
         is_too_sure=calibration.outside is None and not (a.painting or b.painting),
     )
 
 
-def _calibration_for(a: Query, b: Query, calibration: Calibration) -> PairCalibration:
-    return calibration.pairs_where(is_any_inside=bool(a.own or b.own))
+def _is_any_inside(a: Query, b: Query) -> bool:
+    return bool(a.own or b.own)
 
 
 def _shared(near_a: Iterable[Neighbour], near_b: Iterable[Neighbour]) -> tuple[SharedNeighbour, ...]:

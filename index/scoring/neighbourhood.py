@@ -208,10 +208,14 @@ def bandwidth_of(landmarks: Array) -> float:
     return max(round(math.sqrt(max(squares, 0) / (count * (count - 1))), 6), LEAST_BANDWIDTH)
 
 
-def similarity(a: Doubles, b: Doubles, bandwidth: float) -> float:
-    """The similarity by two paintings' cosines (m,) to the same landmarks of this bandwidth, -inf for one that must not
-    count."""
-    near_a, near_b = np.exp((a - 1) / bandwidth), np.exp((b - 1) / bandwidth)
+def nearness(cosines: Doubles, bandwidth: float) -> Doubles:
+    """(m,) a painting's kernels, by its cosines (m,) to landmarks of this bandwidth."""
+    found: Doubles = np.exp((cosines - 1) / bandwidth)
+    return found
+
+
+def similarity(near_a: Doubles, near_b: Doubles) -> float:
+    """The similarity by two paintings' nearness (m,) to the same landmarks, 0 for one that must not count."""
     weight = near_a.sum() * near_b.sum()
     return float(min(np.sqrt(near_a * near_b).sum() / np.sqrt(weight), 1.0)) if weight > 0 else 0.0
 
