@@ -80,7 +80,7 @@ def main(address: str, folder: str, model: str, where: str) -> None:
     with cluster.joined(where) as joined:
         settings, bar = Settings(cluster=joined), halfway("", say)
         _, report, pushed = Index.build_on_server(
-            address, folder, embedder=Embedder.load(model), settings=settings, bar=bar
+            address, folder, embedder=Embedder.load(model), settings=settings, bar=bar, calibrate=True
         )
     say(json.dumps([report.paintings, report.resumed, pushed.written]))
 

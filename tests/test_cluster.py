@@ -26,7 +26,7 @@ from artidx.index.postgres.layout import table_name
 from artidx.index.postgres.push import _make
 from artidx.index.postgres.server import connected
 from lite import MilvusLite
-from made import DIM, MUSEUM, painting, watched
+from made import DIM, HUES, MUSEUM, painting, watched
 from postgres import PostgresServer
 from ray_nodes import TwoNodes
 
@@ -275,8 +275,11 @@ def test_workers_build_there_and_drivers_and_nodes_that_are_killed_at_any_stage_
 ):
     address, pushed, script = there.address(), there.address(), Path(__file__).with_name("built_there.py")
     for number in range(40):
-        painting(tmp_path / "many" / f"artist {number % 3}" / f"{number}.png", number, side=16)
-    Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file))[0].push(pushed)
+        artist, hue = list(HUES.items())[number % 3]
+        painting(tmp_path / "many" / artist / f"{number}.png", number, hue, side=16)
+    index, _ = Index.build(tmp_path / "i.artidx", tmp_path / "many", embedder=Embedder.load(model_file))
+    calibration = index.calibrate()
+    index.push(pushed)
 
     def reached(process, stage):
         assert any(line.strip() == stage for line in process.stdout), process.stderr.read()
@@ -309,6 +312,7 @@ def test_workers_build_there_and_drivers_and_nodes_that_are_killed_at_any_stage_
     assert (paintings, resumed) == (40, 40)
     assert 0 < written < 40
     same_there(*(Index.open(each, embedder=Embedder.load(model_file)) for each in (address, pushed)))
+    assert Index.open(address).calibration == calibration
 
 
 def test_workers_push_to_milvus_what_one_process_does_and_say_what_is_wrong(cluster, real, tmp_path, model_file):

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from artidx.errors import BadCatalog
 from artidx.index.measure import fit_index, groups
 from artidx.index.measure.fit_artists import calibrate_artists, cases_within
-from artidx.index.measure.fit_index import Divided, Kernels, Sample, Some, calibrate_index
+from artidx.index.measure.fit_index import Divided, Kernels, Sample, Some, calibrate_index, quantum_of
 from artidx.index.measure.fit_pairs import calibrate_pairs, pairs_among
-from artidx.index.scoring.artist_scores import gallery_scores
+from artidx.index.scoring.artist_scores import KERNEL, gallery_scores
 from artidx.index.scoring.neighbourhood import copies_of, expanded
 from artidx.index.storage.segments import hashes_of
 
@@ -88,20 +88,40 @@ def test_kernels_are_those_of_artists_scores_and_add_up_in_any_order():
     places, counts = np.flatnonzero(ARTISTS >= 0)[::9], np.bincount(ARTISTS[ARTISTS >= 0])
     expected = gallery_scores(VECTORS, ARTISTS, len(counts), VECTORS[places], own=places)
     odd = np.arange(len(ARTISTS)) % 2 == 1
-    first, second = (Kernels.of(some(which), VECTORS[places], places) for which in (odd, ~odd))
+    first, second = (Kernels.of(some(which), VECTORS[places], places, quantum_of(9)) for which in (odd, ~odd))
     found = (first + second).scores(ARTISTS[places], counts)
     assert np.array_equal(found.paintings, expected.paintings)
     is_near = expected.scores > 0  # for others, a kernel is a few quanta
     assert found.scores[is_near] == pytest.approx(expected.scores[is_near], abs=1e-4)
     assert found.scores == pytest.approx(expected.scores, abs=0.2)
-    assert np.array_equal((second + first).sums, Kernels.of(some(EVERYBODY), VECTORS[places], places).sums)
+    whole = Kernels.of(some(EVERYBODY), VECTORS[places], places, quantum_of(9))
+    assert np.array_equal((second + first).sums, whole.sums)
+
+
+@given(st.integers(1, 10**12))
+def test_kernels_of_copies_of_one_painting_fit_into_an_integer_however_many_there_are(most):
+    # Rounded to the grid, a unit vector of 2,048 numbers can have a square a little above 1.
+    kernel = np.exp(KERNEL * 2048 * 2.0**-24)
+    assert most * kernel / quantum_of(most) < np.iinfo(np.int64).max
+    assert quantum_of(131_071) == fit_index.FINEST, "as fine as ever, for an index of usual size"
+
+
+def test_kernels_in_coarser_quanta_are_the_same_but_for_rounding():
+    places, counts = np.flatnonzero(ARTISTS >= 0)[::9], np.bincount(ARTISTS[ARTISTS >= 0])
+    fine, coarse = (
+        Kernels.of(some(EVERYBODY), VECTORS[places], places, quantum_of(most)).scores(ARTISTS[places], counts).scores
+        for most in (9, 10**7)
+    )
+    is_near = fine > 0
+    assert not np.array_equal(fine, coarse)
+    assert coarse[is_near] == pytest.approx(fine[is_near], abs=1e-2)
 
 
 def test_paintings_are_expanded_by_the_nearest_that_are_no_copies():
     places = np.flatnonzero(ARTISTS >= 0)
     sample = Sample(ARTISTS[places], HASHES[places], places)
     index = divided(np.arange(len(ARTISTS)) % 3)
-    near = fit_index.joined(index.done(fit_index._Looking(sample, VECTORS[places], ()))).nearest
+    near = fit_index.joined(index.done(fit_index._Looking(sample, VECTORS[places], (), fit_index.FINEST))).nearest
     expected = expanded(VECTORS[places], VECTORS, places, copies_of(HASHES.astype(object)))
     assert fit_index._expanded(index, VECTORS[places], near) == pytest.approx(expected, abs=1e-6)
 

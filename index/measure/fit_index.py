@@ -33,9 +33,9 @@ from .groups import MOST_OF_ONE, halves, some_artists
 # Vectors are rounded to multiples of it, as fine as a float32 of one half. Sums of products of two unit vectors are
 # then below 2**49 of its squares, and float64 has all whole numbers up to 2**53: no order of summation rounds them.
 GRID = 2.0**-24
-# Kernels are rounded to multiples of it, at least 1: that of a painting at a cosine of -0.3. A quarter of a million
-# copies of one painting fill 63 bits.
-QUANTUM = 2.0**-45
+# Kernels are rounded to multiples of it, the smallest that counts being that of a painting at a cosine of -0.3. Coarser
+# for an artist with more than 131,071 paintings (`quantum_of`).
+FINEST = 2.0**-45
 ALL = "all of this index"  # the name of its paintings in `measured_on`
 AT_ONCE = 1 << 14  # paintings of a part
 COMPARED = 1 << 11  # of those compared at once: 32 MB of cosines to a sample of 2,000
@@ -96,7 +96,8 @@ def calibrate_index(index: Divided, name: str) -> Calibration:
         raise _too_few(name)
     asked = index.vectors_at(sample.numbers)
     groups = halves(artists)
-    found = joined(index.done(_Looking(sample, asked, groups)))
+    counts = np.bincount(index.artists[index.artists >= 0])
+    found = joined(index.done(_Looking(sample, asked, groups, quantum_of(int(counts.max())))))
     around = _neighbourhoods(index, _expanded(index, asked, found.nearest), found.landmarks[0], sample.hashes)
     with_others = Pairs.joined(list(blocks(asked, artists, around)))
     apart: list[Pairs] = []
@@ -110,7 +111,6 @@ def calibrate_index(index: Divided, name: str) -> Calibration:
     settings = [with_others, without_others] if without_others.is_same.any() and is_alike else [with_others]
 
     described = f"{len(artists):,} paintings by {len(np.unique(artists))} artists ({name})"
-    counts = np.bincount(index.artists[index.artists >= 0])
     return Calibration(
         calibrate_pairs(settings, f"all pairs of {described}"),
         calibrate_artists(
@@ -167,15 +167,21 @@ class _Sampling:
         return Sample.of(some.artists[wanted], some.hashes[wanted], some.numbers[wanted])
 
 
+def quantum_of(most: int) -> float:
+    """Of kernels, such that the sum of so many fits into 63 bits, even of copies of one painting; they are 1 each."""
+    return max(FINEST, 2.0 ** (most.bit_length() - 62))
+
+
 @dataclass(frozen=True)
 class Kernels:
-    """Sums of exp(KERNEL * (cosine - 1)) over the paintings of each artist (a,), for queries: (q, a), in QUANTUM."""
+    """Sums of exp(KERNEL * (cosine - 1)) over the paintings of each artist (a,), for queries: (q, a), in quanta."""
 
     artists: Integers
     sums: Integers
+    quantum: float
 
     @classmethod
-    def of(cls, some: Some, queries: Array, own: Integers) -> Kernels:
+    def of(cls, some: Some, queries: Array, own: Integers, quantum: float) -> Kernels:
         """own: (q,) numbers of the queries (q, d), which do not count for themselves."""
         asked, order = _on_grid(queries), np.argsort(some.artists, kind="stable")
         order = order[some.artists[order] >= 0]
@@ -186,16 +192,16 @@ class Kernels:
             kernels = np.exp(KERNEL * (asked @ _on_grid(some.vectors[these]).T - 1))
             kernels[own[:, None] == some.numbers[these]] = 0
             artists, first = np.unique(some.artists[these], return_index=True)
-            whole = np.rint(kernels / QUANTUM).astype(np.int64)
+            whole = np.rint(kernels / quantum).astype(np.int64)
             sums[:, np.searchsorted(known, artists)] += np.add.reduceat(whole, first, axis=1)
-        return cls(known, sums)
+        return cls(known, sums, quantum)
 
     def __add__(self, other: Kernels) -> Kernels:
         known = np.union1d(self.artists, other.artists)
         sums = np.zeros((len(self.sums), len(known)), np.int64)
         for each in (self, other):
             sums[:, np.searchsorted(known, each.artists)] += each.sums
-        return Kernels(known, sums)
+        return Kernels(known, sums, self.quantum)
 
     def scores(self, by: Integers, counts: Integers) -> GalleryScores:
         """(q, artists) of queries by these artists (q,), left out and compensated for; counts: (artists,) paintings."""
@@ -204,7 +210,7 @@ class Kernels:
         left_out = np.zeros_like(sums)
         left_out[np.arange(len(by)), by] = 1
         paintings = (counts - left_out).astype(np.float64)
-        scores = np.where(paintings > 0, 1 + np.log(np.maximum(sums, 1) * QUANTUM) / KERNEL, -np.inf)
+        scores = np.where(paintings > 0, 1 + np.log(np.maximum(sums, 1) * self.quantum) / KERNEL, -np.inf)
         return compensated(GalleryScores(scores, paintings), left_out)
 
 
@@ -229,18 +235,19 @@ class Looked:
 
 @dataclass(frozen=True)
 class _Looking:
-    """Look at a part. asked: (s, d) the sample's vectors; groups: of artists."""
+    """Look at a part. asked: (s, d) the sample's vectors; groups: of artists; quantum: of kernels."""
 
     sample: Sample
     asked: Array
     groups: tuple[Integers, ...]
+    quantum: float
 
     def __call__(self, some: Some) -> Looked:
         landmarks = []
         for group in (np.empty(0, np.int64), *self.groups):
             others = ~np.isin(some.artists, group)
             landmarks.append(Smallest.of(some.hashes[others], some.numbers[others], LANDMARKS))
-        kernels = Kernels.of(some, self.asked, self.sample.numbers)
+        kernels = Kernels.of(some, self.asked, self.sample.numbers, self.quantum)
         return Looked(self._nearest(some), kernels, tuple(landmarks))
 
     def _nearest(self, some: Some) -> Nearest:
