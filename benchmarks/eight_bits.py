@@ -73,7 +73,7 @@ def main(catalog: str, work: str, model: str = "base") -> None:
         embedder: {split: embedder.infer(packed.squares(here)) for split, here in places.items()}
         for embedder in (in_float, as_it_is)
     }
-    print("| sums | times as fast | cosine, mean (least) | AUC unseen / seen | found at 1 % |\n|---|---|---|---|---|")
+    print("| sums | times as fast | cosine, mean (least) | AUC unseen / seen | found at 1% |\n|---|---|---|---|---|")
     for name, embedder, faster in (("in float32", in_float, 1.0), ("in 8 bits, as it is", as_it_is, ratio)):
         found, exact = vectors[embedder], vectors[in_float]
         cosines = np.concatenate([(found[split] * exact[split]).sum(axis=1) for split in places])

@@ -56,7 +56,7 @@ def main(paintings: str) -> None:
         print(
             f"{name}: {scores.queries} queries, {scores.out_of_gallery} out of the gallery; artist first "
             f"{scores.top_1:.3f}, in five {scores.top_5:.3f}; "
-            f"right name at 10 % {right:.3f} ({low:.3f} to {high:.3f}); "
+            f"right name at 10% {right:.3f} ({low:.3f} to {high:.3f}); "
             f"known or unknown, AUC {scores.known_auc:.3f}"
         )
 

@@ -49,7 +49,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def pairs(vectors: np.ndarray, artists: np.ndarray) -> tuple[float, float, float]:
-    """AUC over all pairs, the share of same-artist pairs found at 1 % false positives, and of nearest neighbours by the
+    """AUC over all pairs, the share of same-artist pairs found at 1% false positives, and of nearest neighbours by the
     artist."""
     vectors = unit(vectors - vectors.mean(axis=0))
     cosines = vectors @ vectors.T
@@ -129,7 +129,7 @@ def main() -> None:
     for split, here in places.items():
         artists = np.array([artist_key(name) for name in table["artist"].iloc[here]])
         seen[split] = Seen(kept(split, here, joining.half_redigitised), artists, joining.labels_of(table, here))
-    print("| what | AUC unseen / seen | found at 1 % | neighbour by the artist | artist first / in five |")
+    print("| what | AUC unseen / seen | found at 1% | neighbour by the artist | artist first / in five |")
     for number, name in enumerate(NAMES):
         alone = tuple(float(at == number) for at in range(len(NAMES)))
         show(f"{name} alone", seen, whole, alone, 0, 0)

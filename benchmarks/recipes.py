@@ -4,7 +4,7 @@
 
 MobileNetV2 with the weights in FOLDER, three epochs of one cycle on the split train, otherwise as in the tuned recipe
 (embedder/training/recipes/tuned.py); each is measured by distance alone on the other two splits, around the split's own
-centre. Then the difference from the unchanged recipe with the same seed, with a 95 % interval by bootstrap over
+centre. Then the difference from the unchanged recipe with the same seed, with a 95% interval by bootstrap over
 artists: both are measured on the same samples of artists. Only seeds show the randomness of training itself. Results
 are kept below WORK/recipes, and an interrupted run resumes after its last complete recipe.
 """
@@ -60,7 +60,7 @@ SUB_CENTRES = 3
 TEMPERATURE = 0.1
 TRIPLET_MARGIN = 0.4
 NEAR = 320  # px of a painting, of which a crop then shows a quarter
-CORNER = 144  # px of 224: each of four shows 41 % of the picture
+CORNER = 144  # px of 224: each of four shows 41% of the picture
 WHOLE, CORNERS = "the whole", "with its corners"
 
 Pool = Callable[[Tensor], list[Tensor]]  # (b, c, positions) -> some of (b, c)
@@ -296,7 +296,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 class Judged(NamedTuple):
-    """Results on one split: AUC, share of pairs found at 1 %, triplets right; and the first two for each sample of
+    """Results on one split: AUC, share of pairs found at 1%, triplets right; and the first two for each sample of
     artists."""
 
     auc: float
@@ -405,7 +405,7 @@ def row(name: str, of_seeds: list[dict[str, Judged]], chosen: list[dict[str, Jud
 def main() -> None:
     bench = ready(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
     print(
-        "| recipe | seeds | AUC unseen / seen | found at 1 % | triplets right | more AUC, unseen "
+        "| recipe | seeds | AUC unseen / seen | found at 1% | triplets right | more AUC, unseen "
         "| seen | more found, unseen | seen |\n|---|---|---|---|---|---|---|---|---|"
     )
     chosen: list[dict[str, Judged]] = []

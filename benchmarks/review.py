@@ -4,7 +4,7 @@
     python benchmarks/review.py changed INDEX.artidx               # its photographs must be there
     python benchmarks/review.py large WORK [PAINTINGS [MODEL]]     # 100,000; small
 
-swapped: each time, 1,000 works of the index are sampled and 5 % of the attributions exchanged for those of other
+swapped: each time, 1,000 works of the index are sampled and 5% of the attributions exchanged for those of other
 artists there, first of any artist, then of artists of the same time. Printed are the wrong ones among the most
 doubtful, and the expected and the real share of right ones among these. Paintings of the index are left out of the
 reference gallery.

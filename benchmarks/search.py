@@ -241,7 +241,7 @@ def publish_more(path: Path, before: generations.Generation, table: pd.DataFrame
 
 
 def result_line(seconds: float, found: Callable[[int], np.ndarray], exact: np.ndarray, size: float) -> str:
-    """A line about a graph that is searched with growing effort until it finds 98 %."""
+    """A line about a graph that is searched with growing effort until it finds 98%."""
     for effort in (16, 32, 64, 128, 256, 512):
         rate = QUERIES / timed(lambda effort=effort: found(effort))
         hits = recall(found(effort), exact)

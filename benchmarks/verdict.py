@@ -1,4 +1,4 @@
-"""Terms for a verdict on a pair, alone and combined: AUC / share found at 1 % false positives.
+"""Terms for a verdict on a pair, alone and combined: AUC / share found at 1% false positives.
 
     python benchmarks/verdict.py paintings.artidx [museum.artidx ...]
 

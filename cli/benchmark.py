@@ -48,7 +48,7 @@ def benchmark(
 ) -> None:
     """Compare models on CATALOG, which is anything artidx build takes, by one protocol: docs/benchmark.md.
 
-    Prints each number with its 95 % interval, by bootstrap over artists, and its difference from the first model's,
+    Prints each number with its 95% interval, by bootstrap over artists, and its difference from the first model's,
     with a paired interval. If there is a column source, the scores of each source are printed, too. Needs
     artidx[calibrate].
     """
@@ -84,7 +84,7 @@ def _show(found: Benchmark) -> None:
         say(f"{model.name:<{width}}  {model.sha256[:12]}, {model.dim} numbers")
     where = "all others" if found.gallery is None else f"the split {found.gallery}"
     say(
-        f"gallery: {where}, {found.gallery_paintings:,} paintings by {found.gallery_artists:,} artists; 95 % intervals "
+        f"gallery: {where}, {found.gallery_paintings:,} paintings by {found.gallery_artists:,} artists; 95% intervals "
         f"by bootstrap over artists; last, the paired difference from {names[0]}"
     )
     for part in found.parts:

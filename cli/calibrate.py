@@ -19,7 +19,7 @@ def calibrate(index: Path, split: str | None, split_column: str | None, as_json:
     """Fit thresholds and probabilities to the labelled paintings of INDEX, for paintings like these.
 
     The result is published as a new generation. Paintings that the model was trained on make probabilities too high:
-    name a split that was held out, if there is one. In brackets are the rates on held-out artists, with 95 % intervals
+    name a split that was held out, if there is one. In brackets are the rates on held-out artists, with 95% intervals
     by bootstrap over artists. Needs artidx[calibrate].
     """
     if split_column and not split:

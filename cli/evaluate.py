@@ -56,7 +56,7 @@ def evaluate(
 ) -> None:
     """Measure how good the answers of INDEX are on its own labelled paintings, split by split.
 
-    A CATALOG, which is anything artidx build takes, is embedded first; no index is kept. In brackets are 95 %
+    A CATALOG, which is anything artidx build takes, is embedded first; no index is kept. In brackets are 95%
     intervals, by bootstrap over artists. The page needs artidx[plot].
     """
     from ..errors import BadSetting, Uncalibrated

@@ -58,7 +58,7 @@ PyTorch is {parity["largest_difference_to_pytorch"]:.1e}. Weights are stored in 
 
 {MEASURED_BEFORE if is_of_all_splits else MEASURED}
 
-| split | paintings | artists | AUC of pairs | triplets right | pairs found at 1 % | artist first | in first five |
+| split | paintings | artists | AUC of pairs | triplets right | pairs found at 1% | artist first | in first five |
 |---|---|---|---|---|---|---|---|
 {rows}
 

@@ -102,7 +102,7 @@ def test_pair_exits_0_for_same_and_1_for_different(run, built, other, status, wo
 
 
 def test_pair_warns_where_both_paintings_may_be_of_a_collection_that_the_index_does_not_hold(run, built, tmp_path):
-    # 65 % of a museum's pairs by different artists were once called the same, asked of a gallery without the museum.
+    # 65% of a museum's pairs by different artists were once called the same, asked of a gallery without the museum.
     one, alike, other = (
         painting(tmp_path / f"{seed}.png", seed, hue)
         for seed, hue in ((900, (40, 90, 160)), (901, (40, 90, 160)), (902, (240, 90, 20)))

@@ -297,7 +297,7 @@ PAIR = {
     [(0.96, "very likely"), (0.7, "likely"), (0.5, "undecided"), (0.3, "unlikely"), (0.03, "very unlikely")],
 )
 def test_the_headline_says_the_probability_whatever_the_threshold_says(probability, words):
-    # "The same artist: the probability that one artist painted both is 3 %" was once a headline.
+    # "The same artist: the probability that one artist painted both is 3%" was once a headline.
     for same in (True, False):
         summary = wording.of_pair(**PAIR | {"same": same, "probability": probability})
         assert summary.words == words

@@ -35,21 +35,21 @@ from .splits import split_names
 ALL = "all"
 NAMES = {  # of the scores: all are shares, and higher is better
     "auc": "AUC over all pairs",
-    "found_at_1_percent": "pairs found at 1 % false positives",
-    "found_at_0_1_percent": "pairs found at 0.1 %",
+    "found_at_1_percent": "pairs found at 1% false positives",
+    "found_at_0_1_percent": "pairs found at 0.1%",
     "neighbour": "nearest by the same artist",
     "top_1": "artist first",
     "top_5": "artist in first five",
     "known_auc": "in or out of the gallery, AUC",
-    "identified_at_10_percent": "identified at 10 % false acceptance",
-    "identified_at_1_percent": "identified at 1 %",
+    "identified_at_10_percent": "identified at 10% false acceptance",
+    "identified_at_1_percent": "identified at 1%",
 }
 FALSE_ACCEPTANCES = {"identified_at_10_percent": 0.1, "identified_at_1_percent": 0.01}
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number of one model with its 95 % interval; NaN if there was nothing to count.
+    """One number of one model with its 95% interval; NaN if there was nothing to count.
 
     difference: from the first model, with the interval of the paired samples; None for the first model itself.
     """

@@ -25,7 +25,7 @@ def write_page(target: Path, found: Benchmark) -> None:
     parts = [
         f"<h1>Models side by side: {escape(found.catalog)}</h1>",
         f"<p>Asked of {where}: {found.gallery_paintings:,} paintings by {found.gallery_artists:,} artists. Below each "
-        f"number its 95 % interval, by bootstrap over artists; then the difference from "
+        f"number its 95% interval, by bootstrap over artists; then the difference from "
         f"{escape(found.models[0].name)}, with the interval of the paired draws.</p>",
         f"<p>Left out: {len(left_out.unreadable):,} that cannot be read, {left_out.copies:,} copies of images that are "
         f"there already, {left_out.without_artist:,} without an artist.</p>",

@@ -1,4 +1,4 @@
-"""95 % intervals by bootstrap over artists (Efron, 1979).
+"""95% intervals by bootstrap over artists (Efron, 1979).
 
 Results for paintings of one artist are correlated, so resampling single paintings would make every interval too narrow.
 Statistics of the same artists use the same samples: two models on the same paintings can be compared sample by sample.
@@ -146,7 +146,7 @@ def _draws(count: int) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def interval_of(values: list[float]) -> Interval:
-    """The middle 95 % of the samples' values."""
+    """The middle 95% of the samples' values."""
     if not values:
         return float("nan"), float("nan")
     low, high = np.nanpercentile(values, (2.5, 97.5)).tolist()

@@ -34,8 +34,8 @@ svg { max-width: 100%; height: auto; } h2 { margin-top: 2.5rem; }
 NUMBERS: tuple[tuple[str, str, str], ...] = (  # heading, field of the scores, name
     ("AUC", "pairs", "auc"),
     ("AUC by distance alone", "pairs", "auc_by_distance"),
-    ("found at 1 % false positives", "pairs", "found_at_1_percent"),
-    ("at 0.1 %", "pairs", "found_at_0_1_percent"),
+    ("found at 1% false positives", "pairs", "found_at_1_percent"),
+    ("at 0.1%", "pairs", "found_at_0_1_percent"),
     ("pairs judged correctly", "pairs", "accuracy"),
     ("precision", "pairs", "precision"),
     ("calibration error", "pairs", "calibration_error"),
@@ -60,7 +60,7 @@ def write_report(target: Path, source: str, manifest: Manifest, scores: Sequence
     parts = [
         f"<h1>How good the answers are: {escape(source)}</h1>",
         f"<p>{manifest.paintings:,} paintings by {manifest.artists:,} artists; model {escape(manifest.model.name)} "
-        f"{manifest.model.sha256[:12]}, generation {manifest.generation}. Below each number its 95 % interval, by "
+        f"{manifest.model.sha256[:12]}, generation {manifest.generation}. Below each number its 95% interval, by "
         f"bootstrap over artists. Precision is at a prior of {scores[0].pairs.prior:g}, calibration error and "
         f"Brier score at one half.</p>",
         *_doubts(scores),

@@ -42,7 +42,7 @@ def steps(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Measured rates of a threshold for a nominal rate on pairs of held-out artists, with 95 % intervals."""
+    """Measured rates of a threshold for a nominal rate on pairs of held-out artists, with 95% intervals."""
 
     nominal: float
     false_positive_rate: float

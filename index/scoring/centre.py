@@ -1,8 +1,8 @@
 """The centre of a collection: what all of its photographs have in common, which an index subtracts.
 
-Photographs of one museum are near to each other whoever painted them: with the shipped model, 90 % of the museum's
-pairs by different artists were nearer than a distance that only 10 % of other pairs stay below. Around the collection's
-own centre it is 13 %, and the order of pairs is better. (Domain adaptation by mean subtraction, as in speaker
+Photographs of one museum are near to each other whoever painted them: with the shipped model, 90% of the museum's
+pairs by different artists were nearer than a distance that only 10% of other pairs stay below. Around the collection's
+own centre it is 13%, and the order of pairs is better. (Domain adaptation by mean subtraction, as in speaker
 verification; Garcia-Romero and McCree, 2014.)
 
 The centre is set when an index is built. Adding and removing paintings keeps it, so that distances do not change, until

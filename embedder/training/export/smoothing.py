@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...parallel import Bar, no_bar
 
 EXPONENT = 0.5  # how much of the magnitude moves: half
-OUTLIERS = 64  # hidden units of a block in float32: 2 % of CLIP's, but nearly all that fc2 lost
+OUTLIERS = 64  # hidden units of a block in float32: 2% of CLIP's, but nearly all that fc2 lost
 FEWEST_ACTIVATION, FEWEST_WEIGHT = 1e-4, 1e-5  # lower bound, since a channel that is never used would have no scale
 
 
