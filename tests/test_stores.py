@@ -341,6 +341,32 @@ def test_long_texts_that_can_be_kept_are_pushed(there, index):
     assert index.push(there.address()).written == 12
 
 
+@given(st.lists(st.text(max_size=40), max_size=20))
+def test_entities_go_in_messages_that_milvus_takes_and_none_is_lost(texts):
+    entities = [{"vector": np.zeros(2, np.float32), "title": text} for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "LONGEST_MESSAGE", 100)
+        found = list(layout.messages(entities))
+    assert [entity["title"] for message in found for entity in message] == texts
+    sizes = [sum(len(entity["title"].encode()) + 8 for entity in message) for message in found]
+    assert all(size <= 100 for size, message in zip(sizes, found, strict=True) if len(message) > 1)
+    assert len(found) <= max(1, len(texts))
+
+
+def test_a_push_of_several_messages_is_that_of_one(milvus, index, monkeypatch):
+    asked, whole, upserts = milvus.address(), milvus.address(), []
+    index.push(whole)
+    ask = type(connected(asked)).ask
+    monkeypatch.setattr(layout, "LONGEST_MESSAGE", 2000)
+    monkeypatch.setattr(
+        type(connected(asked)), "ask", lambda self, what, *a, **k: (upserts.append(what), ask(self, what, *a, **k))[1]
+    )
+    assert index.push(asked).written == 12
+    assert upserts.count("upsert") > 2
+    first, second = (Index.open(address, embedder=index.embedder) for address in (asked, whole))
+    assert first.whole()[1].tobytes() == second.whole()[1].tobytes()
+
+
 def test_a_push_that_loses_a_painting_is_not_published(there, index, monkeypatch):
     address = there.address()
     whole = getattr(*there.rows_made_by)

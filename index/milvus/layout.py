@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ ABOUT = "_about"
 CENTROIDS = 1 << 32  # in the `about` collection: the row of the first artist's centroid
 UNRANKED = 1 << 62
 LONGEST_TEXT = 65535  # bytes in one field of Milvus
+LONGEST_MESSAGE = 32 << 20  # bytes of entities; Milvus takes 64 MB
 PIECE = 10_000  # characters of the facts per row: at most four bytes each
 PIECES = 100  # read at once
 MOST_BYTES = 60  # bytes that a character can become, folded and in UTF-8
@@ -186,6 +188,22 @@ def entities(table: pd.DataFrame, vectors: Array, numbers: Any, ranks: Any, word
         | {name: texts[name][at] for name in TEXTS}
         for at, row in enumerate(table["row"].tolist())
     ]
+
+
+def messages(entities: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The same entities, as many at once as Milvus takes: a few of them with the longest texts are too many bytes."""
+    message: list[dict[str, Any]] = []
+    room = LONGEST_MESSAGE
+    for entity in entities:
+        texts = json.dumps({name: value for name, value in entity.items() if name != "vector"}, ensure_ascii=False)
+        size = entity["vector"].nbytes + len(texts.encode("utf-8", "surrogatepass"))
+        if message and size > room:
+            yield message
+            message, room = [], LONGEST_MESSAGE
+        message.append(entity)
+        room -= size
+    if message:
+        yield message
 
 
 def pieces(facts: Any, dim: int) -> list[dict[str, Any]]:

@@ -72,11 +72,9 @@ def write(address: Address, generation: int, sha256: str, entries: Entries) -> N
     """Write paintings of a generation into its collection, which is there already. Raises BadIndex."""
     ranks = np.where(entries.ranks == UNRANKED, layout.UNRANKED, entries.ranks)
     words = searched_text(entries.table).to_pylist()
-    connected(address).ask(
-        "upsert",
-        layout.collection_name(address.collection, generation, sha256),
-        layout.entities(entries.table, entries.vectors, entries.artists, ranks, words),
-    )
+    name = layout.collection_name(address.collection, generation, sha256)
+    for message in layout.messages(layout.entities(entries.table, entries.vectors, entries.artists, ranks, words)):
+        connected(address).ask("upsert", name, message)
 
 
 def _write(server: Server, name: str, original: Original, kind: Kind, bar: Bar) -> int:

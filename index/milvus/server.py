@@ -22,7 +22,7 @@ EAGER = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_m
 CALL_S = 60.0  # for an answer; slower means that the server has a problem
 CONNECT_S = 10.0
 MOST_FOUND = 16384  # Milvus' limit of rows per query
-ROWS = 1000  # rows read or written at once: 2 MB with 512 numbers each; Milvus allows 64
+ROWS = 1000  # rows read or written at once: 2 MB with 512 numbers each, and their texts
 
 
 class Server:
