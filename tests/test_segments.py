@@ -315,6 +315,8 @@ def test_a_new_segment_has_the_hashes_of_what_will_be_read_back():
     vectors = clustered(5)
     for storage in segments.TYPES:
         draft = draft_of(range(5), packed(vectors, storage))
-        ((table, _),) = draft.written()
+        stored: list[np.ndarray] = []
+        (table,) = draft.written(stored.append)
+        np.testing.assert_array_equal(np.concatenate(stored), draft.stored)
         assert table["vector_sha256"].to_pylist() == [vector_hash(vector) for vector in draft.part.matrix]
         np.testing.assert_allclose(np.linalg.norm(draft.part.matrix, axis=1), 1, atol=1e-6)

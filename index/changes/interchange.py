@@ -34,7 +34,7 @@ from ..scoring.vectors import Integers, Made, Rows, Vectors, blocks
 from ..storage import generations
 from ..storage.bounded_parquet import read_blocks
 from ..storage.manifest import Model
-from ..storage.segments import AT_ONCE, OWN_COLUMNS, Tables
+from ..storage.segments import AT_ONCE, HASHED, OWN_COLUMNS, Tables
 from . import canvas_vectors
 from .build import Layout, Report, check_free, new_contents
 
@@ -132,7 +132,7 @@ def _read_vectors(path: Path, dim: int) -> Rows:
         raise BadCatalog(f"{path}: {stored.dtype} of shape {stored.shape}, expected floats of shape (paintings, {dim})")
     vectors = Made(stored, partial(np.ascontiguousarray, dtype=np.float32), dim)
     wrong = list[int]()
-    for some in blocks(len(stored), AT_ONCE):
+    for some in blocks(len(stored), HASHED):
         lengths = np.sqrt(np.square(vectors[some], dtype=np.float64).sum(axis=1))
         is_wrong = ~(np.abs(lengths - 1) < 1e-3)  # NaN is refused, too
         wrong += (some.start + np.flatnonzero(is_wrong)).tolist()

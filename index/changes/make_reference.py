@@ -36,8 +36,8 @@ def write(generation: Generation, folder: Path = reference.FOLDER) -> None:
     vectors, people = generation.vectors.matrix, generation.manifest.centre_artists
     contents = new_contents(segments.Tables.of(table), vectors, generation.centre, people, Layout(half=True))
     draft = segments.Draft(segments.Tables.of(table), segments.packed(vectors, contents.storage.type))
-    tables, stored = zip(*draft.written(), strict=True)
-    whole = pa.concat_tables(tables)
+    stored: list[segments.Stored] = []
+    whole = pa.concat_tables(draft.written(stored.append))
     pq.write_table(whole, folder / f"{SEGMENT}.parquet", compression="zstd", compression_level=19)
     np.save(folder / f"{SEGMENT}.npy", np.concatenate(stored), allow_pickle=False)
     manifest = dataclasses.replace(

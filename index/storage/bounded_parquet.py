@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LEAST = 64 << 20  # bytes
 RATIO = 200  # the table of an index of a million paintings unpacks to some eight times its size
 NUMBER_BYTES = 8  # minimal bytes of a cell that is not text
+READ_BYTES = 1 << 16  # of each column of a file at once
 
 
 def read_frame(path: Path, *, rows: int | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -60,8 +61,8 @@ def read_blocks(
     import pyarrow.parquet as pq
 
     schema, texts, limit = _checked(path, rows, columns)
-    with pq.ParquetFile(path, read_dictionary=texts) as opened:
-        for batch in opened.iter_batches(size, columns=None if columns is None else [*columns]):
+    with pq.ParquetFile(path, read_dictionary=texts, pre_buffer=False, buffer_size=READ_BYTES) as opened:
+        for batch in opened.iter_batches(size, columns=None if columns is None else [*columns], use_threads=False):
             table, taken = _unfolded(path, pa.Table.from_batches([batch]), schema, limit)
             limit -= taken
             yield table

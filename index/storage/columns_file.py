@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +45,19 @@ def batches_of(schema: Any, tables: Callable[[], Iterable[Any]]) -> Iterator[Any
 
     All batches share their dictionaries, which are collected first.
     """
-    texts = _few_texts(tables())
-    is_empty = True
-    for table in tables():
-        is_empty = False
-        yield _batch(table, texts)
-    if is_empty:
-        yield _batch(schema.empty_table(), texts)
+    texts, rows = _few_texts(tables())
+    # A loop would keep each table until it has the next.
+    yield from map(partial(_batch, texts=texts), tables() if rows else [schema.empty_table()])
 
 
 def write(path: Path, batches: Iterable[Any]) -> None:
     """Write an Arrow file. Raises OSError if the disk is full."""
-    coming = iter(batches)
-    first = next(coming)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
-        for batch in chain([first], coming):
+    with pa.OSFile(str(path), "wb") as sink, ExitStack() as opened:
+        writer = None
+        for batch in batches:
+            writer = writer or opened.enter_context(pa.ipc.new_file(sink, batch.schema))
             writer.write_batch(batch)
+            del batch  # before the next is made
 
 
 def read(path: Path, length: int, *, is_checked: bool) -> list[Any]:
@@ -83,8 +81,9 @@ def read(path: Path, length: int, *, is_checked: bool) -> list[Any]:
         ) from None
 
 
-def _few_texts(tables: Iterable[Any]) -> dict[str, Any]:
-    """The texts of each column with few different ones, in order of appearance; of artists always."""
+def _few_texts(tables: Iterable[Any]) -> tuple[dict[str, Any], int]:
+    """The texts of each column with few different ones, in order of appearance; of artists always. And the number of
+    rows."""
     rows, found = 0, dict[str, Any]()
     dropped = {*ORDERED}
     for table in tables:
@@ -98,7 +97,7 @@ def _few_texts(tables: Iterable[Any]) -> dict[str, Any]:
             if field.name not in ARTISTS and len(found[field.name]) > MOST_TEXTS:
                 del found[field.name]
                 dropped.add(field.name)
-    return {name: texts for name, texts in found.items() if name in ARTISTS or 2 * len(texts) < rows}
+    return {name: texts for name, texts in found.items() if name in ARTISTS or 2 * len(texts) < rows}, rows
 
 
 def _batch(table: Any, texts: dict[str, Any]) -> Any:

@@ -155,19 +155,22 @@ class Draft:
         """Its vectors, for searching."""
         return Part(unpacked(self.stored))
 
-    def written(self) -> Iterator[tuple[Any, Stored]]:
-        """A few paintings at a time, with the hashes of their vectors, and these vectors."""
+    def written(self, save: Callable[[Stored], object]) -> Iterator[Any]:
+        """A few paintings at a time, with the hashes of their vectors, which are handed to `save` before, fewer at a
+        time."""
         import pyarrow as pa
 
         start = 0
         for table in self.tables.parts():
-            parts = [self.stored[start + some.start : start + some.stop] for some in blocks(len(table), HASHED)]
+            hashes: list[str] = []
+            for some in blocks(len(table), HASHED):
+                stored = self.stored[start + some.start : start + some.stop]
+                save(stored)
+                hashes += [] if HASHES in table.column_names else hashes_of(stored)
             start += len(table)
-            stored = np.concatenate([*parts, self.stored[:0]])
             if HASHES not in table.column_names:
-                hashes = pa.array(hashes_of(stored), pa.large_string())
-                table = table.append_column(self.schema.field(HASHES), hashes)
-            yield table.cast(self.schema), stored
+                table = table.append_column(self.schema.field(HASHES), pa.array(hashes, pa.large_string()))
+            yield table.cast(self.schema)
 
     @property
     def schema(self) -> Any:
@@ -311,9 +314,8 @@ def _write_paintings(table: Path, vectors: Path, draft: Draft) -> None:
     }
     with pq.ParquetWriter(table, draft.schema) as rows, vectors.open("xb") as numbers:
         np.lib.format.write_array_header_1_0(numbers, header)
-        for some, stored in draft.written():
+        for some in draft.written(lambda stored: numbers.write(np.ascontiguousarray(stored).data)):
             rows.write_table(some)
-            numbers.write(np.ascontiguousarray(stored).data)
 
 
 def _tables_in(path: Path) -> Iterator[Any]:
@@ -321,9 +323,9 @@ def _tables_in(path: Path) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as opened:
-        for batch in opened.iter_batches(columns_file.AT_ONCE):
-            yield pa.Table.from_batches([batch])
+    with pq.ParquetFile(path, pre_buffer=False) as opened:  # else the whole file is loaded
+        coming = opened.iter_batches(columns_file.AT_ONCE, use_threads=False)  # each thread keeps memory of its own
+        yield from map(lambda batch: pa.Table.from_batches([batch]), coming)
 
 
 def read(
