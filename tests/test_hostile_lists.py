@@ -13,7 +13,7 @@ from artidx.files import sha256_of
 from artidx.index.scoring.vectors import Part, Vectors
 from artidx.index.storage import approximate
 from artidx.index.storage.approximate import Approximate
-from artidx.index.storage.lists_file import check_lists
+from artidx.index.storage.lists_file import check_lists, write_joined
 
 LENGTH, DIM, LISTS = 400, 8, 16
 FACTS = Approximate("IVF16,SQ8", 4, 1.0)
@@ -49,6 +49,24 @@ def test_lists_as_they_are_written_are_opened_and_find_what_they_should(tmp_path
     faiss.write_index(index, str(tmp_path / "a.faiss"))
     found = opened(tmp_path / "a.faiss").search(vectors()[:5], 3)
     assert np.array_equal(found[1], index.search(vectors()[:5], 3)[1])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=5))
+def test_lists_joined_from_several_parts_are_those_of_one_index_to_the_bit(tmp_path_factory, sizes):
+    folder, matrix, ends = tmp_path_factory.mktemp("joined"), vectors()[: sum(sizes)], np.cumsum([0, *sizes])
+    whole = made()
+    whole.reset()
+    parts = [faiss.clone_index(whole) for _ in sizes]
+    for part, start, end in zip(parts, ends[:-1], ends[1:], strict=True):
+        part.add_with_ids(matrix[start:end], np.arange(start, end))
+    whole.ntotal = len(matrix)
+    write_joined(folder / "a.faiss", faiss.serialize_index(whole).tobytes(), parts)
+    check_lists(folder / "a.faiss", len(matrix), DIM)
+    whole.ntotal = 0
+    whole.add(matrix)
+    joined = faiss.serialize_index(faiss.read_index(str(folder / "a.faiss")))
+    assert joined.tobytes() == faiss.serialize_index(whole).tobytes()
 
 
 def test_lists_that_lie_in_another_file_are_refused_and_that_file_is_as_it_was(tmp_path):

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from artidx.files import sha256_of
 from artidx.index.changes.build import Layout
 from artidx.index.changes.repair import repair
 from artidx.index.scoring.vectors import Part, Vectors, distances, vector_hash
-from artidx.index.storage import approximate, segments
+from artidx.index.storage import approximate, columns_file, segments
 from artidx.index.storage.segments import DEAD, GROWTH, Draft, Tables, compacted, packed
 from made import DIM, painting
 
@@ -271,15 +272,46 @@ def test_an_index_on_a_gpu_stays_there_when_it_changes(index, monkeypatch):
     assert all(part.gpu is not None for part in there.generation.vectors.parts)
 
 
-def test_vectors_without_structure_stay_exact():
+def test_vectors_without_structure_stay_exact(tmp_path):
     matrix = unit(np.random.default_rng(0).normal(size=(10_000, 64)))
-    assert approximate.made(matrix) is None
+    assert approximate.write(tmp_path / "l.faiss", matrix) is None
+    assert not [*tmp_path.iterdir()]
+
+
+def test_lists_are_the_same_file_however_many_vectors_are_in_memory_and_as_faiss_writes_them(tmp_path, monkeypatch):
+    import faiss
+
+    monkeypatch.setattr(approximate, "MADE_AT_ONCE", 1000 * DIM)
+    for shard in (1, 3, 10):
+        monkeypatch.setattr(approximate, "SHARD", shard)
+        approximate.write(tmp_path / f"{shard}.faiss", clustered(10_000))
+    whole = (tmp_path / "10.faiss").read_bytes()
+    assert {(tmp_path / f"{shard}.faiss").read_bytes() for shard in (1, 3)} == {whole}
+    faiss.write_index(faiss.read_index(str(tmp_path / "10.faiss")), str(tmp_path / "again.faiss"))
+    assert (tmp_path / "again.faiss").read_bytes() == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"1.faiss", "3.faiss", "10.faiss", "again.faiss"}
+
+
+def test_of_the_vectors_of_lists_some_are_in_memory_and_not_all(tmp_path, monkeypatch):
+    import faiss
+
+    most, add = 0, faiss.IndexIVF.add_with_ids
+
+    def counted(index, *given):
+        nonlocal most
+        add(index, *given)
+        most = max(most, index.ntotal)
+
+    monkeypatch.setattr(faiss.IndexIVF, "add_with_ids", counted)
+    monkeypatch.setattr(approximate, "MADE_AT_ONCE", 100 * DIM)
+    monkeypatch.setattr(approximate, "SHARD", 5)
+    approximate.write(tmp_path / "l.faiss", clustered(10_000))
+    assert most == 500
 
 
 def test_an_approximate_file_that_is_something_else_is_refused(tmp_path):
     matrix = clustered(10_000)
-    facts, lists = approximate.made(matrix)
-    approximate.write(tmp_path / "l.faiss", lists)
+    facts = approximate.write(tmp_path / "l.faiss", matrix)
     path, sha256 = tmp_path / "l.faiss", sha256_of(tmp_path / "l.faiss")
     again = approximate.read(path, facts, 10_000, DIM, sha256)
     exact = Vectors([Part(matrix)]).nearest(matrix[:50], 5)[0]
@@ -309,6 +341,33 @@ def test_a_damaged_approximate_index_gives_no_answer_and_is_made_anew(tmp_path, 
     again = Index.open(tmp_path / "i.artidx")
     assert again.check() == []
     assert again.nearest_paintings("id:5").paintings == large.nearest_paintings("id:5").paintings
+
+
+def test_arrow_has_some_rows_of_a_segment_in_memory_while_it_is_written_and_not_all(tmp_path, monkeypatch):
+    # Parquet files were read ahead, and so once were in memory as a whole.
+    rows, title, pool, taken = 50, 4_000, pa.default_memory_pool(), []
+    for module, name, value in (
+        (segments, "AT_ONCE", 1),
+        (columns_file, "AT_ONCE", 4),
+        (columns_file, "MOST_TEXTS", 1),
+    ):
+        monkeypatch.setattr(module, name, value * rows)
+    chance, batch, before = np.random.default_rng(0), columns_file._batch, pool.bytes_allocated()
+
+    def counted(*given, **named):
+        found = batch(*given, **named)
+        taken.append(pool.bytes_allocated() - before)
+        return found
+
+    def made(numbers):
+        titles = [chance.bytes(title // 2).hex() for _ in numbers]
+        return pa.Table.from_pandas(table_of(numbers).assign(title=titles), preserve_index=False)
+
+    monkeypatch.setattr(columns_file, "_batch", counted)
+    tables = Tables(made([0]).schema, lambda: (made(range(at, at + rows)) for at in range(0, 80 * rows, rows)))
+    segments.write(tmp_path, "a", Draft(tables, clustered(80 * rows)), approximate.AUTOMATIC)
+    assert len(taken) == 20
+    assert max(taken) < (tmp_path / "a.parquet").stat().st_size / 2
 
 
 def test_a_new_segment_has_the_hashes_of_what_will_be_read_back():

@@ -16,6 +16,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,13 @@ import numpy as np
 from ...errors import damaged, exhausted
 from ...files import sha256_of
 from ..scoring.vectors import MADE_AT_ONCE, Integers, Lists, Part, Rows, Vectors, blocks, load_faiss
-from .lists_file import check_lists
+from .lists_file import check_lists, write_joined
 
 AUTOMATIC = 1_000_000  # paintings: below this, exhaustive search takes less time than embedding the query
 FEWEST = 10_000  # below this, there is nothing to gain
 TRAINED_ON = 64  # training vectors per list; FAISS wants at least 39
+ENCODED = 1 << 14  # vectors whose range the codes cover. FAISS copies them; with 100,000 it finds as many
+SHARD = 8  # blocks of MADE_AT_ONCE numbers: 35 MB of codes and numbers, in memory while vectors are added
 SAMPLE = 500  # vectors whose neighbours are searched to measure the recall
 K = 10  # neighbours of each
 ENOUGH = 0.99  # recall: as few lists are read as reach it
@@ -43,31 +46,57 @@ class Approximate:
     recall_at_10: float
 
 
-def made(matrix: Rows, seed: int = 0) -> tuple[Approximate, Lists] | None:
-    """Build lists for a matrix (m, d), m at least FEWEST, and find how many to read for a recall of ENOUGH.
+def write(path: Path, matrix: Rows, seed: int = 0) -> Approximate | None:
+    """Build lists for a matrix (m, d), m at least FEWEST, in a file, and find how many to read for a recall of ENOUGH.
 
-    None if that takes more than MOST of them.
+    None, and no file, if that takes more than MOST of them. Raises OSError if the disk is full.
     """
-    faiss = load_faiss()
     # Four times the square root of m, rounded to a power of two, as in FAISS' guidelines.
     count = 1 << int(math.log2(min(4 * math.sqrt(len(matrix)), len(matrix) / 39)))
     kind = f"IVF{count},SQ8"
-    index = faiss.index_factory(matrix.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
     chance = np.random.default_rng(seed)
-    some = np.sort(chance.choice(len(matrix), min(len(matrix), TRAINED_ON * count), replace=False))
-    index.train(matrix[some])
-    for each in blocks(len(matrix), MADE_AT_ONCE // matrix.shape[1]):
-        index.add(np.ascontiguousarray(matrix[each]))
+    with TemporaryDirectory(dir=path.parent) as folder:
+        _write_lists(path, matrix, _trained(kind, matrix, TRAINED_ON * count, chance, Path(folder)), Path(folder))
     queries = matrix[np.sort(chance.choice(len(matrix), min(len(matrix), SAMPLE), replace=False))]
     exact = Vectors([Part(matrix)]).nearest(queries, K + 1)[0][:, 1:]  # without the queries themselves
     nprobe = 1
     while nprobe <= MOST * count:
-        lists = Lists(lambda: index, nprobe)
+        lists = Lists(partial(_mapped, path), nprobe)
         recall = recall_at(exact, Vectors([Part(matrix, lists)]).nearest(queries, K + 1)[0])
         if recall >= ENOUGH:
-            return Approximate(kind, nprobe, round(recall, 4)), lists
+            return Approximate(kind, nprobe, round(recall, 4))
         nprobe *= 2
+    path.unlink()
     return None
+
+
+def _trained(kind: str, matrix: Rows, most: int, chance: np.random.Generator, folder: Path) -> Any:
+    """FAISS' index without vectors, trained on at most so many of them, which are mapped from a file."""
+    faiss, dim = load_faiss(), matrix.shape[1]
+    some = np.sort(chance.choice(len(matrix), min(len(matrix), most), replace=False))
+    with (folder / "sample").open("xb") as stream:
+        for each in blocks(len(some), MADE_AT_ONCE // dim):
+            stream.write(np.ascontiguousarray(matrix[some[each]]).data)
+    sample = np.memmap(folder / "sample", np.float32, "r", shape=(len(some), dim))
+    index = faiss.index_factory(dim, kind, faiss.METRIC_INNER_PRODUCT)
+    index.train_q1(len(sample), faiss.swig_ptr(sample), False, index.metric_type)  # the lists' centres
+    index.train(sample[:: max(1, len(sample) // ENCODED)])  # the codes
+    return index
+
+
+def _write_lists(path: Path, matrix: Rows, index: Any, folder: Path) -> None:
+    """Add all vectors to a trained index: each SHARD to lists of its own, which are then joined."""
+    size = MADE_AT_ONCE // matrix.shape[1]
+    shards = []
+    for shard in blocks(len(matrix), SHARD * size):
+        for start in range(shard.start, shard.stop, size):
+            some = np.arange(start, min(start + size, shard.stop))
+            index.add_with_ids(np.ascontiguousarray(matrix[some[0] : some[-1] + 1]), some)
+        shards.append(folder / f"{len(shards)}.faiss")
+        _save(shards[-1], index)
+        index.reset()
+    index.ntotal = len(matrix)
+    write_joined(path, load_faiss().serialize_index(index).tobytes(), [_mapped(shard) for shard in shards])
 
 
 def recall_at(exact: Integers, found: Integers) -> float:
@@ -76,10 +105,9 @@ def recall_at(exact: Integers, found: Integers) -> float:
     return float(np.mean(hits) / exact.shape[1])
 
 
-def write(path: Path, lists: Lists) -> None:
-    """Write in FAISS' format. Raises OSError if the disk is full."""
+def _save(path: Path, index: Any) -> None:
     try:
-        load_faiss().write_index(lists.index, str(path))
+        load_faiss().write_index(index, str(path))
     except RuntimeError as problem:  # FAISS hides the system's error
         raise exhausted(problem, str(path)) or OSError(
             f"{path}: cannot be written: {' '.join(str(problem).split())[:200]}"
@@ -103,13 +131,17 @@ def _opened(path: Path, length: int, dim: int, sha256: str) -> Any:
         raise exhausted(problem, str(path)) or damaged(
             path, f"not inverted lists over {length:,} vectors of {dim}: {problem}"
         ) from None
-    faiss = load_faiss()
     try:
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+        return _mapped(path)
     except RuntimeError as problem:
         raise exhausted(problem, str(path)) or damaged(
             path, f"not a FAISS index: {' '.join(str(problem).split())[:200]}"
         ) from None
+
+
+def _mapped(path: Path) -> Any:
+    faiss = load_faiss()
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
 
 
 def needed(length: int, smallest: int) -> bool:

@@ -40,8 +40,8 @@ MAGIC = b"ARROW1\0\0"
 
 
 def batches_of(schema: Any, tables: Callable[[], Iterable[Any]]) -> Iterator[Any]:
-    """A record batch for each of several Arrow tables, which are read twice. Raises ValueError if a painting has no
-    hash of its vector.
+    """A record batch for each of several Arrow tables or batches, which are read twice. Raises ValueError if a painting
+    has no hash of its vector.
 
     All batches share their dictionaries, which are collected first.
     """

@@ -8,7 +8,9 @@ index_write.cpp, and all others are refused. Does not check codes: they only pro
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from ...files import open_plain
 from ..scoring.vectors import Integers
 
 HEADER = "<iqqqBi"  # dimensions, vectors, two unused numbers, whether it is trained, metric
+NO_SIZES = b"sprs" + bytes(8)  # the end of a file of empty lists
+PLACES, CODES = 0, 1
 INNER_PRODUCT, EIGHT_BITS = 0, 0
 
 
@@ -43,6 +47,25 @@ def check_lists(path: Path, length: int, dim: int) -> None:
     if reader.numbers("<QQ") != (count, code):
         raise ValueError("other lists than it says")
     reader.check_lists(reader.sizes(count), code, length)
+
+
+def write_joined(path: Path, head: bytes, parts: Sequence[Any]) -> None:
+    """Write one file of the lists of several indexes, which are FAISS' and may be mapped from files: each list of the
+    first part, then of the second, and so on. FAISS itself joins lists in memory, or in files that name others.
+
+    head: the whole index as FAISS writes it without vectors, its number of vectors excepted. Raises OSError.
+    """
+    from faiss.contrib.inspect_tools import get_invlist, get_invlist_sizes
+
+    sizes = np.sum([get_invlist_sizes(part.invlists) for part in parts], axis=0)
+    with path.open("xb") as stream:
+        stream.write(
+            head.removesuffix(NO_SIZES) + b"full" + struct.pack("<Q", len(sizes)) + sizes.astype("<i8").tobytes()
+        )
+        for number in range(len(sizes)):
+            for which in CODES, PLACES:
+                for part in parts:
+                    stream.write(get_invlist(part.invlists, number)[which].tobytes())
 
 
 class _Reader:

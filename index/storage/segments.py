@@ -292,14 +292,12 @@ def write(folder: Path, name: str, segment: Segment | Draft, approximate_from: i
                 _link(segment.folder / file, folder / file)
         return segment, files
     _write_paintings(folder / f"{name}.parquet", folder / f"{name}.npy", segment)
-    parquet = partial(_tables_in, folder / f"{name}.parquet")
+    parquet = partial(_batches_written, folder / f"{name}.parquet")
     columns_file.write(folder / f"{name}{columns_file.ENDING}", columns_file.batches_of(segment.schema, parquet))
     storage = str(np.dtype(segment.stored.dtype))
     found = read(folder, name, len(segment), segment.stored.shape[1], storage, has_columns=True, is_checked=True)
-    if approximate.needed(len(segment), approximate_from) and (made := approximate.made(found.matrix)):
-        facts, lists = made
-        approximate.write(folder / f"{name}.faiss", lists)
-        found = replace(found, approximate=facts)
+    if approximate.needed(len(segment), approximate_from):
+        found = replace(found, approximate=approximate.write(folder / f"{name}.faiss", found.matrix))
     return found, file_names(name, found.approximate)
 
 
@@ -318,14 +316,13 @@ def _write_paintings(table: Path, vectors: Path, draft: Draft) -> None:
             rows.write_table(some)
 
 
-def _tables_in(path: Path) -> Iterator[Any]:
-    """The paintings in a file that has just been written, one batch of columns at a time."""
-    import pyarrow as pa
+def _batches_written(path: Path) -> Iterator[Any]:
+    """The paintings in a file that has just been written, as many at a time as a batch of columns has."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path, pre_buffer=False) as opened:  # else the whole file is loaded
-        coming = opened.iter_batches(columns_file.AT_ONCE, use_threads=False)  # each thread keeps memory of its own
-        yield from map(lambda batch: pa.Table.from_batches([batch]), coming)
+    # Not read ahead: that loads the whole file. Not by threads: each keeps memory of its own.
+    with pq.ParquetFile(path, pre_buffer=False) as opened:
+        yield from opened.iter_batches(columns_file.AT_ONCE, use_threads=False)
 
 
 def read(
