@@ -87,7 +87,7 @@ def _trained(kind: str, matrix: Rows, most: int, chance: np.random.Generator, fo
 def _write_lists(path: Path, matrix: Rows, index: Any, folder: Path) -> None:
     """Add all vectors to a trained index: each SHARD to lists of its own, which are then joined."""
     size = MADE_AT_ONCE // matrix.shape[1]
-    shards = []
+    shards: list[Path] = []
     for shard in blocks(len(matrix), SHARD * size):
         for start in range(shard.start, shard.stop, size):
             some = np.arange(start, min(start + size, shard.stop))

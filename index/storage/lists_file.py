@@ -1,8 +1,9 @@
-"""Check a file of inverted lists before FAISS opens it, since an index may come from anywhere.
+"""Join inverted lists in a file, and check such a file before FAISS opens it, since an index may come from anywhere.
 
-FAISS reads many kinds of files. Some name other files, which it then opens for writing; it does not check their numbers
-against each other or the table. Ours are of one kind, IVFn,SQ8 over one matrix, in the format of FAISS'
-index_write.cpp, and all others are refused. Does not check codes: they only propose neighbours.
+FAISS itself joins lists in memory, or in files that name others. It reads many kinds of files. Some name other files,
+which it then opens for writing; it does not check their numbers against each other or the table. Ours are of one kind,
+IVFn,SQ8 over one matrix, in the format of FAISS' index_write.cpp, and all others are refused. Does not check codes:
+they only propose neighbours.
 """
 
 from __future__ import annotations
@@ -50,22 +51,22 @@ def check_lists(path: Path, length: int, dim: int) -> None:
 
 
 def write_joined(path: Path, head: bytes, parts: Sequence[Any]) -> None:
-    """Write one file of the lists of several indexes, which are FAISS' and may be mapped from files: each list of the
-    first part, then of the second, and so on. FAISS itself joins lists in memory, or in files that name others.
+    """Write one file of the lists of several FAISS indexes, which may be mapped from files: of each list, those of the
+    first part, then those of the second, and so on.
 
-    head: the whole index as FAISS writes it without vectors, its number of vectors excepted. Raises OSError.
+    head: the whole index as FAISS writes it without its lists' contents. Raises OSError.
     """
-    from faiss.contrib.inspect_tools import get_invlist, get_invlist_sizes
+    from faiss.contrib import inspect_tools
 
-    sizes = np.sum([get_invlist_sizes(part.invlists) for part in parts], axis=0)
+    tools: Any = inspect_tools  # which has no types
+    sizes = np.sum([tools.get_invlist_sizes(part.invlists) for part in parts], axis=0)
     with path.open("xb") as stream:
-        stream.write(
-            head.removesuffix(NO_SIZES) + b"full" + struct.pack("<Q", len(sizes)) + sizes.astype("<i8").tobytes()
-        )
+        stream.write(head.removesuffix(NO_SIZES))
+        stream.write(b"full" + struct.pack("<Q", len(sizes)) + sizes.astype("<i8").tobytes())
         for number in range(len(sizes)):
             for which in CODES, PLACES:
                 for part in parts:
-                    stream.write(get_invlist(part.invlists, number)[which].tobytes())
+                    stream.write(tools.get_invlist(part.invlists, number)[which].tobytes())
 
 
 class _Reader:
