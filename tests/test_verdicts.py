@@ -10,12 +10,12 @@ import shutil
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from artidx import Index
@@ -26,6 +26,7 @@ from artidx.index.answers.search import Gallery
 from artidx.index.answers.submit import submit
 from artidx.index.answers.verify import Decision
 from artidx.index.scoring import neighbourhood
+from artidx.index.scoring.artist_scores import artist_scores
 from artidx.index.scoring.calibration import Calibration
 from artidx.index.scoring.neighbourhood import (
     Landmarks,
@@ -260,6 +261,34 @@ def test_pairs_are_answered_as_one_by_one_where_only_the_nearest_are_compared(la
     monkeypatch.setattr(FolderStore, "look", look)
     pairs = list(combinations([larger.query_of_id(name) for name in larger.generation.table["id"][[0, 3, 90]]], 2))
     assert list(larger.verdicts(pairs, Decision())) == [larger.verdict(a, b, Decision()) for a, b in pairs]
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**31))
+def test_artists_without_others_are_those_of_a_query_that_leaves_them_out(larger, seed):
+    chance = np.random.default_rng(seed)
+    gallery, calibration, codes = Gallery(larger.store), larger.calibration.artists, larger.store.artists_at(range(208))
+    query = larger.query_of_id(larger.generation.table["id"][int(chance.integers(208))])
+    sets = [chance.choice(208, chance.integers(4), replace=False) for _ in range(6)]
+    sets += [np.flatnonzero(codes == chance.integers(codes.max())), []]  # all works of an artist, and none
+    others = [frozenset(map(int, places)) - query.own for places in sets]
+    (seen,) = gallery.look([query], 1)
+    with patch("artidx.index.answers.search.SCORED_AT_ONCE", 3 * (codes.max() + 1)):  # of 8, in three blocks
+        found = gallery.nearest_artists_without(query, others, seen.candidates, 3, calibration)
+        for other, ranked in zip(others, found, strict=True):
+            apart = replace(query, own=query.own | other)
+            (afresh,) = gallery.look([apart], 1)
+            assert ranked == gallery.nearest_artists(apart, afresh.candidates, 3, calibration)
+
+
+def test_a_painting_is_scored_among_all_once_however_many_pairs_it_is_in(larger, monkeypatch):
+    scored = Mock(wraps=artist_scores)
+    monkeypatch.setattr("artidx.index.answers.search.artist_scores", scored)
+    queries = [larger.query_of_id(name) for name in larger.generation.table["id"][[0, 3, 90, 207]]]
+    list(larger.verdicts(list(combinations(queries, 2)), Decision()))
+    sizes = [len(cosines) for cosines, *_ in (call.args for call in scored.call_args_list)]
+    assert sizes.count(len(larger)) == 4
+    assert sum(sizes) < 6 * len(larger), "of the other sides' artists, little is scored again"
 
 
 def test_neither_a_filter_nor_a_picture_saved_anew_changes_a_neighbourhood(larger):

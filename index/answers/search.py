@@ -24,7 +24,7 @@ from ..scoring.artist_scores import (
     with_tail,
 )
 from ..scoring.neighbourhood import FEWEST, NEAREST, nearness, query_expansion, similarity
-from ..scoring.vectors import Array, Doubles, Integers, Mask, distances
+from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask, blocks, distances
 from ..storage.vector_store import Candidates, Near, Painting, Seen, VectorStore
 from . import wording
 from .same_picture import SamePicture
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 COMPARED = 1024  # paintings whose nearness to the landmarks is remembered: 16 MB
 SHOWN = 3  # paintings shown as the evidence for an artist
+SCORED_AT_ONCE = 1 << 16  # scores of artists that are turned into probabilities together: half a megabyte each time
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Query:
 
 
 class Scored(NamedTuple):
-    """All artists by how near they are to a query.
+    """All artists by how near they are to a query, or to each of several (q, artists).
 
     is_near: (artists,) who has a painting among the candidates; left_out: (artists,) how many of theirs are the query.
     """
@@ -199,6 +200,8 @@ class Gallery:
         """
         found = [query if query.painting or query.expanded is not None else _as_it_is(query) for query in queries]
         missing = [number for number, query in enumerate(found) if query.expanded is None]
+        if not missing:
+            return found
         every = self.store.everything
         if near and every is self.store:
             near = [near[number] for number in missing]
@@ -213,7 +216,8 @@ class Gallery:
         every = self.store.everything
         while True:
             vectors = every.vectors_at(near.places.tolist())
-            is_other = ~np.isin(near.places, list(query.own)) & (vectors != query.vector).any(axis=1)  # nor a copy
+            is_other = (vectors != query.vector).any(axis=1)  # nor a copy
+            is_other &= [place not in query.own for place in near.places.tolist()]
             more = near
             if is_other.sum() < NEAREST:
                 (more,) = every.nearest(query.vector[None], [2 * len(near.places)])
@@ -235,9 +239,21 @@ class Gallery:
 
     def neighbours(self, query: Query, near: Near, k: int) -> tuple[Neighbour, ...]:
         """The first k of those near to a query, without itself."""
-        found = zip(near.places.tolist(), near.distances.tolist(), strict=True)
-        others = [(place, distance) for place, distance in found if place not in query.own][:k]
-        return self._neighbours([place for place, _ in others], [distance for _, distance in others])
+        return tuple(self.neighbours_without(query, [frozenset()], near, k)[0].values())
+
+    def neighbours_without(
+        self, query: Query, others: Sequence[frozenset[int]], near: Near, k: int
+    ) -> list[dict[int, Neighbour]]:
+        """The same by their places, once without each of the others: places that are left out, too."""
+        most = k + max(map(len, others), default=0)
+        found = [
+            (place, distance)
+            for place, distance in zip(near.places.tolist(), near.distances.tolist(), strict=True)
+            if place not in query.own
+        ][:most]
+        places = [place for place, _ in found]
+        neighbours = [*zip(places, self._neighbours(places, [distance for _, distance in found]), strict=True)]
+        return [dict(islice((each for each in neighbours if each[0] not in other), k)) for other in others]
 
     def nearest_artists(
         self, query: Query, candidates: Candidates, k: int, calibration: ArtistCalibration
@@ -247,54 +263,83 @@ class Gallery:
         candidates: the result of a pass over the paintings. Artists whose only painting is the query itself are left
         out.
         """
-        return self.artists_ranked(query, candidates, self.artists_scored(query, candidates), k, calibration)
+        return next(self.nearest_artists_without(query, [frozenset()], candidates, k, calibration))
 
-    def artists_scored(self, query: Query, candidates: Candidates) -> Scored:
-        """All artists by how near their candidates are to a query."""
-        tail = self._tail_estimate(query, candidates)
-        return _scored(candidates, self.store.artists.paintings, self._left_out(query), tail)
+    def nearest_artists_without(
+        self,
+        query: Query,
+        others: Sequence[frozenset[int]],
+        candidates: Candidates,
+        k: int,
+        calibration: ArtistCalibration,
+    ) -> Iterator[tuple[tuple[RankedArtist, ...], float]]:
+        """The same, once without each of the others: places that are left out, too.
 
-    def scored_without(self, query: Query, candidates: Candidates, scored: Scored) -> Scored:
-        """`artists_scored` of a query that excludes more paintings than when it was scored.
-
-        candidates: all paintings. Only the artists of those excluded are scored again.
+        The query is scored once, and only the artists of others again. candidates: all paintings, unless the others are
+        empty.
         """
-        left_out = self._left_out(query)
-        scores, paintings, is_near = scored.scores.scores.copy(), scored.scores.paintings.copy(), scored.is_near.copy()
-        for code in np.flatnonzero(left_out).tolist():
-            numbers, this = candidates.by(code), slice(code, code + 1)
-            places, cosines = candidates.places[numbers], candidates.cosines[numbers]
-            cosines[[place in query.own for place in places.tolist()]] = -np.inf
-            theirs = Candidates(places, np.zeros(len(places), np.int64), cosines, are_all=True)
-            again = _scored(theirs, self.store.artists.paintings[this], left_out[this], 0.0)
-            scores[this], paintings[this] = again.scores.scores, again.scores.paintings
-            is_near[this] = again.is_near
+        tail = self._tail_estimate(query, candidates)
+        own = self.store.artists_at(list(query.own))
+        left_out = np.bincount(own + 1, minlength=len(self.store.artists.keys) + 1)[1:]
+        scored = _scored(candidates, self.store.artists.paintings, left_out, tail)
+        for some in blocks(len(others), max(1, SCORED_AT_ONCE // max(len(left_out), 1))):
+            again = self._scored_without(others[some], candidates, scored)
+            yield from self._ranked(query, others[some], candidates, again, k, calibration)
+
+    def _scored_without(self, others: Sequence[frozenset[int]], candidates: Candidates, scored: Scored) -> Scored:
+        """(o, artists) of a query with these scores (artists,), without each of the others (o)."""
+        known, size = scored.scores, (len(others), 1)
+        paintings, left_out = known.paintings, np.tile(scored.left_out, size)
+        scores, is_near = np.tile(known.scores, size), np.tile(scored.is_near, size)
+        artists = [self.store.artists_at(list(other)).tolist() if other else [] for other in others]
+        theirs = [(row, code) for row, codes in enumerate(artists) for code in codes if code != NOBODY]
+        for row, code in theirs:
+            left_out[row, code] += 1
+        if theirs:
+            rows, codes = np.array(sorted(set(theirs))).T
+            fewer = _fewer_of(others, candidates, rows, codes)
+            again = _scored(fewer, self.store.artists.paintings[codes], left_out[rows, codes], 0.0)
+            scores[rows, codes], is_near[rows, codes] = again.scores.scores, again.is_near
+            if (again.scores.paintings != paintings[codes]).any():
+                paintings = np.tile(paintings, size)
+                paintings[rows, codes] = again.scores.paintings
         return Scored(GalleryScores(scores, paintings), is_near, left_out)
 
-    def _left_out(self, query: Query) -> Integers:
-        """(artists,) how many of their paintings are the query."""
-        own = self.store.artists_at(list(query.own))
-        return np.bincount(own + 1, minlength=len(self.store.artists.keys) + 1)[1:]
-
-    def artists_ranked(
-        self, query: Query, candidates: Candidates, scored: Scored, k: int, calibration: ArtistCalibration
-    ) -> tuple[tuple[RankedArtist, ...], float]:
-        """`nearest_artists` by known scores."""
-        artists = self.store.artists
+    def _ranked(
+        self,
+        query: Query,
+        others: Sequence[frozenset[int]],
+        candidates: Candidates,
+        scored: Scored,
+        k: int,
+        calibration: ArtistCalibration,
+    ) -> Iterator[tuple[tuple[RankedArtist, ...], float]]:
+        """`nearest_artists_without` by known scores (o, artists)."""
         probabilities, unknown = calibration.posterior(scored.scores)
-        near = np.flatnonzero(scored.is_near)
-        ranked = near[largest(probabilities[near], k)].tolist()
-        shown = [_nearest_of(candidates, code, query.own) for code in ranked]
-        neighbours = self._by_distance(query, [place for places in shown for place in places])
-        return tuple(
-            RankedArtist(
-                artists.names[code],
-                float(probabilities[code]),
-                tuple(sorted((neighbours[place] for place in places), key=lambda n: n.distance)),
-                int(artists.paintings[code] - scored.left_out[code]),
+        order = largest(np.where(scored.is_near, probabilities, -np.inf), k)
+        is_there = np.take_along_axis(scored.is_near, order, axis=1)
+        nearest = {code: _nearest_first(candidates, code) for code in np.unique(order[is_there]).tolist()}
+        shown = []  # for each of the others, the artists and their places
+        for other, codes, there in zip(others, order, is_there, strict=True):
+            own = query.own | other
+            shown.append([(code, _first_without(own, nearest[code])) for code in codes[there].tolist()])
+        distinct = {places for ranked in shown for _, places in ranked}
+        near = self._by_distance(query, {place for places in distinct for place in places})
+        evidence = {places: tuple(sorted((near[p] for p in places), key=lambda n: n.distance)) for places in distinct}
+        artists = self.store.artists
+        for row, ranked in enumerate(shown):
+            yield (
+                tuple(
+                    RankedArtist(
+                        artists.names[code],
+                        float(probabilities[row, code]),
+                        evidence[places],
+                        int(artists.paintings[code] - scored.left_out[row, code]),
+                    )
+                    for code, places in ranked
+                ),
+                float(unknown[row]),
             )
-            for code, places in zip(ranked, shown, strict=True)
-        ), float(unknown)
 
     def other_works(self, query: Query) -> int:
         """How many paintings by the query's recorded artist could count, not including the query itself."""
@@ -313,9 +358,9 @@ class Gallery:
         far = cosines[cosines < candidates.cosines.min()]
         return float(np.exp(KERNEL * (far - 1)).mean()) if len(far) else 0.0
 
-    def _by_distance(self, query: Query, places: list[int]) -> dict[int, Neighbour]:
-        """Neighbours at these places; places ascend, so that equally near ones keep their order."""
-        places = sorted(set(places))
+    def _by_distance(self, query: Query, found: Collection[int]) -> dict[int, Neighbour]:
+        """Neighbours at these places."""
+        places = sorted(found)
         apart = distances(query.vector[None], self.store.vectors_at(places)).tolist() if places else []
         return dict(zip(places, self._neighbours(places, apart), strict=True))
 
@@ -350,8 +395,26 @@ def _vectors(queries: Iterable[Query]) -> Array:
     return np.array([query.vector for query in queries], np.float32)
 
 
-def _nearest_of(candidates: Candidates, artist: int, excluded: Collection[int]) -> list[int]:
-    """The places of an artist's nearest paintings, in the order of the places, without those excluded."""
+def _fewer_of(others: Sequence[frozenset[int]], candidates: Candidates, rows: Integers, codes: Integers) -> Candidates:
+    """Paintings by some artists (s,), each without one of the others; the artists are numbered anew from 0.
+
+    rows: (s,) which of the others; codes: (s,) the artists' numbers.
+    """
+    numbers = [candidates.by(code) for code in codes.tolist()]
+    artists, every = np.repeat(np.arange(len(codes)), [*map(len, numbers)]), np.concatenate(numbers)
+    places, cosines = candidates.places[every], candidates.cosines[every]
+    left_out = [others[row] for row in rows[artists].tolist()]
+    cosines[[place in other for place, other in zip(places.tolist(), left_out, strict=True)]] = -np.inf
+    return Candidates(places, artists, cosines, are_all=True)
+
+
+def _nearest_first(candidates: Candidates, artist: int) -> list[int]:
+    """The places of an artist's paintings."""
     numbers = candidates.by(artist)
-    nearest_first = candidates.places[numbers[np.argsort(-candidates.cosines[numbers], kind="stable")]].tolist()
-    return sorted(islice((place for place in nearest_first if place not in excluded), SHOWN))
+    found: list[int] = candidates.places[numbers[np.argsort(-candidates.cosines[numbers], kind="stable")]].tolist()
+    return found
+
+
+def _first_without(own: Collection[int], nearest_first: list[int]) -> tuple[int, ...]:
+    """The first places that are shown, ascending, so that equally near ones keep their order."""
+    return tuple(sorted(islice((place for place in nearest_first if place not in own), SHOWN)))

@@ -7,7 +7,7 @@ and higher for two with the same. Artists and shared neighbours are shown as evi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -16,15 +16,16 @@ import numpy as np
 
 from ...embedder import bounds
 from ..scoring.calibration import DEFAULT_FALSE_POSITIVE_RATE, DEFAULT_PRIOR, Calibration, PairCalibration
-from ..scoring.vectors import Array, Doubles, distances
+from ..scoring.vectors import Doubles, distances
 from ..storage.vector_store import Painting, Seen
 from . import wording
 from .same_picture import SamePicture
-from .search import Gallery, Neighbour, Query, RankedArtist, Scored
+from .search import Gallery, Neighbour, Query, RankedArtist
 from .wording import Summary
 
 NEIGHBOURS = 15  # nearest paintings of each side, among which shared ones are found
 ARTISTS = 3  # named on each side
+NOTHING = frozenset[int]()
 
 
 @dataclass(frozen=True)
@@ -165,15 +166,17 @@ def verdicts(
 ) -> Iterator[Verdict]:
     """`verdict` on several pairs; each of their paintings is searched for once, all together."""
     found = _evidence(gallery, pairs, calibration)
-    for pair in pairs:
-        yield _verdict(gallery, pair, found, calibration, decision)
+    both = [(found[_key(a, b)], found[_key(b, a)]) for a, b in pairs]
+    judged = judgements(gallery, [(of_a.query, of_b.query) for of_a, of_b in both], calibration, decision)
+    for pair, judgement, sides in zip(pairs, judged, both, strict=True):
+        yield _verdict(gallery, pair, judgement, sides, calibration)
 
 
 class _Evidence(NamedTuple):
-    """What is near to one side of a pair, and (d,) its vector expanded (search.py)."""
+    """One side of a pair, expanded (search.py), and what is near to it, by place."""
 
-    expanded: Array | None
-    neighbours: tuple[Neighbour, ...]
+    query: Query
+    neighbours: dict[int, Neighbour]
     artists: tuple[RankedArtist, ...]
     unknown: float
 
@@ -206,20 +209,20 @@ def _evidence(
     most = max((len(other) for others in others_of if len(others) > 1 for other in others), default=0)
     looked = gallery.look(queries, NEIGHBOURS + most)
     found: dict[_Key, _Evidence] = {}
-    for side, query, others, seen in zip(sides, queries, others_of, looked, strict=True):
-        expanded = gallery.expanded([side], [seen.near])[0].expanded
-        scored = gallery.artists_scored(query, seen.candidates)
-        for other, key in others.items():
-            apart = _without(query, other)
-            if apart.own == query.own:
-                found[key] = _evidence_of(gallery, apart, expanded, seen, scored, calibration)
-            elif seen.candidates.are_all:
-                again = gallery.scored_without(apart, seen.candidates, scored)
-                found[key] = _evidence_of(gallery, apart, expanded, seen, again, calibration)
-            else:
-                (afresh,) = gallery.look([apart], NEIGHBOURS)
-                again = gallery.artists_scored(apart, afresh.candidates)
-                found[key] = _evidence_of(gallery, apart, expanded, afresh, again, calibration)
+    for side, query, keys, seen in zip(sides, queries, others_of, looked, strict=True):
+        (expanded,) = gallery.expanded([side], [seen.near])
+        others = [other - query.own for other in keys]
+        if seen.candidates.are_all or not any(others):
+            each = _evidence_of(gallery, expanded, query, others, seen, calibration)
+        else:
+            aparts = [_without(query, other) for other in others]
+            each = (
+                evidence
+                for apart in aparts
+                for afresh in gallery.look([apart], NEIGHBOURS)
+                for evidence in _evidence_of(gallery, expanded, apart, [NOTHING], afresh, calibration)
+            )
+        found.update(zip(keys.values(), each, strict=True))
     return found
 
 
@@ -228,27 +231,31 @@ def _without(query: Query, other: frozenset[int]) -> Query:
 
 
 def _evidence_of(
-    gallery: Gallery, apart: Query, expanded: Array | None, seen: Seen, scored: Scored, calibration: Calibration
-) -> _Evidence:
-    return _Evidence(
-        expanded,
-        gallery.neighbours(apart, seen.near, NEIGHBOURS),
-        *gallery.artists_ranked(apart, seen.candidates, scored, ARTISTS, calibration.artists),
-    )
+    gallery: Gallery,
+    expanded: Query,
+    query: Query,
+    others: Sequence[frozenset[int]],
+    seen: Seen,
+    calibration: Calibration,
+) -> Iterator[_Evidence]:
+    """For a query without each of the others."""
+    near = gallery.neighbours_without(query, others, seen.near, NEIGHBOURS)
+    ranked = gallery.nearest_artists_without(query, others, seen.candidates, ARTISTS, calibration.artists)
+    for neighbours, (artists, unknown) in zip(near, ranked, strict=True):
+        yield _Evidence(expanded, neighbours, artists, unknown)
 
 
 def _verdict(
     gallery: Gallery,
     pair: tuple[Query, Query],
-    found: dict[_Key, _Evidence],
+    judgement: Judgement,
+    sides: tuple[_Evidence, _Evidence],
     calibration: Calibration,
-    decision: Decision,
 ) -> Verdict:
-    of_a, of_b = found[_key(*pair)], found[_key(*pair[::-1])]
-    a, b = (replace(side, expanded=of.expanded) for side, of in zip(pair, (of_a, of_b), strict=True))
+    (a, b), (of_a, of_b) = pair, sides
     manifest = gallery.store.manifest
     return Verdict(
-        **vars(judge(gallery, a, b, calibration, decision)),
+        **vars(judgement),
         a=Side(a.name, a.painting, of_a.artists, of_a.unknown),
         b=Side(b.name, b.painting, of_b.artists, of_b.unknown),
         shared=_shared(of_a.neighbours, of_b.neighbours),
@@ -263,8 +270,7 @@ def _is_any_inside(a: Query, b: Query) -> bool:
     return bool(a.own or b.own)
 
 
-def _shared(near_a: Iterable[Neighbour], near_b: Iterable[Neighbour]) -> tuple[SharedNeighbour, ...]:
+def _shared(of_a: dict[int, Neighbour], of_b: dict[int, Neighbour]) -> tuple[SharedNeighbour, ...]:
     """Nearest to both first."""
-    of_a, of_b = ({neighbour.painting: neighbour for neighbour in near} for near in (near_a, near_b))
-    both = [SharedNeighbour(p, of_a[p].distance, of_b[p].distance) for p in of_a if p in of_b]
+    both = [SharedNeighbour(of_a[p].painting, of_a[p].distance, of_b[p].distance) for p in of_a if p in of_b]
     return tuple(sorted(both, key=lambda s: (s.distance_a + s.distance_b, s.painting.id)))

@@ -45,7 +45,7 @@ class GalleryScores:
     """The artist scores of some queries in a gallery.
 
     scores: (q, a), -inf for an artist without a painting that counts; paintings: (q, a) how many of the artist's
-    paintings counted.
+    paintings counted, or (a,) if these are the same for all queries.
     """
 
     scores: Doubles
@@ -138,7 +138,8 @@ class OpenSet:
         score."""
         is_counted = np.asarray(np.isfinite(terms).all(axis=-1))
         finite = np.where(is_counted[..., None], terms, 0)
-        odds: Doubles = np.where(is_counted, finite @ self.weights[:-1] + self.intercept, -np.inf)
+        # Not a matrix product: the odds of one query must not depend on the others.
+        odds: Doubles = np.where(is_counted, np.vecdot(finite, self.weights[:-1]) + self.intercept, -np.inf)
         return odds
 
     @classmethod
@@ -162,17 +163,18 @@ def auc_of(known: Doubles, unknown: Doubles) -> float:
 def largest(values: Doubles, most: int) -> npt.NDArray[np.int64]:
     """(..., m) where the `most` largest of values (..., a) are, largest first, equal ones in order; all if there are no
     more."""
-    if values.ndim > 1:
-        rows = [largest(row, most) for row in values]
-        return np.reshape(rows, (*values.shape[:-1], min(most, values.shape[-1]))).astype(np.int64)
-    found = np.arange(len(values))
-    if len(values) > most:
-        found = np.flatnonzero(values >= np.partition(values, -most)[-most])
-    return found[np.argsort(-values[found], kind="stable")[:most]]
+    if values.shape[-1] <= most:
+        return np.argsort(-values, axis=-1, kind="stable")
+    rows = values.reshape(-1, values.shape[-1])
+    which, found = np.nonzero(rows >= np.partition(rows, -most, axis=-1)[:, -most, None])
+    order = np.lexsort((-rows[which, found], which))  # stable
+    first = np.searchsorted(which, np.arange(len(rows)))[:, None] + np.arange(most)
+    places: npt.NDArray[np.int64] = found[order][first].reshape(*values.shape[:-1], most)
+    return places
 
 
 def terms_of(ratios: Doubles, shares: Doubles, paintings: Doubles) -> Doubles:
-    """(..., 4) TERMS of queries; each argument (..., a).
+    """(..., 4) TERMS of queries; each argument (..., a), shares and paintings also (a,).
 
     ratios: log(p(score | this artist) / p(score | somebody unknown)); shares: log of the artist's prior share; both
     -inf for an artist without a painting that counts. -inf if no artist has a score.
@@ -185,6 +187,7 @@ def terms_of(ratios: Doubles, shares: Doubles, paintings: Doubles) -> Doubles:
     first = order[..., :1]
     has_any = np.isfinite(best[..., :1])
     standing = np.where(has_any, best[..., :1], 0)[..., 0] - np.logaddexp.reduce(best[..., :NEXT], axis=-1)
+    paintings = np.broadcast_to(paintings, evidence.shape)
     counts = np.log(np.maximum(np.take_along_axis(paintings, first, -1), 1))[..., 0]
     terms = np.stack([np.logaddexp.reduce(evidence, axis=-1), standing, _tail(near), counts], axis=-1)
     return np.where(has_any, terms, -np.inf)
@@ -241,9 +244,9 @@ class ArtistCalibration:
     ) -> tuple[Doubles, Doubles]:
         """The logarithms of `posterior`, which stay finite if a probability underflows."""
         ratios, shares = self._scored(artist_scores)
-        odds = self._log_odds(terms_of(ratios, shares, artist_scores.paintings), unknown_share)
-        evidence = ratios + shares
-        among_known = evidence - np.maximum(np.logaddexp.reduce(evidence, axis=-1, keepdims=True), -1e6)
+        terms = terms_of(ratios, shares, artist_scores.paintings)
+        odds = self._log_odds(terms, unknown_share)
+        among_known = ratios + shares - np.maximum(terms[..., :1], -1e6)  # the first term is the field
         return among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
 
     def unknown(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
@@ -257,7 +260,8 @@ class ArtistCalibration:
         return odds + math.log((1 - unknown_share) / unknown_share)
 
     def _scored(self, artist_scores: GalleryScores) -> tuple[Doubles, Doubles]:
-        """(q, a) log-likelihood ratios and log shares, -inf for an artist without a painting that counts."""
+        """(q, a) log-likelihood ratios and log shares, -inf for an artist without a painting that counts; shares (a,)
+        if the paintings are."""
         has_paintings = artist_scores.paintings > 0
         paintings = np.log(np.where(has_paintings, artist_scores.paintings, 1))
         scores = np.where(has_paintings, artist_scores.scores, 0)

@@ -145,6 +145,7 @@ class FolderStore:
         among = self._allowed_places
         places = np.arange(len(self._paintings)) if among is None else among
         artists = self._paintings.codes if among is None else self._paintings.codes[among]
+        by_artist: dict[int, Integers] = {}
         size = max(1, COMPARED // len(places))
         for start in range(0, len(queries), size):
             some = slice(start, start + size)
@@ -152,7 +153,7 @@ class FolderStore:
             near = self._vectors.nearest_by(cosines, queries[some], min(max(wanted[some]), len(self)), among)
             for number, own in enumerate(excluded[some]):
                 cosines[number, np.searchsorted(places, self._found_among(own))] = -np.inf
-                candidates = Candidates(places, artists, cosines[number], are_all=True)
+                candidates = Candidates(places, artists, cosines[number], are_all=True, by_artist=by_artist)
                 yield Seen(_near(near[0][number], near[1][number], wanted[start + number]), candidates)
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:

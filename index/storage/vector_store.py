@@ -75,20 +75,21 @@ class Near(NamedTuple):
 class Candidates:
     """Paintings compared with a query one by one: (c,) places, artists' numbers (-1 for nobody), cosines to it.
 
-    A cosine of -inf marks one that must not count. are_all: no other can be found.
+    A cosine of -inf marks one that must not count. are_all: no other can be found. by_artist: what `by` found for some
+    artists, which candidates with the same paintings may share.
     """
 
     places: Integers
     artists: Integers
     cosines: Doubles
     are_all: bool
-    _by: dict[int, Integers] = field(default_factory=dict)  # artists that were asked for
+    by_artist: dict[int, Integers] = field(default_factory=dict)
 
     def by(self, artist: int) -> Integers:
         """(a,) which of these are by an artist."""
-        if artist not in self._by:
-            self._by[artist] = np.flatnonzero(self.artists == artist)
-        return self._by[artist]
+        if artist not in self.by_artist:
+            self.by_artist[artist] = np.flatnonzero(self.artists == artist)
+        return self.by_artist[artist]
 
 
 class Seen(NamedTuple):
