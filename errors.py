@@ -18,7 +18,7 @@ ArtidxError
 ├── ClusterFailed      the Ray cluster cannot be joined, or failed
 ├── MissingPackage     an optional package is needed here
 ├── WorkBusy           another training run is using the work folder
-├── OutOfResources     too little memory, or too few threads or open files
+├── OutOfResources     too little memory or disk, or too few threads or open files
 └── BadSetting         a setting has a value that cannot work
 """
 
@@ -99,7 +99,7 @@ class MissingPackage(ArtidxError):
 
 
 class OutOfResources(ArtidxError):
-    """The system does not give this process as much memory, or as many threads or open files, as it needs."""
+    """The system does not give this process as much memory or disk, or as many threads or open files, as it needs."""
 
 
 class BadSetting(ArtidxError):

@@ -39,7 +39,7 @@ def add(index: Path, source: str, dry_run: bool, device: str, as_json: bool, **o
 
     opened = Index.open(index, device=own_device(options, device))
     names, least = column_names(options, opened.manifest.reading), opened.embedder.preprocessing.least_side
-    catalog = read_catalog(source, names, options["allow"], least=least, bar=progress)
+    catalog = read_catalog(source, names, options["allow"], least=least, on_disk=True, bar=progress)
     note_recognised(catalog)
     with settings(options, device) as chosen:
         report = opened.add(catalog, settings=chosen, dry_run=dry_run, bar=progress)

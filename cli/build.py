@@ -90,11 +90,9 @@ def build(
         check(push)
     embedder = Embedder.load(model, device=own_device(options, device))
     least = embedder.preprocessing.least_side
-    catalog = read_catalog(source, column_names(options), options["allow"], least=least, bar=progress)
+    catalog = read_catalog(source, column_names(options), options["allow"], least=least, on_disk=True, bar=progress)
     note_recognised(catalog)
     note(f"{len(catalog):,} paintings in {source}; model {embedder.name} {embedder.sha256[:12]} on {embedder.provider}")
-    if isinstance(output, Address):
-        catalog = catalog.on_disk()
     with settings(options, device) as chosen:
         if isinstance(output, Address):
             index, report, found = Index.build_on_server(

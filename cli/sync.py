@@ -44,7 +44,7 @@ def sync(index: Path, source: str, dry_run: bool, rehash: bool, device: str, as_
 
     opened = Index.open(index, device=own_device(options, device))
     names, least = column_names(options, opened.manifest.reading), opened.embedder.preprocessing.least_side
-    catalog = read_catalog(source, names, options["allow"], least=least, bar=progress)
+    catalog = read_catalog(source, names, options["allow"], least=least, on_disk=True, bar=progress)
     note_recognised(catalog)
     with settings(options, device) as chosen:
         report = opened.sync(catalog, settings=chosen, rehash=rehash, dry_run=dry_run, bar=progress)

@@ -134,17 +134,15 @@ class Index:
 
         calibrate: as `calibrate` does in a folder; raises BadCatalog if there are too few labels.
         """
-        from ..embedder.catalogs.catalog import Catalog
         from .changes.build import Settings
         from .changes.build_on_server import build_on_server
 
         settings = settings or Settings()
         embedder = embedder or Embedder.load()
         where = address if isinstance(address, Address) else addresses.address_of(address)
-        if not isinstance(source, Catalog):  # its rows need not stay in memory for as long as the build takes
-            source = cls._catalog(source, embedder, settings, names, bar).on_disk()
+        catalog = cls._catalog(source, embedder, settings, names, bar)
         report, pushed = build_on_server(
-            where, source, embedder, settings, replace=replace, calibrate=calibrate, bar=bar
+            where, catalog, embedder, settings, replace=replace, calibrate=calibrate, bar=bar
         )
         return cls.open(where, embedder=embedder), report, pushed
 
@@ -160,7 +158,8 @@ class Index:
 
         if isinstance(source, Catalog):
             return source
-        return read_catalog(source, names, settings.allowed, least=embedder.preprocessing.least_side, bar=bar)
+        least = embedder.preprocessing.least_side
+        return read_catalog(source, names, settings.allowed, least=least, on_disk=True, bar=bar)
 
     @classmethod
     def import_vectors(

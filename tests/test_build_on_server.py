@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from artidx import Embedder, Index
 from artidx.cli.main import artidx
 from artidx.embedder.catalogs.attribution import merged
 from artidx.embedder.catalogs.catalog import Catalog
+from artidx.embedder.catalogs.on_disk import on_disk
 from artidx.errors import BadCatalog, BadIndex, IndexBusy, IndexChanged
 from artidx.index import addresses
 from artidx.index.changes import begun, build_on_server, catalog_rows
@@ -137,7 +139,7 @@ def test_a_table_becomes_the_index_of_a_folder_wherever_its_rows_are(
     Index.build(tmp_path / "i.artidx", catalog, embedder=embedder)[0].push(pushed)
     for module, name in ((build_on_server, "PIECE"), (build_on_server, "SUMMED"), (catalog_rows, "FRAME")):
         monkeypatch.setattr(module, name, 5)
-    catalog = catalog.on_disk() if is_on_disk else catalog
+    catalog = dataclasses.replace(catalog, table=on_disk([catalog.table])) if is_on_disk else catalog
     built, report, _ = Index.build_on_server(there.address(), catalog, embedder=embedder)
     assert [path for path, _ in report.skipped] == [path for path in paths if "R2" in path]
     same(built, Index.open(pushed, embedder=embedder))

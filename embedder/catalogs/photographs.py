@@ -30,7 +30,7 @@ class Photographs:
         self._left = left
         self._listings: dict[str, dict[str, list[str]]] = {}
         self.problems: list[tuple[str, str]] = []
-        self.used: set[str] = set()
+        self._used: set[str] = set()
 
     def find(self, name: str) -> tuple[str, str | None]:
         """Where the photograph of this name is, or would be; and the problem with the name, if there is one."""
@@ -39,7 +39,7 @@ class Photographs:
         for folder in self.folders:
             location = _joined(folder, name)
             if is_remote(folder) or _is_there(location):
-                self.used.add(location)
+                self._use(location)
                 return location, None
         plain = composed(name).strip(" \"'").replace("\\", "/")
         found = self._by_path(plain) or self._by_name(plain)
@@ -47,7 +47,7 @@ class Photographs:
             found = self._by_path(said) or self._by_name(said)
         best = _nearest(plain, found)
         if len(best) == 1:
-            self.used.add(best[0])
+            self._use(best[0])
             return best[0], None
         location = _joined(self.folders[0], plain)
         if best:
@@ -63,14 +63,18 @@ class Photographs:
             for length in range(len(words), 0, -1):
                 if number := known.get(" ".join(words[:length])):
                     found[number].append(path)
-                    self.used.add(path)
+                    self._use(path)
                     break
         return dict(found)
 
     @property
     def unused(self) -> int:
         """How many photographs below the folders were not asked for."""
-        return len(set(self._files) - self.used) if self.is_deep else 0
+        return len(set(self._files) - self._used) if self.is_deep else 0
+
+    def _use(self, path: str) -> None:
+        if self.is_deep:  # else nobody asks for it
+            self._used.add(path)
 
     def _by_path(self, name: str) -> list[str]:
         """Files of this name below the folders, each part of it compared."""

@@ -26,6 +26,7 @@ import pandas as pd
 from ...errors import BadCatalog, BadSetting
 from .encodings import CERTAIN, encoding_of
 from .headings import recognised
+from .on_disk import in_blocks, on_disk
 
 FRAME = "DataFrame"  # the name of a catalog that was given as a DataFrame
 TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab")
@@ -37,7 +38,6 @@ MAX_COLUMNS = 2000
 MAX_FIELD = 1 << 20  # characters; a longer one is a quote that is never closed
 HEAD = 30  # rows among which the headings are looked for
 SAMPLE = 1 << 16  # characters from which the separator is guessed
-CHUNK = 20_000  # rows turned into columns at once
 SEPARATORS = ",;\t|"
 END = "\x1cend\x1c"  # appended as a last line: it is read back unchanged unless a quote is still open
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -71,19 +71,10 @@ class Table:
             yield line, [*cells[:width], *[""] * (width - len(cells))]
 
     def frame(self) -> pd.DataFrame:
-        """All rows, by the numbers of their lines. Of several columns with one heading the first counts."""
-        parts, rows = [], self.rows()
-        while chunk := list(islice(rows, CHUNK)):
-            parts.append(
-                pd.DataFrame(
-                    [cells for _, cells in chunk],
-                    columns=list(self.headings),
-                    dtype="str",
-                    index=[line for line, _ in chunk],
-                )
-            )
-        table = pd.concat(parts) if parts else pd.DataFrame(columns=list(self.headings), dtype="str")
-        return table.loc[:, ~table.columns.duplicated()]
+        """All rows, by the numbers of their lines, their text on disk. Of several columns with one heading the first
+        counts."""
+        blocks = in_blocks(self.rows(), self.headings)
+        return on_disk(block.loc[:, ~block.columns.duplicated()] for block in blocks)
 
     def _all_rows(self) -> Iterator[Row]:
         if self.separator is None:

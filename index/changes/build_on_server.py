@@ -9,7 +9,7 @@
 Of each part, a worker returns what scoring/parts.py joins, so that the index is that of a folder to the last bit. Which
 paintings are embedded or written is asked of the server: if a worker is lost, another does its part, and if this
 process is killed, the same command resumes. Here are some numbers of each painting (catalog_rows.py), and the catalog,
-which may be on disk (Catalog.on_disk).
+which may be on disk.
 """
 
 from __future__ import annotations
