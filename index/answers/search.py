@@ -253,7 +253,7 @@ class Gallery:
         ][:most]
         places = [place for place, _ in found]
         neighbours = [*zip(places, self._neighbours(places, [distance for _, distance in found]), strict=True)]
-        return [dict(islice((each for each in neighbours if each[0] not in other), k)) for other in others]
+        return [dict([each for each in neighbours if each[0] not in other][:k]) for other in others]
 
     def nearest_artists(
         self, query: Query, candidates: Candidates, k: int, calibration: ArtistCalibration
