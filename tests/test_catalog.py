@@ -123,6 +123,18 @@ def test_a_file_name_that_is_no_text_is_skipped_with_a_reason(tmp_path: Path) ->
     assert "not valid UTF-8" in reason
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only here may a file name be any bytes")
+def test_a_photograph_whose_name_is_no_text_stops_no_table_of_objects(tmp_path: Path) -> None:
+    image(tmp_path / "photos" / "43_14.jpg")
+    image(Path(os.fsdecode(os.fsencode(tmp_path) + b"/photos/43_13\xff.jpg")))
+    (tmp_path / "t.csv").write_text("object number,artist\n43.13,Monet\n43.14,Manet\n")
+    catalog = read_catalog(tmp_path / "t.csv", ColumnNames(images=tmp_path / "photos"))
+    assert rows(catalog, "id", "artist") == [("43.14", "Manet")]
+    assert catalog.recognised is not None
+    assert catalog.recognised.without == ("43.13",)
+    assert [reason for _, reason in catalog.skipped] == ["file name is not valid UTF-8; rename the file"]
+
+
 def test_a_single_image_is_a_catalog_of_one(tmp_path: Path) -> None:
     path = image(tmp_path / "unknown.jpeg")
     assert rows(read_catalog(path), *COLUMNS) == [("unknown.jpeg", str(path), None, None, None)]

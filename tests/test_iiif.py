@@ -444,6 +444,15 @@ def test_a_manifest_reads_no_file_outside_its_folder(tmp_path):
             read_catalog(source)
 
 
+def test_half_a_character_in_a_manifest_costs_no_painting(tmp_path):
+    image = {"id": "half \ud800.jpg", "type": "Image"}
+    document = third("museum.example", 1, {"Remark \udc00": "by Mo\ud800net", "Artist": "Manet"}, image)
+    table = read_catalog(written(tmp_path / "manifest.json", document)).table
+    assert table["artist"].tolist() == ["Manet"]
+    assert table["Remark \N{REPLACEMENT CHARACTER}"].tolist() == ["by Mo\N{REPLACEMENT CHARACTER}net"]
+    assert table["path"].tolist() == [str(tmp_path / "half \N{REPLACEMENT CHARACTER}.jpg")]
+
+
 def test_documents_on_the_web_are_bounded_and_lead_nowhere_that_is_not_allowed(web, tmp_path, monkeypatch):
     manifest = json.dumps(third(web.url, 1, {}, image_3(web.url, "a.jpg"))).encode()
 

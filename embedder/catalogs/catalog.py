@@ -38,7 +38,7 @@ from .described import ColumnNames as ColumnNames  # with read_catalog
 from .described import Recognised, described, found_columns, listing, renamed
 from .encodings import CERTAIN, encoding_of
 from .iiif import is_document, paintings
-from .leftovers import LeftAlone, led_outside, reason_for_path, walk
+from .leftovers import NOT_UTF_8, LeftAlone, led_outside, reason_for_path, walk
 from .letters import composed
 from .on_disk import ROWS, again, cut, in_blocks, in_memory, on_disk
 from .tables import FRAME, MAX_TABLE_BYTES, Table, is_table, open_table, table_of
@@ -47,7 +47,6 @@ COLUMNS = ("id", "path", "artist", "title", "year")
 ATTRIBUTION = ("attribution", "qualifier")  # what the source says about the artist, and how the artist took part
 LEAST = 487  # pixels of an image's shorter side that the shipped models look at
 TABLE_S = 600.0  # for a table of that size
-NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
 LISTS = (".txt",)  # a list of names, or a table of paintings
 MAX_CELL = 4096  # characters; a longer cell is a broken quote, not a title
 

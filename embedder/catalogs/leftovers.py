@@ -20,6 +20,7 @@ THUMBNAILS, BIN, SYSTEM, HIDDEN = (
     "files of a system or program",
     "hidden files",
 )
+NOT_UTF_8 = "file name is not valid UTF-8; rename the file"
 FOLDERS = {
     name: reason
     for reason, names in {  # in lower case

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from urllib.parse import unquote
 
+from ...plain_text import is_text
 from ..locations import is_remote
 from ..pictures.formats import is_read, unread
-from .leftovers import LeftAlone, walk
+from .leftovers import NOT_UTF_8, LeftAlone, walk
 from .letters import composed, folded
 
 
@@ -45,7 +46,7 @@ class Photographs:
         found = self._by_path(plain) or self._by_name(plain)
         if not found and "%" in plain and (said := composed(unquote(plain))) != plain:  # %20 and the like
             found = self._by_path(said) or self._by_name(said)
-        best = _nearest(plain, found)
+        best = _nearest(plain, [path for path in found if is_text(path)])
         if len(best) == 1:
             self._use(best[0])
             return best[0], None
@@ -62,15 +63,18 @@ class Photographs:
             words = _signature(os.path.splitext(os.path.basename(path))[0]).split(" ")
             for length in range(len(words), 0, -1):
                 if number := known.get(" ".join(words[:length])):
-                    found[number].append(path)
-                    self._use(path)
+                    if is_text(path):
+                        found[number].append(path)
+                        self._use(path)
+                    else:
+                        self.problems.append((ascii(path), NOT_UTF_8))
                     break
         return dict(found)
 
     @property
     def unused(self) -> int:
         """How many photographs below the folders were not asked for."""
-        return len(set(self._files) - self._used) if self.is_deep else 0
+        return len({path for path in self._files if path not in self._used}) if self.is_deep else 0
 
     def _use(self, path: str) -> None:
         if self.is_deep:  # else nobody asks for it

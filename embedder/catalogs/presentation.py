@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from typing import Any
 
+from ...plain_text import is_text
+
 MAX_TEXT = 4096  # characters of a value
 MAX_LABELS = 200  # of one object
 LANGUAGES = ("en", "none", "@none", "und")  # the language to take, best first; else the first there is
@@ -286,17 +288,22 @@ def _plain(value: str) -> str:
         parser.feed(value)
         parser.close()
         value = "".join(parser.parts)
-    return "\n".join(line for each in value.splitlines() if (line := " ".join(each.split())))
+    return "\n".join(line for each in value.splitlines() if (line := " ".join(_unicode(each).split())))
 
 
 def _id(node: Any) -> str:
     if isinstance(node, str):
-        return node.strip()
+        return _unicode(node).strip()
     return _text_of(node, "id", "@id") if isinstance(node, dict) else ""
 
 
 def _text_of(node: Node, *names: str) -> str:
-    return next((said.strip() for name in names if isinstance(said := node.get(name), str)), "")
+    return next((_unicode(said).strip() for name in names if isinstance(said := node.get(name), str)), "")
+
+
+def _unicode(said: str) -> str:
+    """With a replacement character for half of a character, which JSON can have."""
+    return said if is_text(said) else said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _texts(value: Any) -> list[str]:
