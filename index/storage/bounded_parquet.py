@@ -8,6 +8,7 @@ and a small one to LEAST. Does not know what the columns mean.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,27 +46,39 @@ def read_columns(path: Path, *, rows: int | None = None, columns: Sequence[str] 
     Raises ValueError if the file has more than it should, other types than numbers and text, or not the columns;
     OSError, and Arrow's errors for damage, if it cannot be read.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema, texts, limit = _checked(path, rows, columns)
     with pq.ParquetFile(path, read_dictionary=texts) as opened:
         table = opened.read(columns=None if columns is None else [*columns])
-    return _unfolded(path, table, schema, limit)[0]
+    fields = [schema.field(name) for name in table.column_names]
+    if sum(_text_bytes(table[field.name]) for field in fields if field.name in texts) > limit:
+        raise _too_much(path)
+    return table.cast(pa.schema(fields, schema.metadata))
 
 
-def read_blocks(
-    path: Path, size: int, *, rows: int | None = None, columns: Sequence[str] | None = None
-) -> Iterator[Any]:
-    """The same, `size` rows at a time."""
+def read_blocks(path: Path, size: int) -> Iterator[Any]:
+    """The same, `size` rows at a time.
+
+    Arrow keeps a dictionary for as long as it reads a row group, which may be all of the file. So the columns are first
+    read in this form one by one, to find the lengths of their texts.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema, texts, limit = _checked(path, rows, columns)
-    with pq.ParquetFile(path, read_dictionary=texts, pre_buffer=False, buffer_size=READ_BYTES) as opened:
-        for batch in opened.iter_batches(size, columns=None if columns is None else [*columns], use_threads=False):
-            table, taken = _unfolded(path, pa.Table.from_batches([batch]), schema, limit)
-            limit -= taken
-            yield table
+    schema, texts, limit = _checked(path, None, None)
+    opened = partial(pq.ParquetFile, path, pre_buffer=False, buffer_size=READ_BYTES)
+    for name in texts:
+        with opened(read_dictionary=texts) as file:
+            parts = file.iter_batches(size, columns=[name], use_threads=False)  # each thread keeps memory of its own
+            limit -= sum(_text_bytes(pa.chunked_array([part.column(name)])) for part in parts)
+        if limit < 0:
+            raise _too_much(path)
+    pa.default_memory_pool().release_unused()  # of the dictionaries
+    with opened() as file:
+        for batch in file.iter_batches(size, use_threads=False):
+            yield pa.Table.from_batches([batch]).cast(schema)
 
 
 def _checked(path: Path, rows: int | None, columns: Sequence[str] | None) -> tuple[Any, list[str], int]:
@@ -73,13 +86,13 @@ def _checked(path: Path, rows: int | None, columns: Sequence[str] | None) -> tup
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    limit = max(LEAST, RATIO * plain_size(path))
+    limit = _limit(path)
     with pq.ParquetFile(path) as opened:
         facts, schema = opened.metadata, opened.schema_arrow
     if rows is not None and facts.num_rows != rows:
         raise ValueError(f"{facts.num_rows:,} rows, expected {rows:,}")
     if facts.num_rows * len(schema) * NUMBER_BYTES > limit or _unpacked_bytes(facts) > limit:
-        raise _too_much(path, limit)
+        raise _too_much(path)
     schema = pa.schema([_without_dictionary(pa.types, field) for field in schema], schema.metadata)
     for field in schema:
         if not (_is_text(pa.types, field.type) or pa.types.is_primitive(field.type) or pa.types.is_null(field.type)):
@@ -89,17 +102,6 @@ def _checked(path: Path, rows: int | None, columns: Sequence[str] | None) -> tup
     if missing := [name for name in columns or () if name not in schema.names]:
         raise ValueError(f"no column {missing[0]!r}")
     return schema, [field.name for field in schema if _is_text(pa.types, field.type)], limit
-
-
-def _unfolded(path: Path, table: Any, schema: Any, limit: int) -> tuple[Any, int]:
-    """A dictionary-encoded table, with its texts, and their size in bytes. Raises ValueError."""
-    import pyarrow as pa
-
-    fields = [schema.field(name) for name in table.column_names]
-    taken = sum(_text_bytes(table[field.name]) for field in fields if _is_text(pa.types, field.type))
-    if taken > limit:
-        raise _too_much(path, limit)
-    return table.cast(pa.schema(fields, schema.metadata)), taken
 
 
 def _unpacked_bytes(facts: Any) -> int:
@@ -129,5 +131,9 @@ def _without_dictionary(types: Any, field: Any) -> Any:
     return field.with_type(field.type.value_type) if types.is_dictionary(field.type) else field
 
 
-def _too_much(path: Path, limit: int) -> ValueError:
-    return ValueError(f"{path.stat().st_size / 1e6:,.1f} MB that unpack to over {limit / 1e6:,.0f} MB")
+def _limit(path: Path) -> int:
+    return max(LEAST, RATIO * plain_size(path))
+
+
+def _too_much(path: Path) -> ValueError:
+    return ValueError(f"{plain_size(path) / 1e6:,.1f} MB that unpack to over {_limit(path) / 1e6:,.0f} MB")

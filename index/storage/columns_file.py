@@ -57,7 +57,8 @@ def write(path: Path, batches: Iterable[Any]) -> None:
         for batch in batches:
             writer = writer or opened.enter_context(pa.ipc.new_file(sink, batch.schema))
             writer.write_batch(batch)
-            del batch  # before the next is made
+            del batch  # before the next is made, into the same memory
+            pa.default_memory_pool().release_unused()
 
 
 def read(path: Path, length: int, *, is_checked: bool) -> list[Any]:
