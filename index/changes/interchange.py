@@ -30,6 +30,7 @@ from ...errors import BadCatalog, BadIndex, ModelMismatch, exhausted
 from ...files import open_plain, plain_size, write_atomically
 from ..scoring import upgrades
 from ..scoring.centre import centre_of, centred_rows, distinct_artists
+from ..scoring.mapped import zeros
 from ..scoring.vectors import Integers, Made, Rows, Vectors, blocks
 from ..storage import generations
 from ..storage.bounded_parquet import read_blocks
@@ -144,7 +145,7 @@ def _read_vectors(path: Path, dim: int) -> Rows:
 def _read_paintings(path: Path, length: int) -> tuple[Tables, Integers]:
     """The paintings in the columns of an index, read anew in each iteration; and (length,) a number for each one's
     artist, in the order of their keys, -1 where there is none. Raises BadCatalog."""
-    count, hashes, artists, some = 0, np.empty(length, np.uint64), np.empty(length, np.int64), None
+    count, hashes, artists, some = 0, zeros((length,), np.uint64), zeros((length,), np.int64), None
     number_of: dict[str | None, int] = {}
     keys = _Keys()
     for some in _blocks(path):

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from .mapped import zeros
 from .sums import AT_ONCE, QUANTUM, Sums, whole
 from .vectors import NOBODY, Array, Codes, Integers, Made, Rows, blocks
 
@@ -29,7 +30,7 @@ def centre_of(embeddings: Rows, artists: npt.NDArray[np.int64]) -> Array:
 
     embeddings: (n, d) unit vectors as the model gives them; artists: (n,) codes; each -1 is a different artist.
     """
-    return centre_of_sums(Sums.of(embeddings, artists), NOBODY)
+    return centre_of_sums(Sums.of(embeddings, artists, zeros), NOBODY)
 
 
 def centre_of_sums(sums: Sums, nobody: int | str) -> Array:
@@ -48,7 +49,9 @@ def centre_of_sums(sums: Sums, nobody: int | str) -> Array:
 
 def distinct_artists(artists: Integers | Codes) -> int:
     """The number of artists among codes (n,); each -1 is a different one."""
-    return int((np.bincount(artists + 1)[1:] > 0).sum() + (artists < 0).sum())
+    there = np.zeros(int(artists.max(initial=NOBODY)) + 2, bool)
+    there[artists] = True  # -1 in the last place
+    return int(there[:-1].sum() + (artists < 0).sum())
 
 
 def centred(embeddings: Array, centre: Array) -> Array:

@@ -98,6 +98,8 @@ def _few_texts(tables: Iterable[Any]) -> tuple[dict[str, Any], int]:
             if field.name not in ARTISTS and len(found[field.name]) > MOST_TEXTS:
                 del found[field.name]
                 dropped.add(field.name)
+        del table  # as in `write`
+        pa.default_memory_pool().release_unused()
     return {name: texts for name, texts in found.items() if name in ARTISTS or 2 * len(texts) < rows}, rows
 
 

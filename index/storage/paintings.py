@@ -308,9 +308,10 @@ class Paintings:
     @cached_property
     def _coded(self) -> tuple[Integers, list[str]]:
         numbers, texts = self._numbered("artist_key")
-        is_there = np.bincount(numbers + 1, minlength=len(texts) + 1)[1:] > 0
+        is_there = np.zeros(len(texts) + 1, bool)
+        is_there[numbers] = True  # NONE in the last place
         names = [self._same.get(text, text) for text in texts]
-        keys = sorted({name for name, there in zip(names, is_there.tolist(), strict=True) if there})
+        keys = sorted({name for name, there in zip(names, is_there[:-1].tolist(), strict=True) if there})
         code_of = {key: code for code, key in enumerate(keys)}
         codes = np.array([*(code_of.get(name, NONE) for name in names), NONE], np.int64)
         return codes[numbers], keys
