@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from artidx.index.scoring.centre import DOUBT, centre_of, centre_of_sums, centred, uncentred
+from artidx.index.scoring.mapped import zeros
 from artidx.index.scoring.neighbourhood import LANDMARKS, smallest
 from artidx.index.scoring.parts import Nearest, Smallest, Summary, joined
 from artidx.index.scoring.sums import Sums
@@ -39,6 +41,16 @@ def test_the_centre_is_the_mean_of_artists_means_drawn_in_by_doubt():
     found = centre_of(np.stack([a, a, a, b, c, c]), np.array([0, 0, 0, 1, -1, -1]))
     expected = (a + b + c + c) / 4 * 4 / (4 + DOUBT)  # the two without an artist count as one each
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_sums_in_a_mapped_file_are_those_in_memory():
+    chance = np.random.default_rng(0)
+    vectors, artists = unit(chance.normal(size=(100, 8))), chance.integers(-1, 9, 100)
+    inside, mapped = Sums.of(vectors, artists), Sums.of(vectors, artists, zeros)
+    for name in ("artists", "sums", "counts"):
+        np.testing.assert_array_equal(getattr(inside, name), getattr(mapped, name))
+    assert isinstance(mapped.sums.base.base, mmap.mmap)
+    assert zeros((0, 8), np.int64).shape == (0, 8)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64])

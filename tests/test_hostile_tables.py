@@ -25,7 +25,7 @@ from artidx.embedder import locations
 from artidx.embedder.locations import Reader
 from artidx.errors import BadIndex, UnreadableImage
 from artidx.index.storage import bounded_parquet, history
-from artidx.index.storage.bounded_parquet import read_frame
+from artidx.index.storage.bounded_parquet import read_blocks, read_frame
 from artidx.plain_text import cell, escaped, of_cell
 from artidx.service.server import JsonLines
 from made import painting
@@ -77,6 +77,31 @@ def test_one_long_text_in_many_rows_is_refused_before_it_is_unfolded(tmp_path):
     with pytest.raises(ValueError, match="unpack to over"):
         read_frame(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB, of 20 GB
+
+
+def test_one_long_text_in_many_rows_is_refused_before_the_first_block(tmp_path):
+    path = tmp_path / "a.parquet"
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20_000, np.int32)), pa.array(["x" * 1_000_000]))
+    pq.write_table(pa.table({"id": pa.array(map(str, range(20_000))), "title": text}), path, compression="zstd")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="unpack to over"):
+        next(read_blocks(path, 5_000))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB, of 5 GB
+
+
+def test_of_a_row_group_that_is_a_whole_file_some_rows_are_in_memory(tmp_path):
+    # A dictionary of each column took 0.3 KB for each row.
+    path, rows, pool = tmp_path / "a.parquet", 40_000, pa.default_memory_pool()
+    names = [f"{number:060}" for number in range(rows)]
+    pq.write_table(pa.table(dict.fromkeys("abcd", names)), path, row_group_size=rows)
+    before = pool.bytes_allocated()
+    taken, found = [], 0
+    for table in read_blocks(path, 1000):
+        taken.append(pool.bytes_allocated() - before)
+        assert table["d"].to_pylist() == names[found : found + len(table)]
+        found += len(table)
+    assert found == rows
+    assert max(taken) < 16 << 20
 
 
 def test_many_rows_of_nothing_are_refused_before_they_are_read(tmp_path):

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from artidx import Embedder, Index
 from artidx.errors import BadCatalog, BadIndex, ModelMismatch
 from artidx.index.changes import interchange
+from artidx.index.scoring import sums
 from artidx.index.scoring.centre import centred
 from artidx.index.storage import columns_file, segments
 from made import DIM, painting, small_model
@@ -63,6 +66,28 @@ def test_vectors_straight_from_the_model_need_no_manifest(tmp_path, index, colle
     answer = found.nearest("id:Red Painter/R0.png", k=3)
     assert answer.artists[0].artist == "Red Painter"
     assert len(found.nearest_paintings("id:Red Painter/R0.png", k=50).paintings) == 11
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 12), st.integers(1, 12))
+def test_neither_row_groups_nor_how_much_is_in_memory_change_the_files(
+    tmp_path_factory, index, embedder, group, hashed
+):
+    folder = tmp_path_factory.mktemp("vectors")
+    table = index.generation.table
+    np.save(folder / "vectors.npy", embedder.transform(table["path"]))
+    found = []
+    for rows, size in ((len(table), segments.HASHED), (group, hashed)):
+        table[["id", "artist", "title"]].to_parquet(folder / "paintings.parquet", row_group_size=rows)
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (interchange, segments):
+                patch.setattr(module, "HASHED", size)
+            patch.setattr(sums, "AT_ONCE", size)
+            patch.setattr(sums, "LISTED", size)
+            again, _ = Index.import_vectors(folder / f"{len(found)}.artidx", folder, embedder=embedder)
+        files = again.generation.folder.iterdir()
+        found.append({file.name: file.read_bytes() for file in files if not file.name.startswith("manifest")})
+    assert found[0] == found[1]
 
 
 def test_an_index_is_read_without_artidx_as_the_formats_page_says(tmp_path, index, collection, monkeypatch):
