@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
+import tracemalloc
 import zipfile
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,8 +19,8 @@ from hypothesis.extra.numpy import arrays
 import artidx
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
-from artidx.index.scoring.artist_scores import KERNEL, artist_scores
-from artidx.index.scoring.vectors import NOBODY, Part, Vectors, distances
+from artidx.index.scoring.artist_scores import KERNEL, artist_scores, paintings_by
+from artidx.index.scoring.vectors import NOBODY, Part, Vectors, _largest, distances
 from made import DIM, HUES, MUSEUM, painting, small_model
 
 
@@ -264,6 +266,37 @@ def test_voices_equal_the_formula_in_a_plain_loop():
         assert found.paintings[artist] == len(mine)
         expected = np.log(sum(np.exp(KERNEL * c) for c in mine)) / KERNEL if mine else -np.inf
         assert found.scores[artist] == pytest.approx(expected)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 70))
+def test_neither_scores_nor_the_nearest_depend_on_how_many_paintings_are_read_at_once(seed, k):
+    chance = np.random.default_rng(seed)
+    cosines, codes = chance.uniform(-1, 1, 60).astype(np.float32), chance.integers(-1, 6, 60).astype(np.int32)
+    cosines[chance.random(60) < 0.1] = -np.inf
+    cosines[chance.random(60) < 0.3] = 0.5
+    found = [artist_scores(cosines, codes, 6), _largest(cosines, k)]
+    with (
+        patch("artidx.index.scoring.artist_scores.SUMMED_AT_ONCE", 7),
+        patch("artidx.index.scoring.vectors.RANKED_AT_ONCE", 7),
+    ):
+        again = [artist_scores(cosines, codes, 6), _largest(cosines, k)]
+    assert found[0].scores.tobytes() == again[0].scores.tobytes()
+    assert found[0].paintings.tobytes() == again[0].paintings.tobytes()
+    assert found[1].tolist() == again[1].tolist()
+    assert {*np.argsort(-cosines, kind="stable")[:k].tolist()} <= {*found[1].tolist()}
+
+
+def test_a_question_copies_no_array_of_all_paintings():
+    # A reader's own memory grew by 60 bytes a painting: cosines, codes and places in 64 bits, and copies of them.
+    chance, count = np.random.default_rng(0), 500_000
+    cosines, codes = chance.random(count, np.float32), chance.integers(-1, 100, count, np.int32)
+    tracemalloc.start()
+    artist_scores(cosines, codes, 100)
+    paintings_by(codes, 100)
+    _largest(cosines, 10)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < cosines.nbytes / 2
 
 
 def test_neither_of_a_pair_speaks_for_the_other(index):

@@ -253,9 +253,8 @@ def test_pairs_are_answered_as_one_by_one_where_only_the_nearest_are_compared(la
     def look(self, queries, wanted, excluded):  # as a server does under a filter
         for near, all_ in whole(self, queries, wanted, excluded):
             first = np.sort(np.argsort(-all_.cosines, kind="stable")[:60])
-            yield Seen(
-                near, Candidates(*(each[first] for each in (all_.places, all_.artists, all_.cosines)), are_all=False)
-            )
+            few = Candidates(all_.places_of(first), all_.artists[first], all_.cosines[first], are_all=False)
+            yield Seen(near, few)
 
     whole = FolderStore.look
     monkeypatch.setattr(FolderStore, "look", look)

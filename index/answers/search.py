@@ -21,6 +21,7 @@ from ..scoring.artist_scores import (
     artist_scores,
     compensated,
     largest,
+    paintings_by,
     with_tail,
 )
 from ..scoring.neighbourhood import FEWEST, NEAREST, nearness, query_expansion, similarity
@@ -280,7 +281,7 @@ class Gallery:
         """
         tail = self._tail_estimate(query, candidates)
         own = self.store.artists_at(list(query.own))
-        left_out = np.bincount(own + 1, minlength=len(self.store.artists.keys) + 1)[1:]
+        left_out = paintings_by(own, len(self.store.artists.keys))
         scored = _scored(candidates, self.store.artists.paintings, left_out, tail)
         for some in blocks(len(others), max(1, SCORED_AT_ONCE // max(len(left_out), 1))):
             again = self._scored_without(others[some], candidates, scored)
@@ -318,7 +319,7 @@ class Gallery:
         probabilities, unknown = calibration.posterior(scored.scores)
         order = largest(np.where(scored.is_near, probabilities, -np.inf), k)
         is_there = np.take_along_axis(scored.is_near, order, axis=1)
-        nearest = {code: _nearest_first(candidates, code) for code in np.unique(order[is_there]).tolist()}
+        nearest = {code: _nearest_first(candidates, code) for code in {*order[is_there].tolist()}}
         shown = []  # for each of the others, the artists and their places
         for other, codes, there in zip(others, order, is_there, strict=True):
             own = query.own | other
@@ -402,7 +403,7 @@ def _fewer_of(others: Sequence[frozenset[int]], candidates: Candidates, rows: In
     """
     numbers = [candidates.by(code) for code in codes.tolist()]
     artists, every = np.repeat(np.arange(len(codes)), [*map(len, numbers)]), np.concatenate(numbers)
-    places, cosines = candidates.places[every], candidates.cosines[every]
+    places, cosines = candidates.places_of(every), candidates.cosines[every]
     left_out = [others[row] for row in rows[artists].tolist()]
     cosines[[place in other for place, other in zip(places.tolist(), left_out, strict=True)]] = -np.inf
     return Candidates(places, artists, cosines, are_all=True)
@@ -411,7 +412,8 @@ def _fewer_of(others: Sequence[frozenset[int]], candidates: Candidates, rows: In
 def _nearest_first(candidates: Candidates, artist: int) -> list[int]:
     """The places of an artist's paintings."""
     numbers = candidates.by(artist)
-    found: list[int] = candidates.places[numbers[np.argsort(-candidates.cosines[numbers], kind="stable")]].tolist()
+    order = np.argsort(-candidates.cosines[numbers], kind="stable")
+    found: list[int] = candidates.places_of(numbers[order]).tolist()
     return found
 
 

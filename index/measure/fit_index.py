@@ -69,16 +69,17 @@ class Divided:
     def of(cls, generation: Generation, is_chosen: Mask) -> Divided:
         """A generation in a folder; numbers are places in its table."""
         paintings, vectors = generation.paintings, generation.vectors
+        codes = paintings.codes.astype(np.int64)
 
         def some(start: int) -> Some:
             places = np.arange(start, min(start + AT_ONCE, len(paintings)))
             hashes = np.array(paintings.cells("vector_sha256", places.tolist()), str)
-            return Some(places, paintings.codes[places], is_chosen[places], hashes, vectors.at(places))
+            return Some(places, codes[places], is_chosen[places], hashes, vectors.at(places))
 
         def done(job: Callable[[Some], P]) -> Iterator[P]:
             return (job(some(start)) for start in range(0, len(paintings), AT_ONCE))
 
-        return cls(paintings.codes, is_chosen, done, vectors.at)
+        return cls(codes, is_chosen, done, vectors.at)
 
 
 def calibrate_index(index: Divided, name: str) -> Calibration:

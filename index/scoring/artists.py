@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .sums import Sums
-from .vectors import NOBODY, Array, Integers, Rows
+from .vectors import NOBODY, Array, Codes, Integers, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def artist_names(table: pd.DataFrame, codes: npt.NDArray[np.int64], keys: list[s
     return [str(first[code]) for code in range(len(keys))]
 
 
-def centroids_of(vectors: Rows, codes: Integers, keys: Sequence[str]) -> Array:
+def centroids_of(vectors: Rows, codes: Integers | Codes, keys: Sequence[str]) -> Array:
     """(artists, d) at unit length: the mean of each artist's vectors (n, d)."""
     return centroids_of_sums(Sums.of(vectors, codes), len(keys))
 

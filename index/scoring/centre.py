@@ -14,7 +14,6 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from .mapped import zeros
 from .sums import AT_ONCE, QUANTUM, Sums, whole
@@ -25,7 +24,7 @@ from .vectors import NOBODY, Array, Codes, Integers, Made, Rows, blocks
 DOUBT = 5
 
 
-def centre_of(embeddings: Rows, artists: npt.NDArray[np.int64]) -> Array:
+def centre_of(embeddings: Rows, artists: Integers | Codes) -> Array:
     """(d,) the mean of the artists' means, shrunk towards the origin if there are few artists.
 
     embeddings: (n, d) unit vectors as the model gives them; artists: (n,) codes; each -1 is a different artist.

@@ -30,13 +30,14 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from .vectors import Array, Doubles, Integers, nearest_rows, vector_hash
+from .vectors import Array, Doubles, Integers, blocks, nearest_rows, vector_hash
 
 LEAST_BANDWIDTH = 0.12  # with a smaller one, a single landmark gets nearly everything, and float32 loses the others
 LANDMARKS = 2000  # maximal number; 1,000 and 9,450 gave the same AUC to 0.0003
 FEWEST = 100  # landmarks: with 30 the verdict was worse than with distance alone, with 100 better
 NEAREST = 5  # paintings by which one of the index is expanded; 3 and 10 gave the same on validation, within noise
-EXPANDED_AT_ONCE = 4096  # paintings at once, whose nearest are 20 MB of vectors
+EXPANDED_AT_ONCE = 4096  # paintings whose nearest are found together
+GATHERED = 256  # paintings whose nearest are copied together: a megabyte of vectors
 
 
 @dataclass(frozen=True)
@@ -181,9 +182,11 @@ def expanded(vectors: Array, gallery: Array, own: Integers, copies: Integers) ->
             near = nearest_rows(gallery, np.ascontiguousarray(vectors[some]), room)
             is_copy = copies[near] == copies[own[some], None]
             first = np.argsort(is_copy, axis=1, kind="stable")[:, :NEAREST]
-            others = gallery[np.take_along_axis(near, first, axis=1)]
-            others[np.take_along_axis(is_copy, first, axis=1)] = 0  # if there are fewer others: adds nothing
-            found[some] = query_expansion(vectors[some], others)
+            near, is_copy = (np.take_along_axis(each, first, axis=1) for each in (near, is_copy))
+            for rows in blocks(len(some), GATHERED):
+                others = gallery[near[rows]]
+                others[is_copy[rows]] = 0  # if there are fewer others: adds nothing
+                found[some[rows]] = query_expansion(vectors[some[rows]], others)
     return found
 
 

@@ -33,6 +33,7 @@ SWAPPED = 6  # the same for an approximate index; further swaps by its 8-bit cod
 ROUNDING = 1e-5  # more than the rounding error between two float32 products of unit vectors
 REACH = 4  # minimal number of vectors in the lists that are read, per neighbour: long answers need more lists
 MOST_ON_GPU = 2048  # FAISS' limit of neighbours on a GPU
+RANKED_AT_ONCE = 1 << 16  # cosines of which the largest are found together, so that not all of them are copied
 IN_CACHE = 1 << 20  # bytes of vectors that are multiplied with all queries before the next are read
 MADE_AT_ONCE = 1 << 22  # numbers: 16 MB of vectors that are computed for a search
 FEW = 1 << 11  # vectors: numpy compares so many with as many in less time than importing FAISS takes
@@ -209,7 +210,7 @@ class Vectors:
             found[is_here] = part.matrix[stored[is_here] - self._starts[number]]
         return found
 
-    def cosines(self, queries: Array, among: Integers | None = None) -> Doubles:
+    def cosines(self, queries: Array, among: Integers | None = None) -> Array:
         """(q, n) cosines to queries (q, d), up to rounding of float32.
 
         The vectors are read once for all queries, and each query's cosines do not depend on the other queries. among:
@@ -217,18 +218,18 @@ class Vectors:
         """
         size = max(1, IN_CACHE // (4 * self.dim))
         if among is not None:
-            found = np.empty((len(queries), len(among)))
+            found = np.empty((len(queries), len(among)), np.float32)
             for start in range(0, len(among), size):
                 _multiply(self.at(among[start : start + size]), queries, found[:, start:])
             return found
-        found = np.empty((len(queries), int(self._starts[-1])))
+        found = np.empty((len(queries), int(self._starts[-1])), np.float32)
         for part, start in zip(self.parts, self._starts[:-1].tolist(), strict=True):
             for row in range(0, len(part.matrix), size):
                 _multiply(part.matrix[row : row + size], queries, found[:, start + row :])
         return found if self._kept is None else found[:, self._kept]
 
     def nearest_by(
-        self, cosines: Doubles, queries: Array, k: int, among: Integers | None = None
+        self, cosines: Array, queries: Array, k: int, among: Integers | None = None
     ) -> tuple[Integers, Doubles]:
         """`nearest` from known cosines (q, n) to the places among (n,); None for all."""
         near = [_largest(each, k) for each in cosines]
@@ -311,19 +312,22 @@ class Vectors:
         return np.take_along_axis(padded, order, 1), np.take_along_axis(apart, order, 1)
 
 
-def _multiply(block: Array, queries: Array, found: Doubles) -> None:
+def _multiply(block: Array, queries: Array, found: Array) -> None:
     """Write the products of vectors (m, d) with each query (q, d) into the first m columns of found (q, n or more)."""
     for of_query, query in zip(found, queries, strict=True):
         of_query[: len(block)] = block @ query
 
 
-def _largest(cosines: Doubles, k: int) -> Integers:
+def _largest(cosines: Array, k: int) -> Integers:
     """Places of the k largest cosines (n,), and of those that may be below them only by rounding."""
-    count = len(cosines)
-    edge = np.partition(cosines, count - k)[count - k] if k < count else -np.inf
-    is_sure = cosines > edge + ROUNDING
-    is_near = (cosines >= edge - ROUNDING) & ~is_sure
-    return np.concatenate([np.flatnonzero(is_sure), np.flatnonzero(is_near)[: k + MARGIN]])
+    best = cosines[:0]
+    for some in blocks(len(cosines), max(RANKED_AT_ONCE, k)):
+        best = np.concatenate([best, cosines[some]])
+        best = np.partition(best, -k)[-k:] if k < len(best) else best
+    edge = best.min(initial=np.inf).astype(np.float64) if k < len(cosines) else -np.inf
+    places = np.flatnonzero(cosines >= edge - ROUNDING)
+    is_sure = cosines[places] > edge + ROUNDING
+    return np.concatenate([places[is_sure], places[~is_sure][: k + MARGIN]])
 
 
 def searched(matrix: Rows, queries: Array, k: int, mask: Mask | None = None) -> tuple[Array, Integers]:
@@ -354,9 +358,11 @@ def nearest_rows(matrix: Array, queries: Array, k: int) -> Integers:
     found = np.empty((len(queries), k), np.int64)
     for some in blocks(len(queries), IN_CACHE // (4 * len(matrix))):
         products = queries[some] @ matrix.T
-        edge = np.partition(products, len(matrix) - k, axis=1)[:, len(matrix) - k, None]
-        is_equal, room = products == edge, k - (products > edge).sum(axis=1, keepdims=True)
-        near = np.nonzero((products > edge) | (is_equal & (np.cumsum(is_equal, axis=1) <= room)))[1].reshape(-1, k)
+        edge = np.partition(products, len(matrix) - k, axis=1)[:, len(matrix) - k, None].copy()
+        is_near, is_equal = products > edge, products == edge
+        room = k - is_near.sum(axis=1, keepdims=True)
+        is_near |= is_equal & (np.cumsum(is_equal, axis=1, dtype=np.int32) <= room)
+        near = np.nonzero(is_near)[1].reshape(-1, k)
         order = np.argsort(-np.take_along_axis(products, near, 1), axis=1, kind="stable")
         found[some] = np.take_along_axis(near, order, 1)
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import BadSetting
+from ..scoring.artist_scores import paintings_by
 from ..scoring.artists import centroids_of
 from ..scoring.neighbourhood import LANDMARKS, Landmarks, first_of_copies
 from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 20_000  # paintings in the cache: some megabytes
 COLUMNS = ("id", "path", "artist", "title", "year", *FURTHER)  # of a Painting
-COMPARED = 1 << 23  # cosines in memory at once: 64 MB, or those of a single query if they are more
+COMPARED = 1 << 23  # cosines in memory at once: 32 MB, or those of a single query if they are more
 
 
 class Known:
@@ -125,7 +126,7 @@ class FolderStore:
         return [self._known.content(place) for place in places]
 
     def artists_at(self, places: Sequence[int]) -> Integers:
-        return self._paintings.codes[self._found_among(places)]
+        return self._paintings.codes[self._found_among(places)].astype(np.int64)
 
     def vectors_at(self, places: Sequence[int]) -> Array:
         return self._vectors.at(places)
@@ -143,17 +144,17 @@ class FolderStore:
                 yield Seen(self._nearest_by_lists(query, k), self._candidates_by_lists(query, own))
             return
         among = self._allowed_places
-        places = np.arange(len(self._paintings)) if among is None else among
         artists = self._paintings.codes if among is None else self._paintings.codes[among]
         by_artist: dict[int, Integers] = {}
-        size = max(1, COMPARED // len(places))
+        size = max(1, COMPARED // len(artists))
         for start in range(0, len(queries), size):
             some = slice(start, start + size)
             cosines = self._vectors.cosines(queries[some], among)
             near = self._vectors.nearest_by(cosines, queries[some], min(max(wanted[some]), len(self)), among)
             for number, own in enumerate(excluded[some]):
-                cosines[number, np.searchsorted(places, self._found_among(own))] = -np.inf
-                candidates = Candidates(places, artists, cosines[number], are_all=True, by_artist=by_artist)
+                own = self._found_among(own)
+                cosines[number, own if among is None else np.searchsorted(among, own)] = -np.inf
+                candidates = Candidates(among, artists, cosines[number], are_all=True, by_artist=by_artist)
                 yield Seen(_near(near[0][number], near[1][number], wanted[start + number]), candidates)
 
     def search(self, words: Sequence[str], artist: int | None, start: int, count: int) -> tuple[list[int], int]:
@@ -194,7 +195,7 @@ class FolderStore:
     def artists(self) -> Artists:
         codes, keys = self._paintings.codes, self._paintings.artist_keys
         found = codes if self._allowed_places is None else codes[self._allowed_places]
-        return Artists(keys, self._known.names, np.bincount(found + 1, minlength=len(keys) + 1)[1:])
+        return Artists(keys, self._known.names, paintings_by(found, len(keys)))
 
     @property
     def landmarks(self) -> Landmarks:

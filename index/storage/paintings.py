@@ -14,11 +14,10 @@ from itertools import chain, compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from ...embedder.catalogs.attribution import merged
-from ..scoring.vectors import Integers, Mask
+from ..scoring.vectors import Codes, Integers, Mask, blocks
 from .batch import NONE, Batch, positions
 from .where import condition_of, holding, truth
 from .words import searched_text
@@ -37,7 +36,8 @@ class Paintings:
         self._batches = batches
         self._starts = np.cumsum([0, *(len(batch) for batch in batches)])
         self._history, self._qualified = history, qualified
-        self._gone = self._positions(np.unique(removed))  # ascending
+        # Ascending. NumPy imports its masked arrays to find distinct numbers.
+        self._gone = self._positions(np.unique(removed)) if len(removed) else np.empty(0, np.int64)
 
     def __len__(self) -> int:
         return int(self._starts[-1]) - len(self._gone)
@@ -69,7 +69,7 @@ class Paintings:
         return [str(name) for name in self.cells("artist", first.tolist())]
 
     @property
-    def codes(self) -> Integers:
+    def codes(self) -> Codes:
         """(n,) the artists' numbers, -1 for nobody."""
         return self._coded[0]
 
@@ -233,8 +233,9 @@ class Paintings:
 
     @cached_property
     def _corrected_places(self) -> Integers:
-        rows = np.empty(0, np.int64) if self._history is None else self._history["row"].to_numpy(np.int64)
-        return self.places_of_rows(np.unique(rows))
+        if self._history is None:
+            return np.empty(0, np.int64)
+        return self.places_of_rows(np.unique(self._history["row"].to_numpy(np.int64)))
 
     @cached_property
     def _corrected(self) -> dict[int, dict[str, Any]]:
@@ -284,17 +285,16 @@ class Paintings:
         found = merged(known, [numbers[id_] for id_ in ids[ends]])
         return {key: str(one) for key, one in zip(known, found, strict=True) if one != key}
 
-    def _numbered(self, name: str) -> tuple[npt.NDArray[np.int32], list[str]]:
+    def _numbered(self, name: str) -> tuple[Codes, list[str]]:
         """A column's current texts as numbers (n,), NONE if missing, and the text of each number."""
         number_of: dict[str, int] = {}
-        parts, known, ours = [], None, np.array([NONE], np.int32)
-        for batch in self._batches:
+        known, ours, found = None, np.array([NONE], np.int32), np.empty(int(self._starts[-1]), np.int32)
+        for start, batch in zip(self._starts.tolist(), self._batches, strict=False):
             numbers, texts = batch.numbers(name)
             if known is None or not texts.equals(known):  # those of one file have the same
                 known, words = texts, texts.to_pylist()
                 ours = np.array([*(number_of.setdefault(text, len(number_of)) for text in words), NONE], np.int32)
-            parts.append(ours[numbers])
-        found = np.concatenate(parts)
+            found[start : start + len(batch)] = ours[numbers]
         kept = self.kept
         found = found if kept is None else found[kept]
         if self._said is not None and name in self._said:
@@ -306,15 +306,17 @@ class Paintings:
         return found, list(number_of)
 
     @cached_property
-    def _coded(self) -> tuple[Integers, list[str]]:
+    def _coded(self) -> tuple[Codes, list[str]]:
         numbers, texts = self._numbered("artist_key")
         is_there = np.zeros(len(texts) + 1, bool)
         is_there[numbers] = True  # NONE in the last place
         names = [self._same.get(text, text) for text in texts]
         keys = sorted({name for name, there in zip(names, is_there[:-1].tolist(), strict=True) if there})
         code_of = {key: code for code, key in enumerate(keys)}
-        codes = np.array([*(code_of.get(name, NONE) for name in names), NONE], np.int64)
-        return codes[numbers], keys
+        codes = np.array([*(code_of.get(name, NONE) for name in names), NONE], np.int32)
+        for some in blocks(len(numbers), AT_ONCE):
+            numbers[some] = codes[numbers[some]]
+        return numbers, keys
 
 
 AT_ONCE = 1 << 16  # paintings read at once to find the first of each artist

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ..scoring.artist_scores import paintings_by
 from ..scoring.artists import centroids_of
 from ..scoring.vectors import Array, Codes, Integers, Vectors
 from .address import Address
@@ -139,8 +140,7 @@ class Folder(Original):
 
 def named_artists(codes: Integers | Codes, keys: Sequence[str], names: Sequence[str]) -> list[tuple[str, str, int]]:
     """The key, the name and the number of paintings of each artist. codes: (n,) of the paintings."""
-    counts = np.bincount(codes + 1, minlength=len(keys) + 1)[1:].tolist()
-    return list(zip(keys, names, counts, strict=True))
+    return list(zip(keys, names, paintings_by(codes, len(keys)).tolist(), strict=True))
 
 
 class EntriesOf:

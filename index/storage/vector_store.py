@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ...embedder.catalogs.attribution import attribution
 from ..scoring.neighbourhood import Landmarks
-from ..scoring.vectors import Array, Doubles, Integers
+from ..scoring.vectors import Array, Codes, Doubles, Integers
 from .manifest import Manifest
 
 if TYPE_CHECKING:
@@ -75,15 +75,19 @@ class Near(NamedTuple):
 class Candidates:
     """Paintings compared with a query one by one: (c,) places, artists' numbers (-1 for nobody), cosines to it.
 
-    A cosine of -inf marks one that must not count. are_all: no other can be found. by_artist: what `by` found for some
-    artists, which candidates with the same paintings may share.
+    places: None if they are all, in order. A cosine of -inf marks one that must not count. are_all: no other can be
+    found. by_artist: what `by` found for some artists; candidates with the same paintings may share it.
     """
 
-    places: Integers
-    artists: Integers
-    cosines: Doubles
+    places: Integers | None
+    artists: Integers | Codes
+    cosines: Doubles | Array
     are_all: bool
     by_artist: dict[int, Integers] = field(default_factory=dict)
+
+    def places_of(self, numbers: Integers) -> Integers:
+        """(m,) the places of some of these."""
+        return numbers if self.places is None else self.places[numbers]
 
     def by(self, artist: int) -> Integers:
         """(a,) which of these are by an artist."""
