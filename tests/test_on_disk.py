@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from artidx import Index
 from artidx.embedder.catalogs import catalog as reading
 from artidx.embedder.catalogs import on_disk as disk
 from artidx.embedder.catalogs.catalog import Catalog, ColumnNames, read_catalog
@@ -134,6 +135,23 @@ def test_rows_that_occur_again_are_those_that_pandas_finds_even_if_all_share_a_n
         twice = again(table, ["one", "two"])
         kept = on_disk(cut(table, ~twice))
     pd.testing.assert_frame_equal(kept, table[~twice])
+
+
+def test_an_index_has_the_same_files_however_many_rows_are_at_hand(collection, embedder, tmp_path, monkeypatch):
+    copy = next(collection.rglob("*.png"))
+    (collection / "Somebody Else").mkdir()
+    (collection / "Somebody Else" / "copy.png").write_bytes(copy.read_bytes())
+    (collection / "Somebody Else" / "broken.png").write_text("no image")
+
+    def built(name: str) -> tuple[object, dict[str, bytes]]:
+        report = Index.build(tmp_path / name, collection, embedder=embedder)[1]
+        files = (path for path in (tmp_path / name).rglob("*") if path.suffix in (".parquet", ".npy", ".arrow"))
+        return dataclasses.replace(report, seconds=0, reading=0), {path.name: path.read_bytes() for path in files}
+
+    report, files = built("at once")
+    monkeypatch.setattr(disk, "ROWS", 2)
+    assert built("two at a time") == (report, files)
+    assert [len(report.twice), len(report.skipped)] == [1, 1]
 
 
 def test_a_full_disk_is_one_line_that_names_it(tmp_path, monkeypatch):

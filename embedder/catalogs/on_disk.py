@@ -57,14 +57,15 @@ def on_disk(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """
     import pyarrow as pa
 
-    labels: list[npt.NDArray[np.int64]] = []
+    tables = iter(tables)
+    first = next(tables)
+    labels, numbers = [], {name: kind for name, kind in first.dtypes.items() if kind not in (object, "str")}
     try:
         with tempfile.TemporaryFile() as file:
-            written = (_arrow(table, labels) for table in tables)
-            first = next(written)
-            with pa.ipc.new_file(file, first.schema) as writer:
-                for some in chain([first], written):
-                    writer.write_table(some)
+            with pa.ipc.new_file(file, _arrow(first[:0]).schema) as writer:
+                for table in chain([first], tables):
+                    labels.append(table.index.to_numpy(np.int64))
+                    writer.write_table(_arrow(table))
             file.flush()
             data = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as problem:
@@ -74,7 +75,7 @@ def on_disk(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
         raise OutOfResources(f"{where}: no room for the text of a table; name a larger folder in TMPDIR") from None
     kept = pa.ipc.open_file(data).read_all()
     types = {pa.large_string(): pd.StringDtype("pyarrow", np.nan), pa.int64(): pd.Int64Dtype()}
-    found: pd.DataFrame = kept.to_pandas(types_mapper=types.get).set_axis(np.concatenate(labels))
+    found: pd.DataFrame = kept.to_pandas(types_mapper=types.get).astype(numbers).set_axis(np.concatenate(labels))
     pa.default_memory_pool().release_unused()  # of writing: as much as a piece
     return found
 
@@ -86,28 +87,31 @@ def in_memory(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def again(table: pd.DataFrame, names: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which rows (n,) have in some columns the cells of an earlier one.
+    """Which rows (n,) have in some columns the cells of an earlier one."""
+    places = alike(table, names)
+    found = np.zeros(len(table), bool)
+    found[places] = table[list(names)].iloc[places].duplicated()
+    return found
 
-    Memory has a number of each row, and the text of those that share theirs with another.
+
+def alike(table: pd.DataFrame, names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The places of all rows that have in some columns the cells of another; hardly ever of a further one, too.
+
+    Memory has a number of each row, and of those that share theirs their text is worth a look.
     """
     columns = table[list(names)]
     numbers = np.empty(len(table), np.uint64)
     for some in pieces(len(table)):
         numbers[some] = pd.util.hash_pandas_object(columns.iloc[some], index=False, categorize=False)
     ordered = np.sort(numbers)  # less memory than a hash table of all
-    alike = np.flatnonzero(pd.Index(numbers).isin(ordered[1:][ordered[1:] == ordered[:-1]]))
-    found = np.zeros(len(table), bool)
-    found[alike] = columns.iloc[alike].duplicated()
-    return found
+    return np.flatnonzero(pd.Index(numbers).isin(ordered[1:][ordered[1:] == ordered[:-1]]))
 
 
-def _arrow(table: pd.DataFrame, labels: list[npt.NDArray[np.int64]]) -> Any:
-    """The columns as Arrow has them; the labels of the rows are noted."""
+def _arrow(table: pd.DataFrame) -> Any:
     import pyarrow as pa
 
     def column(cells: pd.Series[Any]) -> Any:
         is_text = cells.dtype == object or cells.dtype == "str"
         return pa.array(cells, pa.large_string() if is_text else None, from_pandas=True)
 
-    labels.append(table.index.to_numpy(np.int64))
     return pa.table({str(name): column(cells) for name, cells in table.items()})

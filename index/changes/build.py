@@ -26,6 +26,7 @@ import pandas as pd
 
 from ...embedder.catalogs.attribution import artist_key, attributed
 from ...embedder.catalogs.catalog import COLUMNS, Catalog
+from ...embedder.catalogs.on_disk import alike, on_disk, pieces
 from ...embedder.locations import Reader, absolute, is_remote
 from ...embedder.parallel import Bar, no_bar
 from ...embedder.pictures.images import MAX_PIXELS
@@ -134,7 +135,7 @@ def build(
         check_free(index, replace)
         check_strict(catalog.skipped, settings)
         found = _embed(catalog.table, embedder, index / "building", settings, bar)
-        table = rows_of(catalog.table, found.kept, found.sha256, first_row=0)
+        table = _kept_rows(catalog.table, found, first_row=0)
         skipped = (*catalog.skipped, *found.skipped)
         if table.empty:
             shutil.rmtree(index / "building")
@@ -198,7 +199,7 @@ def add(
         if dry_run:
             return dataclasses.replace(change.report(fresh), dry_run=True)
         found = _embed(fresh, embedder, index / "building", settings, bar)
-        added = rows_of(fresh, found.kept, found.sha256, first_row=before.manifest.next_row)
+        added = _kept_rows(fresh, found, first_row=before.manifest.next_row)
         report = dataclasses.replace(
             change.report(added, found.skipped),
             embedded=found.embedded,
@@ -296,6 +297,7 @@ def _twice_now(paintings: Paintings, rows: set[int]) -> tuple[tuple[tuple[str, s
 def _twice(table: pd.DataFrame, rows: set[int] | None = None) -> tuple[tuple[tuple[str, str], ...], ...]:
     """Paintings of the index with equal content and different artists; with rows, only if one of these is among
     them."""
+    table = table.iloc[alike(table, ["sha256"])]
     named = table[table["artist_key"].notna() & (table["sha256"] != "")]
     again = named[named["sha256"].duplicated(keep=False)]
     return tuple(
@@ -377,10 +379,10 @@ def _carried(said: pd.DataFrame, old: pd.DataFrame, added: pd.DataFrame) -> pd.D
 
 class _Embedded(NamedTuple):
     """Results for n images. kept: (n,) bool; sha256 and embeddings (as the model gives them): only of the kept ones, in
-    order."""
+    order, on disk."""
 
     kept: npt.NDArray[np.bool_]
-    sha256: list[str]
+    sha256: pd.Series[str]
     embeddings: Array
     skipped: tuple[tuple[str, str], ...]
     embedded: int = 0
@@ -426,19 +428,24 @@ def _embed(table: pd.DataFrame, embedder: Embedder, building: Path, settings: Se
 
 def _gathered(shards: Sequence[Path], building: Path, dim: int) -> _Embedded:
     """What is in some shards; the embeddings in a file that has no name and ends with its last reader."""
-    kept, sha256, problems = [np.empty(0, bool)], list[str](), list[tuple[str, str]]()
+    kept, problems = [np.empty(0, bool)], list[tuple[str, str]]()
     with tempfile.TemporaryFile(dir=building) as file:
-        for path in shards:
-            shard = read_shard(path)
-            if shard is None:
-                raise damaged(path, "cannot be read")
-            kept.append((shard["problem"] == "").to_numpy(bool))
-            sha256 += shard["sha256"][kept[-1]].tolist()
-            problems += _problems(shard)
-            file.writelines(shard["embedding"][kept[-1]])
+
+        def contents() -> Iterator[pd.DataFrame]:
+            yield pd.DataFrame({"sha256": []}, dtype="str")
+            for path in shards:
+                shard = read_shard(path)
+                if shard is None:
+                    raise damaged(path, "cannot be read")
+                kept.append((shard["problem"] == "").to_numpy(bool))
+                problems.extend(_problems(shard))
+                file.writelines(shard["embedding"][kept[-1]])
+                yield shard.loc[kept[-1], ["sha256"]]
+
+        sha256 = on_disk(contents())["sha256"]
         file.flush()
         shape = len(sha256), dim
-        embeddings = np.memmap(file, np.float32, "r", shape=shape) if sha256 else np.empty(shape, np.float32)
+        embeddings = np.memmap(file, np.float32, "r", shape=shape) if len(sha256) else np.empty(shape, np.float32)
     return _Embedded(np.concatenate(kept), sha256, np.asarray(embeddings), tuple(problems))
 
 
@@ -546,6 +553,19 @@ def check_strict(problems: Sequence[tuple[str, str]], settings: Settings) -> Non
     """Raises UnreadableImage for the first (path, reason) of what could not be read, if settings are strict."""
     if settings.strict and problems:
         raise UnreadableImage(f"{problems[0][0]}: {problems[0][1]}; without --strict it would be skipped")
+
+
+def _kept_rows(table: pd.DataFrame, found: _Embedded, first_row: int) -> pd.DataFrame:
+    """A catalog's kept paintings in the columns of an index, their text on disk."""
+
+    def rows() -> Iterator[pd.DataFrame]:
+        start = 0
+        for some in pieces(len(table)):
+            stop = start + int(found.kept[some].sum())
+            yield rows_of(table.iloc[some], found.kept[some], found.sha256.iloc[start:stop].tolist(), first_row + start)
+            start = stop
+
+    return on_disk(rows()).reset_index(drop=True)
 
 
 def rows_of(table: pd.DataFrame, is_kept: npt.NDArray[np.bool_], sha256: Sequence[str], first_row: int) -> pd.DataFrame:
