@@ -20,7 +20,7 @@ import artidx
 from artidx import Embedder, Index, read_catalog
 from artidx.errors import BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
 from artidx.index.scoring.artist_scores import KERNEL, artist_scores, paintings_by
-from artidx.index.scoring.vectors import NOBODY, Part, Vectors, _largest, distances
+from artidx.index.scoring.vectors import NOBODY, Part, Vectors, _largest, distances, nearest_rows
 from made import DIM, HUES, MUSEUM, painting, small_model
 
 
@@ -284,6 +284,12 @@ def test_neither_scores_nor_the_nearest_depend_on_how_many_paintings_are_read_at
     assert found[0].paintings.tobytes() == again[0].paintings.tobytes()
     assert found[1].tolist() == again[1].tolist()
     assert {*np.argsort(-cosines, kind="stable")[:k].tolist()} <= {*found[1].tolist()}
+
+
+@given(st.integers(0, 2**31), st.integers(1, 9))
+def test_nearest_rows_equal_a_stable_sort(seed, k):
+    matrix = np.random.default_rng(seed).integers(-1, 2, (9, 3)).astype(np.float32)  # many products are equal
+    assert nearest_rows(matrix, matrix, k).tolist() == np.argsort(-matrix @ matrix.T, kind="stable")[:, :k].tolist()
 
 
 def test_a_question_copies_no_array_of_all_paintings():

@@ -357,15 +357,19 @@ def nearest_rows(matrix: Array, queries: Array, k: int) -> Integers:
         return searched(matrix, queries, k)[1]
     found = np.empty((len(queries), k), np.int64)
     for some in blocks(len(queries), IN_CACHE // (4 * len(matrix))):
-        products = queries[some] @ matrix.T
-        edge = np.partition(products, len(matrix) - k, axis=1)[:, len(matrix) - k, None].copy()
-        is_near, is_equal = products > edge, products == edge
-        room = k - is_near.sum(axis=1, keepdims=True)
-        is_near |= is_equal & (np.cumsum(is_equal, axis=1, dtype=np.int32) <= room)
-        near = np.nonzero(is_near)[1].reshape(-1, k)
-        order = np.argsort(-np.take_along_axis(products, near, 1), axis=1, kind="stable")
-        found[some] = np.take_along_axis(near, order, 1)
+        found[some] = _largest_of_each(queries[some] @ matrix.T, k)
     return found
+
+
+def _largest_of_each(products: Array, k: int) -> Integers:
+    """(q, k) where the k largest of each row of products (q, m) are, largest first; of equal ones the first."""
+    edge = np.partition(products, -k, axis=1)[:, -k, None].copy()
+    is_near, is_equal = products > edge, products == edge
+    room = k - is_near.sum(axis=1, keepdims=True)
+    is_near |= is_equal & (np.cumsum(is_equal, axis=1, dtype=np.int32) <= room)
+    near = np.nonzero(is_near)[1].reshape(-1, k)
+    order = np.argsort(-np.take_along_axis(products, near, 1), axis=1, kind="stable")
+    return np.take_along_axis(near, order, 1)
 
 
 def _searched_at_once(matrix: Array, queries: Array, k: int, mask: Mask | None) -> tuple[Array, Integers]:
