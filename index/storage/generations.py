@@ -489,7 +489,7 @@ def read_generation(
     paintings, vectors = inside.paintings, inside.vectors()
     if not len(paintings) == len(vectors) == manifest.paintings:
         raise damaged(folder, f"{len(paintings):,} paintings, the manifest says {manifest.paintings:,}")
-    if any(before.rows[-1] >= after.rows[0] for before, after in pairwise(filter(len, found))):
+    if any(before.ends[1] >= after.ends[0] for before, after in pairwise(filter(len, found))):
         raise damaged(folder, "the numbers of the paintings do not ascend")
     hashed.remember_prints([(seen[name], manifest.files[name]) for name in missing])
     return Generation(

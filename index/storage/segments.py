@@ -99,17 +99,19 @@ class Segment:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     @property
+    def ends(self) -> tuple[int, int]:
+        """The first and the last of the paintings' numbers."""
+        parts = [batch.rows for batch in self.mapped if len(batch)]
+        return int(parts[0][0]), int(parts[-1][-1])
+
+    @property
     def tables(self) -> Tables:
         """The paintings, to be written again."""
         import pyarrow as pa
 
         schema = pa.unify_schemas([batch.schema for batch in self.mapped], promote_options="permissive")
-        some = [
-            (batch, np.arange(*rows.indices(len(batch))))
-            for batch in self.mapped
-            for rows in blocks(len(batch), AT_ONCE)
-        ]
-        return Tables(schema, lambda: (batch.table(rows) for batch, rows in some))
+        some = [(batch, rows) for batch in self.mapped for rows in blocks(len(batch), AT_ONCE)]
+        return Tables(schema, lambda: (batch.table(np.arange(rows.start, rows.stop)) for batch, rows in some))
 
     @cached_property
     def matrix(self) -> Rows:
@@ -244,9 +246,11 @@ def joined(segments: Sequence[Segment | Draft], removed: Integers) -> Draft:
     """Several segments as one, without removed paintings. Drafts among them have their hashes."""
     import pyarrow as pa
 
-    stays = [np.delete(np.arange(len(segment)), left_of(segment, removed)) for segment in segments]
     ends = np.cumsum([0, *(len(segment) for segment in segments)])
-    places = np.concatenate([kept + start for kept, start in zip(stays, ends[:-1], strict=True)])
+    stays = np.ones(ends[-1], bool)
+    for segment, start in zip(segments, ends[:-1], strict=True):
+        stays[start + left_of(segment, removed)] = False
+    places = np.flatnonzero(stays)
     written = [segment.tables for segment in segments]
     schema = pa.unify_schemas([tables.schema for tables in written], promote_options="permissive")
 
