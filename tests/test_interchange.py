@@ -135,6 +135,13 @@ def test_imported_paintings_find_their_files_and_keep_their_names(tmp_path, inde
     assert found.generation.table["path"].tolist() == table["path"].tolist()
 
 
+def test_images_in_object_storage_and_on_the_web_stay_where_they_are(tmp_path, embedder):
+    there = ["s3://scans/a.jpg", "https://museum.example/b.jpg", "c.jpg"]
+    write(tmp_path, UNIT, id=["a", "b", "c"], path=there)
+    found, _ = Index.import_vectors(tmp_path / "i.artidx", tmp_path, embedder=embedder)
+    assert found.generation.table["path"].tolist() == [*there[:2], str(tmp_path / "c.jpg")]
+
+
 def write(folder, vectors, **columns):
     np.save(folder / "vectors.npy", vectors, allow_pickle=True)
     pd.DataFrame(columns).to_parquet(folder / "paintings.parquet")

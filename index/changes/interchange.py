@@ -24,7 +24,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ...embedder.catalogs.catalog import COLUMNS, artist_key, year_of
-from ...embedder.locations import absolute
+from ...embedder.locations import absolute, is_remote
 from ...embedder.runtime import Embedder
 from ...errors import BadCatalog, BadIndex, ModelMismatch, exhausted
 from ...files import open_plain, plain_size, write_atomically
@@ -225,10 +225,7 @@ def _own(found: pd.DataFrame, start: int, folder: Path, keys: _Keys) -> pd.DataF
         {
             "row": np.arange(start, start + len(found), dtype=np.int64),
             "id": found["id"].astype("str"),
-            "path": [
-                absolute(os.path.join(folder, name)) if isinstance(name, str) and name else ""
-                for name in found.get("path", empty)
-            ],
+            "path": [_located(name, folder) for name in found.get("path", empty)],
             "artist": text["artist"],
             "artist_key": pd.Series(keys.of(found), dtype="str"),
             "title": text["title"],
@@ -238,3 +235,10 @@ def _own(found: pd.DataFrame, start: int, folder: Path, keys: _Keys) -> pd.DataF
     )
     others = [name for name in found.columns if name not in {*COLUMNS, *OWN_COLUMNS}]
     return pd.concat([own, found[others].astype("str")], axis=1).astype({"path": "str", "sha256": "str"})
+
+
+def _located(name: object, folder: Path) -> str:
+    """The location of an image by its name in a table beside which it is; empty if it has none."""
+    if not isinstance(name, str) or not name:
+        return ""
+    return name if is_remote(name) else absolute(os.path.join(folder, name))
