@@ -158,7 +158,7 @@ def test_a_cluster_that_is_not_there_is_one_line_at_once(address, error, words):
     started = time.monotonic()
     with pytest.raises(error, match=words), joined(address):
         pass
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # Ray itself tries for minutes
 
 
 # A worker, without Ray around it.

@@ -512,13 +512,13 @@ def test_a_change_that_took_too_long_is_finished_before_the_next_begins(index, t
     added = Index.add
 
     def slowly(*words, **settings):
-        time.sleep(2.5)
+        time.sleep(4.5)
         return added(*words, **settings)
 
     monkeypatch.setattr(Index, "add", slowly)
     images = [painting(tmp_path / f"{number}.png", 70 + number) for number in range(2)]
-    with served(index.source, uploads=tmp_path / "uploads", write_token=TOKEN, answer_s=2) as service:
-        with service.client(TOKEN) as client:  # two seconds: a change that waits so long before it begins is never made
+    with served(index.source, uploads=tmp_path / "uploads", write_token=TOKEN, answer_s=4) as service:
+        with service.client(TOKEN) as client:  # four seconds: what waits so long before it begins is never made
             assert client.post("/v1/paintings", **form(image=images[0])).json()["type"] == "urn:artidx:too-slow"
         monkeypatch.setattr(Index, "add", added)
         with service.client(TOKEN) as client:
