@@ -361,6 +361,7 @@ def test_a_wall_of_thousands_holds_only_what_is_on_the_screen(open_page, gallery
     page = open_page(gallery, "collection")
     expect(page.get_by_label("Paintings")).to_contain_text("16,375 paintings")
     expect(page.locator(".wall img, .wall .blank")).to_have_count(0)  # the gallery has no pictures: a wall of words
+    expect(page.locator(".wall li a").first).to_be_visible()  # before that, the page is not as long as the wall
     page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
     last = page.locator(".wall li[aria-posinset='16375'] a")
     expect(last).to_have_attribute("href", re.compile("painting"))
