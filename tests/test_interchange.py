@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -55,6 +56,13 @@ def test_what_goes_out_can_be_read_with_numpy_and_pandas_alone(tmp_path, index):
     assert vectors.shape == (12, DIM) == (len(table), facts["model"]["dim"])
     near = np.argsort(-vectors @ vectors[0])[1]
     assert table["id"][near] == index.nearest_paintings(f"id:{table['id'][0]}", k=1).paintings[0].painting.id
+
+
+def test_the_table_goes_out_some_rows_at_a_time_and_is_all_of_it(tmp_path, index, in_blocks):
+    index.label(pd.DataFrame({"id": ["Red Painter/R0.png"], "artist": ["Rosso"], "year": ["1899"]}), by="me")
+    index.export_vectors(tmp_path / "out")
+    assert pq.ParquetFile(tmp_path / "out" / "paintings.parquet").num_row_groups == 6
+    assert pd.read_parquet(tmp_path / "out" / "paintings.parquet").equals(index.generation.table)
 
 
 def test_vectors_straight_from_the_model_need_no_manifest(tmp_path, index, collection, embedder, in_blocks):

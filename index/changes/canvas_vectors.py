@@ -11,6 +11,7 @@ import base64
 import json
 import uuid
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from ...files import replacing
 from ..scoring.centre import uncentred
+from ..scoring.vectors import blocks
 from ..storage.generations import Generation
 
 CONTEXT = ["http://iiif.io/api/extension/embeddings/1/context.json", "http://iiif.io/api/presentation/3/context.json"]
@@ -26,13 +28,14 @@ AT_ONCE = 4096  # vectors in memory at once
 
 def write(generation: Generation, target: Path) -> None:
     """Write the annotations; nothing if no painting has a canvas."""
-    if "canvas" not in generation.table or not generation.table["canvas"].notna().any():
+    found = _annotations(generation)
+    if (first := next(found, None)) is None:
         return
     model = generation.manifest.model
     page = {"@context": CONTEXT, "id": _name(model.sha256, generation.sha256), "type": "AnnotationPage"}
     with replacing(target) as aside, aside.open("x", encoding="utf-8") as stream:
         stream.write(json.dumps(page)[:-1] + ', "items": [')
-        for number, each in enumerate(_annotations(generation)):
+        for number, each in enumerate(chain([first], found)):
             stream.write((",\n" if number else "\n") + json.dumps(each))
         stream.write("\n]}\n")
 
@@ -49,11 +52,10 @@ def _annotations(generation: Generation) -> Iterator[dict[str, Any]]:
         "normalization": True,
         "type": "image",
     }
-    table, matrix = generation.table, generation.vectors.matrix
-    centre = np.array(generation.manifest.centre, np.float32)
-    for start in range(0, len(table), AT_ONCE):
-        rows = table.iloc[start : start + AT_ONCE]
-        vectors = uncentred(np.asarray(matrix[start : start + AT_ONCE], np.float32), centre)
+    paintings, centre = generation.paintings, np.array(generation.manifest.centre, np.float32)
+    for some in blocks(len(paintings) if "canvas" in paintings.names else 0, AT_ONCE):
+        rows = paintings.frame(range(some.start, some.stop))
+        vectors = uncentred(np.asarray(generation.vectors.rows[some], np.float32), centre)
         for row, vector in zip(rows.to_dict("records"), vectors, strict=True):
             if isinstance(row["canvas"], str):
                 data = base64.b64encode(vector.astype("<f4").tobytes()).decode()

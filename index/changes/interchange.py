@@ -35,6 +35,7 @@ from ..scoring.vectors import Integers, Made, Rows, Vectors, blocks
 from ..storage import generations
 from ..storage.bounded_parquet import read_blocks
 from ..storage.manifest import Model
+from ..storage.paintings import Paintings
 from ..storage.segments import AT_ONCE, HASHED, OWN_COLUMNS, Tables
 from . import canvas_vectors
 from .build import Layout, Report, check_free, new_contents
@@ -58,11 +59,21 @@ def export_vectors(generation: generations.Generation, folder: Path) -> None:
             "calibration": manifest.calibration,
         }
         write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
-        generation.table.to_parquet(folder / "paintings.parquet", index=False)  # something else
+        _save_paintings(folder / "paintings.parquet", generation.paintings)  # something else
         _save_vectors(folder / "vectors.npy", generation.vectors)
         canvas_vectors.write(generation, folder / "embeddings.json")
     except OSError as problem:
         raise generations.unwritable(folder, problem) from None
+
+
+def _save_paintings(path: Path, paintings: Paintings) -> None:
+    import pyarrow.parquet as pq
+
+    schema = pa.Schema.from_pandas(paintings.frame([]), preserve_index=False)
+    with pq.ParquetWriter(path, schema) as rows:
+        for some in blocks(len(paintings), AT_ONCE):
+            frame = paintings.frame(range(some.start, some.stop))
+            rows.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
 
 
 def _save_vectors(path: Path, vectors: Vectors) -> None:
