@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from hypothesis import settings
 from artidx import Embedder, Index, read_catalog
 from artidx.cli import main as command_line
 from made import HUES, painting, small_model
+
+# Some tests interrupt themselves. A shell has what it starts in the background ignore that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The time of an example depends on how busy the machine is, so it is not tested.
 settings.register_profile("artidx", deadline=None)
