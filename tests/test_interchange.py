@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from artidx.errors import BadCatalog, BadIndex, ModelMismatch
 from artidx.index.changes import interchange
 from artidx.index.scoring import sums
 from artidx.index.scoring.centre import centred
-from artidx.index.storage import columns_file, segments
+from artidx.index.storage import columns_file, generations, segments
 from made import DIM, painting, small_model
 
 ROOT = Path(__file__).parent.parent
@@ -141,6 +142,23 @@ def test_imported_paintings_find_their_files_and_keep_their_names(tmp_path, inde
     assert (report.embedded, len(report.moved)) == (0, 6)
     assert found.generation.table["id"].tolist() == names
     assert found.generation.table["path"].tolist() == table["path"].tolist()
+
+
+def test_an_import_that_was_killed_just_before_it_was_published_is_finished_by_the_same_command(
+    tmp_path, index, embedder, monkeypatch
+):
+    index.export_vectors(tmp_path / "out")
+    path = tmp_path / "again.artidx"
+    with monkeypatch.context() as patch:
+        patch.setattr(generations, "make_current", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            Index.import_vectors(path, tmp_path / "out", embedder=embedder)
+    with pytest.raises(BadIndex, match="its build has not finished; run the same command again"):
+        Index.open(path)
+    found, _ = Index.import_vectors(path, tmp_path / "out", embedder=embedder)
+    assert found.generation.table.equals(index.generation.table)
+    assert found.check() == []
+    assert not (path / "building").exists()
 
 
 def test_images_in_object_storage_and_on_the_web_stay_where_they_are(tmp_path, embedder):

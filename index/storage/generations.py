@@ -33,7 +33,7 @@ import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -283,7 +283,7 @@ def current(index: Path) -> tuple[int, str]:
         if is_lost(index):
             raise damaged(path, "missing")
         if (index / "building").is_dir():
-            raise BadIndex(f"{index}: its build has not finished; run the same artidx build again")
+            raise BadIndex(f"{index}: its build has not finished; run the same command again")
         raise BadIndex(f"{index}: not an index of artidx (it has no file CURRENT)")
     with open_plain(path) as stream:
         found = re.fullmatch(rb"(\d{6,18}) ([0-9a-f]{64})\n", stream.read(200))
@@ -295,7 +295,8 @@ def current(index: Path) -> tuple[int, str]:
 def is_lost(index: Path) -> bool:
     """Whether CURRENT is missing although something was published.
 
-    A first build that was killed between its last two renames also leaves a generation, but with its shards.
+    A first build or import that was killed between its last two renames also leaves a generation, but with a folder
+    for shards.
     """
     return not exists(index) and numbers(index) not in ([], [1] if (index / "building").is_dir() else [])
 
@@ -359,6 +360,16 @@ def unwritable(index: Path, problem: OSError) -> ArtidxError:
     )
 
 
+@contextmanager
+def _first(index: Path) -> Iterator[None]:
+    """Until the first generation is current, a folder for shards says that nothing was lost (`is_lost`)."""
+    folder = index / "building"
+    folder.mkdir(exist_ok=True)
+    yield
+    with suppress(OSError):  # it has shards, of a build
+        folder.rmdir()
+
+
 def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> Paintings:
     """Write the next generation aside, then make it the current one. Call inside `writer`. Returns its paintings, as
     read back.
@@ -372,9 +383,10 @@ def publish(index: Path, contents: Contents, model: ModelFile, before: Generatio
         manifest_sha256, new = _write_generation(index, aside, number, contents.compacted(), model, before)
         # It is published only if it can be read back.
         paintings = read_generation(aside, manifest_sha256, opened=before, new=new).paintings
-        os.replace(aside, folder)
-        sync(folder.parent)
-        make_current(index, number, manifest_sha256)
+        with nullcontext() if exists(index) else _first(index):
+            os.replace(aside, folder)
+            sync(folder.parent)
+            make_current(index, number, manifest_sha256)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     _collect(index)
