@@ -33,7 +33,7 @@ import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -360,16 +360,6 @@ def unwritable(index: Path, problem: OSError) -> ArtidxError:
     )
 
 
-@contextmanager
-def _first(index: Path) -> Iterator[None]:
-    """Until the first generation is current, a folder for shards says that nothing was lost (`is_lost`)."""
-    folder = index / "building"
-    folder.mkdir(exist_ok=True)
-    yield
-    with suppress(OSError):  # it has shards, of a build
-        folder.rmdir()
-
-
 def publish(index: Path, contents: Contents, model: ModelFile, before: Generation | None = None) -> Paintings:
     """Write the next generation aside, then make it the current one. Call inside `writer`. Returns its paintings, as
     read back.
@@ -383,10 +373,11 @@ def publish(index: Path, contents: Contents, model: ModelFile, before: Generatio
         manifest_sha256, new = _write_generation(index, aside, number, contents.compacted(), model, before)
         # It is published only if it can be read back.
         paintings = read_generation(aside, manifest_sha256, opened=before, new=new).paintings
-        with nullcontext() if exists(index) else _first(index):
-            os.replace(aside, folder)
-            sync(folder.parent)
-            make_current(index, number, manifest_sha256)
+        if not exists(index):  # until it does, a folder for shards says that nothing was lost (is_lost)
+            (index / "building").mkdir(exist_ok=True)
+        os.replace(aside, folder)
+        sync(folder.parent)
+        make_current(index, number, manifest_sha256)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     _collect(index)
@@ -623,6 +614,8 @@ def _collect(index: Path) -> None:
         is_known = False
     if not is_known:  # the published generation is unknown: keep all
         return
+    with suppress(OSError):  # it has shards
+        (index / "building").rmdir()
     for number in numbers(index):
         if number > published or number <= published - KEPT:
             _remove_unless_held(generation_folder(index, number))
