@@ -28,7 +28,7 @@ def show_scores(scores: Sequence[SplitScores]) -> None:
             f"{share(pairs.auc_by_distance)}"
         )
         say(
-            f"  found at 1% false positives     {found(pairs.found_at_1_percent, 'found_at_1_percent')}; at 0.1% "
+            f"  found at 1% false positives      {found(pairs.found_at_1_percent, 'found_at_1_percent')}; at 0.1% "
             f"{found(pairs.found_at_0_1_percent, 'found_at_0_1_percent')}"
         )
         say(

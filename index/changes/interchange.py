@@ -58,8 +58,9 @@ def export_vectors(generation: generations.Generation, folder: Path) -> None:
             "centre_artists": manifest.centre_artists,
             "calibration": manifest.calibration,
         }
-        write_atomically(folder / "manifest.json", json.dumps(facts).encode())  # first: without it vectors mean
-        _save_paintings(folder / "paintings.parquet", generation.paintings)  # something else
+        # First: without it, vectors mean something else.
+        write_atomically(folder / "manifest.json", json.dumps(facts).encode())
+        _save_paintings(folder / "paintings.parquet", generation.paintings)
         _save_vectors(folder / "vectors.npy", generation.vectors)
         canvas_vectors.write(generation, folder / "embeddings.json")
     except OSError as problem:
