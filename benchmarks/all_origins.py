@@ -8,7 +8,8 @@ the painting, if its file's name contains one: WikiArt's, a Wikidata item's, the
 Institute of Chicago's. Different names of one person are unified if `artist_key` does not do so.
 
 The column `measured` has the splits of docs/accuracy.md: the training paintings of `base` are one gallery, train, and
-photographs that seem to show one of them are a separate split, same_as.
+photographs that seem to show one of them are a separate split, same_as. In the column `kind` are the sculptures that we
+found by eye (sculptures.txt): all in the training set and in val_unseen, one in strangers_away.
 
     artidx evaluate OUTPUT.csv --model base --split-column measured
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
+SCULPTURES = frozenset(Path(__file__).with_name("sculptures.txt").read_text().split())  # ids
 ADDRESSES = {
     r"^(?P<artist>[^/]+)/wa_(?P<name>[^/]+)\.\w+$": "https://www.wikiart.org/en/{artist}/{name}",
     r"/wikidata-(?P<item>Q\d+)\.\w+$": "https://www.wikidata.org/wiki/{item}",
@@ -46,6 +48,7 @@ def joined(folder: Path) -> pd.DataFrame:
     both["url"] = both["filename"].map(address)
     is_learnt = both["split"].str.startswith("train")
     both["measured"] = both["split"].where(both["same_as"] == "", "same_as").mask(is_learnt, "train")
+    both["kind"] = both["id"].isin(SCULPTURES).map({True: "sculpture", False: ""})
     return both.drop(columns="filename")
 
 

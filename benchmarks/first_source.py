@@ -10,6 +10,7 @@ and strangers_away's photographs by other artists.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,15 @@ from all_origins import joined
 from artidx import Index
 from artidx.embedder.catalogs.catalog import artist_key
 from artidx.index.measure.retrieval import nearest_scores
-from artidx.index.scoring.artist_scores import gallery_scores
+from artidx.index.scoring.artist_scores import GalleryScores, gallery_scores
 from artidx.index.scoring.centre import centre_of, centred
+from artidx.index.scoring.sculpture import likeness_in
 
 
 def main(paintings: str) -> None:
     index = Index.open()
     generation, calibration = index.generation, index.calibration
+    sculptures = calibration.artists.sculptures
     table = joined(Path(paintings).resolve()).set_index("id").loc[generation.table["id"]]
     vectors = np.load(generation.folder / "paintings.npy").astype(np.float32)
     keys = pd.Series([artist_key(name) for name in table["artist"]], index=table.index)
@@ -40,8 +43,10 @@ def main(paintings: str) -> None:
     is_out = ~is_known & keys.notna().to_numpy() & np.isin(split, ("val_away", "strangers_away"))
     first_source = np.isin(np.arange(len(names)), codes[(table["split"] == "train").to_numpy()])
 
-    def scored(which: np.ndarray) -> object:
-        return gallery_scores(gallery, codes[is_learnt], len(names), centred(vectors[which], centre))
+    def scored(which: np.ndarray) -> GalleryScores:
+        found = gallery_scores(gallery, codes[is_learnt], len(names), centred(vectors[which], centre))
+        there, asked = vectors[is_learnt], vectors[which]
+        return replace(found, likeness=likeness_in(sculptures, there, codes[is_learnt], len(names), asked))
 
     out, by = scored(is_out), pd.factorize(keys[is_out])[0]
     for name, which in (

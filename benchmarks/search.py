@@ -211,7 +211,7 @@ def opening(path: Path) -> str:
 def named(generation: generations.Generation, queries: np.ndarray) -> str:
     """Artists named with the lists compared with those named by exhaustive search, with the calibration of the shipped
     model."""
-    calibration = Calibration.from_json(upgrades.calibration(Embedder.load().metadata["calibration"]), "").artists
+    calibration = Calibration.from_json(upgrades.calibration(Embedder.load().metadata["calibration"]), "", 256).artists
     by_lists, by_all = (
         Gallery(FolderStore(generation, "", allowed)) for allowed in (None, np.ones(len(generation.table), bool))
     )

@@ -22,6 +22,7 @@ from ..embedder.wrapping import with_metadata
 from ..files import write_atomically
 from .measure.evaluate import SplitScores, evaluate
 from .measure.fit import calibrate_model
+from .measure.fit_sculpture import FEWEST, sculptures_in
 from .measure.splits import split_names
 from .model_card import model_card
 from .opened import Index
@@ -81,6 +82,8 @@ def measure(
         unseen=splits.unseen,
         elsewhere=splits.elsewhere,
     )
+    if calibration.artists.sculptures is None and sculptures_in(rows).any():
+        note(f"sculptures are not told from paintings: that takes {FEWEST} or more in the training set")
     scores = evaluate(rows, embeddings, names, [splits.seen, splits.unseen], splits.train, calibration)
     if splits.elsewhere:
         away = evaluate(rows, embeddings, names, splits.elsewhere, splits.train, calibration)

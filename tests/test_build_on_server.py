@@ -34,7 +34,7 @@ from artidx.index.milvus import layout
 from artidx.index.postgres import layout as postgres_layout
 from artidx.index.scoring.artists import artist_codes, artist_names
 from artidx.index.storage.stage import Staged
-from made import DIM, HUES, painting, quiet, small_model, watched
+from made import DIM, HUES, TELLING, painting, quiet, small_model, watched
 
 
 @pytest.fixture
@@ -95,12 +95,15 @@ def test_an_index_that_is_built_there_is_that_of_a_folder_however_often_the_buil
 
 
 def test_an_index_that_is_built_there_is_calibrated_as_in_a_folder_however_it_is_divided(
-    there, index, collection, monkeypatch
+    there, tmp_path, collection, monkeypatch
 ):
     monkeypatch.setattr(fit_index, "FEWEST", 3)  # so that neighbourhoods count
     monkeypatch.setattr(build_on_server, "SUMMED", 5)
+    telling = Embedder(small_model(calibration=TELLING), "telling")
+    index = Index.build(tmp_path / "in a folder.artidx", collection, embedder=telling)[0]
     address, expected = there.address(), index.calibrate()
     assert expected.pairs.by_fused_distance != expected.pairs.by_distance
+    assert expected.artists.sculptures == TELLING.artists.sculptures
     asked = {"embedder": index.embedder, "calibrate": True}
     bar = before("pushing", lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -327,15 +327,15 @@ def test_a_prior_outside_0_and_1_is_refused(prior):
 
 
 def test_a_calibration_survives_json():
-    assert Calibration.from_json(CALIBRATION.to_json(), "test") == CALIBRATION
+    assert Calibration.from_json(CALIBRATION.to_json(), "test", 3) == CALIBRATION
 
 
 def test_a_calibration_of_version_3_is_read_and_means_what_it_did():
     found = CALIBRATION.to_json() | {"version": 3}
     found["artists"].pop("open_set")
-    read = Calibration.from_json(upgrades.calibration(found), "test")
+    read = Calibration.from_json(upgrades.calibration(found), "test", 3)
     assert read.artists.open_set == OpenSet()
-    assert Calibration.from_json(read.to_json(), "test") == read
+    assert Calibration.from_json(read.to_json(), "test", 3) == read
 
 
 @pytest.mark.parametrize("change", [{"field": math.nan}, {"standing": "much"}, {"weights": 3}])
@@ -343,14 +343,14 @@ def test_open_set_weights_that_are_no_numbers_are_damage(change):
     found = CALIBRATION.to_json()
     found["artists"]["open_set"] |= change
     with pytest.raises(Uncalibrated, match="damaged"):
-        Calibration.from_json(found, "test")
+        Calibration.from_json(found, "test", 3)
 
 
 @pytest.mark.parametrize("version", [1, 2, 5, None])
 def test_a_calibration_of_another_version_is_refused(version):
     # Versions 1 and 2 were fitted to other similarities: their probabilities would be silently wrong.
     with pytest.raises(Uncalibrated, match=r"another version.*artidx calibrate"):
-        Calibration.from_json(CALIBRATION.to_json() | {"version": version}, "test")
+        Calibration.from_json(CALIBRATION.to_json() | {"version": version}, "test", 3)
 
 
 def test_thin_galleries_keep_a_painting_of_everybody_and_more_of_those_who_painted_more():
@@ -493,6 +493,19 @@ def test_a_calibration_says_what_it_was_measured_on(split_table):
     assert found.pairs.by_distance.slope < 0 < found.artists.slope
 
 
+def test_a_models_calibration_tells_sculptures_from_paintings_if_its_gallery_has_some(split_table):
+    table, vectors, splits = split_table
+    kinds = np.where((splits == "train") & (np.arange(len(table)) % 9 == 0), "sculpture", "")
+    kinds[(splits == "val_seen").to_numpy()] = "sculpture"  # which it must not learn
+    asked = {"gallery": "train", "seen": "val_seen", "unseen": "val_unseen"}
+    found = calibrate_model(table.assign(kind=kinds), vectors, splits, **asked)
+    is_one = (kinds == "sculpture") & ((splits == "train") & table["artist_key"].notna()).to_numpy()
+    assert found.artists.sculptures.measured_on.startswith(f"{is_one.sum()} sculptures and ")
+    without = calibrate_model(table, vectors, splits, **asked)
+    assert without.artists.sculptures is None
+    assert replace(found, artists=replace(found.artists, sculptures=None)) == without
+
+
 def test_calibrating_without_pairs_says_so(split_table):
     table, vectors, _ = split_table
     with pytest.raises(BadCatalog, match="val_unseen"):
@@ -522,4 +535,4 @@ def test_a_calibration_with_something_else_than_numbers_is_damaged(change):
     found = CALIBRATION.to_json()
     scale = {"by_distance": found["pairs"]["by_distance"] | change}
     with pytest.raises(Uncalibrated, match="damaged"):
-        Calibration.from_json(found | {"pairs": found["pairs"] | scale}, "test")
+        Calibration.from_json(found | {"pairs": found["pairs"] | scale}, "test", 3)

@@ -227,4 +227,4 @@ def test_copies_of_pictures_raise_doubts_in_the_scores_and_on_the_page(tmp_path)
 def test_a_calibration_that_learnt_to_read_counts_is_no_calibration():
     leaked = replace(CALIBRATION, artists=COUNTING).to_json()
     with pytest.raises(Uncalibrated, match=r"infers the artist from the number of paintings.*artidx calibrate"):
-        Calibration.from_json(leaked, "old.artidx")
+        Calibration.from_json(leaked, "old.artidx", 256)

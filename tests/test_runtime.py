@@ -55,7 +55,7 @@ def test_the_shipped_model_gives_a_painting_the_same_bits_alone_and_among_others
 def test_a_shipped_model_is_calibrated_small_enough_and_has_a_card(name):
     shipped = Embedder.load(name)
     assert shipped.name == name
-    Calibration.from_json(upgrades.calibration(shipped.metadata["calibration"]), "the shipped model")
+    Calibration.from_json(upgrades.calibration(shipped.metadata["calibration"]), "the shipped model", shipped.dim)
     path = Path(shipped.source)
     assert path.stat().st_size <= (85e6 if name == "base" else 10e6)
     card = path.with_suffix(".md").read_text("utf-8")

@@ -42,7 +42,7 @@ from artidx.index.postgres import server as postgres_server
 from artidx.index.storage.pushed import Folder
 from artidx.index.storage.vector_store import CANDIDATES
 from lite import MilvusLite
-from made import DIM, Stages, painting, small_model, watched
+from made import DIM, TELLING, Stages, painting, small_model, watched
 from served import TOKEN, as_served, form, served
 
 AWKWARD = ["Baroque", "", "ba'r\"o\\que", "100", "-2.5", "1e3", "Été\u0301", "%_\\", "b\tc", "日本", "inf"]
@@ -65,7 +65,7 @@ def labelled_there(there, labelled, small_embedder):
 @pytest.fixture(scope="session")
 def small_embedder(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "small.onnx"
-    path.write_bytes(small_model())
+    path.write_bytes(small_model(calibration=TELLING))
     return Embedder.load(path)
 
 
@@ -102,6 +102,23 @@ def ids(index, k=100):
 
 
 # What every store must do, held to the same numbers.
+
+
+@pytest.mark.parametrize("where", [None, "year > 1520"])
+def test_sculptures_and_artists_by_their_share_of_them_are_the_same(labelled_there, labelled, where):
+    ours, theirs = (each if where is None else each.only(where) for each in (labelled_there, labelled))
+    names = labelled.generation.table["id"].tolist()[:20]
+    shown = []
+    for name in names:
+        there, here = ours.nearest(name), theirs.nearest(name)
+        assert there.sculpture == here.sculpture
+        assert there.unknown == pytest.approx(here.unknown, abs=1e-6)
+        assert [each.artist for each in there.artists] == [each.artist for each in here.artists]
+        assert [each.probability for each in there.artists] == pytest.approx(
+            [each.probability for each in here.artists], abs=1e-6
+        )
+        shown.append(here.sculpture)
+    assert min(shown) < 0.1 < 0.9 < max(shown)
 
 
 def test_every_painting_finds_itself_and_its_neighbours(museum_there, museum_index):

@@ -187,6 +187,7 @@ def test_the_command_measures_a_model_on_other_origins_too(catalog, weights, tmp
     shutil.copytree(catalog.parent, tmp_path / "paintings")
     paintings = pd.read_csv(catalog)
     paintings.loc[paintings["filename"].str.contains("-[34].png"), "split"] = "val_away"
+    paintings["kind"] = paintings["artist"].map({"Artist 0": "sculpture", "Artist 1": "sculpture"})
     paintings.to_csv(tmp_path / "paintings" / "paintings.csv", index=False)
     words = [
         "train",
@@ -202,6 +203,9 @@ def test_the_command_measures_a_model_on_other_origins_too(catalog, weights, tmp
     assert embedder.dim == 8
     assert "(val_away)" in embedder.metadata["calibration"]["pairs"]["measured_on"]
     assert "(val_away), known or not" in embedder.metadata["calibration"]["artists"]["measured_on"]
+    detector = embedder.metadata["calibration"]["artists"]["sculptures"]
+    assert len(detector["weights"]) == 8
+    assert detector["measured_on"] == "8 sculptures and 8 paintings"  # of the training set
     card = model.with_suffix(".md").read_text()
     assert "One vision transformer, `tiny`" in card
     assert "| val_away |" in card

@@ -47,7 +47,7 @@ def as_format(number: int, index: Index) -> None:
 
 
 def test_a_calibration_of_version_3_is_that_of_today():
-    assert Calibration.from_json(upgrades.calibration(calibration_3()), "test") == CALIBRATION
+    assert Calibration.from_json(upgrades.calibration(calibration_3()), "test", 256) == CALIBRATION
 
 
 @pytest.mark.parametrize("number", [2, 3])

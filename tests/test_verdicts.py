@@ -667,9 +667,9 @@ def test_a_pair_outside_the_index_is_judged_by_a_calibration_of_its_own(index, t
 
 def test_a_calibration_of_pairs_outside_comes_back_from_json():
     whole = replace(CALIBRATION, outside=replace(CALIBRATION.pairs, measured_on="elsewhere"))
-    assert Calibration.from_json(json.loads(json.dumps(whole.to_json())), "x") == whole
-    assert Calibration.from_json(json.loads(json.dumps(CALIBRATION.to_json())), "x").outside is None
+    assert Calibration.from_json(json.loads(json.dumps(whole.to_json())), "x", 3) == whole
+    assert Calibration.from_json(json.loads(json.dumps(CALIBRATION.to_json())), "x", 3).outside is None
     damaged = whole.to_json()
     damaged["outside"]["neighbourhood_weight"] = "much"
     with pytest.raises(Uncalibrated, match="damaged"):
-        Calibration.from_json(damaged, "x")
+        Calibration.from_json(damaged, "x", 3)

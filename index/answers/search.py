@@ -28,6 +28,7 @@ from ..scoring.neighbourhood import FEWEST, NEAREST, nearness, query_expansion, 
 from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask, blocks, distances
 from ..storage.vector_store import Candidates, Near, Painting, Seen, VectorStore
 from . import wording
+from .kinds import Kinds
 from .same_picture import SamePicture
 from .wording import Summary
 
@@ -74,8 +75,8 @@ class Answer:
 
     searched: how many paintings could have been found; approximate: whether the search may have missed one;
     one_picture: paintings that show the same picture, as far as they were compared; painting: the query itself, if the
-    index has it; recorded_works: how many others by its recorded artist could count; summary: the answer in sentences,
-    None if only paintings were asked for.
+    index has it; recorded_works: how many others by its recorded artist could count; sculpture: the probability that
+    the query shows a sculpture; summary: the answer in sentences, None if only paintings were asked for.
     """
 
     query: str
@@ -89,6 +90,7 @@ class Answer:
     one_picture: tuple[Twin, ...] = ()
     painting: Painting | None = None
     recorded_works: int = 0
+    sculpture: float | None = None  # None if only paintings were asked for, or the model does not tell
     summary: Summary | None = None
 
     def __post_init__(self) -> None:
@@ -102,7 +104,14 @@ class Answer:
             ranks = [rank for rank, each in enumerate(self.artists) if artist_key(each.artist) == key]
             recorded = wording.Recorded(self.painting.by, ranks[0] if ranks else None, self.recorded_works)
         named = [wording.Named(each.artist, each.probability, each.works) for each in self.artists]
-        return wording.of_artists(named, self.unknown, self.searched, recorded, is_from_elsewhere=self.painting is None)
+        return wording.of_artists(
+            named,
+            self.unknown,
+            self.searched,
+            recorded,
+            is_from_elsewhere=self.painting is None,
+            sculpture=self.sculpture,
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row per painting: `artist` and `probability`, likeliest first, and `id`, `title`, `year` and `distance`.
@@ -157,6 +166,7 @@ class Gallery:
     def __init__(self, store: VectorStore) -> None:
         self.store = store
         self._near_landmarks: dict[bytes, Doubles] = {}  # of queries compared last, by their expanded vectors
+        self.kinds = Kinds(store)
 
     def __len__(self) -> int:
         return len(self.store)
@@ -316,7 +326,10 @@ class Gallery:
         calibration: ArtistCalibration,
     ) -> Iterator[tuple[tuple[RankedArtist, ...], float]]:
         """`nearest_artists_without` by known scores (o, artists)."""
-        probabilities, unknown = calibration.posterior(scored.scores)
+        left_out = [query.own | other for other in others]
+        probabilities, unknown = calibration.posterior(
+            self.kinds.compared(query.vector, left_out, scored.scores, calibration)
+        )
         order = largest(np.where(scored.is_near, probabilities, -np.inf), k)
         is_there = np.take_along_axis(scored.is_near, order, axis=1)
         nearest = {code: _nearest_first(candidates, code) for code in {*order[is_there].tolist()}}

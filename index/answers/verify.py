@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -30,12 +31,16 @@ NOTHING = frozenset[int]()
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two paintings: the painting of the index, if it is one, and the artists nearest to it."""
+    """One of the two paintings: the painting of the index, if it is one, and the artists nearest to it.
+
+    sculpture: the probability that it is none, but a sculpture; None if the model does not tell.
+    """
 
     name: str
     painting: Painting | None
     artists: tuple[RankedArtist, ...]
     unknown: float
+    sculpture: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,10 @@ class Verdict(Judgement):
     def __post_init__(self) -> None:
         judged = {name: getattr(self, name) for name in Judgement.__dataclass_fields__}
         says = self.one_picture.says if self.one_picture else None
-        summary = wording.of_pair(**judged, one_picture=says, is_too_sure=self.is_too_sure)
+        sculptures = [name for name, side in (("A", self.a), ("B", self.b)) if wording.is_sculpture(side.sculpture)]
+        summary = wording.of_pair(
+            **judged, one_picture=says, is_too_sure=self.is_too_sure, sculptures=" and ".join(sculptures)
+        )
         object.__setattr__(self, "summary", summary)
 
 
@@ -254,10 +262,11 @@ def _verdict(
 ) -> Verdict:
     (a, b), (of_a, of_b) = pair, sides
     manifest = gallery.store.manifest
+    shows = partial(gallery.kinds.sculpture, calibration=calibration.artists)
     return Verdict(
         **vars(judgement),
-        a=Side(a.name, a.painting, of_a.artists, of_a.unknown),
-        b=Side(b.name, b.painting, of_b.artists, of_b.unknown),
+        a=Side(a.name, a.painting, of_a.artists, of_a.unknown, shows(a.vector)),
+        b=Side(b.name, b.painting, of_b.artists, of_b.unknown, shows(b.vector)),
         shared=_shared(of_a.neighbours, of_b.neighbours),
         measured_on=calibration.pairs_where(is_any_inside=_is_any_inside(a, b)).measured_on,
         model=manifest.model.sha256,

@@ -66,6 +66,11 @@ def in_words(probability: float, *, is_too_high: bool = False) -> str:
     return VERY_UNLIKELY if probability <= 0.1 else UNLIKELY if probability <= 0.3 else UNDECIDED
 
 
+def is_sculpture(probability: float | None) -> bool:
+    """Whether an answer says that a photograph shows a sculpture; None if its model does not tell."""
+    return probability is not None and probability >= 0.5
+
+
 def of_pair(
     *,
     same: bool,
@@ -78,8 +83,13 @@ def of_pair(
     neighbourhood_similarity: float | None,
     one_picture: str | None,
     is_too_sure: bool,
+    sculptures: str = "",
 ) -> Summary:
-    """The summary of a verdict. one_picture: how the two show one picture, as a sentence without a subject."""
+    """The summary of a verdict.
+
+    one_picture: how the two show one picture, as a sentence without a subject; sculptures: which seem to be some, "A",
+    "B" or "A and B".
+    """
     words = in_words(probability, is_too_high=is_too_sure)
     odds = f"{words.capitalize()} {'whether' if words == UNDECIDED else 'that'} one artist painted both"
     odds = f"{odds}: the probability is {percent(probability)}."
@@ -89,6 +99,11 @@ def of_pair(
             "The index holds neither, and two photographs from a collection that an index does not hold look alike to "
             "it. If these are from one collection, the probability is far too high: build an index of that collection "
             "and ask there."
+        )
+    if sculptures:
+        notes.append(
+            f"{sculptures} {'seem to show sculptures' if ' ' in sculptures else 'seems to show a sculpture'}. The "
+            f"probability was measured on pairs of paintings."
         )
     if same != (probability >= 0.5):
         notes.append(
@@ -117,9 +132,19 @@ def of_pair(
 
 
 def of_artists(
-    artists: Sequence[Named], unknown: float, searched: int, recorded: Recorded | None, *, is_from_elsewhere: bool
+    artists: Sequence[Named],
+    unknown: float,
+    searched: int,
+    recorded: Recorded | None,
+    *,
+    is_from_elsewhere: bool,
+    sculpture: float | None = None,
 ) -> Summary:
-    """The summary of a ranking, likeliest first. is_from_elsewhere: the index does not hold the photograph."""
+    """The summary of a ranking, likeliest first.
+
+    is_from_elsewhere: the index does not hold the photograph; sculpture: the probability that it shows one, None if
+    that is not known.
+    """
     first = artists[0] if artists else None
     if first is None or unknown >= 0.7:
         words = in_words(unknown)
@@ -133,6 +158,11 @@ def of_artists(
         both.sort(key=lambda each: -each[0])
         headline = f"Undecided: {', '.join(f'{name} {percent(share)}' for share, name in both)}."
     notes = [_against_record(artists, unknown, recorded)] if recorded else []
+    if sculpture is not None and is_sculpture(sculpture):
+        notes.append(
+            f"The photograph seems to show a sculpture ({percent(sculpture)}). Artists whose works here are mostly "
+            f"paintings do not count."
+        )
     if first and first.probability >= 0.5:
         if first.works < FEW_WORKS:
             notes.append(

@@ -37,9 +37,10 @@ from .. import addresses
 from ..measure.fit_index import ALL, Divided, Some, calibrate_index
 from ..measure.packages import needed
 from ..scoring.artists import centroids_of_sums
-from ..scoring.calibration import Calibration
+from ..scoring.calibration import Calibration, stored_detector
 from ..scoring.centre import centre_of_sums, distinct_artists
 from ..scoring.parts import Nearest, Summary, joined
+from ..scoring.sculpture import SculptureDetector
 from ..scoring.vectors import NOBODY, Array, Codes, Integers
 from ..storage import approximate
 from ..storage.address import Address
@@ -229,7 +230,8 @@ def _measured(
         found = summary(rows.artists.codes, centre, advance)
     model = ModelFile.of(embedder)
     if calibrate:
-        model = replace(model, calibration=_calibrated(building, rows, centre, bar).to_json())
+        sculptures = stored_detector(model.calibration, model.facts.dim)
+        model = replace(model, calibration=_calibrated(building, rows, centre, sculptures, bar).to_json())
     manifest = Manifest(
         format=FORMAT,
         generation=build.generation,
@@ -252,7 +254,9 @@ def _measured(
     return _OnServer(building, manifest, rows, centre, found)
 
 
-def _calibrated(building: _Building, rows: Rows, centre: Array, bar: Bar) -> Calibration:
+def _calibrated(
+    building: _Building, rows: Rows, centre: Array, sculptures: SculptureDetector | None, bar: Bar
+) -> Calibration:
     """The calibration on all paintings."""
     address, dim, codes = building.address, building.embedder.dim, rows.artists.codes
     with bar(2 * len(rows), "calibrating") as advance:
@@ -267,7 +271,8 @@ def _calibrated(building: _Building, rows: Rows, centre: Array, bar: Bar) -> Cal
             known, at = np.unique(numbers, return_inverse=True)
             return rows.vectors(Job(address, dim), known.tolist(), centre)[at.reshape(numbers.shape)]
 
-        return calibrate_index(Divided(codes.astype(np.int64), np.ones(len(rows), bool), done, vectors_at), ALL)
+        divided = Divided(codes.astype(np.int64), np.ones(len(rows), bool), done, vectors_at)
+        return calibrate_index(divided, ALL, sculptures)
 
 
 class _OnServer(Original):

@@ -18,7 +18,7 @@ from ...embedder.catalogs.attribution import artist_key
 from ...embedder.catalogs.catalog import year_of
 from ...errors import BadCatalog, BadSetting, IndexChanged, UnknownArtist, UnknownPainting
 from ..measure.splits import split_names
-from ..scoring.calibration import Calibration
+from ..scoring.calibration import Calibration, stored_detector
 from ..storage import generations, history
 from ..storage.paintings import Paintings
 from .build import Report
@@ -138,8 +138,10 @@ def recalibrate(index: Path, split: str | None, column: str) -> Calibration:
     with generations.writer(index):
         before = generations.read(index)
         chosen = np.ones(len(before), bool) if split is None else _in_split(index, before.table, split, column)
-        calibration = calibrate_index(Divided.of(before, chosen), split or ALL)
-        model = dataclasses.replace(generations.ModelFile.of(before), calibration=calibration.to_json())
+        model = generations.ModelFile.of(before)
+        sculptures = stored_detector(model.calibration, model.facts.dim)
+        calibration = calibrate_index(Divided.of(before, chosen), split or ALL, sculptures)
+        model = dataclasses.replace(model, calibration=calibration.to_json())
         generations.publish(index, before.contents, model, before)
     return calibration
 

@@ -21,7 +21,7 @@ from ...embedder.catalogs.catalog import Catalog
 from ...embedder.parallel import Bar, no_bar
 from ...embedder.runtime import Embedder
 from ...errors import BadCatalog, BadSetting
-from ..scoring.artist_scores import GalleryScores, auc_of, gallery_scores, without_own_artists
+from ..scoring.artist_scores import auc_of, gallery_scores, without_own_artists
 from ..scoring.artists import artist_codes
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import PairCurve, Pairs, blocks
@@ -322,10 +322,10 @@ def _answers(task: Task, embeddings: Array, codes: Integers, name: str) -> _Answ
     best, unknown, outside_best, outside_unknown = (np.full(len(by), nan) for _ in range(4))
     for half, calibration in fit_held_out(embeddings[task.in_gallery], gallery, codes, name):
         here = np.flatnonzero(np.isin(by, half))
-        evidence = calibration.evidence(_of(scored, here))
+        evidence = calibration.evidence(scored.of(here))
         ahead[here] = (evidence > evidence[np.arange(len(here)), by[here]][:, None]).sum(axis=1)
         for judged, first, nobody in ((scored, best, unknown), (outside, outside_best, outside_unknown)):
-            probabilities, nobody[here] = calibration.posterior(_of(judged, here))
+            probabilities, nobody[here] = calibration.posterior(judged.of(here))
             first[here] = probabilities.max(axis=1, initial=0)
     return _Answers(
         by,
@@ -338,10 +338,6 @@ def _answers(task: Task, embeddings: Array, codes: Integers, name: str) -> _Answ
         outside_best,
         outside_unknown,
     )
-
-
-def _of(scored: GalleryScores, queries: Integers) -> GalleryScores:
-    return GalleryScores(scored.scores[queries], scored.paintings[queries])
 
 
 def _right_neighbours(

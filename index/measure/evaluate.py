@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from ..scoring.calibration import DEFAULT_PRIOR, Calibration, OperatingPoint, Pa
 from ..scoring.centre import centre_of, centred
 from ..scoring.curve import BINS, SPAN, PairCurve, Pairs, blocks
 from ..scoring.neighbourhood import Neighbourhoods, neighbourhoods_among
+from ..scoring.sculpture import SculptureDetector, likeness_in
 from ..scoring.vectors import Array, Integers
 from .bootstrap import MOST_PAIRS, Interval, pair_intervals, thinned
 from .reliability import Reliability, brier, even_odds, reliability
@@ -125,10 +126,10 @@ def evaluate(
             is_itself = gallery is None or gallery == split
             there = here if is_itself else (splits == gallery).to_numpy(bool)
             asked = np.flatnonzero(here & (codes >= 0))
-            known = _scored(embeddings, codes, there, asked, is_itself)
+            known = _scored(embeddings, codes, there, asked, calibration.artists.sculptures, is_itself=is_itself)
             foreign = np.flatnonzero(splits.isin(chosen).to_numpy(bool) & (codes >= 0) & ~np.isin(codes, codes[there]))
             out_of_gallery = (
-                _scored(embeddings, codes, there, foreign, False)
+                _scored(embeddings, codes, there, foreign, calibration.artists.sculptures, is_itself=False)
                 if len(foreign)
                 else without_own_artists(known, codes[asked])
             )
@@ -156,13 +157,24 @@ def evaluate(
 
 
 def _scored(
-    embeddings: Array, codes: Integers, there: npt.NDArray[np.bool_], asked: Integers, is_itself: bool
+    embeddings: Array,
+    codes: Integers,
+    there: npt.NDArray[np.bool_],
+    asked: Integers,
+    sculptures: SculptureDetector | None,
+    *,
+    is_itself: bool,
 ) -> GalleryScores:
     """Scores of the queries (q,) in a gallery, the paintings `there` (n,), which holds them if it is the same split."""
     centre = centre_of(embeddings[there], codes[there])
     gallery, queries = centred(embeddings[there], centre), centred(embeddings[asked], centre)
     own = np.searchsorted(np.flatnonzero(there), asked) if is_itself else None
-    return gallery_scores(gallery, codes[there], int(codes.max(initial=-1)) + 1, queries, own)
+    artists = int(codes.max(initial=-1)) + 1
+    scored = gallery_scores(gallery, codes[there], artists, queries, own)
+    if sculptures is None:
+        return scored
+    alike = likeness_in(sculptures, embeddings[there], codes[there], artists, embeddings[asked], own)
+    return replace(scored, likeness=alike)
 
 
 def _outside(

@@ -8,7 +8,7 @@ described, and used, in calibration.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from ..scoring.curve import Pairs
 from ..scoring.vectors import Array, Integers
 from .fit_artists import calibrate_artists
 from .fit_pairs import calibrate_pairs, setting_asked, setting_within
+from .fit_sculpture import fit_sculptures, sculptures_in
 from .groups import thinned
 
 THIN_GALLERIES = (10.0, 3.0, 1.7)  # mean paintings per artist; really slightly more, since all have at least one
@@ -43,7 +44,8 @@ def calibrate_model(
 
     Pairs are judged in an index of the unseen artists alone and, for pairs of which it holds neither, in one of the
     gallery alone. elsewhere: splits of photographs from other sources, by artists of the gallery and by others; the fit
-    then covers both, with equal weights. embeddings: (n, d) as the model gives them.
+    then covers both, with equal weights. embeddings: (n, d) as the model gives them. If the table has a column `kind`,
+    a detector of sculptures is fitted to the gallery's.
     """
     paintings = _Paintings.of_table(table, embeddings, splits, (gallery, seen, unseen, *elsewhere))
     paintings.of[seen] &= np.isin(paintings.codes, paintings.codes[paintings.of[gallery]])
@@ -53,7 +55,9 @@ def calibrate_model(
     measured_on = f"all pairs of {paintings.described(unseen)}, held out when the model was measured" + "".join(
         f", and of {paintings.described(name)}" for name in paired[1:]
     )
-    artists = _artists_of(paintings, gallery, seen, unseen, elsewhere)
+    held = paintings.of[gallery]
+    sculptures = fit_sculptures(embeddings[held], sculptures_in(table)[held])
+    artists = replace(_artists_of(paintings, gallery, seen, unseen, elsewhere), sculptures=sculptures)
     return Calibration(calibrate_pairs(within, measured_on), artists, calibrate_pairs(outside, measured_on))
 
 

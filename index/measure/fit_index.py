@@ -11,7 +11,7 @@ last bit: cosines are products of whole numbers, which float64 adds exactly, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..scoring.calibration import Calibration
 from ..scoring.curve import Pairs, blocks
 from ..scoring.neighbourhood import FEWEST, LANDMARKS, NEAREST, Neighbourhoods, augmented, bandwidth_of, query_expansion
 from ..scoring.parts import Nearest, Part, Smallest, joined
+from ..scoring.sculpture import SculptureDetector
 from ..scoring.vectors import NOBODY, Array, Doubles, Integers, Mask, Vectors
 from ..storage.generations import Generation
 from .fit_artists import calibrate_artists, cases_of
@@ -82,11 +83,11 @@ class Divided:
         return cls(codes, is_chosen, done, vectors.at)
 
 
-def calibrate_index(index: Divided, name: str) -> Calibration:
+def calibrate_index(index: Divided, name: str, sculptures: SculptureDetector | None = None) -> Calibration:
     """Calibrate on an index's own labelled paintings, those chosen; all others are the gallery.
 
     Pairs are judged with their artists' other works in the index and, in two halves, without. Artists are ranked as in
-    `cases_of`. Raises BadCatalog, naming `name`, if there are too few.
+    `cases_of`. sculptures: the model's detector, which is kept. Raises BadCatalog, naming `name`, if there are too few.
     """
     labelled = np.where(index.is_chosen, index.artists, NOBODY)
     if not (labelled >= 0).any():
@@ -112,13 +113,11 @@ def calibrate_index(index: Divided, name: str) -> Calibration:
     settings = [with_others, without_others] if without_others.is_same.any() and is_alike else [with_others]
 
     described = f"{len(artists):,} paintings by {len(np.unique(artists))} artists ({name})"
-    return Calibration(
-        calibrate_pairs(settings, f"all pairs of {described}"),
-        calibrate_artists(
-            cases_of(found.kernels.scores(artists, counts), artists, counts, name),
-            f"{described}, each left out of the index, and a fifth of the artists unknown to it in turn",
-        ),
+    ranked = calibrate_artists(
+        cases_of(found.kernels.scores(artists, counts), artists, counts, name),
+        f"{described}, each left out of the index, and a fifth of the artists unknown to it in turn",
     )
+    return Calibration(calibrate_pairs(settings, f"all pairs of {described}"), replace(ranked, sculptures=sculptures))
 
 
 def _too_few(name: str) -> BadCatalog:

@@ -149,7 +149,7 @@ def nearest_scores(
     (false acceptance, correct identification).
     """
     is_judged = known.paintings[np.arange(len(truth)), truth] > 0
-    truth, scored = truth[is_judged], GalleryScores(known.scores[is_judged], known.paintings[is_judged])
+    truth, scored = truth[is_judged], known.of(is_judged)
     probabilities, unknown = calibration.posterior(scored)
     foreign, foreign_unknown = calibration.posterior(out_of_gallery)
     evidence = calibration.evidence(scored)

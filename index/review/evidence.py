@@ -8,7 +8,8 @@ Three terms are added up, in nats, for each artist of the index:
 
 A museum mostly has two or three works by an artist, and the gallery dozens. For an artist whom the gallery lacks, its
 term is zero. If the year of the work, or those of an artist, are unknown, dates add nothing. The probability that it is
-by none of the artists here depends on the index's works alone.
+by none of the artists here depends on the index's works alone; of a work without an artist, also on whether it is a
+sculpture (scoring/sculpture.py).
 
 The weights and widths were chosen on val_away, val_seen and val_unseen (docs/review.md).
 """
@@ -16,7 +17,7 @@ The weights and widths were chosen on val_away, val_seen and val_unseen (docs/re
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,12 +28,14 @@ from ...embedder.parallel import Bar, no_bar
 from ..scoring.artist_scores import KERNEL, ArtistCalibration, GalleryScores
 from ..scoring.artists import artist_codes
 from ..scoring.centre import centred, uncentred
-from ..scoring.vectors import Array, Doubles
+from ..scoring.sculpture import likeness, shares_of
+from ..scoring.vectors import Array, Doubles, blocks
 from .works import Object, Works
 
 REFERENCE = 0.5
 DATES = 0.7
 YEARS, ANY_YEAR = 12.0, 0.05 / 1000  # years, the spread of one artist's works; one in twenty may have any year
+AT_ONCE = 1 << 14  # photographs of which it is looked up whether they show sculptures
 
 Integers = npt.NDArray[np.int64]
 
@@ -110,6 +113,31 @@ class Evidence:
                     unknown = float(self._calibration.unknown(scores))
                     shares = np.exp(evidence - max(float(np.logaddexp.reduce(evidence, initial=-np.inf)), -1e6))
                     yield Weighed(one, evidence, scores, (1 - unknown) * shares, unknown)
+
+    def by_kind(self, weighed: Weighed) -> Weighed:
+        """The result with the probabilities of painters taken away, if the first photograph seems to show a sculpture.
+
+        Evidence is unchanged: for or against a recorded artist, it is compared among artists alone.
+        """
+        place = weighed.one.places[0]
+        if not self._sculptures[place]:
+            return weighed
+        gallery = self._works.gallery
+        others = gallery[self._works.work[gallery] != self._works.work[place]]
+        shares = shares_of(self._sculptures[others], self._works.codes[others], len(self._works.keys))
+        probabilities = weighed.probabilities * likeness(self._sculptures[place], shares)
+        taken = float((weighed.probabilities - probabilities).sum())
+        return replace(weighed, probabilities=probabilities, unknown=min(weighed.unknown + taken, 1.0))
+
+    @cached_property
+    def _sculptures(self) -> Doubles:
+        """(n,) the probabilities that photographs show sculptures."""
+        detector, vectors = self._calibration.sculptures, self._works.vectors
+        found = np.zeros(len(vectors))
+        if detector is not None:
+            for some in blocks(len(vectors), AT_ONCE):
+                found[some] = detector.probabilities(uncentred(np.asarray(vectors[some]), self._centre))
+        return found
 
     def _elsewhere_odds(self, block: Sequence[Object]) -> Doubles:
         if self._elsewhere is None:

@@ -163,7 +163,7 @@ def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review
         )
     nameless = [each for each in works.objects if works.codes[each.places[0]] < 0 or works.is_qualified[each.places[0]]]
     answers = []
-    for weighed in evidence.of(nameless):
+    for weighed in map(evidence.by_kind, evidence.of(nameless)):
         one = weighed.one
         theirs, nobody = builder.in_reference(one)
         answers.append(

@@ -19,18 +19,19 @@ alone would call the one unknown and the other known. Standing and tail compare 
 depend on the source. With a weight of 1 for the field and 0 for the rest, this is Bayes' rule on the artists'
 likelihood ratios.
 
-fit_artists.py fits both.
+fit_artists.py fits both. If a query shows a sculpture, artists whose works are paintings get less (sculpture.py).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .sculpture import SculptureDetector
 from .vectors import Array, Codes, Doubles, Integers, blocks
 
 KERNEL = 24.0  # 20 and 28 gave the same on validation, within noise
@@ -46,11 +47,18 @@ class GalleryScores:
     """The artist scores of some queries in a gallery.
 
     scores: (q, a), -inf for an artist without a painting that counts; paintings: (q, a) how many of the artist's
-    paintings counted, or (a,) if these are the same for all queries.
+    paintings counted, or (a,) if these are the same for all queries; likeness: (q, a) of the queries' kind to that of
+    the artists' works (sculpture.py), None if all are of one kind as far as is known.
     """
 
     scores: Doubles
     paintings: Doubles
+    likeness: Doubles | None = None
+
+    def of(self, queries: npt.NDArray[Any]) -> GalleryScores:
+        """The scores of some queries, by numbers or by a mask; paintings must be (q, a)."""
+        likeness = None if self.likeness is None else self.likeness[queries]
+        return GalleryScores(self.scores[queries], self.paintings[queries], likeness)
 
 
 def paintings_by(codes: Integers | Codes, artists: int) -> Integers:
@@ -124,7 +132,7 @@ def without_own_artists(known: GalleryScores, artists: npt.NDArray[np.int64]) ->
     scores, paintings = known.scores.copy(), known.paintings.copy()
     scores[np.arange(len(artists)), artists] = -np.inf
     paintings[np.arange(len(artists)), artists] = 0
-    return GalleryScores(scores, paintings)
+    return replace(known, scores=scores, paintings=paintings)
 
 
 @dataclass(frozen=True)
@@ -227,7 +235,8 @@ class ArtistCalibration:
         prior of an artist, among those known, in proportion to n ** prior_exponent
 
     The penalty corrects for one of many paintings being near by chance. open_set decides whether the query is by any of
-    the artists; these ratios and shares decide by which.
+    the artists; these ratios and shares decide by which. sculptures: tells sculptures from paintings; None if the model
+    comes without it.
     """
 
     slope: float
@@ -236,11 +245,13 @@ class ArtistCalibration:
     measured_on: str
     prior_exponent: float = 0.0  # all artists alike
     open_set: OpenSet = field(default_factory=OpenSet)
+    sculptures: SculptureDetector | None = None
 
     def evidence(self, artist_scores: GalleryScores) -> Doubles:
-        """(q, a) log of likelihood ratio times share of the known; -inf for an artist without a painting."""
+        """(q, a) log of likelihood ratio times share of the known, and likeness; -inf for an artist without a
+        painting."""
         ratios, shares = self._scored(artist_scores)
-        return ratios + shares
+        return ratios + shares + _log_likeness(artist_scores)
 
     def terms(self, artist_scores: GalleryScores) -> Doubles:
         """(q, 4) the terms of open_set."""
@@ -259,10 +270,16 @@ class ArtistCalibration:
         terms = terms_of(ratios, shares, artist_scores.paintings)
         odds = self._log_odds(terms, unknown_share)
         among_known = ratios + shares - np.maximum(terms[..., :1], -1e6)  # the first term is the field
-        return among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
+        known, unknown = among_known - np.logaddexp(0, -odds)[..., None], -np.logaddexp(0, odds)
+        if artist_scores.likeness is None:
+            return known, unknown
+        taken = (np.exp(known) * (1 - artist_scores.likeness)).sum(axis=-1)
+        with np.errstate(divide="ignore"):
+            # Rounding must not make it more than 1.
+            return known + _log_likeness(artist_scores), np.minimum(np.logaddexp(unknown, np.log(taken)), 0.0)
 
     def unknown(self, artist_scores: GalleryScores, unknown_share: float = UNKNOWN_SHARE) -> Doubles:
-        """(q,) only the second part of `posterior`, in half the time."""
+        """(q,) only the second part of `posterior`, in half the time, and whatever the likeness."""
         found: Doubles = np.exp(-np.logaddexp(0, self._log_odds(self.terms(artist_scores), unknown_share)))
         return found
 
@@ -281,6 +298,13 @@ class ArtistCalibration:
         shares = np.where(has_paintings, self.prior_exponent * paintings, -np.inf)
         shares = shares - np.maximum(np.logaddexp.reduce(shares, axis=-1, keepdims=True), -1e6)
         return np.where(has_paintings, ratios, -np.inf), shares
+
+
+def _log_likeness(artist_scores: GalleryScores) -> Doubles | float:
+    if artist_scores.likeness is None:
+        return 0.0
+    found: Doubles = np.log(artist_scores.likeness)
+    return found
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ...embedder import bounds
 from ...errors import BadSetting, Uncalibrated
 from .artist_scores import ArtistCalibration, OpenSet
+from .sculpture import SculptureDetector
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 DEFAULT_FALSE_POSITIVE_RATE = 0.1
@@ -187,8 +188,9 @@ class Calibration:
         return {"version": VERSION, **asdict(self)}
 
     @classmethod
-    def from_json(cls, found: dict[str, Any] | None, where: str) -> Calibration:
-        """Of this version (upgrades.py). Raises Uncalibrated if there is none, or it cannot be read."""
+    def from_json(cls, found: dict[str, Any] | None, where: str, dim: int) -> Calibration:
+        """Of this version (upgrades.py), for vectors of `dim` numbers. Raises Uncalibrated if there is none, or it
+        cannot be read."""
         if found is None:
             raise Uncalibrated(
                 f"{where}: not calibrated, so there is no threshold and no probability; run artidx calibrate, "
@@ -200,7 +202,8 @@ class Calibration:
             pairs = PairCalibration.from_json(found["pairs"])
             outside = PairCalibration.from_json(found["outside"]) if found.get("outside") else None
             open_set = OpenSet.from_json(found["artists"].get("open_set", {}))
-            artists = ArtistCalibration(**(found["artists"] | {"open_set": open_set}))
+            sculptures = _detector(found["artists"].get("sculptures"), dim)
+            artists = ArtistCalibration(**(found["artists"] | {"open_set": open_set, "sculptures": sculptures}))
             calibration = cls(pairs, artists, outside)
             numbers = (
                 pairs.neighbourhood_weight,
@@ -212,7 +215,7 @@ class Calibration:
             )
             if not all(map(math.isfinite, numbers)):
                 raise ValueError("not finite")
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
             raise Uncalibrated(
                 f"{where}: its calibration is damaged, or from another version of artidx; "
                 f"calibrate it again with artidx calibrate"
@@ -223,3 +226,21 @@ class Calibration:
                 f"could; calibrate it again with artidx calibrate"
             )
         return calibration
+
+
+def stored_detector(calibration: dict[str, Any] | None, dim: int) -> SculptureDetector | None:
+    """The detector in a stored calibration, which need not be usable otherwise; None if it has no usable one."""
+    try:
+        return _detector((calibration or {})["artists"].get("sculptures"), dim)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return None
+
+
+def _detector(found: dict[str, Any] | None, dim: int) -> SculptureDetector | None:
+    """Raises KeyError, TypeError, ValueError or OverflowError if it is malformed, or for vectors of another length."""
+    if found is None:
+        return None
+    detector = SculptureDetector.from_json(found)
+    if len(detector.weights) != dim:
+        raise ValueError("sculptures")
+    return detector
