@@ -8,8 +8,8 @@ the painting, if its file's name contains one: WikiArt's, a Wikidata item's, the
 Institute of Chicago's. Different names of one person are unified if `artist_key` does not do so.
 
 The column `measured` has the splits of docs/accuracy.md: the training paintings of `base` are one gallery, train, and
-photographs that seem to show one of them are a separate split, same_as. In the column `kind` are the sculptures that we
-found by eye (sculptures.txt): all in the training set and in val_unseen, one in strangers_away.
+photographs that seem to show one of them are a separate split, same_as. The column `kind` marks the
+sculptures that we found by eye (sculptures.txt): ten in the training set, 121 in val_unseen, one in strangers_away.
 
     artidx evaluate OUTPUT.csv --model base --split-column measured
 """

@@ -12,17 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artidx import Embedder, Index
+from artidx import Embedder, Index, read_catalog
 from artidx.errors import Uncalibrated
 from artidx.index.answers.verify import Decision
 from artidx.index.measure.evaluate import evaluate
 from artidx.index.measure.fit_sculpture import FEWEST, fit_sculptures, sculptures_in
+from artidx.index.measured import Splits, measure
 from artidx.index.review.evidence import Evidence
 from artidx.index.review.works import Works
 from artidx.index.scoring.artist_scores import ArtistCalibration, GalleryScores, gallery_scores
 from artidx.index.scoring.calibration import Calibration
 from artidx.index.scoring.sculpture import LEAST, SculptureDetector, likeness, likeness_in, shares_of
-from made import CALIBRATION, HUES, painting, small_model
+from made import CALIBRATION, HUES, painting, quiet, small_model
 
 DETECTOR = SculptureDetector((4.0, 0.0, -4.0), -1.0, "three numbers")
 
@@ -219,6 +220,24 @@ def test_calibrating_an_index_keeps_the_models_detector(sculpting):
     index.calibrate()
     assert index.calibration.artists.slope != before.artists.slope
     assert index.calibration.artists.sculptures == before.artists.sculptures
+
+
+def test_training_says_if_a_catalog_has_too_few_sculptures_to_learn_from(tmp_path):
+    rows = []
+    for number, (artist, hue) in enumerate([*HUES.items(), ("Grey", (90, 90, 90)), ("White", (230, 230, 230))]):
+        for i in range(6):
+            split = "val_unseen" if number > 2 else "val_seen" if i > 3 else "train"
+            path = painting(tmp_path / artist / f"{i}.png", 10 * number + i, hue)
+            rows.append({"id": f"{artist} {i}", "path": str(path), "artist": artist, "split": split})
+    pd.DataFrame(rows).to_csv(tmp_path / "catalog.csv", index=False)
+    table = read_catalog(str(tmp_path / "catalog.csv")).table
+    for kinds, is_said in ((["sculpture", *[""] * 29], True), ([""] * 30, False)):
+        said = []
+        embedder = Embedder(small_model(calibration=None), "small")
+        asked = table.assign(kind=kinds), Splits("train", "val_seen", "val_unseen"), tmp_path / "work"
+        found = measure(embedder, "", *asked, said.append, quiet)
+        assert found.calibration.artists.sculptures is None
+        assert any(f"that takes {FEWEST} or more in the training set" in line for line in said) == is_said
 
 
 def test_strangers_sculptures_are_told_from_known_paintings_in_an_evaluation():

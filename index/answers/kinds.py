@@ -35,9 +35,10 @@ class Kinds:
     def compared(
         self, vector: Array, left_out: Sequence[frozenset[int]], scores: GalleryScores, calibration: ArtistCalibration
     ) -> GalleryScores:
-        """The scores (o, artists) of a query (d,) with its likeness to the works of the first artists, NEXT of them.
+        """The scores (o, artists) of a query (d,) with its likeness to artists' works.
 
-        left_out: (o) places that do not count. The works of all other artists count as paintings.
+        left_out: (o) places that do not count. Only the works of the NEXT artists with the most evidence are looked at;
+        those of all others count as paintings.
         """
         detector, shows = calibration.sculptures, self.sculpture(vector, calibration)
         if detector is None or not shows:
