@@ -12,6 +12,8 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg
+
 DATA = "data"
 NOBODY = 65534  # PostgreSQL does not run as root
 
@@ -42,11 +44,11 @@ class PostgresServer:
         settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "fsync": "off"}
         self._process = self._run("postgres", "-D", DATA, *(f"--{name}={value}" for name, value in settings.items()))
         deadline = time.monotonic() + 120  # on a machine that is busy
-        while True:
+        while True:  # it accepts connections before it answers
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                psycopg.connect(host="127.0.0.1", port=self.port, user="me", dbname="postgres", connect_timeout=5).close()
                 return
-            except OSError:
+            except psycopg.OperationalError:
                 assert time.monotonic() < deadline, (self.folder / "log").read_text()
                 time.sleep(0.05)
 
