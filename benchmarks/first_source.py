@@ -1,8 +1,9 @@
-"""How `base` does on photographs from other sources, of all known artists and of those whom the first source holds.
+"""How a model does on photographs from other sources, of all known artists and of those whom the first source holds.
 
-    python benchmarks/first_source.py PAINTINGS
+    python benchmarks/first_source.py PAINTINGS                       # base
+    ARTIDX_MODEL=small python benchmarks/first_source.py PAINTINGS    # small
 
-PAINTINGS: as all_origins.py takes it. Nothing is embedded: the vectors are those of the reference gallery, of which the
+PAINTINGS: as all_origins.py takes it. Nothing is embedded: the vectors are those of its reference gallery, of which the
 training paintings are the gallery here, and the photographs of val_away the queries. Out of the gallery are val_away's
 and strangers_away's photographs by other artists.
 """
@@ -45,6 +46,8 @@ def main(paintings: str) -> None:
 
     def scored(which: np.ndarray) -> GalleryScores:
         found = gallery_scores(gallery, codes[is_learnt], len(names), centred(vectors[which], centre))
+        if sculptures is None:
+            return found
         there, asked = vectors[is_learnt], vectors[which]
         return replace(found, likeness=likeness_in(sculptures, there, codes[is_learnt], len(names), asked))
 

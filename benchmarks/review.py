@@ -74,12 +74,12 @@ def _cut(image: Image.Image, left: float, top: float, right: float, bottom: floa
 
 
 def swapped(path: str, draws: int) -> None:
-    index, gallery = Index.open(path), Index.open()
+    index = Index.open(path)
+    gallery = index.reference_gallery()
     table, embeddings = index.whole()
-    is_gallerys = index.manifest.model.sha256 == gallery.manifest.model.sha256
-    elsewhere = _without(gallery, set(table["id"])) if is_gallerys else None
+    elsewhere = _without(gallery, set(table["id"])) if gallery else None
     labelled = np.flatnonzero(table["artist_key"].notna().to_numpy())
-    print(f"{path}: {len(labelled):,} works; {'with' if is_gallerys else 'without'} the reference gallery")
+    print(f"{path}: {len(labelled):,} works; {'with' if gallery else 'without'} the reference gallery")
     for whose in ("anybody's", "of the same time"):
         found: dict[int, list[tuple[float, float]]] = {first: [] for first in FIRST}
         for seed in range(draws):

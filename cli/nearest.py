@@ -52,7 +52,7 @@ def nearest(
     where: str | None,
     exclude: str | None,
     output: Path | None,
-    index: Source,
+    index: Source | None,
     model: str | None,
     device: str,
     max_pixels: int | None,

@@ -141,7 +141,7 @@ asked_index_option = click.option(
 )
 
 
-def asked_index(named: Source) -> Source:
+def asked_index(named: Source | None) -> Source | None:
     """The index to ask; named: by the user, if at all. None for the reference gallery."""
     return named or (INDEX if INDEX.exists() else None)
 
@@ -198,7 +198,8 @@ model_option = click.option(
 same_model_option = click.option(
     "--model",
     type=MODEL,
-    help="Check that the index was built with this model: base, small or a file.  [default: the index's own]",
+    help="Check that the index was built with this model: base, small or a file. Without an index, ask the reference "
+    "gallery of base or small.  [default: the index's own; of the galleries, that of ARTIDX_MODEL or base]",
 )
 
 device_option = click.option(

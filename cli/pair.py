@@ -60,7 +60,7 @@ def pair(
     fpr: str,
     threshold: float | None,
     output: Path | None,
-    index: Source,
+    index: Source | None,
     model: str | None,
     device: str,
     max_pixels: int | None,

@@ -30,7 +30,7 @@ TOKEN = "ARTIDX_TOKEN"  # noqa: S105  # the name of a variable
 TITLE = 60  # characters shown
 
 
-def open_service(named: Source | str, *locally: tuple[str, object]) -> Client | None:
+def open_service(named: Source | str | None, *locally: tuple[str, object]) -> Client | None:
     """The service that is named; None if an index is. locally: options that a service does not have, with their values.
 
     Raises UsageError if one of them was given.
@@ -44,7 +44,7 @@ def open_service(named: Source | str, *locally: tuple[str, object]) -> Client | 
     return Client(named, token=os.environ.get(TOKEN))
 
 
-def open_index(named: Source, model: str | None, device: str) -> Index:
+def open_index(named: Source | None, model: str | None, device: str) -> Index:
     """The index, with the given model if there is one. named: None for the usual one, else the reference gallery."""
     source = asked_index(named)
     embedder = Embedder.load(model, device=device) if model else None

@@ -93,7 +93,7 @@ if TYPE_CHECKING:
 )
 @device_option
 def serve(
-    index: Source,
+    index: Source | None,
     host: str,
     port: int,
     allowed_hosts: tuple[str, ...],

@@ -21,7 +21,7 @@ from ..embedder.catalogs.photographs import nearest_name, spellings
 from ..embedder.locations import Reader, absolute, content_hash, split_location
 from ..embedder.parallel import Bar, ahead, no_bar
 from ..embedder.pictures.images import MAX_PIXELS, several
-from ..embedder.runtime import Embedder, ImageLike, available_cores
+from ..embedder.runtime import SHIPPED, Embedder, ImageLike, available_cores
 from ..errors import ArtidxError, BadCatalog, BadIndex, BadSetting, Uncalibrated, UnknownPainting, UnreadableImage
 from . import addresses, notebook
 from .answers import twins
@@ -38,6 +38,7 @@ from .storage.address import Address
 from .storage.generations import check_model
 from .storage.manifest import Manifest, damaged_files
 from .storage.pushed import Folder, Pushed
+from .storage.reference import Reference
 from .storage.vector_store import VectorStore
 from .storage.where import matching
 
@@ -66,17 +67,18 @@ class Index:
     @classmethod
     def open(
         cls,
-        source: str | os.PathLike[str] | Address | None = None,
+        source: str | os.PathLike[str] | Source | None = None,
         *,
         embedder: Embedder | None = None,
         device: str | None = None,
     ) -> Index:
-        """Open the published generation at `source`, a folder or a copy on a server; by default the reference gallery.
+        """Open the published generation at `source`, a folder or a copy on a server; by default the reference gallery
+        of the model.
 
         Without an embedder, the index uses its own copy of the model, on `device`; with cuda, the search runs there,
         too. Raises BadIndex; ModelMismatch if `embedder` is not its model.
         """
-        known = source_of(source)
+        known = source_of(source, embedder)
         index = cls(known, open_store(known, device), Model(device, embedder))
         if embedder is not None:
             check_model(index.name, index.manifest, embedder)
@@ -92,7 +94,7 @@ class Index:
         """The same without its location, for answers to strangers."""
         if isinstance(self.source, Address):
             return self.source.name
-        return self.name if self.source is None else self.source.name
+        return self.source.name if isinstance(self.source, Path) else self.name
 
     @classmethod
     def build(
@@ -434,9 +436,14 @@ class Index:
         """
         from .review.findings import review
 
-        gallery = Index.open()
-        is_comparable = gallery.manifest.model.sha256 == self.manifest.model.sha256
-        return review(self, gallery if is_comparable else None, bar)
+        return review(self, self.reference_gallery(), bar)
+
+    def reference_gallery(self) -> Index | None:
+        """The reference gallery of its model; None if artidx ships none."""
+        if self.manifest.model.name not in SHIPPED:
+            return None
+        gallery = Index.open(Reference(self.manifest.model.name))
+        return gallery if gallery.manifest.model.sha256 == self.manifest.model.sha256 else None
 
     def query(self, image: ImageLike, max_pixels: int = MAX_PIXELS) -> Query:
         """The file with this name if there is one, else the painting with this id; `id:NAME` is always an id.

@@ -1,4 +1,4 @@
-"""Where an index is kept, and how it is opened: a folder, a copy on a server, or the reference gallery.
+"""Where an index is kept, and how it is opened: a folder, a copy on a server, or a reference gallery.
 
 Its model is loaded once, when an image must first be embedded.
 """
@@ -15,17 +15,20 @@ from ..embedder.runtime import Embedder, default_device, default_model, read_mod
 from ..errors import BadIndex, BadModel
 from . import addresses
 from .addresses import address_of, is_address
-from .storage import generations, reference
+from .storage import generations
 from .storage.address import Address
 from .storage.folder_store import FolderStore
+from .storage.reference import NAME, Reference, reference_for
 from .storage.vector_store import VectorStore
 
-Source = Path | Address | None  # None: the reference gallery
+Source = Path | Address | Reference
 
 
-def source_of(named: str | os.PathLike[str] | Address | None) -> Source:
-    """The source that a user's text means. Raises BadSetting."""
-    if named is None or isinstance(named, Address):
+def source_of(named: str | os.PathLike[str] | Source | None, embedder: Embedder | None = None) -> Source:
+    """The source that a user's text means; None is the reference gallery of the model. Raises BadSetting."""
+    if named is None:
+        return reference_for(embedder)
+    if isinstance(named, Address | Reference):
         return named
     return address_of(str(named)) if is_address(named) else Path(named)
 
@@ -38,17 +41,17 @@ def open_store(source: Source, device: str | None, before: VectorStore | None = 
     if isinstance(source, Address):
         return addresses.open_copy(source)
     opened = before.generation if isinstance(before, FolderStore) else None
-    generation = reference.read() if source is None else generations.read(source, opened)
+    generation = source.read() if isinstance(source, Reference) else generations.read(source, opened)
     if device == "cuda":
         generation = dataclasses.replace(generation, vectors=generation.vectors.on_gpus())
-    return FolderStore(generation, reference.NAME if source is None else str(source))
+    return FolderStore(generation, NAME if isinstance(source, Reference) else str(source))
 
 
 def published(source: Source) -> str | None:
     """The beginning of the sha256 of the manifest that is published there now; None for a source that never changes."""
     if isinstance(source, Address):
         return addresses.published_sha256(source)
-    return None if source is None else generations.current(source)[1]
+    return None if isinstance(source, Reference) else generations.current(source)[1]
 
 
 class Model:

@@ -13,6 +13,7 @@ from ..errors import ArtidxError, Uncalibrated
 from ..index.answers.same_picture import has_geometry
 from ..index.opened import Index
 from ..index.sources import Source
+from ..index.storage.reference import Reference
 
 LOOK_S = 1.0  # between two checks for a new generation, each of which reads one line
 log = logging.getLogger("artidx.service")
@@ -21,7 +22,7 @@ log = logging.getLogger("artidx.service")
 class IndexHolder:
     """Holds the generation that answers."""
 
-    def __init__(self, source: Source, device: str | None = None) -> None:
+    def __init__(self, source: Source | None, device: str | None = None) -> None:
         """Raises ArtidxError if it cannot be opened or has no model."""
         self._renewing = asyncio.Lock()
         self._said = ""  # of a generation that cannot be opened
@@ -30,7 +31,7 @@ class IndexHolder:
 
     async def watch(self) -> None:
         """Check for a new generation until cancelled."""
-        while self.index.source is not None:
+        while not isinstance(self.index.source, Reference):
             await asyncio.sleep(LOOK_S)
             try:
                 await self.renew()

@@ -46,7 +46,7 @@ class PostgresServer:
         deadline = time.monotonic() + 120  # on a machine that is busy
         while True:  # it accepts connections before it answers
             try:
-                psycopg.connect(host="127.0.0.1", port=self.port, user="me", dbname="postgres", connect_timeout=5).close()
+                psycopg.connect(f"postgresql://me@127.0.0.1:{self.port}/postgres", connect_timeout=5).close()
                 return
             except psycopg.OperationalError:
                 assert time.monotonic() < deadline, (self.folder / "log").read_text()

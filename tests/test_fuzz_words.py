@@ -110,7 +110,7 @@ def test_whatever_is_written_for_an_expression_is_a_choice_of_rows_or_one_line()
 
 
 def test_whatever_bytes_a_manifest_has_it_is_one_or_is_called_damaged() -> None:
-    sound = files("artidx").joinpath("index/reference/manifest.json").read_text("utf-8")
+    sound = files("artidx").joinpath("index/reference/base/manifest.json").read_text("utf-8")
     numbers = sound.index("[", sound.index('"centre"'))
     short = sound[: numbers + 1] + "0.5" + sound[sound.index("]", numbers) :]
     for chance in tries("manifests"):

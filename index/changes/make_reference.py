@@ -1,6 +1,6 @@
-"""Make the shipped reference gallery (reference.py): `python -m artidx.index.changes.make_reference INDEX`.
+"""Make the reference gallery of a shipped model (reference.py): `python -m artidx.index.changes.make_reference INDEX`.
 
-INDEX: an index of the known paintings by the default model. Images are not shipped, and vectors are float16.
+INDEX: an index of the known paintings by that model. Images are not shipped, and vectors are float16.
 """
 
 from __future__ import annotations
@@ -15,27 +15,37 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...embedder.runtime import DEFAULT_MODEL, Embedder
-from ...errors import ArtidxError
+from ...embedder.runtime import SHIPPED, model_file
+from ...errors import ArtidxError, ModelMismatch
 from ...files import sha256_of
 from ..storage import generations, reference, segments
 from ..storage.generations import Generation
-from ..storage.manifest import SegmentFacts
+from ..storage.manifest import Manifest, SegmentFacts
 from .build import Layout, new_contents
 
 SEGMENT = "paintings"
 COLUMNS = (*segments.OWN_COLUMNS, "attribution", "style", "born", "died", "source", "url")
 
 
-def write(generation: Generation, folder: Path = reference.FOLDER) -> None:
-    """Make the gallery of a generation. Raises ModelMismatch."""
-    generations.check_model(reference.NAME, generation.manifest, Embedder.load(DEFAULT_MODEL))
-    folder.mkdir(exist_ok=True)
+def folder_of(manifest: Manifest) -> Path:
+    """The folder of the gallery of a generation's model. Raises ModelMismatch if it is not a shipped one."""
+    for name in SHIPPED:
+        if sha256_of(model_file(name)) == manifest.model.sha256:
+            return reference.FOLDER / name
+    raise ModelMismatch(
+        f"built with model {manifest.model.sha256[:12]}; a reference gallery is made for {' or '.join(SHIPPED)}"
+    )
+
+
+def write(generation: Generation, folder: Path) -> None:
+    """Make the gallery of a generation."""
+    folder.mkdir(parents=True, exist_ok=True)
     table = generation.table[[name for name in COLUMNS if name in generation.table]]
-    table = table.assign(row=range(len(table)), path="")
     vectors, people = generation.vectors.matrix, generation.manifest.centre_artists
+    halves = segments.packed(vectors, "float16")
+    table = table.assign(row=range(len(table)), path="", vector_sha256=segments.hashes_of(halves))
     contents = new_contents(segments.Tables.of(table), vectors, generation.centre, people, Layout(half=True))
-    draft = segments.Draft(segments.Tables.of(table), segments.packed(vectors, contents.storage.type))
+    draft = segments.Draft(segments.Tables.of(table), halves)
     stored: list[segments.Stored] = []
     whole = pa.concat_tables(draft.written(stored.append))
     pq.write_table(whole, folder / f"{SEGMENT}.parquet", compression="zstd", compression_level=19)
@@ -57,6 +67,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m artidx.index.changes.make_reference INDEX")
     try:
-        write(generations.read(Path(sys.argv[1])))
+        known = generations.read(Path(sys.argv[1]))
+        write(known, folder_of(known.manifest))
     except ArtidxError as problem:
         sys.exit(str(problem))

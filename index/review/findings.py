@@ -133,7 +133,7 @@ class Opened(Protocol):
 
 
 def review(index: Opened, reference: Opened | None, bar: Bar = no_bar) -> Review:
-    """Review an index in a folder. reference: the reference gallery, if it has the same model.
+    """Review an index in a folder. reference: the reference gallery of its model, if it has one.
 
     Raises BadIndex for a collection in Milvus, and Uncalibrated.
     """
@@ -282,4 +282,4 @@ def _notes(same: Duplicates, reference: Opened | None) -> Iterator[str]:
     if same.left_out:
         yield f"the nearest {same.compared:,} pairs of photographs were compared; {same.left_out:,} more were left out"
     if reference is None:
-        yield "the reference gallery has another model than this index, so its artists are not named"
+        yield "artidx has no reference gallery for this index's model, so it names no artists from one"
