@@ -2,7 +2,7 @@
 
     python benchmarks/another_teacher.py PAINTINGS WORK OUTPUT.onnx
 
-PAINTINGS: as for all_origins.py. The teacher's vectors of its training paintings are those of the reference gallery.
+PAINTINGS: as for all_origins.py. The teacher's vectors of its training paintings are those of its reference gallery.
 The student's features are the graph's values before the last projection, with int8 activations; a projection fitted to
 the teacher's vectors (first_head of the distilled recipe, ridge 0.01) replaces the old one. The model is then measured,
 calibrated and written with its card like those of `artidx train`. Takes some minutes on two cores; WORK has the index
@@ -32,6 +32,7 @@ from artidx.embedder.training.recipes.distilled import DistilledSettings, first_
 from artidx.embedder.wrapping import with_metadata
 from artidx.index import measured
 from artidx.index.measured import Splits
+from artidx.index.storage.reference import Reference
 
 CENTRE, PROJECTION = "network.head.centre", "network.head.projection"
 SPLITS = Splits("train", "val_seen", "val_unseen", ("train_away",), ("strangers_away", "val_away"))
@@ -91,7 +92,7 @@ def main(paintings: Path, work: Path, output: Path) -> None:
     joined(paintings).to_csv(work / "all.csv", index=False)
     table = read_catalog(work / "all.csv").table
     learnt = table[table["split"].str.startswith("train")]
-    gallery = Index.open()
+    gallery = Index.open(Reference("base"))
     row = pd.Series(np.arange(len(gallery)), index=gallery.generation.table["id"])
     learnt = learnt[learnt["id"].isin(row.index)]
     targets = np.asarray(gallery.generation.embeddings[row[learnt["id"]].to_numpy()], dtype=np.float32)

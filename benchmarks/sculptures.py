@@ -3,8 +3,8 @@
     python benchmarks/sculptures.py PAINTINGS MODEL OUTPUT.onnx [INDEX]
 
 PAINTINGS: as for all_origins.py, whose output INDEX holds, built with MODEL; without INDEX, the vectors are those of
-the reference gallery (of `base`), and its manifest for the new file is written beside OUTPUT. Everything else in the
-file stays. `artidx train` fits the detector by itself, if its catalog has a column `kind`.
+the model's reference gallery, and its manifest for the new file is written beside OUTPUT. Everything else in the file
+stays. `artidx train` fits the detector by itself, if its catalog has a column `kind`.
 
 Prints how many of the sculptures that we found by eye (sculptures.txt) are detected, and how many paintings are.
 """
@@ -24,12 +24,14 @@ from artidx.embedder.wrapping import with_metadata
 from artidx.index.measure.fit_sculpture import KIND, fit_sculptures, sculptures_in
 from artidx.index.scoring import upgrades
 from artidx.index.scoring.calibration import Calibration
+from artidx.index.storage.reference import reference_for
 
 SPLITS = ("train", "val_seen", "val_unseen", "val_away", "strangers_away")
 
 
 def main(paintings: str, model: str, output: str, index: str | None = None) -> None:
-    opened, embedder = Index.open(index), Embedder.load(model)
+    embedder = Embedder.load(model)
+    opened = Index.open(index or reference_for(embedder))
     if opened.manifest.model.name != embedder.name:
         sys.exit(f"{opened.name} was built with {opened.manifest.model.name}, not with {embedder.name}")
     ids = opened.generation.table["id"]
