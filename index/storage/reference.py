@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...embedder.runtime import MODELS, SHIPPED, Embedder, default_model, model_file
+from ...embedder.runtime import DEFAULT_MODEL, MODELS, SHIPPED, Embedder, default_model, model_file
 from ...errors import BadIndex
 from . import generations
 from .generations import Generation
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parents[1] / "reference"
 class Reference:
     """The reference gallery of a shipped model, as the source of an index. model: its name."""
 
-    model: str = SHIPPED[0]
+    model: str = DEFAULT_MODEL.stem
 
     def read(self) -> Generation:
         """The gallery as a generation. Raises BadIndex if it is damaged."""
@@ -43,7 +43,7 @@ class Reference:
 
 
 def reference_for(embedder: Embedder | None) -> Reference:
-    """The gallery of a model, without one of the default model; that of base if it has none."""
+    """The gallery of this model, or of the default model if there is no embedder; that of base if the model has none."""
     if embedder is None:
         path = default_model()
         name = path.stem if path.parent == MODELS else ""
