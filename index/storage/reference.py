@@ -43,7 +43,7 @@ class Reference:
 
 
 def reference_for(embedder: Embedder | None) -> Reference:
-    """The gallery of this model, or of the default model if there is no embedder; that of base if the model has none."""
+    """The gallery of this model, without one of the default model; base has to do for a model that has none."""
     if embedder is None:
         path = default_model()
         name = path.stem if path.parent == MODELS else ""
